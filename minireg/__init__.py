@@ -1,0 +1,33 @@
+"""minireg: reverse-mode autograd whose subject is regularization.
+
+>>> import minireg as mr
+>>> w = mr.tensor([3.0, -4.0], requires_grad=True)
+>>> (0.5 * (w * w).sum()).backward()
+>>> w.grad
+Tensor([ 3., -4.], dtype=float32)
+"""
+
+from typing import Any
+
+from . import ops
+from .backend import get_backend, manual_seed, set_backend, use_backend
+from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, op
+from .tensor import Tensor, tensor
+
+__version__ = "0.1.0"
+__all__ = [
+    "Tensor", "detect_anomaly", "enable_grad", "get_backend", "grad", "is_grad_enabled",
+    "manual_seed", "no_grad", "op", "ops", "set_backend", "tensor", "use_backend",
+    *sorted(ops.PUBLIC),
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """The NumPy-style functions, straight from the table of ops."""
+    if name in ops.PUBLIC:
+        return ops.PUBLIC[name]
+    raise AttributeError(f"module 'minireg' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,252 @@
+"""Where arrays live: NumPy, CuPy, moving between them, and seeded random streams.
+
+Almost everything dispatches by the array's own type: ``np.exp(cupy_array)`` runs on
+the GPU through NumPy's ``__array_ufunc__`` / ``__array_function__`` protocols, so the
+table of derivatives says ``np.exp`` once for every backend. This module holds the few
+things that cannot dispatch: creation, moves, random numbers and scatter-add.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = Any  # numpy.ndarray, cupy.ndarray, or the array type of a registered backend
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An array library.
+
+    Parameters
+    ----------
+    name : what ``tensor.to(name)`` says.
+    xp : the namespace with NumPy's function names (``xp.zeros``, ``xp.add.at``, …).
+    array : the array type; dispatch goes by it.
+    to_numpy : copies one of its arrays to the host.
+    """
+
+    name: str
+    xp: Any
+    array: type
+    to_numpy: Callable[[Array], np.ndarray[Any, Any]]
+
+
+_BACKENDS: dict[str, Backend] = {}
+_BY_TYPE: dict[type, Backend] = {}
+
+
+def register(backend: Backend) -> Backend:
+    """Make ``backend`` known under its name and its array type.
+
+    >>> register(NUMPY) is get("numpy")
+    True
+    """
+    _BACKENDS[backend.name] = backend
+    _BY_TYPE[backend.array] = backend
+    return backend
+
+
+NUMPY = register(Backend("numpy", np, np.ndarray, np.asarray))
+
+
+def _load_cupy() -> Backend:
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise ImportError(
+            "backend 'cupy' needs CuPy: pip install 'minireg[cuda12]' (CUDA 12) "
+            "or 'minireg[cuda13]' (CUDA 13)"
+        ) from error
+    if not cupy.cuda.is_available():
+        raise RuntimeError(
+            "backend 'cupy': CuPy is installed but finds no usable CUDA device; "
+            "see `minireg info`, or stay with backend 'numpy'"
+        )
+    return register(Backend("cupy", cupy, cupy.ndarray, cupy.asnumpy))
+
+
+def get(name: str) -> Backend:
+    """The backend called ``name``; imports CuPy when it is first asked for.
+
+    Raises ``ImportError`` naming the extra, ``RuntimeError`` without a GPU, and
+    ``ValueError`` for an unknown name.
+
+    >>> get("numpy").name
+    'numpy'
+    """
+    if name in _BACKENDS:
+        return _BACKENDS[name]
+    if name == "cupy":
+        return _load_cupy()
+    raise ValueError(f"backend: got {name!r}, expected one of {sorted({*_BACKENDS, 'cupy'})}")
+
+
+def of(array: Array) -> Backend:
+    """The backend that owns ``array``; ``TypeError`` when none does.
+
+    >>> of(np.zeros(3)).name
+    'numpy'
+    """
+    found = _BY_TYPE.get(type(array))
+    if found is None:
+        if isinstance(array, np.ndarray | np.generic):
+            return NUMPY
+        for backend in _BACKENDS.values():
+            if isinstance(array, backend.array):
+                return backend
+        if type(array).__module__.partition(".")[0] == "cupy":
+            return _load_cupy()
+        raise TypeError(
+            f"no backend owns {type(array).__name__!r} arrays; known: {sorted(_BACKENDS)}"
+        )
+    return found
+
+
+def is_array(x: object) -> bool:
+    """Whether ``x`` is an array (or array scalar) of a registered backend."""
+    return type(x) in _BY_TYPE or isinstance(x, np.ndarray | np.generic) or hasattr(x, "dtype")
+
+
+def move(array: Array, name: str) -> Array:
+    """``array`` on backend ``name``; the array itself when it is there already."""
+    source, target = of(array), get(name)
+    return array if source is target else target.xp.asarray(source.to_numpy(array))
+
+
+# --- the default backend: where mr.tensor puts Python data -----------------------------
+
+_default = os.environ.get("MINIREG_BACKEND", "numpy")
+
+
+def get_backend() -> str:
+    """Name of the backend on which ``mr.tensor`` places Python data.
+
+    Set by :func:`set_backend`, :func:`use_backend` or the variable ``MINIREG_BACKEND``.
+    """
+    return _default
+
+
+def set_backend(name: str) -> None:
+    """Place Python data on backend ``name`` from now on; raises if it cannot be used.
+
+    >>> set_backend("numpy"); get_backend()
+    'numpy'
+    """
+    global _default
+    _default = get(name).name
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[Backend]:
+    """Context manager and decorator: the default backend is ``name`` inside.
+
+    >>> with use_backend("numpy") as backend:
+    ...     backend.name
+    'numpy'
+    """
+    before = get_backend()
+    set_backend(name)
+    try:
+        yield get(name)
+    finally:
+        set_backend(before)
+
+
+# --- random streams ----------------------------------------------------------------------
+
+_root_seed = 0
+_children: dict[str, int] = {}
+
+
+def manual_seed(seed: int) -> None:
+    """Restart every stream created from now on from ``seed`` (an integer ≥ 0).
+
+    Streams already held by a layer go on undisturbed. Without this call the seed is 0:
+    nothing in minireg ever draws from an unseeded source.
+
+    >>> manual_seed(1); a = Stream("init").normal((2,))
+    >>> manual_seed(1); bool((a == Stream("init").normal((2,))).all())
+    True
+    """
+    global _root_seed
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"manual_seed: seed must be an integer ≥ 0, got {seed!r}")
+    _root_seed = int(seed)
+    _children.clear()
+
+
+class Stream:
+    """A named, seeded source of random numbers, owned by whoever draws from it.
+
+    With ``seed=None`` the seed follows from :func:`manual_seed`, the name, and how many
+    streams of that name came before, so a model built twice gets the same numbers.
+
+    >>> Stream("dropout", seed=3)
+    Stream('dropout', seed=3)
+    """
+
+    def __init__(self, name: str, seed: int | None = None) -> None:
+        self.name, self.seed = name, seed
+        if seed is None:
+            child = _children[name] = _children.get(name, -1) + 1
+            self._entropy = [_root_seed, zlib.crc32(name.encode()), child]
+        else:
+            self._entropy = [seed]
+        self._rng: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"Stream({self.name!r}, seed={self.seed})"
+
+    def _on(self, backend: Backend) -> Any:
+        if backend.name not in self._rng:
+            # SFC64 is NumPy's fastest bit generator; CuPy seeds from one integer.
+            self._rng[backend.name] = (
+                np.random.Generator(np.random.SFC64(np.random.SeedSequence(self._entropy)))
+                if backend is NUMPY
+                else backend.xp.random.default_rng(
+                    int(np.random.SeedSequence(self._entropy).generate_state(1)[0])
+                )
+            )
+        return self._rng[backend.name]
+
+    def normal(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Standard normal float64 numbers, drawn on the host (equal on every backend)."""
+        array: np.ndarray[Any, Any] = self._on(NUMPY).standard_normal(shape)
+        return array
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Uniform float64 numbers in [low, high), drawn on the host (equal on every backend)."""
+        array: np.ndarray[Any, Any] = self._on(NUMPY).uniform(low, high, shape)
+        return array
+
+    def permutation(self, n: int) -> np.ndarray[Any, Any]:
+        """A random order of 0 … n−1, drawn on the host (equal on every backend)."""
+        order: np.ndarray[Any, Any] = self._on(NUMPY).permutation(n)
+        return order
+
+    def dropout_mask(self, p: float, like: Array) -> Array:
+        """Array like ``like`` holding 0 (with probability p) or 1/(1−p), drawn where it lives.
+
+        On the CPU 16 random bits decide an element, four elements a 64-bit draw; the
+        scale is the inverse of the exact keep probability, so the mean stays exactly 1.
+        """
+        if p >= 1:
+            return np.zeros_like(like)
+        backend = of(like)
+        rng = self._on(backend)
+        if backend is not NUMPY:
+            keep = rng.random(like.shape, dtype=np.float32) >= p
+            return keep.astype(like.dtype) * (1 / (1 - p))
+        cut = round(p * 65536)
+        bits = rng.bit_generator.random_raw((like.size + 3) // 4).view(np.uint16)[: like.size]
+        mask: Array = np.greater_equal(bits, cut, dtype=None).astype(like.dtype)
+        mask *= 65536 / (65536 - cut) if cut < 65536 else 0.0
+        return mask.reshape(like.shape)

@@ -1,0 +1,56 @@
+"""The table of derivatives.
+
+One entry an op (value, rule per input, formula, samples); one file a family. Importing
+this package fills :data:`TABLE`, and from the table come Tensor's methods and operators,
+what NumPy's own functions do on a Tensor, the generated tests and the reference page.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..engine import TABLE, Op, op
+from ..tensor import Tensor
+from . import elementwise, fused, products, reductions, shapes
+from .products import dot, einsum, tensordot
+from .shapes import concatenate, getitem, split, stack, take
+
+COMPOSED = {
+    f.__name__: f for f in (concatenate, stack, split, take, getitem, dot, tensordot, einsum)
+}
+_INTERNAL = {"identity", "scatter", "cross_entropy", "normalize", "linear", "astype", "getitem"}
+PUBLIC: dict[str, Any] = {
+    name: entry.function for name, entry in TABLE.items() if name not in _INTERNAL
+} | {name: f for name, f in COMPOSED.items() if name != "getitem"}
+"""NumPy-style functions of the package: ``mr.exp``, ``mr.sum``, …"""
+
+_OPERATORS = {
+    "add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul,
+    "truediv": elementwise.div, "pow": elementwise.power, "matmul": products.matmul,
+    "neg": elementwise.neg, "abs": elementwise.abs, "getitem": getitem,
+    "eq": elementwise.equal, "ne": elementwise.not_equal, "lt": elementwise.less,
+    "le": elementwise.less_equal, "gt": elementwise.greater, "ge": elementwise.greater_equal,
+    "and": elementwise.logical_and, "or": elementwise.logical_or, "invert": elementwise.logical_not,
+}  # fmt: skip
+
+
+def _reflected(function: Any) -> Any:
+    return lambda self, other: function(other, self)
+
+
+def _attach() -> None:
+    """Give Tensor the table's functions as methods and operators."""
+    for name, function in PUBLIC.items():
+        if name not in ("where", "concatenate", "stack", "einsum"):
+            setattr(Tensor, name, function)
+    for name in ("astype",):
+        setattr(Tensor, name, TABLE[name].function)
+    for name, function in _OPERATORS.items():
+        setattr(Tensor, f"__{name}__", function)
+    for name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
+        setattr(Tensor, f"__r{name}__", _reflected(_OPERATORS[name]))
+    setattr(Tensor, "T", property(shapes.transpose))
+
+
+_attach()
+__all__ = ["COMPOSED", "PUBLIC", "TABLE", "Op", "fused", "op", "reductions"]

@@ -1,0 +1,191 @@
+r"""Arithmetic and elementwise ops.
+
+Every rule gives :math:`\bar x`, the gradient of an input, from ``g`` = :math:`\bar y`,
+the gradient of the result. Kinks follow one convention: the value a symmetric limit
+would give, 0 for relu, abs and sign at 0, and an even split between ties.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..engine import op
+from .samples import binary, unary
+
+# fmt: off
+
+# --- arithmetic ----------------------------------------------------------------------------
+
+add = op("add", np.add, lambda g, y, a, b: g, lambda g, y, a, b: g,
+         formula=r"\bar a = \bar y,\quad \bar b = \bar y", samples=binary())
+sub = op("sub", np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g,
+         formula=r"\bar a = \bar y,\quad \bar b = -\bar y", samples=binary())
+mul = op("mul", np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a,
+         formula=r"\bar a = \bar y\,b,\quad \bar b = \bar y\,a", samples=binary())
+div = op("div", np.true_divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b,
+         formula=r"\bar a = \bar y/b,\quad \bar b = -\bar y\,y/b", samples=binary(second=(0.5, 2)))
+neg = op("neg", np.negative, lambda g, y, x: -g, formula=r"\bar x = -\bar y", samples=unary())
+
+
+def _less_one(p: Any) -> Any:
+    """p − 1, but 0 where p = 0, so that the derivative of x⁰ at x = 0 is 0·0⁰ = 0."""
+    return (p - 1 if p else 0) if isinstance(p, int | float) else np.where(p == 0, p, p - 1)
+
+
+power = op("power", lambda x, p: x**p, lambda g, y, x, p: g * (p * x ** _less_one(p)),
+           lambda g, y, x, p: g * (y * np.log(np.where(x == 0, 1, x))),
+           formula=r"\bar x = \bar y\,p\,x^{p-1},\quad \bar p = \bar y\,y\log x", numpy=np.power,
+           kink="x = 0: the derivative with respect to p is 0",
+           samples=binary(0.5, 2, second=(-2, 2)))
+square = op("square", np.square, lambda g, y, x: g * (2 * x), formula=r"\bar x = 2\bar y\,x",
+            samples=unary())
+sqrt = op("sqrt", np.sqrt, lambda g, y, x: g / (2 * y), formula=r"\bar x = \bar y/(2y)",
+          samples=unary(0.5, 2))
+reciprocal = op("reciprocal", np.reciprocal, lambda g, y, x: -g * (y * y),
+                formula=r"\bar x = -\bar y\,y^2", samples=unary(0.5, 2))
+
+# --- exponentials, logarithms, trigonometry ---------------------------------------------------
+
+exp = op("exp", np.exp, lambda g, y, x: g * y, formula=r"\bar x = \bar y\,y", samples=unary())
+expm1 = op("expm1", np.expm1, lambda g, y, x: g * (y + 1), formula=r"\bar x = \bar y\,(y+1)",
+           samples=unary())
+log = op("log", np.log, lambda g, y, x: g / x, formula=r"\bar x = \bar y/x", samples=unary(0.5, 2))
+log1p = op("log1p", np.log1p, lambda g, y, x: g / (1 + x), formula=r"\bar x = \bar y/(1+x)",
+           samples=unary(-0.5, 2))
+sin = op("sin", np.sin, lambda g, y, x: g * np.cos(x), formula=r"\bar x = \bar y\cos x",
+         samples=unary())
+cos = op("cos", np.cos, lambda g, y, x: -g * np.sin(x), formula=r"\bar x = -\bar y\sin x",
+         samples=unary())
+tan = op("tan", np.tan, lambda g, y, x: g * (1 + y * y), formula=r"\bar x = \bar y\,(1+y^2)",
+         samples=unary(-1, 1))
+sinh = op("sinh", np.sinh, lambda g, y, x: g * np.cosh(x), formula=r"\bar x = \bar y\cosh x",
+          samples=unary())
+cosh = op("cosh", np.cosh, lambda g, y, x: g * np.sinh(x), formula=r"\bar x = \bar y\sinh x",
+          samples=unary())
+tanh = op("tanh", np.tanh, lambda g, y, x: g * (1 - y * y), formula=r"\bar x = \bar y\,(1-y^2)",
+          samples=unary())
+
+# --- kinked: |x|, sign, maximum, minimum, clip, where --------------------------------------------
+
+abs = op("abs", np.abs, lambda g, y, x: g * np.sign(x),
+         formula=r"\bar x = \bar y\,\mathrm{sign}\,x", kink="x = 0: 0", samples=unary(away_from=0))
+sign = op("sign", np.sign, lambda g, y, x: g * 0, formula=r"\bar x = 0",
+          kink="x = 0: value 0, gradient 0", samples=unary(away_from=0))
+
+
+def _share(first: Any, tie: Any, g: Any) -> Any:
+    """g where ``first`` wins, half of it on a tie, else 0."""
+    return np.where(tie, g * 0.5, np.where(first, g, 0))
+
+
+maximum = op("maximum", np.maximum, lambda g, y, a, b: _share(a > b, a == b, g),
+             lambda g, y, a, b: _share(b > a, a == b, g), kink="a = b: half to each",
+             formula=r"\bar a = \bar y\,[a>b],\quad \bar b = \bar y\,[b>a]", samples=binary())
+minimum = op("minimum", np.minimum, lambda g, y, a, b: _share(a < b, a == b, g),
+             lambda g, y, a, b: _share(b < a, a == b, g), kink="a = b: half to each",
+             formula=r"\bar a = \bar y\,[a<b],\quad \bar b = \bar y\,[b<a]", samples=binary())
+
+
+def _inside(x: Any, low: Any, high: Any) -> Any:
+    above = True if low is None else x >= low
+    return above if high is None else (x <= high) & above
+
+
+clip = op("clip", lambda x, a_min=None, a_max=None: np.clip(x, a_min, a_max),
+          lambda g, y, x, a_min=None, a_max=None: np.where(_inside(x, a_min, a_max), g, 0),
+          formula=r"\bar x = \bar y\,[a_{\min}\le x\le a_{\max}]", numpy=np.clip,
+          kink="x at a bound: the gradient passes (as in PyTorch); none flows to the bounds",
+          samples=lambda r: [(r.uniform(-2, 2, (3, 4)), -1.03, 0.97), (r.uniform(-2, 2, 5), None, 0.51)])
+where = op("where", np.where, None, lambda g, y, c, a, b: np.where(c, g, 0),
+           lambda g, y, c, a, b: np.where(c, 0, g),
+           formula=r"\bar a = \bar y\,[c],\quad \bar b = \bar y\,[\lnot c]",
+           samples=lambda r: [(r.uniform(size=(3, 4)) > 0.5, r.normal(size=(3, 4)), r.normal(size=4))])
+
+# --- the error function ----------------------------------------------------------------------
+
+# Chebyshev coefficients by interpolation in 60-digit arithmetic (tests/golden/make_erf.py):
+# erf(x)/x in the variable 2x² − 1 on [0, 1], and exp(x²)·erfc(x) in (x − 4)/(x + 4) on [0, ∞).
+_ERF_SMALL = [
+    0.9754769393826541, -0.14226120510371365, 0.010035582187599796, -0.0005768764699767485,
+    2.741993125219606e-05, -1.1043175507344507e-06, 3.8488755420345036e-08,
+    -1.1808582533875466e-09, 3.2334215826050907e-11, -7.991015947004549e-13,
+    1.7990725113961456e-14, -3.718635487818693e-16,
+]
+_ERFC_SCALED = [
+    0.2981017936936576, -0.42908644125580536, 0.18027256568771055, -0.06523752449734899,
+    0.020367256576744864, -0.005449087066459008, 0.0012278515372606755, -0.0002246979421877305,
+    3.068543113098951e-05, -2.3178234999468535e-06, -1.4628356484727578e-07,
+    6.927830518748949e-08, -6.8831107633628464e-09, -6.858489149445451e-10,
+    2.4593734989496684e-10, -7.814909174028096e-12, -5.889394733817263e-12, 6.869230438567993e-13,
+    1.255049258010826e-13, -2.8232509502798152e-14, -2.6031646343175433e-15,
+    1.0249960195009234e-15, 5.72841468125685e-17, -3.692875129327215e-17,
+]
+
+
+def _chebyshev(coefficients: list[float], t: Any) -> Any:
+    """Σ cₖ Tₖ(t) by Clenshaw's recurrence."""
+    b1, b2 = np.zeros_like(t), 0.0
+    for c in coefficients[:0:-1]:
+        b1, b2 = 2 * t * b1 - b2 + c, b1
+    return t * b1 - b2 + coefficients[0]
+
+
+def _erf(x: Any) -> Any:
+    a = np.minimum(np.abs(x), 27.0)  # erfc underflows there
+    small = np.minimum(a, 1.0)
+    near = small * _chebyshev(_ERF_SMALL, 2 * small * small - 1)
+    far = 1 - np.exp(-a * a) * _chebyshev(_ERFC_SCALED, (a - 4) / (a + 4))
+    return np.copysign(np.where(a < 1, near, far), x)
+
+
+_TWO_OVER_SQRT_PI = 1.1283791670955126
+erf = op("erf", _erf, lambda g, y, x: g * (_TWO_OVER_SQRT_PI * np.exp(-x * x)),
+         formula=r"\bar x = \bar y\,\tfrac{2}{\sqrt\pi}e^{-x^2}", samples=unary())
+
+# --- activations -------------------------------------------------------------------------------
+
+
+def _sigmoid(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+_SQRT_HALF, _INV_SQRT_2PI = 0.7071067811865476, 0.3989422804014327
+
+relu = op("relu", lambda x: np.maximum(x, 0), lambda g, y, x: np.where(y > 0, g, 0),
+          formula=r"\bar x = \bar y\,[x>0]", kink="x = 0: 0", samples=unary(away_from=0))
+leaky_relu = op("leaky_relu",
+                lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
+                lambda g, y, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g),
+                formula=r"\bar x = \bar y\,[x>0] + s\,\bar y\,[x\le 0]", kink="x = 0: the slope s",
+                samples=unary(away_from=0))
+sigmoid = op("sigmoid", _sigmoid, lambda g, y, x: g * (y * (1 - y)),
+             formula=r"\bar x = \bar y\,y(1-y)", samples=unary())
+softplus = op("softplus", lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid(x),
+              formula=r"\bar x = \bar y\,\sigma(x)", samples=unary())
+gelu = op("gelu", lambda x: x * (0.5 * (1 + _erf(x * _SQRT_HALF))),
+          lambda g, y, x: (g * (0.5 * (1 + erf(x * _SQRT_HALF)) + x * _INV_SQRT_2PI * np.exp(-0.5 * x * x))),
+          formula=r"\bar x = \bar y\,(\Phi(x) + x\,\varphi(x))", samples=unary())
+silu = op("silu", lambda x: x * _sigmoid(x),
+          lambda g, y, x: g * (sigmoid(x) + y * (1 - sigmoid(x))),
+          formula=r"\bar x = \bar y\,(\sigma(x) + y\,(1-\sigma(x)))", samples=unary())
+
+# --- comparisons: values only, no gradient ----------------------------------------------------
+
+equal = op("equal", np.equal, formula="a = b")
+not_equal = op("not_equal", np.not_equal, formula=r"a \ne b")
+less = op("less", np.less, formula="a < b")
+less_equal = op("less_equal", np.less_equal, formula=r"a \le b")
+greater = op("greater", np.greater, formula="a > b")
+greater_equal = op("greater_equal", np.greater_equal, formula=r"a \ge b")
+logical_and = op("logical_and", np.logical_and, formula=r"a \wedge b")
+logical_or = op("logical_or", np.logical_or, formula=r"a \vee b")
+logical_not = op("logical_not", np.logical_not, formula=r"\lnot a")
+isfinite = op("isfinite", np.isfinite, formula=r"|x| < \infty")
+floor = op("floor", np.floor, formula=r"\lfloor x\rfloor")
+argmax = op("argmax", lambda x, axis=None: x.argmax(axis=axis), numpy=np.argmax,
+            formula=r"\arg\max x")
+argmin = op("argmin", lambda x, axis=None: x.argmin(axis=axis), numpy=np.argmin,
+            formula=r"\arg\min x")

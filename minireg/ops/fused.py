@@ -1,0 +1,158 @@
+"""Fused ops: a fast forward and backward beside the textbook definition.
+
+Each has a ``value`` that returns (result, saved), a numeric ``backward`` for all inputs
+at once, and a ``definition`` in other ops that ``create_graph`` differentiates instead.
+The generated tests hold the pair together in value, gradient and second derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine import op
+from .products import matmul
+from .reductions import log_softmax
+from .reductions import sum as sum_
+from .samples import Shape, shaped
+from .shapes import transpose
+
+# --- linear: x Wᵀ + b ---------------------------------------------------------------------------
+
+
+def _linear(x: Any, w: Any, b: Any = None) -> tuple[Any, None]:
+    if x.ndim > 2:  # one large product instead of a loop over the leading axes
+        return _linear(x.reshape(-1, x.shape[-1]), w, b)[0].reshape(*x.shape[:-1], -1), None
+    y = x @ w.T
+    if b is None:
+        return y, None
+    return (np.add(y, b, out=y) if y.dtype == b.dtype else y + b), None
+
+
+def _linear_backward(
+    g: Any, y: Any, saved: None, needs: set[int], x: Any, w: Any, b: Any = None
+) -> tuple[Any, Any, Any]:
+    flat = g.reshape(-1, w.shape[0])
+    return (
+        (flat @ w).reshape(x.shape) if 0 in needs else None,
+        flat.T @ x.reshape(-1, w.shape[1]) if 1 in needs else None,
+        flat.sum(axis=0) if 2 in needs else None,
+    )
+
+
+def _linear_definition(x: Any, w: Any, b: Any = None) -> Any:
+    y = matmul(x, transpose(w))
+    return y if b is None else y + b
+
+
+linear = op(
+    "linear", _linear, backward=_linear_backward, definition=_linear_definition,
+    formula=r"\bar x = \bar y W,\quad \bar W = \bar y^{\top} x,\quad \bar b = \textstyle\sum_n \bar y_n",
+    samples=shaped((Shape(5, 3), Shape(4, 3), Shape(4)), (Shape(2, 5, 3), Shape(4, 3)),
+                   (Shape(3), Shape(4, 3), Shape(4))),
+)  # fmt: skip
+
+# --- normalize: BatchNorm, LayerNorm and RMSNorm are one op ------------------------------------------
+
+
+def _normalize(
+    x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
+    center: bool = True, observe: Callable[[Any, Any], None] | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    centered = x
+    mean: Any = 0
+    if center:
+        mean = x.mean(axis=axes, keepdims=True)
+        centered = x - mean
+    variance = np.square(centered).mean(axis=axes, keepdims=True)
+    if observe is not None:
+        observe(mean, variance)
+    inverse = 1 / np.sqrt(variance + eps)
+    unit = np.multiply(centered, inverse, out=centered) if center else centered * inverse
+    y = unit if weight is None else unit * weight
+    if bias is not None:
+        y = y + bias if y is unit or y.dtype != bias.dtype else np.add(y, bias, out=y)
+    return y, (unit, inverse)
+
+
+def _normalize_backward(
+    g: Any, y: Any, saved: Any, needs: set[int], x: Any, weight: Any = None, bias: Any = None,
+    *, axes: tuple[int, ...], center: bool = True, **_: Any,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """x̄ = (direct − through the mean − through the variance) / s, with û = ȳ·weight:
+
+    direct û; through the mean ⟨û⟩; through the variance x̂·⟨û x̂⟩, ⟨·⟩ over ``axes``.
+    """
+    unit, inverse = saved
+    scaled = g * unit
+    dx = None
+    if 0 in needs:
+        direct = g if weight is None else g * weight
+        product = scaled if weight is None else scaled * weight
+        through_variance = unit * product.mean(axis=axes, keepdims=True)
+        dx = np.subtract(direct, through_variance, out=through_variance)
+        if center:
+            through_mean = direct.mean(axis=axes, keepdims=True)
+            dx -= through_mean
+        dx *= inverse
+    return dx, scaled if 1 in needs else None, g
+
+
+def _normalize_definition(
+    x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
+    center: bool = True, observe: Any = None,
+) -> Any:  # fmt: skip
+    centered = x - x.mean(axis=axes, keepdims=True) if center else x
+    y = centered / ((centered * centered).mean(axis=axes, keepdims=True) + eps) ** 0.5
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+normalize = op(
+    "normalize", _normalize, backward=_normalize_backward, definition=_normalize_definition,
+    formula=r"\bar x = \tfrac{1}{s}\bigl(u - \langle u\rangle - \hat x\langle u\hat x\rangle\bigr),"
+    r"\ u = \bar y\,\gamma;\quad \bar\gamma = \textstyle\sum\bar y\,\hat x,\ \bar\beta = \sum\bar y",
+    samples=shaped(
+        (Shape(6, 3), Shape(3), Shape(3), {"axes": (0,), "eps": 1e-5}),
+        (Shape(4, 3, 2), Shape(3, 1), Shape(3, 1), {"axes": (0, 2), "eps": 1e-5}),
+        (Shape(2, 3, 5), Shape(5), Shape(5), {"axes": (-1,), "eps": 1e-5}),
+        (Shape(4, 5), Shape(5), {"axes": (-1,), "eps": 1e-6, "center": False}),
+        (Shape(4, 5), {"axes": (0,), "eps": 1e-3}),
+    ),
+)  # fmt: skip
+
+# --- cross entropy against a target distribution -------------------------------------------------------
+
+
+def _cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
+    log_p = logits - logits.max(axis=-1, keepdims=True)
+    p = np.exp(log_p)
+    total = p.sum(axis=-1, keepdims=True)
+    log_p -= np.log(total)
+    p /= total
+    # 0·log 0 = 0: a class that may not occur (logit −∞) costs nothing when not asked for
+    return -np.where(target == 0, 0, target * log_p).sum(axis=-1), (p, log_p)
+
+
+def _cross_entropy_backward(
+    g: Any, y: Any, saved: Any, needs: set[int], logits: Any, target: Any
+) -> tuple[Any, Any]:
+    p, log_p = saved
+    g = np.expand_dims(g, -1)
+    d = (p * target.sum(axis=-1, keepdims=True) - target) * g if 0 in needs else None
+    return d, -log_p * g if 1 in needs else None
+
+
+def _cross_entropy_definition(logits: Any, target: Any) -> Any:
+    return -sum_(target * log_softmax(logits, axis=-1), axis=-1)
+
+
+cross_entropy = op(
+    "cross_entropy", _cross_entropy, backward=_cross_entropy_backward,
+    definition=_cross_entropy_definition,
+    formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p",
+    samples=lambda rng: [(rng.normal(size=(5, 3)), rng.dirichlet(np.ones(3), 5)),
+                         (rng.normal(size=(2, 4, 3)), rng.uniform(0.1, 1, (2, 4, 3)))],
+)  # fmt: skip

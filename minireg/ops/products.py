@@ -1,0 +1,157 @@
+"""Matrix products and einsum, for every combination of ranks."""
+
+from __future__ import annotations
+
+from string import ascii_letters
+from typing import Any
+
+import numpy as np
+
+from ..backend import of
+from ..engine import answers_for, op
+from ..tensor import Tensor
+from .elementwise import mul
+from .samples import Shape, shaped
+from .shapes import reshape, transpose
+
+
+def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if b.ndim == 1:
+        return g * b if a.ndim == 1 else g[..., None] * b
+    if a.ndim == 1:
+        return (b @ g[..., None])[..., 0]
+    return g @ b.swapaxes(-1, -2)
+
+
+def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if a.ndim == 1:
+        return g * a if b.ndim == 1 else a[:, None] * g[..., None, :]
+    if b.ndim == 1:
+        return (a.swapaxes(-1, -2) @ g[..., None])[..., 0]
+    return a.swapaxes(-1, -2) @ g
+
+
+# fmt: off
+matmul = op("matmul", np.matmul, _matmul_a, _matmul_b,
+            formula=r"\bar A = \bar Y B^{\top},\quad \bar B = A^{\top}\bar Y",
+            samples=shaped((Shape(2, 3), Shape(3, 4)), (Shape(3), Shape(3)), (Shape(2, 3), Shape(3)),
+                           (Shape(3), Shape(3, 2)), (Shape(2, 2, 3), Shape(3, 4)),
+                           (Shape(3), Shape(2, 3, 4)), (Shape(2, 2, 3), Shape(3)),
+                           (Shape(2, 1, 2, 3), Shape(3, 3, 2))))
+# fmt: on
+
+
+@answers_for(np.dot)
+def dot(a: Any, b: Any) -> Any:
+    """NumPy's ``dot``: sum over the last axis of ``a`` and the second to last of ``b``.
+
+    >>> import minireg as mr
+    >>> mr.dot(mr.tensor([1.0, 2.0]), mr.tensor([3.0, 4.0])).item()
+    11.0
+    """
+    if a.ndim == 0 or b.ndim == 0:
+        return mul(a, b)
+    if a.ndim <= 2 and b.ndim <= 2:
+        return matmul(a, b)
+    return tensordot(a, b, ([-1], [-1 if b.ndim == 1 else -2]))
+
+
+@answers_for(np.tensordot)
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """Sum over the given axes of both: an integer (last of a, first of b) or two lists.
+
+    >>> import minireg as mr
+    >>> mr.tensordot(mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]), 1)
+    Tensor([11.], dtype=float32)
+    """
+    if isinstance(axes, int):
+        axes = (range(a.ndim - axes, a.ndim), range(axes))
+    left, right = ([axis] if isinstance(axis, int) else list(axis) for axis in axes)
+    left, right = [i % a.ndim for i in left], [i % b.ndim for i in right]
+    if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
+        raise ValueError(
+            f"tensordot: axes {left} of shape {a.shape} and {right} of shape {b.shape} differ"
+        )
+    free_a = [i for i in range(a.ndim) if i not in left]
+    free_b = [i for i in range(b.ndim) if i not in right]
+    n = int(np.prod([a.shape[i] for i in left], dtype=int))
+    y = matmul(
+        reshape(transpose(a, (*free_a, *left)), (-1, n) if a.size else (_size(a, free_a), n)),
+        reshape(transpose(b, (*right, *free_b)), (n, -1) if b.size else (n, _size(b, free_b))),
+    )
+    return reshape(y, (*(a.shape[i] for i in free_a), *(b.shape[i] for i in free_b)))
+
+
+def _size(x: Any, axes: list[int]) -> int:
+    return int(np.prod([x.shape[i] for i in axes], dtype=int))
+
+
+# --- einsum --------------------------------------------------------------------------------------
+
+
+def _explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
+    """Subscripts with the output written out and '...' replaced by letters."""
+    inputs, arrow, output = subscripts.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(ndims):
+        raise ValueError(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(ndims)}")
+    spare = [c for c in reversed(ascii_letters) if c not in subscripts]
+    widths = [n - len(t.replace("...", "")) for t, n in zip(terms, ndims, strict=True)]
+    dots = "".join(
+        spare[: max([w for t, w in zip(terms, widths, strict=True) if "..." in t] + [0])]
+    )
+    terms = [t.replace("...", dots[len(dots) - w :]) for t, w in zip(terms, widths, strict=True)]
+    if arrow:
+        return terms, output.replace("...", dots)
+    letters = "".join(terms)
+    return terms, dots + "".join(
+        sorted(c for c in set(letters) - set(dots) if letters.count(c) == 1)
+    )
+
+
+def _einsum_rule(i: int, g: Any, y: Any, *operands: Any, subscripts: str) -> Any:
+    """ē_i = einsum over the others and ȳ; lone letters broadcast, repeated ones sit on a diagonal."""
+    terms, output = _explicit(subscripts, [x.ndim for x in operands])
+    x, target = operands[i], ""
+    factors, names = [g], [output]
+    for j, other in enumerate(operands):
+        if j != i:
+            factors.append(other)
+            names.append(terms[j])
+    spare = iter(c for c in ascii_letters if c not in "".join(terms) + output)
+    for axis, c in enumerate(terms[i]):
+        if c in target:  # x_ii: the gradient lives on the diagonal
+            d = next(spare)
+            factors.append(of(_raw(x)).xp.eye(x.shape[axis], dtype=x.dtype))
+            names.append(c + d)
+            c = d
+        target += c
+    present = "".join(c for c in target if c in "".join(names))
+    d = einsum(",".join(names) + "->" + present, *factors)
+    return d.reshape(tuple(d.shape[present.index(c)] if c in present else 1 for c in target))
+
+
+def _raw(x: Any) -> Any:
+    return x.data if isinstance(x, Tensor) else x
+
+
+# fmt: off
+_einsum = op("einsum", lambda *xs, subscripts: np.einsum(subscripts, *xs, optimize=len(xs) > 2),
+             each=_einsum_rule, formula=r"\bar x_i = \mathrm{einsum}(\bar y,\ x_{j\ne i})",
+             samples=shaped((Shape(2, 3), Shape(3, 4), {"subscripts": "ij,jk->ik"}),
+                            (Shape(3, 3), {"subscripts": "ii->i"}), (Shape(3, 3), {"subscripts": "ii"}),
+                            (Shape(2, 3), {"subscripts": "ij->j"}),
+                            (Shape(2, 3, 3), Shape(3), {"subscripts": "...ij,j"}),
+                            (Shape(2, 3), Shape(2, 3), Shape(3), {"subscripts": "ij,ij,j->i"})))
+# fmt: on
+
+
+@answers_for(np.einsum)
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Einstein summation with repeated, lone and ``...`` subscripts.
+
+    >>> import minireg as mr
+    >>> mr.einsum("ij,j->i", mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]))
+    Tensor([11.], dtype=float32)
+    """
+    return _einsum(*operands, subscripts=subscripts)

@@ -1,0 +1,311 @@
+"""Tensor: an array plus how it came to be.
+
+A tensor is its own graph node. Edges point from a result to the tensors it was made
+from, so dropping the last result frees the whole graph by reference counting. Its
+methods and operators (``t.exp()``, ``a @ b``, ``t[idx]``) are filled in from the table
+of ops in :mod:`minireg.ops`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import backend as backends
+from .backend import Array
+
+next_seq = count(1).__next__
+RETAIN = object()  # stands in a tensor's hook list: keep the gradient of this node
+
+
+class Tensor:
+    """An array with a gradient; make one with :func:`tensor`.
+
+    Attributes
+    ----------
+    data : the array. Assigning it, like every in-place change, goes unseen by the
+        graph; use :meth:`assign`, which the graph notices.
+    grad : Tensor of the same shape, or None while nothing has been accumulated.
+    requires_grad : whether operations on it are recorded.
+
+    >>> w = tensor([1.0, 2.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> w.grad
+    Tensor([2., 4.], dtype=float32)
+    """
+
+    # _node: how it came to be (see engine.Op), None for a leaf. _seq: grows with every
+    # record and every in-place change, so it orders the graph and dates the data.
+    __slots__ = ("data", "grad", "requires_grad", "_node", "_seq", "_hooks", "__weakref__")
+    __hash__ = object.__hash__
+    data: Array
+    grad: Tensor | None
+    requires_grad: bool
+
+    def __init__(self, data: Array, requires_grad: bool = False) -> None:
+        backends.of(data)  # raises for anything that is not an array of a known backend
+        self.data, self.grad = data, None
+        self._node: Any = None
+        self._hooks: list[Any] | None = None
+        self._seq = next_seq()
+        self.requires_grad = False
+        if requires_grad:
+            self.requires_grad_()
+
+    if TYPE_CHECKING:  # the op table adds these at import
+        T: Tensor
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+
+    # --- what it holds -------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Tuple of axis lengths."""
+        return self.data.shape  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.data.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> Any:
+        """NumPy dtype of the elements."""
+        return self.data.dtype
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend its array lives on."""
+        return backends.of(self.data).name
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made directly rather than by a recorded operation."""
+        return self._node is None
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a NumPy array, outside the graph (no copy on the NumPy backend)."""
+        return backends.of(self.data).to_numpy(self.data)
+
+    def item(self) -> Any:
+        """The single element as a Python number; on a GPU this waits for the device."""
+        return self.data.item()
+
+    def detach(self) -> Tensor:
+        """The same array outside the graph."""
+        return Tensor(self.data)
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=60)
+        extras = f", dtype={self.dtype}"
+        extras += f", backend={self.backend!r}" if self.backend != "numpy" else ""
+        if self._node is not None:
+            extras += f", from={self._node[0].name}"
+        elif self.requires_grad:
+            extras += ", requires_grad=True"
+        return f"{type(self).__name__}({text}{extras})"
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._node is not None:
+            raise TypeError("cannot pickle or deep-copy a recorded result: use .detach() first")
+        return type(self), (self.data, self.requires_grad)
+
+    # --- gradients -----------------------------------------------------------------------
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Record operations on this leaf from now on (or stop doing so); returns itself."""
+        if self._node is not None:
+            raise RuntimeError("requires_grad_: only a leaf can be switched; use .detach()")
+        if requires_grad and self.dtype.kind not in "fc":
+            raise TypeError(
+                f"requires_grad: got dtype {self.dtype}, expected a floating type; "
+                "convert with .astype('float32') first"
+            )
+        self.requires_grad = bool(requires_grad)
+        return self
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
+        """Add d self / d leaf into ``.grad`` of every leaf that requires it.
+
+        ``gradient`` (same shape; may be left out for a scalar) weighs the elements.
+        Unless ``retain_graph`` is set the graph is freed on the way; ``create_graph``
+        records the backward pass itself, for derivatives of any order.
+
+        >>> x = tensor(3.0, requires_grad=True)
+        >>> (x**2).backward(); x.grad.item()
+        6.0
+        """
+        from .engine import backward
+
+        backward(self, gradient, retain_graph, create_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call ``hook(gradient)`` when this tensor's gradient is complete.
+
+        What the hook returns, unless None, replaces the gradient. Returns a function
+        that removes the hook.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("register_hook: this tensor does not require a gradient")
+        hooks = self._hooks = self._hooks or []
+        hooks.append(hook)
+        return lambda: hooks.remove(hook) if hook in hooks else None
+
+    def retain_grad(self) -> Tensor:
+        """Keep ``.grad`` of this intermediate result in the next backward; returns itself."""
+        if self._node is not None:
+            self._hooks = [*(self._hooks or ()), RETAIN]
+        return self
+
+    # --- in-place change -------------------------------------------------------------------
+
+    def assign(self, value: Any) -> Tensor:
+        """Overwrite a leaf's elements in place with ``value`` (broadcast to its shape).
+
+        A graph that has read the old elements notices: its backward raises an error.
+
+        >>> w = tensor([1.0, 2.0]); w.assign(0.0)
+        Tensor([0., 0.], dtype=float32)
+        """
+        if self._node is not None:
+            raise RuntimeError(
+                f"in-place change of the result of {self._node[0].name!r}, which its graph "
+                "needs for the backward pass; write the out-of-place form (t = t + x, "
+                "mr.where(mask, a, t)) or change t.detach()"
+            )
+        self.data[...] = value.data if isinstance(value, Tensor) else value
+        self._seq = next_seq()
+        return self
+
+    def _inplace(self, name: str, other: Any) -> Tensor:
+        """``t += x``: in place on a leaf outside recording, else the recorded ``t = t + x``."""
+        from .engine import is_grad_enabled
+
+        result = getattr(self, name)(other)
+        if self._node is not None or (result is not NotImplemented and result.requires_grad):
+            if self._node is None and self.requires_grad and is_grad_enabled():
+                raise RuntimeError(
+                    "in-place change of a leaf that requires a gradient: wrap the update "
+                    "in `with mr.no_grad():`, or write w = w + x for a recorded result"
+                )
+            return result  # type: ignore[no-any-return]
+        return self.assign(result)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._inplace("__add__", other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._inplace("__sub__", other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._inplace("__mul__", other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._inplace("__truediv__", other)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        from .engine import is_grad_enabled
+
+        if self._node is not None or (self.requires_grad and is_grad_enabled()):
+            raise RuntimeError(
+                "item assignment would change values that the graph needs; use "
+                "mr.where(mask, new, t), or change a leaf inside `with mr.no_grad():`"
+            )
+        self.data[index] = value.data if isinstance(value, Tensor) else value
+        self._seq = next_seq()
+
+    # --- as a NumPy citizen ------------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self.requires_grad:
+            raise TypeError(
+                "np.asarray of a tensor that requires a gradient would drop the graph; "
+                "say t.numpy() if that is meant"
+            )
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from .engine import numpy_function
+
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        return numpy_function(ufunc, name, kwargs)(*inputs, **kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from .engine import numpy_function
+
+        return numpy_function(func, func.__name__, kwargs)(*args, **kwargs)
+
+
+def tensor(
+    data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | None = None
+) -> Tensor:
+    """Make a tensor from numbers, nested lists or an array.
+
+    Parameters
+    ----------
+    data : Python floats become float32; arrays keep their dtype and backend (the array
+        is shared, not copied).
+    dtype : convert to this dtype.
+    requires_grad : record operations on it (floating dtypes only).
+    backend : ``"numpy"`` or ``"cupy"``; by default where the array is, or for Python
+        data the default backend (:func:`minireg.set_backend`).
+
+    >>> tensor([1.0, 2.0]).dtype, tensor(np.ones(2)).dtype
+    (dtype('float32'), dtype('float64'))
+    """
+    if isinstance(data, Tensor):
+        data = data.data
+    if backends.is_array(data):
+        array = data if not isinstance(data, np.generic) else np.asarray(data)
+    else:
+        array = np.asarray(data)
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"tensor: expected numbers or an array, got {data!r:.60}")
+        if array.dtype == np.float64:
+            array = array.astype(np.float32)
+        backend = backend or backends.get_backend()
+    if dtype is not None:
+        array = array.astype(dtype)
+    return Tensor(backends.move(array, backend) if backend else array, requires_grad)
