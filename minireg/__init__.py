@@ -9,7 +9,7 @@ Tensor([ 3., -4.], dtype=float32)
 
 from typing import Any
 
-from . import ops
+from . import nn, ops
 from .backend import get_backend, manual_seed, set_backend, use_backend
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, op
 from .tensor import Tensor, tensor
@@ -17,7 +17,7 @@ from .tensor import Tensor, tensor
 __version__ = "0.1.0"
 __all__ = [
     "Tensor", "detect_anomaly", "enable_grad", "get_backend", "grad", "is_grad_enabled",
-    "manual_seed", "no_grad", "op", "ops", "set_backend", "tensor", "use_backend",
+    "manual_seed", "nn", "no_grad", "op", "ops", "set_backend", "tensor", "use_backend",
     *sorted(ops.PUBLIC),
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ from .shapes import concatenate, getitem, split, stack, take
 COMPOSED = {
     f.__name__: f for f in (concatenate, stack, split, take, getitem, dot, tensordot, einsum)
 }
-_INTERNAL = {"identity", "scatter", "cross_entropy", "normalize", "linear", "astype", "getitem"}
+_INTERNAL = {"identity", "scatter", "cross_entropy", "normalize", "linear", "astype", "to", "getitem"}
 PUBLIC: dict[str, Any] = {
     name: entry.function for name, entry in TABLE.items() if name not in _INTERNAL
 } | {name: f for name, f in COMPOSED.items() if name != "getitem"}
@@ -43,7 +43,7 @@ def _attach() -> None:
     for name, function in PUBLIC.items():
         if name not in ("where", "concatenate", "stack", "einsum"):
             setattr(Tensor, name, function)
-    for name in ("astype",):
+    for name in ("astype", "to"):
         setattr(Tensor, name, TABLE[name].function)
     for name, function in _OPERATORS.items():
         setattr(Tensor, f"__{name}__", function)
