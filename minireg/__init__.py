@@ -9,17 +9,41 @@ Tensor([ 3., -4.], dtype=float32)
 
 from typing import Any
 
-from . import nn, ops
+from . import datasets, nn, ops, optim, penalties
 from .backend import get_backend, manual_seed, set_backend, use_backend
+from .checkpoint import load, save
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, op
+from .objective import Objective, Term
 from .tensor import Tensor, tensor
+from .training import History, fit
 
 __version__ = "0.1.0"
 __all__ = [
-    "Tensor", "detect_anomaly", "enable_grad", "get_backend", "grad", "is_grad_enabled",
-    "manual_seed", "nn", "no_grad", "op", "ops", "set_backend", "tensor", "use_backend",
+    "History",
+    "Objective",
+    "Tensor",
+    "Term",
+    "datasets",
+    "detect_anomaly",
+    "enable_grad",
+    "fit",
+    "get_backend",
+    "grad",
+    "is_grad_enabled",
+    "load",
+    "manual_seed",
+    "nn",
+    "no_grad",
+    "op",
+    "ops",
+    "optim",
+    "penalties",
+    "save",
+    "set_backend",
+    "tensor",
+    "use_backend",
     *sorted(ops.PUBLIC),
-]  # fmt: skip
+]
 
 
 def __getattr__(name: str) -> Any:

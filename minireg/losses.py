@@ -183,7 +183,7 @@ class CrossEntropyLoss(Loss):
         return cross_entropy(output, target, *self._options())
 
     def parts(self, output: Any, target: Any) -> dict[str, Any]:
-        """"data": the loss at ε = 0; "smoothing": what ε adds, −Σ (q_ε − q₀) log p.
+        """ "data": the loss at ε = 0; "smoothing": what ε adds, −Σ (q_ε − q₀) log p.
 
         The logit gradient of the second is ε(q₀ − 1/C), whatever the logits are.
         """

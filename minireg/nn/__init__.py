@@ -3,7 +3,18 @@
 from ..losses import CrossEntropyLoss, MSELoss
 from . import functional
 from .layers import (
-    GELU, BatchNorm, Dropout, Flatten, LayerNorm, Linear, ReLU, RMSNorm, Sigmoid, SiLU, Softplus, Tanh,
+    GELU,
+    BatchNorm,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    Linear,
+    ReLU,
+    RMSNorm,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
 )  # fmt: skip
 from .module import Module, Parameter, Sequential
 

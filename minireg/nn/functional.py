@@ -96,7 +96,9 @@ def batch_norm(
 def _last_axes(name: str, x: Any, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape:
-        raise ValueError(f"{name}: got x of shape {x.shape}, expected (…, {', '.join(map(str, shape))})")
+        raise ValueError(
+            f"{name}: got x of shape {x.shape}, expected (…, {', '.join(map(str, shape))})"
+        )
     return tuple(range(-len(shape), 0))
 
 

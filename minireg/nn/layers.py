@@ -139,7 +139,9 @@ class LayerNorm(Module):
         self.normalized_shape, self.eps = tuple(shape), eps
         affine = elementwise_affine
         self.weight = _parameter(np.ones(self.normalized_shape, dtype), "norm") if affine else None
-        self.bias = _parameter(np.zeros(self.normalized_shape, dtype), "norm") if affine and bias else None
+        self.bias = (
+            _parameter(np.zeros(self.normalized_shape, dtype), "norm") if affine and bias else None
+        )
 
     def forward(self, x: Any) -> Any:
         """(…, *normalized_shape) → same shape."""
@@ -170,7 +172,9 @@ class RMSNorm(Module):
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
         self.normalized_shape, self.eps = tuple(shape), eps
         self.weight = (
-            _parameter(np.ones(self.normalized_shape, dtype), "norm") if elementwise_affine else None
+            _parameter(np.ones(self.normalized_shape, dtype), "norm")
+            if elementwise_affine
+            else None
         )
 
     def forward(self, x: Any) -> Any:
@@ -209,7 +213,9 @@ class Dropout(Module):
         return f"p={self.p}"
 
 
-def _activation(name: str, function: Callable[[Any], Any], formula: str, example: str) -> type[Module]:
+def _activation(
+    name: str, function: Callable[[Any], Any], formula: str, example: str
+) -> type[Module]:
     """A parameterless layer that applies ``function`` to each element."""
 
     def forward(self: Module, x: Any) -> Any:
@@ -224,7 +230,9 @@ ReLU = _activation("ReLU", F.relu, "y = max(x, 0)",
                    "nn.ReLU()(tensor([-1.0, 2.0]))\nTensor([0., 2.], dtype=float32)")  # fmt: skip
 GELU = _activation("GELU", F.gelu, "y = x Φ(x)", "nn.GELU()(tensor(0.0)).item()\n0.0")
 Tanh = _activation("Tanh", F.tanh, "y = tanh x", "nn.Tanh()(tensor(0.0)).item()\n0.0")
-Sigmoid = _activation("Sigmoid", F.sigmoid, "y = 1/(1 + e⁻ˣ)", "nn.Sigmoid()(tensor(0.0)).item()\n0.5")
+Sigmoid = _activation(
+    "Sigmoid", F.sigmoid, "y = 1/(1 + e⁻ˣ)", "nn.Sigmoid()(tensor(0.0)).item()\n0.5"
+)
 SiLU = _activation("SiLU", F.silu, "y = x/(1 + e⁻ˣ)", "nn.SiLU()(tensor(0.0)).item()\n0.0")
 Softplus = _activation("Softplus", F.softplus, "y = log(1 + eˣ)",
                        "round(nn.Softplus()(tensor(0.0)).item(), 4)\n0.6931")  # fmt: skip

@@ -54,10 +54,11 @@ class Module:
     formula = ""
 
     def forward(self, *inputs: Any) -> Any:
-        """What the module computes; defined by each subclass."""
+        """Compute the module's output; defined by each subclass."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def __call__(self, *inputs: Any) -> Any:
+        """``forward`` of the inputs."""
         return self.forward(*inputs)
 
     # --- the tree ------------------------------------------------------------------------

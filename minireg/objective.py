@@ -1,0 +1,266 @@
+"""Objective: a data loss plus named penalty terms, and which parameter each applies to.
+
+``objective(model, x, y)`` gives :class:`Terms`: every term's value under its own name
+and, after ``backward``, every term's own share of every parameter's gradient. The
+shares of a parameter sum to its ``.grad``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .engine import backprop, is_grad_enabled
+from .losses import Loss
+from .nn.module import Module, Parameter
+from .penalties import Penalty
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .optim.optimizer import Optimizer
+
+Selector = str | Sequence[str] | Callable[[str, Parameter], bool] | None
+
+
+@dataclass(frozen=True)
+class Term:
+    """A penalty, the parameters it applies to, and how it acts.
+
+    ``on``: None for weights only, a glob over parameter names, a list of globs, or a
+    predicate ``(name, parameter) -> bool``. ``via``: ``"gradient"`` adds its gradient to
+    the loss's; ``"prox"`` leaves the gradient alone and applies the penalty's prox after
+    each optimizer step, which is what makes zeros exact.
+    """
+
+    penalty: Penalty
+    on: Selector = None
+    via: Literal["gradient", "prox"] = "gradient"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.penalty, Penalty):
+            raise TypeError(f"Term: expected a Penalty, got {self.penalty!r}")
+        if self.via not in ("gradient", "prox"):
+            raise ValueError(f"Term: via must be 'gradient' or 'prox', got {self.via!r}")
+
+    def select(self, label: str, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+        """The trainable parameters it applies to; ``ValueError`` if the selector matches none."""
+        on = self.on
+        if on is None:
+            chosen = {n: p for n, p in parameters.items() if p.kind == "weight"}
+        elif callable(on):
+            chosen = {n: p for n, p in parameters.items() if on(n, p)}
+        else:
+            chosen = {}
+            for pattern in [on] if isinstance(on, str) else on:
+                hits = {n: p for n, p in parameters.items() if fnmatchcase(n, pattern)}
+                if not hits:
+                    near = difflib.get_close_matches(pattern, parameters, 3, 0.3) or [*parameters]
+                    raise ValueError(
+                        f"objective term {label!r}: on={pattern!r} matches no parameter; near: "
+                        f"{', '.join(near)}"
+                    )
+                chosen |= hits
+        if not chosen:
+            raise ValueError(
+                f"objective term {label!r}: the selector matches none of {', '.join(parameters)}"
+            )
+        return {n: p for n, p in chosen.items() if p.requires_grad}
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A row of the assignment table: a parameter and what regularizes it."""
+
+    parameter: str
+    shape: tuple[int, ...]
+    kind: str
+    penalties: str
+    why: str
+
+
+class Objective:
+    """``loss`` plus ``penalties``: {name: penalty | (penalty, on) | (penalty, on, via) | Term}.
+
+    Penalties apply to weights only unless ``on`` says otherwise, so biases and the scales
+    and shifts of normalisations stay free. The convention is mean loss + Σ λ·Ω.
+
+    >>> import minireg as mr
+    >>> model = mr.nn.Linear(2, 1)
+    >>> objective = mr.Objective(mr.nn.MSELoss(), {"l2": mr.penalties.L2(0.1)})
+    >>> terms = objective(model, mr.tensor([[1.0, 2.0]]), mr.tensor([[3.0]]))
+    >>> terms.backward(); sorted(terms.gradients["l2"])
+    ['weight']
+    """
+
+    def __init__(self, loss: Loss, penalties: Mapping[str, Any] | None = None) -> None:
+        self.loss, self.terms = loss, {}
+        for name, spec in (penalties or {}).items():
+            if name in ("data", "smoothing", "total"):
+                raise ValueError(f"Objective: {name!r} is the name of a loss term; choose another")
+            if isinstance(spec, Penalty):
+                spec = Term(spec)
+            self.terms[name] = spec if isinstance(spec, Term) else Term(*spec)
+        self._model: Module | None = None
+        self._chosen: dict[str, dict[str, Parameter]] = {}
+        self._attached: set[str] = set()
+
+    def __repr__(self) -> str:
+        rows = [f"  {name}: {t.penalty!r}" for name, t in self.terms.items()]
+        return "\n".join([f"Objective: mean loss + penalties\n  data: {self.loss!r}", *rows])
+
+    def bind(self, model: Module) -> Objective:
+        """Decide now which parameters of ``model`` each term applies to; returns itself.
+
+        Calling the objective does this by itself when the model changes; call it again
+        after freezing or replacing parameters.
+        """
+        parameters = dict(model.named_parameters())
+        self._chosen = {n: t.select(n, parameters) for n, t in self.terms.items()}
+        self._model = model
+        return self
+
+    def attach(self, optimizer: Optimizer) -> Objective:
+        """Hand the ``via="prox"`` terms to ``optimizer``, which applies them after each step."""
+        if self._model is None:
+            raise RuntimeError("Objective.attach: call objective.bind(model) first")
+        for name, term in self.terms.items():
+            if term.via == "prox" and name not in self._attached:
+                optimizer.add_prox(self._chosen[name].values(), term.penalty)
+                self._attached.add(name)
+        return self
+
+    def assignments(self, model: Module | None = None) -> list[Assignment]:
+        """The rows of :meth:`table`."""
+        if model is not None:
+            self.bind(model)
+        if self._model is None:
+            raise RuntimeError("Objective: give the model once, objective.table(model)")
+        rows = []
+        for name, p in self._model.named_parameters():
+            hits = [n for n in self.terms if name in self._chosen[n]]
+            kinds = [f"{n} ({self.terms[n].via})" for n in hits]
+            why = "frozen: never touched"
+            if p.requires_grad:
+                named = any(self.terms[n].on is not None for n in hits)
+                why = "chosen by on=" if named else f"default: {p.kind}s are penalised"
+                if not hits:
+                    why = "no term chooses it" if p.kind == "weight" else f"default: not a {p.kind}"
+            rows.append(Assignment(name, p.shape, p.kind, ", ".join(kinds) or "–", why))
+        return rows
+
+    def table(self, model: Module | None = None) -> str:
+        """Text table: parameter | shape | kind | penalties | why."""
+        head = ("parameter", "shape", "kind", "penalties", "why")
+        rows = [
+            (r.parameter, str(r.shape), r.kind, r.penalties, r.why) for r in self.assignments(model)
+        ]
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+            for row in (head, *rows)
+        )
+
+    def __call__(self, model: Module, x: Any, y: Any) -> Terms:
+        """Evaluate every term at ``model`` on the batch (x, y)."""
+        if model is not self._model:
+            self.bind(model)
+        values: dict[str, Tensor] = dict(self.loss.parts(model(x), y))
+        loss_parts = tuple(values)
+        for name, term in self.terms.items():
+            if term.via == "prox" and name not in self._attached and is_grad_enabled():
+                raise RuntimeError(
+                    f"objective term {name!r} acts via its prox, which no optimizer applies yet: "
+                    "call objective.bind(model).attach(optimizer)"
+                )
+            parts = [term.penalty(p) for p in self._chosen[name].values()]
+            total = sum(parts[1:], parts[0]) if parts else _zero(next(iter(values.values())))
+            values[name] = total.detach() if term.via == "prox" else total
+        return Terms(values, loss_parts, dict(model.named_parameters()))
+
+
+def _zero(like: Tensor) -> Tensor:
+    return Tensor(np.zeros_like(like.data))
+
+
+@dataclass
+class Terms(Mapping[str, Tensor]):
+    """Named scalar terms of an objective; a mapping, with ``total`` and ``gradients``."""
+
+    values_: dict[str, Tensor]
+    loss_parts: tuple[str, ...]
+    parameters: dict[str, Parameter]
+    gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.values_[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of all terms (a term that acts via its prox adds value but no gradient)."""
+        first, *rest = self.values_.values()
+        return sum(rest, first)
+
+    def backward(self, attribute: bool = True) -> None:
+        """Accumulate the total gradient into every ``.grad``.
+
+        With ``attribute`` each term's own share is kept in ``gradients[term][parameter]``:
+        one pass for each part of the loss, and the closed form for each penalty. Without
+        it a single pass serves all terms.
+        """
+        if not attribute:
+            self.total.backward()
+            return
+        names = {p: n for n, p in self.parameters.items()}
+        wanted = [p for p in self.parameters.values() if p.requires_grad]
+        for name, value in self.values_.items():
+            if not value.requires_grad:
+                self.gradients[name] = {}
+                continue
+            keep = name in self.loss_parts and name != self.loss_parts[-1]
+            found = backprop([value], [np.ones_like(value.data)], wanted, retain_graph=keep)
+            self.gradients[name] = {
+                names[p]: Tensor(g) for p in wanted if (g := found.get(p)) is not None
+            }
+        for name, p in self.parameters.items():
+            shares = [g[name].data for g in self.gradients.values() if name in g]
+            if shares:
+                total = shares[0].copy() if len(shares) == 1 else sum(shares[1:], shares[0])
+                p.grad = Tensor(total if p.grad is None else p.grad.data + total)
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """One row a term: value, gradient norm, share of the norms, cosine to "data".
+
+        Norms are over all parameters together. Reads numbers off the device; needs
+        ``backward(attribute=True)``.
+        """
+        if not self.gradients:
+            raise RuntimeError("Terms.statistics: call backward(attribute=True) first")
+        data = self.gradients["data"]
+        norms = {n: _norm(g) for n, g in self.gradients.items()}
+        whole = sum(norms.values()) or 1.0
+        rows = []
+        for name, gradients in self.gradients.items():
+            inner = sum(
+                float((g.data * data[k].data).sum()) for k, g in gradients.items() if k in data
+            )
+            scale = norms[name] * norms["data"]
+            rows.append({
+                "term": name, "value": float(self.values_[name].data), "norm": norms[name],
+                "share": norms[name] / whole, "cosine": inner / scale if scale else 0.0,
+            })  # fmt: skip
+        return rows
+
+
+def _norm(gradients: Mapping[str, Tensor]) -> float:
+    return float(np.sqrt(sum(float(np.square(g.data).sum()) for g in gradients.values())))

@@ -1,0 +1,166 @@
+"""The one update pipeline, the same for every optimizer.
+
+data gradient → + penalty gradients → clip → state (momentum, moments) → step
+→ decoupled decay → prox or projection
+
+The first three happen before ``step()``: :class:`~minireg.Objective` fills ``.grad`` with
+the sum of the terms, ``clip_grad_norm_`` scales it. An optimizer defines ``_update``: the
+state and the step for one block of elements, in place. ``formula`` is the same in plain
+NumPy, the readable specification that the in-place passes are tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..backend import NUMPY, Array, of
+from ..penalties import Penalty
+from ..tensor import Tensor, next_seq
+
+BLOCK = 16384  # elements: parameter, gradient, two states and scratch stay in the L2 cache
+
+
+def check_range(
+    owner: str, name: str, value: float, low: float, high: float = float("inf")
+) -> None:
+    """Raise ``ValueError`` unless low ≤ value < high (or value == low == high)."""
+    if not (isinstance(value, int | float | np.number) and low <= value and value < high):
+        bound = f"in [{low:g}, {high:g})" if high < float("inf") else f"a number ≥ {low:g}"
+        raise ValueError(f"{owner}: {name} must be {bound}, got {value!r}")
+
+
+class Optimizer:
+    """Base class: parameter groups, state, and the pipeline of :meth:`step`.
+
+    ``params`` is an iterable of Tensors or of dicts ``{"params": …, option: value}``, one
+    a group. Groups live in ``param_groups``; per-parameter state in ``state``.
+    """
+
+    states: tuple[str, ...] = ()  # names of the arrays kept for each parameter
+    scratch = 1  # arrays of one block that _update may overwrite
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        self._prox: dict[Tensor, list[Penalty]] = {}
+        given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
+        if not given:
+            raise ValueError(f"{type(self).__name__}: got no parameters to optimize")
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Add ``{"params": …}`` with options that override the defaults."""
+        owner = type(self).__name__
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        known = {p for g in self.param_groups for p in g["params"]}
+        for p in params:
+            if not isinstance(p, Tensor) or not p.is_leaf:
+                raise TypeError(f"{owner}: expected leaf Tensors as parameters, got {p!r:.80}")
+            if p in known:
+                raise ValueError(f"{owner}: a parameter of shape {p.shape} is in two groups")
+            known.add(p)
+        unknown = group.keys() - self.defaults.keys() - {"params"}
+        if unknown:
+            raise ValueError(
+                f"{owner}: unknown option {sorted(unknown)}, expected {sorted(self.defaults)}"
+            )
+        full = {**self.defaults, **group, "params": params}
+        self._check(full)
+        self.param_groups.append({**full, "initial_lr": full["lr"]})
+
+    def _check(self, group: dict[str, Any]) -> None:
+        """Raise ``ValueError`` for an option out of range."""
+        owner = type(self).__name__
+        check_range(owner, "lr", group["lr"], 0)
+        check_range(owner, "weight_decay", group.get("weight_decay", 0), 0)
+
+    def add_prox(self, params: Iterable[Tensor], penalty: Penalty) -> None:
+        """Apply ``penalty.prox(·, lr)`` to these parameters at the end of each step."""
+        for p in params:
+            self._prox.setdefault(p, []).append(penalty)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters (they become None)."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def step(self) -> None:
+        """One update of every parameter that has a gradient; frozen ones are never touched."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None or not p.requires_grad:
+                    continue
+                self._step(p, p.grad.data, group)
+                for penalty in self._prox.get(p, ()):
+                    p.data[...] = penalty.prox(p.data, group["lr"])
+                p._seq = next_seq()  # a graph that has read the old values will notice
+
+    def _step(self, p: Tensor, g: Array, group: dict[str, Any]) -> None:
+        state = self.state.get(p)
+        if state is None:
+            state = self.state[p] = {"step": 0}
+            state |= {name: np.zeros_like(p.data) for name in self.states}
+        state["step"] += 1
+        update = self._update(state["step"], group)
+        arrays = [p.data, g, *(state[name] for name in self.states)]
+        if of(p.data) is NUMPY and p.size > BLOCK and all(a.flags.c_contiguous for a in arrays):
+            # block by block: every pass of _update finds its operands in the cache
+            arrays = [a.reshape(-1) for a in arrays]
+            scratch = [np.empty(BLOCK, p.dtype) for _ in range(self.scratch)]
+            for start in range(0, p.size, BLOCK):
+                blocks = [a[start : start + BLOCK] for a in arrays]
+                n = blocks[0].size
+                update(*blocks, *(s[:n] for s in scratch))
+        else:
+            update(*arrays, *(np.empty_like(p.data) for _ in range(self.scratch)))
+
+    def _update(self, step: int, group: dict[str, Any]) -> Callable[..., None]:
+        """A function that updates (p, g, *states, *scratch) in place; g is read only."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """State by parameter position, and the groups' options; copies, safe to keep."""
+        params = [p for g in self.param_groups for p in g["params"]]
+        return {
+            "state": {
+                i: {k: v if k == "step" else v.copy() for k, v in self.state[p].items()}
+                for i, p in enumerate(params)
+                if p in self.state
+            },
+            "param_groups": [
+                {k: v for k, v in g.items() if k != "params"} for g in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave, onto parameters in the same order."""
+        params = [p for g in self.param_groups for p in g["params"]]
+        if len(state["param_groups"]) != len(self.param_groups) or any(
+            int(i) >= len(params) for i in state["state"]
+        ):
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: got {len(state['param_groups'])} groups, "
+                f"expected {len(self.param_groups)} with {len(params)} parameters in all"
+            )
+        for group, saved in zip(self.param_groups, state["param_groups"], strict=True):
+            group.update(saved)
+        self.state = {
+            params[int(i)]: {k: v if k == "step" else v.copy() for k, v in s.items()}
+            for i, s in state["state"].items()
+        }
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{k}={v!r}" for k, v in self.param_groups[0].items() if k not in
+                            ("params", "initial_lr"))  # fmt: skip
+        n = sum(p.size for g in self.param_groups for p in g["params"])
+        return f"{type(self).__name__}({options}) on {n:,} numbers: {self.text}"
+
+    text = ""

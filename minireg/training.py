@@ -1,0 +1,284 @@
+"""fit: the training loop, with a history of every term and of the generalisation gap."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, Stream, move
+from .engine import no_grad
+from .losses import Loss
+from .nn.module import Module, Parameter
+from .objective import Objective, Terms
+from .optim import EarlyStopping, Optimizer, clip_grad_norm_
+from .tensor import Tensor
+
+
+@dataclass
+class History:
+    """One row an epoch; ``history["validation_loss"]`` is a column.
+
+    Columns: ``epoch, seconds, lr, train_loss, validation_loss, gap`` (validation minus
+    training loss, both of the bare data loss in evaluation mode), for labels also
+    ``train_accuracy, validation_accuracy, accuracy_gap`` (training minus validation), ``zeros``
+    and ``weights`` (exact zeros among penalisable weights, and how many there are), and for
+    each term ``value/…``, ``norm/…``, ``share/…``, ``cosine/…`` from the first batch of the
+    epoch (gradient norm, share of the norms, cosine to the data gradient).
+    """
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    stopped: str = "epochs"  # or "early stopping", "interrupted"
+    best_epoch: int | None = None
+
+    def __getitem__(self, column: str) -> list[float]:
+        if self.rows and column not in self.rows[0]:
+            raise KeyError(f"History: no column {column!r}, expected one of {list(self.rows[0])}")
+        return [row[column] for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The row whose weights the model holds: the best epoch if it was restored."""
+        return self.rows[(self.best_epoch or len(self.rows)) - 1]
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the terms, in the objective's order."""
+        return [c.partition("/")[2] for c in (self.rows or [{}])[0] if c.startswith("value/")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Columns and the reason for stopping, ready for JSON."""
+        columns = {c: self[c] for c in (self.rows or [{}])[0]}
+        return {"stopped": self.stopped, "best_epoch": self.best_epoch, "columns": columns}
+
+    def to_json(self, path: str | Path) -> None:
+        """Write :meth:`to_dict` to a file."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return f"History(no epoch finished, stopped: {self.stopped})"
+        figures = ", ".join(f"{k}={self.last[k]:.4g}" for k in ("train_loss", "validation_loss")
+                            if k in self.last)  # fmt: skip
+        return f"History({len(self)} epochs, stopped: {self.stopped}, {figures})"
+
+
+def evaluate(model: Module, loss: Loss, x: Array, y: Array) -> dict[str, float]:
+    """The bare data loss, and for labels the accuracy, in evaluation mode, without a graph.
+
+    >>> from minireg import nn
+    >>> evaluate(nn.Sequential(), nn.MSELoss(), np.ones((2, 1)), np.zeros((2, 1)))
+    {'loss': 1.0}
+    """
+    training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            output = model(Tensor(x))
+            figures = {"loss": float(loss.parts(output, y)["data"].data)}
+            if y.dtype.kind in "iu" and output.ndim == 2:
+                figures["accuracy"] = float((output.data.argmax(axis=1) == y).mean())
+    finally:
+        model.train(training)
+    return figures
+
+
+def _batches(n: int, batch_size: int, stream: Stream) -> Iterator[Any]:
+    """Index arrays of one epoch; a single left-over sample joins the batch before it."""
+    order = stream.permutation(n)
+    starts = list(range(0, n, batch_size))
+    if len(starts) > 1 and n - starts[-1] == 1:
+        starts.pop()
+    for start, stop in zip(starts, [*starts[1:], n], strict=True):
+        yield order[start:stop]
+
+
+def _placed(name: str, data: Any, like: Parameter) -> tuple[Array, Array]:
+    """(x, y) on the model's backend, floats in its dtype, so that nothing is promoted."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError(f"fit: {name} must be a pair (x, y), got {type(data).__name__}")
+    arrays = []
+    for a in data:
+        raw = a.data if isinstance(a, Tensor) else a if hasattr(a, "dtype") else np.asarray(a)
+        raw = move(raw, like.backend)
+        arrays.append(raw.astype(like.dtype) if raw.dtype.kind == "f" else raw)
+    x, y = arrays
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(
+            f"fit: {name} has {len(x)} inputs and {len(y)} targets; expected equal, > 0"
+        )
+    return x, y
+
+
+def _zeros(model: Module) -> dict[str, float]:
+    weights = [p for p in model.parameters() if p.kind == "weight"]
+    zeros = sum(int((p.data == 0).sum()) for p in weights)
+    return {"zeros": zeros, "weights": sum(p.size for p in weights)}
+
+
+def fit(
+    model: Module,
+    objective: Objective | Loss,
+    optimizer: Optimizer,
+    train: Any,
+    validation: Any = None,
+    *,
+    epochs: int = 100,
+    batch_size: int = 32,
+    seed: int = 0,
+    early_stopping: EarlyStopping | None = None,
+    clip_norm: float | None = None,
+    progress: bool | None = None,
+    label: str = "training",
+) -> History:
+    """Train ``model`` on (x, y) pairs and return the history of every term.
+
+    Parameters
+    ----------
+    model, objective, optimizer : a loss stands for an objective without penalties; terms
+        that act via their prox are attached to the optimizer here.
+    train, validation : pairs (x, y); moved to the model's backend and float dtype.
+    epochs, batch_size : integers ≥ 1; batches are reshuffled every epoch.
+    seed : of the shuffling (weights and dropout have their own, :func:`minireg.manual_seed`).
+    early_stopping : looks at one column after each epoch; puts the best weights back.
+    clip_norm : clip the joint gradient norm to this before each update.
+    progress : show a progress bar (rich); by default when stderr is a terminal and rich is there.
+
+    Ctrl-C ends the training cleanly: the history so far comes back with
+    ``stopped == "interrupted"``. A loss that is not finite raises ``FloatingPointError``.
+
+    >>> import minireg as mr
+    >>> mr.manual_seed(0); model = mr.nn.Linear(2, 1)
+    >>> x = np.eye(2); y = x.sum(axis=1, keepdims=True)
+    >>> history = fit(model, mr.nn.MSELoss(), mr.optim.SGD(model.parameters(), 0.3), (x, y), epochs=50)
+    >>> history["train_loss"][-1] < 1e-3
+    True
+    """
+    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"fit: {name} must be an integer ≥ 1, got {value!r}")
+    goal = objective if isinstance(objective, Objective) else Objective(objective)
+    goal.bind(model).attach(optimizer)
+    first = next(model.parameters())
+    data = {"train": _placed("train", train, first)}
+    if validation is not None:
+        data["validation"] = _placed("validation", validation, first)
+    if early_stopping is not None and validation is None and "validation" in early_stopping.monitor:
+        raise ValueError(f"fit: early stopping on {early_stopping.monitor!r} needs validation data")
+    history, shuffle = History(), Stream("shuffle", seed)
+    x, y = data["train"]
+    try:
+        with _bar(progress, label, epochs) as advance:
+            for epoch in range(1, epochs + 1):
+                start = time.perf_counter()
+                values: dict[str, float] = {}
+                statistics: list[dict[str, Any]] = []
+                for i, index in enumerate(_batches(len(x), batch_size, shuffle)):
+                    terms = _update(model, goal, optimizer, x[index], y[index], clip_norm, i == 0)
+                    if i == 0:
+                        statistics = terms.statistics()
+                row: dict[str, float] = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
+                for part, pair in data.items():
+                    figures = evaluate(model, goal.loss, *pair)
+                    row |= {f"{part}_{k}": v for k, v in figures.items()}
+                if not math.isfinite(row["train_loss"]):
+                    raise FloatingPointError(
+                        f"fit: the training loss is {row['train_loss']} after epoch {epoch}; lower "
+                        "the learning rate, or find the first bad op with mr.detect_anomaly()"
+                    )
+                row |= _gaps(row) | _zeros(model)
+                for s in statistics:
+                    values |= {
+                        f"{k}/{s['term']}": s[k] for k in ("value", "norm", "share", "cosine")
+                    }
+                history.rows.append({**row, **values, "seconds": time.perf_counter() - start})
+                advance(row)
+                if early_stopping and early_stopping.update(row[early_stopping.monitor], model):
+                    history.stopped = "early stopping"
+                    break
+    except KeyboardInterrupt:
+        history.stopped = "interrupted"
+    if early_stopping is not None and early_stopping.restore_best and early_stopping.best_look:
+        early_stopping.restore(model)
+        history.best_epoch = early_stopping.best_look
+    return history
+
+
+def _update(
+    model: Module, objective: Objective, optimizer: Optimizer, x: Array, y: Array,
+    clip_norm: float | None, attribute: bool,
+) -> Terms:  # fmt: skip
+    """One step: forward, backward (term by term when asked), clip, update."""
+    model.train()
+    optimizer.zero_grad()
+    terms = objective(model, Tensor(x), y)
+    terms.backward(attribute)
+    if clip_norm is not None:
+        clip_grad_norm_(model.parameters(), clip_norm)
+    optimizer.step()
+    return terms
+
+
+def _gaps(row: dict[str, float]) -> dict[str, float]:
+    gaps = {}
+    if "validation_loss" in row:
+        gaps["gap"] = row["validation_loss"] - row["train_loss"]
+    if "validation_accuracy" in row:
+        gaps["accuracy_gap"] = row["train_accuracy"] - row["validation_accuracy"]
+    return gaps
+
+
+@contextmanager
+def _rich_bar(label: str, epochs: int) -> Iterator[Callable[[dict[str, float]], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=epochs, figures="")
+
+        def advance(row: dict[str, float]) -> None:
+            names = {
+                "train_loss": "train",
+                "validation_loss": "val",
+                "validation_accuracy": "val acc",
+            }
+            figures = "  ".join(f"{n} {row[k]:.3f}" for k, n in names.items() if k in row)
+            bar.update(task, advance=1, figures=figures)
+
+        yield advance
+
+
+def _bar(progress: bool | None, label: str, epochs: int) -> Any:
+    """A context that yields what to call after each epoch."""
+    if progress is not False:
+        try:
+            from rich.console import Console
+        except ImportError as error:
+            if progress:
+                raise ImportError(
+                    "fit: progress=True needs rich: pip install 'minireg[cli]'"
+                ) from error
+            return nullcontext(lambda row: None)
+        if progress or Console(stderr=True).is_terminal:
+            return _rich_bar(label, epochs)
+    return nullcontext(lambda row: None)
