@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,25 +79,10 @@ class Tensor:
 
     # --- what it holds -------------------------------------------------------------------
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Tuple of axis lengths."""
-        return self.data.shape  # type: ignore[no-any-return]
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self.data.ndim  # type: ignore[no-any-return]
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.data.size  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> Any:
-        """NumPy dtype of the elements."""
-        return self.data.dtype
+    shape = property(attrgetter("data.shape"), doc="Tuple of axis lengths.")
+    ndim = property(attrgetter("data.ndim"), doc="Number of axes.")
+    size = property(attrgetter("data.size"), doc="Number of elements.")
+    dtype = property(attrgetter("data.dtype"), doc="NumPy dtype of the elements.")
 
     @property
     def backend(self) -> str:
@@ -233,18 +219,6 @@ class Tensor:
             return result  # type: ignore[no-any-return]
         return self.assign(result)
 
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._inplace("__add__", other)
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self._inplace("__sub__", other)
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self._inplace("__mul__", other)
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._inplace("__truediv__", other)
-
     def __setitem__(self, index: Any, value: Any) -> None:
         from .engine import is_grad_enabled
 
@@ -265,17 +239,6 @@ class Tensor:
                 "say t.numpy() if that is meant"
             )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        from .engine import numpy_function
-
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        return numpy_function(ufunc, name, kwargs)(*inputs, **kwargs)
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from .engine import numpy_function
-
-        return numpy_function(func, func.__name__, kwargs)(*args, **kwargs)
 
 
 def tensor(

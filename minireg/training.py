@@ -93,9 +93,9 @@ def evaluate(model: Module, loss: Loss, x: Array, y: Array) -> dict[str, float]:
     return figures
 
 
-def _batches(n: int, batch_size: int, stream: Stream) -> Iterator[Any]:
+def _batches(n: int, batch_size: int, stream: Stream, home: str) -> Iterator[Any]:
     """Index arrays of one epoch; a single left-over sample joins the batch before it."""
-    order = stream.permutation(n)
+    order = move(stream.permutation(n), home)
     starts = list(range(0, n, batch_size))
     if len(starts) > 1 and n - starts[-1] == 1:
         starts.pop()
@@ -183,7 +183,7 @@ def fit(
                 start = time.perf_counter()
                 values: dict[str, float] = {}
                 statistics: list[dict[str, Any]] = []
-                for i, index in enumerate(_batches(len(x), batch_size, shuffle)):
+                for i, index in enumerate(_batches(len(x), batch_size, shuffle, first.backend)):
                     terms = _update(model, goal, optimizer, x[index], y[index], clip_norm, i == 0)
                     if i == 0:
                         statistics = terms.statistics()

@@ -130,9 +130,11 @@ class Module:
 
     @staticmethod
     def _moved(array: Array, target: Any) -> Array:
-        if isinstance(target, str) and target in ("numpy", "cupy", "strict"):
+        try:
+            dtype = np.dtype(target)
+        except TypeError:  # not a dtype, so the name of a backend
             return move(array, target)
-        return array.astype(target) if array.dtype.kind == "f" else array
+        return array.astype(dtype) if array.dtype.kind == "f" else array
 
     # --- state -------------------------------------------------------------------------------
 

@@ -7,18 +7,28 @@ what NumPy's own functions do on a Tensor, the generated tests and the reference
 
 from __future__ import annotations
 
+from functools import partialmethod
 from typing import Any
 
-from ..engine import TABLE, Op, op
 from ..tensor import Tensor
 from . import elementwise, fused, products, reductions, shapes
 from .products import dot, einsum, tensordot
 from .shapes import concatenate, getitem, split, stack, take
+from .table import TABLE, Op, array_function, array_ufunc, op
 
 COMPOSED = {
     f.__name__: f for f in (concatenate, stack, split, take, getitem, dot, tensordot, einsum)
 }
-_INTERNAL = {"identity", "scatter", "cross_entropy", "normalize", "linear", "astype", "to", "getitem"}
+_INTERNAL = {
+    "identity",
+    "scatter",
+    "cross_entropy",
+    "normalize",
+    "linear",
+    "astype",
+    "to",
+    "getitem",
+}
 PUBLIC: dict[str, Any] = {
     name: entry.function for name, entry in TABLE.items() if name not in _INTERNAL
 } | {name: f for name, f in COMPOSED.items() if name != "getitem"}
@@ -49,7 +59,11 @@ def _attach() -> None:
         setattr(Tensor, f"__{name}__", function)
     for name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
         setattr(Tensor, f"__r{name}__", _reflected(_OPERATORS[name]))
+    for name in ("add", "sub", "mul", "truediv"):
+        setattr(Tensor, f"__i{name}__", partialmethod(Tensor._inplace, f"__{name}__"))
     setattr(Tensor, "T", property(shapes.transpose))
+    setattr(Tensor, "__array_ufunc__", array_ufunc)
+    setattr(Tensor, "__array_function__", array_function)
 
 
 _attach()

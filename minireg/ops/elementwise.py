@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import op
 from .samples import binary, unary
+from .table import op
 
 # fmt: off
 
@@ -31,7 +31,7 @@ neg = op("neg", np.negative, lambda g, y, x: -g, formula=r"\bar x = -\bar y", sa
 
 def _less_one(p: Any) -> Any:
     """p − 1, but 0 where p = 0, so that the derivative of x⁰ at x = 0 is 0·0⁰ = 0."""
-    return (p - 1 if p else 0) if isinstance(p, int | float) else np.where(p == 0, p, p - 1)
+    return (p - 1 if p else 0) if isinstance(p, int | float | np.number) else np.where(p == 0, p, p - 1)
 
 
 power = op("power", lambda x, p: x**p, lambda g, y, x, p: g * (p * x ** _less_one(p)),

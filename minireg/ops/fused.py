@@ -7,24 +7,30 @@ The generated tests hold the pair together in value, gradient and second derivat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..engine import op
 from .products import matmul
 from .reductions import log_softmax
 from .reductions import sum as sum_
 from .samples import Shape, shaped
 from .shapes import transpose
+from .table import op
 
 # --- linear: x Wᵀ + b ---------------------------------------------------------------------------
 
 
+def _rows(x: Any) -> Any:
+    """(…, n) as one matrix (rows, n); −1 would not do for empty arrays."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 def _linear(x: Any, w: Any, b: Any = None) -> tuple[Any, None]:
     if x.ndim > 2:  # one large product instead of a loop over the leading axes
-        return _linear(x.reshape(-1, x.shape[-1]), w, b)[0].reshape(*x.shape[:-1], -1), None
+        return _linear(_rows(x), w, b)[0].reshape(*x.shape[:-1], w.shape[0]), None
     y = x @ w.T
     if b is None:
         return y, None
@@ -34,10 +40,10 @@ def _linear(x: Any, w: Any, b: Any = None) -> tuple[Any, None]:
 def _linear_backward(
     g: Any, y: Any, saved: None, needs: set[int], x: Any, w: Any, b: Any = None
 ) -> tuple[Any, Any, Any]:
-    flat = g.reshape(-1, w.shape[0])
+    flat = _rows(g)
     return (
         (flat @ w).reshape(x.shape) if 0 in needs else None,
-        flat.T @ x.reshape(-1, w.shape[1]) if 1 in needs else None,
+        flat.T @ _rows(x) if 1 in needs else None,
         flat.sum(axis=0) if 2 in needs else None,
     )
 

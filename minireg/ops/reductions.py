@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import op
 from .samples import reduction
+from .table import op
 
 # fmt: off
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import move, of
-from ..engine import answers_for, op
 from ..tensor import Tensor
 from .samples import Shape, shaped
+from .table import answers_for, op
 
 # fmt: off
 
@@ -195,7 +195,7 @@ def _home(x: Any) -> str:
     return of(x.data if isinstance(x, Tensor) else x).name
 
 
-to = op("to", move, lambda g, y, x, backend: to(g, _home(x)), formula=r"\bar x = \bar y",
+to: Any = op("to", move, lambda g, y, x, backend: to(g, _home(x)), formula=r"\bar x = \bar y",
         samples=lambda r: [(r.normal(size=(2, 3)), "numpy")])
 astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g,
             formula=r"\bar x = \bar y", samples=lambda r: [(r.normal(size=(2, 3)), np.float64)])

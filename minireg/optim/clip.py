@@ -32,7 +32,7 @@ def clip_grad_norm_(
     params = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     gradients = [p.grad.data for p in params if p.grad is not None]
     if not gradients:
-        return Tensor(np.zeros(()))
+        return Tensor(np.zeros_like(params[0].data, shape=()) if params else np.zeros(()))
     total: Any = 0
     if norm_type == math.inf:
         for g in gradients:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import NUMPY, Array, of
+from ..backend import NUMPY, Array, move, of
 from ..penalties import Penalty
 from ..tensor import Tensor, next_seq
 
@@ -153,7 +153,9 @@ class Optimizer:
         for group, saved in zip(self.param_groups, state["param_groups"], strict=True):
             group.update(saved)
         self.state = {
-            params[int(i)]: {k: v if k == "step" else v.copy() for k, v in s.items()}
+            params[int(i)]: {
+                k: v if k == "step" else move(v.copy(), params[int(i)].backend) for k, v in s.items()
+            }
             for i, s in state["state"].items()
         }
 

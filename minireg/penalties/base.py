@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import Array
-from ..engine import op
+from ..ops.table import op
 
 
 class Formula(NamedTuple):
@@ -80,5 +81,17 @@ penalty_value = op(
     backward=lambda g, y, saved, needs, w, *, penalty: (g * penalty.gradient(w),),
     definition=lambda w, *, penalty: penalty.value(w),
     formula=r"\bar w = \bar y\,\nabla(\lambda\Omega)(w)",
-    samples=lambda rng: [],
+    samples=lambda rng: _samples(rng),
 )
+
+
+@cache
+def _sampled() -> tuple[Penalty, ...]:
+    from .elementwise import L1, L2, ElasticNet
+
+    return L2(0.3), L1(0.3), ElasticNet(0.2, 0.4)
+
+
+def _samples(rng: Any) -> list[tuple[Any, ...]]:
+    w = rng.uniform(0.2, 2, (3, 4)) * rng.choice([-1.0, 1.0], (3, 4))
+    return [(w, {"penalty": penalty}) for penalty in _sampled()]

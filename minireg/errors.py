@@ -1,0 +1,75 @@
+"""What error messages say: which op, given what, called where, and what to do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import backend as backends
+from .tensor import Tensor
+
+_HERE = str(Path(__file__).parent)
+
+
+def _raw(a: Any) -> Any:
+    return a.data if isinstance(a, Tensor) else a
+
+
+def describe(a: Any) -> str:
+    """An argument as messages show it: type, shape, dtype and backend of an array.
+
+    >>> describe(np.zeros((2, 3)))
+    'ndarray(2, 3) float64 on numpy'
+    """
+    if not hasattr(a, "shape"):
+        return repr(a)[:60]
+    return f"{type(a).__name__}{tuple(a.shape)} {a.dtype} on {backends.of(_raw(a)).name}"
+
+
+def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
+    """The same error, saying which op was given what."""
+    homes = {backends.of(_raw(a)).name for a in args if hasattr(a, "shape")}
+    got = ", ".join(describe(a) for a in args)
+    if len(homes) > 1:
+        return TypeError(
+            f"{name}: operands live on different backends, got ({got}); "
+            f"move one first, for example x.to({sorted(homes)[-1]!r})"
+        )
+    kind = type(error) if type(error) in (ValueError, TypeError, IndexError) else ValueError
+    return kind(f"{name}: {error}; got ({got})")
+
+
+def caller() -> str:
+    """``file:line`` of the innermost frame outside minireg."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _non_finite(x: Any) -> str:
+    """'2 non-finite values of 6', or '' if there is none."""
+    raw = _raw(x)
+    bad = int((~np.isfinite(raw)).sum()) if raw.dtype.kind in "fc" else 0
+    return f"{bad} non-finite value{'s' * (bad > 1)} of {raw.size}" if bad else ""
+
+
+def check_forward(name: str, result: Tensor, args: Sequence[Any]) -> str:
+    """Where the op was called; ``FloatingPointError`` if its result has a NaN or Inf."""
+    place = caller()
+    if bad := _non_finite(result):
+        got = ", ".join(map(describe, args))
+        raise FloatingPointError(f"{name} produced {bad}, called at {place} with ({got})")
+    return place
+
+
+def check_backward(name: str, i: int, gradient: Any, place: str) -> None:
+    """``FloatingPointError`` if a rule's gradient has a NaN or Inf."""
+    if bad := _non_finite(gradient):
+        raise FloatingPointError(
+            f"the gradient of {name} (called at {place}) with respect to argument {i} has {bad}"
+        )

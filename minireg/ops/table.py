@@ -1,0 +1,169 @@
+"""The table of derivatives: what an entry is, how one is made, and NumPy's way to it.
+
+An op is an entry: its value, and for each input the rule that turns the gradient ``g`` of
+the result ``y`` into the gradient of that input. **A rule is read two ways**: given raw
+arrays it *is* NumPy (or CuPy); under ``create_graph=True`` the same line receives Tensors
+and records itself, so any order of derivative works and nothing is paid otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..engine import ANOMALY, RECORD, as_array, state
+from ..errors import check_forward, explained
+from ..tensor import Tensor, next_seq
+
+
+@dataclass(slots=True, eq=False)
+class Op:
+    """An entry of the table of derivatives; :func:`op` makes one and documents the fields."""
+
+    name: str
+    value: Callable[..., Any]
+    rules: Sequence[Callable[..., Any] | None]
+    each: Callable[..., Any] | None
+    formula: str
+    samples: Callable[..., Any] | None
+    definition: Callable[..., Any] | None
+    fused_backward: Callable[..., Any] | None
+    kink: str
+    function: Callable[..., Any]
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a result of it can require a gradient."""
+        return bool(self.rules or self.each or self.fused_backward)
+
+    def __repr__(self) -> str:
+        return f"Op({self.name}: {self.formula})"
+
+
+TABLE: dict[str, Op] = {}
+NUMPY: dict[Any, Callable[..., Any]] = {}  # what NumPy's own functions do on a Tensor
+
+
+def op(
+    name: str,
+    value: Callable[..., Any],
+    *rules: Callable[..., Any] | None,
+    formula: str = "",
+    samples: Callable[..., Any] | None = None,
+    numpy: Any = None,
+    each: Callable[..., Any] | None = None,
+    definition: Callable[..., Any] | None = None,
+    backward: Callable[..., Any] | None = None,
+    kink: str = "",
+) -> Callable[..., Any]:
+    r"""Enter an op into the table and return its function.
+
+    Parameters
+    ----------
+    value : computes the result from raw arrays (for a fused op: result, saved).
+    rules : for each input ``rule(g, y, *inputs, **keywords)`` gives its gradient, in
+        operators, NumPy functions and other ops only; None where there is none. The
+        engine sums or broadcasts what it returns to the input's shape and dtype.
+    formula : LaTeX of the rules, with :math:`\bar x` for the gradient of x.
+    samples : ``samples(rng)`` gives a list of argument tuples (a trailing dict is keywords)
+        away from kinks; the generated tests draw from it.
+    numpy : the NumPy function that this op answers for when called on a Tensor
+        (default: ``value`` itself when that is one).
+    each : for variadic ops, one rule ``each(i, g, y, *inputs, **keywords)``.
+    definition : for a fused op, the textbook formula in other ops; it replaces the fast
+        ``backward(g, y, saved, needs, *inputs, **keywords)`` under ``create_graph``.
+    kink : the documented choice where the op is not differentiable.
+
+    >>> import minireg as mr
+    >>> cube = op("cube", lambda x: x * x * x, lambda g, y, x: g * 3 * x**2)
+    >>> x = mr.tensor(2.0, requires_grad=True)
+    >>> cube(x).backward(); x.grad.item()
+    12.0
+    """
+    fused, differentiable = backward is not None, bool(rules or each or backward)
+    new, seq, record, ndarray = object.__new__, next_seq, RECORD, np.ndarray
+
+    def call(*args: Any, **kw: Any) -> Any:
+        raw: list[Any] = []
+        parents: list[tuple[int, Tensor]] = []
+        is_tensor, i = False, 0
+        for a in args:
+            if isinstance(a, Tensor):
+                is_tensor = True
+                raw.append(a.data)
+                if a.requires_grad:
+                    parents.append((i, a))
+            else:
+                raw.append(a)
+            i += 1
+        try:
+            y = value(*raw, **kw)
+        except (ValueError, TypeError, IndexError) as error:
+            raise explained(error, name, args) from error
+        saved = place = None
+        if fused:
+            y, saved = y
+        if not is_tensor:
+            return y
+        t = new(Tensor)
+        t.data = y if type(y) is ndarray else as_array(y)
+        t.grad = t._hooks = None
+        t._seq = seq()
+        if (mode := state.mode) != record:
+            place = check_forward(name, t, args) if mode & ANOMALY else None
+            parents = parents if mode & record else []
+        t.requires_grad = recorded = differentiable and bool(parents)
+        t._node = (entry, raw, parents, kw, saved, place) if recorded else None
+        return t
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"{name}: {formula}" + (f"\n\nKink: {kink}" if kink else "")
+    entry = TABLE[name] = Op(
+        name, value, rules, each, formula, samples, definition, backward, kink, call
+    )
+    if numpy or isinstance(value, np.ufunc) or value.__module__ == "numpy":
+        NUMPY[numpy or value] = call
+    return call
+
+
+identity = op(
+    "identity", lambda x: x, lambda g, y, x: g, formula=r"\bar x = \bar y",
+    samples=lambda rng: [(rng.normal(size=(2, 3)),)],
+)  # fmt: skip
+
+
+# --- NumPy's own functions on a Tensor ---------------------------------------------------------
+
+
+def answers_for(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: the composed function answers for these NumPy functions on a Tensor."""
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        NUMPY.update(dict.fromkeys(functions, function))
+        return function
+
+    return enter
+
+
+def _answer(func: Any, name: str, keywords: dict[str, Any]) -> Callable[..., Any]:
+    out = keywords.get("out") is not None
+    if func in NUMPY and "." not in name and not out:
+        return NUMPY[func]
+    raise TypeError(
+        f"np.{name}{' with out=' * out} would drop the graph: use an op of the table "
+        "(minireg.ops.TABLE), add one with minireg.op, or pass t.numpy()"
+    )
+
+
+def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+    """``np.exp(t)``: the recorded op."""
+    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+    return _answer(ufunc, name, keywords)(*inputs, **keywords)
+
+
+def array_function(self: Any, func: Any, types: Any, args: Any, keywords: Any) -> Any:
+    """``np.sum(t)``: the recorded op."""
+    return _answer(func, func.__name__, keywords)(*args, **keywords)
