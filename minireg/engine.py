@@ -94,9 +94,8 @@ def _fit(d: Any, shape: tuple[int, ...]) -> Any:
     return d if d.shape == shape else np.broadcast_to(d, shape)
 
 
-def _replay(g: Tensor, node: tuple[Any, ...]) -> dict[int, Any]:
+def _replay(entry: Any, g: Tensor, raw: Any, parents: Any, kw: Any) -> dict[int, Any]:
     """Gradients of a fused op through its definition, themselves differentiable."""
-    entry, raw, parents, kw, _, _ = node
     args, shadows = list(raw), {}
     for i, p in parents:  # a shadow is a fresh node equal to p: where one input is made from
         args[i] = shadows[i] = p.reshape(p.shape)  # another, each still gets its partial derivative
@@ -104,14 +103,16 @@ def _replay(g: Tensor, node: tuple[Any, ...]) -> dict[int, Any]:
     return {i: found.get(shadow) for i, shadow in shadows.items()}
 
 
-def _gradients(y: Tensor, g: Any, node: tuple[Any, ...], create_graph: bool) -> Iterator[Any]:
-    """(position, parent, its gradient) for one node: the rules at work."""
-    entry, raw, parents, kw, saved, _ = node
+def _gradients(
+    y: Tensor, g: Any, node: tuple[Any, ...], create_graph: bool, wanted: set[Tensor] | None
+) -> Iterator[Any]:
+    """(position, parent, its gradient) for what is wanted of one node: the rules at work."""
+    entry, raw, tensors, kw, saved, _ = node
+    parents = [(i, p) for i, p in tensors if (p.requires_grad if wanted is None else p in wanted)]
     if entry.fused_backward is not None:
-        needs = {i for i, _ in parents}
         fused = (
-            _replay(g, node) if create_graph
-            else entry.fused_backward(g, y.data, saved, needs, *raw, **kw)
+            _replay(entry, g, raw, parents, kw) if create_graph
+            else entry.fused_backward(g, y.data, saved, {i for i, _ in parents}, *raw, **kw)
         )  # fmt: skip
         for i, p in parents:
             yield i, p, fused[i]
@@ -119,7 +120,7 @@ def _gradients(y: Tensor, g: Any, node: tuple[Any, ...], create_graph: bool) -> 
     value, args = y.data, raw
     if create_graph:
         value, args = y, list(raw)
-        for i, p in parents:
+        for i, p in tensors:
             args[i] = p
     rules, each = entry.rules, entry.each
     for i, p in parents:
@@ -177,16 +178,15 @@ def backprop(
                 )
             if not retain_graph:
                 y._node = (entry, None, (), None, None, None)
-            if wanted is not None:
-                node = (*node[:2], [(i, p) for i, p in parents if p in wanted], *node[3:])
             age = y._seq
-            for i, p, d in _gradients(y, g, node, create_graph):
+            for i, p in parents:
                 if p._seq > age:
                     raise RuntimeError(
                         f"{entry.name!r} needs argument {i} of shape {p.shape} as it was in the "
                         "forward pass, but it was changed in place since; run backward before "
                         "the update, or update a copy"
                     )
+            for i, p, d in _gradients(y, g, node, create_graph, wanted):
                 if d is None:
                     continue
                 data = p.data
@@ -198,8 +198,10 @@ def backprop(
                     check_backward(entry.name, i, d, place)
                 if p in pending:
                     pending[p] = pending[p] + d
-                elif p._node is None and not create_graph and (d is g or d.base is not None):
-                    pending[p] = d.copy()  # may alias another gradient, but a leaf keeps it
+                elif p._node is None and (
+                    d is g or (d.data if create_graph else d).base is not None
+                ):
+                    pending[p] = d.copy()  # it may be a view, but a leaf's gradient is its alone
                 else:
                     pending[p] = d
     finally:
@@ -216,7 +218,7 @@ def _reachable(
         node = stack.pop()._node
         if node is not None:
             for _, p in node[2]:
-                if p not in seen:
+                if p.requires_grad and p not in seen:
                     seen.add(p)
                     stack.append(p)
     # A result is always younger than what it was made from: age is a topological order.
@@ -273,10 +275,11 @@ def _seed(name: str, output: Tensor, gradient: Any, create_graph: bool) -> Any:
         raise ValueError(
             f"{name}: got a gradient of shape {gradient.shape} for an output of {output.shape}"
         )
-    raw = gradient.data if isinstance(gradient, Tensor) else gradient
+    if gradient.dtype != output.dtype:
+        gradient = gradient.astype(output.dtype)
     if create_graph:
-        return gradient if isinstance(gradient, Tensor) else Tensor(raw)
-    return raw
+        return gradient if isinstance(gradient, Tensor) else Tensor(gradient)
+    return gradient.data if isinstance(gradient, Tensor) else gradient
 
 
 def backward(
@@ -306,11 +309,10 @@ def grad(
     >>> grad(dx, x)[0].item()
     12.0
     """
-    single = isinstance(outputs, Tensor)
-    outs: list[Any] = [outputs] if single else list(outputs)
-    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    given = [grad_outputs] if single or grad_outputs is None else list(grad_outputs)
-    weights = given if grad_outputs is not None else [None] * len(outs)
+    if isinstance(outputs, Tensor):
+        outputs, grad_outputs = [outputs], [grad_outputs]
+    outs, ins = list(outputs), [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    weights = [None] * len(outs) if grad_outputs is None else list(grad_outputs)
     if len(weights) != len(outs):
         raise ValueError(f"grad: got {len(weights)} grad_outputs for {len(outs)} outputs")
     seeds = [_seed("grad", o, w, create_graph) for o, w in zip(outs, weights, strict=True)]
@@ -324,6 +326,9 @@ def grad(
                 f"grad: input {position} of shape {x.shape} was not used in the outputs (or does "
                 "not require a gradient); pass allow_unused=True to get None for it"
             )
-        # a copy: what backprop found may be a seed, a view, or another target's gradient
-        result.append(g if g is None or isinstance(g, Tensor) else Tensor(as_array(g.copy())))
+        if g is not None:  # a copy: it may be a seed, a view, or another target's gradient
+            with _mode(on=RECORD):
+                g = g.copy()
+            g = g if isinstance(g, Tensor) else Tensor(as_array(g))
+        result.append(g)
     return tuple(result)

@@ -59,9 +59,9 @@ def _distribution(
                 f"cross_entropy: label {int(wrong[0])} is outside 0 … {classes - 1} "
                 f"({classes} classes) and is not ignore_index={ignore_index}"
             )
-    chosen = np.expand_dims(labels, -1) == of(labels).xp.arange(classes)
+    # an ignored label (it may be a class) chooses nothing: its row of q is 0
+    chosen = (np.expand_dims(labels, -1) == of(labels).xp.arange(classes)) & np.expand_dims(kept, -1)
     hard = chosen.astype(dtype) * w
-    # an ignored label chooses no class, so its row of q and its share of the mean are 0
     divisor = hard.sum().astype(dtype) if weight is not None else chosen.sum().astype(dtype)
     if not smoothing:
         return hard, hard, divisor

@@ -19,16 +19,10 @@ from .table import TABLE, Op, array_function, array_ufunc, op
 COMPOSED = {
     f.__name__: f for f in (concatenate, stack, split, take, getitem, dot, tensordot, einsum)
 }
+_METHODS = (shapes.astype, shapes.copy, shapes.to)  # of Tensor, but no functions of the package
 _INTERNAL = {
-    "identity",
-    "scatter",
-    "cross_entropy",
-    "normalize",
-    "linear",
-    "astype",
-    "to",
-    "getitem",
-}
+    "astype", "copy", "to", "discretize", "scatter", "getitem", "linear", "normalize", "cross_entropy",
+}  # fmt: skip
 PUBLIC: dict[str, Any] = {
     name: entry.function for name, entry in TABLE.items() if name not in _INTERNAL
 } | {name: f for name, f in COMPOSED.items() if name != "getitem"}
@@ -40,7 +34,7 @@ _OPERATORS = {
     "neg": elementwise.neg, "abs": elementwise.abs, "getitem": getitem,
     "eq": elementwise.equal, "ne": elementwise.not_equal, "lt": elementwise.less,
     "le": elementwise.less_equal, "gt": elementwise.greater, "ge": elementwise.greater_equal,
-    "and": elementwise.logical_and, "or": elementwise.logical_or, "invert": elementwise.logical_not,
+    "and": elementwise.bitwise_and, "or": elementwise.bitwise_or, "invert": elementwise.invert,
 }  # fmt: skip
 
 
@@ -53,11 +47,11 @@ def _attach() -> None:
     for name, function in PUBLIC.items():
         if name not in ("where", "concatenate", "stack", "einsum"):
             setattr(Tensor, name, function)
-    for name in ("astype", "to"):
-        setattr(Tensor, name, TABLE[name].function)
+    for method in _METHODS:
+        setattr(Tensor, method.__name__, method)
     for name, function in _OPERATORS.items():
         setattr(Tensor, f"__{name}__", function)
-    for name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
+    for name in ("add", "sub", "mul", "truediv", "pow", "matmul", "and", "or"):
         setattr(Tensor, f"__r{name}__", _reflected(_OPERATORS[name]))
     for name in ("add", "sub", "mul", "truediv"):
         setattr(Tensor, f"__i{name}__", partialmethod(Tensor._inplace, f"__{name}__"))

@@ -7,6 +7,7 @@ would give, 0 for relu, abs and sign at 0, and an even split between ties.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,9 @@ def _less_one(p: Any) -> Any:
 
 
 power = op("power", lambda x, p: x**p, lambda g, y, x, p: g * (p * x ** _less_one(p)),
-           lambda g, y, x, p: g * (y * np.log(np.where(x == 0, 1, x))),
+           lambda g, y, x, p: g * (y * np.log(np.where((x == 0) & (p >= 0), 1, x))),
            formula=r"\bar x = \bar y\,p\,x^{p-1},\quad \bar p = \bar y\,y\log x", numpy=np.power,
-           kink="x = 0: the derivative with respect to p is 0",
+           kink="x = 0: the derivative with respect to p ≥ 0 is 0",
            samples=binary(0.5, 2, second=(-2, 2)))
 square = op("square", np.square, lambda g, y, x: g * (2 * x), formula=r"\bar x = 2\bar y\,x",
             samples=unary())
@@ -124,20 +125,34 @@ _ERFC_SCALED = [
 ]
 
 
-def _chebyshev(coefficients: list[float], t: Any) -> Any:
-    """Σ cₖ Tₖ(t) by Clenshaw's recurrence."""
-    b1, b2 = np.zeros_like(t), 0.0
-    for c in coefficients[:0:-1]:
-        b1, b2 = 2 * t * b1 - b2 + c, b1
-    return t * b1 - b2 + coefficients[0]
+@cache
+def _powers(which: str, dtype: Any) -> list[float]:
+    """A series up to the dtype's precision, in powers of t (t in [−1, 1], so this is stable)."""
+    series = {"small": _ERF_SMALL, "scaled": _ERFC_SCALED}[which]
+    kept = [c for c in series if abs(c) > np.finfo(dtype).eps / 8]
+    powers: list[float] = np.polynomial.chebyshev.cheb2poly(kept).tolist()
+    return powers
+
+
+def _horner(powers: list[float], t: Any) -> Any:
+    p = t * powers[-1]
+    for c in powers[-2:0:-1]:
+        p += c
+        p *= t
+    p += powers[0]
+    return p
+
+
+def _erfc(a: Any, bell: Any) -> Any:
+    """erfc(a) for a ≥ 0, given bell = exp(−a²); accurate relatively, far into the tail."""
+    return bell * _horner(_powers("scaled", a.dtype), (a - 4) / (a + 4))
 
 
 def _erf(x: Any) -> Any:
     a = np.minimum(np.abs(x), 27.0)  # erfc underflows there
     small = np.minimum(a, 1.0)
-    near = small * _chebyshev(_ERF_SMALL, 2 * small * small - 1)
-    far = 1 - np.exp(-a * a) * _chebyshev(_ERFC_SCALED, (a - 4) / (a + 4))
-    return np.copysign(np.where(a < 1, near, far), x)
+    near = small * _horner(_powers("small", a.dtype), 2 * small * small - 1)
+    return np.copysign(np.where(a < 1, near, 1 - _erfc(a, np.exp(-a * a))), x)
 
 
 _TWO_OVER_SQRT_PI = 1.1283791670955126
@@ -165,9 +180,17 @@ sigmoid = op("sigmoid", _sigmoid, lambda g, y, x: g * (y * (1 - y)),
              formula=r"\bar x = \bar y\,y(1-y)", samples=unary())
 softplus = op("softplus", lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid(x),
               formula=r"\bar x = \bar y\,\sigma(x)", samples=unary())
-gelu = op("gelu", lambda x: x * (0.5 * (1 + _erf(x * _SQRT_HALF))),
-          lambda g, y, x: (g * (0.5 * (1 + erf(x * _SQRT_HALF)) + x * _INV_SQRT_2PI * np.exp(-0.5 * x * x))),
-          formula=r"\bar x = \bar y\,(\Phi(x) + x\,\varphi(x))", samples=unary())
+def _gelu(x: Any) -> tuple[Any, Any]:
+    a = np.minimum(np.abs(x) * _SQRT_HALF, 27.0)
+    bell = np.exp(-a * a)
+    tail = 0.5 * _erfc(a, bell)
+    phi = np.where(x < 0, tail, 1 - tail)
+    return x * phi, (phi, bell)
+
+
+gelu = op("gelu", _gelu, formula=r"\bar x = \bar y\,(\Phi(x) + x\,\varphi(x))", samples=unary(),
+          backward=lambda g, y, saved, needs, x: (g * (saved[0] + x * (saved[1] * _INV_SQRT_2PI)),),
+          definition=lambda x: x * (0.5 * (1 + erf(x * _SQRT_HALF))))
 silu = op("silu", lambda x: x * _sigmoid(x),
           lambda g, y, x: g * (sigmoid(x) + y * (1 - sigmoid(x))),
           formula=r"\bar x = \bar y\,(\sigma(x) + y\,(1-\sigma(x)))", samples=unary())
@@ -183,6 +206,9 @@ greater_equal = op("greater_equal", np.greater_equal, formula=r"a \ge b")
 logical_and = op("logical_and", np.logical_and, formula=r"a \wedge b")
 logical_or = op("logical_or", np.logical_or, formula=r"a \vee b")
 logical_not = op("logical_not", np.logical_not, formula=r"\lnot a")
+bitwise_and = op("bitwise_and", np.bitwise_and, formula=r"a \mathbin{\&} b")
+bitwise_or = op("bitwise_or", np.bitwise_or, formula=r"a \mathbin{|} b")
+invert = op("invert", np.invert, formula=r"\mathord{\sim} a")
 isfinite = op("isfinite", np.isfinite, formula=r"|x| < \infty")
 floor = op("floor", np.floor, formula=r"\lfloor x\rfloor")
 argmax = op("argmax", lambda x, axis=None: x.argmax(axis=axis), numpy=np.argmax,

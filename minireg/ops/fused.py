@@ -132,14 +132,18 @@ normalize = op(
 # --- cross entropy against a target distribution -------------------------------------------------------
 
 
+def _asked(target: Any, log_p: Any) -> Any:
+    """0·log 0 = 0: a class that cannot occur (logit −∞) costs nothing when not asked for."""
+    return np.where((target == 0) & (log_p == -np.inf), 0, log_p)
+
+
 def _cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
     log_p = logits - logits.max(axis=-1, keepdims=True)
     p = np.exp(log_p)
     total = p.sum(axis=-1, keepdims=True)
     log_p -= np.log(total)
     p /= total
-    # 0·log 0 = 0: a class that may not occur (logit −∞) costs nothing when not asked for
-    return -np.where(target == 0, 0, target * log_p).sum(axis=-1), (p, log_p)
+    return -(target * _asked(target, log_p)).sum(axis=-1), (p, log_p)
 
 
 def _cross_entropy_backward(
@@ -152,7 +156,7 @@ def _cross_entropy_backward(
 
 
 def _cross_entropy_definition(logits: Any, target: Any) -> Any:
-    return -sum_(target * log_softmax(logits, axis=-1), axis=-1)
+    return -sum_(target * _asked(target, log_softmax(logits, axis=-1)), axis=-1)
 
 
 cross_entropy = op(

@@ -55,7 +55,7 @@ var = op("var",
 std = op("std",
          lambda x, axis=None, ddof=0, keepdims=False: x.std(axis=axis, ddof=ddof, keepdims=keepdims),
          lambda g, y, x, axis=None, ddof=0, keepdims=False:
-             _open(g / np.where(y == 0, 1, y), x, axis, keepdims)
+             _open(np.where(y == 0, 0, g / np.where(y == 0, 1, y)), x, axis, keepdims)
              * _centred(x, axis, _count(x, axis) - ddof),
          formula=r"\bar x_i = \bar y\,\tfrac{x_i-\mu}{(n-\mathrm{ddof})\,y}", kink="y = 0: 0",
          numpy=np.std, samples=lambda r: [*reduction()(r), *reduction(ddof=1)(r)])
@@ -125,8 +125,12 @@ def _logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _softmax(x: Any, axis: int = -1) -> Any:
-    e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
+    e = x - x.max(axis=axis, keepdims=True)
+    if e.dtype.kind != "f":  # integers become floats; floats are worked on in place
+        e = e * 1.0
+    np.exp(e, out=e)
+    e /= e.sum(axis=axis, keepdims=True)
+    return e
 
 
 def _log_softmax(x: Any, axis: int = -1) -> Any:

@@ -197,5 +197,19 @@ def _home(x: Any) -> str:
 
 to: Any = op("to", move, lambda g, y, x, backend: to(g, _home(x)), formula=r"\bar x = \bar y",
         samples=lambda r: [(r.normal(size=(2, 3)), "numpy")])
-astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g,
+copy = op("copy", lambda x: x.copy(), lambda g, y, x: g, formula=r"\bar x = \bar y",
+          samples=shaped((Shape(2, 3),)))
+_discretize = op("discretize", lambda x, dtype: x.astype(dtype), formula="x")
+_astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g,
             formula=r"\bar x = \bar y", samples=lambda r: [(r.normal(size=(2, 3)), np.float64)])
+# fmt: on
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """Convert; a gradient passes between floating dtypes and stops at integers and booleans.
+
+    >>> import minireg as mr
+    >>> mr.tensor([1.5], requires_grad=True).astype("int64").requires_grad
+    False
+    """
+    return (_astype if np.dtype(dtype).kind in "fc" else _discretize)(x, dtype)

@@ -89,13 +89,13 @@ def op(
     def call(*args: Any, **kw: Any) -> Any:
         raw: list[Any] = []
         parents: list[tuple[int, Tensor]] = []
-        is_tensor, i = False, 0
+        recorded, i = False, 0
         for a in args:
             if isinstance(a, Tensor):
-                is_tensor = True
                 raw.append(a.data)
+                parents.append((i, a))
                 if a.requires_grad:
-                    parents.append((i, a))
+                    recorded = differentiable
             else:
                 raw.append(a)
             i += 1
@@ -106,7 +106,7 @@ def op(
         saved = place = None
         if fused:
             y, saved = y
-        if not is_tensor:
+        if not parents:
             return y
         t = new(Tensor)
         t.data = y if type(y) is ndarray else as_array(y)
@@ -114,8 +114,8 @@ def op(
         t._seq = seq()
         if (mode := state.mode) != record:
             place = check_forward(name, t, args) if mode & ANOMALY else None
-            parents = parents if mode & record else []
-        t.requires_grad = recorded = differentiable and bool(parents)
+            recorded = recorded and bool(mode & record)
+        t.requires_grad = recorded
         t._node = (entry, raw, parents, kw, saved, place) if recorded else None
         return t
 
@@ -124,15 +124,11 @@ def op(
     entry = TABLE[name] = Op(
         name, value, rules, each, formula, samples, definition, backward, kink, call
     )
-    if numpy or isinstance(value, np.ufunc) or value.__module__ == "numpy":
-        NUMPY[numpy or value] = call
+    answered = numpy or value
+    is_numpy = numpy or isinstance(value, np.ufunc) or value.__module__ == "numpy"
+    if is_numpy and NUMPY.get(answered, call).__name__ == name:  # the first op keeps it
+        NUMPY[answered] = call
     return call
-
-
-identity = op(
-    "identity", lambda x: x, lambda g, y, x: g, formula=r"\bar x = \bar y",
-    samples=lambda rng: [(rng.normal(size=(2, 3)),)],
-)  # fmt: skip
 
 
 # --- NumPy's own functions on a Tensor ---------------------------------------------------------

@@ -39,7 +39,6 @@ class Optimizer:
     a group. Groups live in ``param_groups``; per-parameter state in ``state``.
     """
 
-    states: tuple[str, ...] = ()  # names of the arrays kept for each parameter
     scratch = 1  # arrays of one block that _update may overwrite
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -104,13 +103,13 @@ class Optimizer:
                 p._seq = next_seq()  # a graph that has read the old values will notice
 
     def _step(self, p: Tensor, g: Array, group: dict[str, Any]) -> None:
-        state = self.state.get(p)
-        if state is None:
-            state = self.state[p] = {"step": 0}
-            state |= {name: np.zeros_like(p.data) for name in self.states}
+        state = self.state.setdefault(p, {"step": 0})
         state["step"] += 1
-        update = self._update(state["step"], group)
-        arrays = [p.data, g, *(state[name] for name in self.states)]
+        names = self._states(group)
+        missing = [name for name in names if name not in state]
+        state |= {name: np.zeros_like(p.data) for name in missing}
+        update = self._update(state["step"], bool(missing), group)
+        arrays = [p.data, g, *(state[name] for name in names)]
         if of(p.data) is NUMPY and p.size > BLOCK and all(a.flags.c_contiguous for a in arrays):
             # block by block: every pass of _update finds its operands in the cache
             arrays = [a.reshape(-1) for a in arrays]
@@ -122,8 +121,15 @@ class Optimizer:
         else:
             update(*arrays, *(np.empty_like(p.data) for _ in range(self.scratch)))
 
-    def _update(self, step: int, group: dict[str, Any]) -> Callable[..., None]:
-        """A function that updates (p, g, *states, *scratch) in place; g is read only."""
+    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Names of the arrays kept for each parameter of the group, zero at first."""
+        return ()
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
+        """A function that updates (p, g, *states, *scratch) in place; g is read only.
+
+        ``first`` says that the states have just been made.
+        """
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -154,7 +160,8 @@ class Optimizer:
             group.update(saved)
         self.state = {
             params[int(i)]: {
-                k: v if k == "step" else move(v.copy(), params[int(i)].backend) for k, v in s.items()
+                k: v if k == "step" else move(v.copy(), params[int(i)].backend)
+                for k, v in s.items()
             }
             for i, s in state["state"].items()
         }

@@ -35,8 +35,6 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        # without momentum no buffer is kept
-        self.states = ("momentum_buffer",) if momentum else ()
         super().__init__(
             params,
             {"lr": lr, "momentum": momentum, "dampening": dampening,
@@ -46,8 +44,6 @@ class SGD(Optimizer):
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         check_range("SGD", "momentum", group["momentum"], 0)
-        if group["momentum"] and not self.states:
-            self.states = ("momentum_buffer",)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError(
                 "SGD: nesterov needs momentum > 0 and dampening = 0, got "
@@ -58,16 +54,19 @@ class SGD(Optimizer):
     def formula(p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
         """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
         d = g + group["weight_decay"] * p
-        state["step"] = state.get("step", 0) + 1
         if mu := group["momentum"]:
-            fresh = d if state["step"] == 1 else (1 - group["dampening"]) * d
-            b = state["momentum_buffer"] = mu * state.get("momentum_buffer", 0 * p) + fresh
+            damped = (1 - group["dampening"]) * d
+            b = mu * state["momentum_buffer"] + damped if "momentum_buffer" in state else d
+            state["momentum_buffer"] = b
             d = d + mu * b if group["nesterov"] else b
         return p - group["lr"] * d
 
-    def _update(self, step: int, group: dict[str, Any]) -> Callable[..., None]:
+    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] else ()
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr, mu, decay = group["lr"], group["momentum"], group["weight_decay"]
-        fresh = 1.0 if step == 1 else 1 - group["dampening"]
+        fresh = 1.0 if first else 1 - group["dampening"]
         nesterov = group["nesterov"]
 
         def update(p: Array, g: Array, *rest: Array) -> None:
@@ -104,7 +103,6 @@ class Adam(Optimizer):
     """
 
     text = "θ ← θ − lr·m̂/(√v̂ + ε), moments of g + wd·θ"
-    states = ("exp_avg", "exp_avg_sq")
     scratch = 2
     decoupled = False
 
@@ -141,7 +139,10 @@ class Adam(Optimizer):
         m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
         return p - shrink * p - group["lr"] * m_hat / (np.sqrt(v_hat) + group["eps"])
 
-    def _update(self, step: int, group: dict[str, Any]) -> Callable[..., None]:
+    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return "exp_avg", "exp_avg_sq"
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         (beta1, beta2), eps = group["betas"], group["eps"]
         rate = group["lr"] / (1 - beta1**step)
         root = (1 - beta2**step) ** -0.5

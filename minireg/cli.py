@@ -1,0 +1,471 @@
+"""The command line: ``minireg train``, ``minireg ops`` and ``minireg info``.
+
+Exit codes: 0 done, 1 something is missing or failed, 2 a wrong flag or value, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from . import __version__, backend, checkpoint, datasets, nn, optim, penalties
+from .inspect import Run, overview, report
+from .inspect.reference import reference
+from .objective import Objective, Term
+from .training import History, fit
+
+EPILOG = """\
+what happens
+  The same over-wide network is trained twice on the same data, of which --noise of the
+  training labels are wrong: once plain, once with every regularizer whose strength is not
+  0. Afterwards you see which parameter each penalty acts on, what each term of the
+  objective contributes to the gradient, and what it did to the gap between training and
+  validation. The run folder gets report.html, overview.png, history.json and the weights.
+
+examples
+  minireg train                                  the default: all four regularizers
+  minireg train --l1 0 --dropout 0               only L2 and label smoothing
+  minireg train --l1-via gradient                L1 by subgradient: watch the zeros vanish
+  minireg train --dataset wine --hidden 64 --epochs 40
+  minireg train --norm batch --l2 1e-2           before a BatchNorm, L2 only sets a clock
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and leave."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _number(low: float, high: float = float("inf"), whole: bool = False) -> Callable[[str], Any]:
+    """An argparse type: a number in [low, high)."""
+
+    def convert(text: str) -> float:
+        kind = "a whole number" if whole else "a number"
+        bound = f"≥ {low:g}" if high == float("inf") else f"in [{low:g}, {high:g})"
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {kind} {bound}, got {text!r}") from None
+        if not low <= value < high:
+            raise argparse.ArgumentTypeError(f"must be {bound}, got {text}")
+        return value
+
+    return convert
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="minireg", description="See what each regularizer does to a gradient.")
+    parser.add_argument("--version", action="version", version=f"minireg {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    train = commands.add_parser(
+        "train", help="train a network without and with regularizers and compare the two",
+        description="Train a network on real data twice, without and with regularizers.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = train.add_argument_group("data").add_argument
+    names = ", ".join(f"{n} ({line.split(',')[0]})" for n, (_, _, line) in datasets.TABLE.items())
+    add(
+        "--dataset",
+        choices=datasets.TABLE,
+        default="digits",
+        metavar="NAME",
+        help=f"{names}; default digits",
+    )
+    add(
+        "--noise",
+        type=_number(0, 1),
+        metavar="RATE",
+        help="share of the training labels to flip; default 0.2",
+    )
+    add(
+        "--validation",
+        type=_number(0.01, 1),
+        default=0.3,
+        metavar="SHARE",
+        help="held out; default 0.3",
+    )
+    add = train.add_argument_group("network").add_argument
+    add("--hidden", type=_number(1, whole=True), nargs="+", default=[512, 512], metavar="N",
+        help="widths of the hidden layers; default 512 512")  # fmt: skip
+    add("--norm", choices=("none", "batch", "layer", "rms"), default="none",
+        help="normalisation after each hidden Linear; default none")  # fmt: skip
+    add = train.add_argument_group("regularizers (0 switches one off)").add_argument
+    add(
+        "--l2",
+        type=_number(0),
+        default=1e-3,
+        metavar="λ",
+        help="½λ‖w‖² on the weights; default 0.001",
+    )
+    add(
+        "--l1",
+        type=_number(0),
+        default=2e-3,
+        metavar="λ",
+        help="λ‖w‖₁ on the weights; default 0.002",
+    )
+    add("--l1-via", choices=("prox", "gradient"), default="prox",
+        help="soft threshold after each step (exact zeros), or subgradient; default prox")  # fmt: skip
+    add("--dropout", type=_number(0, 1), default=0.5, metavar="P",
+        help="probability of dropping a hidden unit; default 0.5")  # fmt: skip
+    add("--label-smoothing", type=_number(0, 1), metavar="ε",
+        help="mix the target with the uniform distribution; default 0.1")  # fmt: skip
+    add = train.add_argument_group("training").add_argument
+    add(
+        "--optimizer",
+        choices=("sgd", "adam", "adamw"),
+        default="sgd",
+        help="default sgd (Nesterov momentum)",
+    )
+    add("--lr", type=_number(0), metavar="η", help="learning rate; default 0.05 (sgd) or 0.001")
+    add("--momentum", type=_number(0, 1), default=0.9, metavar="μ", help="of sgd; default 0.9")
+    add("--weight-decay", type=_number(0), default=0.0, metavar="WD",
+        help="the optimizer's own decay, in the regularized run; default 0")  # fmt: skip
+    add("--epochs", type=_number(1, whole=True), default=80, metavar="N", help="default 80")
+    add("--batch-size", type=_number(1, whole=True), default=64, metavar="N", help="default 64")
+    add("--clip-norm", type=_number(1e-12), metavar="C", help="clip the gradient norm; default off")
+    add("--patience", type=_number(0, whole=True), default=0, metavar="N",
+        help="early stopping after N epochs without a better validation loss; default 0 = off")  # fmt: skip
+    add(
+        "--seed",
+        type=_number(0, whole=True),
+        default=0,
+        metavar="N",
+        help="of split, noise, weights; default 0",
+    )
+    add("--backend", choices=("numpy", "cupy"), default="numpy", help="default numpy")
+    add = train.add_argument_group("output").add_argument
+    add("--out", type=Path, metavar="DIR", help="run folder; default runs/DATASET-DATE-TIME")
+    add("--json", action="store_true", help="print one JSON object instead of tables")
+    add("--no-report", action="store_true", help="skip report.html and overview.png")
+    add("--no-progress", action="store_true", help="no progress bar")
+    commands.add_parser("ops", help="the table of derivatives as Markdown")
+    commands.add_parser("info", help="versions, backends, and why there is no GPU")
+    return parser
+
+
+class MissingError(Exception):
+    """Something the command needs is not installed or not usable."""
+
+
+def _need(**packages: str) -> None:
+    for package, extra in packages.items():
+        if importlib.util.find_spec(package) is None:
+            raise MissingError(
+                f"needs {package}: pip install 'minireg[{extra}]' (or 'minireg[all]')"
+            )
+
+
+def _network(
+    args: argparse.Namespace, features: int, outputs: int, dropout: float
+) -> nn.Sequential:
+    norms = {"none": None, "batch": nn.BatchNorm, "layer": nn.LayerNorm, "rms": nn.RMSNorm}
+    layers: list[nn.Module] = []
+    width = features
+    for hidden in args.hidden:
+        layers.append(nn.Linear(width, hidden))
+        if (norm := norms[args.norm]) is not None:
+            layers.append(norm(hidden))
+        layers.append(nn.ReLU())
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+        width = hidden
+    return nn.Sequential(*layers, nn.Linear(width, outputs))
+
+
+def _train_one(args: argparse.Namespace, data: datasets.Dataset, label: str) -> Run:
+    """One training; everything but the regularizers is the same for both labels."""
+    on = label == "regularized"
+    backend.manual_seed(args.seed)  # both runs start from the same weights
+    classification = data.task == "classification"
+    model = _network(args, data.x_train.shape[1], data.classes or 1, args.dropout if on else 0.0)
+    smoothing = args.label_smoothing if on else 0.0
+    loss = nn.CrossEntropyLoss(label_smoothing=smoothing) if classification else nn.MSELoss()
+    terms = {}
+    if on and args.l2:
+        terms["l2"] = Term(penalties.L2(args.l2))
+    if on and args.l1:
+        terms["l1"] = Term(penalties.L1(args.l1), via=args.l1_via)
+    decay = args.weight_decay if on else 0.0
+    optimizer: optim.Optimizer
+    if args.optimizer == "sgd":
+        optimizer = optim.SGD(model.parameters(), args.lr, args.momentum, weight_decay=decay,
+                              nesterov=args.momentum > 0)  # fmt: skip
+    else:
+        kind = optim.Adam if args.optimizer == "adam" else optim.AdamW
+        optimizer = kind(model.parameters(), args.lr, weight_decay=decay)
+    objective = Objective(loss, terms)
+    history = fit(
+        model, objective, optimizer, data.train, data.validation,
+        epochs=args.epochs, batch_size=args.batch_size, seed=args.seed, clip_norm=args.clip_norm,
+        early_stopping=optim.EarlyStopping(args.patience) if args.patience else None,
+        progress=False if args.no_progress else None, label=label,
+    )  # fmt: skip
+    return Run(history, model, objective.assignments())
+
+
+def train(args: argparse.Namespace) -> int:
+    """``minireg train``."""
+    _need(sklearn="lessons", rich="cli")
+    if not args.no_report:
+        _need(matplotlib="viz")
+    _resolve(args)
+    data = datasets.load(args.dataset, args.noise, args.validation, seed=args.seed)
+    folder = args.out or Path("runs") / f"{args.dataset}-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MissingError(f"cannot make the run folder {folder}: {error.strerror}") from error
+    if not args.json:
+        _console().print(f"{data}\n{_settings_line(args)}\n", highlight=False)
+    runs: dict[str, Run] = {}
+    interrupted = False
+    try:
+        with backend.use_backend(args.backend):
+            for label in ("plain", "regularized"):
+                runs[label] = _train_one(args, data, label)
+                if interrupted := runs[label].history.stopped == "interrupted":
+                    break
+    except KeyboardInterrupt:  # between two trainings
+        interrupted = True
+    _write(args, folder, runs)
+    if args.json:
+        print(
+            json.dumps({"settings": _settings(args), "folder": str(folder), "runs": _figures(runs)})
+        )
+    else:
+        _show(runs, folder, args)
+    return 130 if interrupted else 0
+
+
+def _resolve(args: argparse.Namespace) -> None:
+    """Fill in defaults that depend on other flags; refuse flags that make no sense together."""
+    classification = datasets.TABLE[args.dataset][1] == "classification"
+    for name, default in {"noise": 0.2, "label_smoothing": 0.1}.items():
+        if getattr(args, name) is None:
+            setattr(args, name, default if classification else 0.0)
+        elif getattr(args, name) and not classification:
+            flag = name.replace("_", "-")
+            _parser().exit(2, f"minireg train: --{flag} is about labels, but {args.dataset} is a "
+                              "regression (see minireg train --help)\n")  # fmt: skip
+    if args.lr is None:
+        args.lr = 0.05 if args.optimizer == "sgd" else 1e-3
+    try:
+        backend.get(args.backend)
+    except (ImportError, RuntimeError) as error:
+        raise MissingError(str(error)) from error
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    hidden = {"command", "out", "json", "no_report", "no_progress"}
+    return {k: v for k, v in vars(args).items() if k not in hidden}
+
+
+def _settings_line(args: argparse.Namespace) -> str:
+    return ", ".join(
+        f"{k.replace('_', ' ')} {v}" for k, v in _settings(args).items() if k != "dataset"
+    )
+
+
+def _command(args: argparse.Namespace) -> str:
+    words = ["minireg", "train"]
+    for key, value in _settings(args).items():
+        if value is not None:
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{key.replace('_', '-')}", *map(str, values)]
+    return shlex.join(words)
+
+
+def _figures(runs: dict[str, Run]) -> dict[str, Any]:
+    return {
+        label: {"stopped": run.history.stopped, "epochs": len(run.history),
+                **(run.history.last if len(run.history) else {})}
+        for label, run in runs.items()
+    }  # fmt: skip
+
+
+def _write(args: argparse.Namespace, folder: Path, runs: dict[str, Run]) -> None:
+    histories = {label: run.history.to_dict() for label, run in runs.items()}
+    text = json.dumps(
+        {"settings": _settings(args), "command": _command(args), "runs": histories}, indent=1
+    )
+    (folder / "history.json").write_text(text + "\n")
+    for label, run in runs.items():
+        if run.model is not None:
+            checkpoint.save(folder / f"weights-{label}.npz", run.model)
+    if not args.no_report and runs:
+        title = f"minireg train: {args.dataset}"
+        report(
+            folder / "report.html",
+            runs,
+            title=title,
+            settings=_settings(args),
+            command=_command(args),
+        )
+        if all(len(run.history) for run in runs.values()):
+            overview(runs).savefig(folder / "overview.png", dpi=110)
+
+
+# --- the terminal ----------------------------------------------------------------------------
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _show(runs: dict[str, Run], folder: Path, args: argparse.Namespace) -> None:
+    console = _console()
+    for label, run in runs.items():
+        if run.history.stopped == "interrupted":
+            console.print(f"[yellow]interrupted[/]: {label} has {len(run.history)} finished epochs")
+    done = {label: run for label, run in runs.items() if len(run.history)}
+    if "regularized" in done:
+        console.print(_assignment_table(done["regularized"]))
+        console.print(_term_table(done["regularized"].history))
+    if done:
+        console.print(_comparison_table({label: run.history for label, run in done.items()}))
+    files = "history.json, weights-*.npz" + (
+        "" if args.no_report else ", report.html, overview.png"
+    )
+    console.print(f"\nwritten to [bold]{folder}/[/]: {files}", highlight=False)
+
+
+def _table(title: str, *columns: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right")
+    return table
+
+
+def _assignment_table(run: Run) -> Any:
+    table = _table(
+        "which penalty acts on which parameter", "parameter", "shape", "kind", "penalties", "why"
+    )
+    for row in run.assignments:
+        table.add_row(
+            row.parameter, "×".join(map(str, row.shape)), row.kind, row.penalties, row.why
+        )
+    return table
+
+
+def _term_table(history: History) -> Any:
+    title = f"the terms of the objective in epoch {int(history.last['epoch'])} (first batch)"
+    table = _table(title, "term", "value", "‖gradient‖", "share", "cosine to data")
+    for term in history.terms:
+        value, norm, share, cosine = (
+            history.last[f"{k}/{term}"] for k in ("value", "norm", "share", "cosine")
+        )
+        if norm == 0:  # acts through its prox, not through the gradient
+            table.add_row(term, f"{value:.4f}", "via prox", "–", "–")
+        else:
+            table.add_row(term, f"{value:.4f}", f"{norm:.4f}", f"{share:.1%}", f"{cosine:+.3f}")
+    return table
+
+
+def _comparison_table(histories: dict[str, History]) -> Any:
+    table = _table("without and with regularizers", "", *histories)
+    first = next(iter(histories.values())).last
+    rows = {
+        "training loss": ("train_loss", "{:.3f}"), "validation loss": ("validation_loss", "{:.3f}"),
+        "gap (validation − training)": ("gap", "{:+.3f}"),
+        "training accuracy (noisy labels)": ("train_accuracy", "{:.1%}"),
+        "validation accuracy": ("validation_accuracy", "{:.1%}"),
+        "accuracy gap (training − validation)": ("accuracy_gap", "{:+.1%}"),
+    }  # fmt: skip
+    for title, (column, form) in rows.items():
+        if column in first:
+            table.add_row(title, *(form.format(h.last[column]) for h in histories.values()))
+    zeros = [(int(h.last["zeros"]), int(h.last["weights"])) for h in histories.values()]
+    table.add_row(
+        "weights that are exactly 0", *(f"{z:,} of {n:,} ({z / n:.1%})" for z, n in zeros)
+    )
+    table.add_row("epochs", *(str(len(h)) for h in histories.values()))
+    table.add_row("seconds", *(f"{sum(h['seconds']):.1f}" for h in histories.values()))
+    return table
+
+
+def ops(args: argparse.Namespace) -> int:
+    """``minireg ops``."""
+    print(reference(), end="")
+    return 0
+
+
+def info(args: argparse.Namespace) -> int:
+    """``minireg info``."""
+    print(f"minireg {__version__}, Python {platform.python_version()}, NumPy {np.__version__}")
+    print("backend numpy: ready")
+    try:
+        print(f"backend cupy: ready, CuPy {backend.get('cupy').xp.__version__}")
+    except (ImportError, RuntimeError) as error:
+        print(f"backend cupy: {error}")
+    packages = {"rich": "cli", "matplotlib": "viz", "graphviz": "viz", "sklearn": "lessons",
+                "marimo": "lessons", "safetensors": "io", "joblib": "sweep"}  # fmt: skip
+    for package, extra in packages.items():
+        there = importlib.util.find_spec(package) is not None
+        print(f"{package}: {'installed' if there else f'pip install minireg[{extra}]'}")
+    for pool in _blas_pools():
+        print(f"BLAS: {pool['internal_api']} {pool['version']}, {pool.get('architecture')} kernels, "
+              f"{pool['num_threads']} threads")  # fmt: skip
+        if _slow_kernels(pool):
+            print("  this CPU has AVX-512 but OpenBLAS chose AVX2 kernels; OPENBLAS_CORETYPE=SkylakeX, "
+                  "set before Python starts, can make matrix products faster")  # fmt: skip
+    return 0
+
+
+def _blas_pools() -> list[dict[str, Any]]:
+    if importlib.util.find_spec("threadpoolctl") is None:
+        return []
+    pools: list[dict[str, Any]] = importlib.import_module("threadpoolctl").threadpool_info()
+    return [p for p in pools if p["user_api"] == "blas"]
+
+
+def _slow_kernels(pool: dict[str, Any]) -> bool:
+    features: dict[str, bool] = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
+    return bool(features.get("AVX512F")) and pool.get("architecture") in ("Haswell", "Zen")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the ``minireg`` command; returns the exit code."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return {"train": train, "ops": ops, "info": info}[args.command](args)
+    except MissingError as error:
+        print(f"minireg {args.command}: {error}", file=sys.stderr)
+        return 1
+    except FloatingPointError as error:
+        print(f"minireg {args.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        with contextlib.suppress(BrokenPipeError):
+            print(f"minireg {args.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away: nothing more to say, and no traceback
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,313 @@
+"""Every differentiable op of the table against PyTorch, in float64."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from against import same, torch
+
+import minireg as mr
+from minireg import ops
+from minireg.ops import COMPOSED, TABLE
+
+F = torch.nn.functional
+
+
+def dims(x: Any, axis: Any) -> tuple[int, ...]:
+    """Torch's ``dim`` for NumPy's ``axis``, where None means all."""
+    return tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+
+
+def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A torch reduction under NumPy's argument names."""
+
+    def reduce(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return function(x, dims(x, axis), keepdim=keepdims)
+
+    return reduce
+
+
+def spread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for var and std, which divide by n − 1 in torch and by n in NumPy."""
+
+    def reduce(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+        return function(x, dims(x, axis), correction=ddof, keepdim=keepdims)
+
+    return reduce
+
+
+def prod(x: Any, axis: Any, keepdim: bool) -> Any:
+    """torch.prod takes one axis at a time."""
+    for a in sorted((a % x.ndim for a in axis), reverse=True):
+        x = x.prod(dim=a, keepdim=keepdim)
+    return x
+
+
+def expand_dims(x: Any, axis: Any) -> Any:
+    for a in sorted(dims(x, axis)):
+        x = x.unsqueeze(a)
+    return x
+
+
+def pad(x: Any, width: Any) -> Any:
+    pairs = np.broadcast_to(width, (x.ndim, 2))[::-1]  # torch: last axis first
+    return F.pad(x, [int(n) for n in pairs.ravel()])
+
+
+def normalize(
+    x: Any, weight: Any = 1, bias: Any = 0, *, axes: Any, eps: float, center: bool = True
+) -> Any:
+    square = torch.var(x, axes, correction=0, keepdim=True) if center else (x**2).mean(axes, True)
+    return (x - x.mean(axes, True) * center) * torch.rsqrt(square + eps) * weight + bias
+
+
+def cross_entropy(z: Any, q: Any) -> Any:
+    classes = z.shape[-1]
+    loss = F.cross_entropy(z.reshape(-1, classes), q.reshape(-1, classes), reduction="none")
+    return loss.reshape(z.shape[:-1])
+
+
+# op → the same function in PyTorch, called with the same arguments
+ORACLES: dict[str, Callable[..., Any]] = {
+    "identity": torch.clone,
+    "copy": torch.clone,
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "neg": torch.neg,
+    "power": torch.pow,
+    "square": torch.square,
+    "sqrt": torch.sqrt,
+    "reciprocal": torch.reciprocal,
+    "exp": torch.exp,
+    "expm1": torch.expm1,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tan": torch.tan,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "tanh": torch.tanh,
+    "abs": torch.abs,
+    "sign": torch.sign,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "clip": torch.clamp,
+    "where": torch.where,
+    "erf": torch.erf,
+    "relu": torch.relu,
+    "leaky_relu": F.leaky_relu,
+    "sigmoid": torch.sigmoid,
+    "softplus": F.softplus,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "matmul": torch.matmul,
+    "einsum": lambda *xs, subscripts: torch.einsum(subscripts, *xs),
+    "sum": reduction(torch.sum),
+    "mean": reduction(torch.mean),
+    "var": spread(torch.var),
+    "std": spread(torch.std),
+    "max": reduction(torch.amax),
+    "min": reduction(torch.amin),
+    "prod": reduction(prod),
+    "cumsum": lambda x, axis=None: x.reshape(-1).cumsum(0) if axis is None else x.cumsum(axis),
+    "logsumexp": reduction(torch.logsumexp),
+    "softmax": lambda x, axis=-1: torch.softmax(x, axis),
+    "log_softmax": lambda x, axis=-1: torch.log_softmax(x, axis),
+    "reshape": lambda x, *shape: x.reshape(*shape),
+    "transpose": lambda x, *axes: x.permute(*axes or range(x.ndim)[::-1]),
+    "swapaxes": torch.swapaxes,
+    "moveaxis": torch.moveaxis,
+    "expand_dims": expand_dims,
+    "squeeze": lambda x, *axis: x.squeeze(*axis),
+    "broadcast_to": torch.broadcast_to,
+    "flip": lambda x, axis=None: x.flip(dims(x, axis)),
+    "pad": pad,
+    "concatenate": lambda *xs, axis=0: torch.cat(xs, axis),
+    "stack": lambda *xs, axis=0: torch.stack(xs, axis),
+    "scatter": lambda x, index, shape: x.new_zeros(shape).index_put((index,), x, accumulate=True),
+    "getitem": lambda x, index: x[index],
+    "to": lambda x, backend: x.clone(),
+    "astype": lambda x, dtype: x.double(),
+    "linear": F.linear,
+    "normalize": normalize,
+    "cross_entropy": cross_entropy,
+}  # fmt: skip
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.asarray(np.random.default_rng(seed).normal(size=shape))
+
+
+def index(*i: int) -> np.ndarray:
+    return np.array(i)
+
+
+Case = tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]]
+
+# Functions put together from ops: name → (call, the same in PyTorch, arguments)
+COMPOSED_CASES: dict[str, list[Case]] = {
+    "concatenate": [
+        (lambda *xs: mr.concatenate(xs, 1), lambda *xs: torch.cat(xs, 1), (draw(2, 3), draw(2, 1))),
+    ],
+    "stack": [
+        (lambda *xs: mr.stack(xs, 1), lambda *xs: torch.stack(xs, 1), (draw(2, 3), draw(2, 3))),
+    ],
+    "split": [
+        (lambda x: mr.split(x, 3, 1)[1], lambda x: x.tensor_split(3, 1)[1], (draw(2, 6),)),
+        (lambda x: mr.split(x, [1, 3])[2], lambda x: x.tensor_split([1, 3])[2], (draw(5, 2),)),
+    ],
+    "take": [
+        (mr.take, torch.take, (draw(3, 4), index(5, 0, 5))),
+        (lambda x, i: mr.take(x, i, axis=-1), lambda x, i: x[:, i], (draw(3, 4), index(3, -1, 0))),
+    ],
+    "getitem": [
+        (lambda x: x[1:, None, ::2], lambda x: x[1:, None, ::2], (draw(3, 4),)),
+        (lambda x, i: x[i, :, i], lambda x, i: x[i, :, i], (draw(3, 2, 3), index(0, 2, 2))),
+        (lambda x, m: x[:, m], lambda x, m: x[:, m], (draw(2, 3), np.array([True, False, True]))),
+    ],
+    "dot": [
+        (mr.dot, torch.mul, (draw(), draw(3))),
+        (mr.dot, torch.matmul, (draw(3), draw(3, seed=1))),
+        (mr.dot, torch.matmul, (draw(2, 3), draw(3, 4))),
+        (mr.dot, lambda a, b: torch.tensordot(a, b, ([2], [1])), (draw(2, 3, 4), draw(5, 4, 2))),
+    ],
+    "tensordot": [
+        (mr.tensordot, torch.tensordot, (draw(2, 3, 4), draw(3, 4, 2))),
+        (lambda *xs: mr.tensordot(*xs, 0), lambda *xs: torch.tensordot(*xs, 0), (draw(2), draw(3))),
+        (lambda *xs: mr.tensordot(*xs, ([0, -1], [1, 0])),
+         lambda *xs: torch.tensordot(*xs, ([0, 2], [1, 0])), (draw(3, 2, 4), draw(4, 3))),
+    ],
+    "einsum": [
+        (lambda *xs: mr.einsum("bij,kj->bik", *xs),
+         lambda *xs: torch.einsum("bij,kj->bik", *xs), (draw(2, 3, 4), draw(5, 4))),
+        (lambda x: mr.einsum("iij->j", x), lambda x: torch.einsum("iij->j", x), (draw(3, 3, 2),)),
+    ],
+}  # fmt: skip
+
+
+# What ships with the package and has a gradient; tests and users may enter more into the table.
+# Penalties are ops, too, and have oracles of their own.
+SHIPPED = sorted(
+    name
+    for name in (ops.PUBLIC.keys() | ops._INTERNAL) & TABLE.keys()
+    if TABLE[name].differentiable
+)
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "as drawn": lambda a: a,
+    "column-major": lambda a: np.array(a, order="F"),
+    "every second": lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a,
+    "backwards": lambda a: np.asarray(np.flip(np.flip(a).copy())),
+}
+
+
+def laid_out(args: tuple[Any, ...], layout: str) -> list[Any]:
+    """The arguments with every floating array in another memory layout, and read-only."""
+    placed = []
+    for a in args:
+        if isinstance(a, np.ndarray) and a.dtype.kind == "f":
+            same_values = LAYOUTS[layout](a)
+            np.testing.assert_array_equal(same_values, a)
+            a = same_values.view()
+            a.flags.writeable = False
+        placed.append(a)
+    return placed
+
+
+def test_every_shipped_op_has_an_oracle():
+    assert set(SHIPPED) == ORACLES.keys()
+    assert set(COMPOSED) == COMPOSED_CASES.keys()
+    assert all(TABLE[name].samples(np.random.default_rng(0)) for name in SHIPPED)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", SHIPPED)
+def test_op_equals_torch(name, layout):
+    for *args, last in TABLE[name].samples(np.random.default_rng(0)):
+        args, kw = (args, last) if isinstance(last, dict) else ([*args, last], {})
+        same(TABLE[name].function, ORACLES[name], laid_out(args, layout), kw)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", COMPOSED)
+def test_composed_function_equals_torch(name, layout):
+    for ours, theirs, args in COMPOSED_CASES[name]:
+        same(ours, theirs, laid_out(args, layout))
+
+
+# --- kinks: the same choice as PyTorch -------------------------------------------------------------
+
+TIES = np.array([[1.0, 2.0, 2.0], [2.0, 0.0, -1.0]])
+OTHER = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, -1.0]])
+ZEROS = np.array([-1.5, 0.0, -0.0, 2.0])
+
+# label: (op, arguments, keywords)
+KINKS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
+    "maximum ties": ("maximum", (TIES, OTHER), {}),
+    "maximum against a scalar": ("maximum", (TIES, np.array(2.0)), {}),
+    "minimum ties": ("minimum", (TIES, OTHER), {}),
+    "max ties": ("max", (TIES,), {}),
+    "max ties along an axis": ("max", (TIES,), {"axis": 1}),
+    "min ties, kept axis": ("min", (TIES,), {"axis": 0, "keepdims": True}),
+    "max of equals": ("max", (np.ones((2, 3)),), {"axis": (0, 1)}),
+    "relu": ("relu", (ZEROS,), {}),
+    "leaky relu": ("leaky_relu", (ZEROS, 0.1), {}),
+    "abs": ("abs", (ZEROS,), {}),
+    "sign": ("sign", (ZEROS,), {}),
+    "clip at both bounds": ("clip", (ZEROS, -1.5, 2.0), {}),
+    "clip, empty interval": ("clip", (ZEROS, 1.0, 1.0), {}),
+    "clip from one side": ("clip", (ZEROS, 0.0, None), {}),
+    "x**0": ("power", (ZEROS, 0), {}),
+    "x**0.": ("power", (ZEROS, 0.0), {}),
+    "x**1": ("power", (ZEROS, 1), {}),
+    "x**2": ("power", (ZEROS, 2), {}),
+    "x**3": ("power", (ZEROS, 3), {}),
+    "x**[0 1 2 3]": ("power", (ZEROS, np.array([0, 1, 2, 3])), {}),
+    "2.0**p": ("power", (2.0, ZEROS), {}),
+    "std of equals": ("std", (np.full((2, 3), 0.5),), {}),
+    "std of equals, ddof": ("std", (np.ones((2, 3)),), {"axis": 1, "ddof": 1, "keepdims": True}),
+    "var of equals": ("var", (np.ones((2, 3)),), {"axis": 0}),
+    "prod, one zero": ("prod", (np.array([[0.0, 2.0, 3.0]]),), {}),
+    "prod, two zeros": ("prod", (np.array([[0.0, 0.0, 3.0]]),), {"axis": 1}),
+    "prod, all zeros": ("prod", (np.zeros((2, 3)),), {"axis": 1}),
+    "logsumexp with −∞": ("logsumexp", (np.array([[-np.inf, 0.0, 1.0]]),), {"axis": 1}),
+    "softmax with −∞": ("softmax", (np.array([[-np.inf, 0.0, 1.0]]),), {}),
+    "softmax of large": ("softmax", (np.array([[1e4, 0.0, -1e4]]),), {}),
+    "log_softmax of large": ("log_softmax", (np.array([[1e4, 0.0, -1e4]]),), {}),
+    "sigmoid of large": ("sigmoid", (np.array([-800.0, -30.0, 30.0, 800.0]),), {}),
+    "silu of large": ("silu", (np.array([-700.0, -30.0, 30.0, 800.0]),), {}),
+    "gelu of large": ("gelu", (np.array([-40.0, -5.0, 5.0, 40.0]),), {}),
+    "erf, both branches": ("erf", (np.array([-30.0, -1.0, 0.0, 1.0, 6.0, 30.0]),), {}),
+    "tanh of large": ("tanh", (np.array([-400.0, 20.0, 400.0]),), {}),
+    "cross entropy of large": ("cross_entropy", (np.array([[1e3, 0.0]]), np.array([[0.0, 1.0]])), {}),
+}  # fmt: skip
+
+
+# The same where the derivative is infinite or undefined, and NumPy warns.
+POLES = {
+    "sqrt": ("sqrt", (np.array([0.0, 4.0]),), {}),
+    "log": ("log", (np.array([0.0, 1.0]),), {}),
+    "reciprocal": ("reciprocal", (np.array([0.0, 2.0]),), {}),
+    "x**-1": ("power", (ZEROS, -1.0), {}),
+    "x**0.5": ("power", (np.array([0.0, 4.0]), 0.5), {}),
+    "0**p": ("power", (np.zeros(4), np.array([0.0, 1.0, 2.0, 0.5])), {}),
+    "0**-1": ("power", (np.zeros(1), np.array([-1.0])), {}),
+    "(-2)**p": ("power", (np.full(3, -2.0), np.array([0.0, 2.0, -1.0])), {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", KINKS)
+def test_kink_equals_torch(label):
+    name, args, kw = KINKS[label]
+    same(TABLE[name].function, ORACLES[name], args, kw)
+
+
+@pytest.mark.parametrize("label", POLES)
+def test_pole_equals_torch(label):
+    name, args, kw = POLES[label]
+    with np.errstate(all="ignore"):  # NaN of the second order depend on how 0·∞ is bracketed
+        same(TABLE[name].function, ORACLES[name], args, kw, second=None)
