@@ -180,9 +180,7 @@ def _network(
         layers.append(nn.Linear(width, hidden))
         if (norm := norms[args.norm]) is not None:
             layers.append(norm(hidden))
-        layers.append(nn.ReLU())
-        if dropout:
-            layers.append(nn.Dropout(dropout))
+        layers += [nn.ReLU(), nn.Dropout(dropout)]  # p = 0 does nothing, but keeps the names
         width = hidden
     return nn.Sequential(*layers, nn.Linear(width, outputs))
 
@@ -230,17 +228,17 @@ def train(args: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MissingError(f"cannot make the run folder {folder}: {error.strerror}") from error
-    if not args.json:
-        _console().print(f"{data}\n{_settings_line(args)}\n", highlight=False)
     runs: dict[str, Run] = {}
     interrupted = False
     try:
+        if not args.json:
+            _console().print(f"{data}\n{_settings_line(args)}\n", highlight=False)
         with backend.use_backend(args.backend):
             for label in ("plain", "regularized"):
                 runs[label] = _train_one(args, data, label)
                 if interrupted := runs[label].history.stopped == "interrupted":
                     break
-    except KeyboardInterrupt:  # between two trainings
+    except KeyboardInterrupt:  # outside fit, which ends by itself
         interrupted = True
     _write(args, folder, runs)
     if args.json:
@@ -337,67 +335,76 @@ def _show(runs: dict[str, Run], folder: Path, args: argparse.Namespace) -> None:
     done = {label: run for label, run in runs.items() if len(run.history)}
     if "regularized" in done:
         console.print(_assignment_table(done["regularized"]))
-        console.print(_term_table(done["regularized"].history))
+        console.print(_term_table(done["regularized"].history, args))
     if done:
-        console.print(_comparison_table({label: run.history for label, run in done.items()}))
+        console.print(
+            _comparison_table({label: run.history for label, run in done.items()}, args.noise)
+        )
     files = "history.json, weights-*.npz" + (
         "" if args.no_report else ", report.html, overview.png"
     )
     console.print(f"\nwritten to [bold]{folder}/[/]: {files}", highlight=False)
 
 
-def _table(title: str, *columns: str) -> Any:
+def _table(title: str, *columns: str, left: int = 1, caption: str | None = None) -> Any:
+    """A table whose first ``left`` columns are text and the others figures."""
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+        caption=caption, caption_justify="left", padding=(0, 1, 0, 0),
+    )  # fmt: skip
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right")
+        table.add_column(column, justify="left" if i < left else "right")
     return table
 
 
 def _assignment_table(run: Run) -> Any:
-    table = _table(
-        "which penalty acts on which parameter", "parameter", "shape", "kind", "penalties", "why"
-    )
+    head = ("parameter", "shape", "kind", "penalties", "why")
+    table = _table("which penalty acts on which parameter", *head, left=5)
     for row in run.assignments:
-        table.add_row(
-            row.parameter, "×".join(map(str, row.shape)), row.kind, row.penalties, row.why
-        )
+        shape = "×".join(map(str, row.shape))
+        table.add_row(row.parameter, shape, row.kind, row.penalties, row.why)
     return table
 
 
-def _term_table(history: History) -> Any:
-    title = f"the terms of the objective in epoch {int(history.last['epoch'])} (first batch)"
-    table = _table(title, "term", "value", "‖gradient‖", "share", "cosine to data")
+def _term_table(history: History, args: argparse.Namespace) -> Any:
+    table = _table(
+        f"the terms of the objective, first batch of epoch {int(history.last['epoch'])}",
+        "term", "via", "value", "‖gradient‖", "share", "cosine to data", left=2,
+        caption="cosine −1: the term pulls straight against the data",
+    )  # fmt: skip
     for term in history.terms:
         value, norm, share, cosine = (
             history.last[f"{k}/{term}"] for k in ("value", "norm", "share", "cosine")
         )
-        if norm == 0:  # acts through its prox, not through the gradient
-            table.add_row(term, f"{value:.4f}", "via prox", "–", "–")
-        else:
-            table.add_row(term, f"{value:.4f}", f"{norm:.4f}", f"{share:.1%}", f"{cosine:+.3f}")
+        via = args.l1_via if term == "l1" else "gradient"
+        table.add_row(term, via, f"{value:.4f}", f"{norm:.4f}", f"{share:.1%}", f"{cosine:+.3f}")
     return table
 
 
-def _comparison_table(histories: dict[str, History]) -> Any:
-    table = _table("without and with regularizers", "", *histories)
+def _comparison_table(histories: dict[str, History], noise: float) -> Any:
+    flipped = (
+        f"; training labels are {noise:.0%} wrong, validation labels are clean" if noise else ""
+    )
+    table = _table(
+        "without and with regularizers", "", *histories,
+        caption=f"loss gap: validation − training; accuracy gap: training − validation{flipped}",
+    )  # fmt: skip
     first = next(iter(histories.values())).last
     rows = {
         "training loss": ("train_loss", "{:.3f}"), "validation loss": ("validation_loss", "{:.3f}"),
-        "gap (validation − training)": ("gap", "{:+.3f}"),
-        "training accuracy (noisy labels)": ("train_accuracy", "{:.1%}"),
+        "loss gap": ("gap", "{:+.3f}"), "training accuracy": ("train_accuracy", "{:.1%}"),
         "validation accuracy": ("validation_accuracy", "{:.1%}"),
-        "accuracy gap (training − validation)": ("accuracy_gap", "{:+.1%}"),
+        "accuracy gap": ("accuracy_gap", "{:+.1%}"),
     }  # fmt: skip
     for title, (column, form) in rows.items():
         if column in first:
             table.add_row(title, *(form.format(h.last[column]) for h in histories.values()))
     zeros = [(int(h.last["zeros"]), int(h.last["weights"])) for h in histories.values()]
-    table.add_row(
-        "weights that are exactly 0", *(f"{z:,} of {n:,} ({z / n:.1%})" for z, n in zeros)
-    )
+    table.add_row("weights", *(f"{n:,}" for _, n in zeros))
+    table.add_row("exactly 0", *(f"{z:,} ({z / n:.1%})" for z, n in zeros))
     table.add_row("epochs", *(str(len(h)) for h in histories.values()))
     table.add_row("seconds", *(f"{sum(h['seconds']):.1f}" for h in histories.values()))
     return table

@@ -147,9 +147,10 @@ class Objective:
             why = "frozen: never touched"
             if p.requires_grad:
                 named = any(self.terms[n].on is not None for n in hits)
-                why = "chosen by on=" if named else f"default: {p.kind}s are penalised"
+                why = "chosen by on=" if named else "default: weights"
                 if not hits:
-                    why = "no term chooses it" if p.kind == "weight" else f"default: not a {p.kind}"
+                    free = {"bias": "default: no biases", "norm": "default: no norms"}
+                    why = free.get(p.kind, "no term chooses it")
             rows.append(Assignment(name, p.shape, p.kind, ", ".join(kinds) or "–", why))
         return rows
 
@@ -180,7 +181,8 @@ class Objective:
             parts = [term.penalty(p) for p in self._chosen[name].values()]
             total = sum(parts[1:], parts[0]) if parts else _zero(next(iter(values.values())))
             values[name] = total.detach() if term.via == "prox" else total
-        return Terms(values, loss_parts, dict(model.named_parameters()))
+        pulls = {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items() if t.via == "prox"}
+        return Terms(values, loss_parts, dict(model.named_parameters()), pulls)
 
 
 def _zero(like: Tensor) -> Tensor:
@@ -194,6 +196,7 @@ class Terms(Mapping[str, Tensor]):
     values_: dict[str, Tensor]
     loss_parts: tuple[str, ...]
     parameters: dict[str, Parameter]
+    pulls: dict[str, tuple[Penalty, dict[str, Parameter]]] = field(default_factory=dict)
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -241,16 +244,20 @@ class Terms(Mapping[str, Tensor]):
     def statistics(self) -> list[dict[str, Any]]:
         """One row a term: value, gradient norm, share of the norms, cosine to "data".
 
-        Norms are over all parameters together. Reads numbers off the device; needs
-        ``backward(attribute=True)``.
+        Norms are over all parameters together. A term that acts via its prox is no part of
+        ``gradients``; its row shows the closed-form gradient, which is how hard the prox pulls
+        at the weights it does not set to 0. Reads numbers off the device; needs
+        ``backward(attribute=True)``, and comes before the optimizer's step.
         """
         if not self.gradients:
             raise RuntimeError("Terms.statistics: call backward(attribute=True) first")
-        data = self.gradients["data"]
-        norms = {n: _norm(g) for n, g in self.gradients.items()}
+        data, forces = self.gradients["data"], dict(self.gradients)
+        for name, (penalty, chosen) in self.pulls.items():
+            forces[name] = {n: Tensor(penalty.gradient(p.data)) for n, p in chosen.items()}
+        norms = {n: _norm(g) for n, g in forces.items()}
         whole = sum(norms.values()) or 1.0
         rows = []
-        for name, gradients in self.gradients.items():
+        for name, gradients in forces.items():
             inner = sum(
                 float((g.data * data[k].data).sum()) for k, g in gradients.items() if k in data
             )

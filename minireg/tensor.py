@@ -110,10 +110,8 @@ class Tensor:
         text = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=60)
         extras = f", dtype={self.dtype}"
         extras += f", backend={self.backend!r}" if self.backend != "numpy" else ""
-        if self._node is not None:
-            extras += f", from={self._node[0].name}"
-        elif self.requires_grad:
-            extras += ", requires_grad=True"
+        leaf = ", requires_grad=True" * self.requires_grad
+        extras += f", from={self._node[0].name}" if self._node else leaf
         return f"{type(self).__name__}({text}{extras})"
 
     def __len__(self) -> int:

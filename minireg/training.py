@@ -17,7 +17,7 @@ from .backend import Array, Stream, move
 from .engine import no_grad
 from .losses import Loss
 from .nn.module import Module, Parameter
-from .objective import Objective, Terms
+from .objective import Objective
 from .optim import EarlyStopping, Optimizer, clip_grad_norm_
 from .tensor import Tensor
 
@@ -184,9 +184,8 @@ def fit(
                 values: dict[str, float] = {}
                 statistics: list[dict[str, Any]] = []
                 for i, index in enumerate(_batches(len(x), batch_size, shuffle, first.backend)):
-                    terms = _update(model, goal, optimizer, x[index], y[index], clip_norm, i == 0)
-                    if i == 0:
-                        statistics = terms.statistics()
+                    batch = x[index], y[index]
+                    statistics += _update(model, goal, optimizer, *batch, clip_norm, i == 0)
                 row: dict[str, float] = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
                 for part, pair in data.items():
                     figures = evaluate(model, goal.loss, *pair)
@@ -217,16 +216,17 @@ def fit(
 def _update(
     model: Module, objective: Objective, optimizer: Optimizer, x: Array, y: Array,
     clip_norm: float | None, attribute: bool,
-) -> Terms:  # fmt: skip
-    """One step: forward, backward (term by term when asked), clip, update."""
+) -> list[dict[str, Any]]:  # fmt: skip
+    """One step: forward, backward, clip, update; the statistics of the terms when asked."""
     model.train()
     optimizer.zero_grad()
     terms = objective(model, Tensor(x), y)
     terms.backward(attribute)
+    statistics = terms.statistics() if attribute else []
     if clip_norm is not None:
         clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
-    return terms
+    return statistics
 
 
 def _gaps(row: dict[str, float]) -> dict[str, float]:

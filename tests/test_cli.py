@@ -24,7 +24,7 @@ def test_train_writes_what_it_shows(tmp_path, capsys):
         "data",
         "smoothing",
         "l2",
-        "via prox",
+        "prox",
         "validation accuracy",
         "exactly 0",
     ):

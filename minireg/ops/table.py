@@ -82,6 +82,7 @@ def op(
     >>> x = mr.tensor(2.0, requires_grad=True)
     >>> cube(x).backward(); x.grad.item()
     12.0
+    >>> del TABLE["cube"]
     """
     fused, differentiable = backward is not None, bool(rules or each or backward)
     new, seq, record, ndarray = object.__new__, next_seq, RECORD, np.ndarray
