@@ -144,6 +144,8 @@ def load(
 
 
 def _standardized(x: FloatArray, reference: FloatArray) -> FloatArray:
-    deviation = reference.std(axis=0)
-    scaled: FloatArray = (x - reference.mean(axis=0)) / np.where(deviation == 0, 1, deviation)
+    # rounding gives equal numbers a deviation of 1e-17: their range says that they are equal
+    constant = reference.max(axis=0) == reference.min(axis=0)
+    deviation = np.where(constant, 1, reference.std(axis=0))
+    scaled: FloatArray = (x - reference.mean(axis=0)) / deviation
     return scaled

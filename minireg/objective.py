@@ -119,6 +119,8 @@ class Objective:
         Calling the objective does this by itself when the model changes; call it again
         after freezing or replacing parameters.
         """
+        if model is not self._model:
+            self._attached.clear()
         parameters = dict(model.named_parameters())
         self._chosen = {n: t.select(n, parameters) for n, t in self.terms.items()}
         self._model = model
@@ -129,7 +131,7 @@ class Objective:
         if self._model is None:
             raise RuntimeError("Objective.attach: call objective.bind(model) first")
         for name, term in self.terms.items():
-            if term.via == "prox" and name not in self._attached:
+            if term.via == "prox":
                 optimizer.add_prox(self._chosen[name].values(), term.penalty)
                 self._attached.add(name)
         return self

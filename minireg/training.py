@@ -86,7 +86,7 @@ def evaluate(model: Module, loss: Loss, x: Array, y: Array) -> dict[str, float]:
         with no_grad():
             output = model(Tensor(x))
             figures = {"loss": float(loss.parts(output, y)["data"].data)}
-            if y.dtype.kind in "iu" and output.ndim == 2:
+            if y.dtype.kind in "iu" and output.ndim == 2 and y.ndim == 1:
                 figures["accuracy"] = float((output.data.argmax(axis=1) == y).mean())
     finally:
         model.train(training)
@@ -97,21 +97,22 @@ def _batches(n: int, batch_size: int, stream: Stream, home: str) -> Iterator[Any
     """Index arrays of one epoch; a single left-over sample joins the batch before it."""
     order = move(stream.permutation(n), home)
     starts = list(range(0, n, batch_size))
-    if len(starts) > 1 and n - starts[-1] == 1:
+    if len(starts) > 1 and n - starts[-1] == 1 < batch_size:
         starts.pop()
     for start, stop in zip(starts, [*starts[1:], n], strict=True):
         yield order[start:stop]
 
 
 def _placed(name: str, data: Any, like: Parameter) -> tuple[Array, Array]:
-    """(x, y) on the model's backend, floats in its dtype, so that nothing is promoted."""
+    """(x, y) on the model's backend; x, and y unless it holds labels, in the model's dtype."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(f"fit: {name} must be a pair (x, y), got {type(data).__name__}")
     arrays = []
     for a in data:
         raw = a.data if isinstance(a, Tensor) else a if hasattr(a, "dtype") else np.asarray(a)
         raw = move(raw, like.backend)
-        arrays.append(raw.astype(like.dtype) if raw.dtype.kind == "f" else raw)
+        labels = len(arrays) == 1 and raw.dtype.kind in "iu"
+        arrays.append(raw if labels else raw.astype(like.dtype))
     x, y = arrays
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(
@@ -175,6 +176,8 @@ def fit(
         data["validation"] = _placed("validation", validation, first)
     if early_stopping is not None and validation is None and "validation" in early_stopping.monitor:
         raise ValueError(f"fit: early stopping on {early_stopping.monitor!r} needs validation data")
+    if early_stopping is not None:
+        early_stopping.reset()
     history, shuffle = History(), Stream("shuffle", seed)
     x, y = data["train"]
     try:
@@ -200,9 +203,12 @@ def fit(
                     values |= {
                         f"{k}/{s['term']}": s[k] for k in ("value", "norm", "share", "cosine")
                     }
-                history.rows.append({**row, **values, "seconds": time.perf_counter() - start})
+                row |= {**values, "seconds": time.perf_counter() - start}
+                history.rows.append(row)
                 advance(row)
-                if early_stopping and early_stopping.update(row[early_stopping.monitor], model):
+                if early_stopping and early_stopping.update(
+                    history[early_stopping.monitor][-1], model
+                ):
                     history.stopped = "early stopping"
                     break
     except KeyboardInterrupt:

@@ -27,7 +27,7 @@ def log_softmax(z: np.ndarray) -> np.ndarray:
     return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
 
-# --- cross entropy ----------------------------------------------------------------------------------
+# --- cross entropy --------------------------------------------------------------------------------
 
 
 def test_cross_entropy_is_minus_the_log_probability_of_the_label():
@@ -128,7 +128,7 @@ def test_an_impossible_class_costs_nothing_and_warns_of_nothing(smoothing):
         np.testing.assert_allclose(z.grad.numpy(), [[-np.e / (1 + np.e), 0, np.e / (1 + np.e)]])
 
 
-# --- parts --------------------------------------------------------------------------------------------
+# --- parts ----------------------------------------------------------------------------------------
 
 PARTS = {
     "plain": ({}, ["data"]),
@@ -165,7 +165,7 @@ def test_logit_gradient_of_smoothing_does_not_depend_on_the_logits(scale):
     np.testing.assert_allclose(z.grad.numpy(), eps * (np.eye(C)[y] - 1 / C), atol=1e-15)
 
 
-# --- mean squared error ---------------------------------------------------------------------------------
+# --- mean squared error ---------------------------------------------------------------------------
 
 
 def test_mse_and_its_gradient():
@@ -177,7 +177,7 @@ def test_mse_and_its_gradient():
     assert list(nn.MSELoss().parts(x, y)) == ["data"]
 
 
-# --- refusals -------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 LOGITS = draw(5, C)
 REFUSED = {

@@ -36,7 +36,7 @@ class Twice(nn.Module):
         return self.again(self.first(x)) * self.scale
 
 
-# --- the tree ---------------------------------------------------------------------------------------
+# --- the tree -------------------------------------------------------------------------------------
 
 
 def test_names_are_attribute_paths_in_order():
@@ -145,7 +145,7 @@ def test_repr_shows_the_tree_and_the_formulas():
     assert repr(nn.Sequential(small(), nn.LayerNorm(2))) == TREE
 
 
-# --- state --------------------------------------------------------------------------------------------
+# --- state ----------------------------------------------------------------------------------------
 
 
 def test_state_is_a_copy_and_loads_in_place():
@@ -158,6 +158,17 @@ def test_state_is_a_copy_and_loads_in_place():
     assert all(p.data is a for p, a in zip(other.parameters(), arrays, strict=True))
     state["0.weight"][:] = 0
     assert (model[0].weight.data != 0).all()
+
+
+def test_a_trained_model_loads_a_state():
+    model, fresh = small(), small().state_dict()
+    model(mr.Tensor(draw(5, 3).astype(np.float32))).sum().backward()
+    trained = model.state_dict()
+    for state in (fresh, trained):
+        model.load_state_dict(state)
+        for name, array in model.state_dict().items():
+            np.testing.assert_array_equal(array, state[name])
+    assert all(isinstance(array, np.ndarray) for array in trained.values())
 
 
 def test_state_loads_from_tensors_and_in_the_dtype_of_the_model():
@@ -207,7 +218,7 @@ def test_a_graph_notices_a_loaded_state():
         loss.backward()
 
 
-# --- random streams -----------------------------------------------------------------------------------
+# --- random streams -------------------------------------------------------------------------------
 
 
 def test_the_seed_decides_the_initial_weights():
@@ -275,7 +286,7 @@ def test_dropout_in_evaluation_is_its_input():
     assert nn.Dropout(0.9).eval()(x) is x
 
 
-# --- batch normalisation -------------------------------------------------------------------------------
+# --- batch normalisation --------------------------------------------------------------------------
 
 
 def test_batch_norm_standardises_each_channel():
@@ -339,7 +350,7 @@ def test_gradient_of_batch_norm_has_no_mean_and_no_radial_part():
     np.testing.assert_allclose((d * (x.data - x.data.mean(axis=0))).sum(axis=0), 0, atol=1e-14)
 
 
-# --- dtypes, moves and refusals --------------------------------------------------------------------------
+# --- dtypes, moves and refusals -------------------------------------------------------------------
 
 LAYERS = {
     "Linear": lambda dtype: nn.Linear(4, 3, dtype=dtype),

@@ -40,7 +40,7 @@ def draw(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-# --- gradient: three ways ----------------------------------------------------------------------------
+# --- gradient: three ways -------------------------------------------------------------------------
 
 
 @every_penalty
@@ -117,7 +117,7 @@ def test_dtype_stays(label, dtype):
         assert array.dtype == dtype
 
 
-# --- prox ----------------------------------------------------------------------------------------------
+# --- prox -----------------------------------------------------------------------------------------
 
 
 def objective_1d(label, strength, step, v):
@@ -218,7 +218,7 @@ def test_arrays_come_back_fresh(label):
         assert not np.shares_memory(penalty.prox(w, 1.0), w)
 
 
-# --- certificates ----------------------------------------------------------------------------------------
+# --- certificates ---------------------------------------------------------------------------------
 
 
 @every_penalty
@@ -271,7 +271,7 @@ def test_l2_has_no_max_strength():
         L2(1.0).max_strength(np.ones(2))
 
 
-# --- stationary points: exact by hand, then scikit-learn's --------------------------------------------
+# --- stationary points: exact by hand, then scikit-learn's ----------------------------------------
 
 
 def half_mse(x: mr.Tensor, y: np.ndarray, w: mr.Tensor) -> mr.Tensor:
@@ -344,7 +344,7 @@ def test_proximal_gradient_finds_the_coefficients_of_sklearn(label, diabetes):
     assert (w.numpy() == 0).any() == (label != "ridge")
 
 
-# --- how it reads, and what it refuses ----------------------------------------------------------------
+# --- how it reads, and what it refuses ------------------------------------------------------------
 
 REPRS = {
     "L2(0.1): ½λ‖w‖²": L2(0.1),

@@ -104,7 +104,7 @@ class BatchNorm(Module):
             )
         momentum: Any = self.momentum
         if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.data = self.num_batches_tracked.data + 1
+            self.num_batches_tracked.data += 1
             if momentum is None:
                 momentum = 1 / self.num_batches_tracked.data
         return F.batch_norm(

@@ -40,6 +40,10 @@ class EarlyStopping:
         self.patience, self.min_delta = patience, min_delta
         self.monitor, self.restore_best = monitor, restore_best
         self.sign = -1.0 if monitor.endswith("accuracy") else 1.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen; :func:`minireg.fit` does this when it begins."""
         self.best = math.inf
         self.best_look = self.looks = 0
         self._weights: dict[str, Any] | None = None

@@ -81,9 +81,14 @@ class Optimizer:
         check_range(owner, "weight_decay", group.get("weight_decay", 0), 0)
 
     def add_prox(self, params: Iterable[Tensor], penalty: Penalty) -> None:
-        """Apply ``penalty.prox(·, lr)`` to these parameters at the end of each step."""
+        """Apply ``penalty.prox(·, lr)`` to these parameters at the end of each step.
+
+        Asking twice for the same penalty and parameter changes nothing.
+        """
         for p in params:
-            self._prox.setdefault(p, []).append(penalty)
+            known = self._prox.setdefault(p, [])
+            if not any(penalty is other for other in known):
+                known.append(penalty)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters (they become None)."""

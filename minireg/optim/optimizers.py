@@ -229,7 +229,11 @@ class ProximalGradient(SGD):
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-3, penalty: Penalty | None = None
     ) -> None:
+        self.penalty = penalty
         super().__init__(params, lr)
-        if penalty is not None:
-            for group in self.param_groups:
-                self.add_prox(group["params"], penalty)
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Add ``{"params": …}`` with options; the penalty applies to them, too."""
+        super().add_param_group(group)
+        if self.penalty is not None:
+            self.add_prox(self.param_groups[-1]["params"], self.penalty)

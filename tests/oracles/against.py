@@ -9,6 +9,7 @@ import pytest
 import minireg as mr
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # the arrays are small
 
 FIRST, SECOND = 1e-10, 1e-8  # relative to the largest expected entry
 FLOOR = 1e-4  # an array smaller than this is rounding left over from terms that cancelled

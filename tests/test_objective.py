@@ -1,0 +1,452 @@
+"""Objective: the books balance, selectors choose what they say, prox terms act after the step."""
+
+import numpy as np
+import pytest
+
+import minireg as mr
+from minireg import nn, optim
+from minireg.penalties import L1, L2, ElasticNet
+
+C = 3
+LOSS = nn.CrossEntropyLoss(label_smoothing=0.2)
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+class Tied(nn.Module):
+    """A linear layer that is used twice, known under two names, and penalised once."""
+
+    def __init__(self):
+        self.inner = nn.Linear(5, 5, dtype=np.float64)
+        self.again = self.inner
+        self.head = nn.Linear(5, C, dtype=np.float64)
+
+    def forward(self, x):
+        return self.head(self.again(mr.tanh(self.inner(x))))
+
+
+def mlp() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(5, 6), nn.BatchNorm(6), nn.ReLU(), nn.Linear(6, C, bias=False)
+    ).to(np.float64)  # fmt: skip
+
+
+MODELS = {"mlp": mlp, "shared": Tied}
+LOSSES = {
+    "smoothed": LOSS,
+    "plain": nn.CrossEntropyLoss(),
+    "weighted": nn.CrossEntropyLoss(weight=np.array([1.0, 2.0, 0.5]), label_smoothing=0.1),
+    "summed": nn.CrossEntropyLoss(reduction="sum", label_smoothing=0.1),
+}
+PENALTIES = {
+    "l2": L2(0.1),
+    "l1": (L1(0.01), "*weight"),
+    "both": (ElasticNet(0.02, 0.3), lambda name, p: p.ndim == 1),
+}
+
+
+def batch(model: nn.Module) -> tuple[nn.Module, mr.Tensor, np.ndarray]:
+    return model, mr.Tensor(draw(8, 5)), np.arange(8) % C
+
+
+def gradients(model: nn.Module) -> dict[str, np.ndarray]:
+    return {n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None}
+
+
+# --- the books balance ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("model", MODELS)
+def test_shares_sum_to_the_gradient(model, loss):
+    args = batch(MODELS[model]())
+    objective = mr.Objective(LOSSES[loss], PENALTIES)
+    terms = objective(*args)
+    expected = ["data", *(["smoothing"] if LOSSES[loss].label_smoothing else []), *PENALTIES]
+    assert list(terms) == expected
+    assert len(terms) == len(expected)
+    terms.backward()
+    assert list(terms.gradients) == expected
+    together = gradients(args[0])
+    assert together.keys() == dict(args[0].named_parameters()).keys()
+    for name, total in together.items():
+        shares = [g[name].numpy() for g in terms.gradients.values() if name in g]
+        np.testing.assert_allclose(sum(shares), total, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("model", MODELS)
+def test_one_pass_gives_the_same_gradient(model, loss):
+    args = batch(MODELS[model]())
+    objective = mr.Objective(LOSSES[loss], PENALTIES)
+    terms = objective(*args)
+    terms.backward()
+    by_term = gradients(args[0])
+    args[0].zero_grad()
+    terms = objective(*args)
+    terms.backward(attribute=False)
+    assert terms.gradients == {}
+    for name, g in gradients(args[0]).items():
+        np.testing.assert_allclose(g, by_term[name], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_backward_accumulates(attribute):
+    args = batch(mlp())
+    objective = mr.Objective(LOSS, PENALTIES)
+    objective(*args).backward(attribute)
+    once = gradients(args[0])
+    objective(*args).backward(attribute)
+    for name, g in gradients(args[0]).items():
+        np.testing.assert_allclose(g, 2 * once[name], rtol=1e-12, atol=1e-14)
+
+
+def test_each_share_is_the_gradient_of_its_term():
+    args = batch(mlp())
+    objective = mr.Objective(LOSS, PENALTIES)
+    terms = objective(*args)
+    terms.backward()
+    parameters = dict(args[0].named_parameters())
+    for term in terms:
+        wanted = mr.grad(objective(*args)[term], [*parameters.values()], allow_unused=True)
+        for name, g in zip(parameters, wanted, strict=True):
+            assert (name in terms.gradients[term]) == (g is not None)
+            if g is not None:
+                np.testing.assert_array_equal(terms.gradients[term][name].numpy(), g.numpy())
+
+
+def test_a_penaltys_share_is_its_closed_form():
+    args = batch(mlp())
+    terms = mr.Objective(LOSS, PENALTIES)(*args)
+    terms.backward()
+    for name, p in args[0].named_parameters():
+        if name.endswith("weight"):
+            share = terms.gradients["l1"][name].numpy()
+            np.testing.assert_array_equal(share, L1(0.01).gradient(p.data))
+
+
+def test_total_is_mean_loss_plus_penalties():
+    model, x, y = batch(mlp())
+    terms = mr.Objective(LOSS, {"l2": L2(0.1)})(model, x, y)
+    weights = [p for p in model.parameters() if p.kind == "weight"]
+    expected = LOSS(model(x), y).item() + sum(0.05 * (w.data**2).sum() for w in weights)
+    assert terms.total.item() == pytest.approx(expected, rel=1e-14)
+    assert sum(t.item() for t in terms.values()) == pytest.approx(expected, rel=1e-14)
+
+
+def test_batch_norm_counts_a_batch_once_for_all_terms():
+    args = batch(mlp())
+    mr.Objective(LOSS, PENALTIES)(*args).backward()
+    assert args[0][1].num_batches_tracked.item() == 1
+
+
+def test_no_share_aliases_another_or_the_gradient():
+    args = batch(nn.Linear(5, C, dtype=np.float64))
+    terms = mr.Objective(nn.CrossEntropyLoss())(*args)
+    terms.backward()
+    arrays = [g.data for share in terms.gradients.values() for g in share.values()]
+    arrays += [p.grad.data for p in args[0].parameters()]
+    for i, a in enumerate(arrays):
+        assert not any(np.shares_memory(a, b) for b in arrays[:i])
+
+
+def test_logit_gradient_of_the_smoothing_term():
+    """Claim C80, through the objective: ε(q − 1/C)/N, whatever the logits."""
+    logits = nn.Linear(C, C, bias=False, dtype=np.float64)
+    x, y = mr.Tensor(np.eye(C)), np.array([2, 0, 1])  # so logits = Wᵀ
+    terms = mr.Objective(LOSS)(logits, x, y)
+    terms.backward()
+    got = terms.gradients["smoothing"]["weight"].numpy().T
+    np.testing.assert_allclose(got, 0.2 * (np.eye(C)[y] - 1 / C) / C, atol=1e-16)
+
+
+def test_statistics_add_up():
+    args = batch(mlp())
+    terms = mr.Objective(LOSS, PENALTIES)(*args)
+    with pytest.raises(RuntimeError, match="call backward"):
+        terms.statistics()
+    terms.backward()
+    rows = {row["term"]: row for row in terms.statistics()}
+    assert list(rows) == list(terms)
+    assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
+    assert rows["data"]["cosine"] == pytest.approx(1)
+    for name, row in rows.items():
+        flat = {k: g.numpy().ravel() for k, g in terms.gradients[name].items()}
+        data = {k: g.numpy().ravel() for k, g in terms.gradients["data"].items()}
+        norm = np.linalg.norm(np.concatenate([*flat.values()]))
+        scale = norm * np.linalg.norm(np.concatenate([*data.values()]))
+        assert row["value"] == terms[name].item()
+        assert row["norm"] == pytest.approx(norm)
+        assert row["cosine"] == pytest.approx(sum(flat[k] @ data[k] for k in flat) / scale)
+
+
+def test_terms_of_strength_zero_have_no_direction():
+    terms = mr.Objective(nn.MSELoss(), {"l1": L1(0.0)})(nn.Linear(2, 1), draw(4, 2), draw(4, 1))
+    terms.backward()
+    row = terms.statistics()[1]
+    assert (row["norm"], row["share"], row["cosine"]) == (0, 0, 0)
+
+
+# --- selectors ------------------------------------------------------------------------------------
+
+NAMES = ["0.weight", "0.bias", "1.weight", "1.bias", "3.weight"]
+
+# label: (on=, what it chooses in the mlp)
+SELECTORS = {
+    "default": (None, ["0.weight", "3.weight"]),
+    "one name": ("1.bias", ["1.bias"]),
+    "glob": ("*.weight", ["0.weight", "1.weight", "3.weight"]),
+    "question mark": ("?.bias", ["0.bias", "1.bias"]),
+    "everything": ("*", NAMES),
+    "list": (["0.*", "3.weight"], ["0.weight", "0.bias", "3.weight"]),
+    "overlapping list": (["0.*", "*.bias"], ["0.weight", "0.bias", "1.bias"]),
+    "tuple": (("1.*",), ["1.weight", "1.bias"]),
+    "predicate on the parameter": (lambda name, p: p.kind == "norm", ["1.weight", "1.bias"]),
+    "predicate on the name": (lambda name, p: name < "1", ["0.weight", "0.bias"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", SELECTORS)
+def test_selector_chooses(label):
+    on, chosen = SELECTORS[label]
+    args = batch(mlp())
+    terms = mr.Objective(LOSS, {"l2": (L2(0.1), on)})(*args)
+    terms.backward()
+    assert sorted(terms.gradients["l2"]) == sorted(chosen)
+    values = [0.05 * (p.data**2).sum() for n, p in args[0].named_parameters() if n in chosen]
+    assert terms["l2"].item() == pytest.approx(sum(values))
+
+
+# label: (on=, message)
+MISSES = {
+    "misspelt": ("0.wieght", "term 'l2': on='0.wieght' matches no parameter; near: 0.weight"),
+    "one of a list": (["0.weight", "7.*"], r"on='7.\*' matches no parameter; near: "),
+    "nothing near": ("zzz", "on='zzz' matches no parameter; near: " + ", ".join(NAMES)),
+    "case": ("*.Weight", r"on='\*.Weight' matches no parameter; near: .*weight"),
+    "predicate": (lambda name, p: False, "'l2': the selector matches none of 0.weight, 0.bias"),
+    "empty list": ([], "objective term 'l2': the selector matches none of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", MISSES)
+def test_a_selector_without_a_match_lists_near_misses(label):
+    on, message = MISSES[label]
+    with pytest.raises(ValueError, match=message):
+        mr.Objective(LOSS, {"l2": (L2(0.1), on)}).bind(mlp())
+
+
+def test_a_shared_parameter_is_penalised_once():
+    model = Tied()
+    terms = mr.Objective(nn.CrossEntropyLoss(), {"l2": (L2(2.0), "inner.weight")})(*batch(model))
+    assert terms["l2"].item() == pytest.approx((model.inner.weight.data**2).sum())
+
+
+@pytest.mark.parametrize("via", ["gradient", "prox"])
+def test_frozen_parameters_are_never_touched(via):
+    model, x, y = batch(mlp())
+    model[0].requires_grad_(False)
+    frozen = model[0].weight.data.copy()
+    optimizer = optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.5)
+    objective = mr.Objective(LOSS, {"l1": (L1(0.1), None, via)}).bind(model).attach(optimizer)
+    for _ in range(3):
+        optimizer.zero_grad()
+        terms = objective(model, x, y)
+        terms.backward()
+        optimizer.step()
+    np.testing.assert_array_equal(model[0].weight.data, frozen)
+    assert model[0].weight.grad is None
+    assert not any("0.weight" in share for share in terms.gradients.values())
+    assert objective.assignments()[0].why == "frozen: never touched"
+
+
+def test_a_term_whose_parameters_are_all_frozen_is_zero():
+    model, x, y = batch(mlp())
+    model[0].requires_grad_(False)
+    terms = mr.Objective(LOSS, {"l2": (L2(1.0), "0.weight")})(model, x, y)
+    terms.backward()
+    assert terms["l2"].item() == 0
+    assert terms.gradients["l2"] == {}
+
+
+def test_a_new_model_is_bound_by_itself():
+    objective = mr.Objective(LOSS, {"l2": L2(1.0)})
+    for model in (mlp(), Tied(), mlp()):
+        terms = objective(*batch(model))
+        weights = [p.data for p in model.parameters() if p.kind == "weight"]
+        assert terms["l2"].item() == pytest.approx(sum(0.5 * (w**2).sum() for w in weights))
+
+
+# --- the assignment table -------------------------------------------------------------------------
+
+TABLE = """\
+parameter  shape   kind    penalties                 why
+0.weight   (6, 5)  weight  l2 (gradient), l1 (prox)  chosen by on=
+0.bias     (6,)    bias    –                         frozen: never touched
+1.weight   (6,)    norm    norms (gradient)          chosen by on=
+1.bias     (6,)    norm    –                         default: no norms
+3.weight   (3, 6)  weight  l2 (gradient)             default: weights"""
+
+
+def test_table_says_what_acts_on_what_and_why():
+    model = mlp()
+    model[0].bias.requires_grad_(False)
+    objective = mr.Objective(
+        LOSS, {"l2": L2(0.1), "l1": (L1(0.1), "0.weight", "prox"), "norms": (L2(1), ["1.weight"])}
+    )
+    assert objective.table(model) == TABLE
+    assert objective.table() == TABLE
+
+
+def test_a_weight_that_no_term_chooses_is_told():
+    rows = mr.Objective(LOSS, {"l2": (L2(0.1), "0.weight")}).assignments(mlp())
+    assert {r.parameter: r.why for r in rows}["3.weight"] == "no term chooses it"
+
+
+def test_repr_of_an_objective():
+    objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.1), "l1": (L1(0.5), "*")})
+    assert repr(objective) == (
+        "Objective: mean loss + penalties\n  data: MSELoss()  mean (x − y)²\n"
+        "  l2: L2(0.1): ½λ‖w‖²\n  l1: L1(0.5): λ‖w‖₁"
+    )
+
+
+# --- prox terms -----------------------------------------------------------------------------------
+
+
+def sparse(model: nn.Module, strength: float = 0.1) -> mr.Objective:
+    return mr.Objective(nn.MSELoss(), {"l1": (L1(strength), None, "prox")}).bind(model)
+
+
+def regression() -> tuple[mr.Tensor, mr.Tensor]:
+    x = draw(32, 5)
+    return mr.Tensor(x), mr.Tensor(x[:, :1] - 2 * x[:, 1:2])
+
+
+def train(model: nn.Module, objective: mr.Objective, optimizer: optim.Optimizer) -> None:
+    x, y = regression()
+    for _ in range(300):
+        optimizer.zero_grad()
+        objective(model, x, y).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_prox_needs_an_optimizer_that_applies_it(grad):
+    model = nn.Linear(5, 1, dtype=np.float64)
+    objective, data = sparse(model), regression()
+    if grad:
+        with pytest.raises(RuntimeError, match=r"'l1' acts via its prox.*\.attach\(optimizer\)"):
+            objective(model, *data)
+    else:
+        with mr.no_grad():  # to look at values needs none
+            assert objective(model, *data)["l1"].item() > 0
+
+
+def test_attach_needs_a_model():
+    optimizer = optim.SGD([mr.Tensor(np.ones(1), requires_grad=True)])
+    with pytest.raises(RuntimeError, match=r"call objective.bind\(model\) first"):
+        mr.Objective(nn.MSELoss()).attach(optimizer)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "ProximalGradient"])
+def test_prox_makes_zeros_exact_and_the_gradient_does_not(name):
+    counts = {}
+    for via in ("prox", "gradient"):
+        mr.manual_seed(0)
+        model = nn.Linear(5, 1, dtype=np.float64)
+        optimizer = getattr(optim, name)(model.parameters(), lr=0.02)
+        objective = mr.Objective(nn.MSELoss(), {"l1": (L1(1.0), None, via)})
+        train(model, objective.bind(model).attach(optimizer), optimizer)
+        counts[via] = int((model.weight.data == 0).sum())
+    assert counts["prox"] >= 3
+    assert counts["gradient"] == 0
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_a_prox_term_has_a_value_but_no_gradient(attribute):
+    model = nn.Linear(5, 1, dtype=np.float64)
+    x, y = regression()
+    objective = sparse(model).attach(optim.SGD(model.parameters(), lr=0.1))
+    terms = objective(model, x, y)
+    terms.backward(attribute)
+    got = model.weight.grad.numpy()
+    assert terms["l1"].item() == pytest.approx(0.1 * np.abs(model.weight.data).sum())
+    assert terms.total.item() == pytest.approx(terms["data"].item() + terms["l1"].item())
+    assert terms.gradients.get("l1", {}) == {}
+    (bare,) = mr.grad(nn.MSELoss()(model(x), y), model.weight)
+    np.testing.assert_allclose(got, bare.numpy(), rtol=1e-14)
+
+
+def test_prox_acts_on_the_chosen_parameters_only():
+    model = nn.Linear(5, 1, dtype=np.float64)
+    model.bias.assign(0.05)
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    sparse(model).attach(optimizer)
+    for p in model.parameters():
+        p.grad = mr.Tensor(0 * p.data)
+    before = model.weight.data.copy()
+    optimizer.step()
+    np.testing.assert_allclose(model.weight.data, before - np.clip(before, -0.05, 0.05))
+    assert model.bias.item() == 0.05
+
+
+def test_attaching_twice_applies_the_prox_once():
+    model = nn.Linear(5, 1, dtype=np.float64)
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    sparse(model).attach(optimizer).attach(optimizer)
+    model.weight.assign(1.0)
+    model.weight.grad = mr.Tensor(0 * model.weight.data)
+    optimizer.step()
+    np.testing.assert_allclose(model.weight.data, 0.95)
+
+
+def test_each_optimizer_it_is_attached_to_applies_the_prox():
+    model = nn.Linear(5, 1, dtype=np.float64)
+    model.weight.assign(1.0)
+    objective = sparse(model)
+    for expected in (0.95, 0.90):
+        optimizer = optim.SGD(model.parameters(), lr=0.5)
+        objective.attach(optimizer)
+        model.weight.grad = mr.Tensor(0 * model.weight.data)
+        optimizer.step()
+        np.testing.assert_allclose(model.weight.data, expected)
+
+
+def test_a_new_model_needs_its_own_optimizer():
+    """Otherwise the prox of the first model's optimizer would count for the second."""
+    first, second = nn.Linear(5, 1, dtype=np.float64), nn.Linear(5, 1, dtype=np.float64)
+    objective = sparse(first).attach(optim.SGD(first.parameters(), lr=0.5))
+    with pytest.raises(RuntimeError, match="acts via its prox"):
+        objective(second, *regression())
+    optimizer = optim.SGD(second.parameters(), lr=0.5)
+    objective.bind(second).attach(optimizer)
+    second.weight.assign(1.0)
+    second.weight.grad = mr.Tensor(0 * second.weight.data)
+    optimizer.step()
+    np.testing.assert_allclose(second.weight.data, 0.95)
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+def test_a_term_is_a_penalty():
+    with pytest.raises(TypeError, match=r"Term: expected a Penalty, got 0.1"):
+        mr.Objective(LOSS, {"l2": (0.1, "*")})
+
+
+def test_a_term_acts_via_gradient_or_prox():
+    with pytest.raises(ValueError, match=r"Term: via must be 'gradient' or 'prox', got 'both'"):
+        mr.Term(L2(0.1), via="both")
+
+
+@pytest.mark.parametrize("name", ["data", "smoothing", "total"])
+def test_names_of_the_loss_are_taken(name):
+    with pytest.raises(ValueError, match=f"'{name}' is the name of a loss term"):
+        mr.Objective(LOSS, {name: L2(0.1)})
+
+
+def test_the_table_needs_a_model_once():
+    with pytest.raises(RuntimeError, match=r"objective.table\(model\)"):
+        mr.Objective(LOSS).table()

@@ -1,0 +1,436 @@
+"""Optimizers: the in-place step is the formula, options are checked, state travels, decay decays."""
+
+import copy
+import math
+import re
+
+import numpy as np
+import pytest
+
+import minireg as mr
+from minireg import nn, optim
+from minireg.optim import optimizer as pipeline
+from minireg.penalties import L1, L2, ElasticNet
+
+# label: (optimizer, options)
+OPTIMIZERS = {
+    "SGD": ("SGD", {"lr": 0.1}),
+    "SGD, decay": ("SGD", {"lr": 0.1, "weight_decay": 0.3}),
+    "momentum": ("SGD", {"lr": 0.1, "momentum": 0.9}),
+    "dampening": ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.4, "weight_decay": 0.3}),
+    "nesterov": ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.3}),
+    "Adam": ("Adam", {"lr": 0.1}),
+    "Adam, decay": ("Adam", {"lr": 0.1, "betas": (0.7, 0.8), "eps": 1e-3, "weight_decay": 0.3}),
+    "AdamW": ("AdamW", {"lr": 0.1, "weight_decay": 0.3}),
+    "AdamW, schedule": ("AdamW", {"lr": 0.1, "weight_decay": 0.3, "decay_scale": "schedule"}),
+    "ProximalGradient": ("ProximalGradient", {"lr": 0.1}),
+}  # fmt: skip
+every_optimizer = pytest.mark.parametrize("label", OPTIMIZERS)
+PENALTIES = {"L2": L2(1.0), "L1": L1(1.0), "ElasticNet": ElasticNet(0.5, 0.5)}
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def parameter(data: np.ndarray) -> mr.Tensor:
+    return mr.Tensor(np.array(data, float), requires_grad=True)
+
+
+def make(label: str, params: object) -> optim.Optimizer:
+    name, options = OPTIMIZERS[label]
+    return getattr(optim, name)(params, **options)
+
+
+def give(p: mr.Tensor, seed: int) -> None:
+    p.grad = mr.Tensor(np.asarray(draw(*p.shape, seed=seed)))
+
+
+# --- the step is the formula ----------------------------------------------------------------------
+
+
+@every_optimizer
+@pytest.mark.parametrize("shape", [(), (3, 4), (41,)])
+def test_step_equals_formula(label, shape, monkeypatch):
+    monkeypatch.setattr(pipeline, "BLOCK", 16)  # 41 elements: two blocks and a remainder
+    p = parameter(draw(*shape))
+    optimizer = make(label, [p])
+    expected, state = p.data.copy(), {}
+    for seed in range(20):
+        give(p, seed)
+        g, kept = p.grad.data, p.grad.data.copy()
+        optimizer.param_groups[0]["lr"] = 0.1 / (1 + seed)
+        expected = optimizer.formula(expected, g, state, optimizer.param_groups[0])
+        optimizer.step()
+        np.testing.assert_allclose(p.data, expected, rtol=1e-12, atol=1e-14)
+        np.testing.assert_array_equal(g, kept)  # the gradient is only read
+    for name, value in state.items():
+        np.testing.assert_allclose(optimizer.state[p][name], value, rtol=1e-12, atol=1e-14)
+
+
+@every_optimizer
+def test_blocks_change_nothing(label, monkeypatch):
+    params = []
+    for block in (7, 10**6):
+        monkeypatch.setattr(pipeline, "BLOCK", block)
+        p = parameter(draw(5, 9))
+        optimizer = make(label, [p])
+        for seed in range(5):
+            give(p, seed)
+            optimizer.step()
+        params.append(p.data)
+    np.testing.assert_array_equal(*params)
+
+
+@every_optimizer
+def test_the_array_stays_and_keeps_its_dtype(label):
+    p = mr.Tensor(draw(3, 4).astype(np.float32), requires_grad=True)
+    array, optimizer = p.data, make(label, [p])
+    for seed in range(3):
+        p.grad = mr.Tensor(draw(3, 4, seed=seed).astype(np.float32))
+        optimizer.step()
+    assert p.data is array
+    assert {a.dtype.name for k, a in optimizer.state[p].items() if k != "step"} <= {"float32"}
+
+
+def test_prox_follows_the_step():
+    p = parameter([3.0, 0.2, -0.2])
+    optimizer = optim.ProximalGradient([p], lr=0.5, penalty=L1(1.0))
+    p.grad = mr.Tensor(np.array([1.0, 1.0, 0.0]))
+    optimizer.step()
+    np.testing.assert_array_equal(p.data, L1(1.0).prox(np.array([2.5, -0.3, -0.2]), 0.5))
+
+
+def test_prox_reaches_groups_that_come_later():
+    first, second = parameter([1.0]), parameter([1.0])
+    optimizer = optim.ProximalGradient([first], lr=0.5, penalty=L1(1.0))
+    optimizer.add_param_group({"params": [second], "lr": 0.25})
+    for p in (first, second):
+        p.grad = mr.Tensor(np.zeros(1))
+    optimizer.step()
+    assert (first.item(), second.item()) == (0.5, 0.75)
+
+
+# --- decay ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_weight_decay_shrinks_without_a_gradient_of_the_data(name):
+    p = parameter([2.0, -3.0])
+    p.grad = mr.Tensor(np.zeros(2))
+    getattr(optim, name)([p], lr=0.1, weight_decay=0.5).step()
+    assert (np.abs(p.data) < [2.0, 3.0]).all()
+    assert (np.sign(p.data) == [1, -1]).all()
+
+
+def test_coupled_decay_is_an_l2_gradient_and_decoupled_decay_is_not():
+    """Claims C29, C40: under Adam the two differ, under plain SGD they do not."""
+    steps = {}
+    for name, options in {"SGD": {}, "Adam": {}, "AdamW": {}}.items():
+        for way in ("weight_decay", "L2"):
+            p = parameter([2.0, -0.5])
+            rate = 0.3 if way == "weight_decay" else 0.0
+            optimizer = getattr(optim, name)([p], lr=0.1, weight_decay=rate, **options)
+            for seed in range(5):
+                give(p, seed)
+                if way == "L2":
+                    p.grad.data += L2(0.3).gradient(p.data)
+                optimizer.step()
+            steps[name, way] = p.data
+    for name, equal in {"SGD": True, "Adam": True, "AdamW": False}.items():
+        assert np.allclose(steps[name, "weight_decay"], steps[name, "L2"], rtol=1e-12) == equal
+
+
+@pytest.mark.parametrize("scale", ["lr", "schedule"])
+def test_decay_scale(scale):
+    """Decay per step: lr·wd, or wd times what the schedule has made of the initial rate."""
+    for initial in (0.1, 0.01):
+        p = parameter([1.0])
+        optimizer = optim.AdamW([p], lr=initial, weight_decay=0.2, decay_scale=scale)
+        expected = 1.0
+        for multiplier in (1.0, 0.5, 0.0):
+            rate = optimizer.param_groups[0]["lr"] = initial * multiplier
+            p.grad = mr.Tensor(np.zeros(1))
+            optimizer.step()
+            expected *= 1 - 0.2 * (rate if scale == "lr" else multiplier)
+            assert p.item() == pytest.approx(expected, rel=1e-14)
+
+
+def test_decay_scale_survives_a_restart():
+    p = parameter([1.0])
+    optimizer = optim.AdamW([p], lr=0.1, weight_decay=0.2, decay_scale="schedule")
+    optimizer.param_groups[0]["lr"] = 0.05
+    other = optim.AdamW([p], lr=0.7)
+    other.load_state_dict(optimizer.state_dict())
+    p.grad = mr.Tensor(np.zeros(1))
+    other.step()
+    assert p.item() == pytest.approx(1 - 0.2 * 0.5)
+
+
+@every_optimizer
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_a_penalty_has_an_effect(label, penalty):
+    """Trained with it, the weights end up smaller than without."""
+    norms = []
+    for terms in ({}, {"penalty": PENALTIES[penalty]}):
+        mr.manual_seed(0)
+        model = nn.Linear(4, 1, dtype=np.float64)
+        optimizer = make(label, model.parameters())
+        objective = mr.Objective(nn.MSELoss(), terms)
+        x = mr.Tensor(draw(16, 4))
+        for _ in range(100):
+            optimizer.zero_grad()
+            objective(model, x, x[:, :1] * 2).backward()
+            optimizer.step()
+        norms.append(np.linalg.norm(model.weight.data))
+    assert norms[1] < 0.9 * norms[0]
+
+
+# --- what is left alone ---------------------------------------------------------------------------
+
+
+@every_optimizer
+def test_frozen_and_unused_parameters_are_untouched(label):
+    frozen, unused, used = (parameter(draw(3, seed=s)) for s in range(3))
+    before = [p.data.copy() for p in (frozen, unused, used)]
+    optimizer = make(label, [frozen, unused, used])
+    optimizer.add_prox([frozen, unused, used], L1(1.0))
+    for p in (frozen, used):
+        give(p, 5)
+    frozen.requires_grad_(False)
+    optimizer.step()
+    np.testing.assert_array_equal(frozen.data, before[0])
+    np.testing.assert_array_equal(unused.data, before[1])
+    assert (used.data != before[2]).all()
+    assert frozen not in optimizer.state
+    assert unused not in optimizer.state
+
+
+@every_optimizer
+def test_a_graph_notices_the_update(label):
+    w, x = parameter(draw(3)), parameter(draw(3, seed=1))
+    optimizer = make(label, [w])
+    loss = (w * x).sum()
+    give(w, 2)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match=r"'mul' needs argument 0 .* changed in place"):
+        loss.backward()
+    (w * x).sum().backward()
+
+
+def test_zero_grad_forgets_in_every_group():
+    a, b = parameter(draw(2)), parameter(draw(3))
+    optimizer = optim.SGD([{"params": [a]}, {"params": [b]}], lr=0.1)
+    give(a, 0)
+    give(b, 1)
+    optimizer.zero_grad()
+    assert a.grad is b.grad is None
+
+
+# --- state ----------------------------------------------------------------------------------------
+
+
+@every_optimizer
+def test_state_dict_continues_identically(label):
+    """Also into an optimizer that was made with other options."""
+    p = parameter(draw(3, 4))
+    optimizer = make(label, [p])
+    for seed in range(3):
+        give(p, seed)
+        optimizer.step()
+    state = optimizer.state_dict()
+    kept = copy.deepcopy(state)
+    q = parameter(p.data)
+    other = getattr(optim, OPTIMIZERS[label][0])([q], lr=7.0)
+    other.load_state_dict(state)
+    for seed in range(3, 6):
+        for each in (p, q):
+            give(each, seed)
+        optimizer.step()
+        other.step()
+        np.testing.assert_array_equal(p.data, q.data)
+    # neither optimizer wrote into the state that was handed over
+    assert state["param_groups"] == kept["param_groups"]
+    for name, value in kept["state"][0].items():
+        np.testing.assert_array_equal(state["state"][0][name], value)
+
+
+def test_a_state_of_another_layout_is_refused():
+    a, b = parameter(draw(2)), parameter(draw(3))
+    one, two = optim.Adam([a]), optim.Adam([{"params": [a]}, {"params": [b]}])
+    with pytest.raises(ValueError, match=r"Adam.load_state_dict: got 2 groups, expected 1 with 1"):
+        one.load_state_dict(two.state_dict())
+
+
+def test_groups_have_their_own_options():
+    a, b = parameter([1.0]), parameter([1.0])
+    optimizer = optim.SGD([{"params": [a], "lr": 0.5}, {"params": b, "weight_decay": 1.0}], lr=0.1)
+    for p in (a, b):
+        p.grad = mr.Tensor(np.ones(1))
+    optimizer.step()
+    assert (a.item(), b.item()) == (0.5, 0.8)
+    assert [g["initial_lr"] for g in optimizer.param_groups] == [0.5, 0.1]
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+NESTEROV = "SGD: nesterov needs momentum > 0 and dampening = 0, got"
+NUMBER = "must be a number ≥ 0, got"
+UNIT = "must be in [0, 1), got"
+
+# label: (optimizer, options, message)
+BAD = {
+    "lr": ("SGD", {"lr": -0.1}, f"SGD: lr {NUMBER} -0.1"),
+    "lr nan": ("Adam", {"lr": math.nan}, f"Adam: lr {NUMBER} nan"),
+    "lr infinite": ("Adam", {"lr": math.inf}, f"Adam: lr {NUMBER} inf"),
+    "lr text": ("AdamW", {"lr": "0.1"}, f"AdamW: lr {NUMBER} '0.1'"),
+    "lr none": ("ProximalGradient", {"lr": None}, f"ProximalGradient: lr {NUMBER} None"),
+    "momentum": ("SGD", {"momentum": -0.9}, f"SGD: momentum {NUMBER} -0.9"),
+    "decay": ("SGD", {"weight_decay": -1e-4}, f"SGD: weight_decay {NUMBER} -0.0001"),
+    "adam decay": ("Adam", {"weight_decay": -1}, f"Adam: weight_decay {NUMBER} -1"),
+    "adamw decay": ("AdamW", {"weight_decay": math.nan}, f"AdamW: weight_decay {NUMBER} nan"),
+    "first beta": ("Adam", {"betas": (1.0, 0.9)}, f"Adam: betas[0] {UNIT} 1.0"),
+    "second beta": ("AdamW", {"betas": (0.9, -0.1)}, f"AdamW: betas[1] {UNIT} -0.1"),
+    "eps": ("Adam", {"eps": -1e-8}, f"Adam: eps {NUMBER} -1e-08"),
+    "nesterov": ("SGD", {"nesterov": True}, f"{NESTEROV} momentum=0.0, dampening=0.0"),
+    "nesterov, dampened": (
+        "SGD", {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
+        f"{NESTEROV} momentum=0.9, dampening=0.1",
+    ),
+    "decay scale": (
+        "AdamW", {"decay_scale": "none"}, "AdamW: decay_scale must be 'lr' or 'schedule', got 'none'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", BAD)
+@pytest.mark.parametrize("where", ["default", "group"])
+def test_a_bad_option_is_named(label, where):
+    name, options, message = BAD[label]
+    params = [parameter([1.0])]
+    if where == "group":
+        params, options = [{"params": params, **options}], {}
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        getattr(optim, name)(params, **options)
+
+
+# label: (what is given as parameters, error, message)
+BAD_PARAMETERS = {
+    "none": (lambda p: [], ValueError, "SGD: got no parameters to optimize"),
+    "an array": (lambda p: [p.data], TypeError, "expected leaf Tensors as parameters, got array"),
+    "a result": (lambda p: [p * 2], TypeError, "expected leaf Tensors as parameters, got Tensor"),
+    "twice": (lambda p: [p, p], ValueError, r"SGD: a parameter of shape \(2,\) is in two groups"),
+    "in two groups": (lambda p: [{"params": p}, {"params": [p]}], ValueError, "is in two groups"),
+    "unknown option": (lambda p: [{"params": p, "rate": 1}], ValueError, r"unknown option \['rate'\]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", BAD_PARAMETERS)
+def test_bad_parameters_are_told(label):
+    given, error, message = BAD_PARAMETERS[label]
+    with pytest.raises(error, match=message):
+        optim.SGD(given(parameter([1.0, 2.0])), lr=0.1)
+
+
+def test_one_tensor_and_a_generator_are_parameters():
+    p = parameter([1.0])
+    assert optim.SGD(p).param_groups[0]["params"] == [p]
+    assert optim.SGD(q for q in [p]).param_groups[0]["params"] == [p]
+
+
+def test_repr_of_an_optimizer():
+    text = repr(optim.AdamW(nn.Linear(100, 20).parameters(), lr=0.1))
+    assert text == (
+        "AdamW(lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01, decay_scale='lr') on "
+        "2,020 numbers: θ ← (1 − lr·wd)θ − lr·m̂/(√v̂ + ε)"
+    )
+
+
+# --- clipping -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm_type", [1, 2, 3, math.inf])
+def test_clipping_scales_all_gradients_alike(norm_type):
+    params = [parameter(np.zeros((3, 2))), parameter(np.zeros(())), parameter(np.zeros(4))]
+    for seed, p in enumerate(params[:2]):
+        give(p, seed)
+    before = np.concatenate([p.grad.data.ravel() for p in params[:2]])
+    norm = optim.clip_grad_norm_(params, 0.5, norm_type)
+    after = np.concatenate([p.grad.data.ravel() for p in params[:2]])
+    assert norm.item() == pytest.approx(np.linalg.norm(before, norm_type))
+    assert np.linalg.norm(after, norm_type) == pytest.approx(0.5, rel=1e-5)
+    np.testing.assert_allclose(after / after[0], before / before[0])
+    assert params[2].grad is None
+
+
+def test_small_gradients_are_not_clipped():
+    p = parameter(np.zeros(4))
+    give(p, 0)
+    before = p.grad.data.copy()
+    optim.clip_grad_norm_(p, 100.0)
+    np.testing.assert_array_equal(p.grad.data, before)
+
+
+def test_without_gradients_the_norm_is_zero():
+    assert optim.clip_grad_norm_([parameter([1.0])], 1.0).item() == 0
+    assert optim.clip_grad_norm_([], 1.0).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [((-1.0,), "max_norm must be ≥ 0, got -1.0"), ((math.nan,), "max_norm must be ≥ 0, got nan"),
+     ((1.0, 0), "norm_type must be > 0 or inf, got 0"), ((1.0, -math.inf), "norm_type .* got -inf")],
+)  # fmt: skip
+def test_a_bad_norm_is_named(options, message):
+    with pytest.raises(ValueError, match=f"clip_grad_norm_: {message}"):
+        optim.clip_grad_norm_([parameter([1.0])], *options)
+
+
+# --- early stopping -------------------------------------------------------------------------------
+
+# label: (options, figures, at which look it stops, which look was best)
+STOPS = {
+    "improves": ({"patience": 2}, [3, 2, 1], None, 3),
+    "gets worse": ({"patience": 2}, [3, 2, 2.5, 2.5, 0], 4, 2),
+    "recovers": ({"patience": 2}, [3, 2, 2.5, 1, 1.5, 1.5], 6, 4),
+    "equal is no improvement": ({"patience": 2}, [1, 1, 1], 3, 1),
+    "min_delta": ({"patience": 2, "min_delta": 0.5}, [3, 2.75, 2.6], 3, 1),
+    "min_delta reached": ({"patience": 2, "min_delta": 0.5}, [3, 2.75, 2.25], None, 3),
+    "accuracy": ({"patience": 2, "monitor": "train_accuracy"}, [0.5, 0.6, 0.55, 0.4], 4, 2),
+    "never a number": ({"patience": 2}, [math.nan, math.nan], 2, 0),
+    "a number after none": ({"patience": 3}, [math.nan, 5, 6, math.nan], None, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", STOPS)
+def test_early_stopping_looks(label):
+    options, figures, stops, best = STOPS[label]
+    stopping = optim.EarlyStopping(**options)
+    stopped = next((i for i, value in enumerate(figures, 1) if stopping.update(value)), None)
+    assert (stopped, stopping.best_look) == (stops, best)
+
+
+def test_early_stopping_keeps_a_copy_of_the_best_weights():
+    model, stopping = nn.Linear(2, 1), optim.EarlyStopping()
+    for value, weight in ((2.0, 5.0), (1.0, 6.0), (3.0, 7.0)):
+        model.weight.assign(weight)
+        stopping.update(value, model)
+    stopping.restore(model)
+    assert (model.weight.data == 6.0).all()
+
+
+def test_restoring_before_any_look_changes_nothing():
+    model = nn.Linear(2, 1)
+    before = model.weight.data.copy()
+    optim.EarlyStopping().restore(model)
+    np.testing.assert_array_equal(model.weight.data, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"patience": 0}, "patience must be an integer ≥ 1, got 0"), ({"patience": 1.5}, "got 1.5"),
+     ({"min_delta": -1}, "min_delta must be ≥ 0, got -1"), ({"min_delta": math.nan}, "got nan")],
+)  # fmt: skip
+def test_early_stopping_names_the_bad_option(options, message):
+    with pytest.raises(ValueError, match=f"EarlyStopping: .*{message}"):
+        optim.EarlyStopping(**options)

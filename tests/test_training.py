@@ -1,0 +1,528 @@
+"""fit: deterministic, honest in its columns, and it ends well however it ends."""
+
+import builtins
+import gc
+import json
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minireg as mr
+from minireg import nn, optim
+from minireg.penalties import L1, L2
+from minireg.training import evaluate
+
+N, C = 30, 3
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def labelled(n: int = N, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    x = draw(n, 4, seed=seed)
+    return x, x[:, :C].argmax(axis=1)
+
+
+def mlp(dropout: float = 0.2) -> nn.Sequential:
+    hidden = nn.BatchNorm(8), nn.ReLU(), nn.Dropout(dropout)
+    return nn.Sequential(nn.Linear(4, 8), *hidden, nn.Linear(8, C))
+
+
+def run(model: nn.Module | None = None, seed: int = 0, **options) -> tuple[nn.Module, mr.History]:
+    """Train the small network, or a given one, on small data, for a few epochs."""
+    mr.manual_seed(seed)
+    model = model or mlp()
+    objective = options.pop("objective", mr.Objective(nn.CrossEntropyLoss(), {"l2": L2(1e-2)}))
+    optimizer = options.pop("optimizer", None) or optim.Adam(model.parameters(), lr=0.01)
+    options = {"train": labelled(), "validation": labelled(12, seed=1), "epochs": 4, "batch_size": 8,
+               "progress": False, **options}  # fmt: skip
+    return model, mr.fit(model, objective, optimizer, **options)
+
+
+def same_state(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)
+
+
+class Snapshots(optim.EarlyStopping):
+    """Early stopping that keeps the state of every epoch."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.states = []
+
+    def update(self, value, model=None):
+        self.states.append(model.state_dict())
+        return super().update(value, model)
+
+
+class Fails(nn.Module):
+    """Passes its input on, but raises at a given call in training mode."""
+
+    def __init__(self, error: type[BaseException], call: int):
+        self.error, self.call, self.calls = error, call, 0
+
+    def forward(self, x):
+        self.calls += self.training
+        if self.calls == self.call:
+            raise self.error
+        return x
+
+
+# --- history --------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_run():
+    (first, a), (second, b), (third, c) = (run(seed=s) for s in (0, 0, 1))
+    assert same_state(first.state_dict(), second.state_dict())
+    for column in a.rows[0].keys() - {"seconds"}:
+        assert a[column] == b[column]
+    assert not same_state(first.state_dict(), third.state_dict())
+    assert a["train_loss"] != c["train_loss"]
+
+
+def test_the_seed_of_fit_is_that_of_the_order():
+    model = mlp(dropout=0.0)
+    state = model.state_dict()
+    figures = []
+    for seed in (0, 0, 1):
+        model = mlp(dropout=0.0)
+        model.load_state_dict(state)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        options = {"epochs": 2, "batch_size": 8, "seed": seed, "progress": False}
+        history = mr.fit(model, nn.CrossEntropyLoss(), optimizer, labelled(), **options)
+        figures.append(history["train_loss"])
+    assert figures[0] == figures[1] != figures[2]
+
+
+COLUMNS = [
+    "epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "gap",
+    "accuracy_gap", "zeros", "weights", "value/data", "norm/data", "share/data", "cosine/data",
+    "value/l2", "norm/l2", "share/l2", "cosine/l2", "seconds",
+]  # fmt: skip
+
+
+def test_history_has_these_columns():
+    _, history = run()
+    assert sorted(history.rows[0]) == sorted(COLUMNS)
+    assert history.terms == ["data", "l2"]
+    assert len(history) == 4
+    assert history["epoch"] == [1, 2, 3, 4]
+    assert all(np.isfinite(history[c]).all() for c in COLUMNS)
+    column = {c: np.array(history[c]) for c in COLUMNS}
+    for gap, high, low in (
+        ("gap", "validation_loss", "train_loss"),
+        ("accuracy_gap", "train_accuracy", "validation_accuracy"),
+    ):
+        np.testing.assert_allclose(column[gap], column[high] - column[low])
+    np.testing.assert_allclose(column["share/data"] + column["share/l2"], 1)
+
+
+def test_regression_without_validation_has_fewer_columns():
+    x = draw(N, 4)
+    _, history = run(nn.Linear(4, 1), train=(x, x[:, :1]), validation=None, objective=nn.MSELoss())
+    missing = {c for c in COLUMNS if "accuracy" in c or "validation" in c or "l2" in c} | {"gap"}
+    assert sorted(history.rows[0]) == sorted({*COLUMNS} - missing)
+
+
+def test_integer_targets_of_a_regression_have_no_accuracy():
+    data = draw(N, 4), np.arange(N)[:, None]
+    _, history = run(nn.Linear(4, 1), train=data, validation=None, objective=nn.MSELoss())
+    assert "train_accuracy" not in history.rows[0]
+
+
+def test_the_last_row_describes_the_model():
+    model, history = run()
+    loss = nn.CrossEntropyLoss()
+    assert evaluate(model, loss, *labelled())["loss"] == history.last["train_loss"]
+    figures = evaluate(model, loss, *labelled(12, seed=1))
+    assert figures == {
+        "loss": history.last["validation_loss"], "accuracy": history.last["validation_accuracy"],
+    }  # fmt: skip
+
+
+def test_the_loss_of_the_history_is_the_bare_data_loss():
+    """Without smoothing, penalties and dropout, so that runs compare."""
+    smoothed = mr.Objective(nn.CrossEntropyLoss(label_smoothing=0.3), {"l2": L2(1.0)})
+    model, history = run(objective=smoothed, epochs=1)
+    assert history.last["train_loss"] == evaluate(model, nn.CrossEntropyLoss(), *labelled())["loss"]
+
+
+def test_evaluation_leaves_modes_and_statistics_alone():
+    model = mlp()
+    before = model.state_dict()
+    for mode in (True, False):
+        evaluate(model.train(mode), nn.CrossEntropyLoss(), *labelled())
+        assert {m.training for _, m in model.named_modules()} == {mode}
+    assert same_state(model.state_dict(), before)
+
+
+def test_zeros_count_exact_zeros_of_weights():
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l1": (L1(100.0), None, "prox")})
+    model, history = run(objective=objective)
+    weights = np.concatenate([p.data.ravel() for p in model.parameters() if p.kind == "weight"])
+    assert history.last["weights"] == weights.size == 4 * 8 + 8 * C
+    assert history.last["zeros"] == (weights == 0).sum() > 10
+
+
+def test_history_as_json(tmp_path):
+    _, history = run()
+    history.to_json(tmp_path / "history.json")
+    read = json.loads((tmp_path / "history.json").read_text())
+    assert read == history.to_dict()
+    assert read["stopped"] == "epochs"
+    assert read["columns"]["train_loss"] == history["train_loss"]
+
+
+def test_a_missing_column_lists_the_others():
+    _, history = run(epochs=1)
+    with pytest.raises(KeyError, match=r"no column 'val_loss', expected one of \['epoch', 'lr'"):
+        history["val_loss"]
+
+
+def test_an_empty_history_can_be_looked_at():
+    history = mr.History(stopped="interrupted")
+    assert repr(history) == "History(no epoch finished, stopped: interrupted)"
+    assert history["train_loss"] == history.terms == []
+    assert history.to_dict()["columns"] == {}
+
+
+def test_repr_of_a_history():
+    _, history = run(epochs=2)
+    loss, validation = history.last["train_loss"], history.last["validation_loss"]
+    assert repr(history) == (
+        f"History(2 epochs, stopped: epochs, train_loss={loss:.4g}, validation_loss={validation:.4g})"
+    )
+
+
+# --- early stopping -------------------------------------------------------------------------------
+
+
+def overfit(stopping: optim.EarlyStopping, epochs: int = 60) -> tuple[nn.Module, mr.History]:
+    """Random labels: the validation loss soon grows."""
+    rng = np.random.default_rng(0)
+    train, validation = ((draw(N, 4, seed=s), rng.integers(0, C, N)) for s in (0, 1))
+    options = {"train": train, "validation": validation, "epochs": epochs}
+    return run(mlp(0.0), early_stopping=stopping, **options)
+
+
+@pytest.mark.parametrize("monitor", ["validation_loss", "validation_accuracy", "gap"])
+def test_early_stopping_restores_exactly_the_best_epoch(monitor):
+    stopping = Snapshots(patience=5, monitor=monitor)
+    model, history = overfit(stopping)
+    assert history.stopped == "early stopping"
+    pick = np.argmax if monitor == "validation_accuracy" else np.argmin
+    best = int(pick(history[monitor])) + 1
+    assert (history.best_epoch, len(history)) == (best, best + 5)
+    assert same_state(model.state_dict(), stopping.states[best - 1])
+    assert history.last is history.rows[best - 1]
+    assert not same_state(model.state_dict(), stopping.states[-1])
+
+
+def test_the_best_weights_come_back_when_the_epochs_end_first():
+    stopping = Snapshots(patience=50)
+    model, history = overfit(stopping, epochs=20)
+    assert history.stopped == "epochs"
+    assert history.best_epoch < 20
+    assert same_state(model.state_dict(), stopping.states[history.best_epoch - 1])
+
+
+def test_early_stopping_may_leave_the_last_weights():
+    stopping = Snapshots(patience=5, restore_best=False)
+    model, history = overfit(stopping)
+    assert history.best_epoch is None
+    assert same_state(model.state_dict(), stopping.states[-1])
+    assert history.last is history.rows[-1]
+
+
+def test_early_stopping_starts_afresh_with_each_run():
+    stopping = optim.EarlyStopping(patience=3)
+    overfit(stopping)
+    model, history = run(epochs=2, early_stopping=stopping)
+    assert len(history) == 2
+    assert history.best_epoch in (1, 2)
+    assert history.last["validation_loss"] == evaluate(
+        model, nn.CrossEntropyLoss(), *labelled(12, seed=1)
+    )["loss"]  # fmt: skip
+
+
+@pytest.mark.parametrize("monitor", ["norm/l2", "seconds", "lr"])
+def test_any_column_can_be_monitored(monitor):
+    _, history = run(early_stopping=optim.EarlyStopping(patience=9, monitor=monitor))
+    assert history.best_epoch == int(np.argmin(history[monitor])) + 1
+
+
+def test_a_monitor_that_is_no_column_is_told():
+    with pytest.raises((KeyError, ValueError), match="'val_loss', expected one of"):
+        run(early_stopping=optim.EarlyStopping(monitor="val_loss"))
+
+
+def test_early_stopping_on_validation_needs_validation_data():
+    with pytest.raises(ValueError, match="on 'validation_loss' needs validation data"):
+        run(validation=None, early_stopping=optim.EarlyStopping())
+    _, history = run(validation=None, early_stopping=optim.EarlyStopping(monitor="train_loss"))
+    assert history.best_epoch
+
+
+# --- other ends -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("call", "epochs"), [(1, 0), (4, 0), (9, 2), (12, 2)])
+def test_an_interrupt_returns_what_there_is(call, epochs):
+    """Four batches an epoch: the ninth training call is the first of epoch 3."""
+    model = nn.Sequential(nn.Linear(4, C), Fails(KeyboardInterrupt, call))
+    _, history = run(model)
+    assert (history.stopped, len(history)) == ("interrupted", epochs)
+
+
+def test_an_interrupt_restores_the_best_weights():
+    stopping = Snapshots(patience=50)
+    model = nn.Sequential(nn.Linear(4, C), Fails(KeyboardInterrupt, 10))
+    _, history = run(model, early_stopping=stopping)
+    assert history.stopped == "interrupted"
+    assert same_state(model.state_dict(), stopping.states[history.best_epoch - 1])
+
+
+def test_other_errors_pass_through():
+    with pytest.raises(ZeroDivisionError):
+        run(nn.Sequential(nn.Linear(4, C), Fails(ZeroDivisionError, 9)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_says_so(bad):
+    model = nn.Linear(4, C)
+    model.weight.data[0, 0] = bad
+    message = r"fit: the training loss is (nan|inf) after epoch 1; lower the learning rate"
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
+        run(model)
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+class Sizes(nn.Module):
+    """Remembers how many samples each training batch had."""
+
+    def __init__(self):
+        self.seen = []
+
+    def forward(self, x):
+        if self.training:
+            self.seen.append(len(x))
+        return x
+
+
+# (samples, batch size) → sizes of the batches
+BATCHES = {
+    (9, 3): [3, 3, 3],
+    (10, 4): [4, 4, 2],
+    (9, 4): [4, 5],  # one left over joins the batch before it
+    (3, 100): [3],
+    (1, 4): [1],
+    (3, 1): [1, 1, 1],  # but a batch size of one is meant
+}
+
+
+@pytest.mark.parametrize(("n", "size"), BATCHES)
+def test_sizes_of_batches(n, size):
+    model = nn.Sequential(nn.Linear(4, C), Sizes())
+    run(model, train=labelled(n), validation=None, batch_size=size, epochs=1)
+    assert model[1].seen == BATCHES[n, size]
+
+
+def test_batch_norm_never_sees_a_single_sample():
+    model, history = run(train=labelled(17), batch_size=4)
+    assert len(history) == 4
+    assert model[1].num_batches_tracked.item() == 4 * 4
+
+
+def test_every_sample_is_used_once_an_epoch():
+    class Seen(nn.Module):
+        def __init__(self):
+            self.rows = []
+
+        def forward(self, x):
+            if self.training:
+                self.rows.append(x.data[:, 0])
+            return x
+
+    model = nn.Sequential(Seen(), nn.Linear(4, C))
+    x, y = labelled()
+    run(model, train=(x, y), epochs=2)
+    first, second = np.split(np.concatenate(model[0].rows), 2)
+    np.testing.assert_array_equal(np.sort(first), np.sort(x[:, 0]))
+    np.testing.assert_array_equal(np.sort(second), np.sort(x[:, 0]))
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("kind", ["float64", "float16", "tensor", "list", "integers"])
+def test_the_model_keeps_its_dtype_whatever_the_data(kind):
+    class Dtypes(nn.Module):
+        def __init__(self):
+            self.seen = set()
+
+        def forward(self, x):
+            self.seen.add(x.dtype.name)
+            return x
+
+    x, y = labelled()
+    data = {
+        "float64": (x.astype(np.float64), y),
+        "float16": (x.astype(np.float16), y),
+        "tensor": (mr.Tensor(x.astype(np.float64)), mr.Tensor(y)),
+        "list": (x.tolist(), y.tolist()),
+        "integers": (np.round(9 * x).astype(np.int64), y),
+    }
+    model = nn.Sequential(Dtypes(), mlp(), Dtypes())
+    run(model, train=data[kind], validation=data[kind])
+    assert {a.dtype.name for a in model.state_dict().values()} == {"float32", "int64"}
+    assert model[2].seen == {"float32"}
+
+
+def test_fit_leaves_its_data_alone():
+    train, validation = labelled(), labelled(12, seed=1)
+    kept = [a.copy() for a in (*train, *validation)]
+    for a in (*train, *validation):
+        a.flags.writeable = False
+    run(train=train, validation=validation)
+    for a, b in zip((*train, *validation), kept, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+X, Y = labelled()
+# label: (options, error, message)
+REFUSED = {
+    "not a pair": ({"train": X}, TypeError, r"fit: train must be a pair \(x, y\), got ndarray"),
+    "a triple": ({"validation": (X, Y, Y)}, TypeError, "fit: validation must be a pair"),
+    "lengths": ({"train": (X, Y[:-1])}, ValueError, "fit: train has 30 inputs and 29 targets"),
+    "empty": ({"validation": (X[:0], Y[:0])}, ValueError, "validation has 0 inputs and 0 targets"),
+    "epochs": ({"epochs": 0}, ValueError, "fit: epochs must be an integer ≥ 1, got 0"),
+    "epochs as float": ({"epochs": 2.0}, ValueError, r"epochs must be an integer ≥ 1, got 2\.0"),
+    "batch size": ({"batch_size": -8}, ValueError, "fit: batch_size must be an integer ≥ 1, got -8"),
+    "labels": ({"train": (X, Y + 1)}, ValueError, "label 3 is outside 0 … 2"),
+    "features": ({"train": (X[:, :3], Y)}, ValueError, r"linear: got x of shape \(8, 3\), expected"),
+    "clip": ({"clip_norm": -1.0}, ValueError, "max_norm must be ≥ 0, got -1.0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", REFUSED)
+def test_fit_says_what_it_expected(label):
+    options, error, message = REFUSED[label]
+    with pytest.raises(error, match=message):
+        run(**options)
+
+
+# --- pipeline -------------------------------------------------------------------------------------
+
+
+def test_a_loss_stands_for_an_objective():
+    loss = nn.CrossEntropyLoss()
+    a, b = (run(objective=goal)[1] for goal in (loss, mr.Objective(loss)))
+    assert a["train_loss"] == b["train_loss"]
+
+
+def test_clipping_bounds_the_step():
+    model = nn.Linear(4, C)
+    before = model.state_dict()
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    run(model, optimizer=optimizer, epochs=1, batch_size=N, clip_norm=1e-3)
+    after = model.state_dict()
+    moved = np.sqrt(sum(((after[k] - before[k]) ** 2).sum() for k in before))
+    assert moved == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_prox_terms_are_attached_by_fit_for_every_model():
+    """One objective may serve run after run."""
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l1": (L1(1e3), None, "prox")})
+    for _ in range(2):
+        model, _ = run(objective=objective)
+        assert all((p.data == 0).all() for p in model.parameters() if p.kind == "weight")
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+def without_rich(monkeypatch):
+    real = builtins.__import__
+
+    def refuse(name, *args):
+        if name.partition(".")[0] == "rich":
+            raise ImportError(name)
+        return real(name, *args)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+
+
+def test_progress_without_rich_names_the_extra(monkeypatch):
+    without_rich(monkeypatch)
+    with pytest.raises(ImportError, match=r"progress=True needs rich: .*minireg\[cli\]"):
+        run(progress=True)
+
+
+@pytest.mark.parametrize("progress", [None, False])
+def test_without_rich_fit_is_silent(monkeypatch, capfd, progress):
+    without_rich(monkeypatch)
+    assert len(run(progress=progress)[1]) == 4
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_goes_to_stderr(capfd):
+    pytest.importorskip("rich")
+    run(progress=True, label="hello")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "hello" in err
+    assert "4/4" in err
+    assert "val acc" in err
+
+
+def test_no_bar_when_stderr_is_no_terminal(capfd):
+    run(progress=None)
+    assert capfd.readouterr() == ("", "")
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_gc():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_ten_thousand_steps_do_not_grow_memory(no_gc):
+    """With the garbage collector off: every node is freed by its reference count.
+
+    10⁴ steps are counted in objects and blocks, which costs nothing; 200 of them in bytes.
+    """
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.ReLU(), nn.Linear(4, 2))
+    optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+    terms = {"l2": L2(1e-3), "l1": (L1(1e-3), None, "prox")}
+    objective = mr.Objective(nn.CrossEntropyLoss(), terms).bind(model).attach(optimizer)
+    x, y = mr.Tensor(draw(4, 3)), np.array([0, 1, 0, 1])
+
+    def steps(n):
+        for i in range(n):
+            optimizer.zero_grad()
+            objective(model, x, y).backward(attribute=i % 50 == 0)
+            optim.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+
+    steps(1000)  # what is cached is cached
+    objects, blocks = len(gc.get_objects()), sys.getallocatedblocks()
+    steps(10_000)
+    assert len(gc.get_objects()) - objects < 100
+    assert sys.getallocatedblocks() - blocks < 500
+    tracemalloc.start()
+    try:
+        steps(100)
+        before = tracemalloc.get_traced_memory()[0]
+        steps(200)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown * 50 < 2**20
