@@ -11,6 +11,7 @@ from typing import Any
 
 from . import datasets, nn, ops, optim, penalties
 from .backend import get_backend, manual_seed, set_backend, use_backend
+from .check import check_op, gradcheck, gradgradcheck
 from .checkpoint import load, save
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
 from .objective import Objective, Term
@@ -24,12 +25,15 @@ __all__ = [
     "Objective",
     "Tensor",
     "Term",
+    "check_op",
     "datasets",
     "detect_anomaly",
     "enable_grad",
     "fit",
     "get_backend",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "is_grad_enabled",
     "load",
     "manual_seed",

@@ -107,7 +107,7 @@ def _placed(name: str, data: Any, like: Parameter) -> tuple[Array, Array]:
     """(x, y) on the model's backend; x, and y unless it holds labels, in the model's dtype."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(f"fit: {name} must be a pair (x, y), got {type(data).__name__}")
-    arrays = []
+    arrays: list[Any] = []
     for a in data:
         raw = a.data if isinstance(a, Tensor) else a if hasattr(a, "dtype") else np.asarray(a)
         raw = move(raw, like.backend)

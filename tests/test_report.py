@@ -1,0 +1,463 @@
+"""The report: self-contained, well-formed, its figures those of the histories."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minireg as mr
+from minireg import nn, penalties
+from minireg.inspect import Run, overview, report
+from minireg.inspect.report import _lines, _looks, _weights, headline
+
+pytest.importorskip("matplotlib", reason="the report draws with matplotlib (extra viz)")
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Parses strictly: every tag closed in order; collects what the tests look at."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.refs: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.rows: dict[str, list[str]] = {}
+        self.headings: list[str] = []
+        self.charts: list[str] = []
+        self.texts: dict[str, list[str]] = {}  # heading or other tag -> the texts in it
+        self._cells: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self._attributes(tag, attrs)
+        if tag == "tr":
+            self._cells = []
+        if tag in ("td", "th"):
+            self._cells.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self._attributes(tag, attrs)
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open[-1] == tag, f"</{tag}> closes <{self.open[-1]}>"
+        self.open.pop()
+        if tag == "tr":
+            self.rows[self._cells[0]] = self._cells[1:]
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("td", "th"):
+            self._cells[-1] += data
+        if self.open:
+            self.texts.setdefault(self.open[-1], []).append(data.strip())
+
+    def _attributes(self, tag, attrs):
+        for name, value in attrs:
+            self.attributes.append((tag, name, value))
+            if name == "id":
+                self.ids.append(value)
+            if name.endswith("href") and value.startswith("#"):
+                self.refs.append(value[1:])
+            self.refs += re.findall(r"url\(#([^)]+)\)", value or "")
+            if name == "aria-label":
+                self.charts.append(value)
+
+    def figures(self, row: str) -> list[float]:
+        cells = (re.match(r"[+−]?[\d.]+(e[−]?\d+)?", cell) for cell in self.rows[row])
+        return [float(cell[0].replace("−", "-")) for cell in cells if cell]
+
+    def section(self, heading: str) -> str:
+        return self.source.partition(f"<h2>{heading}</h2>")[2].partition("</section>")[0]
+
+
+def train(terms=None, *, dropout=0.0, smoothing=0.0, epochs=3, label="", **options) -> Run:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 6)).astype(np.float32), rng.integers(0, 3, 90)
+    mr.manual_seed(0)
+    drop = [nn.Dropout(dropout)] if dropout else []
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), *drop, nn.Linear(16, 3))
+    objective = mr.Objective(nn.CrossEntropyLoss(label_smoothing=smoothing), terms)
+    optimizer = mr.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    data = (x[:60], y[:60]), (x[60:], y[60:])
+    history = mr.fit(model, objective, optimizer, *data, epochs=epochs, progress=False, **options)
+    return Run(history, model, objective.assignments())
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Run]:
+    terms = {"l2": penalties.L2(1e-2), "l1": mr.Term(penalties.L1(0.2), via="prox")}
+    return {"plain": train(), "regularized": train(terms, dropout=0.3, smoothing=0.1)}
+
+
+@pytest.fixture(scope="module")
+def page(runs, tmp_path_factory) -> Page:
+    settings = {"noise": 0.2, "hidden": [16]}
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    returned = report(
+        str(path), runs, title="Two runs", settings=settings, command="train --noise 0.2"
+    )
+    assert returned == path
+    return Page(path)
+
+
+def synthetic(accuracy: float | None = None, **columns: float) -> Run:
+    row = {"epoch": 1, "seconds": 0.1, "train_loss": 0.5, "zeros": 0, "weights": 9} | columns
+    if accuracy is not None:
+        row |= {
+            "train_accuracy": 1.0,
+            "validation_accuracy": accuracy,
+            "accuracy_gap": 1 - accuracy,
+        }
+    return Run(mr.History([row]))
+
+
+# --- the page stands alone --------------------------------------------------------------------
+
+
+def test_nothing_is_fetched(page):
+    assert not re.search(r"https?:|//[a-z]|@import|<script|<link|<img|<iframe", page.source, re.I)
+    for _, name, value in page.attributes:
+        assert not name.startswith("on"), name
+        if name in ("src", "srcset", "action", "data") or name.endswith("href"):
+            assert value.startswith("#"), (name, value)
+    assert not set(re.findall(r"url\((?!#)", page.source))
+
+
+def test_ids_are_unique_and_references_resolve(page):
+    assert len(page.ids) == len(set(page.ids))
+    assert page.refs
+    assert set(page.refs) <= set(page.ids)
+
+
+def test_ink_follows_the_theme(page):
+    svgs = "".join(re.findall(r"<svg.*?</svg>", page.source, re.S))
+    assert "var(--ink)" in svgs
+    assert not re.search(r"#(1f2328|d5dae0|ffffff|000000)\b|\bblack\b", svgs)
+    assert "prefers-color-scheme: dark" in page.source
+    assert "@media print" in page.source
+
+
+def test_same_runs_give_the_same_bytes_whatever_the_users_style(runs, page, tmp_path):
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
+        before = dict(matplotlib.rcParams)
+        settings = {"noise": 0.2, "hidden": [16]}
+        command = "train --noise 0.2"
+        path = report(
+            tmp_path / "r.html", runs, title="Two runs", settings=settings, command=command
+        )
+        assert dict(matplotlib.rcParams) == before
+    assert path.read_text(encoding="utf-8") == page.source
+
+
+def test_pyplot_is_never_imported_and_matplotlib_late():
+    code = """if True:
+        import sys, minireg.inspect as inspect, minireg as mr
+        assert "matplotlib" not in sys.modules
+        inspect.overview({"a": inspect.Run(mr.History())})
+        assert "matplotlib.pyplot" not in sys.modules"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+# --- its figures are the histories' ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "scale"),
+    [
+        ("training loss", "train_loss", 1),
+        ("validation loss", "validation_loss", 1),
+        ("gap (validation − training)", "gap", 1),
+        ("training accuracy", "train_accuracy", 100),
+        ("validation accuracy", "validation_accuracy", 100),
+        ("accuracy gap (training − validation)", "accuracy_gap", 100),
+    ],
+)
+def test_results(runs, page, row, column, scale):
+    expected = [run.history.last[column] * scale for run in runs.values()]
+    assert page.figures(row) == pytest.approx(expected, abs=0.051 if scale == 100 else 5.1e-4)
+
+
+def test_results_of_zeros_and_epochs(runs, page):
+    shares = [100 * float(np.mean(np.concatenate([(p.data == 0).ravel() for p in r.model.parameters()
+              if p.kind == "weight"]))) for r in runs.values()]  # fmt: skip
+    assert shares[1] > 1 > shares[0]
+    assert page.figures("weights that are exactly 0") == pytest.approx(shares, abs=0.051)
+    assert page.figures("epochs") == [3, 3]
+    best = [1 + int(np.argmin(run.history["validation_loss"])) for run in runs.values()]
+    assert page.figures("best epoch") == best
+
+
+def test_each_term_with_its_figures(runs, page):
+    for label, run in runs.items():
+        for term in run.history.terms:
+            *cells, via = page.rows[f"{label}: {term}"]
+            assert via == ("prox" if term == "l1" else "gradient")
+            last = run.history.last
+            expected = [last[f"{k}/{term}"] for k in ("value", "norm", "share", "cosine")]
+            expected[2] *= 100
+            found = page.figures(f"{label}: {term}")
+            assert found == pytest.approx(expected, abs=0.051, rel=0.1)
+            assert len(cells) == 4
+    assert {"data", "smoothing", "l2", "l1"} == {*runs["regularized"].history.terms}
+
+
+def test_assignments_settings_and_command(runs, page):
+    for row in runs["regularized"].assignments:
+        assert row.parameter in page.rows
+    assert page.rows["0.weight"][1:3] == ["weight", "l2 (gradient), l1 (prox)"]
+    assert "plain: penalties on 0 of 4 parameters" in page.texts["summary"]
+    assert page.rows["noise"] == ["0.2"]
+    assert page.rows["hidden"] == ["[16]"]
+    assert page.texts["pre"] == ["train --noise 0.2"]
+    assert page.texts["h1"] == ["Two runs"]
+
+
+def test_every_chart_is_there_and_explained(page):
+    kinds = {"loss", "accuracy", "gradient norm"}
+    expected = {f"{kind}: {label}" for kind in kinds for label in ("plain", "regularized")}
+    expected |= {"share: regularized", "cosine: regularized"}  # plain has the data term only
+    expected |= {"weights: 0.weight (16 × 6)", "weights: 2.weight / 3.weight (3 × 16)"}
+    assert expected == set(page.charts)
+    assert len(page.texts["h2"]) == 11
+    assert all(f"<h2>{h}</h2><p>" in page.source for h in page.texts["h2"])
+
+
+def test_a_term_has_one_colour_everywhere(runs, page):
+    colours = {term: colour for term, (colour, _) in _looks(runs)[1].items()}
+    assert len(set(colours.values())) == 4
+    for heading in ("Share of each term in the gradient", "Strength of each term"):
+        assert all(colour in page.section(heading) for colour in colours.values())
+    direction = page.section("Direction of each term")
+    assert colours["data"] not in direction  # always 1: not drawn
+    assert all(colours[t] in direction for t in ("smoothing", "l2", "l1"))
+
+
+def test_exact_zeros_are_counted_apart(tmp_path):
+    model = nn.Linear(10, 10, bias=False)
+    model.weight.data[...] = 0.5
+    model.weight.data[:4] = 0.0
+    weights = Page(report(tmp_path / "r.html", {"a": Run(mr.History(), model)})).section("Weights")
+    assert "40.0%" in weights
+    figure = overview({"a": Run(mr.History(), model)})
+    bars, others = figure.subfigs[2].axes
+    assert [bar.get_height() for bar in bars.patches] == pytest.approx([0.4])
+    drawn = others.patches[-1].get_data()
+    assert drawn.values.sum() == pytest.approx(0.6)
+    assert drawn.values[30] == 0  # the bin around 0 holds none of the exact zeros
+
+
+def test_matrices_are_paired_by_shape(runs):
+    pairs = _weights(runs)  # dropout moved the second Linear from 2 to 3
+    assert list(pairs) == ["0.weight (16 × 6)", "2.weight / 3.weight (3 × 16)"]
+    assert all(list(found) == ["plain", "regularized"] for found in pairs.values())
+    shallow = Run(mr.History(), nn.Sequential(nn.Linear(6, 16), nn.Linear(16, 16)))
+    deep = Run(mr.History(), nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16)))
+    found = _weights({"a": shallow, "b": deep})
+    assert [len(group) for group in found.values()] == [1, 2, 1]
+
+
+def test_panels_share_their_scale_and_shares_fill_it(runs, tmp_path):
+    small, large = synthetic(validation_loss=0.5, gap=0.0), synthetic(validation_loss=9.0, gap=8.5)
+    loss = Page(report(tmp_path / "r.html", {"small": small, "large": large})).section("Loss")
+    ticks = [re.findall(r">(\d+)</text>", svg) for svg in loss.split("</svg>")[:2]]
+    assert ticks[0] == ticks[1]
+    assert {"2", "8"} < set(ticks[0])
+    axes = overview(runs).subfigs[1].axes[0]
+    top = axes.collections[-1].get_paths()[0].vertices[:, 1].max()
+    assert axes.get_ylim() == (0, 1)
+    assert top == pytest.approx(1)
+
+
+def test_the_axis_of_a_single_epoch_has_a_single_tick():
+    accuracy, shares, _ = overview({"a": train({"l2": penalties.L2(1e-2)}, epochs=1)}).subfigs
+    assert list(accuracy.axes[0].get_xticks()) == list(shares.axes[0].get_xticks()) == [1]
+    data, l2 = (fill.get_paths()[0].get_extents() for fill in shares.axes[0].collections)
+    assert (data.x0, data.x1, l2.x0, l2.x1) == (0.5, 1.5, 0.5, 1.5)
+    assert (data.y0, l2.y1) == pytest.approx((0, 1))
+
+
+def test_a_gradient_of_0_has_no_direction():
+    from matplotlib.figure import Figure
+
+    rows = [{"epoch": e, "value/data": 1.0, "value/l2": 1.0, "norm/data": 1.0, "norm/l2": e - 1.0,
+             "cosine/data": 1.0, "cosine/l2": (e - 1) / 4} for e in (1, 2, 3)]  # fmt: skip
+    run = Run(mr.History(rows))
+    lines = _lines(Figure(), run, "cosine", _looks({"a": run})[1]).get_lines()
+    assert len(lines) == 2  # the axis and l2
+    np.testing.assert_array_equal(lines[1].get_ydata(), [np.nan, 0.25, 0.5])
+
+
+# --- the headline --------------------------------------------------------------------------------
+
+
+def test_headline_compares_accuracy_and_gap():
+    a = synthetic(0.90, validation_loss=0.7, gap=0.2)
+    b = synthetic(0.85, validation_loss=0.6, gap=-0.1)
+    text = headline({"b": b, "a": a}).replace("\xa0", " ")
+    assert text == (
+        "“a” reaches a validation accuracy of 90.0 %, 5.0 points more than “b” (85.0 %). Its gap "
+        "between validation and training loss is +0.200, 0.300 more than “b” (−0.100)."
+    )
+    better = dataclasses.replace(b, history=mr.History([{**b.last, "validation_accuracy": 0.99}]))
+    assert headline({"b": better, "a": a}).startswith("“b” reaches a validation accuracy of 99.0")
+
+
+def test_headline_of_losses_where_less_is_better():
+    a, b = synthetic(validation_loss=0.7, gap=0.2), synthetic(validation_loss=0.6, gap=0.1)
+    text = headline({"a": a, "b": b})
+    assert text.startswith("“b” reaches a validation loss of 0.600, 0.100 less than “a” (0.700).")
+    assert "gap between validation and training loss is +0.100, 0.100 less" in text
+    assert headline({"a": synthetic()}) == "“a” reaches a training loss of 0.500."
+
+
+def test_headline_of_a_tie_and_of_nan():
+    assert "the same as “b” (90.0\xa0%)" in headline({"a": synthetic(0.9), "b": synthetic(0.9)})
+    lost = synthetic(validation_loss=float("nan"), gap=float("nan"))
+    text = headline({"lost": lost, "a": synthetic(validation_loss=0.7, gap=0.2)})
+    assert text.startswith("“a” reaches a validation loss of 0.700. Its gap")
+
+
+def test_headline_tells_how_a_run_ended():
+    run = synthetic(0.9)
+    interrupted = Run(mr.History(run.history.rows, stopped="interrupted"))
+    assert headline({"a": interrupted}).endswith("“a” ended after 1 epoch (interrupted).")
+    early = Run(mr.History(run.history.rows * 4, stopped="early stopping", best_epoch=2))
+    end = "“a” ended after 4 epochs (early stopping) and holds the weights of epoch 2."
+    assert headline({"a": early}).endswith(end)
+    none = headline({"a": Run(mr.History(stopped="interrupted"))})
+    assert none == "There is no epoch to compare. “a” ended after 0 epochs (interrupted)."
+
+
+# --- edges -----------------------------------------------------------------------------------------
+
+
+def both(path: Path, runs: dict[str, Run], **options) -> Page:
+    page = Page(report(path / "r.html", runs, **options))
+    overview(runs).savefig(path / "overview.png", dpi=30)
+    return page
+
+
+def test_restored_weights_give_their_own_epochs_figures(tmp_path):
+    run = train({"l2": penalties.L2(1e-2)}, epochs=4)
+    history = mr.History(run.history.rows, "early stopping", best_epoch=2)
+    page = both(tmp_path, {"a": dataclasses.replace(run, history=history)})
+    assert page.figures("training loss") == pytest.approx([history["train_loss"][1]], abs=5.1e-4)
+    assert page.rows["best epoch"] == ["2 (restored)"]
+    assert page.figures("a: l2")[0] == pytest.approx(history["value/l2"][1], abs=5.1e-4)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_single_short_run(tmp_path, epochs):
+    page = both(tmp_path, {"only": train({"l2": penalties.L2(1e-2)}, epochs=epochs)})
+    assert page.figures("epochs") == [epochs]
+    assert "share: only" in page.charts
+
+
+def test_interrupted_before_the_first_epoch(runs, tmp_path):
+    never = Run(mr.History(stopped="interrupted"), nn.Linear(6, 16))
+    page = both(tmp_path, {"never": never, **runs})
+    assert page.rows["training loss"][0] == "–"
+    assert "loss: never" not in page.charts
+    alone = both(tmp_path, {"never": Run(mr.History())})
+    assert not alone.charts
+    assert alone.texts["h2"] == ["In figures"]
+
+
+def test_regression_without_model(tmp_path):
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    model = nn.Linear(3, 1)
+    optimizer = mr.optim.SGD(model.parameters(), 0.1)
+    data = x, x.sum(axis=1, keepdims=True)
+    history = mr.fit(model, nn.MSELoss(), optimizer, data, data, epochs=2, progress=False)
+    page = both(tmp_path, {"linear": Run(history)})
+    assert "validation accuracy" not in page.rows
+    assert "Accuracy" not in page.texts["h2"]
+    assert "Weights" not in page.texts["h2"]
+    assert page.rows["linear: data"][-1] == "gradient"
+    unseen = mr.fit(model, nn.MSELoss(), optimizer, data, epochs=2, progress=False)
+    page = both(tmp_path, {"linear": Run(unseen, model)})
+    assert "gap (validation − training)" not in page.rows
+    assert "best epoch" not in page.rows
+
+
+def test_figures_that_are_not_finite(tmp_path):
+    row = synthetic(validation_loss=float("nan"), gap=float("nan")).last
+    model = nn.Linear(2, 2)
+    model.weight.data[0] = np.inf, np.nan
+    page = both(tmp_path, {"a": Run(mr.History([row, {**row, "epoch": 2}]), model)})
+    assert page.rows["validation loss"] == ["nan"]
+    dead = nn.Linear(2, 2)
+    dead.weight.data[...] = 0.0
+    assert "100.0%" in both(tmp_path, {"a": Run(mr.History(), dead)}).section("Weights")
+
+
+def test_everything_from_outside_is_escaped(tmp_path):
+    evil = "<script>alert('&\"')</script>"
+    run = train({"l2" + evil: penalties.L2(1e-2)}, epochs=2)
+    run.assignments[0] = dataclasses.replace(run.assignments[0], why=evil)
+    options = {"title": evil, "settings": {evil: evil}, "command": f"run {evil}"}
+    page = both(tmp_path, {evil: run}, **options)
+    assert "<script" not in page.source
+    assert page.rows[evil] == [evil]
+    assert f"{evil}: l2{evil}" in page.rows
+    assert page.texts["title"] == [evil]
+    assert f"loss: {evil}" in page.charts
+
+
+def test_names_that_mean_something_to_others(tmp_path):
+    names = ["$\\frac{", "_hidden", "%s {0} \\1", "x" * 60]
+    run = train(dict.fromkeys(names, penalties.L2(1e-2)), epochs=2)
+    page = both(tmp_path, {"a": Run(run.history), "_b$^$": run})
+    assert all(name in page.section("Strength of each term") for name in names)
+    assert "_b$^$" in page.section("Weights")
+
+
+def test_letters_that_the_font_lacks(tmp_path):
+    page = Page(
+        report(tmp_path / "r.html", {"正则化": train({"权重衰减": penalties.L2(1e-2)}, epochs=2)})
+    )
+    assert "权重衰减" in page.section("Share of each term in the gradient")
+
+
+def test_many_runs_and_terms(tmp_path):
+    run = train({f"term{i}": penalties.L2(1e-3) for i in range(9)}, epochs=2)
+    assert len(set(_looks({"a": run})[1].values())) == 7  # looks repeat, but never that of data
+    page = both(tmp_path, {"a": run} | {f"run {i}": Run(mr.History(), run.model) for i in range(7)})
+    assert len(page.rows["epochs"]) == 8
+
+
+def test_a_term_of_strength_0_is_not_drawn(tmp_path):
+    run = train({"off": penalties.L2(0.0)}, epochs=2)
+    page = both(tmp_path, {"a": run})
+    assert run.active == ["data"]
+    assert page.rows["a: off"][1:] == ["0.000", "0.0\xa0%", "–", "gradient"]
+    assert "share: a" not in page.charts
+
+
+@pytest.mark.parametrize(
+    "function", [lambda path, runs: report(path, runs), lambda _, r: overview(r)]
+)
+def test_errors(function, tmp_path, monkeypatch):
+    path = tmp_path / "r.html"
+    for wrong in ({}, {"a": mr.History()}):
+        with pytest.raises(TypeError, match="runs must map"):
+            function(path, wrong)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=re.escape("pip install 'minireg[viz]'")):
+        function(path, {"a": Run(mr.History())})
+    assert not path.exists()
