@@ -350,9 +350,9 @@ class _Check:
 
     def measure(self, i: int, direction: Array, step: float) -> _Measured | None:
         """Central and one-sided differences; None where fn is not finite."""
-        y, ahead, behind = self.start, *(
-            self.subject.values({i: t * direction}).astype(np.float64) for t in (step, -step)
-        )  # fmt: skip
+        y = self.start
+        ahead = self.subject.values({i: step * direction}).astype(np.float64)
+        behind = self.subject.values({i: -step * direction}).astype(np.float64)
         if not (np.isfinite(ahead).all() and np.isfinite(behind).all()):
             return None
         left, right = self.rows * ((y - behind) / step), self.rows * ((ahead - y) / step)
@@ -455,8 +455,8 @@ class _Check:
         if (k := self.kink(found, r, noise)) is not None:
             m, longer = found[k], found[k + 1]
             slack = self.tolerance(rtol, scale, m.low[r], m.high[r]) + noise / m.step
-            below = min(m.low[r], longer.low[r]) - abs(m.low[r] - longer.low[r]) / 7 - slack
-            above = max(m.high[r], longer.high[r]) + abs(m.high[r] - longer.high[r]) / 7 + slack
+            below = m.low[r] - abs(m.low[r] - longer.low[r]) / 7 - slack
+            above = m.high[r] + abs(m.high[r] - longer.high[r]) / 7 + slack
             return (KINK if below <= a <= above else WRONG), slopes[0]
         # Two steps together cancel the h² error. Longer ones have less noise but may be too
         # long for fn: they count as far as they agree with all shorter ones.
@@ -964,16 +964,16 @@ def check_op(op: Any, *, only: Sequence[str] | None = None, seed: int = 0) -> Op
       passed: entry, order 1, strides
     >>> del mr.ops.TABLE["cube"]
     """
-    entry = op if isinstance(op, Op) else TABLE.get(op if isinstance(op, str) else op.__name__)
+    name = op if isinstance(op, str) else getattr(op, "__name__", "")
+    entry = op if isinstance(op, Op) else TABLE.get(name)
     if entry is None or (callable(op) and entry.function is not op):
         raise ValueError(f"check_op: got {op!r}, expected an op of minireg.ops.TABLE")
     if unknown := set(only or ()) - set(OP_CHECKS):
         raise ValueError(f"check_op: no check {sorted(unknown)}, expected {list(OP_CHECKS)}")
-    failures: dict[str, tuple[str, ...]] = {}
-    missing = [what for what in ("formula", "samples") if not getattr(entry, what)]
-    failures["entry"] = tuple(f"no {what}" for what in missing if entry.differentiable)
     samples = entry.samples(np.random.default_rng(seed)) if entry.samples else []
     cases = [_Case(entry, sample) for sample in samples]
+    asked = {"formula": entry.formula, "samples": cases} if entry.differentiable else {}
+    failures = {"entry": tuple(f"no {what}" for what, given in asked.items() if not given)}
     for check in only or OP_CHECKS:
         found = []
         for case in cases if entry.differentiable else ():

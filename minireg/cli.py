@@ -135,7 +135,7 @@ def _parser() -> Parser:
     add("--momentum", type=_number(0, 1), default=0.9, metavar="μ", help="of sgd; default 0.9")
     add("--weight-decay", type=_number(0), default=0.0, metavar="WD",
         help="the optimizer's own decay, in the regularized run; default 0")  # fmt: skip
-    add("--epochs", type=_number(1, whole=True), default=80, metavar="N", help="default 80")
+    add("--epochs", type=_number(1, whole=True), default=60, metavar="N", help="default 60")
     add("--batch-size", type=_number(1, whole=True), default=64, metavar="N", help="default 64")
     add("--clip-norm", type=_number(1e-12), metavar="C", help="clip the gradient norm; default off")
     add("--patience", type=_number(0, whole=True), default=0, metavar="N",

@@ -60,7 +60,9 @@ def _distribution(
                 f"({classes} classes) and is not ignore_index={ignore_index}"
             )
     # an ignored label (it may be a class) chooses nothing: its row of q is 0
-    chosen = (np.expand_dims(labels, -1) == of(labels).xp.arange(classes)) & np.expand_dims(kept, -1)
+    chosen = (np.expand_dims(labels, -1) == of(labels).xp.arange(classes)) & np.expand_dims(
+        kept, -1
+    )
     hard = chosen.astype(dtype) * w
     divisor = hard.sum().astype(dtype) if weight is not None else chosen.sum().astype(dtype)
     if not smoothing:

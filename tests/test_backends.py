@@ -289,7 +289,8 @@ VALUES_ONLY: dict[str, tuple[Any, ...]] = {
                     (draw(2, 3), draw(3, seed=1))),
     **dict.fromkeys(("logical_and", "logical_or", "bitwise_and", "bitwise_or"),
                     (draw(2, 3) > 0, draw(3, seed=1) > 0)),
-    **dict.fromkeys(("logical_not", "invert"), (draw(2, 3) > 0,)), "isfinite": (np.array([1.0, np.inf, np.nan]),),
+    **dict.fromkeys(("logical_not", "invert"), (draw(2, 3) > 0,)),
+    "isfinite": (np.array([1.0, np.inf, np.nan]),),
     "discretize": (draw(2, 3), "int64"),
     "floor": (draw(2, 3),), "argmax": (draw(2, 3), 1), "argmin": (draw(2, 3),),
 }  # fmt: skip

@@ -58,8 +58,10 @@ def test_cross_entropy_does_not_see_a_shift(shift, dtype):
 
 def test_smoothing_equals_smoothed_probability_targets():
     z, y, eps = draw(5, C), labels(5), 0.3
-    q = (1 - eps) * np.eye(C)[y] + eps / C
-    np.testing.assert_allclose(F.cross_entropy(z, y, label_smoothing=eps), F.cross_entropy(z, q))
+    for target, q in ((y, np.eye(C)[y]), (np.full((5, C), 0.5 / C), 0.5 / C)):
+        smoothed = (1 - eps) * q + np.full((5, C), eps / C)
+        got = F.cross_entropy(z, target, label_smoothing=eps)
+        np.testing.assert_allclose(got, F.cross_entropy(z, smoothed))
 
 
 @pytest.mark.parametrize("ignored", [-100, 0, 2])

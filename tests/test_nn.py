@@ -243,7 +243,8 @@ def test_dropout_has_mean_one_and_only_two_values(p, dtype):
     values, counts = np.unique(y.data, return_counts=True)
     assert values[0] == 0
     assert len(values) == 2
-    assert values[1] == pytest.approx(1 / (1 - p), rel=2e-4)
+    kept_of_65536 = 65536 - round(65536 * p)  # 16 bits decide an element
+    assert values[1] == dtype(65536 / kept_of_65536)
     deviation = np.sqrt(p * (1 - p) / n)
     assert abs(counts[0] / n - p) < 5 * deviation + 2**-17
     assert abs(y.data.mean(dtype=np.float64) - 1) < 5 * deviation / (1 - p)

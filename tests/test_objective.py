@@ -20,11 +20,12 @@ class Tied(nn.Module):
 
     def __init__(self):
         self.inner = nn.Linear(5, 5, dtype=np.float64)
+        self.norm = nn.BatchNorm(5, dtype=np.float64)
         self.again = self.inner
         self.head = nn.Linear(5, C, dtype=np.float64)
 
     def forward(self, x):
-        return self.head(self.again(mr.tanh(self.inner(x))))
+        return self.head(mr.tanh(self.again(self.norm(self.inner(x)))))
 
 
 def mlp() -> nn.Sequential:

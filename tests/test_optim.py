@@ -101,6 +101,25 @@ def test_prox_follows_the_step():
     np.testing.assert_array_equal(p.data, L1(1.0).prox(np.array([2.5, -0.3, -0.2]), 0.5))
 
 
+@every_optimizer
+def test_prox_ends_where_the_objective_is_stationary(label):
+    """At argmin ½‖w − t‖² + λ‖w‖₁, so that λ means the same via prox and via gradient.
+
+    The prox has to be as long as the step that a constant gradient makes: 1/(1 − μ) times lr
+    with momentum, lr/(√v̂ + ε) under Adam.
+    """
+    target, strength = np.array([3.0, -2.0, 0.75, -0.25]), 0.5
+    w = parameter(np.ones(4))
+    optimizer = make(label, [w])
+    optimizer.param_groups[0].update({"lr": 0.01, "weight_decay": 0.0})
+    optimizer.add_prox([w], L1(strength))
+    for _ in range(3000):
+        w.grad = mr.Tensor(w.data - target)
+        optimizer.step()
+    np.testing.assert_allclose(w.data, L1(strength).prox(target, 1.0), atol=1e-6)
+    assert w.data[3] == 0
+
+
 def test_prox_reaches_groups_that_come_later():
     first, second = parameter([1.0]), parameter([1.0])
     optimizer = optim.ProximalGradient([first], lr=0.5, penalty=L1(1.0))
@@ -169,14 +188,15 @@ def test_decay_scale_survives_a_restart():
 
 @every_optimizer
 @pytest.mark.parametrize("penalty", PENALTIES)
-def test_a_penalty_has_an_effect(label, penalty):
+@pytest.mark.parametrize("via", ["gradient", "prox"])
+def test_a_penalty_has_an_effect(label, penalty, via):
     """Trained with it, the weights end up smaller than without."""
     norms = []
-    for terms in ({}, {"penalty": PENALTIES[penalty]}):
+    for terms in ({}, {"penalty": (PENALTIES[penalty], None, via)}):
         mr.manual_seed(0)
         model = nn.Linear(4, 1, dtype=np.float64)
         optimizer = make(label, model.parameters())
-        objective = mr.Objective(nn.MSELoss(), terms)
+        objective = mr.Objective(nn.MSELoss(), terms).bind(model).attach(optimizer)
         x = mr.Tensor(draw(16, 4))
         for _ in range(100):
             optimizer.zero_grad()

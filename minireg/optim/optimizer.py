@@ -81,9 +81,12 @@ class Optimizer:
         check_range(owner, "weight_decay", group.get("weight_decay", 0), 0)
 
     def add_prox(self, params: Iterable[Tensor], penalty: Penalty) -> None:
-        """Apply ``penalty.prox(·, lr)`` to these parameters at the end of each step.
+        """Apply the penalty's prox to these parameters at the end of each step.
 
-        Asking twice for the same penalty and parameter changes nothing.
+        The prox is as long as the step: where a constant gradient of 1 would move θ by t, it
+        is ``penalty.prox(θ, t)``, so t is lr/(1 − μ) with momentum μ and lr/(√v̂ + ε), element
+        by element, under Adam. The end point then minimises loss + penalty, as it does with
+        the penalty's gradient; with ``prox(θ, lr)`` it would be (1 − μ)·penalty. Asking twice for the same penalty and parameter changes nothing.
         """
         for p in params:
             known = self._prox.setdefault(p, [])
@@ -104,7 +107,7 @@ class Optimizer:
                     continue
                 self._step(p, p.grad.data, group)
                 for penalty in self._prox.get(p, ()):
-                    p.data[...] = penalty.prox(p.data, group["lr"])
+                    p.data[...] = penalty.prox(p.data, self._prox_step(p, group))
                 p._seq = next_seq()  # a graph that has read the old values will notice
 
     def _step(self, p: Tensor, g: Array, group: dict[str, Any]) -> None:
@@ -125,6 +128,10 @@ class Optimizer:
                 update(*blocks, *(s[:n] for s in scratch))
         else:
             update(*arrays, *(np.empty_like(p.data) for _ in range(self.scratch)))
+
+    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
+        """How far a constant gradient of 1 moves p in one step: so long is the prox."""
+        return group["lr"]
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Names of the arrays kept for each parameter of the group, zero at first."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..backend import Array
 from ..penalties import Penalty
+from ..tensor import Tensor
 from .optimizer import Optimizer, check_range
 
 
@@ -63,6 +64,10 @@ class SGD(Optimizer):
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
+
+    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
+        mu, fresh = group["momentum"], 1 - group["dampening"]
+        return group["lr"] * fresh / (1 - mu) if 0 < mu < 1 else group["lr"]
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr, mu, decay = group["lr"], group["momentum"], group["weight_decay"]
@@ -141,6 +146,12 @@ class Adam(Optimizer):
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         return "exp_avg", "exp_avg_sq"
+
+    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
+        # the metric of the step is diagonal: exact for penalties that are sums over elements
+        state = self.state[p]
+        v_hat = state["exp_avg_sq"] / (1 - group["betas"][1] ** state["step"])
+        return group["lr"] / (np.sqrt(v_hat) + group["eps"])
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         (beta1, beta2), eps = group["betas"], group["eps"]

@@ -47,8 +47,11 @@ class Penalty:
         """The closed form of ∇(λΩ)(w), same shape as w; one documented choice at kinks."""
         raise NotImplementedError(f"{type(self).__name__} has no closed-form gradient")
 
-    def prox(self, v: Array, step: float) -> Array:
-        """argmin_u ½‖u − v‖² + step·λΩ(u), same shape as v."""
+    def prox(self, v: Array, step: Any) -> Array:
+        """argmin_u ½‖u − v‖² + step·λΩ(u), same shape as v; step is a number ≥ 0.
+
+        A penalty that is a sum over elements also takes a step for each element.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no closed-form prox")
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:

@@ -11,7 +11,7 @@ from ..tensor import Tensor
 from .base import Formula, Penalty, check_strength
 
 
-def soft_threshold(v: Array, threshold: float) -> Array:
+def soft_threshold(v: Array, threshold: Any) -> Array:
     """sign(v)·max(|v| − threshold, 0), written as v minus its clip (claim C52).
 
     >>> soft_threshold(np.array([3.0, -0.5]), 1.0)
@@ -66,7 +66,7 @@ class L2(Penalty):
         pull = self.strength * (w if self.center is None else w - self.center)
         return pull if self.weight is None else pull * self.weight
 
-    def prox(self, v: Array, step: float) -> Array:
+    def prox(self, v: Array, step: Any) -> Array:
         """(v + tλ·weight·center)/(1 + tλ·weight): a linear shrink, never exactly 0."""
         k = step * self.strength * (1.0 if self.weight is None else self.weight)
         return (v if self.center is None else v + k * self.center) / (1 + k)
@@ -107,7 +107,7 @@ class L1(Penalty):
         """λ·sign(w), 0 at 0."""
         return self.strength * np.sign(w)
 
-    def prox(self, v: Array, step: float) -> Array:
+    def prox(self, v: Array, step: Any) -> Array:
         """Soft threshold at step·λ."""
         return soft_threshold(v, step * self.strength)
 
@@ -155,7 +155,7 @@ class ElasticNet(Penalty):
         """l1·sign(w) + l2·w."""
         return self._l1.gradient(w) + self._l2.gradient(w)
 
-    def prox(self, v: Array, step: float) -> Array:
+    def prox(self, v: Array, step: Any) -> Array:
         """Soft threshold, then the linear shrink."""
         return self._l2.prox(self._l1.prox(v, step), step)
 

@@ -41,7 +41,7 @@ def close(got: Any, want: Any, tolerance: float, what: str = "") -> None:
 
 def both_ways(
     ours: Any, inputs: Sequence[Any], theirs: Any, twins: Sequence[Any],
-    first: float = FIRST, second: float | None = SECOND, seed: int = 0,
+    first: float = FIRST, second: float | None = SECOND,
 ) -> None:  # fmt: skip
     """Compare results that were computed from ``inputs`` here and from ``twins`` in PyTorch.
 
@@ -53,7 +53,7 @@ def both_ways(
     close(ours, theirs, first, "value")
     if not twins:
         return
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(12345)  # tests draw inputs from small seeds
     weigh = np.asarray(rng.normal(size=host(theirs).shape))
     along = [np.asarray(rng.normal(size=host(x).shape)) for x in twins]
     cotangent, co_twin = mr.Tensor(weigh, requires_grad=True), twin(weigh)
