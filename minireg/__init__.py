@@ -11,10 +11,11 @@ from typing import Any
 
 from . import datasets, nn, ops, optim, penalties
 from .backend import get_backend, manual_seed, set_backend, use_backend
-from .check import check_op, gradcheck, gradgradcheck
+from .check import gradcheck, gradgradcheck
 from .checkpoint import load, save
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
 from .objective import Objective, Term
+from .op_check import check_op
 from .ops import op
 from .tensor import Tensor, tensor
 from .training import History, fit

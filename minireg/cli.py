@@ -114,9 +114,9 @@ def _parser() -> Parser:
     add(
         "--l1",
         type=_number(0),
-        default=2e-3,
+        default=2e-4,
         metavar="λ",
-        help="λ‖w‖₁ on the weights; default 0.002",
+        help="λ‖w‖₁ on the weights; default 0.0002",
     )
     add("--l1-via", choices=("prox", "gradient"), default="prox",
         help="soft threshold after each step (exact zeros), or subgradient; default prox")  # fmt: skip

@@ -108,7 +108,7 @@ def _gradients(
 ) -> Iterator[Any]:
     """(position, parent, its gradient) for what is wanted of one node: the rules at work."""
     entry, raw, tensors, kw, saved, _ = node
-    parents = [(i, p) for i, p in tensors if (p.requires_grad if wanted is None else p in wanted)]
+    parents = [a for a in tensors if a[1].requires_grad and (wanted is None or a[1] in wanted)]
     if entry.fused_backward is not None:
         fused = (
             _replay(entry, g, raw, parents, kw) if create_graph
@@ -168,7 +168,7 @@ def backprop(
             node = y._node
             if node is None:
                 if targets is None and y.requires_grad:
-                    _accumulate(y, g.copy() if any(g is r for r in gradients) else g)
+                    _accumulate(y, g.copy() if y._hooks or any(g is r for r in gradients) else g)
                 continue
             entry, raw, parents, _, _, place = node
             if raw is None:
@@ -235,7 +235,7 @@ def _reachable(
 def _run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
     for hook in tuple(y._hooks or ()):
         if hook is RETAIN:
-            y.grad = g if create_graph else Tensor(as_array(g.copy()))
+            y.grad = g.copy() if create_graph else Tensor(as_array(g.copy()))
         elif (new := hook(g if create_graph else Tensor(as_array(g)))) is not None:
             g = new if create_graph else getattr(new, "data", new)
     return g

@@ -40,7 +40,7 @@ def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
             f"move one first, for example x.to({sorted(homes)[-1]!r})"
         )
     kind = type(error) if type(error) in (ValueError, TypeError, IndexError) else ValueError
-    return kind(f"{name}: {error}; got ({got})")
+    return kind(f"{name}: {str(error).removeprefix(f'{name}: ')}; got ({got})")
 
 
 def caller() -> str:

@@ -103,7 +103,7 @@ class Tensor:
         return self.data.item()
 
     def detach(self) -> Tensor:
-        """The same array outside the graph."""
+        """The same array outside the graph, which does not see it change in place."""
         return Tensor(self.data)
 
     def __repr__(self) -> str:

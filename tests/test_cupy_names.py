@@ -20,6 +20,7 @@ import minireg
 ROOT = Path(minireg.__file__).parent
 # Rooms that may say what CuPy lacks, because they bring everything to the host first.
 HOST_ROOMS = {
+    "op_check.py": "asks host arrays",
     "check.py": "compares with differences of values that it fetches",
     "inspect": "draws, prints and analyses what it fetches",
     "datasets.py": "reads files into host arrays",
@@ -32,6 +33,7 @@ HOST_ROOMS = {
 ON_HOST = {
     "random.SFC64": "initial values and shuffles are drawn on the host, equal on every backend",
     "random.SeedSequence": "seeds are derived on the host",
+    "polynomial.chebyshev.cheb2poly": "coefficients of a series are a list on the host",
 }
 
 

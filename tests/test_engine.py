@@ -254,6 +254,13 @@ def test_unused_inputs():
         assert mr.grad(x * 2, [x, unused], allow_unused=True)[1] is None
 
 
+def test_an_input_that_cannot_have_a_gradient_is_unused():
+    x, condition = leaf(1.0, 2.0), mr.tensor(np.array([True, False]))
+    found = mr.grad(mr.where(condition, x, 2.0).sum(), [x, condition], allow_unused=True)
+    assert found[0].numpy().tolist() == [1.0, 0.0]
+    assert found[1] is None
+
+
 def test_grad_at_an_intermediate_result_and_at_the_output():
     x = leaf(2.0)
     y = x * 3
@@ -701,6 +708,23 @@ def test_a_retained_gradient_is_its_own():
     z.sum().backward()
     assert not np.shares_memory(y.grad.data, z.grad.data)
     assert not np.shares_memory(x.grad.data, y.grad.data)
+
+
+def test_gradients_that_hooks_return_are_copied():
+    a, b, kept = leaf(1.0, 2.0), leaf(3.0, 4.0), mr.tensor(np.ones(2))
+    a.register_hook(lambda g: kept)
+    b.register_hook(lambda g: kept)
+    (a + b).sum().backward()
+    assert not np.shares_memory(a.grad.data, b.grad.data)
+    assert not np.shares_memory(a.grad.data, kept.data)
+
+
+def test_a_retained_gradient_is_its_own_under_create_graph():
+    x = leaf(1.0, 2.0)
+    y = (x + 0.0).retain_grad()
+    z = (y + 0.0).retain_grad()
+    z.sum().backward(create_graph=True)
+    assert not np.shares_memory(y.grad.data, z.grad.data)
 
 
 # --- NumPy functions and arrays -------------------------------------------------------------------

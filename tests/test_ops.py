@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minireg as mr
-from minireg.check import OP_CHECKS, check_op
+from minireg.op_check import OP_CHECKS, check_op
 from minireg.ops import TABLE
 from minireg.ops.samples import Shape, binary, shaped, unary
 

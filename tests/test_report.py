@@ -98,7 +98,7 @@ def train(terms=None, *, dropout=0.0, smoothing=0.0, epochs=3, label="", **optio
 
 @pytest.fixture(scope="module")
 def runs() -> dict[str, Run]:
-    terms = {"l2": penalties.L2(1e-2), "l1": mr.Term(penalties.L1(0.2), via="prox")}
+    terms = {"l2": penalties.L2(1e-2), "l1": mr.Term(penalties.L1(0.02), via="prox")}
     return {"plain": train(), "regularized": train(terms, dropout=0.3, smoothing=0.1)}
 
 

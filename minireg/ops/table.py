@@ -145,6 +145,13 @@ def answers_for(*functions: Any) -> Callable[[Callable[..., Any]], Callable[...,
     return enter
 
 
+answers_for(np.shape)(lambda t: t.shape)
+answers_for(np.ndim)(lambda t: t.ndim)
+answers_for(np.size)(lambda t: t.size)
+answers_for(np.zeros_like)(lambda t, **options: Tensor(np.zeros_like(t.data, **options)))
+answers_for(np.ones_like)(lambda t, **options: Tensor(np.ones_like(t.data, **options)))
+
+
 def _answer(func: Any, name: str, keywords: dict[str, Any]) -> Callable[..., Any]:
     out = keywords.get("out") is not None
     if func in NUMPY and "." not in name and not out:

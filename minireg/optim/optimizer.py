@@ -86,7 +86,8 @@ class Optimizer:
         The prox is as long as the step: where a constant gradient of 1 would move θ by t, it
         is ``penalty.prox(θ, t)``, so t is lr/(1 − μ) with momentum μ and lr/(√v̂ + ε), element
         by element, under Adam. The end point then minimises loss + penalty, as it does with
-        the penalty's gradient; with ``prox(θ, lr)`` it would be (1 − μ)·penalty. Asking twice for the same penalty and parameter changes nothing.
+        the penalty's gradient; with ``prox(θ, lr)`` it would be loss + (1 − μ)·penalty.
+        Asking twice for the same penalty and parameter changes nothing.
         """
         for p in params:
             known = self._prox.setdefault(p, [])
