@@ -7,13 +7,14 @@
 Tensor([ 3., -4.], dtype=float32)
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import datasets, nn, ops, optim, penalties
 from .backend import get_backend, manual_seed, set_backend, use_backend
 from .check import gradcheck, gradgradcheck
 from .checkpoint import load, save
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
+from .inspect import Run, report
 from .objective import Objective, Term
 from .op_check import check_op
 from .ops import op
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "History",
     "Objective",
+    "Run",
     "Tensor",
     "Term",
     "check_op",
@@ -44,6 +46,7 @@ __all__ = [
     "ops",
     "optim",
     "penalties",
+    "report",
     "save",
     "set_backend",
     "tensor",
@@ -52,12 +55,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """The NumPy-style functions, straight from the table of ops."""
-    if name in ops.PUBLIC:
-        return ops.PUBLIC[name]
-    raise AttributeError(f"module 'minireg' has no attribute {name!r}")
+globals().update(ops.PUBLIC)  # the NumPy-style functions, straight from the table of ops
 
+if TYPE_CHECKING:
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __getattr__(name: str) -> Any: ...

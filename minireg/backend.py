@@ -67,8 +67,8 @@ def _load_cupy() -> Backend:
         ) from error
     if not cupy.cuda.is_available():
         raise RuntimeError(
-            "backend 'cupy': CuPy is installed but finds no usable CUDA device; "
-            "see `minireg info`, or stay with backend 'numpy'"
+            "backend 'cupy': CuPy is installed but finds no usable CUDA device (no GPU, or no "
+            "driver); stay with backend 'numpy'"
         )
     return register(Backend("cupy", cupy, cupy.ndarray, cupy.asnumpy))
 

@@ -38,7 +38,7 @@ examples
   minireg train --l1 0 --dropout 0               only L2 and label smoothing
   minireg train --l1-via gradient                L1 by subgradient: watch the zeros vanish
   minireg train --dataset wine --hidden 64 --epochs 40
-  minireg train --norm batch --l2 1e-2           before a BatchNorm, L2 only sets a clock
+  minireg train --norm batch --l2 1e-2           with BatchNorm, L2 mostly sets the learning rate
 """
 
 
@@ -423,7 +423,8 @@ def info(args: argparse.Namespace) -> int:
     try:
         print(f"backend cupy: ready, CuPy {backend.get('cupy').xp.__version__}")
     except (ImportError, RuntimeError) as error:
-        print(f"backend cupy: {error}")
+        reason = str(error).removeprefix("backend 'cupy': ")
+        print(f"backend cupy: not usable: {reason}")
     packages = {"rich": "cli", "matplotlib": "viz", "graphviz": "viz", "sklearn": "lessons",
                 "marimo": "lessons", "safetensors": "io", "joblib": "sweep"}  # fmt: skip
     for package, extra in packages.items():

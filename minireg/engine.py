@@ -256,7 +256,6 @@ def _seed(name: str, output: Tensor, gradient: Any, create_graph: bool) -> Any:
             f"{name}: the output does not depend on anything that requires a gradient; set "
             "requires_grad=True on the inputs and stay outside no_grad()"
         )
-    home = backends.of(output.data)
     if gradient is None:
         if output.size != 1:
             raise RuntimeError(
@@ -265,11 +264,11 @@ def _seed(name: str, output: Tensor, gradient: Any, create_graph: bool) -> Any:
             )
         gradient = np.ones_like(output.data)
     elif not isinstance(gradient, Tensor):
-        gradient = home.xp.asarray(gradient, dtype=output.dtype)
-    elif gradient.backend != home.name:
+        gradient = backends.of(output.data).xp.asarray(gradient, dtype=output.dtype)
+    elif type(gradient.data) is not type(output.data) and gradient.backend != output.backend:
         raise TypeError(
-            f"{name}: got a gradient on {gradient.backend} for an output on {home.name}; "
-            f"pass gradient.to({home.name!r})"
+            f"{name}: got a gradient on {gradient.backend} for an output on {output.backend}; "
+            f"pass gradient.to({output.backend!r})"
         )
     if gradient.shape != output.shape:
         raise ValueError(

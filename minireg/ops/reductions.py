@@ -125,10 +125,7 @@ def _logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _softmax(x: Any, axis: int = -1) -> Any:
-    e = x - x.max(axis=axis, keepdims=True)
-    if e.dtype.kind != "f":  # integers become floats; floats are worked on in place
-        e = e * 1.0
-    np.exp(e, out=e)
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
     e /= e.sum(axis=axis, keepdims=True)
     return e
 
