@@ -274,9 +274,9 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _settings_line(args: argparse.Namespace) -> str:
-    return ", ".join(
-        f"{k.replace('_', ' ')} {v}" for k, v in _settings(args).items() if k != "dataset"
-    )
+    shown = {k: v for k, v in _settings(args).items() if v is not None and k != "dataset"}
+    texts = {k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in shown.items()}
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in texts.items())
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -329,6 +329,7 @@ def _console() -> Any:
 
 def _show(runs: dict[str, Run], folder: Path, args: argparse.Namespace) -> None:
     console = _console()
+    console.print()
     for label, run in runs.items():
         if run.history.stopped == "interrupted":
             console.print(f"[yellow]interrupted[/]: {label} has {len(run.history)} finished epochs")
