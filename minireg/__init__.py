@@ -14,10 +14,11 @@ from .backend import get_backend, manual_seed, set_backend, use_backend
 from .check import gradcheck, gradgradcheck
 from .checkpoint import load, save
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
-from .inspect import Run, report
+from .inspect import Run, draw, report
 from .objective import Objective, Term
 from .op_check import check_op
 from .ops import op
+from .sweep import sweep
 from .tensor import Tensor, tensor
 from .training import History, fit
 
@@ -31,6 +32,7 @@ __all__ = [
     "check_op",
     "datasets",
     "detect_anomaly",
+    "draw",
     "enable_grad",
     "fit",
     "get_backend",
@@ -49,6 +51,7 @@ __all__ = [
     "report",
     "save",
     "set_backend",
+    "sweep",
     "tensor",
     "use_backend",
     *sorted(ops.PUBLIC),
