@@ -308,8 +308,8 @@ def grad(
     >>> grad(dx, x)[0].item()
     12.0
     """
-    if isinstance(outputs, Tensor):
-        outputs, grad_outputs = [outputs], [grad_outputs]
+    if not isinstance(outputs, list | tuple):
+        outputs, grad_outputs = [outputs], [grad_outputs]  # type: ignore[list-item]
     outs, ins = list(outputs), [inputs] if isinstance(inputs, Tensor) else list(inputs)
     weights = [None] * len(outs) if grad_outputs is None else list(grad_outputs)
     if len(weights) != len(outs):

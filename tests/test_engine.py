@@ -908,3 +908,8 @@ def test_random_graphs_have_torchs_gradients_of_order_one_and_two(steps, seed):
         a = 0.0 if ours is None else ours.numpy()
         b = 0.0 if theirs is None else theirs.numpy()
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_grad_of_a_number_says_what_it_expected():
+    with pytest.raises(TypeError, match="grad: expected a Tensor, got float"):
+        mr.grad(2.0, leaf(1.0))
