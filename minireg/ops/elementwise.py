@@ -106,7 +106,7 @@ where = op("where", np.where, None, lambda g, y, c, a, b: np.where(c, g, 0),
 
 # --- the error function ----------------------------------------------------------------------
 
-# Chebyshev coefficients by interpolation in 60-digit arithmetic (tests/golden/make_erf.py):
+# Chebyshev coefficients by interpolation in 60-digit arithmetic (tools/make_erf.py):
 # erf(x)/x in the variable 2x² − 1 on [0, 1], and exp(x²)·erfc(x) in (x − 4)/(x + 4) on [0, ∞).
 _ERF_SMALL = [
     0.9754769393826541, -0.14226120510371365, 0.010035582187599796, -0.0005768764699767485,
