@@ -344,21 +344,29 @@ def _show(runs: dict[str, Run], folder: Path, args: argparse.Namespace) -> None:
     files = "history.json, weights-*.npz" + (
         "" if args.no_report else ", report.html, overview.png"
     )
-    console.print(f"\nwritten to [bold]{folder}/[/]: {files}", highlight=False)
+    console.print(f"written to [bold]{folder}/[/]: {files}", highlight=False)
 
 
-def _table(title: str, *columns: str, left: int = 1, caption: str | None = None) -> Any:
+def _table(title: str, *columns: str, left: int = 1) -> Any:
     """A table whose first ``left`` columns are text and the others figures."""
     from rich import box
     from rich.table import Table
 
     table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
-        caption=caption, caption_justify="left", padding=(0, 1, 0, 0),
+        padding=(0, 1, 0, 0),
     )  # fmt: skip
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < left else "right")
     return table
+
+
+def _explained(table: Any, text: str) -> Any:
+    """The table with a line of small print below, as wide as the terminal allows."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(table, Text(text + "\n", style="dim"))
 
 
 def _assignment_table(run: Run) -> Any:
@@ -374,7 +382,6 @@ def _term_table(history: History, args: argparse.Namespace) -> Any:
     table = _table(
         f"the terms of the objective, first batch of epoch {int(history.last['epoch'])}",
         "term", "via", "value", "‖gradient‖", "share", "cosine to data", left=2,
-        caption="cosine −1: the term pulls straight against the data",
     )  # fmt: skip
     for term in history.terms:
         value, norm, share, cosine = (
@@ -382,17 +389,11 @@ def _term_table(history: History, args: argparse.Namespace) -> Any:
         )
         via = args.l1_via if term == "l1" else "gradient"
         table.add_row(term, via, f"{value:.4f}", f"{norm:.4f}", f"{share:.1%}", f"{cosine:+.3f}")
-    return table
+    return _explained(table, "cosine −1: the term pulls straight against the data")
 
 
 def _comparison_table(histories: dict[str, History], noise: float) -> Any:
-    flipped = (
-        f"; training labels are {noise:.0%} wrong, validation labels are clean" if noise else ""
-    )
-    table = _table(
-        "without and with regularizers", "", *histories,
-        caption=f"loss gap: validation − training; accuracy gap: training − validation{flipped}",
-    )  # fmt: skip
+    table = _table("without and with regularizers", "", *histories)
     first = next(iter(histories.values())).last
     rows = {
         "training loss": ("train_loss", "{:.3f}"), "validation loss": ("validation_loss", "{:.3f}"),
@@ -408,7 +409,9 @@ def _comparison_table(histories: dict[str, History], noise: float) -> Any:
     table.add_row("exactly 0", *(f"{z:,} ({z / n:.1%})" for z, n in zeros))
     table.add_row("epochs", *(str(len(h)) for h in histories.values()))
     table.add_row("seconds", *(f"{sum(h['seconds']):.1f}" for h in histories.values()))
-    return table
+    text = "loss gap: validation − training; accuracy gap: training − validation"
+    text += f"\n{noise:.0%} of the training labels are wrong, no validation label is" * bool(noise)
+    return _explained(table, text)
 
 
 def ops(args: argparse.Namespace) -> int:
