@@ -10,7 +10,7 @@ import numpy as np
 from ..backend import Stream, get_backend, move
 from ..tensor import Tensor
 from . import functional as F  # noqa: N812
-from .module import Kind, Module, Parameter, uniform_
+from .module import Kind, Module, Parameter
 
 
 def _parameter(values: Any, kind: Kind) -> Parameter:
@@ -48,8 +48,10 @@ class Linear(Module):
         stream, bound = generator or Stream("init"), in_features**-0.5
         self.in_features, self.out_features = in_features, out_features
         shape = (out_features, in_features)
-        self.weight = _parameter(uniform_(shape, bound, stream, dtype), "weight")
-        self.bias = _parameter(uniform_(shape[:1], bound, stream, dtype), "bias") if bias else None
+        weight = stream.uniform(-bound, bound, shape).astype(dtype)
+        self.weight = _parameter(weight, "weight")
+        shift = stream.uniform(-bound, bound, shape[:1]).astype(dtype) if bias else None
+        self.bias = None if shift is None else _parameter(shift, "bias")
 
     def forward(self, x: Any) -> Any:
         """(…, in_features) → (…, out_features)."""

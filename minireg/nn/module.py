@@ -210,9 +210,3 @@ class Sequential(Module):
 
     def __getitem__(self, i: int) -> Module:
         return list(self)[i]
-
-
-def uniform_(shape: tuple[int, ...], bound: float, stream: Any, dtype: Any) -> np.ndarray[Any, Any]:
-    """Uniform numbers in [−bound, bound) from ``stream``."""
-    values: np.ndarray[Any, Any] = stream.uniform(-bound, bound, shape).astype(dtype)
-    return values

@@ -109,7 +109,6 @@ class Adam(Optimizer):
 
     text = "θ ← θ − lr·m̂/(√v̂ + ε), moments of g + wd·θ"
     scratch = 2
-    decoupled = False
 
     def __init__(
         self,
