@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .samples import binary, unary
+from .samples import Shape, binary, booleans, shaped, unary
 from .table import op
 
 # fmt: off
@@ -198,21 +198,21 @@ silu = op("silu", lambda x: x * _sigmoid(x),
 
 # --- comparisons: values only, no gradient ----------------------------------------------------
 
-equal = op("equal", np.equal, formula="a = b")
-not_equal = op("not_equal", np.not_equal, formula=r"a \ne b")
-less = op("less", np.less, formula="a < b")
-less_equal = op("less_equal", np.less_equal, formula=r"a \le b")
-greater = op("greater", np.greater, formula="a > b")
-greater_equal = op("greater_equal", np.greater_equal, formula=r"a \ge b")
-logical_and = op("logical_and", np.logical_and, formula=r"a \wedge b")
-logical_or = op("logical_or", np.logical_or, formula=r"a \vee b")
-logical_not = op("logical_not", np.logical_not, formula=r"\lnot a")
-bitwise_and = op("bitwise_and", np.bitwise_and, formula=r"a \mathbin{\&} b")
-bitwise_or = op("bitwise_or", np.bitwise_or, formula=r"a \mathbin{|} b")
-invert = op("invert", np.invert, formula=r"\mathord{\sim} a")
-isfinite = op("isfinite", np.isfinite, formula=r"|x| < \infty")
-floor = op("floor", np.floor, formula=r"\lfloor x\rfloor")
+equal = op("equal", np.equal, formula="a = b", samples=binary())
+not_equal = op("not_equal", np.not_equal, formula=r"a \ne b", samples=binary())
+less = op("less", np.less, formula="a < b", samples=binary())
+less_equal = op("less_equal", np.less_equal, formula=r"a \le b", samples=binary())
+greater = op("greater", np.greater, formula="a > b", samples=binary())
+greater_equal = op("greater_equal", np.greater_equal, formula=r"a \ge b", samples=binary())
+logical_and = op("logical_and", np.logical_and, formula=r"a \wedge b", samples=booleans(2))
+logical_or = op("logical_or", np.logical_or, formula=r"a \vee b", samples=booleans(2))
+logical_not = op("logical_not", np.logical_not, formula=r"\lnot a", samples=booleans(1))
+bitwise_and = op("bitwise_and", np.bitwise_and, formula=r"a \mathbin{\&} b", samples=booleans(2))
+bitwise_or = op("bitwise_or", np.bitwise_or, formula=r"a \mathbin{|} b", samples=booleans(2))
+invert = op("invert", np.invert, formula=r"\mathord{\sim} a", samples=booleans(1))
+isfinite = op("isfinite", np.isfinite, formula=r"|x| < \infty", samples=unary())
+floor = op("floor", np.floor, formula=r"\lfloor x\rfloor", samples=unary())
 argmax = op("argmax", lambda x, axis=None: x.argmax(axis=axis), numpy=np.argmax,
-            formula=r"\arg\max x")
+            formula=r"\arg\max x", samples=shaped((Shape(3, 4),), (Shape(3, 4), 1)))
 argmin = op("argmin", lambda x, axis=None: x.argmin(axis=axis), numpy=np.argmin,
-            formula=r"\arg\min x")
+            formula=r"\arg\min x", samples=shaped((Shape(3, 4),), (Shape(3, 4), {"axis": 0})))

@@ -45,6 +45,15 @@ def binary(
     return draw
 
 
+def booleans(inputs: int) -> Samples:
+    """``inputs`` boolean arrays that broadcast."""
+
+    def draw(rng: Any) -> list[tuple[Any, ...]]:
+        return [tuple(rng.uniform(size=s) > 0.5 for s in ((3, 4), (4,))[:inputs])]
+
+    return draw
+
+
 def reduction(low: float = -2.0, high: float = 2.0, **extra: Any) -> Samples:
     """One input with every kind of ``axis`` and ``keepdims``."""
     axes: list[dict[str, Any]] = [

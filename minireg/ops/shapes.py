@@ -199,7 +199,8 @@ to: Any = op("to", move, lambda g, y, x, backend: to(g, _home(x)), formula=r"\ba
         samples=lambda r: [(r.normal(size=(2, 3)), "numpy")])
 copy = op("copy", lambda x: x.copy(), lambda g, y, x: g, formula=r"\bar x = \bar y",
           samples=shaped((Shape(2, 3),)))
-_discretize = op("discretize", lambda x, dtype: x.astype(dtype), formula="x")
+_discretize = op("discretize", lambda x, dtype: x.astype(dtype), formula="x",
+                  samples=lambda r: [(r.normal(size=(2, 3)), "int64")])
 _astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g,
             formula=r"\bar x = \bar y", samples=lambda r: [(r.normal(size=(2, 3)), np.float64)])
 # fmt: on

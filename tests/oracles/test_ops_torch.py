@@ -318,3 +318,35 @@ def test_pole_equals_torch(label):
     name, args, kw = POLES[label]
     with np.errstate(all="ignore"):  # NaN of the second order depend on how 0·∞ is bracketed
         same(TABLE[name].function, ORACLES[name], args, kw, second=None)
+
+
+# Ops without a derivative: the value is all there is.
+VALUES = {
+    "equal": torch.eq, "not_equal": torch.ne, "less": torch.lt, "less_equal": torch.le,
+    "greater": torch.gt, "greater_equal": torch.ge, "logical_and": torch.logical_and,
+    "logical_or": torch.logical_or, "logical_not": torch.logical_not,
+    "bitwise_and": torch.bitwise_and, "bitwise_or": torch.bitwise_or,
+    "invert": torch.bitwise_not, "isfinite": torch.isfinite, "floor": torch.floor,
+    "argmax": lambda x, axis=None: torch.argmax(x, axis),
+    "argmin": lambda x, axis=None: torch.argmin(x, axis),
+    "discretize": lambda x, dtype: x.to(getattr(torch, dtype)),
+}  # fmt: skip
+
+
+def test_every_op_without_a_derivative_has_an_oracle():
+    assert {n for n, entry in TABLE.items() if not entry.differentiable} == VALUES.keys()
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_value_equals_torch(name):
+    for sample in TABLE[name].samples(np.random.default_rng(0)):
+        kw = sample[-1] if isinstance(sample[-1], dict) else {}
+        args = sample[: len(sample) - bool(kw)]
+        ours = TABLE[name].function(
+            *(mr.Tensor(a) if isinstance(a, np.ndarray) else a for a in args), **kw
+        )
+        theirs = VALUES[name](
+            *(torch.tensor(a) if isinstance(a, np.ndarray) else a for a in args), **kw
+        )
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+        assert not ours.requires_grad
