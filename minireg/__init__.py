@@ -17,7 +17,7 @@ from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
 from .inspect import Run, draw, report
 from .objective import Objective, Term
 from .op_check import check_op
-from .ops import op
+from .ops import linalg, op
 from .sweep import sweep
 from .tensor import Tensor, tensor
 from .training import History, fit
@@ -40,6 +40,7 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
     "is_grad_enabled",
+    "linalg",
     "load",
     "manual_seed",
     "nn",

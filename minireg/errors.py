@@ -39,7 +39,9 @@ def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
             f"{name}: operands live on different backends, got ({got}); "
             f"move one first, for example x.to({sorted(homes)[-1]!r})"
         )
-    kind = type(error) if type(error) in (ValueError, TypeError, IndexError) else ValueError
+    kinds = (ValueError, TypeError, IndexError, np.linalg.LinAlgError)
+    other = TypeError if isinstance(error, AttributeError) else ValueError  # of what is no array
+    kind = type(error) if type(error) in kinds else other
     return kind(f"{name}: {str(error).removeprefix(f'{name}: ')}; got ({got})")
 
 

@@ -308,7 +308,7 @@ class _Namespace:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._module, name)
         if inspect.ismodule(found):
-            return _Namespace(found, f"{name}.")
+            return _Namespace(found, f"{self._prefix}{name}.")
         if isinstance(found, np.ufunc):
             return _Ufunc(found)
         if isinstance(found, type) or not callable(found):

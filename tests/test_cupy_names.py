@@ -82,7 +82,7 @@ def uses(source: str) -> Iterator[Use]:
         elif base == "xp" or "xp" in names[:-1]:
             after = names if base == "xp" else names[names.index("xp") + 1 :]
             yield Use(node.lineno, ".".join(after), False, **given)
-        elif call is not None and base not in imported:
+        elif call is not None and base not in imported and names[-1] != "__init__":
             yield Use(node.lineno, f".{names[-1]}", False, **given)
 
 
@@ -186,6 +186,7 @@ def test_planted_fault_is_caught(line):
         "np.finfo(x.dtype).eps", "of(x).xp.add.at(x, i, v)", "x.sum(axis=0, keepdims=True)",
         "x.var(axis=0, ddof=1)", "x.astype(d, copy=False)", "np.concatenate([a, b], axis=0)",
         "np.matmul(a, b, out=c)", "np.linalg.svd(a, full_matrices=False)", "np.where(c, a, b)",
+        "super().__init__(reduction=r)",
     ],
 )  # fmt: skip
 def test_sound_line_passes(line):

@@ -7,34 +7,64 @@ what NumPy's own functions do on a Tensor, the generated tests and the reference
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import partialmethod
+from inspect import isfunction
 from typing import Any
 
-from ..tensor import Tensor
-from . import elementwise, fused, products, reductions, shapes
-from .products import dot, einsum, tensordot
-from .shapes import concatenate, getitem, split, stack, take
-from .table import TABLE, Op, array_function, array_ufunc, op
+import numpy as np
 
-COMPOSED = {
-    f.__name__: f for f in (concatenate, stack, split, take, getitem, dot, tensordot, einsum)
+from ..tensor import Tensor
+from . import convolution, elementwise, fused, linalg, products, reductions, shapes
+from .table import NUMPY, TABLE, Op, answers_for, array_function, array_ufunc, op
+
+
+def _functions(*families: Any) -> dict[str, Any]:
+    """What the files of these families define for others: ops and functions made of ops."""
+    return {
+        name: f
+        for family in families
+        for name, f in vars(family).items()
+        if isfunction(f) and f.__module__ == family.__name__ and not name.startswith("_")
+    }
+
+
+def _composed(functions: dict[str, Any]) -> dict[str, Any]:
+    ops = {entry.function for entry in TABLE.values()}
+    return {name: f for name, f in functions.items() if f not in ops}
+
+
+_ARRAYS = _functions(elementwise, shapes, products, reductions)
+_LINALG = _functions(linalg)
+for _f in (*_LINALG.values(), products.matmul, products.outer, products.tensordot):
+    answers_for(getattr(np.linalg, _f.__name__))(_f)
+_METHODS = {"astype", "copy", "to"}  # of Tensor, but no functions of the package
+_INTERNAL = _METHODS | {"getitem", "scatter"}
+_OURS = {name: f for name, f in _ARRAYS.items() if name not in _INTERNAL}
+_ALIASES = {  # NumPy's other names: subtract, multiply, absolute, acos, …
+    name: NUMPY[f]
+    for name, f in vars(np).items()
+    if isinstance(f, Hashable) and NUMPY.get(f) in _OURS.values() and name not in _OURS
 }
-_METHODS = (shapes.astype, shapes.copy, shapes.to)  # of Tensor, but no functions of the package
-_INTERNAL = {
-    "astype", "copy", "to", "discretize", "scatter", "getitem", "linear", "normalize", "cross_entropy",
-}  # fmt: skip
-PUBLIC: dict[str, Any] = {
-    name: entry.function for name, entry in TABLE.items() if name not in _INTERNAL
-} | {name: f for name, f in COMPOSED.items() if name != "getitem"}
+PUBLIC: dict[str, Any] = _OURS | _ALIASES
 """NumPy-style functions of the package: ``mr.exp``, ``mr.sum``, …"""
+COMPOSED: dict[str, Any] = _composed(_ARRAYS) | {
+    f"linalg.{name}": f for name, f in _composed(_LINALG).items()
+}
+"""Functions put together from ops: they need no rule of their own."""
 
 _OPERATORS = {
     "add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul,
-    "truediv": elementwise.div, "pow": elementwise.power, "matmul": products.matmul,
-    "neg": elementwise.neg, "abs": elementwise.abs, "getitem": getitem,
-    "eq": elementwise.equal, "ne": elementwise.not_equal, "lt": elementwise.less,
-    "le": elementwise.less_equal, "gt": elementwise.greater, "ge": elementwise.greater_equal,
-    "and": elementwise.bitwise_and, "or": elementwise.bitwise_or, "invert": elementwise.invert,
+    "truediv": elementwise.div, "mod": elementwise.mod, "floordiv": elementwise.floor_divide,
+    "pow": elementwise.power, "matmul": products.matmul, "and": elementwise.bitwise_and,
+    "or": elementwise.bitwise_or, "neg": elementwise.neg, "abs": elementwise.abs,
+    "invert": elementwise.invert, "eq": elementwise.equal, "ne": elementwise.not_equal,
+    "lt": elementwise.less, "le": elementwise.less_equal, "gt": elementwise.greater,
+    "ge": elementwise.greater_equal, "getitem": shapes.getitem,
+}  # fmt: skip
+_REFLECTED = ("add", "sub", "mul", "truediv", "mod", "floordiv", "pow", "matmul", "and", "or")
+_OF_SEVERAL = {  # their first argument is no array
+    elementwise.where, products.einsum, shapes.concatenate, shapes.stack, shapes.vstack, shapes.hstack,
 }  # fmt: skip
 
 
@@ -45,13 +75,13 @@ def _reflected(function: Any) -> Any:
 def _attach() -> None:
     """Give Tensor the table's functions as methods and operators."""
     for name, function in PUBLIC.items():
-        if name not in ("where", "concatenate", "stack", "einsum"):
+        if function not in _OF_SEVERAL:
             setattr(Tensor, name, function)
-    for method in _METHODS:
-        setattr(Tensor, method.__name__, method)
+    for name in _METHODS:
+        setattr(Tensor, name, _ARRAYS[name])
     for name, function in _OPERATORS.items():
         setattr(Tensor, f"__{name}__", function)
-    for name in ("add", "sub", "mul", "truediv", "pow", "matmul", "and", "or"):
+    for name in _REFLECTED:
         setattr(Tensor, f"__r{name}__", _reflected(_OPERATORS[name]))
     for name in ("add", "sub", "mul", "truediv"):
         setattr(Tensor, f"__i{name}__", partialmethod(Tensor._inplace, f"__{name}__"))
@@ -61,4 +91,6 @@ def _attach() -> None:
 
 
 _attach()
-__all__ = ["COMPOSED", "PUBLIC", "TABLE", "Op", "fused", "op", "reductions"]
+__all__ = [
+    "COMPOSED", "PUBLIC", "TABLE", "Op", "convolution", "fused", "linalg", "op", "reductions",
+]  # fmt: skip

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .samples import Shape, binary, booleans, shaped, unary
-from .table import op
+from .samples import binary, booleans, unary
+from .table import answers_for, op
 
 # fmt: off
 
@@ -32,11 +32,18 @@ neg = op("neg", np.negative, lambda g, y, x: -g, formula=r"\bar x = -\bar y", sa
 
 def _less_one(p: Any) -> Any:
     """p − 1, but 0 where p = 0, so that the derivative of x⁰ at x = 0 is 0·0⁰ = 0."""
-    return (p - 1 if p else 0) if isinstance(p, int | float | np.number) else np.where(p == 0, p, p - 1)
+    if isinstance(p, int | float | np.number):
+        return p - 1 if p else 0
+    return np.where(np.equal(p, 0), p, np.subtract(p, 1))
+
+
+def _float(x: Any) -> Any:
+    """Small integers must not overflow, nor be taken for float16, in what a rule computes."""
+    return np.multiply(x, 1.0)
 
 
 power = op("power", lambda x, p: x**p, lambda g, y, x, p: g * (p * x ** _less_one(p)),
-           lambda g, y, x, p: g * (y * np.log(np.where((x == 0) & (p >= 0), 1, x))),
+           lambda g, y, x, p: g * (y * np.log(_float(np.where((x == 0) & (p >= 0), 1, x)))),
            formula=r"\bar x = \bar y\,p\,x^{p-1},\quad \bar p = \bar y\,y\log x", numpy=np.power,
            kink="x = 0: the derivative with respect to p ≥ 0 is 0",
            samples=binary(0.5, 2, second=(-2, 2)))
@@ -44,17 +51,30 @@ square = op("square", np.square, lambda g, y, x: g * (2 * x), formula=r"\bar x =
             samples=unary())
 sqrt = op("sqrt", np.sqrt, lambda g, y, x: g / (2 * y), formula=r"\bar x = \bar y/(2y)",
           samples=unary(0.5, 2))
+mod = op("mod", np.remainder, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor(np.divide(a, b)),
+         formula=r"\bar a = \bar y,\quad \bar b = -\bar y\,\lfloor a/b\rfloor",
+         kink="a a multiple of b: the derivative from above", samples=binary(second=(0.5, 2)))
 reciprocal = op("reciprocal", np.reciprocal, lambda g, y, x: -g * (y * y),
                 formula=r"\bar x = -\bar y\,y^2", samples=unary(0.5, 2))
 
 # --- exponentials, logarithms, trigonometry ---------------------------------------------------
 
+_LOG_2, _LOG_10 = 0.6931471805599453, 2.302585092994046
 exp = op("exp", np.exp, lambda g, y, x: g * y, formula=r"\bar x = \bar y\,y", samples=unary())
 expm1 = op("expm1", np.expm1, lambda g, y, x: g * (y + 1), formula=r"\bar x = \bar y\,(y+1)",
            samples=unary())
+exp2 = op("exp2", np.exp2, lambda g, y, x: g * (_LOG_2 * y), formula=r"\bar x = \bar y\,y\log 2",
+          samples=unary())
 log = op("log", np.log, lambda g, y, x: g / x, formula=r"\bar x = \bar y/x", samples=unary(0.5, 2))
 log1p = op("log1p", np.log1p, lambda g, y, x: g / (1 + x), formula=r"\bar x = \bar y/(1+x)",
            samples=unary(-0.5, 2))
+log2 = op("log2", np.log2, lambda g, y, x: g / (_LOG_2 * x), formula=r"\bar x = \bar y/(x\log 2)",
+          samples=unary(0.5, 2))
+log10 = op("log10", np.log10, lambda g, y, x: g / (_LOG_10 * x),
+           formula=r"\bar x = \bar y/(x\log 10)", samples=unary(0.5, 2))
+logaddexp = op("logaddexp", np.logaddexp, lambda g, y, a, b: g * np.exp(a - y),
+               lambda g, y, a, b: g * np.exp(b - y),
+               formula=r"\bar a = \bar y\,e^{a-y},\quad \bar b = \bar y\,e^{b-y}", samples=binary())
 sin = op("sin", np.sin, lambda g, y, x: g * np.cos(x), formula=r"\bar x = \bar y\cos x",
          samples=unary())
 cos = op("cos", np.cos, lambda g, y, x: -g * np.sin(x), formula=r"\bar x = -\bar y\sin x",
@@ -67,6 +87,34 @@ cosh = op("cosh", np.cosh, lambda g, y, x: g * np.sinh(x), formula=r"\bar x = \b
           samples=unary())
 tanh = op("tanh", np.tanh, lambda g, y, x: g * (1 - y * y), formula=r"\bar x = \bar y\,(1-y^2)",
           samples=unary())
+
+arcsin = op("arcsin", np.arcsin, lambda g, y, x: g / np.sqrt(1 - x * x),
+            formula=r"\bar x = \bar y/\sqrt{1-x^2}", samples=unary(-0.8, 0.8))
+arccos = op("arccos", np.arccos, lambda g, y, x: -g / np.sqrt(1 - x * x),
+            formula=r"\bar x = -\bar y/\sqrt{1-x^2}", samples=unary(-0.8, 0.8))
+arctan = op("arctan", np.arctan, lambda g, y, x: g / (1 + x * x),
+            formula=r"\bar x = \bar y/(1+x^2)", samples=unary())
+arcsinh = op("arcsinh", np.arcsinh, lambda g, y, x: g / np.sqrt(x * x + 1),
+             formula=r"\bar x = \bar y/\sqrt{x^2+1}", samples=unary())
+arccosh = op("arccosh", np.arccosh, lambda g, y, x: g / np.sqrt(x * x - 1),
+             formula=r"\bar x = \bar y/\sqrt{x^2-1}", samples=unary(1.2, 3))
+arctanh = op("arctanh", np.arctanh, lambda g, y, x: g / (1 - x * x),
+             formula=r"\bar x = \bar y/(1-x^2)", samples=unary(-0.8, 0.8))
+
+
+def _over(g: Any, r: Any) -> Any:
+    """g/r, and 0 where r = 0."""
+    return np.where(r == 0, 0, g / np.where(r == 0, 1, r))
+
+
+def _radius(a: Any, b: Any) -> Any:
+    return np.square(_float(a)) + np.square(_float(b))
+
+
+arctan2 = op("arctan2", np.arctan2, lambda g, y, a, b: _over(g, _radius(a, b)) * b,
+             lambda g, y, a, b: -_over(g, _radius(a, b)) * a, kink="a = b = 0: 0",
+             formula=r"\bar a = \bar y\,\tfrac{b}{a^2+b^2},\quad \bar b = -\bar y\,\tfrac{a}{a^2+b^2}",
+             samples=binary(0.5, 2, second=(-2, 2)))
 
 # --- kinked: |x|, sign, maximum, minimum, clip, where --------------------------------------------
 
@@ -94,14 +142,45 @@ def _inside(x: Any, low: Any, high: Any) -> Any:
     return above if high is None else (x <= high) & above
 
 
-clip = op("clip", lambda x, a_min=None, a_max=None: np.clip(x, a_min, a_max),
-          lambda g, y, x, a_min=None, a_max=None: np.where(_inside(x, a_min, a_max), g, 0),
-          formula=r"\bar x = \bar y\,[a_{\min}\le x\le a_{\max}]", numpy=np.clip,
-          kink="x at a bound: the gradient passes (as in PyTorch); none flows to the bounds",
-          samples=lambda r: [(r.uniform(-2, 2, (3, 4)), -1.03, 0.97), (r.uniform(-2, 2, 5), None, 0.51)])
-where = op("where", np.where, None, lambda g, y, c, a, b: np.where(c, g, 0),
-           lambda g, y, c, a, b: np.where(c, 0, g),
-           formula=r"\bar a = \bar y\,[c],\quad \bar b = \bar y\,[\lnot c]",
+def _below(x: Any, low: Any, high: Any) -> Any:
+    return x < low if high is None else (x < low) & (low < high)
+
+
+def _above(x: Any, low: Any, high: Any) -> Any:
+    return x > high if low is None else (x > high) | (low > high)
+
+
+def _limited(x: Any, low: Any, high: Any) -> Any:
+    x = np.positive(x) if low is None else np.maximum(x, low)  # np.clip makes float64 of numbers
+    return x if high is None else np.minimum(x, high)
+
+
+_clip = op("clip", _limited,
+           lambda g, y, x, low, high: np.where(_inside(x, low, high), g, 0),
+           lambda g, y, x, low, high: np.where(_below(x, low, high), g, 0),
+           lambda g, y, x, low, high: np.where(_above(x, low, high), g, 0),
+           formula=r"\bar x = \bar y\,[l\le x\le h],\quad \bar l = \bar y\,[x<l<h],\quad"
+                   r"\bar h = \bar y\,[x>h \lor l>h]",
+           kink="x at a bound: the gradient passes (as in PyTorch)",
+           samples=lambda r: [(r.uniform(-2, 2, (3, 4)), -1.03, 0.97), (r.uniform(-2, 2, 5), None, 0.51),
+                              (r.uniform(-2, 2, (3, 4)), r.uniform(-1, 0, 4), r.uniform(0, 1, (3, 1))),
+                              (r.uniform(-2, 2, 5), r.uniform(-1, 1, 5), None)])
+
+
+@answers_for(np.clip)
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """Limit to [a_min, a_max]; bounds that are Tensors get the gradient where they hold.
+
+    >>> import minireg as mr
+    >>> mr.clip(mr.tensor([-2.0, 0.5, 3.0]), -1, 1)
+    Tensor([-1. ,  0.5,  1. ], dtype=float32)
+    """
+    return _clip(x, a_min if min is None else min, a_max if max is None else max)
+
+
+where = op("where", lambda condition, x, y: np.where(condition, x, y), None,
+           lambda g, y, c, a, b: np.where(c, g, 0), lambda g, y, c, a, b: np.where(c, 0, g),
+           formula=r"\bar a = \bar y\,[c],\quad \bar b = \bar y\,[\lnot c]", numpy=np.where,
            samples=lambda r: [(r.uniform(size=(3, 4)) > 0.5, r.normal(size=(3, 4)), r.normal(size=4))])
 
 # --- the error function ----------------------------------------------------------------------
@@ -196,6 +275,15 @@ silu = op("silu", lambda x: x * _sigmoid(x),
           lambda g, y, x: g * (sigmoid(x) + y * (1 - sigmoid(x))),
           formula=r"\bar x = \bar y\,(\sigma(x) + y\,(1-\sigma(x)))", samples=unary())
 
+# --- steps: the gradient is 0 ------------------------------------------------------------------
+
+rint, floor, ceil, trunc = (
+    op(step.__name__, step, lambda g, y, x: g * 0, formula=r"\bar x = 0", kink="at a step: 0",
+       samples=unary(away_from=0))
+    for step in (np.rint, np.floor, np.ceil, np.trunc))
+floor_divide = op("floor_divide", np.floor_divide, lambda g, y, a, b: g * 0, lambda g, y, a, b: g * 0,
+                  formula=r"\bar a = \bar b = 0", kink="at a step: 0", samples=binary(second=(0.5, 2)))
+
 # --- comparisons: values only, no gradient ----------------------------------------------------
 
 equal = op("equal", np.equal, formula="a = b", samples=binary())
@@ -211,8 +299,9 @@ bitwise_and = op("bitwise_and", np.bitwise_and, formula=r"a \mathbin{\&} b", sam
 bitwise_or = op("bitwise_or", np.bitwise_or, formula=r"a \mathbin{|} b", samples=booleans(2))
 invert = op("invert", np.invert, formula=r"\mathord{\sim} a", samples=booleans(1))
 isfinite = op("isfinite", np.isfinite, formula=r"|x| < \infty", samples=unary())
-floor = op("floor", np.floor, formula=r"\lfloor x\rfloor", samples=unary())
-argmax = op("argmax", lambda x, axis=None: x.argmax(axis=axis), numpy=np.argmax,
-            formula=r"\arg\max x", samples=shaped((Shape(3, 4),), (Shape(3, 4), 1)))
-argmin = op("argmin", lambda x, axis=None: x.argmin(axis=axis), numpy=np.argmin,
-            formula=r"\arg\min x", samples=shaped((Shape(3, 4),), (Shape(3, 4), {"axis": 0})))
+isinf = op("isinf", np.isinf, formula=r"|x| = \infty", samples=unary())
+isnan = op("isnan", np.isnan, formula=r"x \ne x", samples=unary())
+isclose = op("isclose", np.isclose, formula=r"|a-b| \le \epsilon_a + \epsilon_r|b|", samples=binary())
+allclose = op("allclose", np.allclose, samples=binary(),
+              formula=r"\forall i:\ |a_i-b_i| \le \epsilon_a + \epsilon_r|b_i|")
+array_equal = op("array_equal", np.array_equal, formula=r"\forall i:\ a_i = b_i", samples=binary())

@@ -54,7 +54,7 @@ def _linear_definition(x: Any, w: Any, b: Any = None) -> Any:
 
 
 linear = op(
-    "linear", _linear, backward=_linear_backward, definition=_linear_definition,
+    "linear", _linear, backward=_linear_backward, definition=_linear_definition, cost="mnk",
     formula=r"\bar x = \bar y W,\quad \bar W = \bar y^{\top} x,\quad \bar b = \textstyle\sum_n \bar y_n",
     samples=shaped((Shape(5, 3), Shape(4, 3), Shape(4)), (Shape(2, 5, 3), Shape(4, 3)),
                    (Shape(3), Shape(4, 3), Shape(4))),

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import prod
 from string import ascii_letters
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..backend import of
-from ..tensor import Tensor
 from .elementwise import mul
 from .samples import Shape, shaped
-from .shapes import reshape, transpose
-from .table import answers_for, op
+from .shapes import ravel, reshape, transpose
+from .table import answers_for, array_of, op
+
+
+def _array(x: Any) -> Any:
+    """A list or number as the array that NumPy takes it for."""
+    return x if hasattr(x, "ndim") else np.asarray(x)
 
 
 def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
+    b = _array(b)
     if b.ndim == 1:
         return g * b if a.ndim == 1 else g[..., None] * b
     if a.ndim == 1:
@@ -24,6 +32,7 @@ def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
+    a = _array(a)
     if a.ndim == 1:
         return g * a if b.ndim == 1 else a[:, None] * g[..., None, :]
     if b.ndim == 1:
@@ -33,7 +42,7 @@ def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 # fmt: off
 matmul = op("matmul", np.matmul, _matmul_a, _matmul_b,
-            formula=r"\bar A = \bar Y B^{\top},\quad \bar B = A^{\top}\bar Y",
+            formula=r"\bar A = \bar Y B^{\top},\quad \bar B = A^{\top}\bar Y", cost="mnk",
             samples=shaped((Shape(2, 3), Shape(3, 4)), (Shape(3), Shape(3)), (Shape(2, 3), Shape(3)),
                            (Shape(3), Shape(3, 2)), (Shape(2, 2, 3), Shape(3, 4)),
                            (Shape(3), Shape(2, 3, 4)), (Shape(2, 2, 3), Shape(3)),
@@ -49,11 +58,35 @@ def dot(a: Any, b: Any) -> Any:
     >>> mr.dot(mr.tensor([1.0, 2.0]), mr.tensor([3.0, 4.0])).item()
     11.0
     """
+    a, b = _array(a), _array(b)
     if a.ndim == 0 or b.ndim == 0:
         return mul(a, b)
     if a.ndim <= 2 and b.ndim <= 2:
         return matmul(a, b)
     return tensordot(a, b, ([-1], [-1 if b.ndim == 1 else -2]))
+
+
+@answers_for(np.inner)
+def inner(a: Any, b: Any) -> Any:
+    """Sum over the last axis of both.
+
+    >>> import minireg as mr
+    >>> mr.inner(mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]))
+    Tensor([11.], dtype=float32)
+    """
+    a, b = _array(a), _array(b)
+    return mul(a, b) if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, ([-1], [-1]))
+
+
+@answers_for(np.outer)
+def outer(a: Any, b: Any) -> Any:
+    """All products of an element of ``a`` (row) and one of ``b`` (column), both flattened.
+
+    >>> import minireg as mr
+    >>> mr.outer(mr.tensor([1.0, 2.0]), mr.tensor([3.0, 4.0])).numpy().tolist()
+    [[3.0, 4.0], [6.0, 8.0]]
+    """
+    return mul(np.reshape(a, (-1, 1)), ravel(b))
 
 
 @answers_for(np.tensordot)
@@ -64,26 +97,28 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     >>> mr.tensordot(mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]), 1)
     Tensor([11.], dtype=float32)
     """
-    if isinstance(axes, int):
-        axes = (range(a.ndim - axes, a.ndim), range(axes))
-    left, right = ([axis] if isinstance(axis, int) else list(axis) for axis in axes)
-    left, right = [i % a.ndim for i in left], [i % b.ndim for i in right]
+    a, b = _array(a), _array(b)
+    if isinstance(axes, int | np.integer):
+        axes = (range(-axes, 0), range(axes))
+    left, right = (
+        normalize_axis_tuple(i, x.ndim, "tensordot") for i, x in zip(axes, (a, b), strict=True)
+    )
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
         raise ValueError(
             f"tensordot: axes {left} of shape {a.shape} and {right} of shape {b.shape} differ"
         )
     free_a = [i for i in range(a.ndim) if i not in left]
     free_b = [i for i in range(b.ndim) if i not in right]
-    n = int(np.prod([a.shape[i] for i in left], dtype=int))
+    n, rows, columns = _size(a, left), _size(a, free_a), _size(b, free_b)
     y = matmul(
-        reshape(transpose(a, (*free_a, *left)), (-1, n) if a.size else (_size(a, free_a), n)),
-        reshape(transpose(b, (*right, *free_b)), (n, -1) if b.size else (n, _size(b, free_b))),
+        reshape(transpose(a, (*free_a, *left)), (rows, n)),
+        reshape(transpose(b, (*right, *free_b)), (n, columns)),
     )
     return reshape(y, (*(a.shape[i] for i in free_a), *(b.shape[i] for i in free_b)))
 
 
-def _size(x: Any, axes: list[int]) -> int:
-    return int(np.prod([x.shape[i] for i in axes], dtype=int))
+def _size(x: Any, axes: Iterable[int]) -> int:
+    return prod(x.shape[i] for i in axes)
 
 
 # --- einsum --------------------------------------------------------------------------------------
@@ -93,8 +128,6 @@ def _explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     """Subscripts with the output written out and '...' replaced by letters."""
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     terms = inputs.split(",")
-    if len(terms) != len(ndims):
-        raise ValueError(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(ndims)}")
     spare = [c for c in reversed(ascii_letters) if c not in subscripts]
     widths = [n - len(t.replace("...", "")) for t, n in zip(terms, ndims, strict=True)]
     dots = "".join(
@@ -109,7 +142,7 @@ def _explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     )
 
 
-def _einsum_rule(i: int, g: Any, y: Any, *operands: Any, subscripts: str) -> Any:
+def _einsum_rule(i: int, g: Any, y: Any, *operands: Any, subscripts: str, **_: Any) -> Any:
     """ē_i = einsum over the others and ȳ; lone letters broadcast, repeated ones sit on a diagonal."""
     terms, output = _explicit(subscripts, [x.ndim for x in operands])
     x, target = operands[i], ""
@@ -122,7 +155,7 @@ def _einsum_rule(i: int, g: Any, y: Any, *operands: Any, subscripts: str) -> Any
     for axis, c in enumerate(terms[i]):
         if c in target:  # x_ii: the gradient lives on the diagonal
             d = next(spare)
-            factors.append(of(_raw(x)).xp.eye(x.shape[axis], dtype=x.dtype))
+            factors.append(of(array_of(x)).xp.eye(x.shape[axis], dtype=x.dtype))
             names.append(c + d)
             c = d
         target += c
@@ -131,13 +164,14 @@ def _einsum_rule(i: int, g: Any, y: Any, *operands: Any, subscripts: str) -> Any
     return d.reshape(tuple(d.shape[present.index(c)] if c in present else 1 for c in target))
 
 
-def _raw(x: Any) -> Any:
-    return x.data if isinstance(x, Tensor) else x
-
-
 # fmt: off
-_einsum = op("einsum", lambda *xs, subscripts: np.einsum(subscripts, *xs, optimize=len(xs) > 2),
-             each=_einsum_rule, formula=r"\bar x_i = \mathrm{einsum}(\bar y,\ x_{j\ne i})",
+def _einsum_value(*operands: Any, subscripts: str, optimize: Any = None) -> Any:
+    ordered = len(operands) > 2 if optimize is None else optimize
+    return np.einsum(subscripts, *operands, optimize=ordered)
+
+
+_einsum = op("einsum", _einsum_value, each=_einsum_rule, cost=r"\prod_{\mathrm{letters}}",
+             formula=r"\bar x_i = \mathrm{einsum}(\bar y,\ x_{j\ne i})",
              samples=shaped((Shape(2, 3), Shape(3, 4), {"subscripts": "ij,jk->ik"}),
                             (Shape(3, 3), {"subscripts": "ii->i"}), (Shape(3, 3), {"subscripts": "ii"}),
                             (Shape(2, 3), {"subscripts": "ij->j"}),
@@ -147,11 +181,15 @@ _einsum = op("einsum", lambda *xs, subscripts: np.einsum(subscripts, *xs, optimi
 
 
 @answers_for(np.einsum)
-def einsum(subscripts: str, *operands: Any) -> Any:
+def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Any:
     """Einstein summation with repeated, lone and ``...`` subscripts.
 
     >>> import minireg as mr
     >>> mr.einsum("ij,j->i", mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]))
     Tensor([11.], dtype=float32)
     """
-    return _einsum(*operands, subscripts=subscripts)
+    if not isinstance(subscripts, str):
+        raise TypeError(
+            f"einsum: got {type(subscripts).__name__}, expected subscripts like 'ij,jk->ik'"
+        )
+    return _einsum(*map(_array, operands), subscripts=subscripts, optimize=optimize)

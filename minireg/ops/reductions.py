@@ -9,17 +9,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
-from .samples import reduction
-from .table import op
+from .elementwise import _over
+from .samples import Shape, booleans, reduction, shaped
+from .shapes import ravel, sort
+from .table import answers_for, array_of, op
 
 # fmt: off
 
 
 def _axes(x: Any, axis: Any) -> tuple[int, ...]:
-    if axis is None:
+    if axis is None or x.ndim == 0:  # NumPy takes axis 0 and −1 of a number, too
         return tuple(range(x.ndim))
     return tuple(a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+def _given_axes(name: str, x: Any, axis: Any) -> tuple[int, ...]:
+    """The same for a function, which is to say what is wrong with them."""
+    return _axes(x, None) if axis is None else normalize_axis_tuple(axis, x.ndim, name)
 
 
 def _open(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
@@ -55,15 +63,15 @@ var = op("var",
 std = op("std",
          lambda x, axis=None, ddof=0, keepdims=False: x.std(axis=axis, ddof=ddof, keepdims=keepdims),
          lambda g, y, x, axis=None, ddof=0, keepdims=False:
-             _open(np.where(y == 0, 0, g / np.where(y == 0, 1, y)), x, axis, keepdims)
+             _open(_over(g, y), x, axis, keepdims)
              * _centred(x, axis, _count(x, axis) - ddof),
          formula=r"\bar x_i = \bar y\,\tfrac{x_i-\mu}{(n-\mathrm{ddof})\,y}", kink="y = 0: 0",
          numpy=np.std, samples=lambda r: [*reduction()(r), *reduction(ddof=1)(r)])
 
 
 def _extremum(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    best = x == _open(y, x, axis, keepdims)
-    return np.where(best, _open(g, x, axis, keepdims) / best.sum(axis=axis, keepdims=True), 0)
+    best = (x == _open(y, x, axis, keepdims)).astype(g.dtype)  # a product beats np.where fourfold
+    return best * (_open(g, x, axis, keepdims) / best.sum(axis=axis, keepdims=True))
 
 
 max = op("max", lambda x, axis=None, keepdims=False: x.max(axis=axis, keepdims=keepdims), _extremum,
@@ -74,6 +82,40 @@ min = op("min", lambda x, axis=None, keepdims=False: x.min(axis=axis, keepdims=k
          numpy=np.min, samples=reduction())
 
 
+def _front(x: Any, axis: Any) -> Any:
+    """The reduced axes as one, in front of those that stay."""
+    axes = _axes(x, axis)
+    kept = [a for a in range(x.ndim) if a not in axes]
+    return np.transpose(x, (*axes, *kept)).reshape((_count(x, axis), *(x.shape[a] for a in kept)))
+
+
+@answers_for(np.median)
+def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The middle value along ``axis``, or the mean of the two, which share the gradient.
+
+    >>> import minireg as mr
+    >>> mr.median(mr.tensor([3.0, 1.0, 2.0, 9.0])).item()
+    2.5
+    """
+    axes = _given_axes("median", a, axis)
+    y = sort(_front(a, axes), axis=0)
+    n = y.shape[0]
+    middle = y[(n - 1) // 2] * 0.5 + y[n // 2] * 0.5
+    middle = np.where(np.isnan(y[-1]), y[-1], middle)  # NaN is sorted to the end
+    return np.expand_dims(middle, axes) if keepdims else middle
+
+
+argmax = op("argmax", lambda x, axis=None, keepdims=False: x.argmax(axis=axis, keepdims=keepdims),
+            formula=r"\arg\max x", numpy=np.argmax,
+            samples=shaped((Shape(3, 4),), (Shape(3, 4), 1), (Shape(3, 4), {"axis": 0, "keepdims": True})))
+argmin = op("argmin", lambda x, axis=None, keepdims=False: x.argmin(axis=axis, keepdims=keepdims),
+            formula=r"\arg\min x", numpy=np.argmin,
+            samples=shaped((Shape(3, 4),), (Shape(3, 4), 1), (Shape(3, 4), {"axis": 0, "keepdims": True})))
+any = op("any", lambda x, axis=None, keepdims=False: x.any(axis=axis, keepdims=keepdims),
+         formula=r"\exists i:\ x_i \ne 0", numpy=np.any, samples=booleans(1))
+all = op("all", lambda x, axis=None, keepdims=False: x.all(axis=axis, keepdims=keepdims),
+         formula=r"\forall i:\ x_i \ne 0", numpy=np.all, samples=booleans(1))
+
 # --- products ------------------------------------------------------------------------------
 
 
@@ -81,28 +123,29 @@ def _prod(x: Any, axis: Any = None, keepdims: bool = False) -> tuple[Any, None]:
     return x.prod(axis=axis, keepdims=keepdims), None
 
 
-def _prod_backward(g: Any, y: Any, saved: None, needs: Any, x: Any, axis: Any = None,
-                   keepdims: bool = False) -> tuple[Any]:
-    """ȳ ∏_{j≠i} x_j without dividing by zero: with one zero only that entry gets a gradient."""
+def _others(x: Any, axis: Any) -> Any:
+    """∏_{j≠i} x_j without dividing by zero: with one zero it is 0 but for that entry."""
     zero = x == 0
     zeros = zero.sum(axis=axis, keepdims=True)
     safe = np.where(zero, 1, x)
     rest = safe.prod(axis=axis, keepdims=True)
-    others = np.where(zero, np.where(zeros == 1, rest, 0), np.where(zeros == 0, rest / safe, 0))
-    return (_open(g, x, axis, keepdims) * others,)
+    return np.where(zero, np.where(zeros == 1, rest, 0), np.where(zeros == 0, rest / safe, 0))
+
+
+def _prod_backward(g: Any, y: Any, saved: None, needs: Any, x: Any, axis: Any = None,
+                   keepdims: bool = False) -> tuple[Any]:
+    return (_open(g, x, axis, keepdims) * _others(x, axis),)
 
 
 def _prod_definition(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The product as a tree of multiplications, exact in every order, zeros included."""
-    axes, shape = _axes(x, axis), x.shape
-    kept = [a for a in range(x.ndim) if a not in axes]
-    y = np.transpose(x, (*axes, *kept)).reshape(-1, *(shape[a] for a in kept))
+    y = _front(x, axis)
     while y.shape[0] > 1:
         half = y.shape[0] // 2
         pairs = y[:half] * y[half : 2 * half]
         y = np.concatenate([pairs, y[2 * half :]]) if y.shape[0] % 2 else pairs
     y = y[0] if y.shape[0] else y.sum(axis=0) + 1
-    return np.expand_dims(y, axes) if keepdims else y
+    return np.expand_dims(y, _axes(x, axis)) if keepdims else y
 
 
 prod = op("prod", _prod, formula=r"\bar x_i = \bar y\,\prod_{j\ne i} x_j", numpy=np.prod,
@@ -113,6 +156,25 @@ cumsum = op("cumsum", lambda x, axis=None: x.cumsum(axis=axis),
             formula=r"\bar x_i = \sum_{j\ge i}\bar y_j", numpy=np.cumsum,
             samples=lambda r: [(r.normal(size=(3, 4)), 1), (r.normal(size=(3, 4)), 0),
                                (r.normal(size=5),), (r.normal(size=(2, 3)), {"axis": -1})])
+
+
+
+@answers_for(np.cumprod)
+def cumprod(a: Any, axis: int | None = None) -> Any:
+    """Products of the first 1, 2, … entries, by doubling: no division, so zeros are no kink.
+
+    >>> import minireg as mr
+    >>> mr.cumprod(mr.tensor([2.0, 0.0, 3.0]))
+    Tensor([2., 0., 0.], dtype=float32)
+    """
+    if a.dtype.kind not in "fc":
+        a = a.astype(np.zeros_like(array_of(a), shape=0).cumprod().dtype)
+    y, step = ravel(a) if axis is None else np.swapaxes(a, axis, 0), 1
+    while step < y.shape[0]:
+        y = np.concatenate([y[:step], y[step:] * y[:-step]])
+        step *= 2
+    return np.swapaxes(y, axis or 0, 0)
+
 
 # --- the softmax family ------------------------------------------------------------------------
 

@@ -7,11 +7,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..backend import move, of
-from ..tensor import Tensor
+from .elementwise import not_equal, sub
 from .samples import Shape, shaped
-from .table import answers_for, op
+from .table import answers_for, array_of, op
 
 # fmt: off
 
@@ -27,27 +28,29 @@ def _inverse(order: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
-reshape = op("reshape", lambda x, *shape: x.reshape(*shape),
-             lambda g, y, x, *shape: g.reshape(x.shape),
-             formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.reshape,
+reshape = op("reshape", lambda x, *dims, shape=(): x.reshape(*dims or (shape,)),
+             lambda g, y, x, *dims, shape=(): g.reshape(x.shape),
+             formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.reshape, cost="1",
              samples=shaped((Shape(3, 4), (2, 6)), (Shape(3, 4), -1), (Shape(2, 3), 3, 2)))
-transpose = op("transpose", lambda x, *axes: x.transpose(_order(x, axes)),
-               lambda g, y, x, *axes: g.transpose(_inverse(_order(x, axes))),
-               formula=r"\bar x = \bar y^{\top}", numpy=np.transpose,
+transpose = op("transpose", lambda x, *order, axes=None: x.transpose(_order(x, order or (axes,))),
+               lambda g, y, x, *order, axes=None: g.transpose(_inverse(_order(x, order or (axes,)))),
+               formula=r"\bar x = \bar y^{\top}", numpy=np.transpose, cost="1",
                samples=shaped((Shape(3, 4),), (Shape(2, 3, 4), (1, 2, 0)), (Shape(2, 3, 4), 2, 0, 1)))
-swapaxes = op("swapaxes", lambda x, a, b: x.swapaxes(a, b), lambda g, y, x, a, b: g.swapaxes(a, b),
-              formula=r"\bar x = \mathrm{swapaxes}(\bar y)", numpy=np.swapaxes,
+swapaxes = op("swapaxes", lambda x, axis1, axis2: x.swapaxes(axis1, axis2),
+              lambda g, y, x, axis1, axis2: g.swapaxes(axis1, axis2),
+              formula=r"\bar x = \mathrm{swapaxes}(\bar y)", numpy=np.swapaxes, cost="1",
               samples=shaped((Shape(2, 3, 4), 0, -1)))
-moveaxis = op("moveaxis", np.moveaxis, lambda g, y, x, source, to: np.moveaxis(g, to, source),
-              formula=r"\bar x = \mathrm{moveaxis}(\bar y)",
+moveaxis = op("moveaxis", np.moveaxis,
+              lambda g, y, x, source, destination: np.moveaxis(g, destination, source),
+              formula=r"\bar x = \mathrm{moveaxis}(\bar y)", cost="1",
               samples=shaped((Shape(2, 3, 4), 0, -1), (Shape(2, 3, 4), (0, 1), (1, 2))))
 expand_dims = op("expand_dims", np.expand_dims, lambda g, y, x, axis: g.reshape(x.shape),
-                 formula=r"\bar x = \mathrm{reshape}(\bar y)",
+                 formula=r"\bar x = \mathrm{reshape}(\bar y)", cost="1",
                  samples=shaped((Shape(3, 4), 1), (Shape(3), (0, 2))))
 squeeze = op("squeeze", lambda x, axis=None: x.squeeze(axis),
              lambda g, y, x, axis=None: g.reshape(x.shape),
-             formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.squeeze,
-             samples=shaped((Shape(3, 1, 4, 1),), (Shape(3, 1, 4), 1)))
+             formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.squeeze, cost="1",
+             samples=shaped((Shape(3, 1, 4, 1),), (Shape(3, 1, 4), 1), (Shape(1, 3, 1), (0, -1))))
 broadcast_to = op("broadcast_to", np.broadcast_to, lambda g, y, x, shape: g,
                   formula=r"\bar x = \textstyle\sum_{\mathrm{copies}}\bar y",
                   samples=shaped((Shape(3, 1), (2, 3, 4)), (Shape(), (2,))))
@@ -56,23 +59,61 @@ flip = op("flip", np.flip, lambda g, y, x, axis=None: np.flip(g, axis),
           samples=shaped((Shape(3, 4), 0), (Shape(3, 4),)))
 
 
-def _unpad(g: Any, x: Any, width: Any) -> Any:
-    before = np.broadcast_to(np.asarray(width), (x.ndim, 2))[:, 0]
-    return g[tuple(slice(b, b + n) for b, n in zip(before.tolist(), x.shape, strict=True))]
+def _reversed(shift: Any) -> Any:
+    return tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift
 
 
-pad = op("pad", lambda x, pad_width, constant_values=0:
-             np.pad(x, pad_width, mode="constant", constant_values=constant_values),
-         lambda g, y, x, pad_width, constant_values=0: _unpad(g, x, pad_width),
-         formula=r"\bar x = \bar y[\mathrm{inside}]",
+roll = op("roll", np.roll, lambda g, y, x, shift, axis=None: np.roll(g, _reversed(shift), axis),
+          formula=r"\bar x_i = \bar y_{i+\mathrm{shift}}",
+          samples=shaped((Shape(3, 4), 1, 0), (Shape(3, 4), -2), (Shape(3, 4), (1, 2), (0, 1))))
+tril = op("tril", np.tril, lambda g, y, x, k=0: np.tril(g, k),
+          formula=r"\bar x_{ij} = \bar y_{ij}\,[j \le i+k]",
+          samples=shaped((Shape(3, 4),), (Shape(2, 3, 3), -1)))
+triu = op("triu", np.triu, lambda g, y, x, k=0: np.triu(g, k),
+          formula=r"\bar x_{ij} = \bar y_{ij}\,[j \ge i+k]",
+          samples=shaped((Shape(3, 4),), (Shape(2, 3, 3), 1)))
+
+
+def _untile(g: Any, x: Any, reps: Any) -> Any:
+    """The sum over the copies: each axis of g is one of copies times one of x."""
+    reps = (reps,) if isinstance(reps, int | np.integer) else tuple(reps)
+    n = max(len(reps), x.ndim)
+    copies, shape = (1,) * (n - len(reps)) + reps, (1,) * (n - x.ndim) + x.shape
+    both = [k for pair in zip(copies, shape, strict=True) for k in pair]
+    return g.reshape(tuple(both)).sum(axis=tuple(range(0, 2 * n, 2)))
+
+
+tile = op("tile", np.tile, lambda g, y, x, reps: _untile(g, x, reps).reshape(x.shape),
+          formula=r"\bar x = \textstyle\sum_{\mathrm{copies}}\bar y",
+          samples=shaped((Shape(2, 3), 2), (Shape(3), (2, 2)), (Shape(2, 1, 3), (2, 1))))
+
+
+def _widths(x: Any, pad_width: Any) -> Any:
+    """(before, after) of every axis, from each form that NumPy takes."""
+    return np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+
+
+def _pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
+    if mode != "constant":
+        raise ValueError(f"got mode={mode!r}, expected 'constant'; others: index with t[...] or np.take")
+    return np.pad(x, _widths(x, pad_width) or 0, mode="constant", constant_values=constant_values)
+
+
+def _unpad(g: Any, x: Any, pad_width: Any) -> Any:
+    widths = zip(_widths(x, pad_width), x.shape, strict=True)
+    return g[tuple(slice(before, before + n) for (before, _), n in widths)]
+
+
+pad = op("pad", _pad, lambda g, y, x, pad_width, mode="", constant_values=0: _unpad(g, x, pad_width),
+         formula=r"\bar x = \bar y[\mathrm{inside}]", numpy=np.pad,
          samples=shaped((Shape(2, 3), 1), (Shape(2, 3), ((0, 1), (2, 0)))))
 
 # --- joining and splitting -----------------------------------------------------------------------
 
 
 def _piece(i: int, g: Any, y: Any, *xs: Any, axis: int = 0) -> Any:
-    start = sum(x.shape[axis] for x in xs[:i])
-    return g[(slice(None),) * (axis % y.ndim) + (slice(start, start + xs[i].shape[axis]),)]
+    lengths = [np.shape(x)[axis] for x in xs[: i + 1]]
+    return g[(slice(None),) * (axis % y.ndim) + (slice(sum(lengths[:-1]), sum(lengths)),)]
 
 
 _concatenate = op("concatenate", lambda *xs, axis=0: np.concatenate(xs, axis=axis), each=_piece,
@@ -86,13 +127,15 @@ _stack = op("stack", lambda *xs, axis=0: np.stack(xs, axis=axis),
 
 
 @answers_for(np.concatenate)
-def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
-    """Join arrays along an existing axis; the gradient of each is its piece.
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+    """Join arrays along an existing axis (None: flattened); the gradient of each is its piece.
 
     >>> import minireg as mr
     >>> mr.concatenate([mr.tensor([1.0]), mr.tensor([2.0, 3.0])])
     Tensor([1., 2., 3.], dtype=float32)
     """
+    if axis is None:
+        return _concatenate(*map(ravel, arrays))
     return _concatenate(*arrays, axis=axis)
 
 
@@ -107,6 +150,29 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return _stack(*arrays, axis=axis)
 
 
+@answers_for(np.vstack)
+def vstack(tup: Sequence[Any]) -> Any:
+    """Join row by row; a vector is one row.
+
+    >>> import minireg as mr
+    >>> mr.vstack([mr.tensor([1.0]), mr.tensor([2.0])]).shape
+    (2, 1)
+    """
+    return concatenate([x if np.ndim(x) > 1 else np.reshape(x, (1, -1)) for x in tup])
+
+
+@answers_for(np.hstack)
+def hstack(tup: Sequence[Any]) -> Any:
+    """Join column by column; vectors end to end.
+
+    >>> import minireg as mr
+    >>> mr.hstack([mr.tensor([1.0]), mr.tensor([2.0, 3.0])])
+    Tensor([1., 2., 3.], dtype=float32)
+    """
+    arrays = [x if np.ndim(x) else np.reshape(x, 1) for x in tup]
+    return concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
+
+
 @answers_for(np.split)
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Cut into equal sections, or before the given indices, along ``axis``.
@@ -115,16 +181,15 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     >>> [p.shape for p in mr.split(mr.tensor([1.0, 2.0, 3.0]), [1])]
     [(1,), (2,)]
     """
-    n = x.shape[axis]
-    if isinstance(indices_or_sections, int):
-        sections = indices_or_sections
+    n = x.shape[normalize_axis_index(axis, x.ndim, "split")]
+    if isinstance(indices_or_sections, int | np.integer):
+        sections = int(indices_or_sections)
         if sections < 1 or n % sections:
             raise ValueError(f"split: axis {axis} of length {n} has no {sections} equal sections")
         cuts = list(range(0, n + 1, n // sections)) if n else [0] * (sections + 1)
     else:
         cuts = [0, *indices_or_sections, n]
-    lead = (slice(None),) * (axis % x.ndim)
-    return [x[(*lead, slice(a, b))] for a, b in pairwise(cuts)]
+    return [_at(x, axis, slice(a, b)) for a, b in pairwise(cuts)]
 
 
 # --- indexing ------------------------------------------------------------------------------------
@@ -146,6 +211,9 @@ def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
+argsort = op("argsort", lambda a, axis=-1: np.argsort(a, axis=axis, kind="stable"), numpy=np.argsort,
+             formula=r"y_{\mathrm{order}} \le y_{\mathrm{order}+1}", cost=r"n\log n",
+             samples=shaped((Shape(3, 4),), (Shape(3, 4), 0), (Shape(2, 3), None)))
 scatter = op("scatter", _scatter, lambda g, y, x, index, shape: g[index],
              formula=r"\bar x = \bar y[\mathrm{index}]",
              samples=lambda r: [(r.normal(size=(3, 2)), np.array([0, 2, 0]), (4, 2))])
@@ -168,9 +236,12 @@ def getitem(x: Any, index: Any) -> Any:
     >>> x[[0, 0]].sum().backward(); x.grad
     Tensor([2., 0.], dtype=float32)
     """
-    if isinstance(index, tuple):
-        index = tuple(i.data if isinstance(i, Tensor) else i for i in index)
-    return _getitem(x, index.data if isinstance(index, Tensor) else index)
+    return _getitem(x, tuple(map(array_of, index)) if isinstance(index, tuple) else array_of(index))
+
+
+def _at(x: Any, axis: int, index: Any) -> Any:
+    """x[index] along ``axis``."""
+    return getitem(x, (*(slice(None),) * normalize_axis_index(axis, x.ndim), index))
 
 
 @answers_for(np.take)
@@ -183,16 +254,129 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """
     if axis is None:
         return getitem(reshape(x, -1), indices)
-    return getitem(x, (*(slice(None),) * (axis % x.ndim), indices))
+    return _at(x, axis, indices)
+
+
+@answers_for(np.take_along_axis)
+def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes.
+
+    >>> import minireg as mr
+    >>> x = mr.tensor([[3.0, 1.0], [2.0, 4.0]])
+    >>> mr.take_along_axis(x, mr.argmax(x, axis=1, keepdims=True), axis=1).numpy().tolist()
+    [[3.0], [4.0]]
+    """
+    if axis is None:
+        return getitem(ravel(arr), indices)
+    n, axis = arr.ndim, normalize_axis_index(axis, arr.ndim, "take_along_axis")
+    grid = [_arange(arr, k).reshape(-1, *(1,) * (n - 1 - i)) for i, k in enumerate(arr.shape)]
+    grid[axis] = indices
+    return getitem(arr, tuple(grid))
+
+
+def _arange(x: Any, n: int) -> Any:
+    """0 … n−1 where x lives."""
+    return of(array_of(x)).xp.arange(n)
+
+
+@answers_for(np.repeat)
+def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Each element ``repeats`` times along ``axis`` (of the flattened array when None).
+
+    >>> import minireg as mr
+    >>> mr.repeat(mr.tensor([1.0, 2.0]), [2, 1])
+    Tensor([1., 1., 2.], dtype=float32)
+    """
+    a, axis = (ravel(a), 0) if axis is None else (a, axis)
+    n = a.shape[normalize_axis_index(axis, a.ndim, "repeat")]
+    return take(a, _arange(a, n).repeat(repeats), axis)
+
+
+@answers_for(np.sort)
+def sort(a: Any, axis: int | None = -1) -> Any:
+    """Sorted along ``axis`` (flattened when None); the gradient goes back where each came from.
+
+    >>> import minireg as mr
+    >>> mr.sort(mr.tensor([3.0, 1.0, 2.0]))
+    Tensor([1., 2., 3.], dtype=float32)
+    """
+    return take_along_axis(a, argsort(a, axis=axis), axis)
+
+
+@answers_for(np.ravel)
+def ravel(a: Any) -> Any:
+    """All elements in one axis.
+
+    >>> import minireg as mr
+    >>> mr.ravel(mr.tensor([[1.0, 2.0], [3.0, 4.0]])).shape
+    (4,)
+    """
+    return np.reshape(a, -1)
+
+
+@answers_for(np.diff)
+def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+    """The ``n``-th difference of neighbours along ``axis``.
+
+    >>> import minireg as mr
+    >>> mr.diff(mr.tensor([1.0, 4.0, 9.0]))
+    Tensor([3., 5.], dtype=float32)
+    """
+    if n < 0:
+        raise ValueError(f"diff: got n={n}, expected n ≥ 0")
+    minus = not_equal if a.dtype == bool else sub
+    for _ in range(n):
+        a = minus(_at(a, axis, slice(1, None)), _at(a, axis, slice(None, -1)))
+    return a
+
+
+@answers_for(np.diagonal)
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The diagonal of the matrices in axes 1 and 2, as a new last axis.
+
+    >>> import minireg as mr
+    >>> mr.diagonal(mr.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor([1., 4.], dtype=float32)
+    """
+    a = moveaxis(a, (axis1, axis2), (-2, -1))
+    below, right = max(-offset, 0), max(offset, 0)
+    i = _arange(a, max(0, min(a.shape[-2] - below, a.shape[-1] - right)))
+    return getitem(a, (..., i + below, i + right))
+
+
+@answers_for(np.trace)
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The sum of the diagonal.
+
+    >>> import minireg as mr
+    >>> mr.trace(mr.tensor([[1.0, 2.0], [3.0, 4.0]])).item()
+    5.0
+    """
+    return diagonal(a, offset, axis1, axis2).sum(axis=-1)
+
+
+@answers_for(np.diag)
+def diag(v: Any, k: int = 0) -> Any:
+    """The matrix with the vector ``v`` on its ``k``-th diagonal, or that diagonal of a matrix.
+
+    >>> import minireg as mr
+    >>> mr.diag(mr.tensor([1.0, 2.0])).numpy().tolist()
+    [[1.0, 0.0], [0.0, 2.0]]
+    """
+    if v.ndim not in (1, 2):
+        raise ValueError(f"diag: got an array of shape {v.shape}, expected a vector or a matrix")
+    if v.ndim == 2:
+        return diagonal(v, k)
+    i, n = _arange(v, v.shape[0]), v.shape[0] + abs(k)
+    return scatter(v, (i + max(-k, 0), i + max(k, 0)), (n, n))
 
 
 # --- type and place --------------------------------------------------------------------------------
 # fmt: off
 
 
-
 def _home(x: Any) -> str:
-    return of(x.data if isinstance(x, Tensor) else x).name
+    return of(array_of(x)).name
 
 
 to: Any = op("to", move, lambda g, y, x, backend: to(g, _home(x)), formula=r"\bar x = \bar y",

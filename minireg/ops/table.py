@@ -8,6 +8,7 @@ and records itself, so any order of derivative works and nothing is paid otherwi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class Op:
     definition: Callable[..., Any] | None
     fused_backward: Callable[..., Any] | None
     kink: str
+    cost: str
     function: Callable[..., Any]
 
     @property
@@ -58,6 +60,7 @@ def op(
     definition: Callable[..., Any] | None = None,
     backward: Callable[..., Any] | None = None,
     kink: str = "",
+    cost: str = "n",
 ) -> Callable[..., Any]:
     r"""Enter an op into the table and return its function.
 
@@ -76,6 +79,7 @@ def op(
     definition : for a fused op, the textbook formula in other ops; it replaces the fast
         ``backward(g, y, saved, needs, *inputs, **keywords)`` under ``create_graph``.
     kink : the documented choice where the op is not differentiable.
+    cost : LaTeX of the operations that value and rules take, n the size of the largest array.
 
     >>> import minireg as mr
     >>> cube = op("cube", lambda x: x * x * x, lambda g, y, x: g * 3 * x**2)
@@ -102,7 +106,7 @@ def op(
             i += 1
         try:
             y = value(*raw, **kw)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, AttributeError) as error:
             raise explained(error, name, args) from error
         saved = place = None
         if fused:
@@ -121,15 +125,21 @@ def op(
         return t
 
     call.__name__ = call.__qualname__ = name
+    call.__module__ = sys._getframe(1).f_globals.get("__name__", "")  # its family
     call.__doc__ = f"{name}: {formula}" + (f"\n\nKink: {kink}" if kink else "")
     entry = TABLE[name] = Op(
-        name, value, rules, each, formula, samples, definition, backward, kink, call
+        name, value, rules, each, formula, samples, definition, backward, kink, cost, call
     )
     answered = numpy or value
     is_numpy = numpy or isinstance(value, np.ufunc) or value.__module__ == "numpy"
     if is_numpy and NUMPY.get(answered, call).__name__ == name:  # the first op keeps it
         NUMPY[answered] = call
     return call
+
+
+def array_of(x: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return x.data if isinstance(x, Tensor) else x
 
 
 # --- NumPy's own functions on a Tensor ---------------------------------------------------------
@@ -147,27 +157,32 @@ def answers_for(*functions: Any) -> Callable[[Callable[..., Any]], Callable[...,
 
 answers_for(np.shape)(lambda t: t.shape)
 answers_for(np.ndim)(lambda t: t.ndim)
-answers_for(np.size)(lambda t: t.size)
-answers_for(np.zeros_like)(lambda t, **options: Tensor(np.zeros_like(t.data, **options)))
-answers_for(np.ones_like)(lambda t, **options: Tensor(np.ones_like(t.data, **options)))
+answers_for(np.size)(lambda t, axis=None: t.size if axis is None else t.shape[axis])
+answers_for(np.iscomplexobj)(lambda t: t.dtype.kind == "c")
+answers_for(np.isrealobj)(lambda t: t.dtype.kind != "c")
+for _like in (np.zeros_like, np.ones_like, np.empty_like, np.full_like):
+    answers_for(_like)(lambda t, *fill, f=_like, **options: Tensor(f(t.data, *fill, **options)))
 
 
-def _answer(func: Any, name: str, keywords: dict[str, Any]) -> Callable[..., Any]:
-    out = keywords.get("out") is not None
-    if func in NUMPY and "." not in name and not out:
+def _answer(func: Any, name: str, refused: Any = ()) -> Callable[..., Any]:
+    if func in NUMPY and not refused:
         return NUMPY[func]
     raise TypeError(
-        f"np.{name}{' with out=' * out} would drop the graph: use an op of the table "
-        "(minireg.ops.TABLE), add one with minireg.op, or pass t.numpy()"
+        f"np.{name}{''.join(f' with {k}=' for k in refused)} would drop the graph: use an op of the "
+        "table (minireg.ops.TABLE), add one with minireg.op, or pass t.numpy()"
     )
 
 
 def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
     """``np.exp(t)``: the recorded op."""
-    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-    return _answer(ufunc, name, keywords)(*inputs, **keywords)
+    called = method == "__call__"
+    name = ufunc.__name__ if called else f"{ufunc.__name__}.{method}"
+    return _answer(ufunc if called else None, name, keywords)(*inputs)
 
 
 def array_function(self: Any, func: Any, types: Any, args: Any, keywords: Any) -> Any:
     """``np.sum(t)``: the recorded op."""
-    return _answer(func, func.__name__, keywords)(*args, **keywords)
+    module = func.__module__.partition(".")[2]
+    name = f"{module}.{func.__name__}" if module else func.__name__
+    out = {"out"} if keywords.get("out") is not None else ()
+    return _answer(func, name, out)(*args, **keywords)
