@@ -76,6 +76,52 @@ def test_sequential_is_a_list_of_modules():
         nn.Sequential(nn.ReLU(), np.tanh)
 
 
+def test_lists_can_be_cut_changed_and_grown():
+    model = small()
+    head = model[:2]
+    assert isinstance(head, nn.Sequential)
+    assert [*head] == [*model][:2]
+    model[-1] = nn.Identity()
+    assert [n for n, _ in model.named_children()] == ["0", "1", "2", "3", "4"]
+    assert model.append(nn.ReLU()) is model
+    layers = nn.ModuleList(model).extend([nn.Linear(1, 1)])
+    assert (len(model), len(layers)) == (6, 7)
+    assert [n for n, _ in layers.named_parameters()][-2:] == ["6.weight", "6.bias"]
+    for change in (lambda: layers.append(1), lambda: layers.__setitem__(0, "ReLU")):
+        with pytest.raises(TypeError, match=r"ModuleList: argument \d is .*, expected a Module"):
+            change()
+    with pytest.raises(NotImplementedError, match="ModuleList does not define forward"):
+        layers(1)
+
+
+def test_the_tree_can_be_walked():
+    model = nn.Sequential(Twice(), small())
+    assert [*model.children()] == [*model]
+    assert [n for n, _ in model[0].named_children()] == ["first", "again"]
+    modules = [*model.modules()]
+    assert modules[0] is model
+    assert modules.count(model[0].first) == 1  # known under two names
+    assert set(modules) == {m for _, m in model.named_modules()}
+
+
+def test_apply_reaches_children_before_their_parent():
+    model, seen = nn.Sequential(small(), nn.ReLU()), []
+    assert model.apply(seen.append) is model
+    assert seen == [*model[0], model[0], model[1], model]
+
+
+def test_float_and_double():
+    model = small()
+    for convert, dtype in ((model.double, "float64"), (model.float, "float32")):
+        assert convert() is model
+        assert {p.dtype.name for p in model.parameters()} == {dtype}
+
+
+def test_an_unknown_attribute_is_told():
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'wieght'"):
+        nn.Linear(1, 1).wieght
+
+
 def test_modes_reach_every_module():
     model = nn.Sequential(small(), nn.Dropout())
     for mode in (model.eval(), model.train(), model.train(False)):
@@ -315,6 +361,20 @@ def test_momentum_none_averages_all_batches():
     assert layer.num_batches_tracked.item() == 4
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0)])
+def test_an_empty_batch_counts_but_moves_nothing(shape):
+    layer, x = nn.BatchNorm(3), mr.Tensor(np.zeros(shape, np.float32), requires_grad=True)
+    layer(x).sum().backward()
+    assert (layer.running_mean.data == 0).all()
+    assert (layer.running_var.data == 1).all()
+    assert layer.num_batches_tracked.item() == 1
+    assert x.grad.shape == shape
+    assert (layer.weight.grad.data == 0).all()
+    layer = nn.GroupNorm(1, 3)
+    layer(x).sum().backward()
+    assert (layer.weight.grad.data == 0).all()
+
+
 @pytest.mark.parametrize("second_order", [False, True])
 def test_statistics_move_once_a_forward(second_order):
     """Neither evaluation nor a backward pass of any order counts as a batch."""
@@ -351,24 +411,118 @@ def test_gradient_of_batch_norm_has_no_mean_and_no_radial_part():
     np.testing.assert_allclose((d * (x.data - x.data.mean(axis=0))).sum(axis=0), 0, atol=1e-14)
 
 
+# --- group normalisation, flatten, embedding, activations ------------------------------------------
+
+
+def test_group_norm_standardises_each_group_of_each_sample():
+    y = nn.GroupNorm(2, 6, dtype=np.float64)(mr.Tensor(5 + 3 * draw(4, 6, 3, 2))).numpy()
+    groups = y.reshape(4, 2, -1)
+    np.testing.assert_allclose(groups.mean(axis=2), 0, atol=1e-12)
+    np.testing.assert_allclose(groups.var(axis=2), 1, rtol=1e-4)
+
+
+def test_group_norm_lies_between_layer_norm_and_a_norm_of_each_channel():
+    x = draw(3, 4, 5)
+    one, each = F.group_norm(x, 1), F.group_norm(x, 4)
+    np.testing.assert_allclose(one, F.layer_norm(x, (4, 5)), rtol=1e-12)
+    np.testing.assert_allclose(each, F.layer_norm(x, 5), rtol=1e-12)
+
+
+def test_flatten_gathers_a_range_of_axes():
+    x = draw(2, 3, 4, 5)
+    for layer, shape in {
+        nn.Flatten(): (2, 60), nn.Flatten(0): (120,), nn.Flatten(1, 2): (2, 12, 5),
+        nn.Flatten(-2, -1): (2, 3, 20), nn.Flatten(2, 2): x.shape,
+    }.items():  # fmt: skip
+        np.testing.assert_array_equal(layer(x), x.reshape(shape))
+
+
+def test_embedding_selects_rows_and_adds_up_their_gradients():
+    layer, x = nn.Embedding(4, 2, dtype=np.float64), np.array([[3, 0], [3, 3]])
+    y = layer(mr.Tensor(x))
+    np.testing.assert_array_equal(y.data, layer.weight.data[x])
+    y.sum().backward()
+    np.testing.assert_array_equal(layer.weight.grad.data, [[1, 1], [0, 0], [0, 0], [3, 3]])
+
+
+def test_the_padding_row_is_zero_and_stays_put():
+    layer = nn.Embedding(4, 2, padding_idx=-1)
+    assert layer.padding_idx == 3
+    np.testing.assert_array_equal(layer(np.array([3])).data, [[0, 0]])
+    layer(np.array([3, 1, 3])).sum().backward()
+    np.testing.assert_array_equal(layer.weight.grad.data, [[0, 0], [1, 1], [0, 0], [0, 0]])
+    layer.weight.data[3] = 7.0  # what was put there is looked up all the same
+    np.testing.assert_array_equal(layer(np.array([3])).data, [[7, 7]])
+    assert repr(layer) == "Embedding(4, 2, padding_idx=3)  y = W[x]"
+
+
+def test_embedding_takes_every_kind_of_integer():
+    layer = nn.Embedding(4, 2)
+    for kind in ("int8", "uint8", "int32", "uint64"):
+        np.testing.assert_array_equal(layer(np.array([2, 0], kind)).data, layer.weight.data[[2, 0]])
+
+
+def test_softplus_is_exact_where_it_would_overflow():
+    x = np.array([-1000.0, -5.0, 0.0, 30.0, 1000.0])
+    for beta in (0.5, 1.0, 3.0):
+        with np.errstate(under="ignore"):
+            expected = [max(v, 0) + np.log1p(np.exp(-abs(beta * v))) / beta for v in x]
+            np.testing.assert_allclose(F.softplus(x, beta), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_softmax_sums_to_one_along_its_axis(dim):
+    y = nn.Softmax(dim)(draw(3, 4))
+    np.testing.assert_allclose(y.sum(axis=dim), 1, rtol=1e-12)
+    np.testing.assert_allclose(nn.LogSoftmax(dim)(draw(3, 4)), np.log(y), rtol=1e-12)
+
+
+def test_options_are_shown_and_taken_in_any_way():
+    assert repr(nn.LeakyReLU(0.3)) == "LeakyReLU(negative_slope=0.3)  y = max(x, 0) + s·min(x, 0)"
+    assert repr(nn.GELU(approximate="tanh")) == "GELU(approximate='tanh')  y = x Φ(x)"
+    assert nn.Softmax(dim=0).dim == nn.Softmax(0).dim == 0
+    with pytest.raises(TypeError, match="unexpected keyword argument 'axis'"):
+        nn.Softmax(axis=0)
+
+
 # --- dtypes, moves and refusals -------------------------------------------------------------------
 
+# label: (layer of a dtype, input shape)
 LAYERS = {
-    "Linear": lambda dtype: nn.Linear(4, 3, dtype=dtype),
-    "BatchNorm": lambda dtype: nn.BatchNorm(4, dtype=dtype),
-    "BatchNorm, cumulative": lambda dtype: nn.BatchNorm(4, momentum=None, dtype=dtype),
-    "LayerNorm": lambda dtype: nn.LayerNorm(4, dtype=dtype),
-    "RMSNorm": lambda dtype: nn.RMSNorm(4, dtype=dtype),
-    "Dropout": lambda dtype: nn.Dropout(0.3),
-    **{n: (lambda dtype, n=n: getattr(nn, n)()) for n in
-       ("ReLU", "GELU", "Tanh", "Sigmoid", "SiLU", "Softplus", "Flatten", "Sequential")},
+    "Linear": (lambda dtype: nn.Linear(4, 3, dtype=dtype), (5, 4)),
+    "BatchNorm": (lambda dtype: nn.BatchNorm(4, dtype=dtype), (5, 4)),
+    "BatchNorm, cumulative": (lambda dtype: nn.BatchNorm(4, momentum=None, dtype=dtype), (5, 4)),
+    "BatchNorm1d": (lambda dtype: nn.BatchNorm1d(4, dtype=dtype), (5, 4, 2)),
+    "BatchNorm2d": (lambda dtype: nn.BatchNorm2d(4, dtype=dtype), (2, 4, 3, 2)),
+    "LayerNorm": (lambda dtype: nn.LayerNorm(4, dtype=dtype), (5, 4)),
+    "RMSNorm": (lambda dtype: nn.RMSNorm(4, dtype=dtype), (5, 4)),
+    "GroupNorm": (lambda dtype: nn.GroupNorm(2, 4, dtype=dtype), (5, 4, 3)),
+    "Dropout": (lambda dtype: nn.Dropout(0.3), (5, 4)),
+    "Conv2d": (lambda dtype: nn.Conv2d(4, 6, 3, 2, 1, groups=2, dtype=dtype), (2, 4, 5, 6)),
+    "MaxPool2d": (lambda dtype: nn.MaxPool2d(3, 2, 1), (2, 4, 5, 6)),
+    "AvgPool2d": (lambda dtype: nn.AvgPool2d(3, 2, 1, count_include_pad=False), (2, 4, 5, 6)),
+    "Softplus, steep": (lambda dtype: nn.Softplus(2.0), (5, 4)),
+    "GELU, tanh": (lambda dtype: nn.GELU("tanh"), (5, 4)),
+    "spectral norm": (lambda dtype: nn.utils.spectral_norm(nn.Linear(4, 3, dtype=dtype)), (5, 4)),
+    "weight norm": (lambda dtype: nn.utils.weight_norm(nn.Linear(4, 3, dtype=dtype)), (5, 4)),
+    **{n: (lambda dtype, n=n: getattr(nn, n)(), (5, 4)) for n in
+       ("ReLU", "LeakyReLU", "GELU", "Tanh", "Sigmoid", "SiLU", "Softplus", "Softmax", "LogSoftmax",
+        "Flatten", "Identity", "Sequential")},
 }  # fmt: skip
+
+
+def test_every_layer_is_listed():
+    """ModuleList has no forward, Embedding takes integers: they have tests of their own."""
+    layers = {n for n in nn.__all__ if isinstance(c := getattr(nn, n), type) and issubclass(c, nn.Module)
+              and c.__module__ != "minireg.losses"}  # fmt: skip
+    assert layers - {"Module", "ModuleList", "Embedding"} <= LAYERS.keys()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("label", LAYERS)
 def test_a_layer_keeps_its_dtype(label, dtype):
-    layer, x = LAYERS[label](dtype), draw(5, 4).astype(dtype)
+    make, shape = LAYERS[label]
+    layer, x = make(dtype), draw(*shape).astype(dtype)
     t = mr.Tensor(x, requires_grad=True)
     for training in (True, False):
         y = layer.train(training)(t)
@@ -380,7 +534,8 @@ def test_a_layer_keeps_its_dtype(label, dtype):
 
 @pytest.mark.parametrize("label", LAYERS)
 def test_a_layer_takes_plain_arrays(label):
-    layer, x = LAYERS[label]("float64").eval(), draw(5, 4)
+    make, shape = LAYERS[label]
+    layer, x = make("float64").eval(), draw(*shape)
     got = layer(x)  # an array stays one unless it meets a parameter
     assert isinstance(got, mr.Tensor if layer.state_dict() else np.ndarray)
     np.testing.assert_array_equal(np.asarray(got.data), layer(mr.Tensor(x)).data)
@@ -388,12 +543,23 @@ def test_a_layer_takes_plain_arrays(label):
 
 @pytest.mark.parametrize("label", LAYERS)
 def test_a_layer_leaves_its_input_alone(label):
-    x = draw(5, 4).astype(np.float32)
+    make, shape = LAYERS[label]
+    x = draw(*shape).astype(np.float32)
     x.flags.writeable = False
     t = mr.Tensor(x, requires_grad=True)
-    g = np.ones(LAYERS[label](np.float32)(t).shape, np.float32)
+    g = np.ones(make(np.float32)(t).shape, np.float32)
     g.flags.writeable = False
-    LAYERS[label](np.float32)(t).backward(mr.Tensor(g))
+    make(np.float32)(t).backward(mr.Tensor(g))
+
+
+@pytest.mark.parametrize("label", LAYERS)
+def test_a_layer_can_be_copied_and_printed(label):
+    make, shape = LAYERS[label]
+    layer, x = make("float64"), mr.Tensor(draw(*shape))
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert repr(twin) == repr(layer)
+        assert type(twin) is type(layer)
+        np.testing.assert_array_equal(twin.eval()(x).data, layer.eval()(x).data)
 
 
 def zeros(*shape):
@@ -407,11 +573,37 @@ REFUSED = {
     "Linear": (lambda: nn.Linear(3, 2)(zeros(5, 4)), "got x of shape (5, 4), expected (…, 3)"),
     "Linear of a scalar": (lambda: nn.Linear(3, 2)(zeros()), "linear: got x of shape ()"),
     "no channels": (lambda: nn.BatchNorm(-1), "num_features must be an integer ≥ 1, got -1"),
-    "BatchNorm": (lambda: nn.BatchNorm(3)(zeros(5, 4)), "shape (5, 4), expected (N, 3, …)"),
-    "BatchNorm of a vector": (lambda: nn.BatchNorm(3)(zeros(3)), "expected (N, 3, …)"),
+    "BatchNorm": (lambda: nn.BatchNorm(3)(zeros(5, 4)), "(5, 4), expected (N, C, …) with C = 3"),
+    "BatchNorm of a vector": (lambda: nn.BatchNorm(3)(zeros(3)), "BatchNorm: got x of shape (3,)"),
     "BatchNorm of one": (lambda: nn.BatchNorm(3)(zeros(1, 3)), "more than one value per channel"),
-    "BatchNorm of none": (lambda: nn.BatchNorm(3)(zeros(0, 3)), "more than one value per channel"),
+    "BatchNorm1d of images": (lambda: nn.BatchNorm1d(3)(zeros(2, 3, 4, 5)), "expected (N, C) or (N, C, L)"),
+    "BatchNorm2d of features": (lambda: nn.BatchNorm2d(3)(zeros(2, 3)), "expected (N, C, H, W) with C = 3"),
+    "BatchNorm2d channels": (lambda: nn.BatchNorm2d(2)(zeros(2, 3, 4, 5)), "BatchNorm2d: got x of"),
+    "one value of each channel": (
+        lambda: nn.BatchNorm1d(3, track_running_stats=False).eval()(zeros(1, 3)), "more than one value per",
+    ),
+    "GroupNorm(3, 4)": (lambda: nn.GroupNorm(3, 4), "divisible by num_groups, got 4 and 3"),
+    "no groups": (lambda: nn.GroupNorm(0, 4), "num_groups must be an integer ≥ 1, got 0"),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4)(zeros(5, 6)), "got x of shape (5, 6), expected (N, 4, …)"),
+    "GroupNorm of a vector": (lambda: nn.GroupNorm(2, 4)(zeros(4)), "expected (N, 4, …)"),
+    "GroupNorm of one": (lambda: nn.GroupNorm(4, 4)(zeros(1, 4, 1)), "one value per group, got x"),
+    "group_norm": (lambda: F.group_norm(zeros(5, 6), 4), "group_norm: got x of shape (5, 6) for 4 groups"),
+    "group_norm of no groups": (lambda: F.group_norm(zeros(5, 6), 0), "for 0 groups"),
+    "group_norm weight": (lambda: F.group_norm(zeros(5, 6), 2, zeros(3)), "got weight of shape (3,)"),
+    "no rows": (lambda: nn.Embedding(0, 2), "num_embeddings must be an integer ≥ 1, got 0"),
+    "padding row": (lambda: nn.Embedding(3, 2, 3), "Embedding: padding_idx must be in [-3, 2], got 3"),
+    "embedding padding": (
+        lambda: F.embedding(np.array([0]), zeros(3, 2), -4), "embedding: padding_idx must be in [-3, 2]",
+    ),
+    "Flatten": (lambda: nn.Flatten(2, 1)(zeros(2, 3, 4)), "start_dim comes after end_dim"),
+    "GELU": (lambda: nn.GELU("exact")(zeros(3)), "gelu: approximate must be 'none' or 'tanh', got 'exact'"),
+    "Softplus": (lambda: nn.Softplus(0.0)(zeros(3)), "softplus: beta must be > 0, got 0.0"),
+    "Softmax": (lambda: nn.Softmax(2)(zeros(3, 4)), "axis 2 is out of bounds for array of dimension 2"),
     "batch_norm": (lambda: F.batch_norm(zeros(5, 3)), "needs running_mean and running_var"),
+    "batch_norm of a vector": (lambda: F.batch_norm(zeros(3)), "batch_norm: got x of shape (3,)"),
+    "batch_norm variance": (
+        lambda: F.batch_norm(zeros(5, 3), zeros(3), zeros(4)), "got running_var of shape (4,)",
+    ),
     "batch_norm weight": (
         lambda: F.batch_norm(zeros(5, 3), weight=zeros(4), training=True), "weight of shape (4,)",
     ),
@@ -426,4 +618,32 @@ REFUSED = {
 def test_a_layer_says_what_it_expected(label):
     call, message = REFUSED[label]
     with pytest.raises(ValueError, match=re.escape(message)):
+        call()
+
+
+# (call, error, what it is told)
+REFUSED_OTHERWISE = {
+    "index": (
+        lambda: nn.Embedding(3, 2)(np.array([[0, 3]])), IndexError, "embedding: index 3 is outside 0 … 2",
+    ),
+    "negative index": (
+        lambda: nn.Embedding(3, 2)(mr.tensor([-1])), IndexError, "embedding: index -1 is outside 0 … 2",
+    ),
+    "index of float": (
+        lambda: nn.Embedding(3, 2)(zeros(3)), TypeError,
+        "embedding: got indices of dtype float32, expected integers; convert with .astype('int64')",
+    ),
+    "index of bool": (lambda: nn.Embedding(3, 2)(np.array([True])), TypeError, "dtype bool"),
+    "Flatten of a vector": (
+        lambda: nn.Flatten()(zeros(3)), IndexError,
+        "Flatten(start_dim=1, end_dim=-1): got x of shape (3,), which lacks the axis",
+    ),
+    "Flatten to an axis too far": (lambda: nn.Flatten(0, 3)(zeros(2, 3)), IndexError, "lacks the axis"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", REFUSED_OTHERWISE)
+def test_what_else_a_layer_refuses(label):
+    call, error, message = REFUSED_OTHERWISE[label]
+    with pytest.raises(error, match=re.escape(message)):
         call()

@@ -1,27 +1,40 @@
 """Layers and models with PyTorch's names, argument order and defaults."""
 
-from ..losses import CrossEntropyLoss, MSELoss
-from . import functional
+from ..losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HingeLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
+from . import functional, init, utils
+from .convolution import AvgPool2d, Conv2d, MaxPool2d
 from .layers import (
     GELU,
-    BatchNorm,
     Dropout,
+    Embedding,
     Flatten,
-    LayerNorm,
+    Identity,
+    LeakyReLU,
     Linear,
+    LogSoftmax,
     ReLU,
-    RMSNorm,
     Sigmoid,
     SiLU,
+    Softmax,
     Softplus,
     Tanh,
 )  # fmt: skip
-from .module import Module, Parameter, Sequential
-
-BatchNorm1d = BatchNorm2d = BatchNorm
+from .module import Module, ModuleList, Parameter, Sequential
+from .normalization import BatchNorm, BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 
 __all__ = [
-    "GELU", "BatchNorm", "BatchNorm1d", "BatchNorm2d", "CrossEntropyLoss", "Dropout", "Flatten",
-    "LayerNorm", "Linear", "MSELoss", "Module", "Parameter", "RMSNorm", "ReLU", "Sequential", "SiLU",
-    "Sigmoid", "Softplus", "Tanh", "functional",
+    "GELU", "AvgPool2d", "BCEWithLogitsLoss", "BatchNorm", "BatchNorm1d", "BatchNorm2d", "Conv2d",
+    "CrossEntropyLoss", "Dropout", "Embedding", "Flatten", "GroupNorm", "HingeLoss", "Identity",
+    "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d",
+    "Module", "ModuleList", "NLLLoss", "Parameter", "RMSNorm", "ReLU", "Sequential", "SiLU",
+    "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "functional", "init", "utils",
 ]  # fmt: skip

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..backend import Stream
-from ..losses import cross_entropy, mse_loss
-from ..ops import fused
-from ..ops.elementwise import gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
-from ..ops.reductions import log_softmax, softmax
+from ..backend import NUMPY, Stream, of
+from ..losses import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from ..ops import elementwise, fused, reductions
+from ..ops.elementwise import leaky_relu, relu, sigmoid, silu, tanh, where
 from ..tensor import Tensor
+from .convolution import avg_pool2d, conv2d, max_pool2d
 
 __all__ = [
-    "batch_norm", "cross_entropy", "dropout", "gelu", "layer_norm", "leaky_relu", "linear",
-    "log_softmax", "mse_loss", "relu", "rms_norm", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "avg_pool2d", "batch_norm", "binary_cross_entropy_with_logits", "conv2d", "cross_entropy",
+    "dropout", "embedding", "gelu", "group_norm", "hinge_loss", "kl_div", "l1_loss", "layer_norm",
+    "leaky_relu", "linear", "log_softmax", "max_pool2d", "mse_loss", "nll_loss", "relu", "rms_norm",
+    "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "tanh",
 ]  # fmt: skip
 
 
@@ -34,9 +46,56 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     return fused.linear(x, weight) if bias is None else fused.linear(x, weight, bias)
 
 
+def padding_row(name: str, padding_idx: int | None, rows: int) -> int | None:
+    """``padding_idx`` counted from the start; ``ValueError`` if there is no such row."""
+    if padding_idx is not None and not -rows <= padding_idx < rows:
+        raise ValueError(f"{name}: padding_idx must be in [{-rows}, {rows - 1}], got {padding_idx}")
+    return padding_idx if padding_idx is None else padding_idx % rows
+
+
+def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """The rows of weight (num_embeddings, dim) at the indices x: (…) → (…, dim).
+
+    Row ``padding_idx`` gets no gradient. Raises ``TypeError`` unless x holds integers, and
+    ``IndexError`` for one outside 0 … num_embeddings − 1 (not on a GPU, where asking would
+    wait for the device).
+
+    >>> embedding(np.array([2, 0]), np.array([[0.0], [1.0], [2.0]]))
+    array([[2.],
+           [0.]])
+    """
+    index, rows = x.data if isinstance(x, Tensor) else x, len(weight)
+    if index.dtype.kind not in "iu":
+        raise TypeError(
+            f"embedding: got indices of dtype {index.dtype}, expected integers; convert with "
+            ".astype('int64')"
+        )
+    if of(index) is NUMPY and (wrong := index[(index < 0) | (index >= rows)]).size:
+        raise IndexError(f"embedding: index {int(wrong[0])} is outside 0 … {rows - 1}")
+    y = weight[index]
+    padding = padding_row("embedding", padding_idx, rows)
+    if padding is None or not isinstance(y, Tensor):
+        return y
+    return where(np.expand_dims(index != padding, -1), y, y.data)
+
+
 def _column(v: Any, ndim: int) -> Any:
     """(C,) as (C, 1, …) so that it lines up with axis 1 of an ndim-dimensional input."""
     return v if v is None or ndim == 2 else v.reshape(-1, *(1,) * (ndim - 2))
+
+
+def _per_channel(name: str, x: Any, **vectors: Any) -> None:
+    for what, v in vectors.items():
+        if v is not None and v.shape != (x.shape[1],):
+            raise ValueError(
+                f"{name}: got {what} of shape {v.shape} for x of shape {x.shape}, "
+                f"expected ({x.shape[1]},)"
+            )
+
+
+def _affine(x: Any, gamma: Any, beta: Any) -> Any:
+    y = x if gamma is None else x * gamma
+    return y if beta is None else y + beta
 
 
 def batch_norm(
@@ -53,7 +112,8 @@ def batch_norm(
 
     In training μ and σ² (biased) are the batch's, and running statistics, if given, move by
     ``momentum`` towards μ and the unbiased σ²; otherwise the running statistics are used.
-    Raises ``ValueError`` for one value per channel in training (claims C12, C13, C19).
+    An empty batch moves no statistics. Raises ``ValueError`` for one value per channel in
+    training (claims C12, C13, C19).
 
     >>> batch_norm(np.array([[1.0], [3.0]]), training=True, eps=0.0)
     array([[-1.],
@@ -62,21 +122,18 @@ def batch_norm(
     if x.ndim < 2:
         raise ValueError(f"batch_norm: got x of shape {x.shape}, expected (N, C) or (N, C, …)")
     channels = x.shape[1]
-    for name, v in {"weight": weight, "bias": bias, "running_mean": running_mean}.items():
-        if v is not None and v.shape != (channels,):
-            raise ValueError(
-                f"batch_norm: got {name} of shape {v.shape} for x of shape {x.shape}, "
-                f"expected ({channels},)"
-            )
+    _per_channel("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean,
+                 running_var=running_var)  # fmt: skip
     gamma, beta = _column(weight, x.ndim), _column(bias, x.ndim)
+    if x.size == 0:  # nothing to normalize, and no statistics to move
+        return _affine(x, gamma, beta)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: evaluation needs running_mean and running_var")
         y = (x - _column(running_mean, x.ndim)) * (_column(running_var, x.ndim) + eps) ** -0.5
-        y = y if gamma is None else y * gamma
-        return y if beta is None else y + beta
-    n = x.size // channels if channels else 0
-    if n < 2:
+        return _affine(y, gamma, beta)
+    n = x.size // channels
+    if n == 1:
         raise ValueError(
             f"batch_norm: training needs more than one value per channel, got x of shape {x.shape}"
         )
@@ -84,8 +141,12 @@ def batch_norm(
     def observe(mean: Any, variance: Any) -> None:
         # Out of place: a graph recorded in evaluation mode may still hold the old arrays.
         for running, batch in ((running_mean, mean), (running_var, variance * (n / (n - 1)))):
-            moved = (1 - momentum) * running.data + momentum * batch.reshape(-1)
-            running.data = moved.astype(running.dtype)
+            old = running.data if isinstance(running, Tensor) else running
+            moved = ((1 - momentum) * old + momentum * batch.reshape(-1)).astype(old.dtype)
+            if isinstance(running, Tensor):
+                running.data = moved
+            else:
+                running[...] = moved
 
     return fused.normalize(
         x, gamma, beta, axes=(0, *range(2, x.ndim)), eps=eps,
@@ -131,6 +192,37 @@ def rms_norm(
     return fused.normalize(x, weight, None, axes=axes, eps=eps, center=False)
 
 
+def group_norm(
+    x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """γ (x − μ)/√(σ² + ε) + β over groups of channels of each sample, for x (N, C, …).
+
+    Raises ``ValueError`` for channels that do not split into groups of equal size, and for
+    a single value per group.
+
+    >>> group_norm(np.array([[1.0, 3.0, 0.0, 8.0]]), 2, eps=0.0)
+    array([[-1.,  1., -1.,  1.]])
+    """
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ValueError(
+            f"group_norm: got x of shape {x.shape} for {num_groups} groups, expected (N, C, …) "
+            "with C divisible by the groups"
+        )
+    if x.size == num_groups:
+        raise ValueError(f"group_norm: one value per group, got x of shape {x.shape}")
+    _per_channel("group_norm", x, weight=weight, bias=bias)
+    if x.size == 0:
+        return _affine(x, _column(weight, x.ndim), _column(bias, x.ndim))
+    n, channels, *rest = x.shape
+    grouped = x.reshape(n, num_groups, channels // num_groups, *rest)
+    gamma, beta = (
+        v if v is None else v.reshape(num_groups, channels // num_groups, *(1,) * len(rest))
+        for v in (weight, bias)
+    )
+    axes = tuple(range(2, grouped.ndim))
+    return fused.normalize(grouped, gamma, beta, axes=axes, eps=eps).reshape(x.shape)
+
+
 def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Stream | None = None) -> Any:
     """Each element is dropped with probability p, the others grow by 1/(1 − p).
 
@@ -146,3 +238,52 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Stream | N
         return x
     stream = generator or Stream("dropout")
     return x * stream.dropout_mask(p, x.data if isinstance(x, Tensor) else x)
+
+
+# --- activations with options (the others are ops of the table) ----------------------------------
+
+
+def gelu(x: Any, approximate: str = "none") -> Any:
+    """x Φ(x), or with ``approximate="tanh"`` ½x (1 + tanh(√(2/π)(x + 0.044715 x³))).
+
+    Raises ``ValueError`` for another word.
+
+    >>> gelu(np.array([0.0, 100.0]), "tanh")
+    array([  0., 100.])
+    """
+    if approximate == "none":
+        return elementwise.gelu(x)
+    if approximate != "tanh":
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
+
+
+def softplus(x: Any, beta: float = 1.0) -> Any:
+    """log(1 + e^βx)/β, exact everywhere (PyTorch returns x where βx > 20).
+
+    Raises ``ValueError`` unless β > 0.
+
+    >>> softplus(np.array([0.0, 1000.0])).round(4)
+    array([6.931e-01, 1.000e+03])
+    """
+    if not beta > 0:
+        raise ValueError(f"softplus: beta must be > 0, got {beta!r}")
+    return elementwise.softplus(x) if beta == 1 else elementwise.softplus(x * beta) / beta
+
+
+def softmax(x: Any, dim: int = -1) -> Any:
+    """eˣ/Σ eˣ along axis ``dim``.
+
+    >>> softmax(np.array([0.0, 0.0]))
+    array([0.5, 0.5])
+    """
+    return reductions.softmax(x, dim)
+
+
+def log_softmax(x: Any, dim: int = -1) -> Any:
+    """x − log Σ eˣ along axis ``dim``.
+
+    >>> log_softmax(np.array([0.0, 0.0])).round(4)
+    array([-0.6931, -0.6931])
+    """
+    return reductions.log_softmax(x, dim)

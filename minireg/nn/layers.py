@@ -1,26 +1,17 @@
-"""Linear, normalisations, dropout and activations."""
+"""Linear, embedding, dropout, activations, and layers that only rearrange."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import make_dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..backend import Stream, get_backend, move
-from ..tensor import Tensor
+from ..backend import Stream
 from . import functional as F  # noqa: N812
-from .module import Kind, Module, Parameter
-
-
-def _parameter(values: Any, kind: Kind) -> Parameter:
-    return Parameter(move(values, get_backend()), kind=kind)
-
-
-def _positive(owner: str, **sizes: Any) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(f"{owner}: {name} must be an integer ≥ 1, got {size!r}")
+from .module import Module, Options, check_sizes, parameter, weight_and_bias
 
 
 class Linear(Module):
@@ -44,14 +35,10 @@ class Linear(Module):
         dtype: Any = np.float32,
         generator: Stream | None = None,
     ) -> None:
-        _positive("Linear", in_features=in_features, out_features=out_features)
-        stream, bound = generator or Stream("init"), in_features**-0.5
+        check_sizes("Linear", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         shape = (out_features, in_features)
-        weight = stream.uniform(-bound, bound, shape).astype(dtype)
-        self.weight = _parameter(weight, "weight")
-        shift = stream.uniform(-bound, bound, shape[:1]).astype(dtype) if bias else None
-        self.bias = None if shift is None else _parameter(shift, "bias")
+        self.weight, self.bias = weight_and_bias(shape, bias, dtype, generator)
 
     def forward(self, x: Any) -> Any:
         """(…, in_features) → (…, out_features)."""
@@ -62,130 +49,45 @@ class Linear(Module):
         return f"{self.in_features}, {self.out_features}" + ", bias=False" * (self.bias is None)
 
 
-class BatchNorm(Module):
-    """γ (x − μ)/√(σ² + ε) + β for each channel over the batch, x (N, C) or (N, C, …).
+class Embedding(Module):
+    """One trained row for each index: (…) integers → (…, embedding_dim).
 
-    Training uses the batch's mean and biased variance and lets the running ones follow
-    with ``momentum`` (None: cumulative average); evaluation uses the running ones. Its
-    gradient has three terms: direct, through the mean, through the variance (claim C19).
+    The rows start standard normal. Row ``padding_idx`` (negative: from the end) starts at
+    zero and gets no gradient. :func:`minireg.fit` leaves integer inputs of a model that
+    contains an Embedding as they are. Raises ``IndexError`` for an index out of range (not
+    on a GPU, where asking would wait for the device).
 
     >>> from minireg import nn, tensor
-    >>> nn.BatchNorm(1, eps=0.0)(tensor([[1.0], [3.0]]))
-    Tensor([[-1.],
-            [ 1.]], dtype=float32, from=normalize)
+    >>> nn.Embedding(10, 3, padding_idx=0)(tensor([[4, 0]])).numpy()[0, 1]
+    array([0., 0., 0.], dtype=float32)
     """
 
-    formula = "y = γ (x − μ)/√(σ² + ε) + β"
+    formula = "y = W[x]"
 
     def __init__(
         self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
         dtype: Any = np.float32,
+        generator: Stream | None = None,
     ) -> None:
-        _positive("BatchNorm", num_features=num_features)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        ones, zeros = np.ones(num_features, dtype), np.zeros(num_features, dtype)
-        self.weight = _parameter(ones, "norm") if affine else None
-        self.bias = _parameter(zeros, "norm") if affine else None
-        self.running_mean = self.running_var = self.num_batches_tracked = None
-        if track_running_stats:
-            home = get_backend()
-            self.running_mean = Tensor(move(zeros.copy(), home))
-            self.running_var = Tensor(move(ones.copy(), home))
-            self.num_batches_tracked = Tensor(move(np.zeros((), np.int64), home))
+        check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = F.padding_row("Embedding", padding_idx, num_embeddings)
+        rows = (generator or Stream("init")).normal((num_embeddings, embedding_dim))
+        if self.padding_idx is not None:
+            rows[self.padding_idx] = 0
+        self.weight = parameter(rows.astype(dtype), "weight")
 
     def forward(self, x: Any) -> Any:
-        """(N, C, …) → (N, C, …)."""
-        if x.ndim < 2 or x.shape[1] != self.num_features:
-            raise ValueError(
-                f"BatchNorm: got x of shape {x.shape}, expected (N, {self.num_features}, …)"
-            )
-        momentum: Any = self.momentum
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.data += 1
-            if momentum is None:
-                momentum = 1 / self.num_batches_tracked.data
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias,
-            self.training or self.running_mean is None, momentum, self.eps,
-        )  # fmt: skip
+        """(…) → (…, embedding_dim)."""
+        return F.embedding(x, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
-        """Channels and options."""
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
-
-
-class LayerNorm(Module):
-    """γ (x − μ)/√(σ² + ε) + β over the last axes of each sample (claim C14).
-
-    >>> from minireg import nn, tensor
-    >>> nn.LayerNorm(2, eps=0.0)(tensor([[1.0, 3.0]])).numpy()
-    array([[-1.,  1.]], dtype=float32)
-    """
-
-    formula = "y = γ (x − μ)/√(σ² + ε) + β"
-
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-        dtype: Any = np.float32,
-    ) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape, self.eps = tuple(shape), eps
-        affine = elementwise_affine
-        self.weight = _parameter(np.ones(self.normalized_shape, dtype), "norm") if affine else None
-        self.bias = (
-            _parameter(np.zeros(self.normalized_shape, dtype), "norm") if affine and bias else None
-        )
-
-    def forward(self, x: Any) -> Any:
-        """(…, *normalized_shape) → same shape."""
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        """Shape and ε."""
-        return f"{self.normalized_shape}, eps={self.eps}"
-
-
-class RMSNorm(Module):
-    """γ x/√(mean x² + ε) over the last axes: LayerNorm without centring (claims C10, C15).
-
-    >>> from minireg import nn, tensor
-    >>> nn.RMSNorm(2)(tensor([[3.0, 4.0]])).shape
-    (1, 2)
-    """
-
-    formula = "y = γ x/√(mean x² + ε)"
-
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float | None = None,
-        elementwise_affine: bool = True,
-        dtype: Any = np.float32,
-    ) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape, self.eps = tuple(shape), eps
-        self.weight = (
-            _parameter(np.ones(self.normalized_shape, dtype), "norm")
-            if elementwise_affine
-            else None
-        )
-
-    def forward(self, x: Any) -> Any:
-        """(…, *normalized_shape) → same shape."""
-        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
-
-    def extra_repr(self) -> str:
-        """Shape and ε."""
-        return f"{self.normalized_shape}, eps={self.eps}"
+        """Sizes, and the padding row."""
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
 
 
 class Dropout(Module):
@@ -215,39 +117,86 @@ class Dropout(Module):
         return f"p={self.p}"
 
 
-def _activation(
-    name: str, function: Callable[[Any], Any], formula: str, example: str
-) -> type[Module]:
-    """A parameterless layer that applies ``function`` to each element."""
-
-    def forward(self: Module, x: Any) -> Any:
-        return function(x)
-
-    doc = f"{formula}, element by element.\n\n>>> from minireg import nn, tensor\n>>> {example}"
-    return type(name, (Module,), {"forward": forward, "formula": formula, "__doc__": doc,
-                                  "__module__": __name__})  # fmt: skip
-
-
-ReLU = _activation("ReLU", F.relu, "y = max(x, 0)",
-                   "nn.ReLU()(tensor([-1.0, 2.0]))\nTensor([0., 2.], dtype=float32)")  # fmt: skip
-GELU = _activation("GELU", F.gelu, "y = x Φ(x)", "nn.GELU()(tensor(0.0)).item()\n0.0")
-Tanh = _activation("Tanh", F.tanh, "y = tanh x", "nn.Tanh()(tensor(0.0)).item()\n0.0")
-Sigmoid = _activation(
-    "Sigmoid", F.sigmoid, "y = 1/(1 + e⁻ˣ)", "nn.Sigmoid()(tensor(0.0)).item()\n0.5"
-)
-SiLU = _activation("SiLU", F.silu, "y = x/(1 + e⁻ˣ)", "nn.SiLU()(tensor(0.0)).item()\n0.0")
-Softplus = _activation("Softplus", F.softplus, "y = log(1 + eˣ)",
-                       "round(nn.Softplus()(tensor(0.0)).item(), 4)\n0.6931")  # fmt: skip
-
-
 class Flatten(Module):
-    """(N, …) → (N, product of the rest).
+    """The axes from ``start_dim`` to ``end_dim`` as one; by default (N, …) → (N, K).
+
+    Raises ``IndexError`` for an axis that x does not have.
 
     >>> from minireg import nn, tensor
     >>> nn.Flatten()(tensor([[[1.0, 2.0], [3.0, 4.0]]])).shape
     (1, 4)
     """
 
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim, self.end_dim = start_dim, end_dim
+
     def forward(self, x: Any) -> Any:
-        """(N, …) → (N, K)."""
-        return x.reshape(x.shape[0], int(np.prod(x.shape[1:])))
+        """(…, a, b, …) → (…, a·b, …)."""
+        axes = range(max(x.ndim, 1))
+        try:
+            start, end = axes[self.start_dim], axes[self.end_dim] + 1
+        except IndexError:
+            raise IndexError(f"{self!r}: got x of shape {x.shape}, which lacks the axis") from None
+        if start >= end:
+            raise ValueError(
+                f"{self!r}: start_dim comes after end_dim in x of shape {x.shape}; swap them"
+            )
+        shape = x.shape
+        return x.reshape(*shape[:start], prod(shape[start:end]), *shape[end:])
+
+    def extra_repr(self) -> str:
+        """The first and last axis."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Identity(Module):
+    """Its input; takes the place of a layer that is switched off.
+
+    >>> from minireg import nn, tensor
+    >>> nn.Identity()(tensor([1.0]))
+    Tensor([1.], dtype=float32)
+    """
+
+    formula = "y = x"
+
+    def forward(self, x: Any) -> Any:
+        """x itself."""
+        return x
+
+
+def _activation(
+    name: str, function: Callable[..., Any], formula: str, example: str, **options: Any
+) -> Any:
+    """A layer without parameters that applies ``function``, with its ``options`` as fields."""
+
+    def forward(self: Any, x: Any) -> Any:
+        return function(x, **{option: getattr(self, option) for option in options})
+
+    doc = f"{formula}.\n\n>>> from minireg import nn, tensor\n>>> {example}"
+    fields = [(option, Any, default) for option, default in options.items()]
+    return make_dataclass(
+        name, fields, bases=(Options,), repr=False, eq=False,
+        namespace={"forward": forward, "formula": formula, "__doc__": doc, "__module__": __name__},
+    )  # fmt: skip
+
+
+# fmt: off
+ReLU = _activation("ReLU", F.relu, "y = max(x, 0)",
+                   "nn.ReLU()(tensor([-1.0, 2.0]))\nTensor([0., 2.], dtype=float32)")
+LeakyReLU = _activation("LeakyReLU", F.leaky_relu, "y = max(x, 0) + s·min(x, 0)",
+                        "nn.LeakyReLU(0.5)(tensor([-1.0, 2.0])).numpy()\n"
+                        "array([-0.5,  2. ], dtype=float32)", negative_slope=0.01)
+GELU = _activation("GELU", F.gelu, "y = x Φ(x)", "nn.GELU()(tensor(0.0)).item()\n0.0",
+                   approximate="none")
+SiLU = _activation("SiLU", F.silu, "y = x/(1 + e⁻ˣ)", "nn.SiLU()(tensor(0.0)).item()\n0.0")
+Tanh = _activation("Tanh", F.tanh, "y = tanh x", "nn.Tanh()(tensor(0.0)).item()\n0.0")
+Sigmoid = _activation("Sigmoid", F.sigmoid, "y = 1/(1 + e⁻ˣ)",
+                      "nn.Sigmoid()(tensor(0.0)).item()\n0.5")
+Softplus = _activation("Softplus", F.softplus, "y = log(1 + e^βx)/β",
+                       "round(nn.Softplus()(tensor(0.0)).item(), 4)\n0.6931", beta=1.0)
+Softmax = _activation("Softmax", F.softmax, "y = eˣ/Σ eˣ",
+                      "nn.Softmax()(tensor([0.0, 0.0])).numpy()\n"
+                      "array([0.5, 0.5], dtype=float32)", dim=-1)
+LogSoftmax = _activation("LogSoftmax", F.log_softmax, "y = x − log Σ eˣ",
+                         "nn.LogSoftmax()(tensor([0.0, 0.0])).numpy().round(4)\n"
+                         "array([-0.6931, -0.6931], dtype=float32)", dim=-1)

@@ -8,12 +8,14 @@ in the order of assignment, as in PyTorch: ``"0.weight"``.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
 
-from ..backend import Array, move
+from ..backend import Array, Stream, get_backend, move
 from ..tensor import Tensor, next_seq, tensor
 
 Kind = Literal["weight", "bias", "norm"]
@@ -40,6 +42,29 @@ class Parameter(Tensor):
         return type(self), (self.data, self.requires_grad, self.kind)
 
 
+def parameter(values: Any, kind: Kind) -> Parameter:
+    """What a layer trains, starting from ``values``, on the default backend."""
+    return Parameter(move(values, get_backend()), kind=kind)
+
+
+def weight_and_bias(
+    shape: tuple[int, ...], bias: bool, dtype: Any, generator: Stream | None
+) -> tuple[Parameter, Parameter | None]:
+    """W (out, …) and b (out,) or None, both uniform in ±1/√fan_in as PyTorch's layers start."""
+    stream, bound = generator or Stream("init"), prod(shape[1:]) ** -0.5
+    weight = parameter(stream.uniform(-bound, bound, shape).astype(dtype), "weight")
+    if not bias:
+        return weight, None
+    return weight, parameter(stream.uniform(-bound, bound, shape[:1]).astype(dtype), "bias")
+
+
+def check_sizes(owner: str, **sizes: Any) -> None:
+    """``ValueError`` that names ``owner`` unless each size is an integer ≥ 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"{owner}: {name} must be an integer ≥ 1, got {size!r}")
+
+
 class Module:
     """Base class of layers, models and losses: define ``forward``, assign attributes.
 
@@ -61,14 +86,60 @@ class Module:
         """``forward`` of the inputs."""
         return self.forward(*inputs)
 
+    # --- attributes that are computed (minireg.nn.utils) -----------------------------------
+
+    def _computes(self, name: str) -> Module | None:
+        """What computes the attribute ``name``, if it is parametrized."""
+        home = vars(self).get("parametrizations")
+        found = vars(home).get(name) if isinstance(home, Module) else None
+        return found if isinstance(found, Module) else None
+
+    def __getattr__(self, name: str) -> Any:
+        if (compute := self._computes(name)) is not None:
+            return compute()
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(message, name=name, obj=self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._computes(name) is not None:
+            raise AttributeError(
+                f"{type(self).__name__}.{name} is parametrized, so it cannot be set: assign to "
+                f"parametrizations.{name}.original, or call nn.utils.remove_parametrizations first"
+            )
+        super().__setattr__(name, value)
+
     # --- the tree ------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) pairs of what is directly below, in order of assignment."""
+        return ((name, m) for name, m in vars(self).items() if isinstance(m, Module))
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below."""
+        return (m for _, m in self.named_children())
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module under ``prefix`` and everything below it."""
         yield prefix, self
-        for name, child in vars(self).items():
-            if isinstance(child, Module):
-                yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+        for name, child in self.named_children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and everything below it, each shared one once."""
+        return iter(dict.fromkeys(m for _, m in self.named_modules()))
+
+    def apply(self, function: Callable[[Module], Any]) -> Module:
+        """Call ``function`` on every module below, then on this one; returns itself.
+
+        >>> from minireg import nn
+        >>> def start(m): isinstance(m, nn.Linear) and nn.init.zeros_(m.weight)
+        >>> nn.Sequential(nn.Linear(2, 1)).apply(start)[0].weight.numpy()
+        array([[0., 0.]], dtype=float32)
+        """
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
 
     def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         for prefix, module in self.named_modules():
@@ -128,6 +199,14 @@ class Module:
             t._seq = next_seq()
         return self
 
+    def float(self) -> Module:
+        """Convert floating tensors to float32, in place; returns itself."""
+        return self.to(np.float32)
+
+    def double(self) -> Module:
+        """Convert floating tensors to float64, in place; returns itself."""
+        return self.to(np.float64)
+
     @staticmethod
     def _moved(array: Array, target: Any) -> Array:
         try:
@@ -175,12 +254,67 @@ class Module:
     def __repr__(self) -> str:
         head = f"{type(self).__name__}({self.extra_repr()})"
         head += f"  {self.formula}" if self.formula else ""
-        children = [(n, m) for n, m in vars(self).items() if isinstance(m, Module)]
-        lines = [f"({n}) {line}" for n, m in children for line in [repr(m).replace("\n", "\n  ")]]
+        lines = [f"({n}) " + repr(m).replace("\n", "\n  ") for n, m in self.named_children()]
         return "\n  ".join([head, *lines])
 
 
-class Sequential(Module):
+@dataclass(eq=False, repr=False)
+class Options(Module):
+    """Base of modules that hold nothing but options, which are the fields of a dataclass."""
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
+
+
+class ModuleList(Module):
+    """Modules in a list; what to do with them is up to the ``forward`` around it.
+
+    >>> from minireg import nn
+    >>> layers = nn.ModuleList([nn.Linear(2, 2)])
+    >>> layers.append(nn.ReLU()); len(layers)
+    ModuleList()
+      (0) Linear(2, 2)  y = x Wᵀ + b
+      (1) ReLU()  y = max(x, 0)
+    2
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        self.extend(modules)
+
+    def append(self, module: Module) -> ModuleList:
+        """Add a module at the end; returns itself."""
+        return self.extend([module])
+
+    def extend(self, modules: Iterable[Module]) -> ModuleList:
+        """Add modules at the end; returns itself."""
+        for i, module in enumerate(modules, len(self)):
+            self._put(str(i), module)
+        return self
+
+    def _put(self, name: str, module: Module) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(
+                f"{type(self).__name__}: argument {name} is {module!r}, expected a Module"
+            )
+        setattr(self, name, module)
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, i: int | slice) -> Any:
+        found = list(self)[i]
+        return type(self)().extend(found) if isinstance(found, list) else found
+
+    def __setitem__(self, i: int, module: Module) -> None:
+        name, _ = list(self.named_children())[i]
+        self._put(name, module)
+
+
+class Sequential(ModuleList):
     """Modules applied one after the other.
 
     >>> from minireg import nn
@@ -191,22 +325,10 @@ class Sequential(Module):
     """
 
     def __init__(self, *modules: Module) -> None:
-        for i, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise TypeError(f"Sequential: argument {i} is {module!r}, expected a Module")
-            setattr(self, str(i), module)
+        super().__init__(modules)
 
     def forward(self, x: Any) -> Any:
         """The last module of … of the first, of x."""
         for module in self:
             x = module(x)
         return x
-
-    def __iter__(self) -> Iterator[Module]:
-        return (m for m in vars(self).values() if isinstance(m, Module))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __getitem__(self, i: int) -> Module:
-        return list(self)[i]

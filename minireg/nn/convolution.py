@@ -1,0 +1,318 @@
+"""Windows that slide over images: convolution and pooling, as functions and as layers.
+
+All of it is one recipe: lay out what is under each window (:mod:`minireg.ops.convolution`), then
+multiply by the weights, take the largest, or take the mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backend import Stream, of
+from ..ops.convolution import unfold
+from ..tensor import Tensor
+from .module import Module, Options, check_sizes, weight_and_bias
+
+Pair = int | Sequence[int]
+
+
+def _pair(name: str, argument: str, value: Pair, least: int = 1) -> tuple[int, int]:
+    """``value`` for height and width; ``ValueError`` unless integers of at least ``least``."""
+    both = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(both) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in both):
+        raise ValueError(
+            f"{name}: {argument} must be an integer ≥ {least} or two of them, got {value!r}"
+        )
+    return both
+
+
+def _margins(
+    name: str, padding: Pair | str, size: Sequence[int], stride: Pair, dilation: Pair
+) -> list[tuple[int, int]]:
+    """((above, below), (left, right)) for a padding in numbers or one of PyTorch's words."""
+    if not isinstance(padding, str):
+        return [(p, p) for p in _pair(name, "padding", padding, 0)]
+    if padding not in ("same", "valid"):
+        raise ValueError(f"{name}: padding must be numbers, 'same' or 'valid', got {padding!r}")
+    if padding == "same" and _pair(name, "stride", stride) != (1, 1):
+        raise ValueError(f"{name}: padding='same' needs stride 1, got {stride!r}")
+    same = padding == "same"
+    spare = [
+        d * (k - 1) * same for k, d in zip(size, _pair(name, "dilation", dilation), strict=True)
+    ]
+    return [(s // 2, s - s // 2) for s in spare]
+
+
+def _windows(
+    name: str, x: Any, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int],
+    edges: Sequence[tuple[int, int]], fill: float = 0.0,
+) -> Any:  # fmt: skip
+    """(N, C, H, W) or (C, H, W) → (C, kh·kw, H', W', N): what lies under each window."""
+    images = x.transpose(1, 2, 3, 0) if x.ndim == 4 else x.reshape(*x.shape, 1)
+    images = np.pad(images, ((0, 0), *edges, (0, 0)), constant_values=fill)
+    span = tuple(d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
+    if images.shape[1] < span[0] or images.shape[2] < span[1]:
+        raise ValueError(
+            f"{name}: got x of shape {x.shape}, too small for a window that spans {span}: with "
+            f"its padding it is {images.shape[1:3]}"
+        )
+    y = unfold(images, size, stride, dilation)
+    return y.reshape(y.shape[0], math.prod(size), *y.shape[3:])
+
+
+def _images(y: Any, ndim: int) -> Any:
+    """(C, H, W, N) back to the layout of an input of that many axes."""
+    return y.transpose(3, 0, 1, 2) if ndim == 4 else y.reshape(y.shape[:3])
+
+
+def conv2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Pair = 1,
+    padding: Pair | str = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Any:
+    """Cross-correlation of x (N, C, H, W) or (C, H, W) with weight (out, C/groups, kh, kw).
+
+    ``padding`` is with zeros: integers, "valid" or "same". One matrix product per group with
+    the windows as columns, which take kh·kw/stride² times the memory of x until the backward
+    pass is done. Raises ``ValueError`` for shapes that do not fit.
+
+    >>> x = np.arange(9.0).reshape(1, 3, 3)
+    >>> conv2d(x, np.ones((1, 1, 2, 2)))
+    array([[[ 8., 12.],
+            [20., 24.]]])
+    """
+    out, taken, *size = weight.shape
+    if x.ndim not in (3, 4) or len(size) != 2 or x.shape[-3] != taken * groups or out % groups:
+        raise ValueError(
+            f"conv2d: got x of shape {x.shape} and weight of shape {weight.shape} for groups="
+            f"{groups}, expected (N, C, H, W) or (C, H, W) and (out, C/groups, kh, kw)"
+        )
+    if bias is not None and bias.shape != (out,):
+        raise ValueError(f"conv2d: got bias of shape {bias.shape}, expected ({out},)")
+    stride, dilation = _pair("conv2d", "stride", stride), _pair("conv2d", "dilation", dilation)
+    edges = _margins("conv2d", padding, size, stride, dilation)
+    columns = _windows("conv2d", x, size, stride, dilation, edges)
+    *_, height, width, n = columns.shape
+    rows = weight.reshape(groups, out // groups, taken * math.prod(size))
+    y = rows @ columns.reshape(groups, taken * math.prod(size), height * width * n)
+    y = y.reshape(out, height, width, n)
+    return _images(y if bias is None else y + bias.reshape(out, 1, 1, 1), x.ndim)
+
+
+def _pooled(
+    name: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair,
+    ceil_mode: bool, fill: float,
+) -> tuple[Any, list[list[tuple[int, int]]]]:  # fmt: skip
+    """:func:`_windows`, and where each starts and ends along height and width of x."""
+    size, before = _pair(name, "kernel_size", kernel_size), _pair(name, "padding", padding, 0)
+    step = size if stride is None else _pair(name, "stride", stride)
+    dilation = _pair(name, "dilation", dilation)
+    if x.ndim not in (3, 4):
+        raise ValueError(f"{name}: got x of shape {x.shape}, expected (N, C, H, W) or (C, H, W)")
+    if any(2 * p > k for p, k in zip(before, size, strict=True)):
+        raise ValueError(
+            f"{name}: padding must be at most half of kernel_size, got {before} and {size}"
+        )
+    edges, places = [], []
+    for n, k, s, p, d in zip(x.shape[-2:], size, step, before, dilation, strict=True):
+        room = n + 2 * p - d * (k - 1) - 1
+        last = -(-room // s) if ceil_mode else room // s
+        last -= ceil_mode and last * s >= n + p  # a window starts inside x or before it
+        edges.append((p, p + max(0, last * s - room)))
+        places.append([(i * s - p, i * s - p + k) for i in range(last + 1)])
+    return _windows(name, x, size, step, dilation, edges, fill), places
+
+
+def max_pool2d(
+    x: Any,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> Any:
+    """The largest element under each window of x (N, C, H, W) or (C, H, W).
+
+    Ties share the gradient evenly (PyTorch: the first takes it). ``stride`` is the window's
+    size unless given; padding is with −∞. Raises ``ValueError`` for padding of more than half
+    the window and for an x that is smaller than the window.
+
+    >>> max_pool2d(np.arange(16.0).reshape(1, 4, 4), 2)
+    array([[[ 5.,  7.],
+            [13., 15.]]])
+    """
+    least = -math.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    windows, _ = _pooled("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode, least)
+    return _images(windows.max(axis=1), x.ndim)
+
+
+def avg_pool2d(
+    x: Any,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """The mean under each window of x (N, C, H, W) or (C, H, W).
+
+    ``stride`` is the window's size unless given. Zeros of the padding count unless
+    ``count_include_pad=False``; what a last window of ``ceil_mode`` covers beyond them never
+    does. ``divisor_override`` divides every sum instead. Raises ``ValueError`` as
+    :func:`max_pool2d` does.
+
+    >>> avg_pool2d(np.arange(16.0).reshape(1, 4, 4), 2)
+    array([[[ 2.5,  4.5],
+            [10.5, 12.5]]])
+    """
+    if divisor_override == 0:
+        raise ValueError("avg_pool2d: divisor_override must not be 0; None divides by the count")
+    windows, places = _pooled("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode, 0.0)
+    rim = _pair("avg_pool2d", "padding", padding, 0) if count_include_pad else (0, 0)
+    heights, widths = (
+        [min(end, n + p) - max(start, -p) for start, end in spans]
+        for spans, n, p in zip(places, x.shape[-2:], rim, strict=True)
+    )
+    divisor: Any = divisor_override or heights[0] * widths[0]
+    if divisor_override is None and len({*heights}) + len({*widths}) > 2:
+        raw = x.data if isinstance(x, Tensor) else x
+        divisor = of(raw).xp.asarray(np.outer(heights, widths)[..., None], dtype=x.dtype)
+    return _images(windows.sum(axis=1) / divisor, x.ndim)
+
+
+# --- layers ---------------------------------------------------------------------------------------
+
+
+class Conv2d(Module):
+    r"""Cross-correlation of images with learned windows, x (N, C, H, W) or (C, H, W).
+
+    Each output channel sums weight (out, in/groups, kh, kw) times what lies under the window.
+    Weight and bias start uniform in ±1/√(in/groups·kh·kw), as PyTorch's do. Padding is with
+    zeros: integers, ``"valid"`` for none, or ``"same"`` for an output of the input's size
+    (stride 1 only; an odd total puts the extra one right and below).
+
+    Raises ``ValueError`` for channels that do not split into ``groups``, an unknown padding,
+    and a window that is larger than the padded image.
+
+    >>> from minireg import nn, tensor
+    >>> nn.Conv2d(3, 8, 3, padding="same")(tensor(np.zeros((2, 3, 5, 5), np.float32))).shape
+    (2, 8, 5, 5)
+    """
+
+    formula = "y = W ⋆ x + b"
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair | str = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        dtype: Any = np.float32,
+        generator: Stream | None = None,
+    ) -> None:
+        check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"Conv2d: in_channels and out_channels must be divisible by groups, got "
+                f"{in_channels}, {out_channels} and {groups}"
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = _pair("Conv2d", "kernel_size", kernel_size)
+        self.stride = _pair("Conv2d", "stride", stride)
+        self.dilation = _pair("Conv2d", "dilation", dilation)
+        self.padding = (
+            padding if isinstance(padding, str) else _pair("Conv2d", "padding", padding, 0)
+        )
+        _margins("Conv2d", self.padding, self.kernel_size, self.stride, self.dilation)
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.weight, self.bias = weight_and_bias(shape, bias, dtype, generator)
+
+    def forward(self, x: Any) -> Any:
+        """(N, C, H, W) → (N, out_channels, H', W'), or both without N."""
+        return conv2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def extra_repr(self) -> str:
+        """Channels, the window, and what is not as usual."""
+        usual = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+        options = {name: getattr(self, name) for name in ("kernel_size", *usual)}
+        shown = [f"{n}={v!r}" for n, v in options.items() if usual.get(n) != v]
+        shown += ["bias=False"] * (self.bias is None)
+        return ", ".join([f"{self.in_channels}, {self.out_channels}", *shown])
+
+
+@dataclass(eq=False, repr=False)
+class _Pool2d(Options):
+    kernel_size: Pair
+    stride: Pair | None = None
+    padding: Pair = 0
+
+    def __post_init__(self) -> None:
+        self.stride = self.kernel_size if self.stride is None else self.stride
+
+
+@dataclass(eq=False, repr=False)
+class MaxPool2d(_Pool2d):
+    """The largest element under each window, for every channel of (N, C, H, W) or (C, H, W).
+
+    ``stride`` is the window's size unless given; padding is with −∞, by at most half the
+    window; ``ceil_mode`` adds a last window that runs over the edge. The gradient goes to the
+    largest element; *ties share it evenly*, where PyTorch's goes to the first of them.
+
+    >>> from minireg import nn, tensor
+    >>> nn.MaxPool2d(2)(tensor([[[1.0, 2.0], [3.0, 4.0]]])).numpy()
+    array([[[4.]]], dtype=float32)
+    """
+
+    dilation: Pair = 1
+    _: KW_ONLY  # PyTorch has return_indices here
+    ceil_mode: bool = False
+    formula = "y = max over each window"
+
+    def forward(self, x: Any) -> Any:
+        """(N, C, H, W) → (N, C, H', W'), or both without N."""
+        return max_pool2d(
+            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
+        )
+
+
+@dataclass(eq=False, repr=False)
+class AvgPool2d(_Pool2d):
+    """The mean under each window, for every channel of (N, C, H, W) or (C, H, W).
+
+    ``stride`` is the window's size unless given; padding is with zeros, by at most half the
+    window, and they count unless ``count_include_pad=False``; ``ceil_mode`` adds a last
+    window that runs over the edge, what lies beyond the padding never counts;
+    ``divisor_override`` divides the sum instead of the count.
+
+    >>> from minireg import nn, tensor
+    >>> nn.AvgPool2d(2)(tensor([[[1.0, 2.0], [3.0, 4.0]]])).numpy()
+    array([[[2.5]]], dtype=float32)
+    """
+
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: int | None = None
+    formula = "y = mean over each window"
+
+    def forward(self, x: Any) -> Any:
+        """(N, C, H, W) → (N, C, H', W'), or both without N."""
+        return avg_pool2d(
+            x, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+            self.count_include_pad, self.divisor_override,
+        )  # fmt: skip

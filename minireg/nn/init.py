@@ -1,0 +1,281 @@
+"""Starting values, in place, with PyTorch's names and laws.
+
+Each function overwrites a tensor and returns it. What is random comes from ``generator``, a
+:class:`~minireg.backend.Stream`, or from a fresh one that follows :func:`minireg.manual_seed`;
+it is drawn on the host, so it is the same on every backend.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from ..backend import Stream, move
+from ..tensor import Tensor
+
+__all__ = [
+    "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_",
+    "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip
+
+
+def _fill(tensor: Tensor, values: Any) -> Tensor:
+    return tensor.assign(move(np.asarray(values, tensor.dtype), tensor.backend))
+
+
+def _stream(generator: Stream | None) -> Stream:
+    return generator or Stream("init")
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Every element ``val``.
+
+    >>> import minireg as mr
+    >>> constant_(mr.tensor([1.0, 2.0]), 0.5)
+    Tensor([0.5, 0.5], dtype=float32)
+    """
+    return _fill(tensor, val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Every element 0.
+
+    >>> import minireg as mr
+    >>> zeros_(mr.tensor([5.0]))
+    Tensor([0.], dtype=float32)
+    """
+    return _fill(tensor, 0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Every element 1.
+
+    >>> import minireg as mr
+    >>> ones_(mr.tensor([5.0]))
+    Tensor([1.], dtype=float32)
+    """
+    return _fill(tensor, 1)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity: ones on the diagonal of a matrix. ``ValueError`` for other ranks.
+
+    >>> import minireg as mr
+    >>> eye_(mr.tensor([[1.0, 2.0]]))
+    Tensor([[1., 0.]], dtype=float32)
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: got a tensor of shape {tensor.shape}, expected a matrix")
+    return _fill(tensor, np.eye(*tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution that passes its channels through: ones at the centre of window (c, c).
+
+    For weights (out, in/groups, …) of 1, 2 or 3 spatial axes; as many channels of each group
+    as there are on both sides. ``ValueError`` for other ranks or an uneven split.
+
+    >>> import minireg as mr
+    >>> dirac_(mr.tensor([[[1.0, 2.0, 3.0]]]))
+    Tensor([[[0., 1., 0.]]], dtype=float32)
+    """
+    if tensor.ndim not in (3, 4, 5) or tensor.shape[0] % groups:
+        raise ValueError(
+            f"dirac_: got a tensor of shape {tensor.shape} for {groups} groups, expected (out, "
+            "in/groups, …) with 3 to 5 axes and out divisible by groups"
+        )
+    out, taken, *window = tensor.shape
+    values = np.zeros((groups, out // groups, taken, *window))
+    passed = np.arange(min(out // groups, taken))
+    values[:, passed, passed, *(n // 2 for n in window)] = 1
+    return _fill(tensor, values.reshape(tensor.shape))
+
+
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Stream | None = None
+) -> Tensor:
+    """Uniform in [a, b). ``ValueError`` unless a ≤ b.
+
+    >>> import minireg as mr
+    >>> float(uniform_(mr.tensor([9.0]), 2.0, 3.0).numpy()[0]) // 1
+    2.0
+    """
+    if not a <= b:
+        raise ValueError(f"uniform_: got the interval [{a}, {b}), expected a ≤ b")
+    return _fill(tensor, _stream(generator).uniform(a, b, tensor.shape))
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Stream | None = None
+) -> Tensor:
+    """Normal with this mean and standard deviation. ``ValueError`` for a negative ``std``.
+
+    >>> import minireg as mr
+    >>> normal_(mr.tensor([9.0]), mean=3.0, std=0.0)
+    Tensor([3.], dtype=float32)
+    """
+    if std < 0:
+        raise ValueError(f"normal_: std must be ≥ 0, got {std!r}")
+    return _fill(tensor, mean + std * _stream(generator).normal(tensor.shape))
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Stream | None = None,
+) -> Tensor:
+    """Normal, given that the value lies in [a, b]. ``ValueError`` unless a ≤ b and std > 0.
+
+    By rejection: from the normal where [a, b] holds much of it, else from the uniform.
+
+    >>> import minireg as mr
+    >>> bool((trunc_normal_(mr.tensor([9.0] * 50), std=5.0).abs() <= 2).all())
+    True
+    """
+    if not (a <= b and std > 0):
+        raise ValueError(f"trunc_normal_: got [{a}, {b}] and std {std}, expected a ≤ b and std > 0")
+    stream, low, high = _stream(generator), (a - mean) / std, (b - mean) / std
+    mass = math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))
+    peak = min(max(low, 0.0), high)  # where the density is largest
+    values, missing = np.empty(tensor.size), np.arange(tensor.size)
+    while missing.size:
+        shape = missing.shape
+        if mass > 0.6:
+            drawn = stream.normal(shape)
+            fits = (drawn >= low) & (drawn <= high)
+        else:
+            drawn = stream.uniform(low, high, shape)
+            fits = stream.uniform(0, 1, shape) < np.exp((peak**2 - drawn**2) / 2)
+        values[missing[fits]] = drawn[fits]
+        missing = missing[~fits]
+    return _fill(tensor, np.clip(mean + std * values, a, b).reshape(tensor.shape))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Stream | None = None) -> Tensor:
+    """A uniformly random (semi-)orthogonal matrix (rows, product of the rest), times ``gain``.
+
+    From the QR decomposition of a normal matrix, with the signs of R's diagonal made
+    positive. ``ValueError`` for fewer than 2 axes.
+
+    >>> import minireg as mr
+    >>> q = orthogonal_(mr.tensor([[0.0, 0.0], [0.0, 0.0]])).numpy()
+    >>> bool(np.allclose(q @ q.T, np.eye(2), atol=1e-6))
+    True
+    """
+    if tensor.ndim < 2:
+        raise ValueError(
+            f"orthogonal_: got a tensor of shape {tensor.shape}, expected 2 axes or more"
+        )
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    q, r = np.linalg.qr(_stream(generator).normal((max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diagonal(r))
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+# --- scaled to the layer -------------------------------------------------------------------------
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor by which weights make up for a nonlinearity; PyTorch's table.
+
+    1 for "linear", "conv1d" … "conv_transpose3d" and "sigmoid"; 5/3 for "tanh", √2 for "relu",
+    √(2/(1 + s²)) for "leaky_relu" of slope s = ``param`` (0.01), 3/4 for "selu".
+    ``ValueError`` for another name.
+
+    >>> calculate_gain("relu")
+    1.4142135623730951
+    """
+    slope = 0.01 if param is None else param
+    linear = ["linear", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))]
+    gains = {
+        **dict.fromkeys([*linear, "sigmoid"], 1.0), "tanh": 5 / 3, "relu": math.sqrt(2),
+        "leaky_relu": math.sqrt(2 / (1 + slope**2)), "selu": 3 / 4,
+    }  # fmt: skip
+    if nonlinearity not in gains:
+        raise ValueError(f"calculate_gain: got {nonlinearity!r}, expected one of {sorted(gains)}")
+    return gains[nonlinearity]
+
+
+def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
+    """How many inputs an output of (out, in, …) sees, and how many outputs see an input."""
+    if tensor.ndim < 2:
+        raise ValueError(f"{name}: got a tensor of shape {tensor.shape}, expected 2 axes or more")
+    window = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * window, tensor.shape[0] * window
+
+
+def _xavier(name: str, tensor: Tensor, gain: float) -> float:
+    return gain * math.sqrt(2 / max(sum(_fans(name, tensor)), 1))
+
+
+def _kaiming(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    fan = _fans(name, tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Stream | None = None) -> Tensor:
+    """Uniform in ±√3·s with the s of :func:`xavier_normal_` (Glorot and Bengio 2010).
+
+    >>> import minireg as mr
+    >>> bool(xavier_uniform_(mr.tensor([[9.0] * 5])).abs().max() <= 1)
+    True
+    """
+    bound = math.sqrt(3) * _xavier("xavier_uniform_", tensor, gain)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Stream | None = None) -> Tensor:
+    """Normal with s = gain·√(2/(fan_in + fan_out)). ``ValueError`` for fewer than 2 axes.
+
+    >>> import minireg as mr
+    >>> xavier_normal_(mr.tensor([[9.0, 9.0]])).shape
+    (1, 2)
+    """
+    return normal_(tensor, 0.0, _xavier("xavier_normal_", tensor, gain), generator)
+
+
+Mode = Literal["fan_in", "fan_out"]
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: Mode = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Stream | None = None,
+) -> Tensor:
+    """Uniform in ±√3·s with the s of :func:`kaiming_normal_` (He et al. 2015).
+
+    >>> import minireg as mr
+    >>> bool(kaiming_uniform_(mr.tensor([[9.0] * 6])).abs().max() <= 1)
+    True
+    """
+    bound = math.sqrt(3) * _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: Mode = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Stream | None = None,
+) -> Tensor:
+    """Normal with s = gain/√fan, the gain of ``nonlinearity`` with slope ``a``.
+
+    ``mode`` "fan_in" keeps the size of activations through a layer, "fan_out" that of
+    gradients. ``ValueError`` for fewer than 2 axes or another mode or nonlinearity.
+
+    >>> import minireg as mr
+    >>> kaiming_normal_(mr.tensor([[9.0, 9.0]]), nonlinearity="relu").shape
+    (1, 2)
+    """
+    s = _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity)
+    return normal_(tensor, 0.0, s, generator)

@@ -1,0 +1,144 @@
+"""Attributes computed from trained tensors: the mechanism behind spectral and weight norm.
+
+A parametrized attribute leaves its module and is computed on every access, ``layer.weight`` =
+f(originals), by a chain of modules. The originals are what optimizers, penalties and state
+dicts see, under PyTorch's names: ``parametrizations.weight.original``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...engine import no_grad
+from ...tensor import Tensor
+from ..module import Module, ModuleList, Parameter
+
+
+class ParametrizationList(ModuleList):
+    """The originals of one attribute, and the modules that turn them into it, one by one."""
+
+    kind: Any = None  # of the attribute
+
+    def originals(self) -> list[Tensor]:
+        """What is trained in place of the attribute."""
+        return [t for t in vars(self).values() if isinstance(t, Tensor)]
+
+    def forward(self) -> Any:
+        """The attribute."""
+        first, *rest = self
+        value = first(*self.originals())
+        for step in rest:
+            value = step(value)
+        return value
+
+
+def tensor_of(module: Module, name: str) -> Tensor:
+    """``module.name``; ``ValueError`` if that is no tensor."""
+    found = getattr(module, name, None)
+    if not isinstance(found, Tensor):
+        has = sorted(n for n, _ in module.named_parameters() if "." not in n)
+        raise ValueError(f"{type(module).__name__} has no tensor {name!r}, but {has}")
+    return found
+
+
+def _in_place_of(before: Tensor, value: Any) -> Any:
+    """A Parameter that is trained as ``before`` was, unless ``value`` is one already."""
+    if isinstance(value, Parameter) or not isinstance(before, Parameter):
+        return value
+    return Parameter(value, before.requires_grad, before.kind)
+
+
+def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
+    """Whether the attribute (or, without a name, any) is computed.
+
+    >>> from minireg import nn
+    >>> is_parametrized(nn.utils.weight_norm(nn.Linear(2, 2)), "weight")
+    True
+    """
+    if tensor_name is None:
+        return "parametrizations" in vars(module)
+    return module._computes(tensor_name) is not None
+
+
+def register_parametrization(module: Module, tensor_name: str, parametrization: Module) -> Module:
+    """Compute ``module.tensor_name`` by ``parametrization`` from now on; returns the module.
+
+    ``parametrization(original)`` gives the attribute. It may have a ``right_inverse`` that
+    maps the present value to the original, or to a tuple of several; without one the present
+    value is the original. A second parametrization takes the result of the first. Raises
+    ``ValueError`` where there is no such tensor and where the shape or dtype would change.
+
+    >>> from minireg import nn
+    >>> class Positive(nn.Module):
+    ...     def forward(self, w): return w.exp()
+    ...     def right_inverse(self, w): return w.log()
+    >>> layer = nn.Linear(1, 1, bias=False); nn.init.constant_(layer.weight, 3.0) is layer.weight
+    True
+    >>> register_parametrization(layer, "weight", Positive()).weight.numpy().round(4)
+    array([[3.]], dtype=float32)
+    """
+    before, chain = tensor_of(module, tensor_name), module._computes(tensor_name)
+    parametrization.train(module.training)
+    inverse = getattr(parametrization, "right_inverse", lambda value: value)
+    with no_grad():
+        found = inverse(before)
+        originals = found if isinstance(found, tuple) else (found,)
+        after = parametrization(*originals)
+    if (after.shape, after.dtype) != (before.shape, before.dtype):
+        raise ValueError(
+            f"register_parametrization: {tensor_name!r} of shape {before.shape} and dtype "
+            f"{before.dtype} would become {after.shape} {after.dtype}; keep both"
+        )
+    if chain is None:
+        chain = ParametrizationList()
+        chain.kind = getattr(before, "kind", None)
+        for i, value in enumerate(originals):
+            name = f"original{i}" if isinstance(found, tuple) else "original"
+            setattr(chain, name, _in_place_of(before, value))
+        delattr(module, tensor_name)
+        if not is_parametrized(module):
+            module.parametrizations = Module()
+        setattr(module.parametrizations, tensor_name, chain)
+    elif isinstance(found, tuple):
+        raise ValueError(
+            f"register_parametrization: {tensor_name!r} is parametrized already, so it cannot be "
+            "split into several originals; register this parametrization first"
+        )
+    chain.append(parametrization)
+    return module
+
+
+def remove_parametrizations(
+    module: Module, tensor_name: str, leave_parametrized: bool = True
+) -> Module:
+    """Make ``module.tensor_name`` a plain tensor again; returns the module.
+
+    It keeps its present value or, with ``leave_parametrized=False``, gets its original back.
+    A single original stays the same object, so an optimizer that has it goes on. (In training
+    mode, reading a spectral norm's value advances its power iteration, as any access does.)
+    Raises ``ValueError`` where nothing is parametrized, and for one original out of several.
+
+    >>> from minireg import nn
+    >>> layer = nn.utils.spectral_norm(nn.Linear(2, 2))
+    >>> [name for name, _ in remove_parametrizations(layer, "weight").named_parameters()]
+    ['bias', 'weight']
+    """
+    if not isinstance(chain := module._computes(tensor_name), ParametrizationList):
+        raise ValueError(
+            f"remove_parametrizations: {tensor_name!r} of {type(module).__name__} is not parametrized"
+        )
+    plain, *others = chain.originals()
+    if others and not leave_parametrized:
+        raise ValueError(
+            f"remove_parametrizations: {tensor_name!r} has {1 + len(others)} originals, so it can "
+            "only keep its present value (leave_parametrized=True)"
+        )
+    if leave_parametrized:
+        with no_grad():
+            value = chain()
+        plain = Parameter(value, plain.requires_grad, chain.kind) if others else plain.assign(value)
+    delattr(module.parametrizations, tensor_name)
+    if not any(module.parametrizations.children()):
+        del module.parametrizations
+    setattr(module, tensor_name, plain)
+    return module
