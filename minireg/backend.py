@@ -217,6 +217,19 @@ class Stream:
             )
         return self._rng[backend.name]
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where the draws on the host stand; assign it to go on from there.
+
+        A GPU's generator does not show its state.
+        """
+        state: dict[str, Any] = self._on(NUMPY).bit_generator.state
+        return state
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._on(NUMPY).bit_generator.state = state
+
     def normal(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Standard normal float64 numbers, drawn on the host (equal on every backend)."""
         array: np.ndarray[Any, Any] = self._on(NUMPY).standard_normal(shape)
@@ -231,6 +244,12 @@ class Stream:
         """A random order of 0 … n−1, drawn on the host (equal on every backend)."""
         order: np.ndarray[Any, Any] = self._on(NUMPY).permutation(n)
         return order
+
+    def normal_like(self, like: Array) -> Array:
+        """Standard normal numbers of the shape and dtype of ``like``, drawn where it lives."""
+        wide = np.float64 if like.dtype == np.float64 else np.float32
+        drawn: Array = self._on(of(like)).standard_normal(like.shape, dtype=wide)
+        return drawn.astype(like.dtype, copy=False)
 
     def dropout_mask(self, p: float, like: Array) -> Array:
         """Array like ``like`` holding 0 (with probability p) or 1/(1−p), drawn where it lives.

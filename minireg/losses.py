@@ -4,98 +4,174 @@ A cross entropy, with class weights, ignored labels, label smoothing or probabil
 targets, is :math:`-\sum_c q_c\log p_c` against a target distribution q that carries all
 of these options; so one fused op serves them all. A loss that contains a regularizer
 says so in ``parts``: cross entropy with smoothing ε is "data" plus "smoothing".
+
+Each loss is a function of (output, target, options) and a module that keeps the options.
+Classes lie on axis 1, as in PyTorch. Kinks follow the table of ops: |·|′(0) = 0, and a
+hinge that is exactly met pulls no more.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from .backend import NUMPY, of
 from .nn.module import Module
 from .ops import fused
+from .ops.elementwise import relu, softplus
 from .tensor import Tensor
 
 Reduction = Literal["mean", "sum", "none"]
+KLReduction = Literal["mean", "sum", "none", "batchmean"]
+
+_RANGES = {"label_smoothing": (0.0, 1.0), "beta": (0.0, math.inf), "margin": (0.0, math.inf)}
+
+
+# --- what the losses share ------------------------------------------------------------------
 
 
 def _raw(x: Any) -> Any:
     return x.data if isinstance(x, Tensor) else x
 
 
-def _check_reduction(name: str, reduction: str) -> None:
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+def _check(owner: str, reductions: Any = Reduction, **options: Any) -> None:
+    """Raise ``ValueError`` for an option out of its range."""
+    choices = {"reduction": get_args(reductions), "p": (1, 2)}
+    for name, value in options.items():
+        expected = ""
+        if name in choices and value not in choices[name]:
+            *first, last = map(repr, choices[name])
+            expected = f"{', '.join(first)} or {last}"
+        elif name in _RANGES:
+            low, high = _RANGES[name]
+            number = isinstance(value, int | float | np.number)
+            if not (number and math.isfinite(value) and low <= value <= high):
+                expected = f"in [{low:g}, {high:g}]" if high < math.inf else f"≥ {low:g}"
+        if expected:
+            raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
 
 
-def _distribution(
-    logits: Any, target: Any, weight: Any, ignore_index: int, smoothing: float
-) -> tuple[Any, Any, Any]:
-    """(q hard, q smoothed, divisor of the mean), classes last, for logits with classes last."""
-    classes, dtype = logits.shape[-1], logits.dtype
-    w: Any = 1.0 if weight is None else _raw(weight).astype(dtype)
-    if _raw(target).dtype.kind == "f":
-        if target.shape != logits.shape:
+def _floating(name: str, **arrays: Any) -> None:
+    """Refuse integers, which NumPy would promote to float64."""
+    for what, a in arrays.items():
+        if a.dtype.kind != "f":
             raise ValueError(
-                f"cross_entropy: got probability targets of shape {target.shape} for logits of "
-                f"shape {logits.shape} (classes last); expected the same shape"
+                f"{name}: got {what} of dtype {a.dtype}, expected a floating type; convert it with "
+                ".astype('float32')"
             )
-        hard = target * w
-        soft = (target * (1 - smoothing) + smoothing / classes) * w if smoothing else hard
-        return hard, soft, max(logits.size // classes, 1)
-    labels = _raw(target)
-    if labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu":
+
+
+def _same_shape(name: str, x: Any, target: Any) -> None:
+    """Refuse what broadcasting would let pass unnoticed."""
+    if x.shape != target.shape:
         raise ValueError(
-            f"cross_entropy: got targets of shape {labels.shape} and dtype {labels.dtype} for logits "
-            f"of shape {logits.shape} (classes last); expected integer labels of shape "
-            f"{logits.shape[:-1]} or probabilities of the logits' shape"
+            f"{name}: got x of shape {x.shape} and target of shape {target.shape}, expected equal "
+            "shapes; reshape one of them"
         )
-    kept = labels != ignore_index
-    if of(labels) is NUMPY and labels.size:  # on a GPU the check would wait for the device
-        wrong = labels[kept & ((labels < 0) | (labels >= classes))]
-        if wrong.size:
-            raise ValueError(
-                f"cross_entropy: label {int(wrong[0])} is outside 0 … {classes - 1} "
-                f"({classes} classes) and is not ignore_index={ignore_index}"
-            )
-    # an ignored label (it may be a class) chooses nothing: its row of q is 0
-    chosen = (np.expand_dims(labels, -1) == of(labels).xp.arange(classes)) & np.expand_dims(
-        kept, -1
-    )
-    hard = chosen.astype(dtype) * w
-    divisor = hard.sum().astype(dtype) if weight is not None else chosen.sum().astype(dtype)
-    if not smoothing:
-        return hard, hard, divisor
-    uniform = np.expand_dims(kept, -1).astype(dtype) * (w * (smoothing / classes))
-    return hard, hard * (1 - smoothing) + uniform, divisor
 
 
-def _classes_last(x: Any) -> Any:
+def _difference(name: str, x: Any, target: Any) -> Any:
+    """x − target in x's dtype; whole numbers are targets, too, as in PyTorch."""
+    if target.dtype.kind in "iu":
+        target = _raw(target).astype(x.dtype)
+    _floating(name, x=x, target=target)
+    _same_shape(name, x, target)
+    return x - target
+
+
+def _factor(name: str, what: str, factor: Any, x: Any) -> Any:
+    """A constant in x's dtype; it must broadcast to x's shape."""
+    pairs = zip(factor.shape[::-1], x.shape[::-1], strict=False)
+    if len(factor.shape) > x.ndim or any(n not in (1, m) for n, m in pairs):
+        raise ValueError(
+            f"{name}: got {what} of shape {factor.shape}, expected one that broadcasts to {x.shape}"
+        )
+    return _raw(factor).astype(x.dtype)
+
+
+def _reduce(loss: Any, reduction: str, divisor: Any = None) -> Any:
+    if reduction == "none":
+        return loss
+    if reduction == "mean":
+        return loss.mean() if divisor is None else loss.sum() / divisor
+    return loss.sum()
+
+
+# --- labels as a target distribution ---------------------------------------------------------
+
+
+def _classes_last(name: str, x: Any) -> Any:
+    _floating(name, logits=x)
+    if x.ndim == 0:
+        raise ValueError(f"{name}: got scalar logits, expected (C,), (N, C) or (N, C, …)")
     return np.moveaxis(x, 1, -1) if x.ndim > 2 else x
 
 
-def _reduce(loss: Any, reduction: str, divisor: Any) -> Any:
-    if reduction == "none":
-        return loss
-    return loss.sum() / divisor if reduction == "mean" else loss.sum()
-
-
-def _arguments(
-    logits: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float
-) -> tuple[Any, Any, Any, Any]:
-    _check_reduction("cross_entropy", reduction)
-    if not 0 <= smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], got {smoothing!r}")
-    if logits.ndim == 0:
-        raise ValueError("cross_entropy: got scalar logits, expected (C,), (N, C) or (N, C, …)")
-    z = _classes_last(logits)
-    q = _classes_last(target) if _raw(target).dtype.kind == "f" else target
-    if weight is not None and weight.shape != (z.shape[-1],):
+def _one_hot(
+    name: str, z: Any, target: Any, ignore_index: int | None = None, instead: str = ""
+) -> tuple[Any, Any]:
+    """(which class each label chooses, which labels count), for z with classes last."""
+    labels, classes = _raw(target), z.shape[-1]
+    if labels.shape != z.shape[:-1] or labels.dtype.kind not in "iu":
         raise ValueError(
-            f"cross_entropy: got weight of shape {weight.shape}, expected ({z.shape[-1]},)"
+            f"{name}: got targets of shape {labels.shape} and dtype {labels.dtype} for logits of "
+            f"shape {z.shape} (classes last); expected integer labels of shape {z.shape[:-1]}{instead}"
         )
-    return z, *_distribution(z, q, weight, ignore_index, smoothing)
+    ignored = np.zeros_like(labels, dtype=bool) if ignore_index is None else labels == ignore_index
+    if of(labels) is NUMPY and labels.size:  # on a GPU the check would wait for the device
+        wrong = labels[~ignored & ((labels < 0) | (labels >= classes))]
+        if wrong.size:
+            unless = "" if ignore_index is None else f" and is not ignore_index={ignore_index}"
+            raise ValueError(
+                f"{name}: label {int(wrong[0])} is outside 0 … {classes - 1} ({classes} classes){unless}"
+            )
+    kept = np.expand_dims(~ignored, -1)
+    # an ignored label (it may be a class) chooses nothing: its row of q is 0
+    return (np.expand_dims(labels, -1) == of(labels).xp.arange(classes)) & kept, kept
+
+
+def _class_weight(name: str, z: Any, weight: Any) -> Any:
+    if weight is None:
+        return 1.0
+    if weight.shape != z.shape[-1:]:
+        raise ValueError(f"{name}: got weight of shape {weight.shape}, expected {z.shape[-1:]}")
+    return _raw(weight).astype(z.dtype)
+
+
+def _distribution(
+    logits: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float
+) -> tuple[Any, Any, Any, Any]:
+    """(logits, q hard, q smoothed, divisor of the mean), all with classes last."""
+    name, z = "cross_entropy", _classes_last("cross_entropy", logits)
+    w = _class_weight(name, z, weight)
+    if target.dtype.kind == "f":
+        if target.shape != logits.shape:
+            raise ValueError(
+                f"{name}: got probability targets of shape {target.shape} for logits of shape "
+                f"{logits.shape}; expected the same shape, or integer labels"
+            )
+        q, kept = _classes_last(name, target), 1.0
+        divisor: Any = max(math.prod(z.shape[:-1]), 1)
+    else:
+        instead = " or floating probabilities of the logits' shape"
+        q, kept = (a.astype(z.dtype) for a in _one_hot(name, z, target, ignore_index, instead))
+        divisor = (q * w).sum()
+    hard = soft = q * w
+    if label_smoothing:
+        soft = (q * (1 - label_smoothing) + kept * (label_smoothing / z.shape[-1])) * w
+    return z, hard, soft, divisor
+
+
+def _cost(q: Any, log_p: Any) -> Any:
+    """−q·log p with 0·log 0 = 0: what is not asked for costs nothing."""
+    return -(q * np.where(q == 0, 0, log_p))
+
+
+# --- the losses as functions --------------------------------------------------------------------
 
 
 def cross_entropy(
@@ -122,33 +198,204 @@ def cross_entropy(
     >>> round(float(cross_entropy(np.zeros((1, 4)), np.array([2]))), 4)
     1.3863
     """
-    args = _arguments(logits, target, weight, ignore_index, reduction, label_smoothing)
-    z, _, soft, divisor = args
+    _check("cross_entropy", reduction=reduction, label_smoothing=label_smoothing)
+    z, _, soft, divisor = _distribution(logits, target, weight, ignore_index, label_smoothing)
     return _reduce(fused.cross_entropy(z, soft), reduction, divisor)
 
 
+def nll_loss(
+    x: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Any:
+    """Negative log-likelihood −w_y·x_y of the label y, for log-probabilities x.
+
+    Of ``log_softmax(logits)`` it is :func:`cross_entropy`, whose arguments it shares: x is
+    (C,), (N, C) or (N, C, …), the targets are integer labels.
+
+    >>> float(nll_loss(np.array([[-1.0, -2.0, -3.0]]), np.array([1])))
+    2.0
+    """
+    _check("nll_loss", reduction=reduction)
+    z = _classes_last("nll_loss", x)
+    chosen, _ = _one_hot("nll_loss", z, target, ignore_index)
+    q = chosen.astype(z.dtype) * _class_weight("nll_loss", z, weight)
+    return _reduce(_cost(q, z).sum(axis=-1), reduction, q.sum())
+
+
 def mse_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
-    """Mean (or sum) of (x − target)²; shapes must agree, to catch (N, 1) against (N,).
+    """(x − target)²; shapes must agree, to catch (N, 1) against (N,).
 
     >>> float(mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    _check_reduction("mse_loss", reduction)
-    if x.shape != target.shape:
-        raise ValueError(
-            f"mse_loss: got x of shape {x.shape} and target of shape {target.shape}, expected equal "
-            "shapes; reshape one of them"
-        )
-    loss = np.square(x - target)
-    return loss if reduction == "none" else (loss.mean() if reduction == "mean" else loss.sum())
+    _check("mse_loss", reduction=reduction)
+    return _reduce(np.square(_difference("mse_loss", x, target)), reduction)
+
+
+def l1_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
+    """|x − target|, its gradient 0 where they are equal; shapes must agree.
+
+    >>> float(l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    1.0
+    """
+    _check("l1_loss", reduction=reduction)
+    return _reduce(np.abs(_difference("l1_loss", x, target)), reduction)
+
+
+def smooth_l1_loss(x: Any, target: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
+    """½d²/β where |d| < β and |d| − ½β beyond, d = x − target; β = 0 is :func:`l1_loss`.
+
+    Huber's loss divided by β. Shapes must agree, β ≥ 0.
+
+    >>> smooth_l1_loss(np.array([0.5, 3.0]), np.zeros(2), reduction="none")
+    array([0.125, 2.5  ])
+    """
+    _check("smooth_l1_loss", reduction=reduction, beta=beta)
+    d = _difference("smooth_l1_loss", x, target)
+    if beta == 0:
+        return _reduce(np.abs(d), reduction)
+    c = np.clip(d, -beta, beta)
+    return _reduce(c * (d - 0.5 * c) / beta, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    x: Any,
+    target: Any,
+    weight: Any = None,
+    reduction: Reduction = "mean",
+    pos_weight: Any = None,
+) -> Any:
+    """−w·(c·t·log σ(x) + (1 − t)·log(1 − σ(x))) for logits x and targets t in [0, 1].
+
+    Written with softplus(x) = −log(1 − σ(x)), which keeps its relative precision however
+    large x is. Targets are floating numbers of the logits' shape.
+
+    Parameters
+    ----------
+    weight : w, a factor for each element, broadcast to the logits' shape.
+    pos_weight : c, a factor for the positive share, usually (C,) for logits (N, C).
+
+    >>> round(float(binary_cross_entropy_with_logits(np.zeros(2), np.array([0.0, 1.0]))), 4)
+    0.6931
+    """
+    name = "binary_cross_entropy_with_logits"
+    _check(name, reduction=reduction)
+    _floating(name, x=x, target=target)
+    _same_shape(name, x, target)
+    positive = target
+    if pos_weight is not None:
+        positive = target * _factor(name, "pos_weight", pos_weight, x)
+    loss = positive * softplus(-x) + (1 - target) * softplus(x)
+    if weight is not None:
+        loss = loss * _factor(name, "weight", weight, x)
+    return _reduce(loss, reduction)
+
+
+def kl_div(x: Any, target: Any, reduction: KLReduction = "mean", log_target: bool = False) -> Any:
+    """t·(log t − x), elementwise, for log-probabilities x and probabilities t.
+
+    The Kullback–Leibler divergence of the batch is ``reduction="batchmean"``: the sum over
+    everything divided by the first axis; "mean" divides by the classes, too. With
+    ``log_target`` the target is log t. 0·log 0 = 0, also where x is −∞. Shapes must agree.
+
+    >>> p = np.array([[0.5, 0.5]])
+    >>> float(kl_div(np.log(p), p, reduction="batchmean"))
+    0.0
+    """
+    _check("kl_div", KLReduction, reduction=reduction)
+    _floating("kl_div", x=x, target=target)
+    _same_shape("kl_div", x, target)
+    if log_target:
+        loss = np.exp(target) * np.where(target == -np.inf, 0, target - x)
+    else:
+        loss = target * np.log(np.where(target == 0, 1, target)) + _cost(target, x)
+    if reduction == "batchmean":
+        return loss.sum() / (loss.shape[0] if loss.ndim else 1)
+    return _reduce(loss, reduction)
+
+
+def hinge_loss(
+    scores: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    reduction: Reduction = "mean",
+) -> Any:
+    """The margin that is missing, to the power p: the loss of support vector machines.
+
+    Binary: labels y = ±1 (integers or floats) of the scores' shape, max(0, m − y·s)ᵖ.
+    Multi-class: integer labels for scores (C,), (N, C) or (N, C, …), the mean over all C
+    classes of max(0, m − s_y + s_c)ᵖ with 0 for c = y, as PyTorch's MultiMarginLoss.
+    Where the margin is met exactly the gradient is 0.
+
+    Parameters
+    ----------
+    p : 1 or 2, the squared hinge.
+    margin : m ≥ 0.
+
+    >>> hinge_loss(np.array([2.0, 0.25, -1.0]), np.array([1, 1, 1]), reduction="none")
+    array([0.  , 0.75, 2.  ])
+    """
+    _check("hinge_loss", reduction=reduction, p=p, margin=margin)
+    y = _raw(target)
+    if y.shape == scores.shape:
+        _floating("hinge_loss", scores=scores)
+        if of(y) is NUMPY and not (np.abs(y) == 1).all():
+            raise ValueError(
+                f"hinge_loss: got targets {np.unique(y)[:5]} of the scores' shape {scores.shape}, "
+                "expected labels -1 and 1; integer classes 0 … C - 1 need scores (N, C)"
+            )
+        missing = relu(margin - y.astype(scores.dtype) * scores)
+        return _reduce(missing if p == 1 else np.square(missing), reduction)
+    s = _classes_last("hinge_loss", scores)
+    chosen, _ = _one_hot("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
+    own = np.where(chosen, s, 0).sum(axis=-1, keepdims=True)
+    missing = np.where(chosen, 0, relu(margin - own + s))
+    return _reduce((missing if p == 1 else np.square(missing)).mean(axis=-1), reduction)
+
+
+# --- the losses as modules ----------------------------------------------------------------------
 
 
 class Loss(Module):
-    """Base of losses: ``forward(output, target)``, and its ``parts`` as named terms."""
+    """Base of losses: ``forward(output, target)``, and its ``parts`` as named terms.
+
+    A subclass says which ``function`` it is and hands its options to ``__init__``.
+    """
+
+    function: ClassVar[Callable[..., Any]]
+    reductions: ClassVar[Any] = Reduction
+    _names: tuple[str, ...] = ()  # of the options
+
+    def __init__(self, **options: Any) -> None:
+        _check(type(self).__name__, self.reductions, **options)
+        self._names = tuple(options)
+        vars(self).update(options)
+
+    def options(self) -> dict[str, Any]:
+        """The options by name."""
+        return {name: getattr(self, name) for name in self._names}
+
+    def forward(self, output: Any, target: Any) -> Any:
+        """The function of (output, target) with the module's options."""
+        return type(self).function(output, target, **self.options())
 
     def parts(self, output: Any, target: Any) -> dict[str, Any]:
         """The loss as named terms that sum to it; one called "data" unless it hides more."""
         return {"data": self(output, target)}
+
+    def extra_repr(self) -> str:
+        """The options that are not the default; arrays as …."""
+        usual = inspect.signature(type(self)).parameters
+        return ", ".join(
+            f"{name}={value!r}" if isinstance(value, str | int | float) else f"{name}=…"
+            for name, value in self.options().items()
+            if value is not None
+            and (not isinstance(value, str | int | float) or value != usual[name].default)
+        )
 
 
 class CrossEntropyLoss(Loss):
@@ -161,6 +408,7 @@ class CrossEntropyLoss(Loss):
     """
 
     formula = "−Σ q log softmax(z), q = (1 − ε)·onehot + ε/C"
+    function = staticmethod(cross_entropy)
 
     def __init__(
         self,
@@ -169,36 +417,41 @@ class CrossEntropyLoss(Loss):
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        _check_reduction("CrossEntropyLoss", reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(
-                f"CrossEntropyLoss: label_smoothing must be in [0, 1], got {label_smoothing!r}"
-            )
-        self.weight, self.ignore_index = weight, ignore_index
-        self.reduction, self.label_smoothing = reduction, label_smoothing
-
-    def _options(self) -> tuple[Any, int, Any, float]:
-        return self.weight, self.ignore_index, self.reduction, self.label_smoothing
-
-    def forward(self, output: Any, target: Any) -> Any:
-        """(N, C, …) logits and targets → scalar (or per-sample with reduction="none")."""
-        return cross_entropy(output, target, *self._options())
+        super().__init__(
+            weight=weight, ignore_index=ignore_index, reduction=reduction,
+            label_smoothing=label_smoothing,
+        )  # fmt: skip
 
     def parts(self, output: Any, target: Any) -> dict[str, Any]:
         """ "data": the loss at ε = 0; "smoothing": what ε adds, −Σ (q_ε − q₀) log p.
 
         The logit gradient of the second is ε(q₀ − 1/C), whatever the logits are.
         """
-        z, hard, soft, divisor = _arguments(output, target, *self._options())
-        parts = {"data": _reduce(fused.cross_entropy(z, hard), self.reduction, divisor)}
-        if self.label_smoothing:
+        options = self.options()
+        reduction = options.pop("reduction")
+        z, hard, soft, divisor = _distribution(output, target, **options)
+        parts = {"data": _reduce(fused.cross_entropy(z, hard), reduction, divisor)}
+        if options["label_smoothing"]:
             extra = fused.cross_entropy(z, soft - hard)
-            parts["smoothing"] = _reduce(extra, self.reduction, divisor)
+            parts["smoothing"] = _reduce(extra, reduction, divisor)
         return parts
 
-    def extra_repr(self) -> str:
-        """ε and the reduction."""
-        return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"
+
+class NLLLoss(Loss):
+    """:func:`nll_loss` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.NLLLoss()(tensor([[-1.0, -2.0]]), tensor([1])).item()
+    2.0
+    """
+
+    formula = "−w_y x_y"
+    function = staticmethod(nll_loss)
+
+    def __init__(
+        self, weight: Any = None, ignore_index: int = -100, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction)
 
 
 class MSELoss(Loss):
@@ -209,12 +462,86 @@ class MSELoss(Loss):
     2.0
     """
 
-    formula = "mean (x − y)²"
+    formula = "(x − y)²"
+    function = staticmethod(mse_loss)
 
     def __init__(self, reduction: Reduction = "mean") -> None:
-        _check_reduction("MSELoss", reduction)
-        self.reduction = reduction
+        super().__init__(reduction=reduction)
 
-    def forward(self, output: Any, target: Any) -> Any:
-        """Equal shapes → scalar (or elementwise with reduction="none")."""
-        return mse_loss(output, target, self.reduction)
+
+class L1Loss(Loss):
+    """:func:`l1_loss` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.L1Loss()(tensor([1.0, 2.0]), tensor([1.0, 4.0])).item()
+    1.0
+    """
+
+    formula = "|x − y|"
+    function = staticmethod(l1_loss)
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction=reduction)
+
+
+class SmoothL1Loss(Loss):
+    """:func:`smooth_l1_loss` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.SmoothL1Loss(beta=2.0)(tensor([1.0]), tensor([4.0])).item()
+    2.0
+    """
+
+    formula = "½d²/β if |d| < β, else |d| − ½β;  d = x − y"
+    function = staticmethod(smooth_l1_loss)
+
+    def __init__(self, reduction: Reduction = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction=reduction, beta=beta)
+
+
+class BCEWithLogitsLoss(Loss):
+    """:func:`binary_cross_entropy_with_logits` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> round(nn.BCEWithLogitsLoss()(tensor([0.0]), tensor([1.0])).item(), 4)
+    0.6931
+    """
+
+    formula = "−w (c t log σ(x) + (1 − t) log(1 − σ(x)))"
+    function = staticmethod(binary_cross_entropy_with_logits)
+
+    def __init__(
+        self, weight: Any = None, reduction: Reduction = "mean", pos_weight: Any = None
+    ) -> None:
+        super().__init__(weight=weight, reduction=reduction, pos_weight=pos_weight)
+
+
+class KLDivLoss(Loss):
+    """:func:`kl_div` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.KLDivLoss(reduction="batchmean")(tensor([[0.0]]), tensor([[1.0]])).item()
+    0.0
+    """
+
+    formula = "t (log t − x)"
+    function = staticmethod(kl_div)
+    reductions = KLReduction
+
+    def __init__(self, reduction: KLReduction = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction=reduction, log_target=log_target)
+
+
+class HingeLoss(Loss):
+    """:func:`hinge_loss` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.HingeLoss()(tensor([2.0, 0.5]), tensor([1, -1])).item()
+    0.75
+    """
+
+    formula = "max(0, m − y s)ᵖ, or Σ_{c≠y} max(0, m − s_y + s_c)ᵖ/C"
+    function = staticmethod(hinge_loss)
+
+    def __init__(self, p: int = 1, margin: float = 1.0, reduction: Reduction = "mean") -> None:
+        super().__init__(p=p, margin=margin, reduction=reduction)

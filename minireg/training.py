@@ -16,9 +16,10 @@ import numpy as np
 from .backend import Array, Stream, move
 from .engine import no_grad
 from .losses import Loss
-from .nn.module import Module, Parameter
+from .nn import Embedding, Module
 from .objective import Objective
 from .optim import EarlyStopping, Optimizer, clip_grad_norm_
+from .optim.lr_scheduler import LRScheduler
 from .tensor import Tensor
 
 
@@ -103,16 +104,16 @@ def _batches(n: int, batch_size: int, stream: Stream, home: str) -> Iterator[Any
         yield order[start:stop]
 
 
-def _placed(name: str, data: Any, like: Parameter) -> tuple[Array, Array]:
-    """(x, y) on the model's backend; x, and y unless it holds labels, in the model's dtype."""
+def _placed(name: str, data: Any, model: Module) -> tuple[Array, Array]:
+    """(x, y) on the model's backend and in its dtype, but for labels y and an embedding's indices x."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(f"fit: {name} must be a pair (x, y), got {type(data).__name__}")
+    like, indices = next(model.parameters()), any(isinstance(m, Embedding) for m in model.modules())
     arrays: list[Any] = []
-    for a in data:
+    for a, discrete in zip(data, (indices, True), strict=True):
         raw = a.data if isinstance(a, Tensor) else a if hasattr(a, "dtype") else np.asarray(a)
         raw = move(raw, like.backend)
-        labels = len(arrays) == 1 and raw.dtype.kind in "iu"
-        arrays.append(raw if labels else raw.astype(like.dtype))
+        arrays.append(raw if discrete and raw.dtype.kind in "iu" else raw.astype(like.dtype))
     x, y = arrays
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(
@@ -139,6 +140,7 @@ def fit(
     seed: int = 0,
     early_stopping: EarlyStopping | None = None,
     clip_norm: float | None = None,
+    scheduler: LRScheduler | None = None,
     progress: bool | None = None,
     label: str = "training",
 ) -> History:
@@ -148,11 +150,14 @@ def fit(
     ----------
     model, objective, optimizer : a loss stands for an objective without penalties; terms
         that act via their prox are attached to the optimizer here.
-    train, validation : pairs (x, y); moved to the model's backend and float dtype.
+    train, validation : pairs (x, y); moved to the model's backend and float dtype, but for
+        integer labels, and integer inputs of a model with an Embedding.
     epochs, batch_size : integers ≥ 1; batches are reshuffled every epoch.
     seed : of the shuffling (weights and dropout have their own, :func:`minireg.manual_seed`).
     early_stopping : looks at one column after each epoch; puts the best weights back.
     clip_norm : clip the joint gradient norm to this before each update.
+    scheduler : one of ``mr.optim.lr_scheduler``; it steps after each epoch, or after each update
+        if its ``interval`` is "step". One with a ``monitor`` sees that column of the history.
     progress : show a progress bar (rich); by default when stderr is a terminal and rich is there.
 
     Ctrl-C ends the training cleanly: the history so far comes back with
@@ -171,13 +176,17 @@ def fit(
     goal = objective if isinstance(objective, Objective) else Objective(objective)
     goal.bind(model).attach(optimizer)
     first = next(model.parameters())
-    data = {"train": _placed("train", train, first)}
+    data = {"train": _placed("train", train, model)}
     if validation is not None:
-        data["validation"] = _placed("validation", validation, first)
+        data["validation"] = _placed("validation", validation, model)
     if early_stopping is not None and validation is None and "validation" in early_stopping.monitor:
         raise ValueError(f"fit: early stopping on {early_stopping.monitor!r} needs validation data")
     if early_stopping is not None:
         early_stopping.reset()
+    if scheduler is not None and scheduler.optimizer is not optimizer:
+        raise ValueError(
+            "fit: the scheduler belongs to another optimizer; make it from the one given"
+        )
     history, shuffle = History(), Stream("shuffle", seed)
     x, y = data["train"]
     try:
@@ -189,7 +198,10 @@ def fit(
                 for i, index in enumerate(_batches(len(x), batch_size, shuffle, first.backend)):
                     batch = x[index], y[index]
                     statistics += _update(model, goal, optimizer, *batch, clip_norm, i == 0)
-                row: dict[str, float] = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
+                    rate = optimizer.param_groups[0]["lr"]
+                    if scheduler is not None and scheduler.interval == "step":
+                        scheduler.step()
+                row: dict[str, float] = {"epoch": epoch, "lr": rate}
                 for part, pair in data.items():
                     figures = evaluate(model, goal.loss, *pair)
                     row |= {f"{part}_{k}": v for k, v in figures.items()}
@@ -206,6 +218,8 @@ def fit(
                 row |= {**values, "seconds": time.perf_counter() - start}
                 history.rows.append(row)
                 advance(row)
+                if scheduler is not None and scheduler.interval == "epoch":
+                    scheduler.step(*_monitored(scheduler, history))
                 if early_stopping and early_stopping.update(
                     history[early_stopping.monitor][-1], model
                 ):
@@ -233,6 +247,14 @@ def _update(
         clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
     return statistics
+
+
+def _monitored(scheduler: LRScheduler, history: History) -> list[float]:
+    """What the scheduler's step takes: nothing, or a figure of the last epoch."""
+    column = scheduler.monitor
+    if column == "validation_loss" and column not in history.rows[-1]:
+        column = "train_loss"
+    return [] if column is None else [history[column][-1]]
 
 
 def _gaps(row: dict[str, float]) -> dict[str, float]:

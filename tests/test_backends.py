@@ -291,9 +291,11 @@ VALUES_ONLY: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("logical_and", "logical_or", "bitwise_and", "bitwise_or"),
                     (draw(2, 3) > 0, draw(3, seed=1) > 0)),
     **dict.fromkeys(("logical_not", "invert"), (draw(2, 3) > 0,)),
-    "isfinite": (np.array([1.0, np.inf, np.nan]),),
-    "discretize": (draw(2, 3), "int64"),
-    "floor": (draw(2, 3),), "argmax": (draw(2, 3), 1), "argmin": (draw(2, 3),),
+    **dict.fromkeys(("isfinite", "isinf", "isnan"), (np.array([1.0, np.inf, np.nan]),)),
+    **dict.fromkeys(("isclose", "allclose", "array_equal"), (draw(2, 3), draw(2, 3))),
+    **dict.fromkeys(("any", "all"), (draw(2, 3) > 0, 1)),
+    **dict.fromkeys(("argmax", "argsort"), (draw(2, 3), 1)),
+    "argmin": (draw(2, 3),), "discretize": (draw(2, 3), "int64"),
 }  # fmt: skip
 
 
@@ -494,8 +496,29 @@ def test_streams():
 
 # --- layers and losses ---------------------------------------------------------------------------
 
+IMAGES = draw(3, 4, 6, 5)
 LAYERS: dict[str, list[tuple[Callable[[], Any], Any]]] = {
-    "Linear": [(lambda: nn.Linear(4, 3), draw(5, 4)), (lambda: nn.Linear(4, 3, bias=False), draw(2, 5, 4))],
+    "Linear": [
+        (lambda: nn.Linear(4, 3), draw(5, 4)),
+        (lambda: nn.Linear(4, 3, bias=False), draw(2, 5, 4)),
+        (lambda: nn.utils.spectral_norm(nn.Linear(4, 3)), draw(5, 4)),
+        (lambda: nn.utils.weight_norm(nn.Linear(4, 3)), draw(5, 4)),
+    ],
+    "Embedding": [
+        (lambda: nn.Embedding(5, 3), np.array([[0, 4, 4], [1, 0, 2]])),
+        (lambda: nn.Embedding(5, 3, padding_idx=0), np.array([0, 4, 4])),
+    ],
+    "Conv2d": [
+        (lambda: nn.Conv2d(4, 6, 3, (1, 2), 1, (2, 1), groups=2), IMAGES),
+        (lambda: nn.Conv2d(4, 2, (2, 3), padding="same", bias=False), IMAGES),
+        (lambda: nn.utils.spectral_norm(nn.Conv2d(4, 2, 3)), IMAGES[0]),
+    ],
+    "MaxPool2d": [(lambda: nn.MaxPool2d(2), IMAGES),
+                  (lambda: nn.MaxPool2d(3, 2, 1, 2, ceil_mode=True), IMAGES)],
+    "AvgPool2d": [(lambda: nn.AvgPool2d(2), IMAGES), (lambda: nn.AvgPool2d(3, 2, 1, True, False), IMAGES)],
+    "BatchNorm1d": [(lambda: nn.BatchNorm1d(4), draw(5, 4, 3))],
+    "BatchNorm2d": [(lambda: nn.BatchNorm2d(4), IMAGES)],
+    "GroupNorm": [(lambda: nn.GroupNorm(2, 4), IMAGES), (lambda: nn.GroupNorm(4, 4, affine=False), IMAGES)],
     "BatchNorm": [
         (lambda: nn.BatchNorm(4), draw(5, 4)),
         (lambda: nn.BatchNorm(3, momentum=None), draw(5, 3, 2, 2)),
@@ -508,7 +531,8 @@ LAYERS: dict[str, list[tuple[Callable[[], Any], Any]]] = {
     "Sequential": [(lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), draw(5, 4))],
     **{
         name: [(lambda name=name: getattr(nn, name)(), draw(5, 4))]
-        for name in ("ReLU", "GELU", "SiLU", "Tanh", "Sigmoid", "Softplus")
+        for name in ("ReLU", "LeakyReLU", "GELU", "SiLU", "Tanh", "Sigmoid", "Softplus", "Softmax",
+                     "LogSoftmax", "Identity")
     },
 }  # fmt: skip
 
@@ -520,7 +544,7 @@ def exported(base: type, module: Any = nn) -> set[str]:
 
 
 def test_every_layer_and_loss_runs_here():
-    assert exported(nn.Module) - {"Module"} == LAYERS.keys() | LOSSES.keys()
+    assert exported(nn.Module) - {"Module", "ModuleList"} == LAYERS.keys() | LOSSES.keys()
 
 
 def run_layer(name: str, i: int, training: bool, home: str) -> list[Any]:
@@ -530,7 +554,8 @@ def run_layer(name: str, i: int, training: bool, home: str) -> list[Any]:
         layer = make()
     layer.train(training)
     for _ in range(2):  # running statistics move
-        t = mr.tensor(x, dtype=np.float32, backend=home, requires_grad=True)
+        t = mr.tensor(x, backend=home)
+        t = t.astype(np.float32).requires_grad_() if x.dtype.kind == "f" else t
         y = layer(t)
         (y * y).sum().backward()
     parameters = list(layer.parameters())
@@ -575,9 +600,35 @@ LOSSES: dict[str, list[tuple[Callable[[str], Any], Any]]] = {
         (lambda home: nn.CrossEntropyLoss(ignore_index=2, reduction="sum"), np.abs(LABELS) % 3),
         (lambda home: nn.CrossEntropyLoss(label_smoothing=0.2), np.full((5, 3), 1 / 3, np.float32)),
     ],
-    "MSELoss": [
-        (lambda home, how=how: nn.MSELoss(how), draw(5, 3).astype(np.float32))
-        for how in ("mean", "sum", "none")
+    "NLLLoss": [
+        (lambda home: nn.NLLLoss(), LABELS),
+        (lambda home: nn.NLLLoss(mr.tensor(CLASS_WEIGHT, backend=home), 2), np.abs(LABELS) % 3),
+    ],
+    **{
+        name: [
+            (lambda home, name=name, how=how: getattr(nn, name)(how), draw(5, 3).astype(np.float32))
+            for how in ("mean", "sum", "none")
+        ]
+        for name in ("MSELoss", "L1Loss", "SmoothL1Loss")
+    },
+    "BCEWithLogitsLoss": [
+        (lambda home: nn.BCEWithLogitsLoss(), np.full((5, 3), 0.25, np.float32)),
+        (
+            lambda home: nn.BCEWithLogitsLoss(
+                weight=mr.tensor(CLASS_WEIGHT, backend=home),
+                pos_weight=mr.tensor(CLASS_WEIGHT, backend=home),
+            ),
+            np.eye(3, dtype=np.float32)[np.abs(LABELS) % 3],
+        ),
+    ],
+    "KLDivLoss": [
+        (lambda home: nn.KLDivLoss("batchmean"), np.eye(3, dtype=np.float32)[np.abs(LABELS) % 3]),
+        (lambda home: nn.KLDivLoss(log_target=True), np.full((5, 3), -1.0, np.float32)),
+    ],
+    "HingeLoss": [
+        (lambda home: nn.HingeLoss(), np.abs(LABELS) % 3),
+        (lambda home: nn.HingeLoss(2, 0.5, "none"), np.abs(LABELS) % 3),
+        (lambda home: nn.HingeLoss(2), np.where(draw(5, 3) > 0, 1, -1)),
     ],
 }
 
@@ -681,11 +732,20 @@ OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
         {},
         {"momentum": 0.9, "weight_decay": 0.1},
         {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
-        {"momentum": 0.9, "dampening": 0.5},
+        {"momentum": 0.9, "dampening": 0.5, "maximize": True},
     ],
-    "Adam": [{}, {"weight_decay": 0.1}],
-    "AdamW": [{"weight_decay": 0.1}, {"weight_decay": 0.1, "decay_scale": "schedule"}],
-    "ProximalGradient": [{"penalty": penalties.L1(0.5)}, {"penalty": penalties.L2(0.5)}],
+    "Adam": [{}, {"weight_decay": 0.1}, {"amsgrad": True}],
+    "AdamW": [
+        {"weight_decay": 0.1},
+        {"weight_decay": 0.1, "decay_scale": "schedule", "amsgrad": True, "maximize": True},
+    ],
+    "RMSprop": [{}, {"momentum": 0.9, "weight_decay": 0.1}, {"centered": True, "maximize": True}],
+    "SGLD": [{"temperature": 0.0, "weight_decay": 0.1}],  # noise differs by backend
+    "ProximalGradient": [
+        {"penalty": penalties.L1(0.5)},
+        {"penalty": penalties.L2(0.5)},
+        {"penalty": penalties.L1(0.5), "accelerated": True},
+    ],
 }
 
 
@@ -717,6 +777,34 @@ def test_optimizer(name, i):
     assert not parity(lambda home: run_optimizer(name, i, home))
 
 
+def test_langevin_noise_is_drawn_on_the_device():
+    def walk(seed: int) -> Any:
+        w = mr.tensor(np.zeros((40, 50), np.float32), backend="strict", requires_grad=True)
+        optimizer = optim.SGLD([w], lr=0.5, seed=seed)
+        with count_syncs() as syncs:
+            for _ in range(2):
+                w.grad = mr.tensor(np.zeros((40, 50), np.float32), backend="strict")
+                optimizer.step()
+        assert not syncs
+        assert isinstance(w.data, StrictArray)
+        assert w.dtype == np.float32
+        return w.numpy()
+
+    np.testing.assert_array_equal(walk(1), walk(1))
+    assert abs(walk(1).std() - 2**0.5) < 0.1  # two steps of variance 2·lr·T = 1
+    assert (walk(1) != walk(2)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("home", ["numpy", "strict"])
+def test_normal_numbers_are_like_the_array(home, dtype):
+    like = place(np.zeros((30, 40), dtype), home)
+    drawn = Stream("noise", seed=1).normal_like(like)
+    assert type(drawn) is type(like)
+    assert (drawn.dtype, drawn.shape) == (dtype, (30, 40))
+    assert abs(host(drawn).astype(float).std() - 1) < 0.1
+
+
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.0, np.inf])
 @pytest.mark.parametrize("max_norm", [0.1, 100.0], ids=["clips", "lets pass"])
 def test_clipping(norm_type, max_norm):
@@ -725,6 +813,16 @@ def test_clipping(norm_type, max_norm):
         for p in ps[:2]:
             p.grad = mr.tensor(draw(4, 3), dtype=np.float32, backend=home)
         return [optim.clip_grad_norm_(ps, max_norm, norm_type), *(p.grad for p in ps)]
+
+    assert not parity(run)
+
+
+def test_clipping_by_value():
+    def run(home: str) -> Any:
+        p = mr.tensor(draw(4, 3), requires_grad=True, backend=home)
+        p.grad = mr.tensor(draw(4, 3, seed=1), dtype=np.float32, backend=home)
+        optim.clip_grad_value_([p], 0.5)
+        return [p.grad]
 
     assert not parity(run)
 
@@ -766,6 +864,37 @@ TRAINING = [(True, "gradient"), (False, "gradient"), (True, "prox")]
 @pytest.mark.parametrize(("attribute", "via"), TRAINING)
 def test_training_step(attribute, via):
     assert not parity(lambda home: train(home, 0.0, attribute, via))
+
+
+def train_on_images(home: str) -> list[Any]:
+    """Two steps of a convolutional network with everything in it."""
+    mr.manual_seed(0)
+    with mr.use_backend(home):
+        model = nn.Sequential(
+            nn.utils.spectral_norm(nn.Conv2d(4, 6, 3, padding="same")), nn.GroupNorm(2, 6),
+            nn.LeakyReLU(), nn.MaxPool2d(2), nn.utils.weight_norm(nn.Conv2d(6, 4, 2, groups=2)),
+            nn.BatchNorm2d(4), nn.GELU("tanh"), nn.AvgPool2d(2, padding=1, count_include_pad=False),
+            nn.Flatten(), nn.Linear(8, 3),
+        )  # fmt: skip
+    x = mr.tensor(IMAGES, dtype=np.float32, backend=home)
+    y = mr.tensor(np.arange(3), backend=home)
+    optimizer = optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = nn.CrossEntropyLoss()(model(x), y)
+        loss.backward()
+        optimizer.step()
+    parameters = list(model.parameters())
+    return [
+        loss,
+        *parameters,
+        *(p.grad for p in parameters),
+        *(b for _, b in model.named_buffers()),
+    ]
+
+
+def test_training_step_on_images():
+    assert not parity(train_on_images)
 
 
 def test_training_step_with_dropout_waits_for_nothing():

@@ -308,7 +308,7 @@ def test_a_weight_that_no_term_chooses_is_told():
 def test_repr_of_an_objective():
     objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.1), "l1": (L1(0.5), "*")})
     assert repr(objective) == (
-        "Objective: mean loss + penalties\n  data: MSELoss()  mean (x − y)²\n"
+        "Objective: mean loss + penalties\n  data: MSELoss()  (x − y)²\n"
         "  l2: L2(0.1): ½λ‖w‖²\n  l1: L1(0.5): λ‖w‖₁"
     )
 

@@ -1,6 +1,7 @@
 """Optimizers: the in-place step is the formula, options are checked, state travels, decay decays."""
 
 import copy
+import inspect
 import math
 import re
 
@@ -23,9 +24,21 @@ OPTIMIZERS = {
     "Adam, decay": ("Adam", {"lr": 0.1, "betas": (0.7, 0.8), "eps": 1e-3, "weight_decay": 0.3}),
     "AdamW": ("AdamW", {"lr": 0.1, "weight_decay": 0.3}),
     "AdamW, schedule": ("AdamW", {"lr": 0.1, "weight_decay": 0.3, "decay_scale": "schedule"}),
+    "amsgrad": ("Adam", {"lr": 0.1, "betas": (0.7, 0.6), "amsgrad": True}),
+    "AdamW, amsgrad": ("AdamW", {"lr": 0.1, "amsgrad": True, "weight_decay": 0.3}),
+    "RMSprop": ("RMSprop", {"lr": 0.1}),
+    "RMSprop, momentum": ("RMSprop", {"lr": 0.1, "alpha": 0.7, "momentum": 0.6, "weight_decay": 0.3}),
+    "RMSprop, centered": ("RMSprop", {"lr": 0.1, "eps": 0.1, "centered": True, "momentum": 0.6}),
+    "SGLD, cold": ("SGLD", {"lr": 0.1, "temperature": 0.0, "weight_decay": 0.3}),
     "ProximalGradient": ("ProximalGradient", {"lr": 0.1}),
+    "FISTA": ("ProximalGradient", {"lr": 0.1, "accelerated": True}),
+    "FISTA, L1": ("ProximalGradient", {"lr": 0.1, "accelerated": True, "penalty": L1(0.05)}),
 }  # fmt: skip
+NOISY = {"SGLD": ("SGLD", {"lr": 0.1, "temperature": 0.5, "seed": 3})}
 every_optimizer = pytest.mark.parametrize("label", OPTIMIZERS)
+every_optimizer_and_noise = pytest.mark.parametrize("label", [*OPTIMIZERS, *NOISY])
+UPWARDS = [label for label, (name, _) in OPTIMIZERS.items()
+           if "maximize" in inspect.signature(getattr(optim, name)).parameters]  # fmt: skip
 PENALTIES = {"L2": L2(1.0), "L1": L1(1.0), "ElasticNet": ElasticNet(0.5, 0.5)}
 
 
@@ -37,9 +50,9 @@ def parameter(data: np.ndarray) -> mr.Tensor:
     return mr.Tensor(np.array(data, float), requires_grad=True)
 
 
-def make(label: str, params: object) -> optim.Optimizer:
-    name, options = OPTIMIZERS[label]
-    return getattr(optim, name)(params, **options)
+def make(label: str, params: object, **other: object) -> optim.Optimizer:
+    name, options = (OPTIMIZERS | NOISY)[label]
+    return getattr(optim, name)(params, **options | other)
 
 
 def give(p: mr.Tensor, seed: int) -> None:
@@ -49,12 +62,21 @@ def give(p: mr.Tensor, seed: int) -> None:
 # --- the step is the formula ----------------------------------------------------------------------
 
 
-@every_optimizer
+def test_every_optimizer_is_here():
+    kinds = [getattr(optim, name) for name in optim.__all__]
+    public = {k.__name__ for k in kinds if isinstance(k, type) and issubclass(k, optim.Optimizer)}
+    assert {name for name, _ in OPTIMIZERS.values()} == public - {"Optimizer"}
+
+
+@pytest.mark.parametrize(
+    ("label", "upwards"),
+    [*((n, {}) for n in OPTIMIZERS), *((n, {"maximize": True}) for n in UPWARDS)],
+)
 @pytest.mark.parametrize("shape", [(), (3, 4), (41,)])
-def test_step_equals_formula(label, shape, monkeypatch):
+def test_step_equals_formula(label, upwards, shape, monkeypatch):
     monkeypatch.setattr(pipeline, "BLOCK", 16)  # 41 elements: two blocks and a remainder
     p = parameter(draw(*shape))
-    optimizer = make(label, [p])
+    optimizer = make(label, [p], **upwards)
     expected, state = p.data.copy(), {}
     for seed in range(20):
         give(p, seed)
@@ -68,7 +90,19 @@ def test_step_equals_formula(label, shape, monkeypatch):
         np.testing.assert_allclose(optimizer.state[p][name], value, rtol=1e-12, atol=1e-14)
 
 
-@every_optimizer
+@pytest.mark.parametrize("label", UPWARDS)
+def test_maximizing_is_minimizing_the_negative(label):
+    p, q = parameter(draw(3, 4)), parameter(draw(3, 4))
+    up, down = make(label, [p], maximize=True), make(label, [q])
+    for seed in range(5):
+        give(p, seed)
+        q.grad = mr.Tensor(-p.grad.data)
+        up.step()
+        down.step()
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+@every_optimizer_and_noise
 def test_blocks_change_nothing(label, monkeypatch):
     params = []
     for block in (7, 10**6):
@@ -82,7 +116,7 @@ def test_blocks_change_nothing(label, monkeypatch):
     np.testing.assert_array_equal(*params)
 
 
-@every_optimizer
+@every_optimizer_and_noise
 def test_the_array_stays_and_keeps_its_dtype(label):
     p = mr.Tensor(draw(3, 4).astype(np.float32), requires_grad=True)
     array, optimizer = p.data, make(label, [p])
@@ -101,23 +135,70 @@ def test_prox_follows_the_step():
     np.testing.assert_array_equal(p.data, L1(1.0).prox(np.array([2.5, -0.3, -0.2]), 0.5))
 
 
-@every_optimizer
+@pytest.mark.parametrize("label", [n for n in OPTIMIZERS if n != "FISTA, L1"])
 def test_prox_ends_where_the_objective_is_stationary(label):
     """At argmin ½‖w − t‖² + λ‖w‖₁, so that λ means the same via prox and via gradient.
 
     The prox has to be as long as the step that a constant gradient makes: 1/(1 − μ) times lr
-    with momentum, lr/(√v̂ + ε) under Adam.
+    with momentum, lr/(√v̂ + ε) under Adam and RMSprop.
     """
     target, strength = np.array([3.0, -2.0, 0.75, -0.25]), 0.5
     w = parameter(np.ones(4))
     optimizer = make(label, [w])
     optimizer.param_groups[0].update({"lr": 0.01, "weight_decay": 0.0})
     optimizer.add_prox([w], L1(strength))
-    for _ in range(3000):
+    for _ in range(6000):
         w.grad = mr.Tensor(w.data - target)
         optimizer.step()
     np.testing.assert_allclose(w.data, L1(strength).prox(target, 1.0), atol=1e-6)
     assert w.data[3] == 0
+
+
+def test_accelerated_zeros_are_exact_and_stay():
+    """Between steps the parameters hold the extrapolated point: 0 wherever both iterates are."""
+    w, target = parameter(np.zeros(30)), draw(30, seed=1)
+    steep = np.geomspace(0.01, 1, 30)
+    optimizer = optim.ProximalGradient([w], lr=1.0, penalty=L1(0.02), accelerated=True)
+    before = w.data.copy()
+    for _ in range(300):
+        w.grad = mr.Tensor(steep * (w.data - target))
+        optimizer.step()
+        x = optimizer.state[w]["x"]
+        assert (w.data[(x == 0) & (before == 0)] == 0).all()
+        before = x
+    exact = L1(0.02).prox(target, 1 / steep)
+    np.testing.assert_allclose(x, exact, atol=1e-9)
+    np.testing.assert_array_equal(x == 0, exact == 0)
+    assert 0 < (exact == 0).sum() < 30
+
+
+def test_without_restart_the_momentum_would_only_grow():
+    """t grows by about ½ a step, and falls back to 1 when the momentum points uphill."""
+    w = parameter([1.0])
+    optimizer = optim.ProximalGradient([w], lr=0.1, accelerated=True)
+    counts = []
+    for _ in range(40):
+        w.grad = mr.Tensor(w.data.copy())
+        optimizer.step()
+        counts.append(float(optimizer.state[w]["t"]))
+    falls = [k for k in range(1, 40) if counts[k] < counts[k - 1]]
+    assert falls
+    assert all(counts[k] == pytest.approx((1 + 5**0.5) / 2) for k in falls)
+    assert abs(w.item()) < 1e-4
+
+
+def test_acceleration_is_an_option_of_the_group():
+    plain, fast = parameter([1.0]), parameter([1.0])
+    optimizer = optim.ProximalGradient(
+        [{"params": plain}, {"params": fast, "accelerated": True}], 0.1
+    )
+    for _ in range(3):
+        for p in (plain, fast):
+            p.grad = mr.Tensor(np.ones(1))
+        optimizer.step()
+    assert plain.item() == pytest.approx(0.7)
+    assert fast.item() < 0.7
+    assert "x" not in optimizer.state[plain]
 
 
 def test_prox_reaches_groups_that_come_later():
@@ -133,7 +214,7 @@ def test_prox_reaches_groups_that_come_later():
 # --- decay ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop"])
 def test_weight_decay_shrinks_without_a_gradient_of_the_data(name):
     p = parameter([2.0, -3.0])
     p.grad = mr.Tensor(np.zeros(2))
@@ -175,6 +256,23 @@ def test_decay_scale(scale):
             assert p.item() == pytest.approx(expected, rel=1e-14)
 
 
+def test_under_a_cycle_the_decay_follows_the_rate_up_to_its_peak():
+    """OneCycleLR starts below its peak: the multiplier is lr/max_lr, never more than 1."""
+    p = parameter([1.0])
+    optimizer = optim.AdamW([p], lr=9.0, weight_decay=0.2, decay_scale="schedule")
+    schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=20, pct_start=0.25)
+    multipliers, expected = [], 1.0
+    for _ in range(20):
+        p.grad = mr.Tensor(np.zeros(1))
+        multipliers.append(optimizer.param_groups[0]["lr"] / 0.5)
+        optimizer.step()
+        schedule.step()
+        expected *= 1 - 0.2 * multipliers[-1]
+        assert p.item() == pytest.approx(expected, rel=1e-12)
+    assert multipliers[0] == pytest.approx(1 / 25)
+    assert max(multipliers) == pytest.approx(1)
+
+
 def test_decay_scale_survives_a_restart():
     p = parameter([1.0])
     optimizer = optim.AdamW([p], lr=0.1, weight_decay=0.2, decay_scale="schedule")
@@ -186,7 +284,7 @@ def test_decay_scale_survives_a_restart():
     assert p.item() == pytest.approx(1 - 0.2 * 0.5)
 
 
-@every_optimizer
+@pytest.mark.parametrize("label", [n for n in OPTIMIZERS if n != "FISTA, L1"])
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("via", ["gradient", "prox"])
 def test_a_penalty_has_an_effect(label, penalty, via):
@@ -206,10 +304,73 @@ def test_a_penalty_has_an_effect(label, penalty, via):
     assert norms[1] < 0.9 * norms[0]
 
 
+# --- sampling -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.1, 0.05])
+@pytest.mark.parametrize("curvature", [1.0, 3.0])
+def test_langevin_dynamics_settle_at_the_temperature(rate, curvature):
+    """Claim C103: the variance on ½aθ² is T/(a(1 − ½ηa)), so T/a whatever a small η is."""
+    temperature = 0.1
+    w = parameter(np.zeros(20_000))  # so many chains
+    optimizer = optim.SGLD([w], rate, temperature, seed=0)
+    variances = []
+    for step in range(200):
+        w.grad = mr.Tensor(curvature * w.data)
+        optimizer.step()
+        if step >= 100:
+            variances.append(np.mean(w.data**2))
+    expected = temperature / (curvature * (1 - rate * curvature / 2))
+    assert np.mean(variances) == pytest.approx(expected, rel=0.01)
+    assert abs(np.mean(w.data)) < 5 * math.sqrt(expected / w.size)
+
+
+def test_at_temperature_zero_it_is_gradient_descent():
+    """Claim C103: which has no variance of its own."""
+    p, q = parameter(draw(50)), parameter(draw(50))
+    both = optim.SGLD([p], 0.1, 0.0, weight_decay=0.3), optim.SGD([q], 0.1, weight_decay=0.3)
+    for seed in range(5):
+        for each, optimizer in zip((p, q), both, strict=True):
+            give(each, seed)
+            optimizer.step()
+    np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_weight_decay_is_a_gaussian_prior():
+    """With no data at all the chain samples exp(−½ wd θ²/T)."""
+    w = parameter(np.zeros(20_000))
+    optimizer = optim.SGLD([w], 0.01, temperature=0.5, weight_decay=2.0, seed=1)
+    for _ in range(500):
+        w.grad = mr.Tensor(np.zeros(w.size))
+        optimizer.step()
+    assert np.var(w.data) == pytest.approx(0.5 / 2.0, rel=0.04)
+
+
+def test_noise_is_seeded_and_never_the_same_twice():
+    def path(seed: int | None) -> np.ndarray:
+        a, b = parameter(np.zeros(4)), parameter(np.zeros(4))
+        optimizer, rows = optim.SGLD([a, b], 0.1, seed=seed), []
+        for _ in range(3):
+            for p in (a, b):
+                p.grad = mr.Tensor(np.zeros(4))
+            optimizer.step()
+            rows += [a.data.copy(), b.data.copy()]
+        return np.array(rows)
+
+    np.testing.assert_array_equal(path(1), path(1))
+    assert (path(1) != path(2)).all()
+    assert len(np.unique(path(1))) == 24
+    mr.manual_seed(0)
+    first, second = path(None), path(None)
+    assert (first != second).all()
+    mr.manual_seed(0)
+    np.testing.assert_array_equal(path(None), first)
+
+
 # --- what is left alone ---------------------------------------------------------------------------
 
 
-@every_optimizer
+@every_optimizer_and_noise
 def test_frozen_and_unused_parameters_are_untouched(label):
     frozen, unused, used = (parameter(draw(3, seed=s)) for s in range(3))
     before = [p.data.copy() for p in (frozen, unused, used)]
@@ -226,7 +387,7 @@ def test_frozen_and_unused_parameters_are_untouched(label):
     assert unused not in optimizer.state
 
 
-@every_optimizer
+@every_optimizer_and_noise
 def test_a_graph_notices_the_update(label):
     w, x = parameter(draw(3)), parameter(draw(3, seed=1))
     optimizer = make(label, [w])
@@ -250,7 +411,7 @@ def test_zero_grad_forgets_in_every_group():
 # --- state ----------------------------------------------------------------------------------------
 
 
-@every_optimizer
+@every_optimizer_and_noise
 def test_state_dict_continues_identically(label):
     """Also into an optimizer that was made with other options."""
     p = parameter(draw(3, 4))
@@ -261,7 +422,9 @@ def test_state_dict_continues_identically(label):
     state = optimizer.state_dict()
     kept = copy.deepcopy(state)
     q = parameter(p.data)
-    other = getattr(optim, OPTIMIZERS[label][0])([q], lr=7.0)
+    name, options = (OPTIMIZERS | NOISY)[label]
+    other = getattr(optim, name)([q], **{"lr": 7.0, "penalty": options["penalty"]} if "penalty" in options
+                                 else {"lr": 7.0})  # fmt: skip
     other.load_state_dict(state)
     for seed in range(3, 6):
         for each in (p, q):
@@ -312,6 +475,12 @@ BAD = {
     "first beta": ("Adam", {"betas": (1.0, 0.9)}, f"Adam: betas[0] {UNIT} 1.0"),
     "second beta": ("AdamW", {"betas": (0.9, -0.1)}, f"AdamW: betas[1] {UNIT} -0.1"),
     "eps": ("Adam", {"eps": -1e-8}, f"Adam: eps {NUMBER} -1e-08"),
+    "rmsprop alpha": ("RMSprop", {"alpha": 1.0}, f"RMSprop: alpha {UNIT} 1.0"),
+    "rmsprop eps": ("RMSprop", {"eps": math.nan}, f"RMSprop: eps {NUMBER} nan"),
+    "rmsprop momentum": ("RMSprop", {"momentum": -1}, f"RMSprop: momentum {NUMBER} -1"),
+    "rmsprop decay": ("RMSprop", {"weight_decay": None}, f"RMSprop: weight_decay {NUMBER} None"),
+    "temperature": ("SGLD", {"temperature": -0.5}, f"SGLD: temperature {NUMBER} -0.5"),
+    "sgld decay": ("SGLD", {"weight_decay": -0.5}, f"SGLD: weight_decay {NUMBER} -0.5"),
     "nesterov": ("SGD", {"nesterov": True}, f"{NESTEROV} momentum=0.0, dampening=0.0"),
     "nesterov, dampened": (
         "SGD", {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
@@ -364,6 +533,9 @@ def test_repr_of_an_optimizer():
         "AdamW(lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01, decay_scale='lr') on "
         "2,020 numbers: θ ← (1 − lr·wd)θ − lr·m̂/(√v̂ + ε)"
     )
+    assert repr(optim.ProximalGradient([parameter([1.0])], 0.5, accelerated=True)) == (
+        "ProximalGradient(lr=0.5, accelerated=True) on 1 numbers: θ ← prox(θ − lr·g, lr)"
+    )
 
 
 # --- clipping -------------------------------------------------------------------------------------
@@ -404,6 +576,22 @@ def test_without_gradients_the_norm_is_zero():
 def test_a_bad_norm_is_named(options, message):
     with pytest.raises(ValueError, match=f"clip_grad_norm_: {message}"):
         optim.clip_grad_norm_([parameter([1.0])], *options)
+
+
+def test_clipping_by_value_clips_each_element():
+    p, unused = parameter(np.zeros(3)), parameter(np.zeros(2))
+    g = p.grad = mr.Tensor(np.array([-3.0, 0.5, 2.0]))
+    assert optim.clip_grad_value_(iter([p, unused]), 1.0) is None
+    assert p.grad is g
+    np.testing.assert_array_equal(g.data, [-1.0, 0.5, 1.0])
+    optim.clip_grad_value_(p, 0.25)
+    np.testing.assert_array_equal(g.data, [-0.25, 0.25, 0.25])
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan])
+def test_a_bad_value_is_named(value):
+    with pytest.raises(ValueError, match=f"^clip_grad_value_: clip_value must be ≥ 0, got {value}"):
+        optim.clip_grad_value_([parameter([1.0])], value)
 
 
 # --- early stopping -------------------------------------------------------------------------------

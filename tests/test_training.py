@@ -381,6 +381,17 @@ def test_the_model_keeps_its_dtype_whatever_the_data(kind):
     assert model[2].seen == {"float32"}
 
 
+@pytest.mark.parametrize("kind", ["int64", "uint8"])
+def test_an_embedding_gets_its_integers(kind):
+    """The table learns which of its rows mean which class, for training and validation alike."""
+    x = (np.arange(40).reshape(20, 2) % 6).astype(kind)
+    model = nn.Sequential(nn.Embedding(6, 4), nn.Flatten(), nn.Linear(8, 2))
+    options = {"train": (x, x[:, 0] // 2 % 2), "objective": nn.CrossEntropyLoss(), "epochs": 30}
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    _, history = run(model, optimizer=optimizer, **options, validation=(x[:6], x[:6, 0] // 2 % 2))
+    assert history["validation_accuracy"][-1] == history["train_accuracy"][-1] == 1.0
+
+
 def test_fit_leaves_its_data_alone():
     train, validation = labelled(), labelled(12, seed=1)
     kept = [a.copy() for a in (*train, *validation)]

@@ -1,4 +1,4 @@
-"""Gradient clipping: one scalar for all gradients."""
+"""Gradient clipping: by the joint norm, or value by value."""
 
 from __future__ import annotations
 
@@ -45,3 +45,20 @@ def clip_grad_norm_(
     for g in gradients:
         g *= factor.astype(g.dtype)
     return Tensor(np.asarray(total) if isinstance(total, np.generic) else total)
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Clip every element of every gradient, in place, to [−clip_value, clip_value].
+
+    Unlike :func:`clip_grad_norm_` this turns the gradient: its largest elements shrink alone.
+
+    >>> import minireg as mr
+    >>> w = mr.tensor([0.0, 0.0], requires_grad=True); w.grad = mr.tensor([3.0, -0.5])
+    >>> clip_grad_value_(w, 1.0); w.grad.numpy()
+    array([ 1. , -0.5], dtype=float32)
+    """
+    if not clip_value >= 0:
+        raise ValueError(f"clip_grad_value_: clip_value must be ≥ 0, got {clip_value!r}")
+    for p in [parameters] if isinstance(parameters, Tensor) else parameters:
+        if p.grad is not None:
+            np.clip(p.grad.data, -clip_value, clip_value, out=p.grad.data)

@@ -11,7 +11,7 @@ NumPy, the readable specification that the in-place passes are tested against.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,23 @@ from ..tensor import Tensor, next_seq
 BLOCK = 16384  # elements: parameter, gradient, two states and scratch stay in the L2 cache
 
 
-def check_range(
-    owner: str, name: str, value: float, low: float, high: float = float("inf")
-) -> None:
-    """Raise ``ValueError`` unless low ≤ value < high (or value == low == high)."""
-    if not (isinstance(value, int | float | np.number) and low <= value and value < high):
-        bound = f"in [{low:g}, {high:g})" if high < float("inf") else f"a number ≥ {low:g}"
-        raise ValueError(f"{owner}: {name} must be {bound}, got {value!r}")
+def check_range(owner: str, name: str, value: float, interval: str = "[0, inf)") -> None:
+    """Raise ``ValueError`` unless the number lies in the interval, as in ``"(0, 1]"``."""
+    low, high = map(float, interval[1:-1].split(","))
+    inside = isinstance(value, int | float | np.number) and (
+        low < value < high
+        or (value == low and interval[0] == "[")
+        or (value == high and interval[-1] == "]")
+    )
+    if not inside:
+        expected = "a number ≥ 0" if interval == "[0, inf)" else f"in {interval}"
+        raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
+
+
+_RANGES = {
+    "lr": "[0, inf)", "momentum": "[0, inf)", "weight_decay": "[0, inf)", "eps": "[0, inf)",
+    "temperature": "[0, inf)", "alpha": "[0, 1)",
+}  # fmt: skip
 
 
 class Optimizer:
@@ -46,6 +56,7 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         self._prox: dict[Tensor, list[Penalty]] = {}
+        self.scheduled = False  # whether a schedule has taken the rates as its base
         given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
         if not given:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimize")
@@ -77,16 +88,19 @@ class Optimizer:
     def _check(self, group: dict[str, Any]) -> None:
         """Raise ``ValueError`` for an option out of range."""
         owner = type(self).__name__
-        check_range(owner, "lr", group["lr"], 0)
-        check_range(owner, "weight_decay", group.get("weight_decay", 0), 0)
+        for name, interval in _RANGES.items():
+            if name in group:
+                check_range(owner, name, group[name], interval)
+        for i, beta in enumerate(group.get("betas", ())):
+            check_range(owner, f"betas[{i}]", beta, "[0, 1)")
 
     def add_prox(self, params: Iterable[Tensor], penalty: Penalty) -> None:
         """Apply the penalty's prox to these parameters at the end of each step.
 
         The prox is as long as the step: where a constant gradient of 1 would move θ by t, it
         is ``penalty.prox(θ, t)``, so t is lr/(1 − μ) with momentum μ and lr/(√v̂ + ε), element
-        by element, under Adam. The end point then minimises loss + penalty, as it does with
-        the penalty's gradient; with ``prox(θ, lr)`` it would be loss + (1 − μ)·penalty.
+        by element, under Adam and RMSprop. The end point then minimises loss + penalty, as it
+        does with the penalty's gradient; with ``prox(θ, lr)`` it would be loss + (1 − μ)·penalty.
         Asking twice for the same penalty and parameter changes nothing.
         """
         for p in params:
@@ -102,14 +116,18 @@ class Optimizer:
 
     def step(self) -> None:
         """One update of every parameter that has a gradient; frozen ones are never touched."""
+        for p, g, group in self._due():
+            self._step(p, -g if group.get("maximize") else g, group)
+            for penalty in self._prox.get(p, ()):
+                p.data[...] = penalty.prox(p.data, self._prox_step(p, group))
+            p._seq = next_seq()  # a graph that has read the old values will notice
+
+    def _due(self) -> Iterator[tuple[Tensor, Array, dict[str, Any]]]:
+        """(parameter, gradient, group) of what a step updates."""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is None or not p.requires_grad:
-                    continue
-                self._step(p, p.grad.data, group)
-                for penalty in self._prox.get(p, ()):
-                    p.data[...] = penalty.prox(p.data, self._prox_step(p, group))
-                p._seq = next_seq()  # a graph that has read the old values will notice
+                if p.grad is not None and p.requires_grad:
+                    yield p, p.grad.data, group
 
     def _step(self, p: Tensor, g: Array, group: dict[str, Any]) -> None:
         state = self.state.setdefault(p, {"step": 0})
@@ -171,6 +189,7 @@ class Optimizer:
             )
         for group, saved in zip(self.param_groups, state["param_groups"], strict=True):
             group.update(saved)
+        self.scheduled = True  # the saved initial_lr is the base
         self.state = {
             params[int(i)]: {
                 k: v if k == "step" else move(v.copy(), params[int(i)].backend)
@@ -180,8 +199,8 @@ class Optimizer:
         }
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{k}={v!r}" for k, v in self.param_groups[0].items() if k not in
-                            ("params", "initial_lr"))  # fmt: skip
+        options = ", ".join(f"{k}={v!r}" for k, v in self.param_groups[0].items()
+                            if k in self.defaults and v is not False)  # fmt: skip
         n = sum(p.size for g in self.param_groups for p in g["params"])
         return f"{type(self).__name__}({options}) on {n:,} numbers: {self.text}"
 

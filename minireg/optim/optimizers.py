@@ -1,4 +1,4 @@
-"""SGD, Adam, AdamW and ProximalGradient: names, defaults and updates as in PyTorch."""
+"""SGD, Adam, AdamW, RMSprop as in PyTorch, and SGLD, which samples."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
-from ..penalties import Penalty
+from ..backend import Array, Stream
 from ..tensor import Tensor
-from .optimizer import Optimizer, check_range
+from .optimizer import Optimizer
+
+
+def _lasting(lr: Any, momentum: float) -> Any:
+    """How far a step of lr goes in the end: momentum repeats it 1/(1 − μ) times."""
+    return lr / (1 - momentum) if momentum < 1 else lr
 
 
 class SGD(Optimizer):
@@ -18,6 +22,7 @@ class SGD(Optimizer):
 
     d = g + wd·θ;  b ← μb + (1 − dampening)d;  θ ← θ − lr·(d + μb if nesterov else b).
     ``weight_decay`` is an L2 gradient that passes through the momentum (claims C29, C33).
+    ``maximize`` climbs: it steps along −g.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0], requires_grad=True); opt = SGD([w], lr=0.5)
@@ -35,16 +40,17 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
             params,
             {"lr": lr, "momentum": momentum, "dampening": dampening,
-             "weight_decay": weight_decay, "nesterov": nesterov},
+             "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize},
         )  # fmt: skip
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
-        check_range("SGD", "momentum", group["momentum"], 0)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError(
                 "SGD: nesterov needs momentum > 0 and dampening = 0, got "
@@ -54,7 +60,7 @@ class SGD(Optimizer):
     @staticmethod
     def formula(p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
         """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
-        d = g + group["weight_decay"] * p
+        d = (-g if group["maximize"] else g) + group["weight_decay"] * p
         if mu := group["momentum"]:
             damped = (1 - group["dampening"]) * d
             b = mu * state["momentum_buffer"] + damped if "momentum_buffer" in state else d
@@ -67,7 +73,7 @@ class SGD(Optimizer):
 
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
         mu, fresh = group["momentum"], 1 - group["dampening"]
-        return group["lr"] * fresh / (1 - mu) if 0 < mu < 1 else group["lr"]
+        return _lasting(group["lr"] * fresh if mu else group["lr"], mu)
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr, mu, decay = group["lr"], group["momentum"], group["weight_decay"]
@@ -100,6 +106,7 @@ class Adam(Optimizer):
 
     g ← g + wd·θ;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;
     θ ← θ − lr·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε)  (claims C36–C39).
+    ``amsgrad`` divides by the largest v seen so far, element by element.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0], requires_grad=True); opt = Adam([w], lr=0.5)
@@ -117,17 +124,15 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        )
-
-    def _check(self, group: dict[str, Any]) -> None:
-        super()._check(group)
-        owner = type(self).__name__
-        check_range(owner, "betas[0]", group["betas"][0], 0, 1)
-        check_range(owner, "betas[1]", group["betas"][1], 0, 1)
-        check_range(owner, "eps", group["eps"], 0)
+            params,
+            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+             "amsgrad": amsgrad, "maximize": maximize},
+        )  # fmt: skip
 
     def _decays(self, group: dict[str, Any]) -> tuple[float, float]:
         """(coupled, decoupled) decay: what joins the gradient, what shrinks θ directly."""
@@ -137,19 +142,22 @@ class Adam(Optimizer):
         """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
         (beta1, beta2), (coupled, shrink) = group["betas"], self._decays(group)
         t = state["step"] = state.get("step", 0) + 1
-        g = g + coupled * p
+        g = (-g if group["maximize"] else g) + coupled * p
         m = state["exp_avg"] = beta1 * state.get("exp_avg", 0 * p) + (1 - beta1) * g
         v = state["exp_avg_sq"] = beta2 * state.get("exp_avg_sq", 0 * p) + (1 - beta2) * g**2
+        if group["amsgrad"]:
+            v = state["max_exp_avg_sq"] = np.maximum(state.get("max_exp_avg_sq", 0 * p), v)
         m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
         return p - shrink * p - group["lr"] * m_hat / (np.sqrt(v_hat) + group["eps"])
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
-        return "exp_avg", "exp_avg_sq"
+        return ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"])
 
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
         # the metric of the step is diagonal: exact for penalties that are sums over elements
         state = self.state[p]
-        v_hat = state["exp_avg_sq"] / (1 - group["betas"][1] ** state["step"])
+        v = state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
+        v_hat = v / (1 - group["betas"][1] ** state["step"])
         return group["lr"] / (np.sqrt(v_hat) + group["eps"])
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
@@ -158,7 +166,8 @@ class Adam(Optimizer):
         root = (1 - beta2**step) ** -0.5
         coupled, shrink = self._decays(group)
 
-        def update(p: Array, g: Array, m: Array, v: Array, t: Array, u: Array) -> None:
+        def update(p: Array, g: Array, m: Array, v: Array, *rest: Array) -> None:
+            *largest, t, u = rest
             if coupled:
                 np.multiply(p, coupled, out=u)
                 g = np.add(g, u, out=u)
@@ -168,6 +177,8 @@ class Adam(Optimizer):
             np.multiply(g, g, out=t)
             t *= 1 - beta2
             v += t
+            if largest:
+                v = np.maximum(largest[0], v, out=largest[0])
             np.sqrt(v, out=t)
             t *= root
             t += eps
@@ -183,8 +194,9 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: θ ← (1 − lr·wd)θ beside the step (claims C40, C41).
 
-    ``decay_scale="schedule"`` decays by wd times the schedule's multiplier lr/initial lr
-    only, so that the decay does not depend on the size of the learning rate.
+    ``decay_scale="schedule"`` decays by wd times the schedule's multiplier only, so that the
+    decay does not depend on the size of the learning rate: lr/initial_lr, or lr/max_lr in a
+    cycle that starts below its peak.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0], requires_grad=True); opt = AdamW([w], lr=0.5, weight_decay=0.1)
@@ -201,12 +213,15 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
         decay_scale: str = "lr",
     ) -> None:
         Optimizer.__init__(
             self, params,
             {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-             "decay_scale": decay_scale},
+             "amsgrad": amsgrad, "maximize": maximize, "decay_scale": decay_scale},
         )  # fmt: skip
 
     def _check(self, group: dict[str, Any]) -> None:
@@ -219,31 +234,167 @@ class AdamW(Adam):
     def _decays(self, group: dict[str, Any]) -> tuple[float, float]:
         scale = group["lr"]
         if group["decay_scale"] == "schedule":
-            initial = group.get("initial_lr", group["lr"])
-            scale = group["lr"] / initial if initial else 1.0
+            peak = group.get("max_lr", group["initial_lr"])
+            scale = group["lr"] / peak if peak else 1.0
         return 0.0, scale * group["weight_decay"]
 
 
-class ProximalGradient(SGD):
-    """θ ← prox(θ − lr·g, lr) of ``penalty``: reaches exact zeros (claim C56).
+class RMSprop(Optimizer):
+    """Steps measured by the running size of the gradient.
+
+    g ← g + wd·θ;  v ← αv + (1−α)g²;  d = g/(√v + ε);  b ← μb + d;  θ ← θ − lr·b.
+    ``centered`` divides by the running standard deviation √(v − a²) instead, a the running
+    mean of g; where rounding makes v − a² negative it counts as 0.
 
     >>> import minireg as mr
-    >>> w = mr.tensor([1.0, 0.1], requires_grad=True)
-    >>> opt = ProximalGradient([w], lr=0.5, penalty=mr.penalties.L1(1.0))
-    >>> w.grad = mr.tensor([0.0, 0.0]); opt.step(); w.numpy()
-    array([0.5, 0. ], dtype=float32)
+    >>> w = mr.tensor([1.0], requires_grad=True); opt = RMSprop([w], lr=0.5, alpha=0.75)
+    >>> w.grad = mr.tensor([1.0]); opt.step(); w.item()
+    0.0
     """
 
-    text = "θ ← prox(θ − lr·g, lr)"
+    text = "θ ← θ − lr·g/(√v + ε), v a running mean of g²"
+    scratch = 2
 
     def __init__(
-        self, params: Iterable[Any], lr: float = 1e-3, penalty: Penalty | None = None
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        self.penalty = penalty
-        super().__init__(params, lr)
+        super().__init__(
+            params,
+            {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay,
+             "momentum": momentum, "centered": centered, "maximize": maximize},
+        )  # fmt: skip
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
-        """Add ``{"params": …}`` with options; the penalty applies to them, too."""
-        super().add_param_group(group)
-        if self.penalty is not None:
-            self.add_prox(self.param_groups[-1]["params"], self.penalty)
+    @staticmethod
+    def formula(p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
+        """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
+        alpha, mu = group["alpha"], group["momentum"]
+        g = (-g if group["maximize"] else g) + group["weight_decay"] * p
+        v = state["square_avg"] = alpha * state.get("square_avg", 0 * p) + (1 - alpha) * g**2
+        if group["centered"]:
+            a = state["grad_avg"] = alpha * state.get("grad_avg", 0 * p) + (1 - alpha) * g
+            v = np.maximum(v - a**2, 0)
+        d = g / (np.sqrt(v) + group["eps"])
+        if mu:
+            d = state["momentum_buffer"] = mu * state.get("momentum_buffer", 0 * p) + d
+        return p - group["lr"] * d
+
+    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
+        more = {"grad_avg": group["centered"], "momentum_buffer": group["momentum"]}
+        return ("square_avg", *(name for name, used in more.items() if used))
+
+    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
+        v = self.state[p]["square_avg"]
+        if group["centered"]:
+            v = np.maximum(v - np.square(self.state[p]["grad_avg"]), 0)
+        return _lasting(group["lr"] / (np.sqrt(v) + group["eps"]), group["momentum"])
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
+        lr, alpha, eps = group["lr"], group["alpha"], group["eps"]
+        decay, mu, centered = group["weight_decay"], group["momentum"], group["centered"]
+
+        def update(p: Array, g: Array, v: Array, *rest: Array) -> None:
+            *more, t, u = rest
+            if decay:
+                np.multiply(p, decay, out=u)
+                g = np.add(g, u, out=u)
+            v *= alpha
+            np.multiply(g, g, out=t)
+            t *= 1 - alpha
+            v += t
+            if centered:
+                a = more[0]
+                np.subtract(g, a, out=t)
+                t *= 1 - alpha
+                a += t
+                np.multiply(a, a, out=t)
+                np.subtract(v, t, out=t)
+                v = np.maximum(t, 0, out=t)
+            np.sqrt(v, out=t)
+            t += eps
+            np.divide(g, t, out=t)
+            if mu:
+                b = more[-1]
+                b *= mu
+                b += t
+                np.multiply(b, lr, out=t)
+            else:
+                t *= lr
+            p -= t
+
+        return update
+
+
+class SGLD(Optimizer):
+    """Langevin dynamics, which samples: θ ← θ − lr·(g + wd·θ) + √(2·lr·T)·ξ, ξ ~ N(0, 1).
+
+    For small lr the chain visits θ with density ∝ exp(−f(θ)/T), f being the objective. Under
+    the mean loss of n observations the posterior is T = 1/n; ``temperature=0`` is SGD, which
+    is why gradient descent is no Langevin dynamics (claim C103). On f = ½aθ² the variance
+    settles at T/(a·(1 − ½·lr·a)), lr·a < 2. Welling & Teh, ICML 2011.
+
+    The noise has its own stream, from ``seed`` or :func:`minireg.manual_seed`, drawn where the
+    parameters live. ``state_dict`` knows where it stands on the host, not on a GPU.
+
+    >>> import minireg as mr
+    >>> w = mr.tensor([1.0], requires_grad=True); opt = SGLD([w], lr=0.5, temperature=0.0)
+    >>> w.grad = mr.tensor([1.0]); opt.step(); w.item()
+    0.5
+    """
+
+    text = "θ ← θ − lr·g + √(2·lr·T)·ξ"
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        temperature: float = 1.0,
+        weight_decay: float = 0.0,
+        seed: int | None = None,
+    ) -> None:
+        self.noise = Stream("sgld", seed)
+        super().__init__(
+            params, {"lr": lr, "temperature": temperature, "weight_decay": weight_decay}
+        )
+
+    @staticmethod
+    def formula(
+        p: Array, g: Array, state: dict[str, Any], group: dict[str, Any], noise: Any = 0.0
+    ) -> Array:
+        """The update in plain NumPy for standard normal ``noise``: returns the new parameter."""
+        lr = group["lr"]
+        drift = g + group["weight_decay"] * p
+        return p - lr * drift + (2 * lr * group["temperature"]) ** 0.5 * noise
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
+        lr, decay = group["lr"], group["weight_decay"]
+        scale = (2 * lr * group["temperature"]) ** 0.5
+
+        def update(p: Array, g: Array, t: Array) -> None:
+            np.multiply(p, decay, out=t)
+            t += g
+            t *= lr
+            p -= t
+            if scale:
+                noise = self.noise.normal_like(p)
+                noise *= scale
+                p += noise
+
+        return update
+
+    def state_dict(self) -> dict[str, Any]:
+        """State, options, and where the noise stands."""
+        return {**super().state_dict(), "noise": self.noise.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave; the noise goes on from there."""
+        super().load_state_dict(state)
+        self.noise.state = state["noise"]

@@ -1,0 +1,86 @@
+"""ProximalGradient: exact zeros and certificates, plain (ISTA) or accelerated (FISTA)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array
+from ..penalties import Penalty
+from .optimizer import Optimizer
+
+
+class ProximalGradient(Optimizer):
+    """θ ← prox(θ − lr·g, lr) of ``penalty``: reaches exact zeros (claim C56).
+
+    With ``accelerated`` it is FISTA (Beck & Teboulle 2009) with adaptive restart (the gradient
+    scheme of O'Donoghue & Candès 2015): x⁺ = prox(y − lr·g(y), lr), then
+    y = x⁺ + (t − 1)/t⁺·(x⁺ − x) with t⁺ = ½(1 + √(1 + 4t²)); where the momentum points uphill,
+    Σ⟨y − x⁺, x⁺ − x⟩/lr > 0 over all parameters, t falls back to 1. It needs a convex objective
+    and lr ≤ 1/L. Between steps the parameters hold y, where the next gradient is due, so the
+    usual loop serves; ``state[p]["x"]`` is the iterate. Zeros stay exact: y = 0 where x⁺ = x = 0.
+
+    Penalties that an :class:`~minireg.Objective` attaches with ``via="prox"`` count alike.
+
+    >>> import minireg as mr
+    >>> w = mr.tensor([1.0, 0.1], requires_grad=True)
+    >>> opt = ProximalGradient([w], lr=0.5, penalty=mr.penalties.L1(1.0))
+    >>> w.grad = mr.tensor([0.0, 0.0]); opt.step(); w.numpy()
+    array([0.5, 0. ], dtype=float32)
+    """
+
+    text = "θ ← prox(θ − lr·g, lr)"
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        penalty: Penalty | None = None,
+        accelerated: bool = False,
+    ) -> None:
+        self.penalty = penalty
+        super().__init__(params, {"lr": lr, "accelerated": accelerated})
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Add ``{"params": …}`` with options; the penalty applies to them, too."""
+        super().add_param_group(group)
+        if self.penalty is not None:
+            self.add_prox(self.param_groups[-1]["params"], self.penalty)
+
+    def formula(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
+        """The update of one parameter in plain NumPy, as for the other optimizers."""
+        x = p - group["lr"] * g
+        if self.penalty is not None:
+            x = self.penalty.prox(x, group["lr"])
+        if not group["accelerated"]:
+            return x
+        before, t = state.get("x", p), state.get("t", 1.0)
+        t = 1.0 if ((p - x) * (x - before)).sum() > 0 else t
+        state["x"], state["t"] = x, (1 + np.sqrt(1 + 4 * t**2)) / 2
+        return x + (t - 1) / state["t"] * (x - before)
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
+        lr = group["lr"]
+
+        def update(p: Array, g: Array, t: Array) -> None:
+            np.multiply(g, lr, out=t)
+            p -= t
+
+        return update
+
+    def step(self) -> None:
+        """A proximal gradient step, and the extrapolation of what is accelerated."""
+        ahead = [(p, p.data.copy(), group) for p, _, group in self._due() if group["accelerated"]]
+        super().step()
+        uphill: Any = 0.0
+        for p, y, group in ahead:
+            x = self.state[p].setdefault("x", y)
+            uphill = uphill + ((y - p.data) * (p.data - x)).sum() / (group["lr"] or 1.0)
+        for p, _, _ in ahead:
+            state, x = self.state[p], p.data.copy()
+            t = np.where(uphill > 0, 1, state.get("t", np.ones_like(x, shape=())))
+            t_next = (1 + np.sqrt(1 + 4 * t * t)) / 2
+            p.data += (t - 1) / t_next * (x - state["x"])
+            state["x"], state["t"] = x, t_next
