@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,44 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"MINIREG_REQUIRE_ORACLES=1 but {', '.join(missing)} cannot be imported"
             )
+
+
+class Tally(dict[str, list[list[float]]]):
+    """Function → how far value, gradient and second derivative were off in each case that passed."""
+
+    def __init__(self) -> None:
+        self.wrong: set[str] = set()
+
+    @contextmanager
+    def comparing(self, name: str) -> Iterator[list[list[float]]]:
+        """The cases of a function, which is wrong unless the block ends well."""
+        self.wrong.add(name)
+        yield self.setdefault(name, [])
+        self.wrong.discard(name)
+
+    def __repr__(self) -> str:
+        cases = [off for passed in self.values() for off in passed]
+        worst = np.max(cases, axis=0, initial=0)
+        wrong = " ".join([f"{len(self.wrong)} mismatches", *sorted(self.wrong)])
+        return (
+            f"{len(cases):,} over {len(self)} functions, {wrong}; worst value {worst[0]:.0e}, "
+            f"gradient {worst[1]:.0e}, second {worst[2]:.0e}"
+        )
+
+
+TALLY = pytest.StashKey[Tally]()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """How many drawn cases were compared with PyTorch, and how far off the worst was."""
+    if TALLY in config.stash:
+        terminalreporter.write_line(f"drawn oracle cases: {config.stash[TALLY]}")
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig: pytest.Config) -> Tally:
+    """Where the tests against PyTorch count their drawn cases."""
+    return pytestconfig.stash.setdefault(TALLY, Tally())
 
 
 @pytest.fixture

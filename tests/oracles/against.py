@@ -28,31 +28,35 @@ def twin(array: Any, requires_grad: bool = True) -> Any:
     return torch.tensor(array, requires_grad=requires_grad and array.dtype.kind == "f")
 
 
-def close(got: Any, want: Any, tolerance: float, what: str = "") -> None:
-    """Equal shapes, equal NaN and Inf, and the rest within ``tolerance`` of the largest entry."""
+def close(got: Any, want: Any, tolerance: float, what: str = "") -> float:
+    """Equal shapes, equal NaN and Inf, and the rest within ``tolerance`` of the largest entry.
+
+    Returns how far off it was.
+    """
     got, want = host(got), host(want)
     assert got.shape == want.shape, f"{what}: shape {got.shape}, PyTorch has {want.shape}"
     finite = np.isfinite(want)
     np.testing.assert_array_equal(got[~finite], want[~finite], err_msg=what)
     scale = max(np.abs(want[finite]).max(initial=0), FLOOR)
-    off = np.abs(got[finite] - want[finite]).max(initial=0) / scale
+    off = float(np.abs(got[finite] - want[finite]).max(initial=0) / scale)
     assert off <= tolerance, f"{what}: off by {off:.2e} > {tolerance:.0e}\n{got}\n{want}"
+    return off
 
 
 def both_ways(
     ours: Any, inputs: Sequence[Any], theirs: Any, twins: Sequence[Any],
     first: float = FIRST, second: float | None = SECOND,
-) -> None:  # fmt: skip
+) -> list[float]:  # fmt: skip
     """Compare results that were computed from ``inputs`` here and from ``twins`` in PyTorch.
 
     The gradient is taken with a random cotangent, both by the fast numeric rule and by the
     recorded one. The second derivative is the gradient of ⟨gradient, random u⟩ with respect
     to the inputs and to the cotangent, which is the directional derivative along u; it is left
-    out with ``second=None``.
+    out with ``second=None``. Returns how far value, gradients and second derivatives were off.
     """
-    close(ours, theirs, first, "value")
+    off = [close(ours, theirs, first, "value"), 0.0, 0.0]
     if not twins:
-        return
+        return off
     rng = np.random.default_rng(12345)  # tests draw inputs from small seeds
     weigh = np.asarray(rng.normal(size=host(theirs).shape))
     along = [np.asarray(rng.normal(size=host(x).shape)) for x in twins]
@@ -62,10 +66,10 @@ def both_ways(
     recorded = mr.grad(ours, inputs, cotangent, create_graph=True)
     wanted = torch.autograd.grad(theirs, twins, co_twin, create_graph=True)
     for i, (fast, slow, want) in enumerate(zip(numeric, recorded, wanted, strict=True)):
-        close(fast, want, first, f"gradient {i}, numeric rule")
-        close(slow, want, first, f"gradient {i}, recorded rule")
+        for got, rule in ((fast, "numeric"), (slow, "recorded")):
+            off[1] = max(off[1], close(got, want, first, f"gradient {i}, {rule} rule"))
     if second is None:
-        return
+        return off
 
     inner = sum((g * mr.Tensor(u)).sum() for g, u in zip(recorded, along, strict=True))
     inner_twin = sum((g * twin(u, False)).sum() for g, u in zip(wanted, along, strict=True))
@@ -74,13 +78,14 @@ def both_ways(
     curved_twin = torch.autograd.grad(inner_twin, [*twins, co_twin], materialize_grads=True)
     for i, (got, want) in enumerate(zip(curved, curved_twin, strict=True)):
         got = np.zeros(host(want).shape) if got is None else got
-        close(got, want, second, f"second derivative {i}")
+        off[2] = max(off[2], close(got, want, second, f"second derivative {i}"))
+    return off
 
 
 def same(
     ours: Callable[..., Any], theirs: Callable[..., Any], args: Iterable[Any], kw: Any = None,
     **tolerances: Any,
-) -> None:  # fmt: skip
+) -> list[float]:  # fmt: skip
     """Compare two functions on NumPy arguments, differentiating in all floating arrays."""
     mine, yours, inputs, twins = [], [], [], []
     for a in args:
@@ -91,4 +96,4 @@ def same(
             inputs.append(mine[-1])
             twins.append(yours[-1])
     kw = kw or {}
-    both_ways(ours(*mine, **kw), inputs, theirs(*yours, **kw), twins, **tolerances)
+    return both_ways(ours(*mine, **kw), inputs, theirs(*yours, **kw), twins, **tolerances)
