@@ -18,6 +18,10 @@ from typing import Any
 
 import numpy as np
 
+# glibc gives freed memory back to the system unless it has seen a block as large as this freed;
+# without it every step would fault its large arrays in again, page by page.
+np.empty(2**25 - 2**16, np.uint8)
+
 Array = Any  # numpy.ndarray, cupy.ndarray, or the array type of a registered backend
 
 
