@@ -15,9 +15,12 @@ from .check import gradcheck, gradgradcheck
 from .checkpoint import load, save
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
 from .inspect import Run, draw, report
+from .inspect.ledger import Ledger
 from .objective import Objective, Term
 from .op_check import check_op
 from .ops import linalg, op
+from .penalty_check import check_penalty
+from .solver import path, solve
 from .sweep import sweep
 from .tensor import Tensor, tensor
 from .training import History, fit
@@ -25,11 +28,13 @@ from .training import History, fit
 __version__ = "0.1.0"
 __all__ = [
     "History",
+    "Ledger",
     "Objective",
     "Run",
     "Tensor",
     "Term",
     "check_op",
+    "check_penalty",
     "datasets",
     "detect_anomaly",
     "draw",
@@ -48,10 +53,12 @@ __all__ = [
     "op",
     "ops",
     "optim",
+    "path",
     "penalties",
     "report",
     "save",
     "set_backend",
+    "solve",
     "sweep",
     "tensor",
     "use_backend",

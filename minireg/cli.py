@@ -1,6 +1,7 @@
-"""The command line: ``minireg train``, ``minireg ops`` and ``minireg info``.
+"""The command line: ``minireg train``, ``check-penalty``, ``ops`` and ``info``.
 
-Exit codes: 0 done, 1 something is missing or failed, 2 a wrong flag or value, 130 Ctrl-C.
+Exit codes: 0 done, 1 something is missing, failed or found wrong, 2 a wrong flag or value,
+130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import numpy as np
 
 from . import __version__, backend, checkpoint, datasets, nn, optim, penalties
 from .inspect import Run, overview, report
+from .inspect.ledger import Ledger
 from .inspect.reference import reference
 from .objective import Objective, Term
+from .penalty_check import PenaltyReport, check_penalty
 from .training import History, fit
 
 EPILOG = """\
@@ -39,6 +42,19 @@ examples
   minireg train --l1-via gradient                L1 by subgradient: watch the zeros vanish
   minireg train --dataset wine --hidden 64 --epochs 40
   minireg train --norm batch --l2 1e-2           with BatchNorm, L2 mostly sets the learning rate
+"""
+
+CHECK_EPILOG = """\
+what is checked
+  value, closed-form gradient, autograd and central differences agree; the subgradient
+  inequality; the prox minimises (against search), is optimal, firmly non-expansive and
+  the gradient of the Moreau envelope, scales with strength and step; certificates are 0
+  where they should be; dtypes; and under every optimizer a step makes the penalty
+  smaller. What a penalty does not define does not apply (n/a).
+
+examples
+  minireg check-penalty minireg.penalties:GroupLasso
+  minireg check-penalty my_penalty.py:Huber --strength 0.3
 """
 
 
@@ -153,6 +169,19 @@ def _parser() -> Parser:
     add("--json", action="store_true", help="print one JSON object instead of tables")
     add("--no-report", action="store_true", help="skip report.html and overview.png")
     add("--no-progress", action="store_true", help="no progress bar")
+    check = commands.add_parser(
+        "check-penalty", help="do value, gradient, prox and certificates of a penalty fit together?",
+        description="Run the battery of checks on a penalty of yours; exit code 0 if nothing is wrong.",
+        epilog=CHECK_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    check.add_argument("penalty", metavar="WHERE:NAME", help="a module or a file, and a penalty in it: "
+                       "an instance, or a class that takes its strength")  # fmt: skip
+    check.add_argument("--strength", type=_number(0), default=0.5, metavar="λ",
+                       help="for a class; default 0.5")  # fmt: skip
+    check.add_argument("--shape", type=_number(1, whole=True), nargs="+", metavar="N",
+                       help="of the weight to ask it at; default 4 3")  # fmt: skip
+    check.add_argument("--trials", type=_number(1, whole=True), default=20, metavar="N",
+                       help="random points a check; default 20")  # fmt: skip
     commands.add_parser("ops", help="the table of derivatives as Markdown")
     commands.add_parser("info", help="versions, backends, and why there is no GPU")
     return parser
@@ -207,13 +236,14 @@ def _train_one(args: argparse.Namespace, data: datasets.Dataset, label: str) -> 
         kind = optim.Adam if args.optimizer == "adam" else optim.AdamW
         optimizer = kind(model.parameters(), args.lr, weight_decay=decay)
     objective = Objective(loss, terms)
+    ledger = Ledger(optimizer, accumulate=True) if on else None
     history = fit(
         model, objective, optimizer, data.train, data.validation,
         epochs=args.epochs, batch_size=args.batch_size, seed=args.seed, clip_norm=args.clip_norm,
         early_stopping=optim.EarlyStopping(args.patience) if args.patience else None,
-        progress=False if args.no_progress else None, label=label,
+        ledger=ledger, progress=False if args.no_progress else None, label=label,
     )  # fmt: skip
-    return Run(history, model, objective.assignments())
+    return Run(history, model, objective.assignments(), ledger)
 
 
 def train(args: argparse.Namespace) -> int:
@@ -337,6 +367,7 @@ def _show(runs: dict[str, Run], folder: Path, args: argparse.Namespace) -> None:
     if "regularized" in done:
         console.print(_assignment_table(done["regularized"]))
         console.print(_term_table(done["regularized"].history, args))
+        console.print(_ledger_table(done["regularized"]))
     if done:
         console.print(
             _comparison_table({label: run.history for label, run in done.items()}, args.noise)
@@ -392,6 +423,20 @@ def _term_table(history: History, args: argparse.Namespace) -> Any:
     return _explained(table, "cosine −1: the term pulls straight against the data")
 
 
+def _ledger_table(run: Run) -> Any:
+    books = run.ledger.whole  # type: ignore[union-attr]
+    table = _table("who moved the weights, all updates together", "entry", "‖Δ‖", "share", "growth")
+    for row in books.summary():
+        table.add_row(
+            row["entry"], f"{row['length']:.3f}", f"{row['share']:+.1%}", f"{row['growth']:+.1%}"
+        )
+    return _explained(
+        table,
+        "share: of the actual movement, sums to 100 %; growth: of the initial weights\n"
+        f"residual of the books {books.residual:.0e}: the entries sum to the change of the weights",
+    )
+
+
 def _comparison_table(histories: dict[str, History], noise: float) -> Any:
     table = _table("without and with regularizers", "", *histories)
     first = next(iter(histories.values())).last
@@ -412,6 +457,61 @@ def _comparison_table(histories: dict[str, History], noise: float) -> Any:
     text = "loss gap: validation − training; accuracy gap: training − validation"
     text += f"\n{noise:.0%} of the training labels are wrong, no validation label is" * bool(noise)
     return _explained(table, text)
+
+
+def check(args: argparse.Namespace) -> int:
+    """``minireg check-penalty``."""
+    where, _, name = args.penalty.rpartition(":")
+    if not where or not name:
+        _parser().exit(2, f"minireg check-penalty: expected WHERE:NAME, got {args.penalty!r}\n")
+    found = getattr(_module(where), name, None)
+    if found is None:
+        raise MissingError(f"{where} has no {name!r}")
+    if callable(found) and not isinstance(found, penalties.Penalty):
+        try:
+            found = found(args.strength)
+        except TypeError as error:
+            raise MissingError(f"{name}({args.strength:g}) cannot be made: {error}; give an instance "
+                               "of the module instead of a class") from error  # fmt: skip
+    if not isinstance(found, penalties.Penalty):
+        raise MissingError(f"{args.penalty} is no penalty but {found!r:.60}")
+    shape = tuple(args.shape) if args.shape else None
+    report = check_penalty(found, shape, trials=args.trials)
+    if importlib.util.find_spec("rich") is None:
+        print(report)
+    else:
+        _console().print(_check_table(report))
+    return 0 if report else 1
+
+
+def _module(where: str) -> Any:
+    """A module by name, or the file of one."""
+    try:
+        if where.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+            module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+            spec.loader.exec_module(module)  # type: ignore[union-attr]
+            return module
+        sys.path.insert(0, "")  # as python -m does
+        return importlib.import_module(where)
+    except (ImportError, OSError) as error:
+        raise MissingError(f"cannot load {where!r}: {error}") from error
+
+
+def _check_table(report: PenaltyReport) -> Any:
+    from rich.text import Text
+
+    table = _table(report.penalty, "check", "measured", "limit", "verdict", "what was compared")
+    colours = {"ok": "green", "wrong": "bold red", "n/a": "dim"}
+    for f in report.findings:
+        figures = ("", "") if f.figure is None else (f"{f.figure:.1e}", f"{f.limit:.0e}")
+        table.add_row(f.check, *figures, Text(f.verdict, colours[f.verdict]), Text(f.note))
+    for column in table.columns[3:]:
+        column.justify = "left"
+    wrong = sum(f.verdict == "wrong" for f in report.findings)
+    return _explained(
+        table, f"{wrong} wrong" if wrong else "nothing is wrong" if report else "nothing applied"
+    )
 
 
 def ops(args: argparse.Namespace) -> int:
@@ -463,7 +563,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return {"train": train, "ops": ops, "info": info}[args.command](args)
+        return {"train": train, "check-penalty": check, "ops": ops, "info": info}[args.command](
+            args
+        )
     except MissingError as error:
         print(f"minireg {args.command}: {error}", file=sys.stderr)
         return 1

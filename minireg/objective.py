@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .backend import Array
 from .engine import backprop, is_grad_enabled
 from .losses import Loss
 from .nn.module import Module, Parameter
@@ -23,6 +24,15 @@ from .tensor import Tensor
 
 if TYPE_CHECKING:
     from .optim.optimizer import Optimizer
+
+
+class Attributed(Tensor):
+    """A parameter's gradient that knows what it is made of: each term's share of it."""
+
+    __slots__ = ("name", "shares")
+    name: str  # of the parameter
+    shares: dict[str, Array]
+
 
 Selector = str | Sequence[str] | Callable[[str, Parameter], bool] | None
 
@@ -34,18 +44,26 @@ class Term:
     ``on``: None for weights only, a glob over parameter names, a list of globs, or a
     predicate ``(name, parameter) -> bool``. ``via``: ``"gradient"`` adds its gradient to
     the loss's; ``"prox"`` leaves the gradient alone and applies the penalty's prox after
-    each optimizer step, which is what makes zeros exact.
+    each optimizer step, which is what makes zeros exact. By default a penalty acts via its
+    gradient, and what has none to speak of (L0, constraints) via its prox.
     """
 
     penalty: Penalty
     on: Selector = None
-    via: Literal["gradient", "prox"] = "gradient"
+    via: Literal["gradient", "prox", None] = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.penalty, Penalty):
             raise TypeError(f"Term: expected a Penalty, got {self.penalty!r}")
+        if self.via is None:
+            object.__setattr__(self, "via", self.penalty.via)
         if self.via not in ("gradient", "prox"):
             raise ValueError(f"Term: via must be 'gradient' or 'prox', got {self.via!r}")
+        if self.via == "gradient" and self.penalty.via == "prox":
+            raise ValueError(
+                f"Term: {self.penalty!r} has no gradient that a step could use (it is 0 almost "
+                "everywhere), so it would have no effect; take via='prox'"
+            )
 
     def select(self, label: str, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
         """The trainable parameters it applies to; ``ValueError`` if the selector matches none."""
@@ -126,6 +144,16 @@ class Objective:
         self._model = model
         return self
 
+    def chosen(self, term: str) -> list[Parameter]:
+        """The parameters of the bound model that a term applies to."""
+        return list(self._chosen[term].values())
+
+    def step(self) -> None:
+        """Count an update for every coefficient that changes while training."""
+        found = {id(c): c for t in self.terms.values() for c in t.penalty.coefficients()}
+        for coefficient in found.values():
+            coefficient.step()
+
     def attach(self, optimizer: Optimizer) -> Objective:
         """Hand the ``via="prox"`` terms to ``optimizer``, which applies them after each step."""
         if self._model is None:
@@ -180,8 +208,8 @@ class Objective:
                     f"objective term {name!r} acts via its prox, which no optimizer applies yet: "
                     "call objective.bind(model).attach(optimizer)"
                 )
-            parts = [term.penalty(p) for p in self._chosen[name].values()]
-            total = sum(parts[1:], parts[0]) if parts else _zero(next(iter(values.values())))
+            total = term.penalty.over(self._chosen[name].values())
+            total = _zero(next(iter(values.values()))) if total is None else total
             values[name] = total.detach() if term.via == "prox" else total
         pulls = {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items() if t.via == "prox"}
         return Terms(values, loss_parts, dict(model.named_parameters()), pulls)
@@ -238,10 +266,18 @@ class Terms(Mapping[str, Tensor]):
                 names[p]: Tensor(g) for p in wanted if (g := found.get(p)) is not None
             }
         for name, p in self.parameters.items():
-            shares = [g[name].data for g in self.gradients.values() if name in g]
+            shares = {term: g[name].data for term, g in self.gradients.items() if name in g}
             if shares:
-                total = shares[0].copy() if len(shares) == 1 else sum(shares[1:], shares[0])
-                p.grad = Tensor(total if p.grad is None else p.grad.data + total)
+                if p.grad is not None:  # gradients add up, and so do their shares
+                    earlier = getattr(p.grad, "shares", {"gradient": p.grad.data})
+                    if (rest := p.grad.data - sum(earlier.values())).any():
+                        earlier = earlier | {"clip": earlier.get("clip", 0) + rest}
+                    both = earlier.keys() & shares.keys()
+                    shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
+                first, *rest = shares.values()
+                total = sum(rest, first) if rest else first.copy()
+                p.grad = Attributed(total)
+                p.grad.name, p.grad.shares = name, shares
 
     def statistics(self) -> list[dict[str, Any]]:
         """One row a term: value, gradient norm, share of the norms, cosine to "data".

@@ -15,6 +15,7 @@ import numpy as np
 
 from .backend import Array, Stream, move
 from .engine import no_grad
+from .inspect.ledger import Ledger
 from .losses import Loss
 from .nn import Embedding, Module
 from .objective import Objective
@@ -141,6 +142,7 @@ def fit(
     early_stopping: EarlyStopping | None = None,
     clip_norm: float | None = None,
     scheduler: LRScheduler | None = None,
+    ledger: Ledger | None = None,
     progress: bool | None = None,
     label: str = "training",
 ) -> History:
@@ -158,6 +160,8 @@ def fit(
     clip_norm : clip the joint gradient norm to this before each update.
     scheduler : one of ``mr.optim.lr_scheduler``; it steps after each epoch, or after each update
         if its ``interval`` is "step". One with a ``monitor`` sees that column of the history.
+    ledger : a :class:`~minireg.Ledger` of the optimizer: every update is split by term, and
+        each epoch ends with ``ledger.record(epoch=…)``.
     progress : show a progress bar (rich); by default when stderr is a terminal and rich is there.
 
     Ctrl-C ends the training cleanly: the history so far comes back with
@@ -197,7 +201,9 @@ def fit(
                 statistics: list[dict[str, Any]] = []
                 for i, index in enumerate(_batches(len(x), batch_size, shuffle, first.backend)):
                     batch = x[index], y[index]
-                    statistics += _update(model, goal, optimizer, *batch, clip_norm, i == 0)
+                    attribute = (i == 0, ledger is not None)
+                    statistics += _update(model, goal, optimizer, *batch, clip_norm, *attribute)
+                    goal.step()
                     rate = optimizer.param_groups[0]["lr"]
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
@@ -217,6 +223,8 @@ def fit(
                     }
                 row |= {**values, "seconds": time.perf_counter() - start}
                 history.rows.append(row)
+                if ledger is not None:
+                    ledger.record(epoch=epoch)
                 advance(row)
                 if scheduler is not None and scheduler.interval == "epoch":
                     scheduler.step(*_monitored(scheduler, history))
@@ -235,14 +243,14 @@ def fit(
 
 def _update(
     model: Module, objective: Objective, optimizer: Optimizer, x: Array, y: Array,
-    clip_norm: float | None, attribute: bool,
+    clip_norm: float | None, measure: bool, book: bool,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """One step: forward, backward, clip, update; the statistics of the terms when asked."""
+    """One step: forward, backward, clip, update; ``measure`` gives the statistics of the terms."""
     model.train()
     optimizer.zero_grad()
     terms = objective(model, Tensor(x), y)
-    terms.backward(attribute)
-    statistics = terms.statistics() if attribute else []
+    terms.backward(attribute=measure or book)
+    statistics = terms.statistics() if measure else []
     if clip_norm is not None:
         clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()

@@ -21,6 +21,8 @@ ROOT = Path(minireg.__file__).parent
 # Rooms that may say what CuPy lacks, because they bring everything to the host first.
 HOST_ROOMS = {
     "op_check.py": "asks host arrays",
+    "penalty_check.py": "asks host arrays",
+    "solver.py": "starts from host arrays, draws what it fetches",
     "check.py": "compares with differences of values that it fetches",
     "inspect": "draws, prints and analyses what it fetches",
     "datasets.py": "reads files into host arrays",

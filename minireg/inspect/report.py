@@ -28,12 +28,13 @@ if TYPE_CHECKING:  # fit is further right in the house, matplotlib an optional e
     from ..nn.module import Module
     from ..objective import Assignment
     from ..training import History
+    from .ledger import Ledger
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training to report on: its history and, where at hand, the trained model and the
-    rows of the objective's assignment table.
+    """A training to report on: its history and, where at hand, the trained model, the rows of
+    the objective's assignment table, and the ledger that :func:`minireg.fit` filled.
 
     >>> from minireg import History
     >>> Run(History()).last
@@ -43,6 +44,7 @@ class Run:
     history: History
     model: Module | None = None
     assignments: list[Assignment] = field(default_factory=list)
+    ledger: Ledger | None = None
 
     @property
     def last(self) -> dict[str, float]:
@@ -158,11 +160,17 @@ def _drawing(owner: str, runs: Runs) -> Iterator[None]:
 
 def _looks(runs: Runs) -> tuple[Looks, Looks]:
     """How each run and each term looks, the same in every picture."""
-    terms = dict.fromkeys(t for run in runs.values() for t in run.history.terms if t != "data")
+    names = [t for run in runs.values() for t in (*run.history.terms, *_booked(run))]
+    terms = dict.fromkeys(t for t in names if t != "data")
     dashes = ("dashed", "dotted", "dashdot")
     by_run = {n: (RUN_COLOURS[i % 6], "solid") for i, n in enumerate(runs)}
     by_term = {n: (TERM_COLOURS[i % 6], dashes[i % 3]) for i, n in enumerate(terms)}
     return by_run, {"data": ("#7d8590", "solid")} | by_term
+
+
+def _booked(run: Run) -> list[str]:
+    """Entries of the run's ledger over the whole training."""
+    return [" ".join(key) for key in run.ledger.whole.entries()] if run.ledger else []
 
 
 def _axes(canvas: Any, ylabel: str, runs: Iterable[Run]) -> Any:
@@ -248,6 +256,23 @@ def _lines(canvas: Any, run: Run, what: str, looks: Looks) -> Any:
         if what == "norm" or term != "data":
             y = np.where(norm == 0, np.nan, y)  # no gradient, no direction
             _line(axes, run.column("epoch"), y, looks[term], term)
+    return axes
+
+
+def _movers(canvas: Any, booked: tuple[Run, Mapping[str, list[float]]], looks: Looks) -> Any:
+    """Each entry's share of a layer's movement in each epoch, stacked up from 0, or down."""
+    run, columns = booked
+    x, axes = columns["epoch"], _axes(canvas, "share of the movement", [run])
+    _percent(axes.yaxis)
+    axes.axhline(1, color=INK, lw=0.6, ls="dotted")
+    axes.axhline(0, color=INK, lw=0.6)
+    if len(x) == 1:  # one epoch has no width
+        x, columns = [x[0] - 0.5, x[0] + 0.5], {k: [*v, *v] for k, v in columns.items()}
+    shares = {n: np.nan_to_num(v) for n, v in columns.items() if n in looks and np.any(v)}
+    fills = [looks[n][0] for n in shares]
+    for half, labels in ((np.maximum, [_shown(n) for n in shares]), (np.minimum, [])):
+        parts = [half(v, 0) for v in shares.values()]
+        axes.stackplot(x, *parts, colors=fills, labels=labels, edgecolor=PAGE, lw=0.3)
     return axes
 
 
@@ -383,6 +408,13 @@ READ = {
     "The terms in figures": "The same at the epoch whose weights the model holds. A term that acts "
     "via its prox is applied after the step; its figures are those of the penalty’s own gradient, "
     "which is how hard the prox pulls at the weights it does not set to 0.",
+    "Who moved the weights": "The books of all updates together: ‖Δ‖ is how far the entry moved the "
+    "weights in the end, its share is ⟨Δ, movement⟩/‖movement‖² (the shares add up to 100 %; below 0 "
+    "it worked against the rest), its growth is ⟨Δ, w₀⟩/‖w₀‖² (below 0 it shrank what was there). "
+    "Momentum is split by the term that it came from. The residual is what the books do not explain: "
+    "rounding.",
+    "Who moved each layer": "The same for each epoch and layer, stacked: what lies above the line at 0 "
+    "pushed with the movement of that epoch, what lies below against it; together they make 100 %.",
     "Weights": "Left, counted apart, the share of the weights that are exactly 0; right, all others "
     "on a log scale. L2 makes the hill narrower; L1 via its prox moves weights into the left bar.",
     "What is regularized, and why": "Penalties apply to weights only, unless on= says otherwise: "
@@ -477,6 +509,18 @@ def _terms(runs: Runs) -> str:
     return _table(head, rows, "figures")
 
 
+def _books(runs: Runs) -> str:
+    """The ledger over the whole training, entry by entry."""
+    rows: list[list[str]] = []
+    for label, run in runs.items():
+        books = run.ledger.whole  # type: ignore[union-attr]
+        for row in books.summary():
+            share, growth = _number(row["share"], "+", "%"), _number(row["growth"], "+", "%")
+            rows.append([f"{label}: {row['entry']}", _number(row["length"]), share, growth])
+        rows.append([f"{label}: residual of the books", f"{books.residual:.0e}", "–", "–"])
+    return _table(("entry", "‖Δ‖", "share", "growth"), rows, "figures")
+
+
 def _assignments(runs: Runs) -> str:
     """Which penalty acts on which parameter; folded away where none does."""
     text = ""
@@ -511,6 +555,16 @@ def _parts(runs: Runs) -> Iterator[tuple[str, str]]:
     cosines = _charts("cosine", several, partial(_lines, what="cosine", looks=by_term))
     yield "Direction of each term", cosines
     yield "The terms in figures", _terms(runs)
+    booked = {n: run for n, run in runs.items() if run.ledger and run.ledger.history}
+    yield "Who moved the weights", _books(booked)
+    layers = {}
+    for label, run in booked.items():
+        recorded = run.ledger.columns() if run.ledger else {}
+        for layer in dict.fromkeys(c.partition("/share/")[0] for c in recorded if "/share/" in c):
+            head = f"{layer}/share/"
+            found = {c.removeprefix(head): v for c, v in recorded.items() if c.startswith(head)}
+            layers[f"{label}: layer {layer}"] = run, {"epoch": recorded["epoch"], **found}
+    yield "Who moved each layer", _charts("share", layers, partial(_movers, looks=by_term), False)
     yield "Weights", _charts("weights", _weights(runs), partial(_histogram, looks=by_run), False)
     yield "What is regularized, and why", _assignments(runs)
 

@@ -12,7 +12,7 @@ NumPy, the readable specification that the in-place passes are tested against.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,19 @@ _RANGES = {
 }  # fmt: skip
 
 
+class Linear(NamedTuple):
+    """How a share g of the gradient moves θ: Δ = scale·(fresh·g + carried·m), m ← keep·m + gain·g.
+
+    m is the share's part of the momentum; ``gain`` is None where there is none.
+    """
+
+    scale: Any
+    fresh: Any = 1.0
+    carried: float = 0.0
+    keep: float = 0.0
+    gain: Any = None
+
+
 class Optimizer:
     """Base class: parameter groups, state, and the pipeline of :meth:`step`.
 
@@ -49,6 +62,9 @@ class Optimizer:
     a group. Groups live in ``param_groups``; per-parameter state in ``state``.
     """
 
+    observer: Any = None  # a Ledger, told of every parameter's step
+    buffer = ""  # the state that is linear in past gradients, if there is one
+    elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -101,8 +117,15 @@ class Optimizer:
         is ``penalty.prox(θ, t)``, so t is lr/(1 − μ) with momentum μ and lr/(√v̂ + ε), element
         by element, under Adam and RMSprop. The end point then minimises loss + penalty, as it
         does with the penalty's gradient; with ``prox(θ, lr)`` it would be loss + (1 − μ)·penalty.
-        Asking twice for the same penalty and parameter changes nothing.
+        Asking twice for the same penalty and parameter changes nothing. Raises
+        ``NotImplementedError`` where a step for each element meets a penalty that is no sum over
+        elements and has no prox in that metric.
         """
+        if self.elementwise and not penalty.elementwise_step:
+            raise NotImplementedError(
+                f"{type(self).__name__}: {penalty!r} has no prox with a step for each element, which "
+                "this optimizer's step has; take SGD or ProximalGradient, or via='gradient'"
+            )
         for p in params:
             known = self._prox.setdefault(p, [])
             if not any(penalty is other for other in known):
@@ -116,11 +139,20 @@ class Optimizer:
 
     def step(self) -> None:
         """One update of every parameter that has a gradient; frozen ones are never touched."""
-        for p, g, group in self._due():
+        due, watch = list(self._due()), self.observer
+        for p, g, group in due:
+            if watch:
+                watch.before(p, group)
             self._step(p, -g if group.get("maximize") else g, group)
-            for penalty in self._prox.get(p, ()):
-                p.data[...] = penalty.prox(p.data, self._prox_step(p, group))
+            for name, new in self._after_step(p, group):
+                if watch:
+                    watch.also(p, name, new - p.data)
+                p.data[...] = new
+        self._join([p for p, _, group in due])
+        for p, _, group in due:
             p._seq = next_seq()  # a graph that has read the old values will notice
+            if watch:
+                watch.after(p, group)
 
     def _due(self) -> Iterator[tuple[Tensor, Array, dict[str, Any]]]:
         """(parameter, gradient, group) of what a step updates."""
@@ -128,6 +160,14 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is not None and p.requires_grad:
                     yield p, p.grad.data, group
+
+    def _after_step(self, p: Tensor, group: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+        """What follows the step of a parameter: a name for it, and the new values."""
+        for penalty in self._prox.get(p, ()):
+            yield "prox", penalty.prox(p.data, self._prox_step(p, group))
+
+    def _join(self, params: list[Tensor]) -> None:
+        """What a step does last, with all parameters together."""
 
     def _step(self, p: Tensor, g: Array, group: dict[str, Any]) -> None:
         state = self.state.setdefault(p, {"step": 0})
@@ -151,6 +191,22 @@ class Optimizer:
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
         """How far a constant gradient of 1 moves p in one step: so long is the prox."""
         return group["lr"]
+
+    def momentum(self, p: Tensor) -> Array | None:
+        """The momentum of a parameter, None while there is none."""
+        return self.state.get(p, {}).get(self.buffer)
+
+    def decays(self, group: dict[str, Any]) -> tuple[float, float]:
+        """(coupled, decoupled) decay: what joins the gradient, what shrinks θ directly."""
+        return group.get("weight_decay", 0.0), 0.0
+
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> Linear:
+        """The step just made, as a linear function of the gradient and of past ones.
+
+        ``first`` says that there was no momentum before. The :class:`~minireg.Ledger` splits the
+        step by terms with it.
+        """
+        return Linear(-group["lr"])
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Names of the arrays kept for each parameter of the group, zero at first."""

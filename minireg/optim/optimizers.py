@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array, Stream
 from ..tensor import Tensor
-from .optimizer import Optimizer
+from .optimizer import Linear, Optimizer
 
 
 def _lasting(lr: Any, momentum: float) -> Any:
@@ -31,6 +31,7 @@ class SGD(Optimizer):
     """
 
     text = "b ← μb + g + wd·θ;  θ ← θ − lr·b"
+    buffer = "momentum_buffer"
 
     def __init__(
         self,
@@ -70,6 +71,16 @@ class SGD(Optimizer):
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
+
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> Linear:
+        """b ← μb + gain·g; θ moves by −lr·b, with Nesterov by −lr·(g + μb)."""
+        lr, mu = group["lr"], group["momentum"]
+        if not mu:
+            return Linear(-lr)
+        gain = 1.0 if first else 1 - group["dampening"]
+        if group["nesterov"]:
+            return Linear(-lr, 1 + mu * gain, mu * mu, mu, gain)
+        return Linear(-lr, gain, mu, mu, gain)
 
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
         mu, fresh = group["momentum"], 1 - group["dampening"]
@@ -116,6 +127,7 @@ class Adam(Optimizer):
 
     text = "θ ← θ − lr·m̂/(√v̂ + ε), moments of g + wd·θ"
     scratch = 2
+    buffer, elementwise = "exp_avg", True
 
     def __init__(
         self,
@@ -134,13 +146,9 @@ class Adam(Optimizer):
              "amsgrad": amsgrad, "maximize": maximize},
         )  # fmt: skip
 
-    def _decays(self, group: dict[str, Any]) -> tuple[float, float]:
-        """(coupled, decoupled) decay: what joins the gradient, what shrinks θ directly."""
-        return group["weight_decay"], 0.0
-
     def formula(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
         """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
-        (beta1, beta2), (coupled, shrink) = group["betas"], self._decays(group)
+        (beta1, beta2), (coupled, shrink) = group["betas"], self.decays(group)
         t = state["step"] = state.get("step", 0) + 1
         g = (-g if group["maximize"] else g) + coupled * p
         m = state["exp_avg"] = beta1 * state.get("exp_avg", 0 * p) + (1 - beta1) * g
@@ -150,21 +158,33 @@ class Adam(Optimizer):
         m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
         return p - shrink * p - group["lr"] * m_hat / (np.sqrt(v_hat) + group["eps"])
 
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> Linear:
+        """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
+        beta1, t = group["betas"][0], self.state[p]["step"]
+        lr, corrected = group["lr"], 1 - beta1**t
+        scale = np.divide(-lr / corrected, self._denominator(p, group))
+        return Linear(scale, 1 - beta1, beta1, beta1, 1 - beta1)
+
+    def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
+        state = self.state[p]
+        v = state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
+        root: Array = np.sqrt(v)
+        root *= (1 - group["betas"][1] ** state["step"]) ** -0.5
+        root += group["eps"]
+        return root
+
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"])
 
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
         # the metric of the step is diagonal: exact for penalties that are sums over elements
-        state = self.state[p]
-        v = state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
-        v_hat = v / (1 - group["betas"][1] ** state["step"])
-        return group["lr"] / (np.sqrt(v_hat) + group["eps"])
+        return group["lr"] / self._denominator(p, group)
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         (beta1, beta2), eps = group["betas"], group["eps"]
         rate = group["lr"] / (1 - beta1**step)
         root = (1 - beta2**step) ** -0.5
-        coupled, shrink = self._decays(group)
+        coupled, shrink = self.decays(group)
 
         def update(p: Array, g: Array, m: Array, v: Array, *rest: Array) -> None:
             *largest, t, u = rest
@@ -231,7 +251,8 @@ class AdamW(Adam):
                 f"AdamW: decay_scale must be 'lr' or 'schedule', got {group['decay_scale']!r}"
             )
 
-    def _decays(self, group: dict[str, Any]) -> tuple[float, float]:
+    def decays(self, group: dict[str, Any]) -> tuple[float, float]:
+        """None is coupled; θ shrinks by lr·wd, or by the schedule's multiplier times wd."""
         scale = group["lr"]
         if group["decay_scale"] == "schedule":
             peak = group.get("max_lr", group["initial_lr"])
@@ -254,6 +275,7 @@ class RMSprop(Optimizer):
 
     text = "θ ← θ − lr·g/(√v + ε), v a running mean of g²"
     scratch = 2
+    buffer, elementwise = "momentum_buffer", True
 
     def __init__(
         self,
@@ -287,15 +309,24 @@ class RMSprop(Optimizer):
             d = state["momentum_buffer"] = mu * state.get("momentum_buffer", 0 * p) + d
         return p - group["lr"] * d
 
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> Linear:
+        """θ moves by −lr·b, b ← μb + g/(√v + ε), or by −lr·g/(√v + ε) without momentum."""
+        lr, mu = group["lr"], group["momentum"]
+        gain = 1 / self._denominator(p, group)
+        return Linear(-lr, gain, mu, mu, gain) if mu else Linear(-lr * gain)
+
+    def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
+        v = self.state[p]["square_avg"]
+        if group["centered"]:
+            v = np.maximum(v - np.square(self.state[p]["grad_avg"]), 0)
+        return np.sqrt(v) + group["eps"]
+
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         more = {"grad_avg": group["centered"], "momentum_buffer": group["momentum"]}
         return ("square_avg", *(name for name, used in more.items() if used))
 
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
-        v = self.state[p]["square_avg"]
-        if group["centered"]:
-            v = np.maximum(v - np.square(self.state[p]["grad_avg"]), 0)
-        return _lasting(group["lr"] / (np.sqrt(v) + group["eps"]), group["momentum"])
+        return _lasting(group["lr"] / self._denominator(p, group), group["momentum"])
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr, alpha, eps = group["lr"], group["alpha"], group["eps"]
@@ -376,19 +407,19 @@ class SGLD(Optimizer):
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr, decay = group["lr"], group["weight_decay"]
-        scale = (2 * lr * group["temperature"]) ** 0.5
 
         def update(p: Array, g: Array, t: Array) -> None:
             np.multiply(p, decay, out=t)
             t += g
             t *= lr
             p -= t
-            if scale:
-                noise = self.noise.normal_like(p)
-                noise *= scale
-                p += noise
 
         return update
+
+    def _after_step(self, p: Tensor, group: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+        if scale := (2 * group["lr"] * group["temperature"]) ** 0.5:
+            yield "noise", p.data + scale * self.noise.normal_like(p.data)
+        yield from super()._after_step(p, group)
 
     def state_dict(self) -> dict[str, Any]:
         """State, options, and where the noise stands."""

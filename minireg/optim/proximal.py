@@ -9,6 +9,7 @@ import numpy as np
 
 from ..backend import Array
 from ..penalties import Penalty
+from ..tensor import Tensor
 from .optimizer import Optimizer
 
 
@@ -72,15 +73,20 @@ class ProximalGradient(Optimizer):
 
     def step(self) -> None:
         """A proximal gradient step, and the extrapolation of what is accelerated."""
-        ahead = [(p, p.data.copy(), group) for p, _, group in self._due() if group["accelerated"]]
+        self._ahead = [(p, p.data.copy(), g["lr"]) for p, _, g in self._due() if g["accelerated"]]
         super().step()
+
+    def _join(self, params: list[Tensor]) -> None:
         uphill: Any = 0.0
-        for p, y, group in ahead:
+        for p, y, lr in self._ahead:
             x = self.state[p].setdefault("x", y)
-            uphill = uphill + ((y - p.data) * (p.data - x)).sum() / (group["lr"] or 1.0)
-        for p, _, _ in ahead:
+            uphill = uphill + ((y - p.data) * (p.data - x)).sum() / (lr or 1.0)
+        for p, _, _ in self._ahead:
             state, x = self.state[p], p.data.copy()
             t = np.where(uphill > 0, 1, state.get("t", np.ones_like(x, shape=())))
             t_next = (1 + np.sqrt(1 + 4 * t * t)) / 2
-            p.data += (t - 1) / t_next * (x - state["x"])
+            further = (t - 1) / t_next * (x - state["x"])
+            if self.observer:
+                self.observer.also(p, "extrapolation", further)
+            p.data += further
             state["x"], state["t"] = x, t_next

@@ -1,6 +1,16 @@
 """Penalties: each as value, gradient, prox, certificate, formula and prior."""
 
-from .base import Formula, Penalty
-from .elementwise import L1, L2, ElasticNet, soft_threshold
+from .base import Coefficient, Formula, Penalty, Strength
+from .calculus import Composed, conjugate, plus_quadratic, scaled, translated
+from .constraints import L1Ball, L2Ball, MaxNorm, SpectralBall
+from .elementwise import L0, L1, L2, ElasticNet, soft_threshold
+from .groups import FrobeniusNorm, GroupLasso, SparseGroupLasso
+from .path import PathNorm
+from .spectral import NuclearNorm, SpectralNorm
 
-__all__ = ["L1", "L2", "ElasticNet", "Formula", "Penalty", "soft_threshold"]
+__all__ = [
+    "L0", "L1", "L2", "Coefficient", "Composed", "ElasticNet", "Formula", "FrobeniusNorm",
+    "GroupLasso", "L1Ball", "L2Ball", "MaxNorm", "NuclearNorm", "PathNorm", "Penalty",
+    "SparseGroupLasso", "SpectralBall", "SpectralNorm", "Strength", "conjugate", "plus_quadratic",
+    "scaled", "soft_threshold", "translated",
+]  # fmt: skip

@@ -1,15 +1,22 @@
-"""What a penalty is: value, gradient, prox, certificate, formula and prior."""
+"""What a penalty is: value, gradient, prox, certificate, formula and prior.
+
+Your own penalty is a subclass with ``value`` and, if it has one, ``prox``; everything else
+follows from them, and :func:`minireg.check_penalty` says whether they fit together.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..backend import Array
+from ..engine import as_array, grad
 from ..ops.table import op
+from ..tensor import Tensor
 
 
 class Formula(NamedTuple):
@@ -20,69 +27,181 @@ class Formula(NamedTuple):
     prox: str
 
 
-def check_strength(owner: str, **strengths: float) -> None:
-    """Raise ``ValueError`` unless every strength is a finite number ≥ 0."""
-    for name, value in strengths.items():
-        number = isinstance(value, int | float | np.number)
-        if not (number and math.isfinite(value) and value >= 0):
-            raise ValueError(f"{owner}: {name} must be a finite number ≥ 0, got {value!r}")
+# --- strengths -----------------------------------------------------------------------------------
+
+
+class Coefficient:
+    """A strength that changes while training: ``schedule(t)`` after t updates.
+
+    :func:`minireg.fit` counts the updates; in a loop of your own call
+    ``objective.step()`` after ``optimizer.step()``.
+
+    >>> from minireg.penalties import L1
+    >>> warm_up = Coefficient(lambda t: 1e-3 * min(1, t / 100))
+    >>> penalty = L1(warm_up); penalty.strength
+    0.0
+    >>> warm_up.step(); penalty.strength
+    1e-05
+    """
+
+    def __init__(self, schedule: Callable[[int], float]) -> None:
+        self.schedule, self.updates = schedule, 0
+
+    def step(self) -> None:
+        """Count one more update."""
+        self.updates += 1
+
+    def __float__(self) -> float:
+        return float(self.schedule(self.updates))
+
+    def __repr__(self) -> str:
+        return f"Coefficient({float(self):g} after {self.updates} updates)"
+
+
+def checked_strength(owner: str, name: str, value: Any) -> float:
+    """The strength as a float; ``ValueError`` unless it is finite and ≥ 0."""
+    known = isinstance(value, int | float | np.number | Coefficient)
+    number = float(value) if known else math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{owner}: {name} must be a finite number ≥ 0, got {value!r}")
+    return number
+
+
+class Strength:
+    """An attribute that is set to a number ≥ 0 or a :class:`Coefficient` and reads as a float."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, penalty: Any, owner: type | None = None) -> float:
+        return checked_strength(type(penalty).__name__, self.name, penalty.__dict__[self.name])
+
+    def __set__(self, penalty: Any, value: Any) -> None:
+        checked_strength(type(penalty).__name__, self.name, value)
+        penalty.__dict__[self.name] = value
+
+
+# --- the protocol --------------------------------------------------------------------------------
 
 
 class Penalty:
     """λ·Ω(w), added to the **mean** data loss.
 
-    A subclass defines ``value`` in operators and NumPy functions (so that it works on
-    arrays and, differentiably, on Tensors), the closed forms, and how it reads as text.
+    A subclass defines ``value`` in operators and NumPy functions (so that it works on arrays
+    and, differentiably, on Tensors) and usually ``prox``; the closed-form ``gradient`` and the
+    certificates replace what is derived here.
+
+    >>> class Ridge(Penalty):
+    ...     strength = Strength()
+    ...     def __init__(self, strength): self.strength = strength
+    ...     def value(self, w): return 0.5 * self.strength * (w * w).sum()
+    >>> Ridge(0.5).gradient(np.array([2.0, -4.0]))
+    array([ 1., -2.])
     """
 
-    formula: Formula
-    prior: str
-    text: str  # one line for reprs and tables, for example "½λ‖w‖²"
+    formula = Formula(
+        r"\lambda\Omega(w)", r"\nabla(\lambda\Omega)(w)",
+        r"\arg\min_u \tfrac12\lVert u - v\rVert^2 + t\lambda\Omega(u)",
+    )  # fmt: skip
+    prior = "density ∝ exp(−n·λΩ(w)) for n observations under the mean loss"
+    text = "λΩ(w)"  # one line for reprs and tables
+    convex: bool = True
+    elementwise_step: bool = False  # whether prox also takes a step for each element
+    shapes: tuple[tuple[int, ...], ...] = ((4, 3),)  # of weights that it makes sense for
+    via: Literal["gradient", "prox"] = "gradient"  # how a Term acts unless it says so
 
     def value(self, w: Any) -> Any:
         """λ·Ω(w): an array gives a scalar, a Tensor a differentiable scalar Tensor."""
         raise NotImplementedError(f"{type(self).__name__} does not define value")
 
     def gradient(self, w: Array) -> Array:
-        """The closed form of ∇(λΩ)(w), same shape as w; one documented choice at kinks."""
-        raise NotImplementedError(f"{type(self).__name__} has no closed-form gradient")
+        """∇(λΩ)(w), same shape as w; one documented choice at kinks. By default, autograd's."""
+        t = Tensor(w, requires_grad=True)
+        (g,) = grad(self.value(t), t, allow_unused=True)
+        return np.zeros_like(w) if g is None else g.data
 
     def prox(self, v: Array, step: Any) -> Array:
         """argmin_u ½‖u − v‖² + step·λΩ(u), same shape as v; step is a number ≥ 0.
 
-        A penalty that is a sum over elements also takes a step for each element.
+        With ``elementwise_step`` the step may be an array of v's shape: the prox in the
+        metric of its inverses, argmin_u Σ ½(u − v)²/step + λΩ(u).
         """
         raise NotImplementedError(f"{type(self).__name__} has no closed-form prox")
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """Euclidean distance of −g to ∂(λΩ)(w); 0 exactly when w is stationary for loss + λΩ."""
-        return np.sqrt(np.square(g + self.gradient(w)).sum())
+        """Euclidean distance of −g to ∂(λΩ)(w); 0 exactly when w is stationary for loss + λΩ.
+
+        By default the limit of ‖w − prox(w − t·g, t)‖/t for a small t, or ‖g + ∇(λΩ)(w)‖
+        where there is no prox.
+        """
+        t = 1e-6 if w.dtype == np.float64 else 1e-3
+        try:
+            off = (w - self.prox(w - t * g, t)) / t
+        except NotImplementedError:
+            off = g + self.gradient(w)
+        return length(off)
 
     def max_strength(self, g: Array) -> Any:
         """The smallest λ at which w = 0 is optimal, from the loss gradient ``g`` at 0."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: no finite strength makes w = 0 optimal unless the gradient is 0"
-        )
+        raise NotImplementedError(f"{type(self).__name__}: no finite strength makes w = 0 optimal")
+
+    # --- how it is used and shown ----------------------------------------------------------------
 
     def __call__(self, w: Any) -> Any:
         """The value; on a Tensor its backward is the closed-form gradient."""
         return penalty_value(w, penalty=self)
 
+    def over(self, parameters: Iterable[Tensor]) -> Any:
+        """The value of a whole term: the sum over its parameters, or None without any."""
+        parts = [self(p) for p in parameters]
+        return sum(parts[1:], parts[0]) if parts else None
+
+    def coefficients(self) -> list[Coefficient]:
+        """Its strengths that change while training."""
+        return [v for v in vars(self).values() if isinstance(v, Coefficient)]
+
     def parameters_text(self) -> str:
-        """What stands between the parentheses of the repr."""
-        raise NotImplementedError
+        """What stands between the parentheses of the repr: its strengths."""
+        found = {n: getattr(self, n) for n in vars(self) if isinstance(_field(self, n), Strength)}
+        if len(found) == 1:
+            return f"{next(iter(found.values())):g}"
+        return ", ".join(f"{name}={value:g}" for name, value in found.items())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.parameters_text()}): {self.text}"
 
 
+def _field(penalty: Penalty, name: str) -> Any:
+    return next((vars(c)[name] for c in type(penalty).__mro__ if name in vars(c)), None)
+
+
+def like(a: Any, w: Any) -> Any:
+    """``a``, if it is an array, in w's dtype."""
+    return a.astype(w.dtype, copy=False) if hasattr(a, "astype") else a
+
+
+def constant(value: Any, w: Any) -> Any:
+    """A value that is flat in w: an array, or a Tensor without a graph where w is one."""
+    return Tensor(as_array(value)) if isinstance(w, Tensor) else value
+
+
+def length(x: Array) -> Any:
+    """Euclidean length of all entries together, where the array lives."""
+    return np.sqrt(np.square(x).sum())
+
+
 # The closed form is the fast rule, the value in primitive ops its definition: the same
 # test that holds every fused op to its definition holds gradient to autograd.
+def _pull(g: Any, y: Any, saved: None, needs: set[int], *ws: Any, penalty: Penalty) -> Any:
+    found = penalty.gradient(*ws)
+    return tuple(g * d for d in (found if isinstance(found, tuple) else (found,)))
+
+
 penalty_value = op(
     "penalty",
-    lambda w, *, penalty: (penalty.value(w), None),
-    backward=lambda g, y, saved, needs, w, *, penalty: (g * penalty.gradient(w),),
-    definition=lambda w, *, penalty: penalty.value(w),
+    lambda *ws, penalty: (penalty.value(*ws), None),
+    backward=_pull,
+    definition=lambda *ws, penalty: penalty.value(*ws),
     formula=r"\bar w = \bar y\,\nabla(\lambda\Omega)(w)",
     samples=lambda rng: _samples(rng),
 )
@@ -90,11 +209,26 @@ penalty_value = op(
 
 @cache
 def _sampled() -> tuple[Penalty, ...]:
-    from .elementwise import L1, L2, ElasticNet
+    from . import (
+        L1,
+        L2,
+        ElasticNet,
+        FrobeniusNorm,
+        GroupLasso,
+        NuclearNorm,
+        PathNorm,
+        SparseGroupLasso,
+    )
 
-    return L2(0.3), L1(0.3), ElasticNet(0.2, 0.4)
+    return (
+        L2(0.3), L1(0.3), ElasticNet(0.2, 0.4), GroupLasso(0.3), GroupLasso(0.3, axis=0, scale="none"),
+        GroupLasso(0.3, groups=[[0, 5, 2], [7, 1]]), SparseGroupLasso(0.2, 0.3), FrobeniusNorm(0.3),
+        NuclearNorm(0.3), PathNorm(0.3),
+    )  # fmt: skip
 
 
 def _samples(rng: Any) -> list[tuple[Any, ...]]:
     w = rng.uniform(0.2, 2, (3, 4)) * rng.choice([-1.0, 1.0], (3, 4))
-    return [(w, {"penalty": penalty}) for penalty in _sampled()]
+    *single, path = _sampled()
+    chain = (w, rng.normal(size=(2, 3)), rng.normal(size=(3, 2)))
+    return [*((w, {"penalty": penalty}) for penalty in single), (*chain, {"penalty": path})]

@@ -1,4 +1,4 @@
-"""Penalties that treat every weight by itself: L2, L1, ElasticNet."""
+"""Penalties that treat every weight by itself: L2, L1, ElasticNet, L0."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backend import Array
 from ..tensor import Tensor
-from .base import Formula, Penalty, check_strength
+from .base import Formula, Penalty, Strength, constant, length, like
 
 
 def soft_threshold(v: Array, threshold: Any) -> Array:
@@ -46,30 +46,39 @@ class L2(Penalty):
     )  # fmt: skip
     prior = "Gaussian: w ~ N(center, 1/(nλ)) for n observations under the mean loss"
     text = "½λ‖w‖²"
+    elementwise_step = True
+    strength = Strength()
 
-    def __init__(self, strength: float, center: Any = None, weight: Any = None) -> None:
-        check_strength("L2", strength=strength)
-        self.strength = float(strength)
+    def __init__(self, strength: Any, center: Any = None, weight: Any = None) -> None:
+        self.strength = strength
         self.center, self.weight = _raw(center), _raw(weight)
         if center is not None:
             self.text = "½λ‖w − c‖²"
+        fixed = [a.shape for a in (self.center, self.weight) if hasattr(a, "shape")]
+        self.shapes = tuple(fixed[:1]) or self.shapes
+
+    def _offset(self, w: Any) -> Any:
+        return w if self.center is None else w - like(self.center, w)
+
+    def _factor(self, w: Any) -> Any:
+        return self.strength if self.weight is None else self.strength * like(self.weight, w)
 
     def value(self, w: Any) -> Any:
         """½λ Σ weight·(w − center)²."""
-        squares = np.square(w if self.center is None else w - self.center)
-        return (
-            0.5 * self.strength * (squares if self.weight is None else squares * self.weight).sum()
-        )
+        return 0.5 * (self._factor(w) * np.square(self._offset(w))).sum()
 
     def gradient(self, w: Array) -> Array:
         """λ·weight·(w − center)."""
-        pull = self.strength * (w if self.center is None else w - self.center)
-        return pull if self.weight is None else pull * self.weight
+        return self._factor(w) * self._offset(w)
 
     def prox(self, v: Array, step: Any) -> Array:
         """(v + tλ·weight·center)/(1 + tλ·weight): a linear shrink, never exactly 0."""
-        k = step * self.strength * (1.0 if self.weight is None else self.weight)
-        return (v if self.center is None else v + k * self.center) / (1 + k)
+        k = step * self._factor(v)
+        return (v if self.center is None else v + k * like(self.center, v)) / (1 + k)
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """‖g + λ·weight·(w − center)‖."""
+        return length(g + self.gradient(w))
 
     def parameters_text(self) -> str:
         """λ, and what else is set."""
@@ -94,10 +103,11 @@ class L1(Penalty):
     )  # fmt: skip
     prior = "Laplace: w ~ Laplace(0, 1/(nλ)) for n observations under the mean loss"
     text = "λ‖w‖₁"
+    elementwise_step = True
+    strength = Strength()
 
-    def __init__(self, strength: float) -> None:
-        check_strength("L1", strength=strength)
-        self.strength = float(strength)
+    def __init__(self, strength: Any) -> None:
+        self.strength = strength
 
     def value(self, w: Any) -> Any:
         """λ Σ|w|."""
@@ -113,17 +123,11 @@ class L1(Penalty):
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """‖·‖₂ of |g + λ sign w| where w ≠ 0, and of max(|g| − λ, 0) where w = 0."""
-        free = g + self.strength * np.sign(w)
-        stuck = np.maximum(np.abs(g) - self.strength, 0)
-        return np.sqrt(np.square(np.where(w == 0, stuck, free)).sum())
+        return length(np.where(w == 0, soft_threshold(g, self.strength), g + self.gradient(w)))
 
     def max_strength(self, g: Array) -> Any:
         """max|g|."""
         return np.abs(g).max()
-
-    def parameters_text(self) -> str:
-        """λ."""
-        return f"{self.strength:g}"
 
 
 class ElasticNet(Penalty):
@@ -141,32 +145,89 @@ class ElasticNet(Penalty):
     )
     prior = "product of a Laplace(0, 1/(n·l1)) and a Gaussian N(0, 1/(n·l2)), renormalised"
     text = "l1·‖w‖₁ + ½·l2·‖w‖²"
+    elementwise_step = True
+    l1, l2 = Strength(), Strength()
 
-    def __init__(self, l1: float, l2: float) -> None:
-        check_strength("ElasticNet", l1=l1, l2=l2)
-        self._l1, self._l2 = L1(l1), L2(l2)
-        self.l1, self.l2 = float(l1), float(l2)
+    def __init__(self, l1: Any, l2: Any) -> None:
+        self.l1, self.l2 = l1, l2
+
+    @classmethod
+    def from_sklearn(cls, alpha: float, l1_ratio: float = 0.5) -> ElasticNet:
+        """scikit-learn's ``ElasticNet(alpha, l1_ratio)``, whose loss is ½·mean squared error.
+
+        With minireg's :class:`~minireg.nn.MSELoss` (no ½) both strengths are twice these.
+
+        >>> ElasticNet.from_sklearn(0.1, l1_ratio=0.25)
+        ElasticNet(l1=0.025, l2=0.075): l1·‖w‖₁ + ½·l2·‖w‖²
+        """
+        if not 0 <= l1_ratio <= 1:
+            raise ValueError(f"from_sklearn: l1_ratio must be in [0, 1], got {l1_ratio!r}")
+        return cls(alpha * l1_ratio, alpha * (1 - l1_ratio))
+
+    def to_sklearn(self) -> dict[str, float]:
+        """``alpha`` and ``l1_ratio`` for scikit-learn's ElasticNet, the inverse of the above.
+
+        >>> ElasticNet(0.025, 0.075).to_sklearn()
+        {'alpha': 0.1, 'l1_ratio': 0.25}
+        """
+        alpha = self.l1 + self.l2
+        return {"alpha": alpha, "l1_ratio": self.l1 / alpha if alpha else 1.0}
 
     def value(self, w: Any) -> Any:
         """l1 Σ|w| + ½ l2 Σw²."""
-        return self._l1.value(w) + self._l2.value(w)
+        return self.l1 * np.abs(w).sum() + 0.5 * self.l2 * np.square(w).sum()
 
     def gradient(self, w: Array) -> Array:
         """l1·sign(w) + l2·w."""
-        return self._l1.gradient(w) + self._l2.gradient(w)
+        return self.l1 * np.sign(w) + self.l2 * w
 
     def prox(self, v: Array, step: Any) -> Array:
         """Soft threshold, then the linear shrink."""
-        return self._l2.prox(self._l1.prox(v, step), step)
+        return soft_threshold(v, step * self.l1) / (1 + step * self.l2)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """L1's distance with the smooth part moved into g."""
-        return self._l1.subdiff_distance(w, g + self._l2.gradient(w))
+        return L1(self.l1).subdiff_distance(w, g + self.l2 * w)
 
     def max_strength(self, g: Array) -> Any:
         """The l1 above which w = 0 is optimal, for any l2: max|g|."""
-        return self._l1.max_strength(g)
+        return np.abs(g).max()
 
-    def parameters_text(self) -> str:
-        """Both strengths."""
-        return f"l1={self.l1:g}, l2={self.l2:g}"
+
+class L0(Penalty):
+    """λ·#{w ≠ 0}: not convex, acts through its prox only, the hard threshold (claim C53).
+
+    Survivors keep their value: no shrinkage, at the price of many local solutions.
+
+    >>> pen = L0(0.5); v = np.array([3.0, 0.9])
+    >>> float(pen.value(v)), pen.prox(v, step=1.0)
+    (1.0, array([3., 0.]))
+    """
+
+    formula = Formula(
+        r"\lambda\lVert w\rVert_0", r"0\ \text{(almost everywhere)}",
+        r"v\,[\,|v| > \sqrt{2t\lambda}\,]",
+    )  # fmt: skip
+    prior = "spike and slab in the limit of a flat slab: each weight is 0 or free"
+    text = "λ‖w‖₀"
+    convex, elementwise_step, via = False, True, "prox"
+    strength = Strength()
+
+    def __init__(self, strength: Any) -> None:
+        self.strength = strength
+
+    def value(self, w: Any) -> Any:
+        """λ times the number of non-zero entries; a constant to autograd."""
+        return constant(self.strength * (_raw(w) != 0).sum().astype(w.dtype), w)
+
+    def gradient(self, w: Array) -> Array:
+        """0: the value is flat wherever it is differentiable, so a gradient step cannot see it."""
+        return np.zeros_like(w)
+
+    def prox(self, v: Array, step: Any) -> Array:
+        """Hard threshold at √(2·step·λ); at the threshold itself both are optimal, 0 is chosen."""
+        return np.where(np.abs(v) > (2 * step * self.strength) ** 0.5, v, np.zeros_like(v))
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """‖g‖ over the non-zero entries: zeros are locally optimal whatever the gradient."""
+        return length(np.where(w == 0, 0, g))

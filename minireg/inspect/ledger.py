@@ -1,0 +1,349 @@
+r"""Ledger: who moved the weights, and by how much; its entries sum to the actual change.
+
+Once the optimizer's denominators are known its step is linear in the gradient: momentum and
+Adam's first moment are sums of past gradients, so they split by term exactly. A step is
+
+.. math:: \Delta\theta = scale\cdot\sum_{terms}(fresh\cdot g + carried\cdot m) - decay\cdot\theta,
+    \text{ then the prox};\qquad m \leftarrow keep\cdot m + gain\cdot g
+
+with m a term's own share of the momentum buffer (:meth:`minireg.optim.Optimizer.linear` gives
+the factors). The ledger keeps these m and copies of θ; the rest is worked out when asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array
+from ..nn.module import Module
+from ..objective import Attributed
+from ..optim.optimizer import Linear, Optimizer
+from ..tensor import Tensor
+
+Key = tuple[str, ...]
+
+
+NOTHING = Linear(0.0)
+
+
+def _dot(a: Array, b: Array) -> float:
+    return float((a * b).sum())
+
+
+@dataclass(eq=False)
+class Row(Mapping[Key, Array]):
+    """The change of one parameter: a mapping from entries to arrays of its shape.
+
+    Of one step: ``(term, "fresh")`` is what this step's gradient of a term did, ``(term,
+    "carried")`` what its earlier gradients did through the momentum, ``("clip",)`` what clipping,
+    or anything else that touched ``p.grad`` after backward, took away or added, ``("decay",)``
+    decoupled weight decay, ``("prox",)`` the prox or projection. A coupled ``weight_decay=`` is
+    a term of that name, and ("earlier", "carried") momentum from before the ledger was
+    opened. Of several steps: ``(term,)``, fresh and carried together.
+    """
+
+    before: Array
+    after: Array
+    fresh: dict[str, Array] = field(default_factory=dict)  # each term's gradient
+    carried: dict[str, Array] = field(default_factory=dict)  # its momentum before the step
+    linear: Linear = NOTHING
+    decay: float = 0.0
+    others: dict[str, Array] = field(default_factory=dict)  # changes that are known as such
+
+    def __iter__(self) -> Iterator[Key]:
+        terms = dict.fromkeys([*self.fresh, *self.carried])
+        for term in terms:
+            if term != "clip" and term in self.fresh:
+                yield (term, "fresh")
+            if term != "clip" and term in self.carried:
+                yield (term, "carried")
+        if "clip" in terms:
+            yield ("clip",)
+        if self.decay:
+            yield ("decay",)
+        yield from ((name,) for name in self.others)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, key: Key) -> Array:
+        if key not in list(self):
+            raise KeyError(f"Row: no entry {key!r}, expected one of {list(self)}")
+        if key == ("decay",) and self.decay:
+            return -self.decay * self.before
+        if len(key) == 1 and key[0] in self.others:
+            return self.others[key[0]]
+        parts = []
+        if key[0] in self.fresh and key[1:] != ("carried",):
+            parts.append(self.linear.fresh * self.fresh[key[0]])
+        if key[0] in self.carried and key[1:] != ("fresh",):
+            parts.append(self.linear.carried * self.carried[key[0]])
+        return self.linear.scale * sum(parts[1:], parts[0])
+
+    @property
+    def total(self) -> Array:
+        """The sum of all entries."""
+        return sum(self.values(), np.zeros_like(self.before))
+
+    @property
+    def actual(self) -> Array:
+        """θ after minus θ before."""
+        return self.after - self.before
+
+    @property
+    def residual(self) -> float:
+        """max |total − actual|, relative to the largest number in the books: rounding."""
+        off = float(np.abs(self.total - self.actual).max(initial=0))
+        scale = max(float(np.abs(a).max(initial=0)) for a in (self.before, *self.values()))
+        return off / scale if scale else off
+
+    def of(self, term: str) -> Array:
+        """The entries of a term together, fresh and carried."""
+        return sum((self[key] for key in self if key[0] == term), np.zeros_like(self.before))
+
+    def effective_decay(self, term: str) -> Array:
+        """−Δ/θ: the fraction by which the term shrank each weight (0 where the weight was 0).
+
+        Of L2 under SGD this is lr·λ everywhere; Adam divides it by the size of each weight's
+        gradients (claims C36, C37).
+        """
+        alive = self.before != 0
+        return np.where(alive, -self.of(term) / np.where(alive, self.before, 1), 0)
+
+    def radial(self, key: Key) -> tuple[float, float]:
+        """An entry's change of length along θ, and across it.
+
+        For a weight before a normalisation only the second changes the function.
+        """
+        delta, size = self[key], _dot(self.before, self.before) ** 0.5
+        along = _dot(delta, self.before) / size if size else 0.0
+        return along, max(_dot(delta, delta) - along**2, 0.0) ** 0.5
+
+
+class Books(dict[str, Row]):
+    """Rows by parameter name, and their views: by layer, as a whole, as a text table."""
+
+    def layers(self) -> dict[str, Books]:
+        """The rows by the module that holds the parameter."""
+        found: dict[str, Books] = {}
+        for name, row in self.items():
+            found.setdefault(name.rpartition(".")[0] or "model", Books())[name] = row
+        return found
+
+    def entries(self) -> list[Key]:
+        """The entries of all rows, in the order of the pipeline."""
+        keys = dict.fromkeys(key for row in self.values() for key in row)
+        return [*(k for k in keys if len(k) == 2), *(k for k in keys if len(k) == 1)]
+
+    @property
+    def residual(self) -> float:
+        """The largest relative residual of the rows."""
+        return max((row.residual for row in self.values()), default=0.0)
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Who moved the parameters: one dict an entry.
+
+        ``length`` is ‖Δ‖; ``share`` is ⟨Δ, actual⟩/‖actual‖², which adds up to 1 over the entries
+        (negative: it worked against the step); ``growth`` is ⟨Δ, θ⟩/‖θ‖², the relative growth
+        of the weights.
+        """
+        moved = sum(_dot(r.actual, r.actual) for r in self.values()) or 1.0
+        weight = sum(_dot(r.before, r.before) for r in self.values()) or 1.0
+        found = []
+        for key in self.entries():
+            pairs = [(row[key], row) for row in self.values() if key in row]
+            found.append({
+                "entry": " ".join(key),
+                "length": sum(_dot(d, d) for d, _ in pairs) ** 0.5,
+                "share": sum(_dot(d, r.actual) for d, r in pairs) / moved,
+                "growth": sum(_dot(d, r.before) for d, r in pairs) / weight,
+            })  # fmt: skip
+        return found
+
+    def alignment(self) -> tuple[list[str], Array]:
+        """Entries, and the matrix of cosines between them over all parameters together."""
+        keys = self.entries()
+        gram = np.zeros((len(keys), len(keys)))
+        for row in self.values():
+            held = {key: row[key] for key in row}
+            for i, a in enumerate(keys):
+                for j, b in enumerate(keys):
+                    if a in held and b in held:
+                        gram[i, j] += _dot(held[a], held[b])
+        size = np.sqrt(np.diag(gram))
+        return [" ".join(k) for k in keys], gram / np.maximum(np.outer(size, size), 1e-300)
+
+    def table(self, by: str = "model") -> str:
+        """The summary as text: of the whole ``"model"``, each ``"layer"`` or each ``"parameter"``."""
+        views: dict[str, dict[str, Books]] = {
+            "model": {"model": self},
+            "layer": self.layers(),
+            "parameter": {name: Books({name: row}) for name, row in self.items()},
+        }
+        if by not in views:
+            raise ValueError(f"Books.table: by must be one of {list(views)}, got {by!r}")
+        width = max([len(by), *map(len, views[by])])
+        lines = [f"{by:<{width}}  {'entry':<20} {'‖Δ‖':>9} {'share':>8} {'growth':>10}"]
+        lines += [
+            f"{name:<{width}}  {row['entry']:<20} {row['length']:>9.3g} {row['share']:>8.1%} "
+            f"{row['growth']:>+10.2e}"
+            for name, books in views[by].items()
+            for row in books.summary()
+        ]
+        return "\n".join([*lines, f"residual of the books: {self.residual:.1e}"])
+
+    def __repr__(self) -> str:
+        return self.table() if self else "Books(nothing booked yet)"
+
+
+class Ledger:
+    """Book every step of ``optimizer``, term by term; opt in, costs nothing when absent.
+
+    Works with the terms of an :class:`~minireg.Objective` after ``terms.backward()``; a plain
+    ``loss.backward()`` is booked as one term "gradient".
+
+    Parameters
+    ----------
+    optimizer : the one to watch, until :meth:`close`.
+    model : names the parameters where no objective does.
+    accumulate : also keep ``whole``, the books of all steps since the ledger was opened,
+        and ``since``, those since the last :meth:`record`.
+
+    Attributes
+    ----------
+    last : :class:`Books` of the last step.
+    history : one dict a :meth:`record`.
+
+    >>> import minireg as mr
+    >>> model = mr.nn.Linear(2, 1); optimizer = mr.optim.SGD(model.parameters(), lr=0.1)
+    >>> objective = mr.Objective(mr.nn.MSELoss(), {"l2": mr.penalties.L2(0.5)})
+    >>> ledger = Ledger(optimizer)
+    >>> objective(model, mr.tensor([[1.0, 2.0]]), mr.tensor([[3.0]])).backward(); optimizer.step()
+    >>> row = ledger.last["weight"]
+    >>> list(row), row.residual < 1e-6
+    ([('data', 'fresh'), ('l2', 'fresh')], True)
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, model: Module | None = None, accumulate: bool = False
+    ) -> None:
+        self.optimizer, self.accumulate, self.steps = optimizer, accumulate, 0
+        self.last, self.since, self.whole = Books(), Books(), Books()
+        self.history: list[dict[str, float]] = []
+        self._names: dict[Tensor, str] = {}
+        if model is not None:
+            self._names |= {p: n for n, p in model.named_parameters()}
+        self._momenta: dict[Tensor, dict[str, Array]] = {}
+        self._open: dict[Tensor, tuple[str, Row, bool]] = {}
+        optimizer.observer = self
+
+    def close(self) -> None:
+        """Stop booking; what was booked stays."""
+        self.optimizer.observer = None
+
+    # --- what the optimizer tells --------------------------------------------------------------
+
+    def before(self, p: Tensor, group: dict[str, Any]) -> None:
+        """A parameter's step begins."""
+        g, (coupled, _) = p.grad.data, self.optimizer.decays(group)  # type: ignore[union-attr]
+        if isinstance(p.grad, Attributed):
+            name, fresh = p.grad.name, dict(p.grad.shares)
+            if (rest := g - sum(fresh.values())).any():
+                fresh["clip"] = fresh.get("clip", 0) + rest
+        else:
+            name = self._names.setdefault(p, f"parameter {len(self._names)}")
+            fresh = {"gradient": g.copy()}
+        if group.get("maximize"):
+            fresh = {term: -share for term, share in fresh.items()}
+        if coupled:
+            fresh["weight_decay"] = coupled * p.data
+        momentum = self.optimizer.momentum(p)
+        if p not in self._momenta:
+            self._momenta[p] = {} if momentum is None else {"earlier": momentum.copy()}
+        row = Row(p.data.copy(), p.data, fresh, self._momenta[p])
+        self._open[p] = name, row, momentum is None
+
+    def also(self, p: Tensor, name: str, change: Array) -> None:
+        """Something beside the step proper changes the parameter."""
+        others = self._open[p][1].others
+        others[name] = others[name] + change if name in others else change
+
+    def after(self, p: Tensor, group: dict[str, Any]) -> None:
+        """The parameter's step is complete."""
+        name, row, first = self._open.pop(p)
+        row.linear = linear = self.optimizer.linear(p, group, first)
+        row.after, row.decay = p.data.copy(), self.optimizer.decays(group)[1]
+        if linear.gain is None:
+            row.carried = {}
+        else:
+            zero: Any = 0.0
+            self._momenta[p] = {
+                term: linear.keep * row.carried.get(term, zero) + linear.gain * row.fresh.get(term, zero)
+                for term in dict.fromkeys([*row.fresh, *row.carried])
+            }  # fmt: skip
+        self.steps += name == next(iter(self.last), name)  # once for each round
+        self.last[name] = row
+        if self.accumulate:
+            _add(self.since, name, row)
+
+    # --- over several steps --------------------------------------------------------------------
+
+    def record(self, **columns: float) -> dict[str, float]:
+        """Append what happened since the last record (the last step, unless ``accumulate``).
+
+        Columns: those given, ``step``, ``residual``, ``zeros``, and for the model and each layer
+        ``length/ENTRY``, ``share/ENTRY``, ``growth/ENTRY``, led by the layer's name.
+        """
+        books = self.since if self.accumulate else self.last
+        found: dict[str, float] = {**columns, "step": self.steps, "residual": books.residual}
+        found["zeros"] = sum(int((row.after == 0).sum()) for row in books.values())
+        for name, part in {"": books, **books.layers()}.items():
+            for line in part.summary():
+                for column in ("length", "share", "growth"):
+                    found["/".join(filter(None, (name, column, line["entry"])))] = line[column]
+        self.history.append(found)
+        for name, row in self.since.items():
+            _add(self.whole, name, row)
+        self.since = Books()
+        return found
+
+    def columns(self) -> dict[str, list[float]]:
+        """The history by column; NaN where a record lacks one."""
+        names = dict.fromkeys(column for row in self.history for column in row)
+        return {n: [row.get(n, float("nan")) for row in self.history] for n in names}
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the history as CSV."""
+        columns = self.columns()
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write the history as Parquet; needs pyarrow."""
+        try:
+            from pyarrow import parquet, table
+        except ImportError as error:
+            raise ImportError("Ledger.to_parquet needs pyarrow: pip install pyarrow") from error
+        parquet.write_table(table(self.columns()), str(path))
+
+    def __repr__(self) -> str:
+        return f"Ledger after {self.steps} steps, the last one:\n{self.last!r}"
+
+
+def _add(books: Books, name: str, row: Row) -> None:
+    """Add a row to the books of several steps, fresh and carried together."""
+    if name not in books:
+        books[name] = Row(row.before, row.after)
+    whole = books[name]
+    whole.after = row.after
+    for term in dict.fromkeys(key[0] for key in row):
+        change = row.of(term)
+        whole.others[term] = whole.others[term] + change if term in whole.others else change

@@ -1,0 +1,165 @@
+"""Constraints: the penalty is 0 inside and ∞ outside, the prox is the projection.
+
+They act through the projection after each step; the gradient is 0, the smallest element of
+the normal cone. Optimizers whose step has its own length for each element (Adam) project in
+the Euclidean metric all the same, so there the end point is feasible but need not be the
+constrained optimum (claims C113–C115).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from ..backend import Array, of
+from ..tensor import Tensor
+from .base import Formula, Penalty, Strength, constant, length
+from .groups import Groups, norms, ratio
+from .spectral import as_matrix, cone_part, near, project_l1, svd
+
+
+class Constraint(Penalty):
+    """w in a ball of the given ``radius``; a subclass says which norm measures it."""
+
+    via: Literal["gradient", "prox"] = "prox"
+    elementwise_step = True
+    prior = "uniform inside the ball"
+    radius = Strength()
+
+    def __init__(self, radius: Any) -> None:
+        self.radius = radius
+
+    def norm(self, w: Array) -> Any:
+        """The norm that is bounded: a scalar, or a column with one a group."""
+        raise NotImplementedError(f"{type(self).__name__} does not define norm")
+
+    def value(self, w: Any) -> Any:
+        """0 in the ball (up to rounding), ∞ outside; a constant to autograd."""
+        raw = w.data if isinstance(w, Tensor) else w
+        outside = self.norm(raw) > self.radius * (1 + 256 * float(np.finfo(raw.dtype).eps))
+        indicator = np.where(outside.any(), np.inf, 0.0)
+        return constant(indicator.astype(raw.dtype), w)
+
+    def gradient(self, w: Array) -> Array:
+        """0: it is in the normal cone wherever w is."""
+        return np.zeros_like(w)
+
+    def _on_sphere(self, w: Array) -> Any:
+        """Where the constraint holds with equality, up to rounding."""
+        return self.norm(w) >= self.radius * (1 - near(w))
+
+
+class MaxNorm(Constraint):
+    """‖w_g‖₂ ≤ r for every group: by default every row, a unit's incoming weights.
+
+    ``axis`` is what a group spans, as for :class:`GroupLasso` (Srebro et al. 2005; with dropout,
+    Srivastava et al. 2014).
+
+    >>> MaxNorm(2.5).prox(np.array([[3.0, 4.0], [0.5, 0.5]]), step=1.0).tolist()
+    [[1.5, 2.0], [0.5, 0.5]]
+    """
+
+    formula = Formula(
+        r"[\lVert w_g\rVert_2 \le r\ \forall g]", "0", r"v_g\min(1, r/\lVert v_g\rVert_2)"
+    )
+    text = "‖w_g‖₂ ≤ r"
+
+    def __init__(self, radius: Any, axis: int | tuple[int, ...] | None = 1) -> None:
+        super().__init__(radius)
+        self.groups = Groups(type(self).__name__, axis)
+
+    def norm(self, w: Array) -> Any:
+        """‖w_g‖₂, one a row."""
+        return norms(self.groups.rows(w))
+
+    def prox(self, v: Array, step: Any) -> Array:
+        """Each group pulled back to the sphere if it is outside."""
+        rows = self.groups.rows(v)
+        lengths = norms(rows)
+        factor = np.where(lengths > self.radius, ratio(self.radius, lengths), 1)
+        return self.groups.back(rows * factor.astype(v.dtype), v)
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """‖g‖ without what pushes a group on its sphere straight outwards."""
+        rows, pull = self.groups.rows(w), self.groups.rows(g)
+        outward = ratio(rows, norms(rows))
+        pressure = np.maximum(-(pull * outward).sum(axis=1, keepdims=True), 0)
+        return length(pull + np.where(self._on_sphere(w), pressure, 0) * outward)
+
+    def parameters_text(self) -> str:
+        """The radius and the groups."""
+        return f"{self.radius:g}, {self.groups!r}"
+
+
+class L2Ball(MaxNorm):
+    """‖w‖₂ ≤ r, all entries together (claims C113–C116).
+
+    >>> L2Ball(1.0).prox(np.array([3.0, 4.0]), step=1.0)
+    array([0.6, 0.8])
+    """
+
+    formula = Formula(r"[\lVert w\rVert_2 \le r]", "0", r"v\min(1, r/\lVert v\rVert_2)")
+    text = "‖w‖₂ ≤ r"
+
+    def __init__(self, radius: Any) -> None:
+        super().__init__(radius, axis=None)
+
+    def parameters_text(self) -> str:
+        """The radius."""
+        return f"{self.radius:g}"
+
+
+class L1Ball(Constraint):
+    """‖w‖₁ ≤ r: the lasso as a budget (claim C115).
+
+    >>> L1Ball(2.0).prox(np.array([3.0, -1.0]), step=1.0).tolist()
+    [2.0, 0.0]
+    """
+
+    formula = Formula(r"[\lVert w\rVert_1 \le r]", "0", r"\mathrm{soft}(v, \theta)")
+    text = "‖w‖₁ ≤ r"
+
+    def norm(self, w: Array) -> Any:
+        """‖w‖₁."""
+        return np.abs(w).sum()
+
+    def prox(self, v: Array, step: Any) -> Array:
+        """A soft threshold at the level that meets the radius."""
+        return project_l1(v, self.radius)
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """Distance of −g to a·∂‖w‖₁ for the best multiplier a ≥ 0 (0 inside the ball)."""
+        free = w != 0
+        waiting = -np.sort(-np.where(free, 0, np.abs(g)).reshape(-1))
+        pushed = np.where(free, -g * np.sign(w), 0).sum() + np.cumsum(waiting) - waiting
+        counts = free.sum() + of(w).xp.arange(w.size)
+        best = np.maximum(ratio(pushed, counts).max(), 0)
+        a = np.where(self._on_sphere(w), best, 0)
+        return length(np.where(free, g + a * np.sign(w), np.maximum(np.abs(g) - a, 0)))
+
+
+class SpectralBall(Constraint):
+    """σ₁(W) ≤ r: a bound on a layer's Lipschitz constant (claims C87, C88).
+
+    >>> SpectralBall(2.0).prox(np.diag([3.0, 1.0]), step=1.0).tolist()
+    [[2.0, 0.0], [0.0, 1.0]]
+    """
+
+    formula = Formula(r"[\sigma_1(W) \le r]", "0", r"U\,\mathrm{diag}(\min(\sigma, r))\,V^{\top}")
+    text = "‖W‖₂ ≤ r"
+
+    def norm(self, w: Array) -> Any:
+        """σ₁."""
+        return svd(w)[1].max()
+
+    def prox(self, v: Array, step: Any) -> Array:
+        """Singular values clipped at r."""
+        u, s, vt = svd(v)
+        return v - ((u * np.maximum(s - self.radius, 0)) @ vt).reshape(v.shape)
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """Distance of −g to {U₁TV₁ᵀ : T ⪰ 0} over the singular values at r (0 inside)."""
+        u, s, vt = svd(w)
+        pull = as_matrix(-g)
+        return length(pull - cone_part(pull, u, vt, s >= self.radius * (1 - near(w))))

@@ -1,0 +1,305 @@
+"""Penalties on the lengths of groups: GroupLasso, SparseGroupLasso, FrobeniusNorm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, move, of
+from ..tensor import Tensor
+from .base import Formula, Penalty, Strength, length
+from .elementwise import soft_threshold
+
+
+def _home(x: Any) -> str:
+    return of(x.data if isinstance(x, Tensor) else x).name
+
+
+def ratio(a: Any, b: Any) -> Any:
+    """a/b, and 0 where b = 0."""
+    return np.where(b == 0, 0, a / np.where(b == 0, 1, b))
+
+
+class Groups:
+    """How an array falls into groups: :meth:`rows` puts one group a row, :meth:`back` undoes it.
+
+    >>> groups = Groups("demo", axis=0); w = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> groups.rows(w)
+    array([[1., 3.],
+           [2., 4.]])
+    >>> bool((groups.back(groups.rows(w), w) == w).all())
+    True
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        axis: int | tuple[int, ...] | None = None,
+        members: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        self.owner, self.axis = owner, (axis,) if isinstance(axis, int) else axis
+        self.members = None if members is None else [[int(i) for i in m] for m in members]
+        self._indices: dict[str, tuple[Array, Array]] = {}  # by backend
+        if self.members is not None:
+            named = [i for m in self.members for i in m]
+            if not (
+                named and all(self.members) and len(set(named)) == len(named) and min(named) >= 0
+            ):
+                raise ValueError(
+                    f"{owner}: groups must be disjoint, non-empty lists of positions ≥ 0 in "
+                    f"w.ravel(), got {members!r:.80}"
+                )
+
+    def _order(self, w: Any) -> tuple[int, list[int]]:
+        """(number of axes that groups do not span, all axes, those first)."""
+        axes = range(w.ndim) if self.axis is None else self.axis
+        if any(not -w.ndim <= a < w.ndim for a in axes):
+            raise ValueError(
+                f"{self.owner}: got axis={self.axis} for a weight of shape {w.shape}; expected axes "
+                "that it has (choose the weights with on=)"
+            )
+        spanned = [a % w.ndim for a in axes]
+        lead = [a for a in range(w.ndim) if a not in spanned]
+        return len(lead), [*lead, *spanned]
+
+    def rows(self, w: Any) -> Any:
+        """(groups, members); explicit groups are filled up with 0 to the longest."""
+        if self.members is None:
+            lead, order = self._order(w)
+            shape = [w.shape[a] for a in order]
+            return np.transpose(w, order).reshape(math.prod(shape[:lead]), math.prod(shape[lead:]))
+        last = max(map(max, self.members))
+        if last >= w.size:
+            raise IndexError(
+                f"{self.owner}: groups name position {last} of a weight of shape {w.shape}, "
+                f"which has {w.size} elements"
+            )
+        index, _ = self._explicit(_home(w))
+        return np.pad(w.reshape(-1), (1, 0))[index]
+
+    def _explicit(self, home: str) -> tuple[Array, Array]:
+        """Where each row comes from in (0, *w), and where w's members stand in the rows."""
+        if home not in self._indices:
+            assert self.members is not None
+            width = max(map(len, self.members))
+            index = np.array([[*(i + 1 for i in m), *[0] * (width - len(m))] for m in self.members])
+            self._indices[home] = move(index, home), move(np.flatnonzero(index), home)
+        return self._indices[home]
+
+    def back(self, rows: Array, like: Array) -> Array:
+        """The rows in the places they came from in ``like``, whose other elements stay."""
+        if self.members is None:
+            _, order = self._order(like)
+            inverse = sorted(range(like.ndim), key=order.__getitem__)
+            return np.transpose(rows.reshape([like.shape[a] for a in order]), inverse)
+        index, places = self._explicit(_home(like))
+        flat = like.copy().reshape(-1)
+        flat[index.reshape(-1)[places] - 1] = rows.reshape(-1)[places]
+        return flat.reshape(like.shape)
+
+    def scales(self, rows: Any) -> Any:
+        """√|g|: a number, or a column with one for each explicit group."""
+        if self.members is None:
+            return math.sqrt(rows.shape[1])
+        column = np.sqrt([[len(m)] for m in self.members]).astype(rows.dtype)
+        return move(column, _home(rows))
+
+    def __repr__(self) -> str:
+        if self.members is not None:
+            return f"{len(self.members)} groups"
+        return f"axis={self.axis[0] if self.axis and len(self.axis) == 1 else self.axis}"
+
+
+def norms(rows: Any) -> Any:
+    """Length of each row, as a column."""
+    return np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+class GroupLasso(Penalty):
+    r"""λ Σ_g s_g‖w_g‖₂ with s_g = √|g|: whole groups become exactly 0 (claims C61, C62).
+
+    Parameters
+    ----------
+    strength : λ ≥ 0.
+    axis : the axes that a group spans, as in ``np.linalg.norm(w, axis=axis)``. For a weight
+        (out, in) axis=1 makes a group of each row (an output unit), axis=0 of each
+        column (an input feature), None one group of everything.
+    groups : instead of an axis, lists of positions in ``w.ravel()``; what is in none of
+        them is not penalised.
+    scale : "sqrt" for s_g = √|g| (Yuan & Lin 2006), "none" for s_g = 1.
+
+    At w_g = 0 the gradient is 0.
+
+    >>> pen = GroupLasso(1.0, axis=1, scale="none"); w = np.array([[3.0, 4.0], [0.6, 0.8]])
+    >>> float(pen.value(w)), pen.prox(w, step=1.0).round(2).tolist()
+    (6.0, [[2.4, 3.2], [0.0, 0.0]])
+    """
+
+    formula = Formula(
+        r"\lambda\textstyle\sum_g s_g\lVert w_g\rVert_2,\ s_g = \sqrt{|g|}",
+        r"\lambda s_g\,w_g/\lVert w_g\rVert,\ 0 \text{ at } 0",
+        r"v_g\max(1 - t\lambda s_g/\lVert v_g\rVert, 0)",
+    )
+    prior = "multivariate Laplace for each group: density ∝ exp(−nλ s_g‖w_g‖)"
+    text = "λ Σ √|g|·‖w_g‖"
+    elementwise_step = True
+    strength = Strength()
+
+    def __init__(
+        self,
+        strength: Any,
+        axis: int | tuple[int, ...] | None = 1,
+        groups: Sequence[Sequence[int]] | None = None,
+        scale: str = "sqrt",
+    ) -> None:
+        if scale not in ("sqrt", "none"):
+            raise ValueError(
+                f"{type(self).__name__}: scale must be 'sqrt' or 'none', got {scale!r}"
+            )
+        self.strength, self.scale = strength, scale
+        self.groups = Groups(type(self).__name__, axis, groups)
+        if scale == "none":
+            self.text = self.text.replace("√|g|·", "")
+
+    def _scales(self, rows: Any) -> Any:
+        return self.groups.scales(rows) if self.scale == "sqrt" else 1.0
+
+    def value(self, w: Any) -> Any:
+        """λ Σ s_g‖w_g‖."""
+        rows = self.groups.rows(w)
+        return self.strength * (self._scales(rows) * norms(rows)).sum()
+
+    def gradient(self, w: Array) -> Array:
+        """λ s_g w_g/‖w_g‖, 0 where w_g = 0."""
+        rows = self.groups.rows(w)
+        pull = ratio(self.strength * self._scales(rows) * rows, norms(rows))
+        return self.groups.back(pull, np.zeros_like(w))
+
+    def prox(self, v: Array, step: Any) -> Array:
+        """Group soft threshold: w_g shortened by step·λs_g, to 0 if it is shorter than that."""
+        rows = self.groups.rows(v)
+        cut = self.strength * self._scales(rows)
+        if np.ndim(step):
+            return self.groups.back(_metric_prox(rows, self.groups.rows(step) * cut), v)
+        lengths = norms(rows)
+        return self.groups.back(rows * ratio(np.maximum(lengths - step * cut, 0), lengths), v)
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """‖g + λs_g w_g/‖w_g‖‖ over live groups and max(‖g_g‖ − λs_g, 0) over those at 0."""
+        rows, pull = self.groups.rows(w), self.groups.rows(g)
+        cut, size, force = self.strength * self._scales(rows), norms(rows), norms(pull)
+        stuck = pull * ratio(np.maximum(force - cut, 0), force)
+        off = np.where(size == 0, stuck, pull + ratio(cut * rows, size))
+        return length(self.groups.back(off, g))
+
+    def max_strength(self, g: Array) -> Any:
+        """max over groups of ‖g_g‖/s_g."""
+        rows = self.groups.rows(g)
+        return (norms(rows) / self._scales(rows)).max()
+
+    def parameters_text(self) -> str:
+        """The strengths and the groups."""
+        scale = ["scale='none'"] * (self.scale == "none")
+        return ", ".join([super().parameters_text(), repr(self.groups), *scale])
+
+
+def _metric_prox(rows: Array, k: Array) -> Array:
+    """argmin_u Σ ½(u − v)²/step + κ‖u‖ for each row v, given k = step·κ for each element.
+
+    u = v·ν/(ν + k), where ν = ‖u‖ is the root of Σ v²/(ν + k)² = 1 (0 if there is none): found
+    by Newton's method on 1/√Σ, which is nearly linear in ν, as for a trust region.
+    """
+    nu = np.maximum(norms(rows) - k.max(axis=1, keepdims=True), 0)  # not above the root
+    for _ in range(12):
+        shrunk = ratio(rows, nu + k)
+        total = np.square(shrunk).sum(axis=1, keepdims=True)
+        slope = ratio(np.square(shrunk), nu + k).sum(axis=1, keepdims=True)
+        nu = np.maximum(nu + ratio(total * (np.sqrt(total) - 1), slope), 0)
+    return rows * ratio(nu, nu + k)
+
+
+class SparseGroupLasso(GroupLasso):
+    """λ Σ_g s_g‖w_g‖ + l1·‖w‖₁: sparse groups, and zeros inside the live ones (Simon et al. 2013).
+
+    >>> pen = SparseGroupLasso(1.0, l1=0.5, scale="none"); v = np.array([[3.5, 0.4], [1.0, 1.0]])
+    >>> pen.prox(v, step=1.0).tolist()
+    [[2.0, 0.0], [0.0, 0.0]]
+    """
+
+    formula = Formula(
+        r"\lambda\textstyle\sum_g s_g\lVert w_g\rVert_2 + \lambda_1\lVert w\rVert_1",
+        r"\lambda s_g\,w_g/\lVert w_g\rVert + \lambda_1\mathrm{sign}(w)",
+        r"\mathrm{prox}_{\mathrm{group}}(\mathrm{soft}(v, t\lambda_1))",
+    )
+    prior = "product of the group lasso's and a Laplace prior, renormalised"
+    text = "λ Σ √|g|·‖w_g‖ + l1·‖w‖₁"
+    l1 = Strength()
+
+    def __init__(
+        self,
+        strength: Any,
+        l1: Any,
+        axis: int | tuple[int, ...] | None = 1,
+        groups: Sequence[Sequence[int]] | None = None,
+        scale: str = "sqrt",
+    ) -> None:
+        super().__init__(strength, axis, groups, scale)
+        self.l1 = l1
+
+    def value(self, w: Any) -> Any:
+        """Both terms."""
+        return super().value(w) + self.l1 * np.abs(w).sum()
+
+    def gradient(self, w: Array) -> Array:
+        """Both gradients, each 0 at its kink."""
+        return super().gradient(w) + self.l1 * np.sign(w)
+
+    def prox(self, v: Array, step: Any) -> Array:
+        """First the soft threshold, then the group's."""
+        return super().prox(soft_threshold(v, step * self.l1), step)
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """Live groups: L1's distance after the group's pull; groups at 0: of the thresholded g."""
+        rows, pull = self.groups.rows(w), self.groups.rows(g)
+        cut, size, soft = (
+            self.strength * self._scales(rows),
+            norms(rows),
+            soft_threshold(pull, self.l1),
+        )
+        force = norms(soft)
+        stuck = soft * ratio(np.maximum(force - cut, 0), force)
+        pull = pull + ratio(cut * rows, size)
+        live = np.where(rows == 0, soft_threshold(pull, self.l1), pull + self.l1 * np.sign(rows))
+        grouped = self.groups.back(np.where(size == 0, stuck, live), np.where(
+            w == 0, soft_threshold(g, self.l1), g + self.l1 * np.sign(w)))  # fmt: skip
+        return length(grouped)
+
+    def max_strength(self, g: Array) -> Any:
+        """The λ above which w = 0 is optimal at this l1."""
+        return super().max_strength(soft_threshold(g, self.l1))
+
+
+class FrobeniusNorm(GroupLasso):
+    """λ‖W‖_F, not squared: all of W or nothing (claim C92; squared it is L2).
+
+    >>> pen = FrobeniusNorm(1.0); w = np.array([[3.0, 4.0]])
+    >>> float(pen.value(w)), pen.gradient(w).tolist(), pen.prox(w, step=5.0).tolist()
+    (5.0, [[0.6, 0.8]], [[0.0, 0.0]])
+    """
+
+    formula = Formula(
+        r"\lambda\lVert W\rVert_F", r"\lambda W/\lVert W\rVert_F,\ 0 \text{ at } 0",
+        r"V\max(1 - t\lambda/\lVert V\rVert_F, 0)",
+    )  # fmt: skip
+    prior = "density ∝ exp(−nλ‖W‖_F): exponential in the length, uniform in direction"
+    text = "λ‖W‖_F"
+
+    def __init__(self, strength: Any) -> None:
+        super().__init__(strength, axis=None, scale="none")
+
+    def parameters_text(self) -> str:
+        """λ."""
+        return Penalty.parameters_text(self)

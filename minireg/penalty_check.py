@@ -1,0 +1,498 @@
+"""check_penalty: do value, gradient, prox and certificates of a penalty fit together?
+
+The battery for whoever writes a penalty: closed form, autograd and differences agree; the
+subgradient inequality holds; the prox minimises, is firmly non-expansive, is the gradient
+of the Moreau envelope, scales with strength and step; the certificate is 0 exactly where it
+should be; and under every optimizer the penalty has an effect, with the right sign.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import optim
+from .engine import grad
+from .nn.module import Parameter
+from .penalties import Penalty, Strength
+from .penalties.constraints import Constraint
+from .tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+MANNERS = ("float32", "untouched")  # checks that a penalty without any mathematics passes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: the figure it measured, the limit for it, and what it says."""
+
+    check: str
+    figure: float | None  # None: does not apply
+    limit: float
+    note: str
+
+    @property
+    def verdict(self) -> str:
+        """ok, wrong or n/a."""
+        return "n/a" if self.figure is None else "ok" if self.figure <= self.limit else "wrong"
+
+
+@dataclass(frozen=True, repr=False)
+class PenaltyReport:
+    """What :func:`check_penalty` found; true when nothing is wrong."""
+
+    penalty: str
+    findings: tuple[Finding, ...]
+
+    def __bool__(self) -> bool:
+        verdicts = {f.verdict for f in self.findings if not f.check.startswith(MANNERS)}
+        return "ok" in verdicts and all(f.verdict != "wrong" for f in self.findings)
+
+    def __getitem__(self, check: str) -> Finding:
+        return next(f for f in self.findings if f.check == check)
+
+    def __str__(self) -> str:
+        width = max(len(f.check) for f in self.findings)
+        rows = [
+            f"  {f.check:<{width}}  {f.verdict:<5}  "
+            + ("" if f.figure is None else f"{f.figure:9.1e} ≤ {f.limit:.0e}").ljust(18)
+            + f"  {f.note}"
+            for f in self.findings
+        ]
+        head = f"{self.penalty}\n{'ok' if self else 'wrong'}: what was measured ≤ its limit"
+        return "\n".join(line.rstrip() for line in (head, *rows))
+
+    __repr__ = __str__
+
+
+class _NotApplicableError(Exception):
+    """A check has nothing to check here; the message says why."""
+
+
+def _same(a: Any, b: Any) -> float:
+    """Largest difference relative to the largest entry."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        raise ValueError(f"got shape {a.shape}, expected {b.shape}")
+    scale = max(float(np.abs(b).max(initial=0)), 1.0)
+    return float(np.abs(a - b).max(initial=0)) / scale
+
+
+def _worse(*figures: float) -> float:
+    """The largest; NaN counts as infinite."""
+    return max(float("inf") if np.isnan(f) else f for f in figures)
+
+
+class _Case:
+    """A penalty and random points to ask it at."""
+
+    def __init__(self, penalty: Penalty, shapes: Sequence[tuple[int, ...]], trials: int, seed: int):
+        self.penalty, self.shapes, self.trials = penalty, shapes, trials
+        self.rng = np.random.default_rng(seed)
+
+    def point(self, size: float = 1.0) -> list[Array]:
+        return [np.asarray(size * self.rng.normal(size=s)) for s in self.shapes]
+
+    def kinked(self) -> list[Array]:
+        """A point where kinks live: all 0, a row of 0 or single zeros."""
+        w = self.point()
+        kind = self.rng.integers(3)
+        for a in w:
+            if kind == 0:
+                a[...] = 0
+            elif kind == 1:
+                a.reshape(a.shape[0] if a.ndim else 1, -1)[0] = 0
+            else:
+                a[self.rng.uniform(size=a.shape) < 0.5] = 0
+        return w
+
+    def value(self, *ws: Array, penalty: Penalty | None = None) -> float:
+        return float((penalty or self.penalty).value(*ws))
+
+    def gradient(self, *ws: Array) -> list[Array]:
+        found = self.penalty.gradient(*ws)
+        return list(found) if isinstance(found, tuple) else [found]
+
+    def prox(self, v: Array, step: Any, penalty: Penalty | None = None) -> Array:
+        """The prox; not applicable for penalties of several weights or without one."""
+        try:
+            return np.asarray((penalty or self.penalty).prox(v, step))
+        except NotImplementedError as error:
+            raise _NotApplicableError(str(error)) from error
+
+    def drawn(self) -> tuple[Array, float, Array]:
+        """(v, step, prox(v, step))."""
+        v, step = self.point(self.rng.uniform(0.5, 3))[0], float(self.rng.uniform(0.1, 2))
+        return v, step, self.prox(v, step)
+
+    def convex(self) -> None:
+        if not self.penalty.convex:
+            raise _NotApplicableError("not convex")
+
+    def smooth(self) -> None:
+        if self.penalty.via == "prox":
+            raise _NotApplicableError("acts through its prox only")
+
+    def strengths(self) -> list[str]:
+        """Attributes that multiply the penalty: Strengths, or a number called strength."""
+        found = [
+            n
+            for c in type(self.penalty).__mro__
+            for n, v in vars(c).items()
+            if isinstance(v, Strength)
+        ]
+        found += ["strength"] * ("strength" in vars(self.penalty) and "strength" not in found)
+        if not found or isinstance(self.penalty, Constraint):
+            raise _NotApplicableError("has no strength")
+        return sorted(dict.fromkeys(found), key=lambda name: name != "strength")
+
+    def with_strength(
+        self, factor: float, only: str | None = None, value: float | None = None
+    ) -> Penalty:
+        changed = copy.copy(self.penalty)
+        for name in [only] if only else self.strengths():
+            setattr(changed, name, factor * getattr(changed, name) if value is None else value)
+        return changed
+
+
+# --- value and gradient ----------------------------------------------------------------------
+
+
+def _value(case: _Case) -> tuple[float, float, str]:
+    worst = 0.0
+    for _ in range(case.trials):
+        w = case.point()
+        array, recorded = case.penalty.value(*w), case.penalty.value(*map(Tensor, w))
+        if np.shape(array) != ():
+            raise ValueError(f"value gives shape {np.shape(array)}, expected a scalar")
+        if np.isfinite(array):
+            worst = _worse(worst, _same(recorded.numpy(), array))
+    return worst, 1e-12, "arrays and Tensors give the same scalar"
+
+
+def _autograd(case: _Case) -> tuple[float, float, str]:
+    case.smooth()
+    worst = 0.0
+    for _ in range(case.trials):
+        w = case.point()
+        leaves = [Tensor(a, requires_grad=True) for a in w]
+        found = grad(case.penalty.value(*leaves), leaves)
+        worst = _worse(worst, *(_same(g, f.numpy()) for g, f in zip(case.gradient(*w), found, strict=True)
+                             if f is not None))  # fmt: skip
+    return worst, 1e-10, "closed form against autograd of value"
+
+
+def _differences(case: _Case) -> tuple[float, float, str]:
+    case.smooth()
+    worst, h = 0.0, 1e-6
+    for _ in range(case.trials):
+        w, u = case.point(), case.point()
+        ahead = case.value(*(a + h * b for a, b in zip(w, u, strict=True)))
+        behind = case.value(*(a - h * b for a, b in zip(w, u, strict=True)))
+        slope = sum(float((g * b).sum()) for g, b in zip(case.gradient(*w), u, strict=True))
+        worst = _worse(worst, _same((ahead - behind) / (2 * h), slope))
+    return worst, 1e-6, "closed form against central differences"
+
+
+def _subgradient(case: _Case) -> tuple[float, float, str]:
+    case.convex()
+    worst = 0.0
+    for _ in range(case.trials):
+        w = case.kinked()
+        if not np.isfinite(base := case.value(*w)):
+            continue
+        for size in (1e-3, 1.0):
+            z = [a + size * b for a, b in zip(w, case.point(), strict=True)]
+            pairs = zip(case.gradient(*w), z, w, strict=True)
+            below = base + sum(float((g * (b - a)).sum()) for g, b, a in pairs)
+            worst = _worse(worst, below - case.value(*z))
+    return worst, 1e-10, "Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks"
+
+
+# --- prox --------------------------------------------------------------------------------------
+
+
+def _search(function: Callable[[Array], float], start: Array, rng: np.random.Generator) -> float:
+    """The lowest value found around ``start`` by steps along axes, zeros and random directions."""
+    best, x = function(start), start
+    for size in 10.0 ** -np.arange(0, 8):
+        axes = size * np.eye(x.size).reshape(-1, *x.shape)
+        moves = [*axes, *-axes, *(size * rng.normal(size=(8, *x.shape))), -size * x]
+        for move in [*moves, *(-x * (np.abs(a) > 0) for a in axes)]:
+            if (value := function(x + move)) < best:
+                best, x = value, x + move
+    return best
+
+
+def _brute_force(case: _Case) -> tuple[float, float, str]:
+    worst = 0.0
+    for _ in range(case.trials):
+        v, step, u = case.drawn()
+
+        def target(z: Array, v: Array = v, step: float = step) -> float:
+            return 0.5 * float(np.square(z - v).sum()) + step * case.value(z)
+
+        starts = [u, v, 0 * v]
+        found = min(_search(target, start, case.rng) for start in starts)
+        worst = _worse(worst, 2 * (target(u) - found))
+    return max(worst, 0.0) ** 0.5, 1e-6, "√(2·(φ(prox) − lowest φ found))"
+
+
+def _optimal(case: _Case) -> tuple[float, float, str]:
+    case.convex()
+    worst = 0.0
+    for _ in range(case.trials):
+        v, step, u = case.drawn()
+        axes = np.eye(u.size).reshape(-1, *u.shape)
+        for move in (1e-2 * axes[case.rng.integers(u.size)], 1e-2 * u, 1e-2 * v, *case.point()):
+            for z in (u + move, u - move):
+                below = case.value(u) + float(((v - u) * (z - u)).sum()) / step
+                worst = _worse(worst, below - case.value(z))
+    return worst, 1e-9, "(v − prox)/step is a subgradient at the prox"
+
+
+def _firm(case: _Case) -> tuple[float, float, str]:
+    case.convex()
+    worst = 0.0
+    for _ in range(case.trials):
+        v, step, u = case.drawn()
+        other = v + case.rng.choice([0.1, 3.0]) * case.point()[0]
+        moved = case.prox(other, step) - u
+        worst = _worse(worst, float((moved * (moved - (other - v))).sum()))
+    return worst, 1e-10, "‖Pa − Pb‖² ≤ ⟨Pa − Pb, a − b⟩"
+
+
+def _envelope(case: _Case) -> tuple[float, float, str]:
+    case.convex()
+    worst, h = 0.0, 1e-5
+
+    def envelope(v: Array, step: float) -> float:
+        u = case.prox(v, step)
+        inside = 0.0 if isinstance(case.penalty, Constraint) else case.value(u)
+        return inside + float(np.square(u - v).sum()) / (2 * step)
+
+    for _ in range(case.trials):
+        v, step, u = case.drawn()
+        along = case.point()[0]
+        slope = (envelope(v + h * along, step) - envelope(v - h * along, step)) / (2 * h)
+        worst = _worse(worst, _same(slope, float(((v - u) * along).sum()) / step))
+    return worst, 1e-6, "Moreau: ∇ envelope = (v − prox)/step"
+
+
+def _scaling(case: _Case) -> tuple[float, float, str]:
+    if isinstance(case.penalty, Constraint):
+        v, step, u = case.drawn()
+        return _same(case.prox(v, 2 * step), u), 0.0, "a projection, whatever the step"
+    stronger, worst = case.with_strength(2.0), 0.0
+    for _ in range(case.trials):
+        v, step, _ = case.drawn()
+        worst = _worse(worst, _same(case.prox(v, step, stronger), case.prox(v, 2 * step)))
+    return worst, 1e-10, "2λ with step t = λ with step 2t"
+
+
+def _identity(case: _Case) -> tuple[float, float, str]:
+    v, step, u = case.drawn()
+    if isinstance(case.penalty, Constraint):
+        return _same(case.prox(u, step), u), 1e-12, "projecting twice is projecting once"
+    worst = _same(case.prox(v, 0.0), v)
+    off = case.with_strength(0.0)
+    worst = _worse(worst, _same(case.prox(v, step, off), v), abs(case.value(v, penalty=off)))
+    return worst, 1e-12, "step 0, and strength 0, change nothing"
+
+
+def _each_step(case: _Case) -> tuple[float, float, str]:
+    if not case.penalty.elementwise_step or isinstance(case.penalty, Constraint):
+        raise _NotApplicableError("takes one step for all elements")
+    worst = 0.0
+    for _ in range(case.trials):
+        v, step, u = case.drawn()
+        worst = _worse(worst, _same(case.prox(v, np.full_like(v, step)), u))
+        steps = case.rng.uniform(0.1, 2, v.shape)
+        u = case.prox(v, steps)
+        worst = _worse(worst, float(case.penalty.subdiff_distance(u, (u - v) / steps)))
+    return worst, 1e-8, "optimal with a step for each element"
+
+
+# --- certificates ------------------------------------------------------------------------------
+
+
+def _certificate(case: _Case) -> tuple[float, float, str]:
+    worst = 0.0
+    for _ in range(case.trials):
+        v, step, u = case.drawn()
+        worst = _worse(worst, float(case.penalty.subdiff_distance(u, (u - v) / step)))
+    return worst, 1e-8, "subdiff_distance is 0 where prox says stationary"
+
+
+def _limit(case: _Case) -> tuple[float, float, str]:
+    case.convex()
+    if type(case.penalty).subdiff_distance is Penalty.subdiff_distance:
+        raise _NotApplicableError("subdiff_distance is derived from the prox")
+    worst, t = 0.0, 1e-7
+    for _ in range(case.trials):
+        _, _, u = case.drawn()
+        g = case.point()[0]
+        far = float(np.sqrt(np.square((u - case.prox(u - t * g, t)) / t).sum()))
+        worst = _worse(worst, _same(float(case.penalty.subdiff_distance(u, g)), far))
+    return worst, 1e-3, "subdiff_distance = lim ‖w − prox(w − tg, t)‖/t"
+
+
+def _max_strength(case: _Case) -> tuple[float, float, str]:
+    name, worst = case.strengths()[0], 0.0
+    for _ in range(case.trials):
+        g = case.point()[0]
+        try:
+            top = float(case.penalty.max_strength(g))
+        except NotImplementedError as error:
+            raise _NotApplicableError(str(error)) from error
+        below, above, far = (
+            case.prox(-g, 1.0, case.with_strength(1, name, f * top))
+            for f in (1 - 1e-6, 1 + 1e-9, 1e6)
+        )
+        worst = _worse(worst, _same(above, far), float(_same(below, far) == 0))
+    return worst, 1e-8, "w = 0 is optimal above it and not below"
+
+
+# --- manners -----------------------------------------------------------------------------------
+
+
+def _float32(case: _Case) -> tuple[float, float, str]:
+    w = [a.astype(np.float32) for a in case.point()]
+    leaves = [Tensor(a, requires_grad=True) for a in w]
+    found = [np.asarray(case.penalty.value(*w)), case.penalty(*leaves).data, *case.gradient(*w)]
+    with suppress(_NotApplicableError):
+        found.append(case.prox(w[0], 0.5))
+    return float(sum(a.dtype != np.float32 for a in found)), 0.0, "float32 stays float32"
+
+
+def _untouched(case: _Case) -> tuple[float, float, str]:
+    w = case.point(3.0)
+    before = [a.copy() for a in w]
+    case.value(*w)
+    case.gradient(*w)
+    with suppress(_NotApplicableError):
+        case.prox(w[0], 0.5)
+    return (
+        _worse(*(_same(a, b) for a, b in zip(w, before, strict=True))),
+        0.0,
+        "inputs are not changed",
+    )
+
+
+OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
+    "SGD": lambda p: optim.SGD(p, lr=0.01),
+    "momentum": lambda p: optim.SGD(p, lr=0.01, momentum=0.9),
+    "Nesterov": lambda p: optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True),
+    "Adam": lambda p: optim.Adam(p, lr=0.01),
+    "AdamW": lambda p: optim.AdamW(p, lr=0.01, weight_decay=0.0),
+    "ProximalGradient": lambda p: optim.ProximalGradient(p, lr=0.01),
+}
+
+
+def _effect(name: str, via: str) -> Callable[[_Case], tuple[float, float, str]]:
+    """On a flat loss a step must make the penalty smaller."""
+
+    def check(case: _Case) -> tuple[float, float, str]:
+        if via == "gradient":
+            case.smooth()
+        elif len(case.shapes) > 1:
+            raise _NotApplicableError("has no prox")
+        else:
+            case.drawn()  # not applicable without a prox
+        leaves = [Parameter(a) for a in case.point(3.0)]
+        for p in leaves:  # a small weight, too, for penalties that spare the large ones
+            p.data.reshape(-1)[0] = 1e-3
+        optimizer = OPTIMIZERS[name](leaves)
+        if via == "prox":
+            try:
+                optimizer.add_prox(leaves, case.penalty)
+            except NotImplementedError as error:
+                raise _NotApplicableError(str(error)) from error
+        start = case.value(*(p.data for p in leaves))
+        for _ in range(3):
+            pulls = case.gradient(*(p.data for p in leaves))
+            for p, pull in zip(leaves, pulls, strict=True):
+                p.grad = Tensor(pull if via == "gradient" else 0 * pull)
+            optimizer.step()
+        end = case.value(*(p.data for p in leaves))
+        if np.isinf(start):
+            return end, 0.0, "three steps reach the ball"
+        return (
+            (end - start) / abs(start),
+            -1e-9,
+            "relative change of Ω in three steps on a flat loss",
+        )
+
+    return check
+
+
+CHECKS: dict[str, Callable[[_Case], tuple[float, float, str]]] = {
+    "value": _value,
+    "gradient = autograd": _autograd,
+    "gradient = differences": _differences,
+    "subgradient inequality": _subgradient,
+    "prox: brute force": _brute_force,
+    "prox: optimality": _optimal,
+    "prox: firm": _firm,
+    "prox: Moreau": _envelope,
+    "prox: scaling": _scaling,
+    "prox: identity": _identity,
+    "prox: each its step": _each_step,
+    "certificate: 0": _certificate,
+    "certificate: limit": _limit,
+    "max_strength": _max_strength,
+    "float32": _float32,
+    "untouched": _untouched,
+    **{
+        f"effect: {name} via {via}": _effect(name, via)
+        for via in ("gradient", "prox")
+        for name in OPTIMIZERS
+    },
+}
+"""The battery; each check gives (figure, limit, what it compared)."""
+
+
+def check_penalty(
+    penalty: Penalty,
+    shape: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None,
+    *,
+    trials: int = 20,
+    seed: int = 0,
+) -> PenaltyReport:
+    """Run the battery of :data:`CHECKS` on a penalty; the report is true when nothing is wrong.
+
+    Parameters
+    ----------
+    penalty : an instance; ``value`` must be defined, everything else is checked if it is there.
+    shape : of the weight to ask it at (default (4, 3)), or a list of shapes for a
+        penalty of several weights.
+    trials : random points a check, ≥ 1.
+
+    >>> import minireg as mr
+    >>> class Ridge(mr.penalties.Penalty):
+    ...     strength = mr.penalties.Strength()
+    ...     def __init__(self, strength): self.strength = strength
+    ...     def value(self, w): return 0.5 * self.strength * (w * w).sum()
+    ...     def prox(self, v, step): return v / (1 + step * self.strength)
+    >>> bool(check_penalty(Ridge(0.7), trials=3))
+    True
+    """
+    if not isinstance(penalty, Penalty):
+        raise TypeError(f"check_penalty: expected a Penalty instance, got {penalty!r:.80}")
+    shapes: Any = penalty.shapes if shape is None else shape
+    shapes = [shapes] if not shapes or isinstance(shapes[0], int) else list(shapes)
+    findings = []
+    for i, (name, check) in enumerate(CHECKS.items()):
+        case = _Case(penalty, shapes, trials, seed + i)
+        try:
+            findings.append(Finding(name, *check(case)))
+        except (_NotApplicableError, NotImplementedError) as error:
+            findings.append(Finding(name, None, 0.0, str(error)))
+        except Exception as error:  # a penalty under test may raise anything
+            findings.append(Finding(name, float("inf"), 0.0, f"{type(error).__name__}: {error}"))
+    return PenaltyReport(repr(penalty), tuple(findings))

@@ -1,0 +1,250 @@
+"""solve and path: a penalised fit to its certificate, and a whole regularization path.
+
+Both run FISTA with restart (:class:`minireg.optim.ProximalGradient`) on all data at once and
+stop by the certificate: the distance of −∇loss to the penalty's subdifferential, together
+with the gradient of what is not penalised. At 0 the point is optimal, if the loss is convex.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, move
+from .engine import backprop, grad, no_grad
+from .losses import Loss
+from .nn.module import Module
+from .objective import Objective, Selector, Term
+from .optim import ProximalGradient
+from .penalties import Penalty
+from .penalties.base import length
+from .tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Solution:
+    """How a :func:`solve` ended: after how many steps, how far from stationary, at which value."""
+
+    steps: int
+    certificate: float
+    value: float
+    converged: bool
+
+
+class _Problem:
+    """The loss of a model on all data plus a penalty, as functions of the parameters."""
+
+    def __init__(
+        self, model: Module, loss: Loss, penalty: Penalty, x: Any, y: Any, on: Selector
+    ) -> None:
+        self.model, self.loss, self.penalty = model, loss, penalty
+        self.params = [p for p in model.parameters() if p.requires_grad]
+        home, dtype = self.params[0].backend, self.params[0].dtype
+        self.x = Tensor(move(np.asarray(x, dtype), home))
+        labels = np.asarray(y)
+        self.y = move(labels if labels.dtype.kind in "iu" else labels.astype(dtype), home)
+        objective = Objective(loss, {"penalty": Term(penalty, on, via="prox")}).bind(model)
+        self.penalised = dict.fromkeys(objective.chosen("penalty"))
+        self.lr = 0.0  # not known yet
+
+    def data(self) -> Tensor:
+        return self.loss(self.model(self.x), self.y)  # type: ignore[no-any-return]
+
+    def gradient(self) -> dict[Tensor, Array]:
+        value = self.data()
+        found = backprop([value], [np.ones_like(value.data)], self.params)
+        return {p: found[p] if p in found else np.zeros_like(p.data) for p in self.params}
+
+    def value(self) -> float:
+        with no_grad():
+            return float(self.data()) + sum(
+                float(self.penalty.value(p.data)) for p in self.penalised
+            )
+
+    def certificate(self, gradient: dict[Tensor, Array]) -> float:
+        distances = [
+            self.penalty.subdiff_distance(p.data, g) if p in self.penalised else length(g)
+            for p, g in gradient.items()
+        ]
+        return float(sum(float(d) ** 2 for d in distances) ** 0.5)
+
+    def curvature(self) -> float:
+        """The largest eigenvalue of the loss's Hessian here, by power iteration on exact products."""
+        gradients = grad(self.data(), self.params, create_graph=True)
+        rng = np.random.default_rng(0)
+        u = [rng.normal(size=p.shape) for p in self.params]
+        size = 0.0
+        for _ in range(40):
+            norm = sum(float(np.square(a).sum()) for a in u) ** 0.5 or 1.0
+            along = [Tensor(move((a / norm).astype(p.dtype), p.backend))
+                     for a, p in zip(u, self.params, strict=True)]  # fmt: skip
+            inner = sum((g * a).sum() for g, a in zip(gradients, along, strict=True))
+            found = grad(inner, self.params, retain_graph=True, allow_unused=True)
+            u = [np.zeros(p.shape) if f is None else f.numpy()
+                 for f, p in zip(found, self.params, strict=True)]  # fmt: skip
+            size = sum(float(np.square(a).sum()) for a in u) ** 0.5
+        return size
+
+    def _optimizer(self) -> ProximalGradient:
+        optimizer = ProximalGradient(self.params, self.lr, accelerated=True)
+        optimizer.add_prox(self.penalised, self.penalty)
+        return optimizer
+
+    def solve(self, tol: float, max_steps: int) -> Solution:
+        if not self.lr:
+            self.lr = 1 / (1.01 * self.curvature() or 1.0)
+        optimizer, best = self._optimizer(), np.inf
+        for step in range(max_steps + 1):
+            gradient = self.gradient()
+            certificate = self.certificate(gradient)
+            if certificate <= tol or step == max_steps:
+                break
+            if step % 100 == 0:  # where the curvature has grown, the rate must fall
+                value = self.value()
+                if not value <= best + 1e-6 * abs(best):
+                    self.lr, best = self.lr / 2, np.inf
+                    optimizer = self._optimizer()
+                best = min(best, value)
+            for p, g in gradient.items():
+                p.grad = Tensor(g)
+            optimizer.step()
+        for p in self.params:
+            p.grad = None
+        return Solution(step, certificate, self.value(), certificate <= tol)
+
+
+def solve(
+    model: Module, loss: Loss, penalty: Penalty, x: Any, y: Any, *,
+    on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
+) -> Solution:  # fmt: skip
+    """Minimise ``loss`` on all of (x, y) plus ``penalty``, to the certificate.
+
+    Parameters
+    ----------
+    model, loss : convex together for a global minimum, for example a Linear with MSELoss.
+    penalty, on : a convex penalty with a prox, and the parameters it applies to (weights).
+    tol : stop when the certificate, a gradient norm, is at most this.
+    max_steps : give up after so many; ``converged`` says so.
+
+    The step is 1/L, L being the largest eigenvalue of the loss's Hessian, measured.
+
+    >>> import minireg as mr
+    >>> mr.manual_seed(0); model = mr.nn.Linear(2, 1).to(np.float64)
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]); y = x[:, :1]
+    >>> solution = solve(model, mr.nn.MSELoss(), mr.penalties.L1(0.5), x, y)
+    >>> solution.converged, model.weight.numpy().round(6)
+    (True, array([[0.625, 0.   ]]))
+    """
+    if tol < 0 or max_steps < 1:
+        raise ValueError(f"solve: got tol={tol!r}, max_steps={max_steps!r}, expected ≥ 0 and ≥ 1")
+    return _Problem(model, loss, penalty, x, y, on).solve(tol, max_steps)
+
+
+@dataclass(frozen=True, repr=False)
+class Path:
+    """A regularization path: for each strength (n,) the parameters, and how the fit ended."""
+
+    strengths: Array
+    parameters: dict[str, Array]  # name → (n, *shape)
+    solutions: list[Solution]
+
+    @property
+    def nonzero(self) -> Array:
+        """How many penalised-or-not weights are not 0 at each strength, (n,)."""
+        weights = [a for name, a in self.parameters.items() if not name.endswith("bias")]
+        return np.asarray(sum((a != 0).reshape(len(a), -1).sum(axis=1) for a in weights))
+
+    def draw(self, path: str | FilePath | None = None, name: str | None = None) -> Any:
+        """The coefficients of one parameter against the strength: a figure, saved to ``path``."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise ImportError("Path.draw needs matplotlib: pip install 'minireg[viz]'") from error
+        name = name or next(iter(self.parameters))
+        figure = Figure(figsize=(7, 4.4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(self.strengths, self.parameters[name].reshape(len(self.strengths), -1), lw=1.2)
+        axes.set(
+            xscale="log",
+            xlabel="strength λ",
+            ylabel=name,
+            xlim=(self.strengths.max(), self.strengths.min()),
+        )
+        axes.axhline(0, color="#1f2328", lw=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        count = axes.twinx()
+        count.step(self.strengths, self.nonzero, color="#7d8590", lw=1, ls="dashed", where="mid")
+        count.set_ylabel("weights that are not 0 (dashed)")
+        count.spines[["top"]].set_visible(False)
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
+
+    def __repr__(self) -> str:
+        worst = max(s.certificate for s in self.solutions)
+        return (
+            f"Path({len(self.strengths)} strengths from {self.strengths[0]:.3g} to "
+            f"{self.strengths[-1]:.3g}, {self.nonzero[0]} to {self.nonzero[-1]} weights not 0, "
+            f"{sum(s.steps for s in self.solutions):,} steps, certificates ≤ {worst:.1e})"
+        )
+
+
+def path(
+    model: Module, loss: Loss, penalty: Penalty, x: Any, y: Any, strengths: int | Sequence[float] = 50, *,
+    ratio: float = 1e-3, on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
+) -> Path:  # fmt: skip
+    """Solve for a whole range of strengths, each started from the solution before.
+
+    Parameters
+    ----------
+    model, loss, penalty, x, y, on, tol, max_steps : as for :func:`solve`; ``penalty.strength`` is set
+        to each strength in turn (``l1`` of an elastic net) and put back at the end, the
+        model keeps the last solution.
+    strengths : values, or how many: spaced evenly in the logarithm from the smallest that
+        leaves all weights at 0 (``penalty.max_strength``) down to ``ratio`` times that.
+
+    >>> import minireg as mr
+    >>> data = mr.datasets.load("diabetes"); model = mr.nn.Linear(10, 1).to(np.float64)
+    >>> found = path(model, mr.nn.MSELoss(), mr.penalties.L1(0.0), *data.train, strengths=5)
+    >>> int(found.nonzero[0]), int(found.nonzero[-1])
+    (0, 9)
+    """
+    problem = _Problem(model, loss, penalty, x, y, on)
+    field = "strength" if hasattr(penalty, "strength") else "l1"
+    if not hasattr(penalty, field):
+        raise TypeError(f"path: {penalty!r} has no strength to vary")
+    before = getattr(penalty, field)
+    if isinstance(strengths, int):
+        top = _largest(problem, tol, max_steps)
+        values = top * np.logspace(0, np.log10(ratio), strengths)
+    else:
+        values = np.asarray(strengths, float)
+    kept: dict[str, list[Array]] = {n: [] for n, p in model.named_parameters() if p.requires_grad}
+    solutions = []
+    try:
+        for strength in values:
+            setattr(penalty, field, float(strength))
+            solutions.append(problem.solve(tol, max_steps))
+            for name, p in model.named_parameters():
+                if name in kept:
+                    kept[name].append(p.numpy().copy())
+    finally:
+        setattr(penalty, field, before)
+    return Path(values, {name: np.stack(arrays) for name, arrays in kept.items()}, solutions)
+
+
+def _largest(problem: _Problem, tol: float, max_steps: int) -> float:
+    """The strength at which all penalised weights are just 0, with the others fitted."""
+    for p in problem.penalised:
+        p.assign(0.0)
+    free = [p for p in problem.params if p not in problem.penalised]
+    everything, problem.params = problem.params, free
+    if free:
+        problem.solve(tol, max_steps)
+    problem.params, problem.lr = everything, 0.0
+    gradient = problem.gradient()
+    return max(float(problem.penalty.max_strength(gradient[p])) for p in problem.penalised)

@@ -1,0 +1,466 @@
+"""The ledger: its entries sum to the actual change, for every optimizer and penalty."""
+
+import csv
+import itertools
+
+import numpy as np
+import pytest
+
+import minireg as mr
+from minireg import nn, optim, penalties
+from minireg.inspect.ledger import Ledger
+
+X = np.random.default_rng(1).normal(size=(24, 6))
+Y = np.random.default_rng(2).integers(0, 3, 24)
+
+OPTIMIZERS = {
+    "sgd": lambda p, d: optim.SGD(p, 0.05, weight_decay=d),
+    "momentum": lambda p, d: optim.SGD(p, 0.03, momentum=0.9, weight_decay=d),
+    "dampened": lambda p, d: optim.SGD(p, 0.05, momentum=0.8, dampening=0.3, weight_decay=d),
+    "nesterov": lambda p, d: optim.SGD(p, 0.03, momentum=0.9, nesterov=True, weight_decay=d),
+    "maximize": lambda p, d: optim.SGD(p, 1e-3, momentum=0.5, weight_decay=d, maximize=True),
+    "adam": lambda p, d: optim.Adam(p, 0.01, weight_decay=d),
+    "amsgrad": lambda p, d: optim.Adam(p, 0.01, weight_decay=d, amsgrad=True),
+    "adamw": lambda p, d: optim.AdamW(p, 0.01, weight_decay=d),
+    "adamw, schedule": lambda p, d: optim.AdamW(p, 0.01, weight_decay=d, decay_scale="schedule"),
+    "rmsprop": lambda p, d: optim.RMSprop(p, 1e-3, weight_decay=d),
+    "rmsprop, all": lambda p, d: optim.RMSprop(
+        p, 1e-3, momentum=0.9, centered=True, weight_decay=d
+    ),
+    "sgld": lambda p, d: optim.SGLD(p, 1e-3, temperature=0.01, weight_decay=d, seed=0),
+    "proximal": lambda p, d: optim.ProximalGradient(p, 0.05),
+    "fista": lambda p, d: optim.ProximalGradient(p, 0.05, accelerated=True),
+}
+DECAYS = (0.0, 0.02)
+PENALTIES = {
+    "L2": penalties.L2(0.01), "L1": penalties.L1(0.003), "ElasticNet": penalties.ElasticNet(1e-3, 0.01),
+    "GroupLasso": penalties.GroupLasso(0.002), "SparseGroupLasso": penalties.SparseGroupLasso(1e-3, 1e-3),
+    "FrobeniusNorm": penalties.FrobeniusNorm(0.01), "SpectralNorm": penalties.SpectralNorm(0.01),
+    "NuclearNorm": penalties.NuclearNorm(0.003), "PathNorm": penalties.PathNorm(1e-3),
+    "L0": penalties.L0(1e-4), "L2Ball": penalties.L2Ball(1.5), "L1Ball": penalties.L1Ball(5.0),
+    "MaxNorm": penalties.MaxNorm(0.6), "SpectralBall": penalties.SpectralBall(0.8),
+}  # fmt: skip
+
+
+def network(dtype=np.float64):
+    mr.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm(8), nn.ReLU(), nn.Linear(8, 3)).to(dtype)
+
+
+def train(make, terms, clip=None, steps=50, decay=0.0, dtype=np.float64):
+    """Run with a ledger; yields it after each step."""
+    model = network(dtype)
+    x = mr.Tensor(X.astype(dtype))
+    optimizer = make(list(model.parameters()), decay)
+    objective = mr.Objective(nn.CrossEntropyLoss(label_smoothing=0.1), terms)
+    objective.bind(model).attach(optimizer)
+    ledger = Ledger(optimizer)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        objective(model, x, Y).backward()
+        if clip is not None:
+            optim.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        yield ledger
+
+
+def ways(name):
+    """How a penalty can act under an optimizer that has one step for each element, or not."""
+    penalty = PENALTIES[name]
+    if penalty.via == "gradient":
+        yield "gradient"
+    if name != "PathNorm":
+        yield "prox"
+
+
+CASES = [
+    (o, name, via, clip, decay)
+    for o, name, clip, decay in itertools.product(OPTIMIZERS, PENALTIES, (None, 0.2), DECAYS)
+    for via in ways(name)
+    if not (decay and o in ("proximal", "fista"))  # they have no weight_decay
+]
+
+
+def test_books_balance_everywhere(capsys):
+    """Every optimizer × penalty × via × {clip, no clip} × decay, 50 steps in float64."""
+    worst, at, ran, refused = 0.0, None, 0, set()
+    for case in CASES:
+        o, name, via, clip, decay = case
+        terms = {"p": mr.Term(PENALTIES[name], via=via), "l2": penalties.L2(1e-3)}
+        try:
+            for ledger in train(OPTIMIZERS[o], terms, clip, 50, decay):
+                if ledger.last.residual > worst:
+                    worst, at = ledger.last.residual, case
+        except NotImplementedError:  # no prox with a step for each element
+            refused.add((o, name, via))
+            continue
+        ran += 1
+    with capsys.disabled():
+        print(f"\nledger: {ran} configurations × 50 steps, largest residual {worst:.1e} at {at}")
+    assert ran > 1000
+    elementwise = {o for o in OPTIMIZERS if "adam" in o or "rmsprop" in o or "amsgrad" in o}
+    assert refused == {(o, n, "prox") for o in elementwise for n in ("SpectralNorm", "NuclearNorm")}
+    assert worst <= 1e-12
+
+
+# --- the entries --------------------------------------------------------------------------------
+
+TERMS = {"l2": penalties.L2(1e-2), "l1": mr.Term(penalties.L1(1e-3), via="prox")}
+
+
+def last(make, clip=None, decay=0.0, **kw):
+    *_, ledger = train(make, TERMS, clip, decay=decay, **kw)
+    return ledger
+
+
+def test_every_entry_of_the_design_is_there():
+    row = last(OPTIMIZERS["adamw"], clip=0.1, decay=0.1).last["0.weight"]
+    assert list(row) == [
+        ("data", "fresh"), ("data", "carried"), ("smoothing", "fresh"), ("smoothing", "carried"),
+        ("l2", "fresh"), ("l2", "carried"), ("clip",), ("decay",), ("prox",),
+    ]  # fmt: skip
+    np.testing.assert_allclose(row.total, row.actual, atol=1e-15)
+    np.testing.assert_array_equal(row.actual, row.after - row.before)
+    assert row[("decay",)] == pytest.approx(-0.01 * 0.1 * row.before)
+    assert ("l2", "fresh") not in last(OPTIMIZERS["adamw"]).last["0.bias"]
+    with pytest.raises(KeyError, match=r"no entry .'l3',., expected one of"):
+        row[("l3",)]
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop, all"])
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_float32_books_balance(name, clip):
+    worst = max(
+        x.last.residual for x in train(OPTIMIZERS[name], TERMS, clip, decay=0.02, dtype=np.float32)
+    )
+    assert worst <= 1e-5
+
+
+@pytest.mark.parametrize("name", ["momentum", "dampened", "nesterov", "adam", "rmsprop, all"])
+def test_a_terms_entries_are_what_it_would_have_done_alone(name):
+    """Fresh and carried of a term are linear in its own gradients: the split is no bookkeeping trick.
+
+    Each term's gradients are replayed through the same recursion by themselves.
+    """
+    model = network()
+    optimizer = OPTIMIZERS[name](list(model.parameters()), 0.0)
+    objective = mr.Objective(nn.CrossEntropyLoss(label_smoothing=0.1), {"l2": penalties.L2(1e-2)})
+    ledger = Ledger(optimizer)
+    p = model[0].weight
+    buffers = {}
+    for _ in range(6):
+        optimizer.zero_grad()
+        objective(model, mr.Tensor(X), Y).backward()
+        shares = {term: share.copy() for term, share in p.grad.shares.items()}
+        first = not buffers
+        optimizer.step()
+        row, group, state = ledger.last["0.weight"], optimizer.param_groups[0], optimizer.state[p]
+        for term, g in shares.items():
+            m = buffers.get(term, 0 * g)
+            if name == "adam":
+                m = 0.9 * m + 0.1 * g
+                t = state["step"]
+                root = np.sqrt(state["exp_avg_sq"] / (1 - 0.999**t)) + 1e-8
+                want = -0.01 * m / (1 - 0.9**t) / root
+            elif name.startswith("rmsprop"):
+                v = np.maximum(state["square_avg"] - state["grad_avg"] ** 2, 0)
+                m = 0.9 * m + g / (np.sqrt(v) + 1e-8)
+                want = -1e-3 * m
+            else:
+                gain = 1.0 if first else 1 - group["dampening"]
+                m = group["momentum"] * m + gain * g
+                step = g + group["momentum"] * m if group["nesterov"] else m
+                want = -group["lr"] * step
+            buffers[term] = m
+            np.testing.assert_allclose(row.of(term), want, rtol=1e-9, atol=1e-16)
+
+
+def test_clipping_is_seen_however_it_is_done():
+    def halve(p):
+        p.grad.data *= 0.5
+
+    def value(p):
+        optim.clip_grad_value_(p, 1e-3)
+
+    for change in (halve, value, lambda p: optim.clip_grad_norm_(p, 1e-3)):
+        model = network()
+        optimizer = optim.SGD(model.parameters(), 0.1)
+        ledger = Ledger(optimizer)
+        mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})(
+            model, mr.Tensor(X), Y
+        ).backward()
+        change(model[0].weight)
+        optimizer.step()
+        assert ("clip",) in ledger.last["0.weight"]
+        assert ("clip",) not in ledger.last["3.weight"]
+        assert ledger.last.residual < 1e-15
+
+
+def test_a_hook_is_seen():
+    model = network()
+    model[0].weight.register_hook(lambda g: g * 0.25)
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    ledger = Ledger(optimizer)
+    mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})(
+        model, mr.Tensor(X), Y
+    ).backward()
+    optimizer.step()
+    assert ledger.last.residual < 1e-15
+
+
+def test_accumulated_gradients_add_up_by_term():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    ledger = Ledger(optimizer)
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})
+    for part in (slice(0, 12), slice(12, 24)):
+        objective(model, mr.Tensor(X[part]), Y[part]).backward()
+    before = model[0].weight.numpy().copy()
+    optimizer.step()
+    row = ledger.last["0.weight"]
+    assert list(row) == [("data", "fresh"), ("l2", "fresh")]
+    np.testing.assert_allclose(row[("l2", "fresh")], -0.1 * 2 * 0.1 * before, rtol=1e-12)
+
+
+def test_clipping_between_two_backwards_stays_in_the_gradient():
+    model = network()
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})
+    p = model[0].weight
+    objective(model, mr.Tensor(X), Y).backward()
+    once = p.grad.numpy().copy()
+    p.grad.data *= 0.5
+    objective(model, mr.Tensor(X), Y).backward()
+    np.testing.assert_allclose(p.grad.numpy(), 1.5 * once, rtol=1e-12)
+    assert set(p.grad.shares) == {"data", "l2", "clip"}
+
+
+def test_a_plain_backward_is_one_term_with_the_models_names():
+    model = network()
+    optimizer = optim.Adam(model.parameters(), 0.01)
+    ledger = Ledger(optimizer, model)
+    for _ in range(2):
+        optimizer.zero_grad()
+        nn.CrossEntropyLoss()(model(mr.Tensor(X)), Y).backward()
+        optimizer.step()
+    assert list(ledger.last) == [n for n, _ in model.named_parameters()]
+    assert list(ledger.last["0.weight"]) == [("gradient", "fresh"), ("gradient", "carried")]
+    assert ledger.steps == 2
+    unnamed = Ledger(optimizer)
+    optimizer.step()
+    assert "parameter 0" in unnamed.last
+
+
+def test_momentum_from_before_the_ledger_is_a_term_of_its_own():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    objective = mr.Objective(nn.CrossEntropyLoss())
+    for opened in (False, True):
+        ledger = Ledger(optimizer) if opened else None
+        optimizer.zero_grad()
+        objective(model, mr.Tensor(X), Y).backward()
+        optimizer.step()
+    assert ("earlier", "carried") in ledger.last["0.weight"]
+    assert ledger.last.residual < 1e-15
+
+
+def test_frozen_parameters_are_in_no_books():
+    model = network()
+    model[0].weight.requires_grad_(False)
+    optimizer = optim.SGD(model.parameters(), 0.1, weight_decay=0.1)
+    ledger = Ledger(optimizer)
+    mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})(
+        model, mr.Tensor(X), Y
+    ).backward()
+    before = model[0].weight.numpy().copy()
+    optimizer.step()
+    assert "0.weight" not in ledger.last
+    np.testing.assert_array_equal(model[0].weight.numpy(), before)
+
+
+def test_the_ledger_changes_nothing_and_can_be_closed():
+    ends = []
+    for watched in (False, True):
+        model = network()
+        optimizer = optim.AdamW(model.parameters(), 0.01)
+        objective = mr.Objective(nn.CrossEntropyLoss(), TERMS).bind(model).attach(optimizer)
+        ledger = Ledger(optimizer) if watched else None
+        for step in range(6):
+            if step == 4 and watched:
+                ledger.close()
+            optimizer.zero_grad()
+            objective(model, mr.Tensor(X), Y).backward()
+            optimizer.step()
+        ends.append(model[0].weight.numpy())
+    np.testing.assert_array_equal(*ends)
+    assert ledger.steps == 4
+
+
+def test_three_decays_are_three_different_rows():
+    """L2 passes through Adam's moments, weight_decay= does so as a term, AdamW's is a row."""
+    rows = {}
+    for name, make, terms in (
+        ("penalty", lambda p: optim.Adam(p, 0.01), {"l2": penalties.L2(0.1)}),
+        ("coupled", lambda p: optim.Adam(p, 0.01, weight_decay=0.1), {}),
+        ("decoupled", lambda p: optim.AdamW(p, 0.01, weight_decay=0.1), {}),
+        ("scheduled", lambda p: optim.AdamW(p, 0.01, weight_decay=0.1, decay_scale="schedule"), {}),
+    ):
+        model = network()
+        optimizer = make(model.parameters())
+        ledger = Ledger(optimizer)
+        mr.Objective(nn.CrossEntropyLoss(), terms)(model, mr.Tensor(X), Y).backward()
+        optimizer.step()
+        rows[name] = ledger.last["0.weight"]
+    assert ("l2", "fresh") in rows["penalty"]
+    assert ("weight_decay", "fresh") in rows["coupled"]
+    assert ("decay",) in rows["decoupled"]
+    np.testing.assert_allclose(
+        rows["penalty"].of("l2"), rows["coupled"].of("weight_decay"), rtol=1e-12
+    )
+    np.testing.assert_allclose(rows["scheduled"][("decay",)], 100 * rows["decoupled"][("decay",)])
+
+
+def test_effective_decay_is_even_under_sgd_and_uneven_under_adam():
+    for make, spread in (
+        (lambda p: optim.SGD(p, 0.1), 1 + 1e-9),
+        (lambda p: optim.Adam(p, 0.1), 10),
+    ):
+        model = network()
+        optimizer = make(model.parameters())
+        ledger = Ledger(optimizer)
+        objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})
+        objective(model, mr.Tensor(X), Y).backward()
+        optimizer.step()
+        decay = ledger.last["3.weight"].effective_decay("l2")
+        assert (decay > 0).all()
+        assert (decay.max() / decay.min() > spread) == (spread == 10)
+    assert ledger.last["3.bias"].effective_decay("l2").max() == 0
+
+
+def test_a_scale_invariant_weight_is_moved_across_by_data_and_along_by_l2():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    ledger = Ledger(optimizer)
+    mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})(
+        model, mr.Tensor(X), Y
+    ).backward()
+    optimizer.step()
+    row = ledger.last["0.weight"]  # before a BatchNorm
+    along, across = row.radial(("data", "fresh"))
+    assert abs(along) < 1e-4 * across  # ε of the norm keeps it from 0
+    along, across = row.radial(("l2", "fresh"))
+    assert along == pytest.approx(-0.01 * np.linalg.norm(row.before))
+    assert across < 1e-7
+
+
+# --- views ----------------------------------------------------------------------------------------
+
+
+def test_shares_add_up_to_one_in_every_view():
+    ledger = last(OPTIMIZERS["adamw"], clip=0.1, decay=0.1)
+    books = ledger.last
+    for view in (books, *books.layers().values()):
+        assert sum(row["share"] for row in view.summary()) == pytest.approx(1, abs=1e-9)
+    assert list(books.layers()) == ["0", "1", "3"]
+    moved = sum(np.square(r.actual).sum() for r in books.values()) ** 0.5
+    assert {r["entry"] for r in books.summary()} >= {
+        "data fresh",
+        "data carried",
+        "clip",
+        "decay",
+        "prox",
+    }
+    assert all(r["length"] < 100 * moved for r in books.summary())
+
+
+def test_alignment_is_a_matrix_of_cosines():
+    labels, cosines = last(OPTIMIZERS["momentum"]).last.alignment()
+    np.testing.assert_allclose(np.diag(cosines), 1)
+    np.testing.assert_allclose(cosines, cosines.T)
+    assert np.abs(cosines).max() < 1 + 1e-12
+    l2, data = labels.index("l2 carried"), labels.index("l2 fresh")
+    assert cosines[l2, data] > 0.9
+
+
+def test_tables_read():
+    ledger = last(OPTIMIZERS["adamw"], clip=0.1, decay=0.1)
+    for by in ("model", "layer", "parameter"):
+        text = ledger.last.table(by)
+        assert text.splitlines()[0].split() == [by, "entry", "‖Δ‖", "share", "growth"]
+        assert "decay" in text
+    assert "0.weight" in text
+    assert "after 50 steps" in repr(ledger)
+    with pytest.raises(ValueError, match="by must be one of"):
+        ledger.last.table("neuron")
+    assert "nothing booked" in repr(Ledger(optim.SGD([mr.Tensor(np.ones(2), True)], 0.1)))
+
+
+def test_the_books_of_a_whole_training_balance(tmp_path):
+    mr.manual_seed(0)
+    data = mr.datasets.load("wine")
+    model = nn.Sequential(nn.Linear(13, 16), nn.ReLU(), nn.Linear(16, 3)).to(np.float64)
+    optimizer = optim.SGD(model.parameters(), 0.05, momentum=0.9)
+    start = {n: p.numpy().copy() for n, p in model.named_parameters()}
+    objective = mr.Objective(nn.CrossEntropyLoss(label_smoothing=0.1), TERMS)
+    ledger = Ledger(optimizer, accumulate=True)
+    mr.fit(
+        model,
+        objective,
+        optimizer,
+        data.train,
+        data.validation,
+        epochs=4,
+        ledger=ledger,
+        clip_norm=0.5,
+    )
+    assert ledger.whole.residual < 1e-13
+    for name, p in model.named_parameters():
+        np.testing.assert_array_equal(ledger.whole[name].actual, p.numpy() - start[name])
+    assert [k for (k,) in ledger.whole["0.weight"]] == ["data", "smoothing", "l2", "clip", "prox"]
+    assert sum(r["share"] for r in ledger.whole.summary()) == pytest.approx(1)
+
+    columns = ledger.columns()
+    assert columns["epoch"] == [1, 2, 3, 4]
+    assert {"share/data", "length/l2", "growth/prox", "0/share/data", "zeros", "residual"} <= {
+        *columns
+    }
+    shares = sum(np.array(v) for k, v in columns.items() if k.startswith("share/"))
+    np.testing.assert_allclose(shares, 1)
+    assert columns["zeros"][-1] == sum(int((p.numpy() == 0).sum()) for p in model.parameters())
+    ledger.to_csv(tmp_path / "ledger.csv")
+    with (tmp_path / "ledger.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(r["share/data"]) for r in rows] == columns["share/data"]
+
+
+def test_parquet_needs_pyarrow_and_says_so(tmp_path, monkeypatch):
+    ledger = last(OPTIMIZERS["sgd"], steps=2)
+    ledger.record()
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="pip install pyarrow"):
+        ledger.to_parquet(tmp_path / "ledger.parquet")
+
+
+def test_parquet_holds_the_columns(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    ledger = last(OPTIMIZERS["sgd"], steps=2)
+    ledger.record()
+    ledger.to_parquet(tmp_path / "ledger.parquet")
+    assert parquet.read_table(tmp_path / "ledger.parquet").to_pydict() == ledger.columns()
+
+
+def test_a_coefficient_changes_while_training_and_the_books_follow():
+    ramp = penalties.Coefficient(lambda t: 0.01 * t)
+    model = network()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(ramp)})
+    ledger = Ledger(optimizer)
+    for step in range(3):
+        optimizer.zero_grad()
+        objective(model, mr.Tensor(X), Y).backward()
+        optimizer.step()
+        objective.step()
+        row = ledger.last["0.weight"]
+        np.testing.assert_allclose(
+            row[("l2", "fresh")], -0.1 * 0.01 * step * row.before, atol=1e-17
+        )
+        assert ledger.last.residual < 1e-15
