@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..backend import of
+from ..errors import describe
 from .elementwise import mul
 from .samples import Shape, shaped
 from .shapes import ravel, reshape, transpose
@@ -191,5 +192,11 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Any:
     if not isinstance(subscripts, str):
         raise TypeError(
             f"einsum: got {type(subscripts).__name__}, expected subscripts like 'ij,jk->ik'"
+        )
+    named = subscripts.partition("->")[0].count(",") + 1
+    if named != len(operands):
+        got = ", ".join(map(describe, operands))
+        raise ValueError(
+            f"einsum: {subscripts!r} names {named} operands, got {len(operands)} ({got})"
         )
     return _einsum(*map(_array, operands), subscripts=subscripts, optimize=optimize)

@@ -1,0 +1,151 @@
+"""Error messages: each names the function, the argument, what it got and what it expected.
+
+One row an error that users meet. What a message must say is in the row; where an error is
+raised its own test file looks closer.
+"""
+
+import numpy as np
+import pytest
+
+import minireg as mr
+from minireg import nn, optim, penalties
+from minireg.nn import functional as F  # noqa: N812
+
+
+def t(*shape, dtype=np.float64):
+    return mr.Tensor(np.ones(shape, dtype), requires_grad=np.dtype(dtype).kind == "f")
+
+
+def labels(*values):
+    return np.array(values)
+
+
+def net():
+    return nn.Linear(3, 2).to(np.float64)
+
+
+# error: (call, type, words that the message must have)
+ERRORS = {
+    # shapes
+    "matmul of wrong shapes": (lambda: t(2, 3) @ t(2, 3), ValueError, "matmul (2, 3)"),
+    "add of wrong shapes": (lambda: t(2, 3) + t(2), ValueError, "add (2, 3) (2,)"),
+    "Linear": (lambda: net()(t(5, 4)), ValueError, "linear x (5, 4) expected (…, 3)"),
+    "BatchNorm channels": (lambda: nn.BatchNorm(3)(t(5, 4)), ValueError, "BatchNorm x (5, 4) expected 3"),
+    "LayerNorm": (lambda: nn.LayerNorm(3)(t(5, 4)), ValueError, "layer_norm x (5, 4) expected 3"),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 5), ValueError, "GroupNorm num_channels 5 2"),
+    "Conv2d channels": (lambda: nn.Conv2d(3, 2, 3)(t(1, 4, 8, 8)), ValueError, "conv2d 3 (1, 4, 8, 8)"),
+    "Conv2d kernel": (lambda: nn.Conv2d(1, 1, 9)(t(1, 1, 4, 4)), ValueError, "conv2d 9 4"),
+    "MaxPool2d padding": (lambda: nn.MaxPool2d(2, padding=3)(t(1, 1, 8, 8)), ValueError, "padding 3 2"),
+    "mse_loss": (
+        lambda: F.mse_loss(t(3, 1), t(3)), ValueError, "mse_loss x target (3, 1) (3,) expected equal"),
+    "cross_entropy targets": (
+        lambda: F.cross_entropy(t(3, 4), labels(0, 1)), ValueError,
+        "cross_entropy (2,) (3, 4) expected (3,)"),
+    "class weights": (
+        lambda: F.cross_entropy(t(3, 4), labels(0, 1, 2), weight=np.ones(3)), ValueError,
+        "cross_entropy weight (3,) expected (4,)"),
+    "backward of no scalar": (lambda: t(3).backward(), RuntimeError, "backward (3,) expected scalar"),
+    "gradient of wrong shape": (lambda: t(3).backward(np.ones(2)), ValueError, "backward gradient (2,) (3,)"),
+    "state of wrong shape": (
+        lambda: net().load_state_dict({"weight": np.ones((3, 3)), "bias": np.ones(2)}), ValueError,
+        "load_state_dict weight (2, 3) (3, 3)"),
+    "concatenate": (lambda: mr.concatenate([t(2, 3), t(2, 4)]), ValueError, "concatenate 3 4"),
+    "einsum operands": (lambda: mr.einsum("ij,jk", t(2, 3)), ValueError, "einsum 2 operands 1"),
+    "split": (lambda: mr.split(t(5), 2), ValueError, "split 5 2"),
+    "penalty groups": (
+        lambda: penalties.GroupLasso(1.0, groups=[[9]])(t(2, 3)), IndexError, "GroupLasso 9 (2, 3) 6"),
+    "path norm": (
+        lambda: penalties.PathNorm(1.0)(t(2, 3), t(2, 3)), ValueError, "PathNorm (2, 3) expected chain"),
+    # dtypes
+    "integers that require a gradient": (
+        lambda: mr.tensor([1, 2], requires_grad=True), TypeError, "requires_grad int64 expected floating"),
+    "float labels": (
+        lambda: F.nll_loss(t(2, 3), np.ones(2)), ValueError,
+        "nll_loss targets float64 expected integer labels"),
+    "integer probabilities": (
+        lambda: F.binary_cross_entropy_with_logits(t(2), labels(0, 1)), ValueError,
+        "binary_cross_entropy_with_logits target int64 expected floating"),
+    "words": (lambda: mr.tensor(["a"]), TypeError, "tensor expected numbers a"),
+    # axes and indices
+    "sum": (lambda: mr.sum(t(2, 3), axis=2), ValueError, "sum axis 2"),
+    "softmax": (lambda: F.softmax(t(2, 3), dim=5), ValueError, "softmax 5"),
+    "transpose": (lambda: mr.transpose(t(2, 3), (0, 2)), ValueError, "transpose 2"),
+    "index": (lambda: t(2, 3)[5], IndexError, "getitem 5"),
+    "take": (lambda: mr.take(t(2, 3), [7], axis=1), IndexError, "index 7 axis 1 size 3"),
+    "embedding": (lambda: nn.Embedding(4, 2)(labels(4)), IndexError, "embedding 4"),
+    "label": (
+        lambda: F.cross_entropy(t(2, 3), labels(0, 3)), ValueError, "cross_entropy label 3 0 … 2 3 classes"),
+    "singular matrix": (
+        lambda: mr.linalg.inv(mr.Tensor(np.zeros((2, 2)))), np.linalg.LinAlgError, "inv Singular"),
+    "norm": (lambda: mr.linalg.norm(t(2, 3), "max"), ValueError, "norm ord max expected fro nuc"),
+    # ranges
+    "Dropout": (lambda: nn.Dropout(1.5), ValueError, "Dropout p [0, 1] 1.5"),
+    "dropout": (lambda: F.dropout(t(2), -0.1), ValueError, "dropout p [0, 1] -0.1"),
+    "label smoothing": (
+        lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError,
+        "CrossEntropyLoss label_smoothing [0, 1] 2"),
+    "reduction": (lambda: nn.MSELoss("average"), ValueError, "MSELoss reduction mean sum none average"),
+    "one value per channel": (
+        lambda: nn.BatchNorm(3)(t(1, 3)), ValueError,
+        "batch_norm training more than one value per channel (1, 3)"),
+    "strength": (lambda: penalties.L1(-1.0), ValueError, "L1 strength ≥ 0 -1.0"),
+    "radius": (lambda: penalties.L2Ball(float("nan")), ValueError, "L2Ball radius ≥ 0 nan"),
+    "coefficient": (
+        lambda: penalties.L2(penalties.Coefficient(lambda k: -1.0)), ValueError,
+        "L2 strength ≥ 0 Coefficient"),
+    "scale": (lambda: penalties.GroupLasso(1.0, scale="root"), ValueError, "GroupLasso scale sqrt none root"),
+    "axis of a group": (
+        lambda: penalties.GroupLasso(1.0, axis=2)(t(2, 3)), ValueError, "GroupLasso axis 2 (2, 3)"),
+    "method": (
+        lambda: penalties.SpectralNorm(1.0, method="qr"), ValueError, "SpectralNorm method power svd qr"),
+    "constraint as a gradient": (
+        lambda: mr.Term(penalties.L2Ball(1.0), via="gradient"), ValueError, "Term L2Ball via='prox'"),
+    "lr": (lambda: optim.SGD([t(2)], lr=-0.1), ValueError, "SGD lr ≥ 0 -0.1"),
+    "beta": (lambda: optim.Adam([t(2)], betas=(0.9, 1.0)), ValueError, "Adam betas[1] [0, 1) 1.0"),
+    "nesterov": (lambda: optim.SGD([t(2)], nesterov=True), ValueError, "SGD nesterov momentum"),
+    "unknown option": (
+        lambda: optim.SGD([{"params": [t(2)], "beta": 1}]), ValueError, "SGD beta expected lr"),
+    "no parameters": (lambda: optim.SGD([]), ValueError, "SGD no parameters"),
+    "clip": (lambda: optim.clip_grad_norm_([t(2)], -1.0), ValueError, "clip_grad_norm_ max_norm ≥ 0 -1.0"),
+    "schedule": (
+        lambda: optim.lr_scheduler.StepLR(optim.SGD([t(2)]), 0), ValueError, "StepLR step_size 1 0"),
+    "prox with a step for each element": (
+        lambda: optim.Adam([w := t(2, 3)]).add_prox([w], penalties.NuclearNorm(1.0)), NotImplementedError,
+        "Adam NuclearNorm step for each element SGD via='gradient'"),
+    "no parameter matches": (
+        lambda: mr.Objective(nn.MSELoss(), {"l2": (penalties.L2(1.0), "weigth")}).table(net()), ValueError,
+        "l2 weigth matches no parameter near weight"),
+    # graphs and backends
+    "second backward": (lambda: twice((t(2) * 2).sum()), RuntimeError, "second backward sum retain_graph"),
+    "numpy of a graph": (lambda: np.asarray(t(2)), TypeError, "numpy() gradient"),
+    "numpy function without a rule": (lambda: np.fft.fft(t(2)), TypeError, "np.fft.fft graph"),
+    "backend": (lambda: mr.tensor([1.0], backend="jax"), ValueError, "backend jax expected cupy numpy"),
+    "not differentiable": (lambda: mr.grad(t(2).sum(), t(2)), RuntimeError, "grad input 0 (2,) allow_unused"),
+}  # fmt: skip
+
+
+def twice(loss):
+    loss.backward()
+    loss.backward()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_message_says_what_was_wrong(error):
+    call, kind, words = ERRORS[error]
+    with pytest.raises(kind) as raised:
+        call()
+    text = str(raised.value)
+    # words are separated by blanks, but for what stands in brackets
+    missing = [w for w in pieces(words) if w not in text]
+    assert not missing, f"{missing} not in: {text}"
+
+
+def pieces(words):
+    found, depth = [""], 0
+    for c in words:
+        depth += (c in "([") - (c in ")]")
+        if c == " " and depth == 0:
+            found.append("")
+        else:
+            found[-1] += c
+    return found
