@@ -894,6 +894,43 @@ def test_training_step(attribute, via):
     assert not parity(lambda home: train(home, 0.0, attribute, via))
 
 
+LEDGERED: dict[str, Callable[[Any], optim.Optimizer]] = {
+    "AdamW": lambda p: optim.AdamW(p, 1e-2),
+    "RMSprop": lambda p: optim.RMSprop(p, 1e-3, momentum=0.9),
+    "nesterov": lambda p: optim.SGD(p, 1e-2, momentum=0.9, nesterov=True),
+    "FISTA": lambda p: optim.ProximalGradient(p, 1e-2, accelerated=True),
+}
+
+
+def train_with_ledger(name: str, home: str) -> list[Any]:
+    """Three steps under a ledger, whose entries are worked out where the arrays live."""
+    mr.manual_seed(0)
+    with mr.use_backend(home):
+        model = nn.Linear(6, 3)
+    objective = mr.Objective(
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        {"spectral": penalties.SpectralNorm(1e-2), "l1": mr.Term(penalties.L1(1e-3), via="prox"),
+         "max": penalties.MaxNorm(0.5)},
+    )  # fmt: skip
+    optimizer = LEDGERED[name](model.parameters())
+    objective.bind(model).attach(optimizer)
+    ledger = mr.Ledger(optimizer, accumulate=True)
+    x = mr.tensor(draw(16, 6), dtype=np.float32, backend=home)
+    y = mr.tensor(np.arange(16) % 3, backend=home)
+    for _ in range(3):
+        optimizer.zero_grad()
+        objective(model, x, y).backward()
+        optim.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+    rows = [*ledger.last.values(), *ledger.since.values()]
+    return [a for row in rows for a in (row.total, row.actual, *row.values())]
+
+
+@pytest.mark.parametrize("name", LEDGERED)
+def test_a_ledger_waits_for_nothing(name):
+    assert not parity(lambda home: train_with_ledger(name, home))
+
+
 def train_on_images(home: str) -> list[Any]:
     """Two steps of a convolutional network with everything in it."""
     mr.manual_seed(0)
