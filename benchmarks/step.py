@@ -16,7 +16,8 @@ import minireg as mr
 from .timing import side_by_side
 
 
-def _network(nn: Any) -> Any:
+def network(nn: Any) -> Any:
+    """The network, of this library's layers or of PyTorch's."""
     layers, width = [], 784
     for _ in range(2):
         layers += [nn.Linear(width, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Dropout(0.2)]
@@ -25,7 +26,7 @@ def _network(nn: Any) -> Any:
 
 
 def _step(library: Any, nn: Any, x: Any, y: Any, **options: Any) -> Callable[[], None]:
-    model = _network(nn)
+    model = network(nn)
     loss = nn.CrossEntropyLoss(label_smoothing=0.1)
     optimizer = library.optim.AdamW(model.parameters(), lr=1e-3, **options)
 

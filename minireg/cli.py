@@ -33,8 +33,9 @@ what happens
   The same over-wide network is trained twice on the same data, of which --noise of the
   training labels are wrong: once plain, once with every regularizer whose strength is not
   0. Afterwards you see which parameter each penalty acts on, what each term of the
-  objective contributes to the gradient, and what it did to the gap between training and
-  validation. The run folder gets report.html, overview.png, history.json and the weights.
+  objective contributes to the gradient, how far it moved the weights, and what it did to
+  the gap between training and validation. The run folder gets report.html, overview.png,
+  history.json, ledger.csv and the weights.
 
 examples
   minireg train                                  the default: all four regularizers
@@ -50,11 +51,29 @@ what is checked
   inequality; the prox minimises (against search), is optimal, firmly non-expansive and
   the gradient of the Moreau envelope, scales with strength and step; certificates are 0
   where they should be; dtypes; and under every optimizer a step makes the penalty
-  smaller. What a penalty does not define does not apply (n/a).
+  smaller. What a penalty does not define does not apply (n/a). Each check measures
+  one figure; it is ok up to its limit.
+
+a penalty of your own, in huber.py
+  import minireg as mr
+
+  class Huber(mr.penalties.Penalty):
+      strength = mr.penalties.Strength()
+
+      def __init__(self, strength):
+          self.strength = strength
+
+      def value(self, w):
+          size = mr.abs(w)
+          return self.strength * mr.where(size < 1, 0.5 * w * w, size - 0.5).sum()
 
 examples
+  minireg check-penalty huber.py:Huber --strength 0.3
+  minireg check-penalty huber.py:Huber --shape 8 2 5
   minireg check-penalty minireg.penalties:GroupLasso
-  minireg check-penalty my_penalty.py:Huber --strength 0.3
+
+exit code
+  0 nothing is wrong, 1 something is wrong or cannot be loaded, 2 a wrong flag
 """
 
 
@@ -171,15 +190,15 @@ def _parser() -> Parser:
     add("--no-progress", action="store_true", help="no progress bar")
     check = commands.add_parser(
         "check-penalty", help="do value, gradient, prox and certificates of a penalty fit together?",
-        description="Run the battery of checks on a penalty of yours; exit code 0 if nothing is wrong.",
+        description="Run the battery of checks on a penalty of yours.",
         epilog=CHECK_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     check.add_argument("penalty", metavar="WHERE:NAME", help="a module or a file, and a penalty in it: "
                        "an instance, or a class that takes its strength")  # fmt: skip
-    check.add_argument("--strength", type=_number(0), default=0.5, metavar="λ",
-                       help="for a class; default 0.5")  # fmt: skip
+    check.add_argument("--strength", type=_number(1e-12), default=0.5, metavar="λ",
+                       help="what a class is made with; default 0.5")  # fmt: skip
     check.add_argument("--shape", type=_number(1, whole=True), nargs="+", metavar="N",
-                       help="of the weight to ask it at; default 4 3")  # fmt: skip
+                       help="of the weight to ask it at; default: the penalty's own, mostly 4 3")  # fmt: skip
     check.add_argument("--trials", type=_number(1, whole=True), default=20, metavar="N",
                        help="random points a check; default 20")  # fmt: skip
     commands.add_parser("ops", help="the table of derivatives as Markdown")
@@ -270,13 +289,13 @@ def train(args: argparse.Namespace) -> int:
                     break
     except KeyboardInterrupt:  # outside fit, which ends by itself
         interrupted = True
-    _write(args, folder, runs)
+    files = _write(args, folder, runs)
     if args.json:
         print(
             json.dumps({"settings": _settings(args), "folder": str(folder), "runs": _figures(runs)})
         )
     else:
-        _show(runs, folder, args)
+        _show(runs, folder, files, args)
     return 130 if interrupted else 0
 
 
@@ -321,31 +340,44 @@ def _command(args: argparse.Namespace) -> str:
 def _figures(runs: dict[str, Run]) -> dict[str, Any]:
     return {
         label: {"stopped": run.history.stopped, "epochs": len(run.history),
-                **(run.history.last if len(run.history) else {})}
+                **(run.history.last if len(run.history) else {}), **_ledger_figures(run)}
         for label, run in runs.items()
     }  # fmt: skip
 
 
-def _write(args: argparse.Namespace, folder: Path, runs: dict[str, Run]) -> None:
+def _ledger_figures(run: Run) -> dict[str, Any]:
+    """Who moved the weights in the epochs that were finished."""
+    if run.ledger is None or not run.ledger.whole:
+        return {}
+    books = run.ledger.whole
+    return {"ledger": {"residual": books.residual, "entries": books.summary()}}
+
+
+def _write(args: argparse.Namespace, folder: Path, runs: dict[str, Run]) -> list[str]:
+    """Write the run folder; returns the names of the files."""
     histories = {label: run.history.to_dict() for label, run in runs.items()}
     text = json.dumps(
         {"settings": _settings(args), "command": _command(args), "runs": histories}, indent=1
     )
     (folder / "history.json").write_text(text + "\n")
+    files = ["history.json"]
     for label, run in runs.items():
         if run.model is not None:
-            checkpoint.save(folder / f"weights-{label}.npz", run.model)
+            files.append(f"weights-{label}.npz")
+            checkpoint.save(folder / files[-1], run.model)
+        if run.ledger is not None and run.ledger.history:
+            files.append("ledger.csv")
+            run.ledger.to_csv(folder / files[-1])
     if not args.no_report and runs:
+        files.append("report.html")
         title = f"minireg train: {args.dataset}"
         report(
-            folder / "report.html",
-            runs,
-            title=title,
-            settings=_settings(args),
-            command=_command(args),
+            folder / files[-1], runs, title=title, settings=_settings(args), command=_command(args)
         )
         if all(len(run.history) for run in runs.values()):
-            overview(runs).savefig(folder / "overview.png", dpi=110)
+            files.append("overview.png")
+            overview(runs).savefig(folder / files[-1], dpi=110)
+    return files
 
 
 # --- the terminal ----------------------------------------------------------------------------
@@ -357,7 +389,9 @@ def _console() -> Any:
     return Console()
 
 
-def _show(runs: dict[str, Run], folder: Path, args: argparse.Namespace) -> None:
+def _show(runs: dict[str, Run], folder: Path, files: list[str], args: argparse.Namespace) -> None:
+    from rich.markup import escape
+
     console = _console()
     console.print()
     for label, run in runs.items():
@@ -367,24 +401,24 @@ def _show(runs: dict[str, Run], folder: Path, args: argparse.Namespace) -> None:
     if "regularized" in done:
         console.print(_assignment_table(done["regularized"]))
         console.print(_term_table(done["regularized"].history, args))
-        console.print(_ledger_table(done["regularized"]))
+        if figures := _ledger_figures(done["regularized"]):
+            console.print(_ledger_table(**figures["ledger"]))
     if done:
         console.print(
             _comparison_table({label: run.history for label, run in done.items()}, args.noise)
         )
-    files = "history.json, weights-*.npz" + (
-        "" if args.no_report else ", report.html, overview.png"
-    )
-    console.print(f"written to [bold]{folder}/[/]: {files}", highlight=False)
+    where = f"[bold]{escape(str(folder))}/[/]"
+    console.print(f"written to {where}: {', '.join(files)}", highlight=False)
 
 
 def _table(title: str, *columns: str, left: int = 1) -> Any:
     """A table whose first ``left`` columns are text and the others figures."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+        title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )  # fmt: skip
     for i, column in enumerate(columns):
@@ -423,17 +457,18 @@ def _term_table(history: History, args: argparse.Namespace) -> Any:
     return _explained(table, "cosine −1: the term pulls straight against the data")
 
 
-def _ledger_table(run: Run) -> Any:
-    books = run.ledger.whole  # type: ignore[union-attr]
-    table = _table("who moved the weights, all updates together", "entry", "‖Δ‖", "share", "growth")
-    for row in books.summary():
+def _ledger_table(residual: float, entries: list[dict[str, Any]]) -> Any:
+    table = _table("who moved the weights", "entry", "‖Δ‖", "share", "growth")
+    for row in entries:
         table.add_row(
             row["entry"], f"{row['length']:.3f}", f"{row['share']:+.1%}", f"{row['growth']:+.1%}"
         )
     return _explained(
         table,
-        "share: of the actual movement, sums to 100 %; growth: of the initial weights\n"
-        f"residual of the books {books.residual:.0e}: the entries sum to the change of the weights",
+        "all updates together, momentum counted with the term that it came from\n"
+        "share: of the movement from first to last weights, sums to 100%, below 0: against it\n"
+        "growth: of the first weights, below 0: shrunk\n"
+        f"residual {residual:.0e}: so far are the books from the change of the weights",
     )
 
 
@@ -463,55 +498,67 @@ def check(args: argparse.Namespace) -> int:
     """``minireg check-penalty``."""
     where, _, name = args.penalty.rpartition(":")
     if not where or not name:
-        _parser().exit(2, f"minireg check-penalty: expected WHERE:NAME, got {args.penalty!r}\n")
+        _parser().exit(2, f"minireg check-penalty: expected WHERE:NAME, such as "
+                          f"minireg.penalties:L2 or my.py:Huber, got {args.penalty!r}\n")  # fmt: skip
     found = getattr(_module(where), name, None)
     if found is None:
         raise MissingError(f"{where} has no {name!r}")
     if callable(found) and not isinstance(found, penalties.Penalty):
         try:
             found = found(args.strength)
-        except TypeError as error:
-            raise MissingError(f"{name}({args.strength:g}) cannot be made: {error}; give an instance "
-                               "of the module instead of a class") from error  # fmt: skip
+        except Exception as error:  # the class is the user's
+            raise MissingError(f"{name}({args.strength:g}) cannot be made: {error}; make an instance "
+                               "in a file of yours and give its name") from error  # fmt: skip
     if not isinstance(found, penalties.Penalty):
         raise MissingError(f"{args.penalty} is no penalty but {found!r:.60}")
     shape = tuple(args.shape) if args.shape else None
     report = check_penalty(found, shape, trials=args.trials)
-    if importlib.util.find_spec("rich") is None:
-        print(report)
+    if importlib.util.find_spec("rich") is not None and (console := _console()).is_terminal:
+        console.print(_check_table(report, narrow=console.width < 100))
     else:
-        _console().print(_check_table(report))
+        print(report)
     return 0 if report else 1
 
 
 def _module(where: str) -> Any:
     """A module by name, or the file of one."""
+    path = Path(where)
     try:
-        if where.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+        if path.suffix == ".py":
+            sys.path.insert(0, str(path.resolve().parent))  # as python FILE does
+            spec = importlib.util.spec_from_file_location(path.stem, where)
             module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+            sys.modules.setdefault(path.stem, module)  # where dataclasses look
             spec.loader.exec_module(module)  # type: ignore[union-attr]
             return module
         sys.path.insert(0, "")  # as python -m does
         return importlib.import_module(where)
-    except (ImportError, OSError) as error:
-        raise MissingError(f"cannot load {where!r}: {error}") from error
+    except Exception as error:  # the code is the user's
+        raise MissingError(f"cannot load {where!r}: {type(error).__name__}: {error}") from error
 
 
-def _check_table(report: PenaltyReport) -> Any:
+def _check_table(report: PenaltyReport, narrow: bool) -> Any:
+    """A line a check, cut at the right margin; what is wrong is never cut."""
     from rich.text import Text
 
     table = _table(report.penalty, "check", "measured", "limit", "verdict", "what was compared")
-    colours = {"ok": "green", "wrong": "bold red", "n/a": "dim"}
-    for f in report.findings:
-        figures = ("", "") if f.figure is None else (f"{f.figure:.1e}", f"{f.limit:.0e}")
-        table.add_row(f.check, *figures, Text(f.verdict, colours[f.verdict]), Text(f.note))
+    table.columns = table.columns[: 4 if narrow else 5]
+    table.columns[0].no_wrap = not narrow
     for column in table.columns[3:]:
         column.justify = "left"
-    wrong = sum(f.verdict == "wrong" for f in report.findings)
-    return _explained(
-        table, f"{wrong} wrong" if wrong else "nothing is wrong" if report else "nothing applied"
-    )
+    colours = {"ok": "green", "wrong": "bold red", "n/a": "dim"}
+    for f in report.findings:
+        wrong = f.verdict == "wrong"
+        figures = ("", "") if f.figure is None else (f"{f.figure:.1e}", f"{f.limit:.0e}")
+        row = [Text(f.check), *figures, Text(f.verdict, colours[f.verdict])]
+        if not narrow:
+            row.append(Text(f.note, no_wrap=not wrong, overflow="fold" if wrong else "ellipsis"))
+        elif wrong:
+            row[0] = Text(f"{f.check}\n  {f.note}")
+        table.add_row(*row)
+    verdicts = [f.verdict for f in report.findings]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in colours)
+    return _explained(table, counts if report or "wrong" in verdicts else "nothing applied")
 
 
 def ops(args: argparse.Namespace) -> int:

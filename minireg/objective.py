@@ -87,6 +87,8 @@ class Term:
             raise ValueError(
                 f"objective term {label!r}: the selector matches none of {', '.join(parameters)}"
             )
+        if self.penalty.joint and any(p.requires_grad for p in chosen.values()):
+            return chosen  # a frozen link is still a part of the chain
         return {n: p for n, p in chosen.items() if p.requires_grad}
 
 

@@ -414,6 +414,9 @@ def _effect(name: str, via: str) -> Callable[[_Case], tuple[float, float, str]]:
             except NotImplementedError as error:
                 raise _NotApplicableError(str(error)) from error
         start = case.value(*(p.data for p in leaves))
+        if via == "gradient":  # a step that is short beside the weights, however strong the pull
+            force = max(float(np.abs(g).max()) for g in case.gradient(*(p.data for p in leaves)))
+            optimizer.param_groups[0]["lr"] /= max(1.0, force)
         for _ in range(3):
             pulls = case.gradient(*(p.data for p in leaves))
             for p, pull in zip(leaves, pulls, strict=True):

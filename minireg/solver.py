@@ -43,6 +43,8 @@ class _Problem:
     ) -> None:
         self.model, self.loss, self.penalty = model, loss, penalty
         self.params = [p for p in model.parameters() if p.requires_grad]
+        if not self.params:
+            raise ValueError("solve: every parameter of the model is frozen")
         home, dtype = self.params[0].backend, self.params[0].dtype
         self.x = Tensor(move(np.asarray(x, dtype), home))
         labels = np.asarray(y)
@@ -89,6 +91,9 @@ class _Problem:
             size = sum(float(np.square(a).sum()) for a in u) ** 0.5
         return size
 
+    def _copies(self) -> list[Array]:
+        return [p.data.copy() for p in self.params]
+
     def _optimizer(self) -> ProximalGradient:
         optimizer = ProximalGradient(self.params, self.lr, accelerated=True)
         optimizer.add_prox(self.penalised, self.penalty)
@@ -97,18 +102,26 @@ class _Problem:
     def solve(self, tol: float, max_steps: int) -> Solution:
         if not self.lr:
             self.lr = 1 / (1.01 * self.curvature() or 1.0)
-        optimizer, best = self._optimizer(), np.inf
+        optimizer, best, kept = self._optimizer(), np.inf, self._copies()
         for step in range(max_steps + 1):
             gradient = self.gradient()
             certificate = self.certificate(gradient)
             if certificate <= tol or step == max_steps:
-                break
+                for w in self.penalised:  # extrapolation may have left a ball
+                    w.assign(self.penalty.prox(w.data, 0.0))
+                certificate = self.certificate(self.gradient())
+                if certificate <= tol or step == max_steps:
+                    break
             if step % 100 == 0:  # where the curvature has grown, the rate must fall
                 value = self.value()
                 if not value <= best + 1e-6 * abs(best):
-                    self.lr, best = self.lr / 2, np.inf
+                    self.lr /= 2
                     optimizer = self._optimizer()
-                best = min(best, value)
+                    for w, array in zip(self.params, kept, strict=True):
+                        w.assign(array)
+                    continue
+                if value <= best:
+                    best, kept = value, self._copies()
             for p, g in gradient.items():
                 p.grad = Tensor(g)
             optimizer.step()
@@ -139,7 +152,7 @@ def solve(
     >>> solution.converged, model.weight.numpy().round(6)
     (True, array([[0.625, 0.   ]]))
     """
-    if tol < 0 or max_steps < 1:
+    if not tol >= 0 or max_steps < 1:
         raise ValueError(f"solve: got tol={tol!r}, max_steps={max_steps!r}, expected ≥ 0 and ≥ 1")
     return _Problem(model, loss, penalty, x, y, on).solve(tol, max_steps)
 
@@ -217,12 +230,16 @@ def path(
     field = "strength" if hasattr(penalty, "strength") else "l1"
     if not hasattr(penalty, field):
         raise TypeError(f"path: {penalty!r} has no strength to vary")
-    before = getattr(penalty, field)
-    if isinstance(strengths, int):
+    before = vars(penalty)[field]  # it may be a Coefficient
+    if isinstance(strengths, int | np.integer):
         top = _largest(problem, tol, max_steps)
         values = top * np.logspace(0, np.log10(ratio), strengths)
     else:
         values = np.asarray(strengths, float)
+    if values.ndim != 1 or not values.size:
+        raise ValueError(
+            f"path: got strengths={strengths!r}, expected a count ≥ 1 or a list of values"
+        )
     kept: dict[str, list[Array]] = {n: [] for n, p in model.named_parameters() if p.requires_grad}
     solutions = []
     try:

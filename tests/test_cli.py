@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from minireg import checkpoint, cli
+from minireg.inspect.ledger import Ledger
+from minireg.penalty_check import CHECKS
 
 QUICK = ["train", "--dataset", "wine", "--hidden", "16", "--epochs", "3", "--no-progress"]
 
@@ -31,8 +36,11 @@ def test_train_writes_what_it_shows(tmp_path, capsys):
         assert word in shown
     files = {p.name for p in tmp_path.iterdir()}
     assert files == {
-        "report.html", "overview.png", "history.json", "weights-plain.npz", "weights-regularized.npz",
+        "report.html", "overview.png", "history.json", "ledger.csv", "weights-plain.npz",
+        "weights-regularized.npz",
     }  # fmt: skip
+    written = shown.partition("written to")[2].replace("\n", "")
+    assert all(name in written for name in files)
     record = json.loads((tmp_path / "history.json").read_text())
     assert len(record["runs"]["plain"]["columns"]["validation_loss"]) == 3
     weights = checkpoint.load(tmp_path / "weights-regularized.npz")
@@ -50,6 +58,243 @@ def test_train_json_is_one_object_and_repeats_exactly(tmp_path, capsys):
             del run["seconds"]
     assert records[0] == records[1]
     assert records[0]["settings"]["noise"] == 0.2
+    assert "ledger" not in records[0]["runs"]["plain"]
+
+
+# --- the ledger -----------------------------------------------------------------------------------
+
+WAYS = {
+    "prox": ([], ["data", "smoothing", "l2", "prox"]),
+    "gradient": (["--l1-via", "gradient"], ["data", "smoothing", "l2", "l1"]),
+    "clipped adamw": (["--optimizer", "adamw", "--weight-decay", "0.1", "--clip-norm", "0.5"],
+                      ["data", "smoothing", "l2", "clip", "decay", "prox"]),
+    "coupled decay": (["--weight-decay", "0.1"], ["data", "smoothing", "l2", "weight_decay", "prox"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_ledger_in_json_and_csv(way, tmp_path, capsys):
+    flags, entries = WAYS[way]
+    assert cli.main([*QUICK, *flags, "--json", "--no-report", "--out", str(tmp_path)]) == 0
+    books = json.loads(capsys.readouterr().out)["runs"]["regularized"]["ledger"]
+    assert [row["entry"] for row in books["entries"]] == entries
+    assert sum(row["share"] for row in books["entries"]) == pytest.approx(1, abs=1e-3)
+    assert 0 <= books["residual"] < 1e-5
+    with (tmp_path / "ledger.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    for row in rows:
+        for layer in ("", "0/", "3/"):
+            shares = [float(v) for k, v in row.items() if re.fullmatch(f"{layer}share/.*", k)]
+            assert len(shares) == len(entries)
+            assert sum(shares) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_ledger_table(tmp_path, capsys):
+    assert cli.main([*QUICK, "--no-report", "--out", str(tmp_path / "a[b]")]) == 0
+    shown = capsys.readouterr().out
+    table = shown.partition("who moved the weights ")[2].partition("residual")[0]
+    shares = re.findall(r"^ (\w+) +[\d.]+ +([+-][\d.]+)% +[+-][\d.]+%", table, re.M)
+    assert [entry for entry, _ in shares] == ["data", "smoothing", "l2", "prox"]
+    assert sum(float(share) for _, share in shares) == pytest.approx(100, abs=0.3)
+    assert "a[b]/: history.json" in shown.replace("\n", "")
+
+
+def test_ctrl_c_with_empty_books(tmp_path, capsys, monkeypatch):
+    """Interrupted before an epoch was recorded there is nothing to show of the ledger."""
+
+    def interrupted(self: Ledger, **columns: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ledger, "record", interrupted)
+    assert cli.main([*QUICK, "--out", str(tmp_path)]) == 130
+    shown = capsys.readouterr().out
+    assert "interrupted: regularized has 1 finished epochs" in shown
+    assert "who moved" not in shown
+    assert "ledger.csv" not in shown
+    assert not (tmp_path / "ledger.csv").exists()
+    assert "Who moved" not in (tmp_path / "report.html").read_text()
+    assert cli.main([*QUICK, "--json", "--no-report", "--out", str(tmp_path)]) == 130
+    assert "ledger" not in json.loads(capsys.readouterr().out)["runs"]["regularized"]
+
+
+def test_ctrl_c_in_the_second_epoch_keeps_the_books_of_the_first(tmp_path, capsys, monkeypatch):
+    record = Ledger.record
+
+    def once(self: Ledger, **columns: float) -> dict[str, float]:
+        if self.history:
+            raise KeyboardInterrupt
+        return record(self, **columns)
+
+    monkeypatch.setattr(Ledger, "record", once)
+    assert cli.main([*QUICK, "--out", str(tmp_path)]) == 130
+    assert "who moved the weights" in capsys.readouterr().out
+    assert len((tmp_path / "ledger.csv").read_text().splitlines()) == 2
+    assert "Who moved each layer" in (tmp_path / "report.html").read_text()
+
+
+# --- check-penalty --------------------------------------------------------------------------------
+
+MODULE = """
+from __future__ import annotations
+from dataclasses import dataclass
+import neighbour
+from minireg import penalties
+
+class Right(penalties.L1): pass
+class Wrong(penalties.L2):
+    def gradient(self, w): return -self.strength * w
+class Raises(penalties.L2):
+    def gradient(self, w): raise ValueError("out [of] " + 30 * "paper ")
+class Refuses(penalties.L2):
+    def __init__(self, strength): raise ValueError("not today")
+@dataclass(eq=False, repr=False)
+class Plain(penalties.Penalty):
+    strength: float
+    def value(self, w): return self.strength * (w * w).sum()
+instance = penalties.ElasticNet(0.1, 0.2)
+number = 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A file with penalties that imports its neighbour, and is not in the working directory."""
+    (tmp_path / "neighbour.py").write_text("")
+    (tmp_path / "right_and_wrong.py").write_text(MODULE)
+    (tmp_path / "broken.py").write_text("def f(:")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    sys.modules.pop("right_and_wrong", None)
+    sys.modules.pop("neighbour", None)
+
+
+@pytest.mark.parametrize("name", ["Right", "Plain", "instance"])
+def test_a_right_penalty_of_a_file(name, module, capsys):
+    where = f"{module}/right_and_wrong.py:{name}"
+    assert cli.main(["check-penalty", where, "--trials", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert all(check in shown for check in CHECKS)
+    assert "wrong" not in shown
+
+
+def test_the_penalty_of_the_help_text_is_right(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    text = cli.CHECK_EPILOG.partition("in huber.py\n")[2].partition("examples\n")[0]
+    (tmp_path / "huber.py").write_text(textwrap.dedent(text))
+    args = ["--strength", "0.3", "--trials", "2"]
+    assert cli.main(["check-penalty", f"{tmp_path}/huber.py:Huber", *args]) == 0
+    assert capsys.readouterr().out.startswith("Huber(0.3)")
+    sys.modules.pop("huber", None)
+
+
+@pytest.mark.parametrize(
+    ("args", "head"),
+    [
+        (["minireg.penalties:GroupLasso"], "GroupLasso(0.5"),
+        (["minireg.penalties:PathNorm", "--strength", "0.3"], "PathNorm(0.3"),
+        (["minireg.penalties:L1", "--shape", "5"], "L1(0.5)"),
+        (["minireg.penalties:SpectralNorm", "--shape", "2", "3", "2"], "SpectralNorm(0.5)"),
+    ],
+)
+def test_penalties_of_a_module(args, head, capsys):
+    assert cli.main(["check-penalty", *args, "--trials", "2"]) == 0
+    assert capsys.readouterr().out.startswith(head)
+
+
+def test_shape_and_trials_reach_the_battery(module, capsys, monkeypatch):
+    asked = []
+    check = cli.check_penalty
+    monkeypatch.setattr(
+        cli, "check_penalty", lambda *a, **kw: asked.append((a[1:], kw)) or check(*a, **kw)
+    )
+    where = f"{module}/right_and_wrong.py:instance"
+    cli.main(["check-penalty", where, "--shape", "2", "5", "--trials", "3"])
+    cli.main(["check-penalty", where, "--trials", "1"])
+    assert asked == [(((2, 5),), {"trials": 3}), ((None,), {"trials": 1})]
+    capsys.readouterr()
+
+
+def test_a_wrong_penalty_is_exit_code_1_and_told_apart(module, capsys):
+    where = f"{module}/right_and_wrong.py:Wrong"
+    assert cli.main(["check-penalty", where, "--trials", "2"]) == 1
+    rows = (line.strip().split("  ") for line in capsys.readouterr().out.splitlines())
+    verdicts = {
+        check: next(filter(None, cells)).strip() for check, *cells in rows if check in CHECKS
+    }
+    assert set(verdicts) == set(CHECKS)
+    assert verdicts["gradient = autograd"] == verdicts["effect: SGD via gradient"] == "wrong"
+    assert verdicts["prox: firm"] == verdicts["value"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "says"),
+    [
+        ("minireg.penalties", 2, "expected WHERE:NAME, such as minireg.penalties:L2 or my.py:Huber"),
+        ("minireg.penalties:", 2, "expected WHERE:NAME"),
+        (":L1", 2, "expected WHERE:NAME"),
+        ("no_such_module:L1", 1, "No module named 'no_such_module'"),
+        ("no_such_file.py:L1", 1, "cannot load 'no_such_file.py': FileNotFoundError"),
+        ("{}/broken.py:f", 1, "SyntaxError: invalid syntax (broken.py, line 1)"),
+        ("minireg.penalties:L3", 1, "minireg.penalties has no 'L3'"),
+        ("{}/right_and_wrong.py:number", 1, "is no penalty but 3"),
+        ("{}/right_and_wrong.py:Refuses", 1, "Refuses(0.5) cannot be made: not today; make an instance"),
+        ("minireg.penalties:ElasticNet", 1, "missing 1 required positional argument: 'l2'"),
+        ("minireg.penalties:L1 --strength 0", 2, "--strength: must be ≥ 1e-12, got 0"),
+        ("minireg.penalties:L1 --shape 0", 2, "--shape: must be ≥ 1, got 0"),
+        ("minireg.penalties:L1 --trials 0", 2, "--trials: must be ≥ 1, got 0"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_checked_is_said_in_one_line(where, code, says, module, capsys):
+    try:
+        found = cli.main(["check-penalty", *where.format(module).split()])
+    except SystemExit as stop:
+        found = stop.code
+    error = capsys.readouterr().err
+    assert found == code
+    assert says in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 99, 100, 120, 200])
+def test_the_table_fits_the_terminal_and_never_cuts_what_is_wrong(
+    width, module, capsys, monkeypatch
+):
+    console = pytest.importorskip("rich.console").Console
+    monkeypatch.setattr(cli, "_console", lambda: console(force_terminal=True, width=width))
+    where = f"{module}/right_and_wrong.py:Raises"
+    assert cli.main(["check-penalty", where, "--trials", "1"]) == 1
+    shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert max(map(len, shown.splitlines())) <= width
+    words = shown.split()
+    assert words.count("paper") == 30 * words.count("[of]")
+    assert words.count("[of]") == len(re.findall(r"\bwrong\b", shown)) - 1 > 5  # and the count
+    assert re.search(r"\d+ ok, \d+ wrong, \d+ n/a", shown)
+    assert ("what was compared" in shown) == (width >= 100)
+    if width >= 80:
+        assert all(check in shown for check in CHECKS)
+    assert ("…" in shown) == (width == 100)
+
+
+def test_piped_or_without_rich_the_report_is_plain_text(module, capsys, monkeypatch):
+    args = ["check-penalty", f"{module}/right_and_wrong.py:instance", "--trials", "1"]
+    assert cli.main(args) == 0
+    piped = capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setattr(
+        cli.importlib.util, "find_spec", _without_rich(cli.importlib.util.find_spec)
+    )
+    assert cli.main(args) == 0
+    assert capsys.readouterr().out == piped
+    assert "ok: what was measured ≤ its limit" in piped
+
+
+def _without_rich(find):
+    return lambda name: None if name == "rich" else find(name)
+
+
+# --- wrong flags, missing things ------------------------------------------------------------------
 
 
 def test_the_printed_command_gives_the_same_run(tmp_path, capsys):

@@ -113,6 +113,23 @@ def last(make, clip=None, decay=0.0, **kw):
     return ledger
 
 
+def test_books_that_were_handed_out_are_not_written_to():
+    """The books of all steps add up in place, but never into those of one step or epoch."""
+    model = network()
+    optimizer = OPTIMIZERS["momentum"](list(model.parameters()), 0.0)
+    objective = mr.Objective(nn.CrossEntropyLoss(), TERMS).bind(model).attach(optimizer)
+    ledger, kept = Ledger(optimizer, accumulate=True), []
+    for _ in range(4):
+        optimizer.zero_grad()
+        objective(model, mr.Tensor(X), Y).backward()
+        optimizer.step()
+        kept.append(ledger.last["0.weight"])
+        kept.append(ledger.since["0.weight"])
+        ledger.record()
+    assert len({id(row) for row in kept}) == len(kept)
+    assert max(row.residual for row in kept) <= 1e-14
+
+
 def test_every_entry_of_the_design_is_there():
     row = last(OPTIMIZERS["adamw"], clip=0.1, decay=0.1).last["0.weight"]
     assert list(row) == [

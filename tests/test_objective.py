@@ -1,11 +1,31 @@
 """Objective: the books balance, selectors choose what they say, prox terms act after the step."""
 
+import copy
+
 import numpy as np
 import pytest
 
 import minireg as mr
 from minireg import nn, optim
-from minireg.penalties import L1, L2, ElasticNet
+from minireg.penalties import (
+    L0,
+    L1,
+    L2,
+    Coefficient,
+    ElasticNet,
+    FrobeniusNorm,
+    GroupLasso,
+    L1Ball,
+    L2Ball,
+    MaxNorm,
+    NuclearNorm,
+    PathNorm,
+    SparseGroupLasso,
+    SpectralBall,
+    SpectralNorm,
+    scaled,
+    translated,
+)
 
 C = 3
 LOSS = nn.CrossEntropyLoss(label_smoothing=0.2)
@@ -451,3 +471,223 @@ def test_names_of_the_loss_are_taken(name):
 def test_the_table_needs_a_model_once():
     with pytest.raises(RuntimeError, match=r"objective.table\(model\)"):
         mr.Objective(LOSS).table()
+
+
+# --- how a term acts unless it says so ------------------------------------------------------------
+
+BY_PROX = {
+    "L0": L0(0.1), "L2Ball": L2Ball(1.0), "L1Ball": L1Ball(1.0), "MaxNorm": MaxNorm(1.0),
+    "SpectralBall": SpectralBall(1.0), "composed": scaled(L0(0.1), 2.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", BY_PROX)
+def test_what_has_no_gradient_acts_via_its_prox(label):
+    penalty = BY_PROX[label]
+    assert mr.Term(penalty).via == "prox"
+    with pytest.raises(ValueError, match=r"has no gradient that a step could use.*take via='prox'"):
+        mr.Term(penalty, via="gradient")
+    with pytest.raises(ValueError, match="has no gradient that a step could use"):
+        mr.Objective(LOSS, {"p": (penalty, "*", "gradient")})
+    model = nn.Linear(5, C, dtype=np.float64)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    objective = mr.Objective(LOSS, {"p": penalty}).bind(model).attach(optimizer)
+    assert "p (prox)" in objective.table()
+    terms = objective(*batch(model))
+    terms.backward()
+    assert not terms["p"].requires_grad
+    assert terms.gradients["p"] == {}
+
+
+def test_the_others_act_via_their_gradient():
+    for penalty in (L1(0.1), L2(0.1), GroupLasso(0.1), NuclearNorm(0.1), PathNorm(0.1)):
+        assert mr.Term(penalty).via == "gradient"
+        assert mr.Term(penalty, "*", "prox").via == "prox"
+
+
+def test_a_weight_of_one_dimension_is_a_weight():
+    """google-deepmind/optax#25: not ``ndim > 1`` decides, but what the parameter is for."""
+
+    class Scale(nn.Module):
+        def __init__(self):
+            self.factor = nn.Parameter(np.array([2.0, -1.0]))
+            self.shift = nn.Parameter(np.zeros((2, 2)), kind="bias")
+
+    rows = mr.Objective(LOSS, {"l2": L2(0.1)}).assignments(Scale())
+    assert {r.parameter: r.penalties for r in rows} == {"factor": "l2 (gradient)", "shift": "–"}
+
+
+# --- strengths that change ------------------------------------------------------------------------
+
+
+def test_fit_counts_the_updates_of_a_coefficient():
+    rise, times = Coefficient(lambda t: 0.1 * t), []
+    model = nn.Linear(5, 1, dtype=np.float64)
+    objective = mr.Objective(nn.MSELoss(), {"l2": L2(rise), "l1": (L1(rise), None, "prox")})
+    optimizer = optim.SGD(model.parameters(), lr=0.0)
+    history = mr.fit(
+        model, objective, optimizer, (draw(12, 5), draw(12, 1)), epochs=3, batch_size=4
+    )
+    norm = (model.weight.data**2).sum()
+    for epoch in range(3):  # 3 updates an epoch; the history looks at its first
+        times.append(3 * epoch)
+        assert history["value/l2"][epoch] == pytest.approx(0.05 * times[-1] * norm, rel=1e-12)
+    assert rise.updates == 9  # shared by two terms, counted once an update
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_step_counts_each_coefficient_once(shared):
+    first = Coefficient(lambda t: 1.0)
+    second = first if shared else Coefficient(lambda t: 2.0)
+    terms = {"net": ElasticNet(first, second), "l2": (L2(first), "*"), "ball": MaxNorm(second)}
+    terms["moved"] = translated(L1(second), np.zeros(5))
+    objective = mr.Objective(nn.MSELoss(), terms)
+    for _ in range(4):
+        objective.step()
+    assert (first.updates, second.updates) == (4, 4)
+    mr.Objective(nn.MSELoss(), {"l2": L2(0.1)}).step()  # nothing changes, nothing to count
+
+
+def test_a_schedule_that_turns_negative_stops_the_training():
+    falling = Coefficient(lambda t: 1.0 - 0.25 * t)
+    model, data = nn.Linear(5, 1, dtype=np.float64), (draw(8, 5), draw(8, 1))
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    objective = mr.Objective(nn.MSELoss(), {"l2": L2(falling)})
+    message = r"L2: strength must be a finite number ≥ 0, got Coefficient\(-0.25 after 5 updates\)"
+    with pytest.raises(ValueError, match=message):
+        mr.fit(model, objective, optimizer, data, epochs=9)
+    assert falling.updates == 5
+
+
+def test_a_warm_up_of_a_prox_term_starts_as_the_identity():
+    rise = Coefficient(lambda t: 0.0 if t < 2 else 1e3)
+    model = nn.Linear(5, 1, dtype=np.float64)
+    objective = mr.Objective(nn.MSELoss(), {"l1": (L1(rise), None, "prox")}).bind(model)
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    objective.attach(optimizer)
+    alive = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        objective(model, *regression()).backward()
+        optimizer.step()
+        objective.step()
+        alive.append(bool(model.weight.data.any()))
+    assert alive == [True, True, False, False]
+
+
+# --- constraints and frozen parameters, under every optimizer -------------------------------------
+
+OPTIMIZERS = {
+    "SGD": lambda p: optim.SGD(p, lr=0.1, weight_decay=0.01),
+    "Nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "Adam": lambda p: optim.Adam(p, lr=0.1),
+    "AdamW": lambda p: optim.AdamW(p, lr=0.1),
+    "RMSprop": lambda p: optim.RMSprop(p, lr=0.1, momentum=0.5),
+    "SGLD": lambda p: optim.SGLD(p, lr=0.1, temperature=0.1, seed=0),
+    "ProximalGradient": lambda p: optim.ProximalGradient(p, lr=0.1),
+    "FISTA": lambda p: optim.ProximalGradient(p, lr=0.1, accelerated=True),
+}
+every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
+BALLS = {
+    "L2Ball": (L2Ball(0.5), lambda w: np.linalg.norm(w)),
+    "L1Ball": (L1Ball(0.5), lambda w: np.abs(w).sum()),
+    "MaxNorm": (MaxNorm(0.5), lambda w: np.linalg.norm(w, axis=1).max()),
+    "SpectralBall": (SpectralBall(0.5), lambda w: np.linalg.norm(w, 2)),
+}
+
+
+@every_optimizer
+@pytest.mark.parametrize("ball", BALLS)
+def test_a_constraint_holds_after_every_step(ball, optimizer):
+    """FISTA's parameters hold the extrapolated point, its iterate is in the state."""
+    penalty, norm = BALLS[ball]
+    model = mlp()
+    made = OPTIMIZERS[optimizer](model.parameters())
+    objective = mr.Objective(LOSS, {"ball": penalty}).bind(model).attach(made)
+    weights = [p for p in model.parameters() if p.kind == "weight"]
+    for p in weights:
+        p.data *= 20
+    assert objective(*batch(model))["ball"].item() == np.inf
+    for _ in range(25):
+        made.zero_grad()
+        objective(*batch(model)).backward()
+        made.step()
+        held = [made.state[p]["x"] if optimizer == "FISTA" else p.data for p in weights]
+        assert max(norm(w) for w in held) <= 0.5 * (1 + 1e-12)
+    assert max(norm(w) for w in held) > 0.5 * (1 - 1e-9)  # the data push outwards
+
+
+def test_a_start_outside_the_ball_does_not_break_the_training():
+    model = nn.Linear(5, 1, dtype=np.float64)
+    model.weight.assign(100.0)
+    optimizer = optim.SGD(model.parameters(), lr=0.05)
+    objective = mr.Objective(nn.MSELoss(), {"ball": L2Ball(1.0), "l2": L2(0.01)})
+    x, y = (a.numpy() for a in regression())
+    history = mr.fit(model, objective, optimizer, (x, y), epochs=20, batch_size=8)
+    assert history["value/ball"] == [np.inf] + [0.0] * 19
+    assert np.isfinite(history["train_loss"]).all()
+    assert history["train_loss"][-1] < history["train_loss"][0]
+    assert np.linalg.norm(model.weight.data) == pytest.approx(1.0)
+
+
+EVERY = {
+    "L2": L2(0.1), "L1": L1(0.1), "ElasticNet": ElasticNet(0.1, 0.1), "L0": L0(0.1),
+    "GroupLasso": GroupLasso(0.1), "SparseGroupLasso": SparseGroupLasso(0.1, 0.1),
+    "FrobeniusNorm": FrobeniusNorm(0.1), "SpectralNorm": SpectralNorm(0.1), "NuclearNorm": NuclearNorm(0.1),
+    **{name: penalty for name, (penalty, _) in BALLS.items()},
+}  # fmt: skip
+
+
+@every_optimizer
+@pytest.mark.parametrize("label", EVERY)
+def test_no_penalty_touches_a_frozen_parameter(label, optimizer):
+    penalty = EVERY[label]
+    for via in {penalty.via, "prox"}:
+        if via == "prox" and label in ("SpectralNorm", "NuclearNorm"):
+            continue  # not in an adaptive metric; under SGD in test_penalties
+        model = mlp()
+        model[0].weight.requires_grad_(False)
+        frozen, free = model[0].weight.data.copy(), model[3].weight.data.copy()
+        made = OPTIMIZERS[optimizer](model.parameters())
+        objective = mr.Objective(LOSS, {"p": mr.Term(penalty, via=via)}).bind(model).attach(made)
+        for _ in range(3):
+            made.zero_grad()
+            terms = objective(*batch(model))
+            terms.backward()
+            made.step()
+        np.testing.assert_array_equal(model[0].weight.data, frozen)
+        assert model[0].weight.grad is None
+        assert "0.weight" not in terms.gradients["p"]
+        assert (model[3].weight.data != free).any()
+
+
+# --- a gradient that knows its terms --------------------------------------------------------------
+
+
+def test_a_gradient_knows_its_name_and_its_shares():
+    args = batch(mlp())
+    mr.Objective(LOSS, PENALTIES)(*args).backward()
+    for name, p in args[0].named_parameters():
+        assert p.grad.name == name
+        assert set(p.grad.shares) <= {"data", "smoothing", *PENALTIES}
+        np.testing.assert_allclose(sum(p.grad.shares.values()), p.grad.data, rtol=1e-12, atol=1e-15)
+    grads = [p.grad for p in args[0].parameters()]
+    twins = copy.deepcopy(args[0])
+    for a, b in zip(grads, (p.grad for p in twins.parameters()), strict=True):
+        assert b is None or (b.numpy() == a.numpy()).all()
+
+
+# --- the order: penalties, clip, decay ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("strength", "decay"), [(50.0, 0.0), (0.0, 50.0)])
+def test_clipping_comes_after_the_penalties_and_before_the_decay(strength, decay):
+    """apache/mxnet#9881: what is clipped differed from optimizer to optimizer."""
+    data = draw(8, 5), draw(8, 1)
+    model = nn.Linear(5, 1, bias=False, dtype=np.float64)
+    before = model.weight.data.copy()
+    optimizer = optim.SGD(model.parameters(), lr=1e-3, weight_decay=decay)
+    objective = mr.Objective(nn.MSELoss(), {"l2": L2(strength)})
+    mr.fit(model, objective, optimizer, data, epochs=1, clip_norm=0.1)
+    pull = (before - model.weight.data) / 1e-3
+    assert np.linalg.norm(pull - decay * before) == pytest.approx(0.1, rel=1e-4)

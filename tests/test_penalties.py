@@ -1,5 +1,6 @@
 """Penalties: gradient, prox and certificate as laws, then scikit-learn's solutions."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,7 +11,26 @@ from hypothesis.extra.numpy import arrays
 
 import minireg as mr
 from minireg import nn, optim
-from minireg.penalties import L1, L2, ElasticNet, soft_threshold
+from minireg.penalties import (
+    L0,
+    L1,
+    L2,
+    Coefficient,
+    ElasticNet,
+    FrobeniusNorm,
+    GroupLasso,
+    L1Ball,
+    L2Ball,
+    MaxNorm,
+    NuclearNorm,
+    SparseGroupLasso,
+    SpectralBall,
+    SpectralNorm,
+    plus_quadratic,
+    scaled,
+    soft_threshold,
+    translated,
+)
 
 SHAPE = (2, 3)
 CENTER = np.array([[0.5, -1.0, 0.0], [2.0, -0.25, 1.0]])
@@ -218,6 +238,332 @@ def test_arrays_come_back_fresh(label):
         assert not np.shares_memory(penalty.prox(w, 1.0), w)
 
 
+# --- prox of groups, matrices and balls: the duality gap certifies the minimum --------------------
+
+
+def length(x, axis=None):
+    return np.sqrt((x * x).sum(axis=axis))
+
+
+def singular(w):
+    return np.linalg.svd(w, compute_uv=False)
+
+
+def matrix(q, change):
+    """q with its singular values changed."""
+    u, s, vt = np.linalg.svd(q, full_matrices=False)
+    return (u * change(s)) @ vt
+
+
+def shorter(q, bound, axis=None):
+    """q, scaled down where its length exceeds the bound."""
+    return q * np.minimum(
+        1, bound / np.maximum(np.sqrt((q * q).sum(axis=axis, keepdims=True)), 1e-300)
+    )
+
+
+def into_l1(s, r):
+    """Any point of the L1 ball that is s where s is inside: scaled down."""
+    return s * min(1, r / max(np.abs(s).sum(), 1e-300))
+
+
+def boxed_and_shorter(q, box, bound):
+    inside = np.clip(q, -box, box)
+    return inside + shorter(q - inside, bound, 1)
+
+
+MEMBERS = [[0, 5, 2], [7, 1], [10]]
+
+
+def by_members(q, bounds):
+    out = np.zeros_like(q).reshape(-1)
+    for m, bound in zip(MEMBERS, bounds, strict=True):
+        out[m] = shorter(q.reshape(-1)[m], bound)
+    return out.reshape(q.shape)
+
+
+# label: (penalty of strength s, Ω(u), a point of s times the dual ball near q)
+NORMS = {
+    "GroupLasso rows": (
+        lambda s: GroupLasso(s), lambda u: 3**0.5 * length(u, 1).sum(),
+        lambda q, s: shorter(q, 3**0.5 * s, 1)),
+    "GroupLasso columns, unscaled": (
+        lambda s: GroupLasso(s, axis=0, scale="none"), lambda u: length(u, 0).sum(),
+        lambda q, s: shorter(q, s, 0)),
+    "GroupLasso groups": (
+        lambda s: GroupLasso(s, groups=MEMBERS),
+        lambda u: sum(len(m) ** 0.5 * length(u.reshape(-1)[m]) for m in MEMBERS),
+        lambda q, s: by_members(q, [s * len(m) ** 0.5 for m in MEMBERS])),
+    "SparseGroupLasso": (
+        lambda s: SparseGroupLasso(s, 0.5 * s, scale="none"),
+        lambda u: length(u, 1).sum() + 0.5 * np.abs(u).sum(), lambda q, s: boxed_and_shorter(q, 0.5 * s, s)),
+    "FrobeniusNorm": (FrobeniusNorm, length, shorter),
+    "L1": (L1, lambda u: np.abs(u).sum(), lambda q, s: np.clip(q, -s, s)),
+    "SpectralNorm": (
+        SpectralNorm, lambda u: singular(u).max(), lambda q, s: matrix(q, lambda x: into_l1(x, s))),
+    "NuclearNorm": (
+        NuclearNorm, lambda u: singular(u).sum(), lambda q, s: matrix(q, lambda x: np.minimum(x, s))),
+}  # fmt: skip
+# label: (ball of radius r, its norm, the dual norm)
+BALLS = {
+    "L2Ball": (L2Ball, length, length),
+    "L1Ball": (L1Ball, lambda u: np.abs(u).sum(), lambda q: np.abs(q).max()),
+    "MaxNorm": (MaxNorm, lambda u: length(u, 1).max(), lambda q: length(q, 1).sum()),
+    "MaxNorm columns": (
+        lambda r: MaxNorm(r, axis=0), lambda u: length(u, 0).max(), lambda q: length(q, 0).sum()),
+    "SpectralBall": (SpectralBall, lambda u: singular(u).max(), lambda q: singular(q).sum()),
+}  # fmt: skip
+
+
+def drawn_points(n, seed=0):
+    """(v (4, 3), strength or radius, step): also of low rank, with ties and with zeros."""
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        v = rng.normal(size=(4, 3)) * rng.uniform(0.1, 2)
+        if i % 5 == 1:
+            v = np.outer(v[:, 0], v[0])
+        if i % 5 == 2:
+            v = np.round(v)
+        if i % 5 == 3:
+            v[rng.integers(4)] = v[:, rng.integers(3)] = 0
+        yield v, float(10 ** rng.uniform(-1.5, 0.8)), float(10 ** rng.uniform(-2, 0.3))
+
+
+@pytest.mark.parametrize("label", NORMS)
+def test_prox_of_a_norm_minimises_by_duality(label):
+    """½‖u − u*‖² ≤ φ(u) − φ* ≤ φ(u) − dual value, so a gap of 5e-13 is a distance of 1e-6.
+
+    The dual of ½‖u − v‖² + tλΩ(u) is ⟨v, q⟩ − ½‖q‖² over the dual ball, Ω°(q) ≤ tλ; the gap is
+    written without the numbers that cancel.
+    """
+    make, omega, into_dual_ball = NORMS[label]
+    worst, zeros = 0.0, 0
+    for v, strength, step in drawn_points(1000):
+        u = make(strength).prox(v, step)
+        q = into_dual_ball(v - u, step * strength)
+        gap = 0.5 * ((v - u - q) ** 2).sum() + step * strength * omega(u) - (u * q).sum()
+        worst = max(worst, gap)
+        zeros += not u.any()
+    assert (2 * max(worst, 0)) ** 0.5 < 1e-6
+    assert label == "GroupLasso groups" or 10 < zeros < 990
+
+
+@pytest.mark.parametrize("label", BALLS)
+def test_projection_is_the_nearest_point_by_duality(label):
+    """The dual of ½‖u − v‖² over ‖u‖ ≤ r is ⟨v, q⟩ − ½‖q‖² − r‖q‖°."""
+    make, norm, dual_norm = BALLS[label]
+    worst, inside = 0.0, 0
+    for v, radius, step in drawn_points(1000):
+        u = make(radius).prox(v, step)
+        q = v - u
+        assert norm(u) <= radius * (1 + 1e-12)
+        worst = max(worst, radius * dual_norm(q) - (u * q).sum())
+        inside += np.abs(q).max() < 1e-12
+    assert (2 * max(worst, 0)) ** 0.5 < 1e-6
+    assert 50 < inside < 950
+
+
+def test_hard_threshold_takes_the_better_of_zero_and_staying():
+    for v, strength, step in drawn_points(1000):
+        u = L0(strength).prox(v, step)
+        assert ((u == 0) | (u == v)).all()
+        reached = 0.5 * (u - v) ** 2 + step * strength * (u != 0)
+        assert (reached <= np.minimum(0.5 * v * v, step * strength) + 1e-15).all()
+        assert L0(strength).subdiff_distance(u, (u - v) / step) == 0
+
+
+@pytest.mark.parametrize(
+    ("penalty", "omega"),
+    [(plus_quadratic(NuclearNorm(0.4), 0.5), lambda u: 0.4 * singular(u).sum() + 0.25 * (u * u).sum()),
+     (translated(GroupLasso(0.4), np.ones((4, 3))), lambda u: 0.4 * 3**0.5 * length(u - 1, 1).sum()),
+     (scaled(L1(0.4), 2.0, -3.0), lambda u: 2.4 * np.abs(u).sum())],
+    ids=["plus_quadratic", "translated", "scaled"],
+)  # fmt: skip
+def test_composed_prox_is_below_its_neighbours(penalty, omega):
+    """No point nearby is better, to second order; the rules themselves are in test_penalty_check."""
+    rng = np.random.default_rng(0)
+    for v, _, step in drawn_points(1000):
+        u = penalty.prox(v, step)
+        lowest = 0.5 * ((u - v) ** 2).sum() + step * omega(u)
+        for size in (1e-5, 1e-2, 1.0):
+            z = u + size * rng.normal(size=v.shape)
+            # strong convexity: φ(z) ≥ φ(u*) + ½‖z − u*‖²
+            excess = 0.5 * ((z - v) ** 2).sum() + step * omega(z) - lowest
+            assert excess >= 0.5 * ((z - u) ** 2).sum() - 1e-12 * max(1, lowest)
+
+
+# --- a step for each element ----------------------------------------------------------------------
+
+# label: (penalty, λΩ(u) of a row)
+ELEMENTWISE = {
+    "L1": (L1(0.6), lambda u: 0.6 * np.abs(u).sum(axis=-1)),
+    "L2": (L2(0.6), lambda u: 0.3 * (u * u).sum(axis=-1)),
+    "ElasticNet": (ElasticNet(0.4, 0.7), lambda u: 0.4 * np.abs(u).sum(-1) + 0.35 * (u * u).sum(-1)),
+    "GroupLasso": (GroupLasso(0.6, scale="none"), lambda u: 0.6 * length(u, -1)),
+    "GroupLasso, scaled": (GroupLasso(0.6), lambda u: 0.6 * 2**0.5 * length(u, -1)),
+    "SparseGroupLasso": (
+        SparseGroupLasso(0.5, 0.3, scale="none"), lambda u: 0.5 * length(u, -1) + 0.3 * np.abs(u).sum(-1)),
+    "FrobeniusNorm": (FrobeniusNorm(0.6), lambda u: 0.6 * length(u, -1)),
+}  # fmt: skip
+every_elementwise = pytest.mark.parametrize("label", ELEMENTWISE)
+
+
+@every_elementwise
+def test_a_step_for_each_element_minimises_by_brute_force(label):
+    """Two dimensions: a grid that closes in on the minimum of Σ ½(u − v)²/step + λΩ(u)."""
+    penalty, omega = ELEMENTWISE[label]
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        v, step = rng.normal(size=(1, 2)) * 2, rng.uniform(0.1, 3, (1, 2))
+
+        def phi(u, v=v, step=step):
+            return 0.5 * ((u - v) ** 2 / step).sum(axis=-1) + omega(u)
+
+        u = penalty.prox(v, step)
+        best, size = np.zeros(2), 8.0
+        for _ in range(18):
+            ticks = size * np.linspace(-1, 1, 21)
+            around = best + np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
+            around = np.concatenate([around, around * [0, 1], around * [1, 0], [[0, 0]]])
+            best, size = around[phi(around).argmin()], size * 0.4
+        np.testing.assert_allclose(u[0], best, atol=2e-6)
+        assert phi(u)[0] <= phi(best[None])[0] + 1e-14
+
+
+@every_elementwise
+@seeded
+@given(v=points, step=steps)
+def test_equal_steps_are_one_step(label, v, step):
+    penalty = ELEMENTWISE[label][0]
+    equal = penalty.prox(v, np.full_like(v, step))
+    np.testing.assert_allclose(equal, penalty.prox(v, step), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("label", ["GroupLasso", "SparseGroupLasso", "FrobeniusNorm"])
+def test_a_group_is_all_zero_or_not_at_all(label):
+    """It is 0 exactly where Σ (v/(step·λ))² ≤ 1 (after the soft threshold of l1)."""
+    penalty = ELEMENTWISE[label][0]
+    rng, counts = np.random.default_rng(0), [0, 0]
+    for _ in range(1000):
+        v, step = rng.normal(size=(1, 4)), 10 ** rng.uniform(0, 1, (1, 4))
+        u = penalty.prox(v, step)
+        left = soft_threshold(v, step * getattr(penalty, "l1", 0.0))
+        dead = ((left / (step * penalty.strength)) ** 2).sum() <= 1
+        assert u.any() != dead
+        counts[int(dead)] += 1
+    assert min(counts) > 100
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_steps_solve_the_same_equation(dtype):
+    """u = v·ν/(ν + k) with ν = ‖u‖, for steps from 1e-12 to 1e6 side by side in a group."""
+    rng = np.random.default_rng(0)
+    tolerance = {"rtol": 1e-4 if dtype == np.float32 else 1e-9, "atol": 1e-30}
+    penalty = GroupLasso(1.0, scale="none")
+    for exponents in itertools.product((-12, -6, 0, 6), repeat=3):
+        for size in (1e-3, 1.0, 100.0):
+            v = (size * rng.normal(size=(1, 3))).astype(dtype)
+            step = (10.0 ** np.array([exponents])).astype(dtype)
+            u = penalty.prox(v, step)
+            assert u.dtype == dtype
+            ratio = v.astype(float) / step
+            if (ratio**2).sum() <= 1:
+                np.testing.assert_array_equal(u, 0)
+                continue
+            nu = length(u.astype(float))
+            assert nu > 0
+            np.testing.assert_allclose(u, v * (nu / (nu + step.astype(float))), **tolerance)
+
+
+@every_elementwise
+def test_zeros_and_single_elements(label):
+    penalty = ELEMENTWISE[label][0]
+    assert (penalty.prox(np.zeros((3, 2)), np.ones((3, 2))) == 0).all()
+    v, step = draw(6, 1), np.abs(draw(6, 1, seed=1))
+    alone = {
+        "L2": v / (1 + 0.6 * step),
+        "ElasticNet": soft_threshold(v, 0.4 * step) / (1 + 0.7 * step),
+    }
+    cut = {"SparseGroupLasso": 0.8}.get(label, 0.6)
+    if label != "FrobeniusNorm":  # one group, whatever the shape
+        expected = alone.get(label, soft_threshold(v, cut * step))
+        np.testing.assert_allclose(penalty.prox(v, step), expected, atol=1e-12)
+    still = penalty.prox(draw(3, 2), np.zeros((3, 2)))  # a rate of 0, as a warm-up starts
+    np.testing.assert_allclose(still, draw(3, 2), rtol=1e-14)
+
+
+def test_an_element_with_step_zero_stays():
+    u = GroupLasso(1.0, scale="none").prox(np.array([[1.0, 1e-3]]), np.array([[0.0, 5.0]]))
+    np.testing.assert_allclose(u, [[1.0, 1e-3 / 6]], rtol=1e-7)
+
+
+def convex_problem():
+    x = draw(60, 6)
+    y = x @ np.array([[2.0, 0, -1, 0, 0, 0.5], [1.0, 0, 1, 0, 0, 0], [0, 0, -2.0, 0, 0, 1]]).T
+    return mr.Tensor(x), mr.Tensor(y + 0.1 * draw(60, 3, seed=1))
+
+
+def descend(optimizer, w, steps, until, penalty):
+    """The certificate after training on all data."""
+    x, y = convex_problem()
+    for i in range(steps + 1):
+        optimizer.zero_grad()
+        (0.5 * nn.functional.mse_loss(x @ w.swapaxes(0, 1), y)).backward()
+        if i % 100 == 0 and (found := penalty.subdiff_distance(w.data, w.grad.data)) <= until:
+            break
+        optimizer.step()
+    return found
+
+
+ADAPTIVE = {
+    "Adam": lambda p: optim.Adam(p, lr=0.01),
+    "amsgrad": lambda p: optim.Adam(p, lr=0.01, amsgrad=True),
+    "AdamW": lambda p: optim.AdamW(p, lr=0.01, weight_decay=0.0),
+    "RMSprop": lambda p: optim.RMSprop(p, lr=0.01),
+    "RMSprop, momentum": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5),
+}
+SPARSE = {"L1": L1(0.2), "ElasticNet": ElasticNet(0.2, 0.1), "GroupLasso": GroupLasso(0.2, axis=0)}
+
+
+@pytest.mark.parametrize("label", SPARSE)
+@pytest.mark.parametrize("optimizer", ADAPTIVE)
+def test_adaptive_steps_with_prox_end_where_proximal_gradient_does(optimizer, label):
+    penalty, ends, distances = SPARSE[label], [], []
+    for make in (
+        lambda p: optim.ProximalGradient(p, lr=0.3, accelerated=True),
+        ADAPTIVE[optimizer],
+    ):
+        w = mr.Tensor(0.1 * draw(3, 6, seed=2), requires_grad=True)
+        made = make([w])
+        made.add_prox([w], penalty)
+        distances.append(descend(made, w, 4000, 1e-12, penalty))
+        ends.append(w.data)
+    assert max(distances) <= 1e-12
+    np.testing.assert_array_equal(ends[1] == 0, ends[0] == 0)
+    assert 3 <= (ends[0] == 0).sum() < 18
+    np.testing.assert_allclose(ends[1], ends[0], atol=1e-11)
+
+
+@pytest.mark.parametrize("penalty", [SpectralNorm(0.2), NuclearNorm(0.2)], ids=repr)
+@pytest.mark.parametrize("optimizer", ADAPTIVE)
+def test_matrix_norms_have_no_prox_in_an_adaptive_metric(optimizer, penalty):
+    w = mr.Tensor(draw(3, 6), requires_grad=True)
+    message = (
+        r"has no prox with a step for each element.*SGD or ProximalGradient, or via='gradient'"
+    )
+    with pytest.raises(NotImplementedError, match=message):
+        ADAPTIVE[optimizer]([w]).add_prox([w], penalty)
+
+
+@pytest.mark.parametrize("penalty", [SpectralNorm(0.5), NuclearNorm(0.2)], ids=repr)
+@pytest.mark.parametrize("options", [{"lr": 0.3}, {"lr": 0.05, "momentum": 0.9}], ids=str)
+def test_matrix_norms_via_prox_under_sgd(options, penalty):
+    w = mr.Tensor(draw(3, 6, seed=2), requires_grad=True)
+    optimizer = optim.SGD([w], **options)
+    optimizer.add_prox([w], penalty)
+    assert descend(optimizer, w, 3000, 1e-9, penalty) <= 1e-9
+
+
 # --- certificates ---------------------------------------------------------------------------------
 
 
@@ -387,3 +733,42 @@ def test_bad_strength_is_named(owner, name, make, bad):
 
 def test_numpy_strengths_are_numbers():
     assert L1(np.float32(0.5)).strength == L2(np.int64(2)).strength / 4 == 0.5
+
+
+# --- strengths that change ------------------------------------------------------------------------
+
+
+def test_a_coefficient_is_a_strength():
+    rise = Coefficient(lambda t: 0.5 * t)
+    penalty, w = L1(rise), draw(*SHAPE)
+    for t in range(4):
+        assert repr(rise) == f"Coefficient({0.5 * t:g} after {t} updates)"
+        assert penalty.strength == 0.5 * t
+        assert repr(penalty) == f"L1({0.5 * t:g}): λ‖w‖₁"
+        assert penalty.value(w) == L1(0.5 * t).value(w)
+        np.testing.assert_array_equal(penalty.prox(w, 0.1), L1(0.5 * t).prox(w, 0.1))
+        rise.step()
+
+
+@pytest.mark.parametrize("make", [L1, L2, GroupLasso, MaxNorm, lambda c: ElasticNet(0.1, c)])
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
+def test_a_bad_value_of_a_schedule_raises_when_it_occurs(make, bad):
+    falling = Coefficient(lambda t: 1.0 if t < 2 else bad)
+    penalty = make(falling)
+    for _ in range(2):
+        penalty.prox(draw(*SHAPE), 0.1)
+        falling.step()
+    message = r"must be a finite number ≥ 0, got Coefficient\(.* after 2 updates\)"
+    with pytest.raises(ValueError, match=message):
+        penalty.prox(draw(*SHAPE), 0.1)
+    with pytest.raises(ValueError, match="must be a finite number ≥ 0"):
+        make(Coefficient(lambda t: bad))
+
+
+@pytest.mark.parametrize("make", [
+    lambda p: translated(p, CENTER), lambda p: scaled(p, 2.0), lambda p: plus_quadratic(p, 0.5),
+    lambda p: scaled(translated(p, CENTER), argument=3.0),
+])  # fmt: skip
+def test_a_composed_penalty_knows_its_coefficients(make):
+    rise = Coefficient(lambda t: 0.5 * t)
+    assert make(L1(rise)).coefficients() == [rise]

@@ -13,7 +13,8 @@ import pytest
 import minireg as mr
 from minireg import nn, penalties
 from minireg.inspect import Run, overview, report
-from minireg.inspect.report import _lines, _looks, _weights, headline
+from minireg.inspect.ledger import Ledger
+from minireg.inspect.report import _lines, _looks, _movers, _weights, headline
 
 pytest.importorskip("matplotlib", reason="the report draws with matplotlib (extra viz)")
 
@@ -83,7 +84,9 @@ class Page(HTMLParser):
         return self.source.partition(f"<h2>{heading}</h2>")[2].partition("</section>")[0]
 
 
-def train(terms=None, *, dropout=0.0, smoothing=0.0, epochs=3, label="", **options) -> Run:
+def train(
+    terms=None, *, dropout=0.0, smoothing=0.0, epochs=3, label="", booked=False, **options
+) -> Run:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(90, 6)).astype(np.float32), rng.integers(0, 3, 90)
     mr.manual_seed(0)
@@ -92,8 +95,11 @@ def train(terms=None, *, dropout=0.0, smoothing=0.0, epochs=3, label="", **optio
     objective = mr.Objective(nn.CrossEntropyLoss(label_smoothing=smoothing), terms)
     optimizer = mr.optim.SGD(model.parameters(), 0.1, momentum=0.9)
     data = (x[:60], y[:60]), (x[60:], y[60:])
-    history = mr.fit(model, objective, optimizer, *data, epochs=epochs, progress=False, **options)
-    return Run(history, model, objective.assignments())
+    ledger = Ledger(optimizer, accumulate=True) if booked else None
+    history = mr.fit(
+        model, objective, optimizer, *data, epochs=epochs, ledger=ledger, progress=False, **options
+    )
+    return Run(history, model, objective.assignments(), ledger)
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +306,97 @@ def test_a_gradient_of_0_has_no_direction():
     lines = _lines(Figure(), run, "cosine", _looks({"a": run})[1]).get_lines()
     assert len(lines) == 2  # the axis and l2
     np.testing.assert_array_equal(lines[1].get_ydata(), [np.nan, 0.25, 0.5])
+
+
+# --- the ledger -------------------------------------------------------------------------------------
+
+
+def booked(epochs: int = 4, name: str = "l2") -> Run:
+    terms = {name: penalties.L2(1e-2), "l1": mr.Term(penalties.L1(0.02), via="prox")}
+    return train(terms, smoothing=0.1, epochs=epochs, booked=True, clip_norm=0.3)
+
+
+def test_who_moved_the_weights_are_the_ledgers_figures(tmp_path):
+    run = booked()
+    page = Page(report(tmp_path / "r.html", {"plain": train(), "on": run}))
+    entries = run.ledger.whole.summary()
+    assert [e["entry"] for e in entries] == ["data", "smoothing", "l2", "clip", "prox"]
+    for e in entries:
+        found = page.figures(f"on: {e['entry']}")  # the last table with this row
+        expected = [e["length"], 100 * e["share"], 100 * e["growth"]]
+        assert found == pytest.approx(expected, abs=0.051)
+    (residual,) = page.figures("on: residual of the books")
+    assert residual == pytest.approx(run.ledger.whole.residual, rel=0.06)
+    figures = page.section("Who moved the weights").partition("<table")[2]
+    assert "-" not in re.sub(r"<[^>]*>", "", figures)  # true minus signs
+    assert "plain: residual of the books" not in page.rows
+
+
+def test_who_moved_each_layer_is_drawn_to_100_percent():
+    from matplotlib.figure import Figure
+
+    run = booked()
+    columns = run.ledger.columns()
+    for layer in ("0", "2"):
+        head = f"{layer}/share/"
+        shares = {c.removeprefix(head): v for c, v in columns.items() if c.startswith(head)}
+        looks = _looks({"a": run})[1]
+        axes = _movers(Figure(), (run, {"epoch": columns["epoch"], **shares}), looks)
+        up, down = axes.collections[: len(shares)], axes.collections[len(shares) :]
+        top = np.array([v.get_paths()[0].get_extents().y1 for v in up]).max()
+        bottom = np.array([v.get_paths()[0].get_extents().y0 for v in down]).min()
+        stacked = np.array(list(shares.values()))
+        assert top == pytest.approx(np.maximum(stacked, 0).sum(0).max())
+        assert bottom == pytest.approx(np.minimum(stacked, 0).sum(0).min())
+        np.testing.assert_allclose(stacked.sum(0), 1, atol=1e-3)
+        ticks = [axes.yaxis.get_major_formatter()(v, 0) for v in (-0.5, 0, 1)]
+        assert ticks == ["−50 %", "0 %", "100 %"]
+
+
+def test_an_entry_has_the_colour_of_its_term(tmp_path):
+    run = booked()
+    page = Page(report(tmp_path / "r.html", {"a": run}))
+    assert {"share: a: layer 0", "share: a: layer 2"} < set(page.charts)
+    colours = {name: colour for name, (colour, _) in _looks({"a": run})[1].items()}
+    assert len(set(colours.values())) == len(colours) == 6
+    layers = page.section("Who moved each layer")
+    for name in ("data", "smoothing", "l2", "clip", "prox"):
+        assert colours[name] in layers
+        assert f"> {name}<" in layers
+    assert colours["l1"] not in layers  # it moved the weights as prox
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_the_ledger_of_one_layer_and_few_epochs(tmp_path, epochs):
+    mr.manual_seed(0)
+    model = nn.Linear(6, 3)
+    optimizer = mr.optim.SGD(model.parameters(), 0.1)
+    ledger = Ledger(optimizer, accumulate=True)
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(40, 6)).astype(np.float32), rng.integers(0, 3, 40)
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})
+    history = mr.fit(
+        model, objective, optimizer, data, epochs=epochs, ledger=ledger, progress=False
+    )
+    page = both(tmp_path, {"a": Run(history, model, objective.assignments(), ledger)})
+    assert "share: a: layer model" in page.charts
+    assert len(page.figures("a: l2")) == 3
+
+
+def test_names_in_the_ledger_are_escaped(tmp_path):
+    name = "_<b>$x$ & \"'"
+    page = both(tmp_path, {"<i>": booked(2, name)})
+    assert "<b>" not in page.source
+    assert "<i>" not in page.source
+    assert f"<i>: {name}" in page.rows
+    assert page.section("Who moved each layer").count("_&lt;b&gt;$x$ &amp;") >= 2
+
+
+def test_an_open_ledger_without_an_epoch_is_left_out(tmp_path):
+    optimizer = mr.optim.SGD(nn.Linear(2, 2).parameters(), 0.1)
+    empty = Run(mr.History(), ledger=Ledger(optimizer, accumulate=True))
+    page = both(tmp_path, {"a": empty})
+    assert not [h for h in page.texts["h2"] if "Who moved" in h]
 
 
 # --- the headline --------------------------------------------------------------------------------

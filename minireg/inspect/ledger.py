@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import NUMPY, Array, of
 from ..nn.module import Module
 from ..objective import Attributed
-from ..optim.optimizer import Linear, Optimizer
+from ..optim.optimizer import LinearStep, Optimizer
 from ..tensor import Tensor
 
 Key = tuple[str, ...]
 
 
-NOTHING = Linear(0.0)
+NOTHING = LinearStep(0.0)
 
 
 def _dot(a: Array, b: Array) -> float:
@@ -52,7 +52,7 @@ class Row(Mapping[Key, Array]):
     after: Array
     fresh: dict[str, Array] = field(default_factory=dict)  # each term's gradient
     carried: dict[str, Array] = field(default_factory=dict)  # its momentum before the step
-    linear: Linear = NOTHING
+    linear: LinearStep = NOTHING
     decay: float = 0.0
     others: dict[str, Array] = field(default_factory=dict)  # changes that are known as such
 
@@ -79,12 +79,16 @@ class Row(Mapping[Key, Array]):
             return -self.decay * self.before
         if len(key) == 1 and key[0] in self.others:
             return self.others[key[0]]
-        parts = []
-        if key[0] in self.fresh and key[1:] != ("carried",):
-            parts.append(self.linear.fresh * self.fresh[key[0]])
-        if key[0] in self.carried and key[1:] != ("fresh",):
-            parts.append(self.linear.carried * self.carried[key[0]])
-        return self.linear.scale * sum(parts[1:], parts[0])
+        return self._pull(key[0], *(key[1:] or ("fresh", "carried")))
+
+    def _pull(self, term: str, *halves: str) -> Array:
+        """scale·(fresh·g + carried·m) of a term, or half of it."""
+        change, *rest = (getattr(self.linear, half) * getattr(self, half)[term]
+                         for half in halves if term in getattr(self, half))  # fmt: skip
+        for part in rest:
+            change += part
+        change *= self.linear.scale
+        return change
 
     @property
     def total(self) -> Array:
@@ -105,7 +109,11 @@ class Row(Mapping[Key, Array]):
 
     def of(self, term: str) -> Array:
         """The entries of a term together, fresh and carried."""
-        return sum((self[key] for key in self if key[0] == term), np.zeros_like(self.before))
+        keys = [key for key in self if key[0] == term]
+        parts = [self[key] for key in keys if len(key) == 1]
+        if len(parts) < len(keys):
+            parts.append(self._pull(term, "fresh", "carried"))
+        return sum(parts[1:], parts[0]) if parts else np.zeros_like(self.before)
 
     def effective_decay(self, term: str) -> Array:
         """−Δ/θ: the fraction by which the term shrank each weight (0 where the weight was 0).
@@ -221,7 +229,7 @@ class Ledger:
     history : one dict a :meth:`record`.
 
     >>> import minireg as mr
-    >>> model = mr.nn.Linear(2, 1); optimizer = mr.optim.SGD(model.parameters(), lr=0.1)
+    >>> model = mr.nn.LinearStep(2, 1); optimizer = mr.optim.SGD(model.parameters(), lr=0.1)
     >>> objective = mr.Objective(mr.nn.MSELoss(), {"l2": mr.penalties.L2(0.5)})
     >>> ledger = Ledger(optimizer)
     >>> objective(model, mr.tensor([[1.0, 2.0]]), mr.tensor([[3.0]])).backward(); optimizer.step()
@@ -254,7 +262,8 @@ class Ledger:
         g, (coupled, _) = p.grad.data, self.optimizer.decays(group)  # type: ignore[union-attr]
         if isinstance(p.grad, Attributed):
             name, fresh = p.grad.name, dict(p.grad.shares)
-            if (rest := g - sum(fresh.values())).any():
+            rest = g - sum(fresh.values())
+            if of(g) is not NUMPY or rest.any():  # to look would wait for a device
                 fresh["clip"] = fresh.get("clip", 0) + rest
         else:
             name = self._names.setdefault(p, f"parameter {len(self._names)}")
@@ -346,4 +355,7 @@ def _add(books: Books, name: str, row: Row) -> None:
     whole.after = row.after
     for term in dict.fromkeys(key[0] for key in row):
         change = row.of(term)
-        whole.others[term] = whole.others[term] + change if term in whole.others else change
+        if term in whole.others:
+            whole.others[term] += change
+        else:
+            whole.others[term] = change.copy()

@@ -193,7 +193,7 @@ def _shown(label: str) -> str:
 
 
 def _percent(axis: Any) -> None:
-    axis.set_major_formatter(lambda v, _: f"{100 * v:g} %")
+    axis.set_major_formatter(lambda v, _: f"{100 * v:g} %".replace("-", "−"))
 
 
 def _legend(canvas: Any, axes: Any) -> Any:
@@ -411,8 +411,9 @@ READ = {
     "Who moved the weights": "The books of all updates together: ‖Δ‖ is how far the entry moved the "
     "weights in the end, its share is ⟨Δ, movement⟩/‖movement‖² (the shares add up to 100 %; below 0 "
     "it worked against the rest), its growth is ⟨Δ, w₀⟩/‖w₀‖² (below 0 it shrank what was there). "
-    "Momentum is split by the term that it came from. The residual is what the books do not explain: "
-    "rounding.",
+    "Momentum is split by the term that it came from. Entries that are no term: clip is what clipping "
+    "took away, decay the optimizer’s own, prox the soft threshold or projection after each step. The "
+    "residual is what the books do not explain, relative to the largest weight or change: rounding.",
     "Who moved each layer": "The same for each epoch and layer, stacked: what lies above the line at 0 "
     "pushed with the movement of that epoch, what lies below against it; together they make 100 %.",
     "Weights": "Left, counted apart, the share of the weights that are exactly 0; right, all others "
@@ -517,7 +518,7 @@ def _books(runs: Runs) -> str:
         for row in books.summary():
             share, growth = _number(row["share"], "+", "%"), _number(row["growth"], "+", "%")
             rows.append([f"{label}: {row['entry']}", _number(row["length"]), share, growth])
-        rows.append([f"{label}: residual of the books", f"{books.residual:.0e}", "–", "–"])
+        rows.append([f"{label}: residual of the books", _number(books.residual), "–", "–"])
     return _table(("entry", "‖Δ‖", "share", "growth"), rows, "figures")
 
 

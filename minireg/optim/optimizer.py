@@ -42,7 +42,7 @@ _RANGES = {
 }  # fmt: skip
 
 
-class Linear(NamedTuple):
+class LinearStep(NamedTuple):
     """How a share g of the gradient moves θ: Δ = scale·(fresh·g + carried·m), m ← keep·m + gain·g.
 
     m is the share's part of the momentum; ``gain`` is None where there is none.
@@ -200,13 +200,13 @@ class Optimizer:
         """(coupled, decoupled) decay: what joins the gradient, what shrinks θ directly."""
         return group.get("weight_decay", 0.0), 0.0
 
-    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> Linear:
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """The step just made, as a linear function of the gradient and of past ones.
 
         ``first`` says that there was no momentum before. The :class:`~minireg.Ledger` splits the
         step by terms with it.
         """
-        return Linear(-group["lr"])
+        return LinearStep(-group["lr"])
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Names of the arrays kept for each parameter of the group, zero at first."""

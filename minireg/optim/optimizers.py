@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import Array, Stream
 from ..tensor import Tensor
-from .optimizer import Linear, Optimizer
+from .optimizer import LinearStep, Optimizer
 
 
 def _lasting(lr: Any, momentum: float) -> Any:
@@ -72,15 +72,15 @@ class SGD(Optimizer):
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
 
-    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> Linear:
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """b ← μb + gain·g; θ moves by −lr·b, with Nesterov by −lr·(g + μb)."""
         lr, mu = group["lr"], group["momentum"]
         if not mu:
-            return Linear(-lr)
+            return LinearStep(-lr)
         gain = 1.0 if first else 1 - group["dampening"]
         if group["nesterov"]:
-            return Linear(-lr, 1 + mu * gain, mu * mu, mu, gain)
-        return Linear(-lr, gain, mu, mu, gain)
+            return LinearStep(-lr, 1 + mu * gain, mu * mu, mu, gain)
+        return LinearStep(-lr, gain, mu, mu, gain)
 
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
         mu, fresh = group["momentum"], 1 - group["dampening"]
@@ -158,12 +158,12 @@ class Adam(Optimizer):
         m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
         return p - shrink * p - group["lr"] * m_hat / (np.sqrt(v_hat) + group["eps"])
 
-    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> Linear:
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
         beta1, t = group["betas"][0], self.state[p]["step"]
         lr, corrected = group["lr"], 1 - beta1**t
         scale = np.divide(-lr / corrected, self._denominator(p, group))
-        return Linear(scale, 1 - beta1, beta1, beta1, 1 - beta1)
+        return LinearStep(scale, 1 - beta1, beta1, beta1, 1 - beta1)
 
     def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
         state = self.state[p]
@@ -309,11 +309,11 @@ class RMSprop(Optimizer):
             d = state["momentum_buffer"] = mu * state.get("momentum_buffer", 0 * p) + d
         return p - group["lr"] * d
 
-    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> Linear:
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """θ moves by −lr·b, b ← μb + g/(√v + ε), or by −lr·g/(√v + ε) without momentum."""
         lr, mu = group["lr"], group["momentum"]
         gain = 1 / self._denominator(p, group)
-        return Linear(-lr, gain, mu, mu, gain) if mu else Linear(-lr * gain)
+        return LinearStep(-lr, gain, mu, mu, gain) if mu else LinearStep(-lr * gain)
 
     def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
         v = self.state[p]["square_avg"]

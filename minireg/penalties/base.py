@@ -106,6 +106,7 @@ class Penalty:
     prior = "density ∝ exp(−n·λΩ(w)) for n observations under the mean loss"
     text = "λΩ(w)"  # one line for reprs and tables
     convex: bool = True
+    joint: bool = False  # whether it needs all weights of a term together
     elementwise_step: bool = False  # whether prox also takes a step for each element
     shapes: tuple[tuple[int, ...], ...] = ((4, 3),)  # of weights that it makes sense for
     via: Literal["gradient", "prox"] = "gradient"  # how a Term acts unless it says so

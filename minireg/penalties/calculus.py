@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
-from .base import Penalty, checked_strength, like
+from .base import Coefficient, Penalty, checked_strength, like
 
 
 class Composed(Penalty):
@@ -47,6 +47,10 @@ class Composed(Penalty):
         """By the rule, or from the prox where there is none."""
         rule = self._distance
         return super().subdiff_distance(w, g) if rule is None else rule(w, g)
+
+    def coefficients(self) -> list[Coefficient]:
+        """Those of the penalty it is made from."""
+        return self.inner.coefficients()
 
     def parameters_text(self) -> str:
         """The penalty it is made from."""
@@ -98,6 +102,10 @@ def plus_quadratic(penalty: Penalty, l2: float, center: Any = 0.0) -> Penalty:
     >>> plus_quadratic(L1(0.5), 1.0).prox(np.array([3.0, -0.25]), step=1.0).tolist()
     [1.25, 0.0]
     """
+    if isinstance(l2, Coefficient):
+        raise TypeError(
+            "plus_quadratic: l2 must be a number; schedule an L2 term beside the penalty"
+        )
     checked_strength("plus_quadratic", "l2", l2)
     return Composed(
         penalty, f"f(w) + ½·{l2:g}‖w − c‖², f = {penalty.text}",
@@ -113,19 +121,22 @@ def plus_quadratic(penalty: Penalty, l2: float, center: Any = 0.0) -> Penalty:
 def conjugate(penalty: Penalty) -> Penalty:
     """f*(p) = sup_w ⟨p, w⟩ − f(w), by Moreau: prox_t f*(v) = v − t·prox of f at v/t, step 1/t.
 
-    Of a norm this is the projection on the ball of the dual norm. Its value has no rule.
+    Of a norm this is the projection on the ball of the dual norm. Its value has no rule, and
+    its prox needs a step > 0.
 
     >>> from minireg.penalties import L1
     >>> conjugate(L1(1.0)).prox(np.array([3.0, -0.5]), step=2.0)
     array([ 1. , -0.5])
     """
 
+    def prox(v: Array, step: Any) -> Array:
+        if np.ndim(step) == 0 and not step > 0:
+            raise ValueError(f"conjugate: the prox needs a step > 0, got {step!r}")
+        return v - step * penalty.prox(v / step, 1 / step)
+
     def value(w: Any) -> Any:
         raise NotImplementedError(
             f"conjugate: the value of the conjugate of {penalty!r} has no rule; its prox has"
         )
 
-    return Composed(
-        penalty, f"f*(w), f = {penalty.text}", value,
-        lambda v, step: v - step * penalty.prox(v / step, 1 / step),
-    )  # fmt: skip
+    return Composed(penalty, f"f*(w), f = {penalty.text}", value, prox)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ def soft_threshold(v: Array, threshold: Any) -> Array:
     array([2., 0.])
     """
     return v - np.clip(v, -threshold, threshold)
+
+
+def _inverse(x: float) -> float:
+    return 1 / x if x else math.inf
 
 
 def _raw(x: Any) -> Any:
@@ -56,6 +61,23 @@ class L2(Penalty):
             self.text = "½λ‖w − c‖²"
         fixed = [a.shape for a in (self.center, self.weight) if hasattr(a, "shape")]
         self.shapes = tuple(fixed[:1]) or self.shapes
+
+    @classmethod
+    def from_sklearn(cls, alpha: float, n: int) -> L2:
+        """What scikit-learn's ``Ridge(alpha)`` does for n observations, for MSELoss: λ = 2·alpha/n.
+
+        >>> L2.from_sklearn(5.0, n=100)
+        L2(0.1): ½λ‖w‖²
+        """
+        return cls(2 * alpha / n)
+
+    def to_sklearn(self, n: int) -> dict[str, float]:
+        """``alpha`` of Ridge and ``C`` of LogisticRegression for n observations.
+
+        >>> L2(0.1).to_sklearn(n=100)
+        {'alpha': 5.0, 'C': 0.1}
+        """
+        return {"alpha": n * self.strength / 2, "C": _inverse(n * self.strength)}
 
     def _offset(self, w: Any) -> Any:
         return w if self.center is None else w - like(self.center, w)
@@ -109,6 +131,23 @@ class L1(Penalty):
     def __init__(self, strength: Any) -> None:
         self.strength = strength
 
+    @classmethod
+    def from_sklearn(cls, alpha: float) -> L1:
+        """What scikit-learn's ``Lasso(alpha)`` does, for MSELoss: λ = 2·alpha, its loss has a half.
+
+        >>> L1.from_sklearn(0.1)
+        L1(0.2): λ‖w‖₁
+        """
+        return cls(2 * alpha)
+
+    def to_sklearn(self, n: int) -> dict[str, float]:
+        """``alpha`` of Lasso and ``C`` of LogisticRegression for n observations.
+
+        >>> L1(0.2).to_sklearn(n=100)
+        {'alpha': 0.1, 'C': 0.05}
+        """
+        return {"alpha": self.strength / 2, "C": _inverse(n * self.strength)}
+
     def value(self, w: Any) -> Any:
         """λ Σ|w|."""
         return self.strength * np.abs(w).sum()
@@ -153,25 +192,26 @@ class ElasticNet(Penalty):
 
     @classmethod
     def from_sklearn(cls, alpha: float, l1_ratio: float = 0.5) -> ElasticNet:
-        """scikit-learn's ``ElasticNet(alpha, l1_ratio)``, whose loss is ½·mean squared error.
+        """What scikit-learn's ``ElasticNet(alpha, l1_ratio)`` does, for a mean loss like MSELoss.
 
-        With minireg's :class:`~minireg.nn.MSELoss` (no ½) both strengths are twice these.
+        Both strengths are doubled, because its loss is *half* the mean squared error.
 
         >>> ElasticNet.from_sklearn(0.1, l1_ratio=0.25)
-        ElasticNet(l1=0.025, l2=0.075): l1·‖w‖₁ + ½·l2·‖w‖²
+        ElasticNet(l1=0.05, l2=0.15): l1·‖w‖₁ + ½·l2·‖w‖²
         """
         if not 0 <= l1_ratio <= 1:
             raise ValueError(f"from_sklearn: l1_ratio must be in [0, 1], got {l1_ratio!r}")
-        return cls(alpha * l1_ratio, alpha * (1 - l1_ratio))
+        return cls(2 * alpha * l1_ratio, 2 * alpha * (1 - l1_ratio))
 
-    def to_sklearn(self) -> dict[str, float]:
-        """``alpha`` and ``l1_ratio`` for scikit-learn's ElasticNet, the inverse of the above.
+    def to_sklearn(self, n: int) -> dict[str, float]:
+        """``alpha`` and ``l1_ratio`` of ElasticNet, ``C`` of LogisticRegression, for n observations.
 
-        >>> ElasticNet(0.025, 0.075).to_sklearn()
-        {'alpha': 0.1, 'l1_ratio': 0.25}
+        >>> ElasticNet(0.05, 0.15).to_sklearn(n=100)
+        {'alpha': 0.1, 'l1_ratio': 0.25, 'C': 0.05}
         """
-        alpha = self.l1 + self.l2
-        return {"alpha": alpha, "l1_ratio": self.l1 / alpha if alpha else 1.0}
+        total = self.l1 + self.l2
+        ratio = self.l1 / total if total else 1.0
+        return {"alpha": total / 2, "l1_ratio": ratio, "C": _inverse(n * total)}
 
     def value(self, w: Any) -> Any:
         """l1 Σ|w| + ½ l2 Σw²."""

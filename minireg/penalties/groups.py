@@ -212,7 +212,9 @@ def _metric_prox(rows: Array, k: Array) -> Array:
     u = v·ν/(ν + k), where ν = ‖u‖ is the root of Σ v²/(ν + k)² = 1 (0 if there is none): found
     by Newton's method on 1/√Σ, which is nearly linear in ν, as for a trust region.
     """
-    nu = np.maximum(norms(rows) - k.max(axis=1, keepdims=True), 0)  # not above the root
+    largest = (np.abs(rows) - k).max(axis=1, keepdims=True)
+    nu = np.maximum(norms(rows) - k.max(axis=1, keepdims=True), largest)
+    nu = np.maximum(nu, 0)  # not above the root, and no |v|/(nu + k) above 1
     for _ in range(12):
         shrunk = ratio(rows, nu + k)
         total = np.square(shrunk).sum(axis=1, keepdims=True)

@@ -31,7 +31,7 @@ class PathNorm(Penalty):
     )  # fmt: skip
     prior = "none that normalises: scaling one layer up and the next down costs nothing"
     text = "λ Σ_paths Π w²"
-    convex, shapes = False, ((4, 3), (2, 4))
+    convex, joint, shapes = False, True, ((4, 3), (2, 4))
     strength = Strength()
 
     def __init__(self, strength: Any) -> None:

@@ -125,18 +125,23 @@ class SpectralNorm(Penalty):
         m = as_matrix(w.data)
         owner, v = self.vectors.get(id(w), (lambda: None, m))
         rounds = self.iterations
-        if owner() is not w or v.shape != m.shape[1:] or of(v) is not of(m):
+        fits = v.shape == m.shape[1:] and v.dtype == m.dtype and of(v) is of(m)
+        if owner() is not w or not fits:
             v = move(
                 Stream("spectral norm", self.seed).normal(m.shape[1:]).astype(m.dtype), w.backend
             )
             v, rounds = v / length(v), 100
         elif not (is_grad_enabled() and w.requires_grad):
             return m @ v, v
+        tiny = float(np.finfo(m.dtype).tiny)
         for _ in range(rounds):
-            v = m.T @ (m @ v)
-            v = v / np.maximum(length(v), float(np.finfo(m.dtype).tiny))
+            u = m @ v
+            ahead = m.T @ (u / np.maximum(length(u), tiny))
+            size = length(ahead)  # 0 for W = 0, which must not make v 0 for good
+            v = np.where(size > 0, ahead / np.maximum(size, tiny), v)
         if is_grad_enabled() and w.requires_grad:
-            self.vectors[id(w)] = ref(w), v
+            vectors, key = self.vectors, id(w)
+            vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v
         return m @ v, v
 
     def __getstate__(self) -> dict[str, Any]:
@@ -156,7 +161,7 @@ class SpectralNorm(Penalty):
     def prox(self, v: Array, step: Any) -> Array:
         """The singular values minus their projection on the L1 ball of radius step·λ (Moreau)."""
         u, s, vt = svd(v)
-        return v - ((u * project_l1(s, step * self.strength)) @ vt).reshape(v.shape)
+        return ((u * (s - project_l1(s, step * self.strength))) @ vt).reshape(v.shape)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {λU₁TV₁ᵀ : T ⪰ 0, tr T = 1}; at 0 to {‖·‖_* ≤ λ}."""

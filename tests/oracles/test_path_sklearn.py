@@ -42,7 +42,7 @@ def same(got, want):
 def test_lasso(alpha):
     x, y = diabetes()
     want = linear_model.Lasso(alpha, tol=1e-14, max_iter=10**6).fit(x, y)
-    weight, bias = fitted(nn.MSELoss(), L1(2 * alpha), x, y[:, None])
+    weight, bias = fitted(nn.MSELoss(), L1.from_sklearn(alpha), x, y[:, None])
     same(weight[0], want.coef_)
     assert abs(bias[0] - want.intercept_) < 1e-6
 
@@ -51,10 +51,10 @@ def test_lasso(alpha):
 def test_elastic_net(alpha, ratio):
     x, y = diabetes()
     want = linear_model.ElasticNet(alpha=alpha, l1_ratio=ratio, tol=1e-14, max_iter=10**6).fit(x, y)
-    half = ElasticNet.from_sklearn(alpha, ratio)  # of ½ mean squared error
-    weight, _ = fitted(nn.MSELoss(), ElasticNet(2 * half.l1, 2 * half.l2), x, y[:, None])
+    penalty = ElasticNet.from_sklearn(alpha, ratio)
+    weight, _ = fitted(nn.MSELoss(), penalty, x, y[:, None])
     same(weight[0], want.coef_)
-    back = half.to_sklearn()
+    back = penalty.to_sklearn(len(x))
     assert abs(back["alpha"] - alpha) < 1e-8
     assert abs(back["l1_ratio"] - ratio) < 1e-8
 
@@ -63,8 +63,9 @@ def test_elastic_net(alpha, ratio):
 def test_ridge(alpha):
     x, y = diabetes()
     want = linear_model.Ridge(alpha, solver="cholesky").fit(x, y)
-    weight, _ = fitted(nn.MSELoss(), L2(2 * alpha / len(x)), x, y[:, None])
+    weight, _ = fitted(nn.MSELoss(), L2.from_sklearn(alpha, len(x)), x, y[:, None])
     same(weight[0], want.coef_)
+    assert L2.from_sklearn(alpha, len(x)).to_sklearn(len(x))["alpha"] == pytest.approx(alpha)
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.3])
@@ -94,6 +95,7 @@ def test_l1_logistic_regression(c):
     want = logistic(x, y, c)
     weight, _ = fitted(nn.BCEWithLogitsLoss(), L1(1 / (c * len(x))), x, y[:, None].astype(float))
     same(weight, want.coef_)
+    assert L1(1 / (c * len(x))).to_sklearn(len(x))["C"] == pytest.approx(c)
 
 
 def test_l1_softmax_regression():

@@ -1,0 +1,387 @@
+"""SpectralNorm's power iteration against the SVD, its state, and PathNorm against its paths."""
+
+import copy
+import gc
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+
+import minireg as mr
+from minireg import nn, penalties
+from minireg.check import gradcheck
+from minireg.penalties import NuclearNorm, PathNorm, SpectralBall, SpectralNorm
+
+every_shape = pytest.mark.parametrize(
+    "shape", [(4, 3), (3, 7), (1, 5), (5, 1), (1, 1), (2, 3, 2, 2)]
+)
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def weight(data, dtype=np.float64):
+    return nn.Parameter(np.asarray(data, dtype))
+
+
+def followed(penalty, w):
+    """(value, gradient) by power iteration, as a training step takes them."""
+    w.grad = None
+    value = penalty(w)
+    value.backward()
+    return value.item(), w.grad.numpy()
+
+
+def gap(w):
+    s = np.linalg.svd(w.reshape(len(w), -1), compute_uv=False)
+    return 1 - s[1] / s[0] if len(s) > 1 else 1.0
+
+
+def kept(penalty, w):
+    return penalty.vectors[id(w)][1]
+
+
+# --- against the SVD ------------------------------------------------------------------------------
+
+
+@every_shape
+def test_power_iteration_finds_the_largest_singular_value(shape):
+    """100 rounds leave (σ₂/σ₁)^200 of the second vector: the gap sets the tolerance."""
+    for seed in range(20):
+        w, penalty = weight(draw(*shape, seed=seed)), SpectralNorm(0.7)
+        value, gradient = followed(penalty, w)
+        left = 50 * (1 - gap(w.data)) ** 200 + 1e-12
+        assert gradient.shape == shape
+        assert abs(value - penalty.value(w.data)) <= left
+        np.testing.assert_allclose(gradient, penalty.gradient(w.data), atol=left)
+
+
+@every_shape
+def test_the_value_never_exceeds_the_norm(shape):
+    """λ‖Wv‖ for a unit v is a lower bound, however few rounds there were."""
+    penalty, w = SpectralNorm(0.7), weight(draw(*shape))
+    for seed in range(30):
+        w.assign(draw(*shape, seed=seed))
+        assert penalty(w).item() <= penalty.value(w.data) * (1 + 1e-12)
+
+
+@every_shape
+def test_warm_start_follows_a_slowly_changing_matrix(shape):
+    penalty, w = SpectralNorm(1.0), weight(draw(*shape))
+    target, worst = draw(*shape, seed=1), 0.0
+    for t in np.linspace(0, 0.2, 200):
+        w.assign((1 - t) * draw(*shape) + t * target)
+        value, gradient = followed(penalty, w)
+        worst = max(worst, np.abs(gradient - penalty.gradient(w.data)).max())
+        assert value == pytest.approx(penalty.value(w.data), rel=1e-3)
+    assert worst < 0.05
+
+
+def test_one_round_at_a_time_gets_there():
+    penalty, w = SpectralNorm(1.0), weight(draw(6, 5))
+    penalty(w)
+    w.assign(draw(6, 5, seed=1))  # the largest vector is now another
+    off = [abs(penalty(w).item() - penalty.value(w.data)) for _ in range(300)]
+    assert off[0] > 0.05
+    assert off[-1] < 1e-10
+
+
+def test_more_iterations_are_nearer():
+    off = []
+    for n in (1, 5, 25):
+        penalty, w = SpectralNorm(1.0, iterations=n), weight(draw(6, 5))
+        penalty(w)
+        w.assign(draw(6, 5, seed=1))
+        off.append(penalty.value(w.data) - penalty(w).item())
+    assert off[0] > off[1] > off[2] >= -1e-12
+
+
+@every_shape
+def test_method_svd_is_exact_and_keeps_nothing(shape):
+    penalty, w = SpectralNorm(0.7, method="svd"), weight(draw(*shape))
+    value, gradient = followed(penalty, w)
+    assert value == penalty.value(w.data)
+    np.testing.assert_array_equal(gradient, penalty.gradient(w.data))
+    assert penalty.vectors == {}
+
+
+@pytest.mark.parametrize("method", ["power", "svd"])
+def test_create_graph_gives_the_exact_hessian_vector_product(method):
+    penalty, w, u = SpectralNorm(0.7, method=method), weight(draw(4, 3)), draw(4, 3, seed=1)
+    (g,) = mr.grad(penalty(w), w, create_graph=True)
+    (product,) = mr.grad((g * mr.Tensor(u)).sum(), w)
+    ahead, behind = (penalty.gradient(w.data + h * u) for h in (1e-6, -1e-6))
+    np.testing.assert_allclose(product.numpy(), (ahead - behind) / 2e-6, atol=1e-8)
+
+
+def test_zero_matrix_has_gradient_zero_and_wakes_up():
+    """A vector that became 0 with the matrix would stay 0 for ever, and the penalty silent."""
+    penalty, w = SpectralNorm(1.0), weight(np.zeros((4, 3)))
+    for _ in range(3):
+        value, gradient = followed(penalty, w)
+        assert value == 0
+        assert (gradient == 0).all()
+    w.assign(draw(4, 3))
+    for _ in range(200):
+        value, gradient = followed(penalty, w)
+    assert value == pytest.approx(penalty.value(w.data), rel=1e-10)
+    w.assign(0.0)
+    assert followed(penalty, w)[0] == 0
+    w.assign(draw(4, 3, seed=1))
+    assert followed(penalty, w)[0] > 0
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_float32_of_any_size(scale):
+    penalty, w = SpectralNorm(0.5), weight(scale * draw(4, 3), np.float32)
+    value = penalty(w)
+    value.backward()
+    assert value.dtype == w.grad.dtype == np.float32
+    np.testing.assert_allclose(value.item(), penalty.value(w.data.astype(float)), rtol=1e-5)
+    np.testing.assert_allclose(w.grad.numpy(), penalty.gradient(w.data.astype(float)), atol=1e-4)
+
+
+def test_repeated_singular_values_make_no_nan():
+    """pytorch/pytorch#194705: a derivative through the SVD divides by σ₁² − σ₂² = 0."""
+    for penalty, expected in ((SpectralNorm(1.0), np.eye(3) / 3), (NuclearNorm(1.0), np.eye(3))):
+        np.testing.assert_allclose(penalty.gradient(2 * np.eye(3)), expected, atol=1e-14)
+    _, gradient = followed(SpectralNorm(1.0), weight(2 * np.eye(3)))
+    assert np.linalg.svd(gradient, compute_uv=False) == pytest.approx([1, 0, 0], abs=1e-12)
+
+
+def test_the_weight_of_a_convolution_is_out_by_the_rest():
+    w = draw(2, 3, 2, 2)
+    for kind in (SpectralNorm, NuclearNorm):
+        flat, penalty = w.reshape(2, 12), kind(0.6)
+        assert penalty.value(w) == penalty.value(flat)
+        np.testing.assert_array_equal(penalty.gradient(w), penalty.gradient(flat).reshape(w.shape))
+        np.testing.assert_array_equal(
+            penalty.prox(w, 0.5), penalty.prox(flat, 0.5).reshape(w.shape)
+        )
+        np.testing.assert_allclose(
+            penalty.subdiff_distance(w, w), penalty.subdiff_distance(flat, flat), rtol=1e-12
+        )
+    inside = SpectralBall(0.5).prox(w, 1.0)
+    assert inside.shape == w.shape
+    assert SpectralBall(0.5).value(inside) == 0
+
+
+# --- its state ------------------------------------------------------------------------------------
+
+
+def test_evaluation_never_advances():
+    """pytorch/pytorch#8208: looking at the value must not change the next step."""
+    penalty, w = SpectralNorm(1.0), weight(draw(6, 5))
+    penalty(w)
+    w.assign(draw(6, 5, seed=1))
+    before = kept(penalty, w).copy()
+    with mr.no_grad():
+        values = {penalty(w).item() for _ in range(5)}
+    penalty.value(w.data)
+    penalty.gradient(w.data)
+    assert len(values) == 1
+    np.testing.assert_array_equal(kept(penalty, w), before)
+    w.requires_grad_(False)
+    penalty(w)
+    np.testing.assert_array_equal(kept(penalty, w), before)
+
+
+def test_evaluation_may_come_first():
+    """pytorch/pytorch#51800: it was silently the norm along a random vector."""
+    penalty, w = SpectralNorm(1.0), weight(draw(6, 5))
+    with mr.no_grad():
+        assert penalty(w).item() == pytest.approx(penalty.value(w.data), rel=1e-6)
+    assert penalty.vectors == {}
+    other = SpectralNorm(1.0)
+    assert followed(penalty, w)[0] == followed(other, w)[0]
+
+
+def test_an_evaluated_model_has_a_gradient():
+    """pytorch/pytorch#12737: evaluation mode is about layers; recording is what counts."""
+    model, penalty = nn.Linear(5, 6).to(np.float64).eval(), SpectralNorm(1.0)
+    _, gradient = followed(penalty, model.weight)
+    np.testing.assert_allclose(gradient, penalty.gradient(model.weight.data), atol=1e-6)
+
+
+def test_an_earlier_graph_keeps_its_vectors():
+    """pytorch/pytorch#62293: vectors that later calls overwrite spoil the earlier backward."""
+    penalty, w = SpectralNorm(1.0), weight(draw(6, 5))
+    penalty(w)
+    w.assign(draw(6, 5, seed=1))
+    first = penalty(w)
+    (expected,) = mr.grad(first, w, retain_graph=True)
+    for _ in range(5):
+        penalty(w)
+    (got,) = mr.grad(first, w)
+    np.testing.assert_array_equal(got.numpy(), expected.numpy())
+
+
+def test_weights_of_equal_shape_keep_separate_vectors():
+    penalty, a, b = SpectralNorm(1.0), weight(draw(4, 3)), weight(draw(4, 3, seed=1))
+    for _ in range(30):
+        penalty(a)
+        penalty(b)
+    for w in (a, b):
+        v = np.linalg.svd(w.data)[2][0]
+        assert abs(kept(penalty, w) @ v) == pytest.approx(1, abs=1e-10)
+    assert len(penalty.vectors) == 2
+
+
+def test_the_seed_decides():
+    w = weight(draw(6, 5))
+
+    def start(seed):
+        penalty = SpectralNorm(1.0, seed=seed)
+        w.assign(0.0)  # nothing to follow: the first vector shows
+        penalty(w)
+        return kept(penalty, w)
+
+    np.testing.assert_array_equal(start(3), start(3))
+    assert (start(3) != start(4)).all()
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_start_afresh(duplicate):
+    """The vectors belong to weights that have other identities in a copy."""
+    model = nn.Sequential(nn.Linear(5, 6), nn.Linear(6, 1)).to(np.float64)
+    penalty = SpectralNorm(0.3, iterations=2, seed=1)
+    objective = mr.Objective(nn.MSELoss(), {"spectral": penalty})
+    x, y = draw(8, 5), draw(8, 1)
+    first = objective(model, x, y)["spectral"].item()
+    objective(model, x, y).backward()
+    other = duplicate(penalty)
+    assert other.vectors == {}
+    assert (other.strength, other.iterations, other.seed) == (0.3, 2, 1)
+    assert (repr(other), len(penalty.vectors)) == (repr(penalty), 2)
+    twin, model_twin = duplicate((objective, model))
+    assert twin(model_twin, x, y)["spectral"].item() == first
+
+
+def test_freed_weights_leave_nothing():
+    penalty, held = SpectralNorm(1.0), []
+    for seed in range(50):
+        held.append(weight(draw(4, 3, seed=seed)))
+        penalty(held[-1])
+    assert len(penalty.vectors) == 50
+    del held[10:]
+    gc.collect()
+    assert len(penalty.vectors) == 10
+
+
+@pytest.mark.parametrize(("dtype", "other"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_another_dtype_restarts(dtype, other):
+    layer, penalty = nn.Linear(5, 6).to(dtype), SpectralNorm(1.0)
+    for now in (dtype, other):
+        layer.to(now)
+        value = penalty(layer.weight)
+        assert value.dtype == kept(penalty, layer.weight).dtype == now
+        assert value.item() == pytest.approx(penalty.value(layer.weight.data), rel=1e-4)
+
+
+@pytest.mark.parametrize("iterations", [0, -1, 1.0, None])
+def test_bad_iterations_are_named(iterations):
+    with pytest.raises(ValueError, match="SpectralNorm: iterations must be an integer ≥ 1, got"):
+        SpectralNorm(1.0, iterations=iterations)
+
+
+def test_a_bad_method_is_named():
+    with pytest.raises(ValueError, match="method must be 'power' or 'svd', got 'qr'"):
+        SpectralNorm(1.0, method="qr")
+
+
+# --- PathNorm -------------------------------------------------------------------------------------
+
+CHAINS = {
+    "two": [(4, 3), (2, 4)], "three": [(3, 2), (4, 3), (2, 4)], "one": [(3, 5)],
+    "narrow": [(1, 4), (3, 1), (1, 3), (2, 1)],
+}  # fmt: skip
+every_chain = pytest.mark.parametrize("chain", CHAINS)
+
+
+def weights(chain):
+    return [draw(*shape, seed=i) for i, shape in enumerate(CHAINS[chain])]
+
+
+@every_chain
+def test_path_norm_sums_over_all_paths(chain):
+    ws = weights(chain)
+    units = [ws[0].shape[1], *(len(w) for w in ws)]
+    total = 0.0
+    for path in itertools.product(*map(range, units)):
+        along = [w[j, i] for w, i, j in zip(ws, path, path[1:], strict=False)]
+        total += np.prod(along) ** 2
+    assert PathNorm(0.3).value(*ws) == pytest.approx(0.3 * total, rel=1e-12)
+
+
+@every_chain
+def test_path_norm_gradient_three_ways(chain):
+    ws, penalty = weights(chain), PathNorm(0.3)
+    leaves = [weight(w) for w in ws]
+    by_autograd = mr.grad(penalty.value(*leaves), leaves)
+    by_op = mr.grad(penalty(*leaves), leaves)
+    for a, b, c in zip(penalty.gradient(*ws), by_autograd, by_op, strict=True):
+        np.testing.assert_allclose(a, b.numpy(), rtol=1e-12)
+        np.testing.assert_array_equal(a, c.numpy())
+    assert gradcheck(lambda *ts: penalty(*ts), tuple(ws))
+    assert penalty.subdiff_distance(ws, [-g for g in penalty.gradient(*ws)]) == 0
+
+
+def test_rescaling_a_layer_or_a_relu_unit_changes_nothing():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).to(np.float64)
+    x, penalty = mr.Tensor(draw(8, 3)), PathNorm(1.0)
+    value, output = penalty(model).item(), model(x).numpy()
+    for factor in (5.0, np.array([0.1, 2.0, 30.0, 1.0])):
+        first, second = model[0], model[2]
+        first.weight.data *= np.reshape(factor, (-1, 1))
+        first.bias.data *= factor
+        second.weight.data /= factor
+        np.testing.assert_allclose(model(x).numpy(), output, rtol=1e-10)
+        assert penalty(model).item() == pytest.approx(value, rel=1e-12)
+        assert mr.penalties.L2(1.0).over(p for p in model.parameters()).item() != value
+
+
+def test_path_norm_as_a_term_takes_its_layers_in_order():
+    mr.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2), nn.Linear(2, 7)).to(
+        np.float64
+    )
+    penalty, on = PathNorm(0.1), ["0.weight", "2.weight"]
+    terms = mr.Objective(nn.MSELoss(), {"path": (penalty, on)})(model, draw(8, 3), draw(8, 7))
+    terms.backward()
+    ws = [model[0].weight.data, model[2].weight.data]
+    assert terms["path"].item() == pytest.approx(penalty.value(*ws))
+    assert sorted(terms.gradients["path"]) == on
+    for name, g in zip(on, penalty.gradient(*ws), strict=True):
+        np.testing.assert_allclose(terms.gradients["path"][name].numpy(), g, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [([(4, 3), (2, 3)], r"\(4, 3\) → \(2, 3\), expected a chain .* choose the layers with on="),
+     ([(4, 3), (4,)], r"\(4, 3\) → \(4,\)"), ([(2, 3, 2, 2)], r"\(2, 3, 2, 2\)")],
+)  # fmt: skip
+def test_a_chain_that_does_not_fit_is_told(shapes, message):
+    ws = [draw(*shape) for shape in shapes]
+    with pytest.raises(ValueError, match=rf"PathNorm: got weights of shapes {message}"):
+        PathNorm(1.0).value(*ws)
+
+
+def test_path_norm_has_no_prox():
+    with pytest.raises(NotImplementedError, match="PathNorm: a product of layers"):
+        PathNorm(1.0).prox(draw(4, 3), 0.1)
+
+
+def test_a_frozen_layer_stays_in_the_path_norm():
+    mr.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    objective = mr.Objective(nn.MSELoss(), {"path": penalties.PathNorm(0.1)})
+    x, y = mr.Tensor(np.ones((2, 4), np.float32)), np.ones((2, 2), np.float32)
+    before = objective(model, x, y)["path"].item()
+    model[2].weight.requires_grad_(False)
+    terms = objective.bind(model)(model, x, y)
+    assert terms["path"].item() == before
+    terms.backward()
+    assert model[2].weight.grad is None
+    assert set(terms.gradients["path"]) == {"0.weight", "4.weight"}
