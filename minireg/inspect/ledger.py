@@ -229,7 +229,7 @@ class Ledger:
     history : one dict a :meth:`record`.
 
     >>> import minireg as mr
-    >>> model = mr.nn.LinearStep(2, 1); optimizer = mr.optim.SGD(model.parameters(), lr=0.1)
+    >>> model = mr.nn.Linear(2, 1); optimizer = mr.optim.SGD(model.parameters(), lr=0.1)
     >>> objective = mr.Objective(mr.nn.MSELoss(), {"l2": mr.penalties.L2(0.5)})
     >>> ledger = Ledger(optimizer)
     >>> objective(model, mr.tensor([[1.0, 2.0]]), mr.tensor([[3.0]])).backward(); optimizer.step()
