@@ -14,8 +14,17 @@ from .backend import get_backend, manual_seed, set_backend, use_backend
 from .check import gradcheck, gradgradcheck
 from .checkpoint import load, save
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
-from .inspect import Run, draw, report
+from .inspect import Run, curvature, draw, report
 from .inspect.ledger import Ledger
+from .inspect.lipschitz import (
+    attack_radius,
+    certified_radius,
+    lipschitz_bound,
+    lipschitz_lower,
+    path_norm,
+    pgd_attack,
+    rescale,
+)
 from .objective import Objective, Term
 from .op_check import check_op
 from .ops import linalg, op
@@ -33,8 +42,11 @@ __all__ = [
     "Run",
     "Tensor",
     "Term",
+    "attack_radius",
+    "certified_radius",
     "check_op",
     "check_penalty",
+    "curvature",
     "datasets",
     "detect_anomaly",
     "draw",
@@ -46,6 +58,8 @@ __all__ = [
     "gradgradcheck",
     "is_grad_enabled",
     "linalg",
+    "lipschitz_bound",
+    "lipschitz_lower",
     "load",
     "manual_seed",
     "nn",
@@ -54,8 +68,11 @@ __all__ = [
     "ops",
     "optim",
     "path",
+    "path_norm",
     "penalties",
+    "pgd_attack",
     "report",
+    "rescale",
     "save",
     "set_backend",
     "solve",
