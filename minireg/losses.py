@@ -23,7 +23,7 @@ from .backend import NUMPY, of
 from .nn.module import Module
 from .ops import fused
 from .ops.elementwise import relu, softplus
-from .tensor import Tensor
+from .ops.table import array_of
 
 Reduction = Literal["mean", "sum", "none"]
 KLReduction = Literal["mean", "sum", "none", "batchmean"]
@@ -32,10 +32,6 @@ _RANGES = {"label_smoothing": (0.0, 1.0), "beta": (0.0, math.inf), "margin": (0.
 
 
 # --- what the losses share ------------------------------------------------------------------
-
-
-def _raw(x: Any) -> Any:
-    return x.data if isinstance(x, Tensor) else x
 
 
 def _check(owner: str, reductions: Any = Reduction, **options: Any) -> None:
@@ -77,7 +73,7 @@ def _same_shape(name: str, x: Any, target: Any) -> None:
 def _difference(name: str, x: Any, target: Any) -> Any:
     """x − target in x's dtype; whole numbers are targets, too, as in PyTorch."""
     if target.dtype.kind in "iu":
-        target = _raw(target).astype(x.dtype)
+        target = array_of(target).astype(x.dtype)
     _floating(name, x=x, target=target)
     _same_shape(name, x, target)
     return x - target
@@ -90,7 +86,7 @@ def _factor(name: str, what: str, factor: Any, x: Any) -> Any:
         raise ValueError(
             f"{name}: got {what} of shape {factor.shape}, expected one that broadcasts to {x.shape}"
         )
-    return _raw(factor).astype(x.dtype)
+    return array_of(factor).astype(x.dtype)
 
 
 def _reduce(loss: Any, reduction: str, divisor: Any = None) -> Any:
@@ -115,7 +111,7 @@ def _one_hot(
     name: str, z: Any, target: Any, ignore_index: int | None = None, instead: str = ""
 ) -> tuple[Any, Any]:
     """(which class each label chooses, which labels count), for z with classes last."""
-    labels, classes = _raw(target), z.shape[-1]
+    labels, classes = array_of(target), z.shape[-1]
     if labels.shape != z.shape[:-1] or labels.dtype.kind not in "iu":
         raise ValueError(
             f"{name}: got targets of shape {labels.shape} and dtype {labels.dtype} for logits of "
@@ -139,7 +135,7 @@ def _class_weight(name: str, z: Any, weight: Any) -> Any:
         return 1.0
     if weight.shape != z.shape[-1:]:
         raise ValueError(f"{name}: got weight of shape {weight.shape}, expected {z.shape[-1:]}")
-    return _raw(weight).astype(z.dtype)
+    return array_of(weight).astype(z.dtype)
 
 
 def _distribution(
@@ -340,7 +336,7 @@ def hinge_loss(
     array([0.  , 0.75, 2.  ])
     """
     _check("hinge_loss", reduction=reduction, p=p, margin=margin)
-    y = _raw(target)
+    y = array_of(target)
     if y.shape == scores.shape:
         _floating("hinge_loss", scores=scores)
         if of(y) is NUMPY and not (np.abs(y) == 1).all():

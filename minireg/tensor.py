@@ -38,7 +38,7 @@ class Tensor:
     Tensor([2., 4.], dtype=float32)
     """
 
-    # _node: how it came to be (see engine.Op), None for a leaf. _seq: grows with every
+    # _node: how it came to be (see engine), None for a leaf. _seq: grows with every
     # record and every in-place change, so it orders the graph and dates the data.
     __slots__ = ("data", "grad", "requires_grad", "_node", "_seq", "_hooks", "__weakref__")
     __hash__ = object.__hash__

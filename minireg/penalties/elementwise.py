@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
-from ..tensor import Tensor
+from ..ops.table import array_of
 from .base import Formula, Penalty, Strength, constant, length, like
 
 
@@ -23,10 +23,6 @@ def soft_threshold(v: Array, threshold: Any) -> Array:
 
 def _inverse(x: float) -> float:
     return 1 / x if x else math.inf
-
-
-def _raw(x: Any) -> Any:
-    return x.data if isinstance(x, Tensor) else x
 
 
 class L2(Penalty):
@@ -56,7 +52,7 @@ class L2(Penalty):
 
     def __init__(self, strength: Any, center: Any = None, weight: Any = None) -> None:
         self.strength = strength
-        self.center, self.weight = _raw(center), _raw(weight)
+        self.center, self.weight = array_of(center), array_of(weight)
         if center is not None:
             self.text = "½λ‖w − c‖²"
         fixed = [a.shape for a in (self.center, self.weight) if hasattr(a, "shape")]
@@ -258,7 +254,7 @@ class L0(Penalty):
 
     def value(self, w: Any) -> Any:
         """λ times the number of non-zero entries; a constant to autograd."""
-        return constant(self.strength * (_raw(w) != 0).sum().astype(w.dtype), w)
+        return constant(self.strength * (array_of(w) != 0).sum().astype(w.dtype), w)
 
     def gradient(self, w: Array) -> Array:
         """0: the value is flat wherever it is differentiable, so a gradient step cannot see it."""

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, move, of
-from ..tensor import Tensor
+from ..ops.table import array_of
 from .base import Formula, Penalty, Strength, length
 from .elementwise import soft_threshold
 
 
 def _home(x: Any) -> str:
-    return of(x.data if isinstance(x, Tensor) else x).name
+    return of(array_of(x)).name
 
 
 def ratio(a: Any, b: Any) -> Any:
