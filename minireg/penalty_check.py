@@ -390,7 +390,10 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
     "Nesterov": lambda p: optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True),
     "Adam": lambda p: optim.Adam(p, lr=0.01),
     "AdamW": lambda p: optim.AdamW(p, lr=0.01, weight_decay=0.0),
+    "RMSprop": lambda p: optim.RMSprop(p, lr=0.01),
+    "SGLD, T = 0": lambda p: optim.SGLD(p, lr=0.01, temperature=0.0),
     "ProximalGradient": lambda p: optim.ProximalGradient(p, lr=0.01),
+    "FISTA": lambda p: optim.ProximalGradient(p, lr=0.01, accelerated=True),
 }
 
 
