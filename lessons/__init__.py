@@ -1,0 +1,1 @@
+"""The lessons, and the claims of the source texts as programs."""

@@ -1,0 +1,277 @@
+"""Claims of the source texts as programs: what a text says, measured.
+
+The claims themselves are in ``lessons/claims``, one file a topic and one function a claim. Such a
+function yields figures; each figure names what was measured and the range it has to lie in:
+
+* :func:`holds`: the statement, or its part that is true, holds;
+* :func:`breaks`: a counterexample, where the statement as it stands fails;
+* :func:`corrects`: the corrected statement holds;
+* :func:`reports`: a figure without a range, where an experiment shows but does not prove.
+
+``minireg claims`` runs them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import math
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from .backend import manual_seed
+
+VERDICTS = ("TRUE", "TRUE-WITH-CONDITIONS", "IMPRECISE", "FALSE AS STATED", "EMPIRICAL")
+WRONG = ("IMPRECISE", "FALSE AS STATED")
+HERE = Path(__file__).parent
+#: In a wheel the lessons lie inside the package, in a checkout beside it.
+LESSONS = HERE / "lessons" if (HERE / "lessons").is_dir() else HERE.parent / "lessons"
+
+
+class Figure(NamedTuple):
+    """One measured number, and the range in which it has to lie.
+
+    >>> Figure("holds", "gradient of ½λ‖w‖² − λw", 2e-16, at_most=1e-12)
+    gradient of ½λ‖w‖² − λw: 2e-16 (≤ 1e-12)
+    """
+
+    role: str
+    what: str
+    value: float
+    at_most: float = math.inf
+    at_least: float = -math.inf
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value lies in its range; NaN never does."""
+        return self.at_least <= self.value <= self.at_most
+
+    @property
+    def tolerance(self) -> str:
+        """The range as text."""
+        low, high = self.at_least, self.at_most
+        if low == high:
+            return f"exactly {low:.4g}"
+        if low > -math.inf and high < math.inf:
+            return f"{low:.4g} to {high:.4g}"
+        bound = f"≤ {high:.4g}" if high < math.inf else f"≥ {low:.4g}"
+        return bound if math.isfinite(low) or math.isfinite(high) else ""
+
+    def __repr__(self) -> str:
+        tolerance = f" ({self.tolerance})" if self.tolerance else ""
+        return f"{self.what}: {self.value:.4g}{tolerance}{'' if self.passed else ' FAILED'}"
+
+
+class _Measure(Protocol):
+    def __call__(
+        self, what: str, value: Any, *, at_most: float = ..., at_least: float = ...
+    ) -> Figure: ...
+
+
+def _figure(
+    role: str, what: str, value: Any, *, at_most: float = math.inf, at_least: float = -math.inf
+) -> Figure:
+    value = value.item() if hasattr(value, "item") else value
+    return Figure(role, what, float(value), at_most, at_least)
+
+
+holds: _Measure = partial(_figure, "holds")
+breaks: _Measure = partial(_figure, "breaks")
+corrects: _Measure = partial(_figure, "corrects")
+reports: _Measure = partial(_figure, "reports")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What running a claim gave; true if every figure lies in its range."""
+
+    claim: Claim
+    figures: tuple[Figure, ...]
+    seconds: float
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was measured and every figure lies in its range."""
+        return bool(self.figures) and not self.error and all(f.passed for f in self.figures)
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data, as ``minireg claims --json`` prints it."""
+        c = self.claim
+        return {
+            "id": c.id, "topic": c.topic, "title": c.title, "source": c.source,
+            "statement": c.statement, "verdict": c.verdict, "corrected": c.corrected,
+            "passed": self.passed, "measured": {f.what: f.value for f in self.figures},
+            "figures": [{"role": f.role, "what": f.what, "value": f.value, "tolerance": f.tolerance,
+                         "passed": f.passed} for f in self.figures],
+            "error": self.error, "seconds": round(self.seconds, 4),
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        status = "passed" if self else f"FAILED{': ' * bool(self.error)}{self.error}"
+        lines = [f"  {f.role:8} {f!r}" for f in self.figures]
+        return "\n".join([f"{self.claim} {status}, {self.seconds:.2f} s", *lines])
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the source texts with the program that measures it; call it to run it."""
+
+    id: str
+    verdict: str
+    source: str
+    title: str
+    statement: str
+    corrected: str
+    measure: Callable[[], Iterable[Figure]]
+
+    def __post_init__(self) -> None:
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"claim {self.id}: verdict {self.verdict!r} is none of {VERDICTS}")
+        if bool(self.corrected) < (self.verdict in WRONG):
+            raise ValueError(f"claim {self.id}: {self.verdict} needs a corrected statement")
+
+    @property
+    def topic(self) -> str:
+        """The file it is in."""
+        return self.measure.__module__.rpartition(".")[2]
+
+    @property
+    def derivation(self) -> str:
+        """The docstring of its program."""
+        return inspect.getdoc(self.measure) or ""
+
+    @property
+    def location(self) -> str:
+        """File and line of its program."""
+        code = self.measure.__code__
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+    def __call__(self) -> Result:
+        """Run the program."""
+        manual_seed(int(self.id[1:]))  # the same figures whatever ran before
+        figures: list[Figure] = []
+        start, error = time.perf_counter(), ""
+        try:
+            figures.extend(self.measure())
+        except Exception as problem:  # what was measured before it still counts
+            error = f"{type(problem).__name__}: {problem}"
+        roles = {f.role for f in figures}
+        if not error and self.verdict in WRONG and not {"breaks", "corrects"} <= roles:
+            error = "a wrong statement needs a counterexample and a correction, both measured"
+        return Result(self, tuple(figures), time.perf_counter() - start, error)
+
+    def __str__(self) -> str:
+        return f"{self.id} [{self.verdict}] {self.title}"
+
+    def explain(self) -> str:
+        """Statement, derivation and where the program is."""
+        parts = {"source": self.source, "the text says": self.statement,
+                 "corrected": self.corrected, "because": self.derivation,
+                 "program": self.location}  # fmt: skip
+        wrapped = [
+            f"{head}\n{_indent(text, fill=head != 'because')}"
+            for head, text in parts.items()
+            if text
+        ]
+        return "\n".join([str(self), *wrapped])
+
+
+def _indent(text: str, fill: bool) -> str:
+    text = textwrap.fill(text, 96) if fill else text
+    return textwrap.indent(text, "  ")
+
+
+CLAIMS: dict[str, Claim] = {}
+
+
+def claim(
+    id: str, verdict: str, source: str, title: str, statement: str, corrected: str = ""
+) -> Callable[[Callable[[], Iterable[Figure]]], Claim]:
+    """Enter a claim: decorates a generator of figures whose docstring derives the result.
+
+    ``source`` is the text's number and its own numbering, ``statement`` what it says in our words,
+    ``corrected`` the statement that holds where that one does not, or needs conditions.
+    """
+
+    def enter(measure: Callable[[], Iterable[Figure]]) -> Claim:
+        entry = Claim(id, verdict, source, title, statement, corrected, measure)
+        if (other := CLAIMS.get(id)) and other.location != entry.location:
+            raise ValueError(f"claim {id} is at {other.location} and at {entry.location}")
+        CLAIMS[id] = entry
+        return entry
+
+    return enter
+
+
+def load() -> dict[str, Claim]:
+    """All claims by ID, in order."""
+    _lessons()
+    for path in sorted((LESSONS / "claims").glob("[a-z]*.py")):
+        importlib.import_module(f"minireg.lessons.claims.{path.stem}")
+    return dict(sorted(CLAIMS.items()))
+
+
+def _lessons() -> None:
+    """Make ``minireg.lessons`` importable from a checkout, as it is from a wheel."""
+    if "minireg.lessons" not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            "minireg.lessons", LESSONS / "__init__.py", submodule_search_locations=[str(LESSONS)]
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+
+
+def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
+    """The claims of a topic, or those with the IDs; raises LookupError with the near misses."""
+    found = load()
+    topics = sorted({c.topic for c in found.values()})
+    if topic is not None and topic not in topics:
+        raise LookupError(f"no topic {topic!r}; there are {', '.join(topics)}")
+    wanted = [i.upper() for i in ids]
+    for i in wanted:
+        if i not in found:
+            near = difflib.get_close_matches(i, found, 3, 0.5)
+            raise LookupError(f"no claim {i!r}; near misses: {', '.join(near) or 'none'}, "
+                              f"known: {min(found)} to {max(found)}")  # fmt: skip
+    return [
+        c for c in found.values() if (topic in (None, c.topic)) and (not wanted or c.id in wanted)
+    ]
+
+
+def run(claims: Iterable[Claim]) -> Iterator[Result]:
+    """Run one after the other."""
+    return (c() for c in claims)
+
+
+def errata(results: Iterable[Result]) -> str:
+    """The corrections to the texts with counterexample and correction as measured, in Markdown."""
+    rows = []
+    for r in results:
+        c = r.claim
+        if c.verdict in WRONG:
+            figures = {role: "; ".join(f"{f!r}" for f in r.figures if f.role == role)
+                       for role in ("breaks", "corrects")}  # fmt: skip
+            rows.append(
+                f"## {c.id} {c.title}\n\n{c.verdict}. *{c.source}*\n\n"
+                f"- The text says: {c.statement}\n- Counterexample: {figures['breaks']}\n"
+                f"- Correct is: {c.corrected}\n- Measured: {figures['corrects']}\n"
+            )
+    head = (
+        f"# Errata of the source texts\n\n{len(rows)} statements that are false or imprecise, each "
+        "with a counterexample and a correction that a program measured: `minireg claims --errata`\n"
+    )
+    return "\n".join([head, *rows])
