@@ -8,7 +8,7 @@ shares of a parameter sum to its ``.grad``.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +32,15 @@ class Attributed(Tensor):
     __slots__ = ("name", "shares")
     name: str  # of the parameter
     shares: dict[str, Array]
+
+
+def added(arrays: Iterable[Array]) -> Array:
+    """The sum of arrays, from left to right, as an array of its own."""
+    first, *rest = arrays
+    total = first + rest[0] if rest else first.copy()
+    for array in rest[1:]:
+        total += array
+    return total
 
 
 Selector = str | Sequence[str] | Callable[[str, Parameter], bool] | None
@@ -272,13 +281,11 @@ class Terms(Mapping[str, Tensor]):
             if shares:
                 if p.grad is not None:  # gradients add up, and so do their shares
                     earlier = getattr(p.grad, "shares", {"gradient": p.grad.data})
-                    if (rest := p.grad.data - sum(earlier.values())).any():
+                    if (rest := p.grad.data - added(earlier.values())).any():
                         earlier = earlier | {"clip": earlier.get("clip", 0) + rest}
                     both = earlier.keys() & shares.keys()
                     shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
-                first, *rest = shares.values()
-                total = sum(rest, first) if rest else first.copy()
-                p.grad = Attributed(total)
+                p.grad = Attributed(added(shares.values()))
                 p.grad.name, p.grad.shares = name, shares
 
     def statistics(self) -> list[dict[str, Any]]:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import minireg as mr
-from minireg import nn, optim
-from minireg.optim import optimizer as pipeline
+from minireg import backend, nn, optim
 from minireg.penalties import L1, L2, ElasticNet
 
 # label: (optimizer, options)
@@ -74,7 +73,7 @@ def test_every_optimizer_is_here():
 )
 @pytest.mark.parametrize("shape", [(), (3, 4), (41,)])
 def test_step_equals_formula(label, upwards, shape, monkeypatch):
-    monkeypatch.setattr(pipeline, "BLOCK", 16)  # 41 elements: two blocks and a remainder
+    monkeypatch.setattr(backend, "BLOCK", 16)  # 41 elements: two blocks and a remainder
     p = parameter(draw(*shape))
     optimizer = make(label, [p], **upwards)
     expected, state = p.data.copy(), {}
@@ -106,7 +105,7 @@ def test_maximizing_is_minimizing_the_negative(label):
 def test_blocks_change_nothing(label, monkeypatch):
     params = []
     for block in (7, 10**6):
-        monkeypatch.setattr(pipeline, "BLOCK", block)
+        monkeypatch.setattr(backend, "BLOCK", block)
         p = parameter(draw(5, 9))
         optimizer = make(label, [p])
         for seed in range(5):

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..backend import NUMPY, Array, of
 from ..nn.module import Module
-from ..objective import Attributed
+from ..objective import Attributed, added
 from ..optim.optimizer import LinearStep, Optimizer
 from ..tensor import Tensor
 
@@ -262,9 +262,9 @@ class Ledger:
         g, (coupled, _) = p.grad.data, self.optimizer.decays(group)  # type: ignore[union-attr]
         if isinstance(p.grad, Attributed):
             name, fresh = p.grad.name, dict(p.grad.shares)
-            rest = g - sum(fresh.values())
-            if of(g) is not NUMPY or rest.any():  # to look would wait for a device
-                fresh["clip"] = fresh.get("clip", 0) + rest
+            known = added(fresh.values())
+            if of(g) is not NUMPY or (g != known).any():  # to look would wait for a device
+                fresh["clip"] = fresh.get("clip", 0) + (g - known)
         else:
             name = self._names.setdefault(p, f"parameter {len(self._names)}")
             fresh = {"gradient": g.copy()}

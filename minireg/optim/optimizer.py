@@ -16,11 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import NUMPY, Array, move, of
+from ..backend import Array, blocks, move
 from ..penalties import Penalty
 from ..tensor import Tensor, next_seq
-
-BLOCK = 16384  # elements: parameter, gradient, two states and scratch stay in the L2 cache
 
 
 def check_range(owner: str, name: str, value: float, interval: str = "[0, inf)") -> None:
@@ -177,16 +175,8 @@ class Optimizer:
         state |= {name: np.zeros_like(p.data) for name in missing}
         update = self._update(state["step"], bool(missing), group)
         arrays = [p.data, g, *(state[name] for name in names)]
-        if of(p.data) is NUMPY and p.size > BLOCK and all(a.flags.c_contiguous for a in arrays):
-            # block by block: every pass of _update finds its operands in the cache
-            arrays = [a.reshape(-1) for a in arrays]
-            scratch = [np.empty(BLOCK, p.dtype) for _ in range(self.scratch)]
-            for start in range(0, p.size, BLOCK):
-                blocks = [a[start : start + BLOCK] for a in arrays]
-                n = blocks[0].size
-                update(*blocks, *(s[:n] for s in scratch))
-        else:
-            update(*arrays, *(np.empty_like(p.data) for _ in range(self.scratch)))
+        for views in blocks(*arrays):
+            update(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)))
 
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
         """How far a constant gradient of 1 moves p in one step: so long is the prox."""

@@ -162,7 +162,8 @@ class Adam(Optimizer):
         """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
         beta1, t = group["betas"][0], self.state[p]["step"]
         lr, corrected = group["lr"], 1 - beta1**t
-        scale = np.divide(-lr / corrected, self._denominator(p, group))
+        scale = self._denominator(p, group)
+        np.divide(-lr / corrected, scale, out=scale)
         return LinearStep(scale, 1 - beta1, beta1, beta1, 1 - beta1)
 
     def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:

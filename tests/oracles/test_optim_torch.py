@@ -10,9 +10,8 @@ import pytest
 from against import FIRST, close, torch, twin
 
 import minireg as mr
-from minireg import optim
+from minireg import backend, optim
 from minireg.backend import Stream
-from minireg.optim import optimizer
 from minireg.penalties import L1
 
 STEPS, BLOCK = 100, 16
@@ -21,7 +20,7 @@ topt = torch.optim
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    monkeypatch.setattr(optimizer, "BLOCK", BLOCK)
+    monkeypatch.setattr(backend, "BLOCK", BLOCK)
 
 
 def draw(*shape: int, seed: int) -> np.ndarray:
@@ -151,7 +150,7 @@ def test_every_configuration_equals_torch(configuration):
 def test_blocks_of_real_size_equal_torch(label, monkeypatch):
     monkeypatch.undo()
     name, options = OPTIMIZERS[label]
-    start = draw(2 * optimizer.BLOCK + 17, seed=0)
+    start = draw(2 * backend.BLOCK + 17, seed=0)
     mine, yours = [mr.Tensor(start.copy(), requires_grad=True)], [twin(start)]
     run(getattr(optim, name)(mine, **options), mine, getattr(topt, name)(yours, **options), yours)
     same_parameters(mine, yours)
