@@ -81,14 +81,15 @@ CASES = [
 ]
 
 
-def test_books_balance_everywhere(capsys):
-    """Every optimizer × penalty × via × {clip, no clip} × decay, 50 steps in float64."""
+@pytest.mark.parametrize(("dtype", "limit"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_books_balance_everywhere(capsys, dtype, limit):
+    """Every optimizer × penalty × via × {clip, no clip} × decay, 50 steps."""
     worst, at, ran, refused = 0.0, None, 0, set()
     for case in CASES:
         o, name, via, clip, decay = case
         terms = {"p": mr.Term(PENALTIES[name], via=via), "l2": penalties.L2(1e-3)}
         try:
-            for ledger in train(OPTIMIZERS[o], terms, clip, 50, decay):
+            for ledger in train(OPTIMIZERS[o], terms, clip, 50, decay, dtype):
                 if ledger.last.residual > worst:
                     worst, at = ledger.last.residual, case
         except NotImplementedError:  # no prox with a step for each element
@@ -96,11 +97,13 @@ def test_books_balance_everywhere(capsys):
             continue
         ran += 1
     with capsys.disabled():
-        print(f"\nledger: {ran} configurations × 50 steps, largest residual {worst:.1e} at {at}")
+        print(f"
+ledger, {np.dtype(dtype)}: {ran} configurations × 50 steps, "
+              f"largest residual {worst:.1e} at {at}")  # fmt: skip
     assert ran > 1000
     elementwise = {o for o in OPTIMIZERS if "adam" in o or "rmsprop" in o or "amsgrad" in o}
     assert refused == {(o, n, "prox") for o in elementwise for n in ("SpectralNorm", "NuclearNorm")}
-    assert worst <= 1e-12
+    assert worst <= limit
 
 
 # --- the entries --------------------------------------------------------------------------------
@@ -142,15 +145,6 @@ def test_every_entry_of_the_design_is_there():
     assert ("l2", "fresh") not in last(OPTIMIZERS["adamw"]).last["0.bias"]
     with pytest.raises(KeyError, match=r"no entry .'l3',., expected one of"):
         row[("l3",)]
-
-
-@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop, all"])
-@pytest.mark.parametrize("clip", [None, 0.1])
-def test_float32_books_balance(name, clip):
-    worst = max(
-        x.last.residual for x in train(OPTIMIZERS[name], TERMS, clip, decay=0.02, dtype=np.float32)
-    )
-    assert worst <= 1e-5
 
 
 @pytest.mark.parametrize("name", ["momentum", "dampened", "nesterov", "adam", "rmsprop, all"])

@@ -73,13 +73,18 @@ class Row(Mapping[Key, Array]):
         return sum(1 for _ in self)
 
     def __getitem__(self, key: Key) -> Array:
-        if key not in list(self):
-            raise KeyError(f"Row: no entry {key!r}, expected one of {list(self)}")
-        if key == ("decay",) and self.decay:
-            return -self.decay * self.before
-        if len(key) == 1 and key[0] in self.others:
-            return self.others[key[0]]
-        return self._pull(key[0], *(key[1:] or ("fresh", "carried")))
+        match key:
+            case ("decay",) if self.decay:
+                return -self.decay * self.before
+            case (name,) if name in self.others:
+                return self.others[name]
+            case ("clip",) if "clip" in self.fresh or "clip" in self.carried:
+                return self._pull("clip", "fresh", "carried")
+            case (term, "fresh" | "carried" as half) if term != "clip" and term in getattr(
+                self, half
+            ):
+                return self._pull(term, half)
+        raise KeyError(f"Row: no entry {key!r}, expected one of {list(self)}")
 
     def _pull(self, term: str, *halves: str) -> Array:
         """scale·(fresh·g + carried·m) of a term, or half of it."""
@@ -103,9 +108,11 @@ class Row(Mapping[Key, Array]):
     @property
     def residual(self) -> float:
         """max |total − actual|, relative to the largest number in the books: rounding."""
-        off = float(np.abs(self.total - self.actual).max(initial=0))
-        scale = max(float(np.abs(a).max(initial=0)) for a in (self.before, *self.values()))
-        return off / scale if scale else off
+        entries = [self.before, *self.values()]
+        off, *sizes = (
+            float(np.abs(a).max(initial=0)) for a in (sum(entries) - self.after, *entries)
+        )
+        return off / max(sizes) if any(sizes) else off
 
     def of(self, term: str) -> Array:
         """The entries of a term together, fresh and carried."""
