@@ -97,8 +97,7 @@ def test_books_balance_everywhere(capsys, dtype, limit):
             continue
         ran += 1
     with capsys.disabled():
-        print(f"
-ledger, {np.dtype(dtype)}: {ran} configurations × 50 steps, "
+        print(f"\nledger, {np.dtype(dtype)}: {ran} configurations × 50 steps, "
               f"largest residual {worst:.1e} at {at}")  # fmt: skip
     assert ran > 1000
     elementwise = {o for o in OPTIMIZERS if "adam" in o or "rmsprop" in o or "amsgrad" in o}
