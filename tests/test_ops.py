@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import minireg as mr
+from minireg import ops
 from minireg.op_check import OP_CHECKS, check_op
 from minireg.ops import TABLE
 from minireg.ops.samples import Shape, binary, shaped, unary
@@ -28,6 +32,17 @@ def test_every_entry_is_documented_and_sampled(entry):
         cases = entry.samples(np.random.default_rng(0))
         floats = [a for case in cases for a in case if getattr(a, "dtype", None) == np.float64]
         assert floats, "no sample has a float64 array"
+
+
+def test_an_entry_has_one_to_three_lines():
+    sources = [path.read_text(encoding="utf-8") for path in Path(ops.__file__).parent.glob("*.py")]
+    calls = [c for s in sources for c in ast.walk(ast.parse(s)) if isinstance(c, ast.Call)]
+    entries = {ast.unparse(c.args[0]): c for c in calls if ast.unparse(c.func) == "op"}
+    shipped = {repr(e.name) for e in ENTRIES if e.function.__module__.startswith("minireg.ops.")}
+    assert shipped - entries.keys() == {"'rint'", "'floor'", "'ceil'", "'trunc'"}
+    assert entries.keys() - shipped == {"step.__name__"}  # the one entry that makes those four
+    lines = {name: call.end_lineno - call.lineno + 1 for name, call in entries.items()}
+    assert {name: n for name, n in lines.items() if n > 3} == {}
 
 
 def test_samples_are_seeded():

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .samples import binary, booleans, unary
+from .samples import Mask, Shape, binary, booleans, shaped, unary
 from .table import answers_for, op
 
 # fmt: off
@@ -42,11 +42,15 @@ def _float(x: Any) -> Any:
     return np.multiply(x, 1.0)
 
 
+def _log_of_base(x: Any, p: Any) -> Any:
+    """log x, but 0 where x = 0 ≤ p, so that the derivative of 0ᵖ is 0."""
+    return np.log(_float(np.where((x == 0) & (p >= 0), 1, x)))
+
+
+_FIRST_POSITIVE = binary(0.5, 2, second=(-2, 2))
 power = op("power", lambda x, p: x**p, lambda g, y, x, p: g * (p * x ** _less_one(p)),
-           lambda g, y, x, p: g * (y * np.log(_float(np.where((x == 0) & (p >= 0), 1, x)))),
-           formula=r"\bar x = \bar y\,p\,x^{p-1},\quad \bar p = \bar y\,y\log x", numpy=np.power,
-           kink="x = 0: the derivative with respect to p ≥ 0 is 0",
-           samples=binary(0.5, 2, second=(-2, 2)))
+           lambda g, y, x, p: g * (y * _log_of_base(x, p)), numpy=np.power, samples=_FIRST_POSITIVE,
+           formula=r"\bar x = \bar y\,p\,x^{p-1},\quad \bar p = \bar y\,y\log x", kink="x = 0 ≤ p: p gets 0")
 square = op("square", np.square, lambda g, y, x: g * (2 * x), formula=r"\bar x = 2\bar y\,x",
             samples=unary())
 sqrt = op("sqrt", np.sqrt, lambda g, y, x: g / (2 * y), formula=r"\bar x = \bar y/(2y)",
@@ -107,14 +111,14 @@ def _over(g: Any, r: Any) -> Any:
     return np.where(r == 0, 0, g / np.where(r == 0, 1, r))
 
 
-def _radius(a: Any, b: Any) -> Any:
-    return np.square(_float(a)) + np.square(_float(b))
+def _over_square(g: Any, a: Any, b: Any) -> Any:
+    """g/(a² + b²), and 0 where a = b = 0."""
+    return _over(g, np.square(_float(a)) + np.square(_float(b)))
 
 
-arctan2 = op("arctan2", np.arctan2, lambda g, y, a, b: _over(g, _radius(a, b)) * b,
-             lambda g, y, a, b: -_over(g, _radius(a, b)) * a, kink="a = b = 0: 0",
-             formula=r"\bar a = \bar y\,\tfrac{b}{a^2+b^2},\quad \bar b = -\bar y\,\tfrac{a}{a^2+b^2}",
-             samples=binary(0.5, 2, second=(-2, 2)))
+arctan2 = op("arctan2", np.arctan2, lambda g, y, a, b: _over_square(g, a, b) * b,
+             lambda g, y, a, b: -_over_square(g, a, b) * a, kink="a = b = 0: 0", samples=_FIRST_POSITIVE,
+             formula=r"\bar a = \bar y\,\tfrac{b}{a^2+b^2},\quad \bar b = -\bar y\,\tfrac{a}{a^2+b^2}")
 
 # --- kinked: |x|, sign, maximum, minimum, clip, where --------------------------------------------
 
@@ -137,34 +141,34 @@ minimum = op("minimum", np.minimum, lambda g, y, a, b: _share(a < b, a == b, g),
              formula=r"\bar a = \bar y\,[a<b],\quad \bar b = \bar y\,[b<a]", samples=binary())
 
 
-def _inside(x: Any, low: Any, high: Any) -> Any:
-    above = True if low is None else x >= low
-    return above if high is None else (x <= high) & above
-
-
-def _below(x: Any, low: Any, high: Any) -> Any:
-    return x < low if high is None else (x < low) & (low < high)
-
-
-def _above(x: Any, low: Any, high: Any) -> Any:
-    return x > high if low is None else (x > high) | (low > high)
-
-
 def _limited(x: Any, low: Any, high: Any) -> Any:
     x = np.positive(x) if low is None else np.maximum(x, low)  # np.clip makes float64 of numbers
     return x if high is None else np.minimum(x, high)
 
 
-_clip = op("clip", _limited,
-           lambda g, y, x, low, high: np.where(_inside(x, low, high), g, 0),
-           lambda g, y, x, low, high: np.where(_below(x, low, high), g, 0),
-           lambda g, y, x, low, high: np.where(_above(x, low, high), g, 0),
+def _inside(g: Any, y: Any, x: Any, low: Any, high: Any) -> Any:
+    above = True if low is None else x >= low
+    return np.where(above if high is None else (x <= high) & above, g, 0)
+
+
+def _at_low(g: Any, y: Any, x: Any, low: Any, high: Any) -> Any:
+    return np.where(x < low if high is None else (x < low) & (low < high), g, 0)
+
+
+def _at_high(g: Any, y: Any, x: Any, low: Any, high: Any) -> Any:
+    return np.where(x > high if low is None else (x > high) | (low > high), g, 0)
+
+
+def _bounded(r: Any) -> list[tuple[Any, ...]]:
+    """Bounds that are numbers, arrays or None."""
+    return [(r.uniform(-2, 2, (3, 4)), -1.03, 0.97), (r.uniform(-2, 2, 5), None, 0.51),
+            (r.uniform(-2, 2, (3, 4)), r.uniform(-1, 0, 4), r.uniform(0, 1, (3, 1))),
+            (r.uniform(-2, 2, 5), r.uniform(-1, 1, 5), None)]
+
+
+_clip = op("clip", _limited, _inside, _at_low, _at_high, samples=_bounded,
            formula=r"\bar x = \bar y\,[l\le x\le h],\quad \bar l = \bar y\,[x<l<h],\quad"
-                   r"\bar h = \bar y\,[x>h \lor l>h]",
-           kink="x at a bound: the gradient passes (as in PyTorch)",
-           samples=lambda r: [(r.uniform(-2, 2, (3, 4)), -1.03, 0.97), (r.uniform(-2, 2, 5), None, 0.51),
-                              (r.uniform(-2, 2, (3, 4)), r.uniform(-1, 0, 4), r.uniform(0, 1, (3, 1))),
-                              (r.uniform(-2, 2, 5), r.uniform(-1, 1, 5), None)])
+                   r"\bar h = \bar y\,[x>h \lor l>h]", kink="x at a bound: ȳ passes, as in PyTorch")
 
 
 @answers_for(np.clip)
@@ -178,10 +182,10 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     return _clip(x, a_min if min is None else min, a_max if max is None else max)
 
 
+_MASKED = shaped((Mask(3, 4), Shape(3, 4), Shape(4)))
 where = op("where", lambda condition, x, y: np.where(condition, x, y), None,
-           lambda g, y, c, a, b: np.where(c, g, 0), lambda g, y, c, a, b: np.where(c, 0, g),
-           formula=r"\bar a = \bar y\,[c],\quad \bar b = \bar y\,[\lnot c]", numpy=np.where,
-           samples=lambda r: [(r.uniform(size=(3, 4)) > 0.5, r.normal(size=(3, 4)), r.normal(size=4))])
+           lambda g, y, c, a, b: np.where(c, g, 0), lambda g, y, c, a, b: np.where(c, 0, g), numpy=np.where,
+           formula=r"\bar a = \bar y\,[c],\quad \bar b = \bar y\,[\lnot c]", samples=_MASKED)
 
 # --- the error function ----------------------------------------------------------------------
 
@@ -246,16 +250,21 @@ def _sigmoid(x: Any) -> Any:
     return np.where(x >= 0, 1, e) / (1 + e)
 
 
+def _leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
+    return np.where(x > 0, x, negative_slope * x)
+
+
+def _leaky_relu_rule(g: Any, y: Any, x: Any, negative_slope: Any = 0.01) -> Any:
+    return np.where(x > 0, g, negative_slope * g)
+
+
 _SQRT_HALF, _INV_SQRT_2PI = 0.7071067811865476, 0.3989422804014327
 
 # a product with the mask is eight times as fast as np.where(y > 0, g, 0)
 relu = op("relu", lambda x: np.maximum(x, 0), lambda g, y, x: g * (y > 0),
           formula=r"\bar x = \bar y\,[x>0]", kink="x = 0: 0", samples=unary(away_from=0))
-leaky_relu = op("leaky_relu",
-                lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
-                lambda g, y, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g),
-                formula=r"\bar x = \bar y\,[x>0] + s\,\bar y\,[x\le 0]", kink="x = 0: the slope s",
-                samples=unary(away_from=0))
+leaky_relu = op("leaky_relu", _leaky_relu, _leaky_relu_rule, kink="x = 0: the slope s",
+                formula=r"\bar x = \bar y\,[x>0] + s\,\bar y\,[x\le 0]", samples=unary(away_from=0))
 sigmoid = op("sigmoid", _sigmoid, lambda g, y, x: g * (y * (1 - y)),
              formula=r"\bar x = \bar y\,y(1-y)", samples=unary())
 softplus = op("softplus", lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid(x),

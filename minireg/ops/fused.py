@@ -53,12 +53,13 @@ def _linear_definition(x: Any, w: Any, b: Any = None) -> Any:
     return y if b is None else y + b
 
 
-linear = op(
-    "linear", _linear, backward=_linear_backward, definition=_linear_definition, cost="mnk",
-    formula=r"\bar x = \bar y W,\quad \bar W = \bar y^{\top} x,\quad \bar b = \textstyle\sum_n \bar y_n",
-    samples=shaped((Shape(5, 3), Shape(4, 3), Shape(4)), (Shape(2, 5, 3), Shape(4, 3)),
-                   (Shape(3), Shape(4, 3), Shape(4))),
-)  # fmt: skip
+# fmt: off
+_AFFINE = shaped((Shape(5, 3), Shape(4, 3), Shape(4)), (Shape(2, 5, 3), Shape(4, 3)),
+                 (Shape(3), Shape(4, 3), Shape(4)))
+linear = op("linear", _linear, backward=_linear_backward, definition=_linear_definition, cost="mnk",
+            formula=r"\bar x = \bar yW,\quad \bar W = \bar y^{\top}x,\quad \bar b = \textstyle\sum_n\bar y_n",
+            samples=_AFFINE)
+# fmt: on
 
 # --- normalize: BatchNorm, LayerNorm and RMSNorm are one op ------------------------------------------
 
@@ -116,18 +117,18 @@ def _normalize_definition(
     return y if bias is None else y + bias
 
 
-normalize = op(
-    "normalize", _normalize, backward=_normalize_backward, definition=_normalize_definition,
-    formula=r"\bar x = \tfrac{1}{s}\bigl(u - \langle u\rangle - \hat x\langle u\hat x\rangle\bigr),"
-    r"\ u = \bar y\,\gamma;\quad \bar\gamma = \textstyle\sum\bar y\,\hat x,\ \bar\beta = \sum\bar y",
-    samples=shaped(
-        (Shape(6, 3), Shape(3), Shape(3), {"axes": (0,), "eps": 1e-5}),
-        (Shape(4, 3, 2), Shape(3, 1), Shape(3, 1), {"axes": (0, 2), "eps": 1e-5}),
-        (Shape(2, 3, 5), Shape(5), Shape(5), {"axes": (-1,), "eps": 1e-5}),
-        (Shape(4, 5), Shape(5), {"axes": (-1,), "eps": 1e-6, "center": False}),
-        (Shape(4, 5), {"axes": (0,), "eps": 1e-3}),
-    ),
-)  # fmt: skip
+_NORMS = shaped(
+    (Shape(6, 3), Shape(3), Shape(3), {"axes": (0,), "eps": 1e-5}),
+    (Shape(4, 3, 2), Shape(3, 1), Shape(3, 1), {"axes": (0, 2), "eps": 1e-5}),
+    (Shape(2, 3, 5), Shape(5), Shape(5), {"axes": (-1,), "eps": 1e-5}),
+    (Shape(4, 5), Shape(5), {"axes": (-1,), "eps": 1e-6, "center": False}),
+    (Shape(4, 5), {"axes": (0,), "eps": 1e-3}),
+)
+# fmt: off
+normalize = op("normalize", _normalize, backward=_normalize_backward, definition=_normalize_definition,
+               formula=r"\bar x = (u - \langle u\rangle - \hat x\langle u\hat x\rangle)/s,\ u = \bar y\gamma;"
+                       r"\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y", samples=_NORMS)
+# fmt: on
 
 # --- cross entropy against a target distribution -------------------------------------------------------
 
@@ -159,10 +160,16 @@ def _cross_entropy_definition(logits: Any, target: Any) -> Any:
     return -sum_(target * _asked(target, log_softmax(logits, axis=-1)), axis=-1)
 
 
-cross_entropy = op(
-    "cross_entropy", _cross_entropy, backward=_cross_entropy_backward,
-    definition=_cross_entropy_definition,
-    formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p",
-    samples=lambda rng: [(rng.normal(size=(5, 3)), rng.dirichlet(np.ones(3), 5)),
-                         (rng.normal(size=(2, 4, 3)), rng.uniform(0.1, 1, (2, 4, 3)))],
-)  # fmt: skip
+def _targets(rng: Any) -> list[tuple[Any, ...]]:
+    """Logits, and targets that are distributions or any weights."""
+    return [
+        (rng.normal(size=(5, 3)), rng.dirichlet(np.ones(3), 5)),
+        (rng.normal(size=(2, 4, 3)), rng.uniform(0.1, 1, (2, 4, 3))),
+    ]
+
+
+# fmt: off
+cross_entropy = op("cross_entropy", _cross_entropy, backward=_cross_entropy_backward,
+                   definition=_cross_entropy_definition, samples=_targets,
+                   formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p")
+# fmt: on

@@ -30,7 +30,7 @@ from .reductions import max as max_
 from .reductions import min as min_
 from .reductions import prod as prod_
 from .reductions import sum as sum_
-from .samples import Samples, Shape, shaped
+from .samples import Shape, both, shaped
 from .shapes import _arange, astype, diagonal, expand_dims, moveaxis, swapaxes
 from .table import array_of, op
 
@@ -53,15 +53,22 @@ def _tolerance(a: Any, largest: Any) -> Any:
     return largest * (max(a.shape[-2:]) * float(np.finfo(largest.dtype).eps))
 
 
-def _samples(*shapes: tuple[int, ...], symmetric: bool = False) -> Samples:
-    """Matrices near diag(1 … n): far from singular, all values apart."""
+class _Matrix(Shape):
+    """A place for matrices near diag(1 … n): far from singular, all values apart."""
 
-    def draw(rng: Any) -> list[tuple[Any, ...]]:
-        drawn = [rng.uniform(-0.3, 0.3, shape) for shape in shapes]
-        found = [x + np.eye(*x.shape[-2:]) * np.arange(1, x.shape[-1] + 1) for x in drawn]
-        return [(_symmetric(x) if symmetric else x,) for x in found]
+    def draw(self, rng: Any) -> Any:
+        x = rng.uniform(-0.3, 0.3, self.shape)
+        return x + np.eye(*x.shape[-2:]) * np.arange(1, x.shape[-1] + 1)
 
-    return draw
+
+class _Symmetric(_Matrix):
+    def draw(self, rng: Any) -> Any:
+        return _symmetric(super().draw(rng))
+
+
+_GENERAL = shaped((_Matrix(3, 3),), (_Matrix(4, 2),), (_Matrix(2, 2, 3),))
+_SQUARE = shaped((_Matrix(3, 3),), (_Matrix(2, 2, 2),))
+_SYMMETRIC = shaped((_Symmetric(3, 3),), (_Symmetric(2, 2, 2),))
 
 
 # --- inverses and determinants -------------------------------------------------------------------
@@ -110,26 +117,23 @@ def _pinv_rule(g: Any, y: Any, a: Any, rcond: float = 1e-15) -> Any:
 
 # fmt: off
 inv = op("inv", np.linalg.inv, lambda g, y, a: -(_t(y) @ g @ _t(y)), cost="n^3",
-         formula=r"\bar A = -Y^\top\bar Y Y^\top", samples=_samples((3, 3), (2, 2, 2)))
+         formula=r"\bar A = -Y^\top\bar Y Y^\top", samples=_SQUARE)
+_SYSTEMS = shaped((_Matrix(3, 3), Shape(3, 2)), (_Matrix(2, 2, 2), Shape(3, 1, 2, 1)))
 _solve: Any = op("solve", _solve_stacks, lambda g, y, a, b: -(_solve(_t(a), g) @ _t(y)),
-                 lambda g, y, a, b: _solve(_t(a), g), cost="n^2(n+k)",
-                 formula=r"\bar B = A^{-\top}\bar Y,\quad \bar A = -\bar B Y^\top",
-                 samples=lambda r: [(*_samples((3, 3))(r)[0], r.normal(size=(3, 2))),
-                                    (*_samples((2, 2, 2))(r)[0], r.normal(size=(3, 1, 2, 1)))])
+                 lambda g, y, a, b: _solve(_t(a), g), cost="n^2(n+k)", samples=_SYSTEMS,
+                 formula=r"\bar B = A^{-\top}\bar Y,\quad \bar A = -\bar B Y^\top")
 det = op("det", lambda a: (np.linalg.det(a), None), backward=_det_backward, definition=_det_definition,
-         formula=r"\bar A = \bar y\,\mathrm{cof}A = \pm\bar y\,U\,\mathrm{diag}"
-                 r"\bigl(\textstyle\prod_{j\ne i}\sigma_j\bigr)V^\top",
-         cost="n^3", samples=_samples((3, 3), (2, 2, 2), (1, 1), (4, 4)))
+         formula=r"\bar A = \bar y\,\mathrm{cof}A = \pm U\,\mathrm{diag}(\bar y\prod_{j\ne i}\sigma_j)V^\top",
+         cost="n^3", samples=both(_SQUARE, shaped((_Matrix(1, 1),), (_Matrix(4, 4),))))
 _slogdet = op("slogdet", lambda a: np.stack(np.linalg.slogdet(a), axis=-1),
               lambda g, y, a: g[..., 1][..., None, None] * _t(inv(a)), cost="n^3",
-              formula=r"\bar A = \bar y\,A^{-\top}", samples=_samples((3, 3), (2, 2, 2)))
+              formula=r"\bar A = \bar y\,A^{-\top}", samples=_SQUARE)
 _cholesky = op("cholesky", lambda a: np.linalg.cholesky(_symmetric(a)), _cholesky_rule, cost="n^3",
                formula=r"\bar A = \mathrm{sym}\bigl(L^{-\top}\,\Phi(L^\top\bar L)\,L^{-1}\bigr)",
-               samples=_samples((3, 3), (2, 2, 2), symmetric=True))
-pinv = op("pinv", np.linalg.pinv, _pinv_rule, cost=r"mn\min(m,n)",
+               samples=_SYMMETRIC)
+pinv = op("pinv", np.linalg.pinv, _pinv_rule, cost=r"mn\min(m,n)", samples=_GENERAL,
           formula=r"\bar A = -Y^\top\bar Y Y^\top + (1-AY)\,\bar Y^\top Y Y^\top"
-                  r" + Y^\top Y\bar Y^\top(1-YA)",
-          samples=_samples((3, 3), (4, 2), (2, 2, 3)))
+                  r" + Y^\top Y\bar Y^\top(1-YA)")
 # fmt: on
 
 
@@ -264,24 +268,19 @@ def _eigvalsh_rule(g: Any, y: Any, a: Any) -> Any:
 
 
 # fmt: off
-_svd = op("svd", _svd_value, _svd_rule, cost=r"mn\min(m,n)",
-          formula=r"\bar A = U\Bigl(\tfrac{X+Z}{2(\sigma_j-\sigma_i)} + \tfrac{X-Z}{2(\sigma_j+\sigma_i)}"
-                  r" + \mathrm{diag}\,\bar\sigma\Bigr)V^\top + (1-UU^\top)\,\bar U\Sigma^{-1}V^\top"
-                  r" + U\Sigma^{-1}\bar V^\top(1-VV^\top),\quad X = U^\top\bar U-\bar U^\top U,"
-                  r"\ Z = V^\top\bar V-\bar V^\top V",
-          kink="equal values: nothing divided by their difference; σ = 0: nothing divided by it",
-          samples=_samples((3, 3), (4, 2), (2, 2, 3)))
+_SVD_FORMULA = (r"\bar A = U\Bigl(\tfrac{X+Z}{2(\sigma_j-\sigma_i)} + \tfrac{X-Z}{2(\sigma_j+\sigma_i)}"
+                r" + \mathrm{diag}\,\bar\sigma\Bigr)V^\top + (1-UU^\top)\,\bar U\Sigma^{-1}V^\top"
+                r" + U\Sigma^{-1}\bar V^\top(1-VV^\top),\quad X = U^\top\bar U-\bar U^\top U,"
+                r"\ Z = V^\top\bar V-\bar V^\top V")
+_svd = op("svd", _svd_value, _svd_rule, formula=_SVD_FORMULA, cost=r"mn\min(m,n)", samples=_GENERAL,
+          kink="equal values: nothing divided by their difference; σ = 0: nothing divided by it")
 svdvals = op("svdvals", lambda x: np.linalg.svd(x, compute_uv=False), _svdvals_rule, cost=r"mn\min(m,n)",
-             formula=r"\bar A = U\,\mathrm{diag}(\bar y)\,V^\top",
-             samples=_samples((3, 3), (4, 2), (2, 2, 3)))
-_eigh = op("eigh", _eigh_value, _eigh_rule, cost="n^3",
+             formula=r"\bar A = U\,\mathrm{diag}(\bar y)\,V^\top", samples=_GENERAL)
+_eigh = op("eigh", _eigh_value, _eigh_rule, cost="n^3", samples=_SYMMETRIC,
            formula=r"\bar A = V\Bigl(\tfrac{X-X^\top}{2(w_j-w_i)} + \mathrm{diag}\,\bar w\Bigr)V^\top,"
-                   r"\quad X = V^\top\bar V",
-           kink="equal values: nothing divided by their difference",
-           samples=_samples((3, 3), (2, 2, 2), symmetric=True))
+                   r"\quad X = V^\top\bar V", kink="equal values: nothing divided by their difference")
 _eigvalsh = op("eigvalsh", lambda a: np.linalg.eigvalsh(_symmetric(a)), _eigvalsh_rule, cost="n^3",
-               formula=r"\bar A = V\,\mathrm{diag}(\bar y)\,V^\top",
-               samples=_samples((3, 3), (2, 2, 2), symmetric=True))
+               formula=r"\bar A = V\,\mathrm{diag}(\bar y)\,V^\top", samples=_SYMMETRIC)
 # fmt: on
 
 
@@ -349,6 +348,10 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 # --- norms ---------------------------------------------------------------------------------------
 
 
+def _euclidean_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
+    return _open(_over(g, y), x, axis, False) * x
+
+
 def _p_norm_rule(g: Any, y: Any, x: Any, p: float, axis: Any) -> Any:
     y = _open(y, x, axis, False)
     zero = (x == 0) | (y == 0)
@@ -388,27 +391,22 @@ def _polar_rule(g: Any, y: Any, a: Any) -> Any:
 
 
 # fmt: off
-_euclidean = op("euclidean", lambda x, axis: np.sqrt((x * x).sum(axis=axis)),
-                lambda g, y, x, axis: _open(_over(g, y), x, axis, False) * x,
+_euclidean = op("euclidean", lambda x, axis: np.sqrt((x * x).sum(axis=axis)), _euclidean_rule,
                 formula=r"\bar x = \bar y\,x/y", kink="y = 0: 0",
                 samples=shaped((Shape(3, 4), (0, 1)), (Shape(2, 3, 4), (-1,)), (Shape(2, 3), (0,))))
 _p_norm = op("p_norm", lambda x, p, axis: np.power(np.power(np.abs(x), p).sum(axis=axis), 1 / p),
-             _p_norm_rule, formula=r"\bar x = \bar y\,\mathrm{sign}(x)\,(|x|/y)^{p-1}",
-             kink="x = 0 or y = 0: 0",
+             _p_norm_rule, formula=r"\bar x = \bar y\,\mathrm{sign}(x)\,(|x|/y)^{p-1}", kink="x or y = 0: 0",
              samples=shaped((Shape(3, 4), 3, (0, 1)), (Shape(2, 3), 1.5, (1,)), (Shape(2, 3), -2, (0,))))
+_SMALLEST = shaped((_Matrix(3, 3), True), (_Matrix(4, 2), True), (_Matrix(2, 2, 3), True))
 _spectral = op("spectral", _spectral_value, _spectral_rule, cost=r"mn\min(m,n)",
                formula=r"\bar A = \bar y\,U_1V_1^\top/r,\ r = \mathrm{rank}\,U_1",
-               kink="r equal values share evenly; σ = 0: 0", samples=lambda r: [
-                   (a, *rest) for rest in ((), (True,)) for (a,) in _samples((3, 3), (4, 2), (2, 2, 3))(r)])
-_polar = op("polar", _polar_value, _polar_rule, cost=r"mn\min(m,n)",
-            formula=r"\bar A = U\tfrac{E-E^\top}{\sigma_i+\sigma_j}V^\top"
-                    r" + (1-UU^\top)\,\bar Y V\Sigma^{-1}V^\top + U\Sigma^{-1}U^\top\bar Y(1-VV^\top),"
-                    r"\quad E = U^\top\bar Y V",
-            kink="σ = 0: its vectors count as none", samples=_samples((3, 3), (4, 2), (2, 2, 3)))
+               kink="r equal values share evenly; σ = 0: 0", samples=both(_GENERAL, _SMALLEST))
+_polar = op("polar", _polar_value, _polar_rule, cost=r"mn\min(m,n)", samples=_GENERAL, kink="σ = 0: left out",
+            formula=r"E = U^\top\bar Y V,\quad \bar A = U\tfrac{E-E^\top}{\sigma_i+\sigma_j}V^\top"
+                    r" + (1-UU^\top)\,\bar Y V\Sigma^{-1}V^\top + U\Sigma^{-1}U^\top\bar Y(1-VV^\top)")
 _nuclear = op("nuclear", lambda a: np.linalg.svd(a, compute_uv=False).sum(axis=-1),
-              lambda g, y, a: g[..., None, None] * _polar(a), cost=r"mn\min(m,n)",
-              formula=r"\bar A = \bar y\,UV^\top", kink="σ = 0: its vectors count as none",
-              samples=_samples((3, 3), (4, 2), (2, 2, 3)))
+              lambda g, y, a: g[..., None, None] * _polar(a), cost=r"mn\min(m,n)", samples=_GENERAL,
+              formula=r"\bar A = \bar y\,UV^\top", kink="σ = 0: left out")
 # fmt: on
 
 

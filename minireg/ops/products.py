@@ -42,12 +42,11 @@ def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 # fmt: off
-matmul = op("matmul", np.matmul, _matmul_a, _matmul_b,
-            formula=r"\bar A = \bar Y B^{\top},\quad \bar B = A^{\top}\bar Y", cost="mnk",
-            samples=shaped((Shape(2, 3), Shape(3, 4)), (Shape(3), Shape(3)), (Shape(2, 3), Shape(3)),
-                           (Shape(3), Shape(3, 2)), (Shape(2, 2, 3), Shape(3, 4)),
-                           (Shape(3), Shape(2, 3, 4)), (Shape(2, 2, 3), Shape(3)),
-                           (Shape(2, 1, 2, 3), Shape(3, 3, 2))))
+_RANKS = shaped((Shape(2, 3), Shape(3, 4)), (Shape(3), Shape(3)), (Shape(2, 3), Shape(3)),
+                (Shape(3), Shape(3, 2)), (Shape(2, 2, 3), Shape(3, 4)), (Shape(3), Shape(2, 3, 4)),
+                (Shape(2, 2, 3), Shape(3)), (Shape(2, 1, 2, 3), Shape(3, 3, 2)))
+matmul = op("matmul", np.matmul, _matmul_a, _matmul_b, cost="mnk", samples=_RANKS,
+            formula=r"\bar A = \bar Y B^{\top},\quad \bar B = A^{\top}\bar Y")
 # fmt: on
 
 
@@ -165,19 +164,19 @@ def _einsum_rule(i: int, g: Any, y: Any, *operands: Any, subscripts: str, **_: A
     return d.reshape(tuple(d.shape[present.index(c)] if c in present else 1 for c in target))
 
 
-# fmt: off
 def _einsum_value(*operands: Any, subscripts: str, optimize: Any = None) -> Any:
     ordered = len(operands) > 2 if optimize is None else optimize
     return np.einsum(subscripts, *operands, optimize=ordered)
 
 
+# fmt: off
+_SUBSCRIPTS = shaped((Shape(2, 3), Shape(3, 4), {"subscripts": "ij,jk->ik"}),
+                     (Shape(3, 3), {"subscripts": "ii->i"}), (Shape(3, 3), {"subscripts": "ii"}),
+                     (Shape(2, 3), {"subscripts": "ij->j"}),
+                     (Shape(2, 3, 3), Shape(3), {"subscripts": "...ij,j"}),
+                     (Shape(2, 3), Shape(2, 3), Shape(3), {"subscripts": "ij,ij,j->i"}))
 _einsum = op("einsum", _einsum_value, each=_einsum_rule, cost=r"\prod_{\mathrm{letters}}",
-             formula=r"\bar x_i = \mathrm{einsum}(\bar y,\ x_{j\ne i})",
-             samples=shaped((Shape(2, 3), Shape(3, 4), {"subscripts": "ij,jk->ik"}),
-                            (Shape(3, 3), {"subscripts": "ii->i"}), (Shape(3, 3), {"subscripts": "ii"}),
-                            (Shape(2, 3), {"subscripts": "ij->j"}),
-                            (Shape(2, 3, 3), Shape(3), {"subscripts": "...ij,j"}),
-                            (Shape(2, 3), Shape(2, 3), Shape(3), {"subscripts": "ij,ij,j->i"})))
+             formula=r"\bar x_i = \mathrm{einsum}(\bar y,\ x_{j\ne i})", samples=_SUBSCRIPTS)
 # fmt: on
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .elementwise import _over
-from .samples import Shape, booleans, reduction, shaped
+from .samples import Shape, booleans, both, reduction, shaped
 from .shapes import ravel, sort
 from .table import answers_for, array_of, op
 
@@ -50,23 +50,21 @@ mean = op("mean", lambda x, axis=None, keepdims=False: x.mean(axis=axis, keepdim
           formula=r"\bar x_i = \bar y/n", numpy=np.mean, samples=reduction())
 
 
-def _centred(x: Any, axis: Any, divisor: int) -> Any:
-    return (x - x.mean(axis=axis, keepdims=True)) / divisor
+def _var_rule(g: Any, y: Any, x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    centred = x - x.mean(axis=axis, keepdims=True)
+    return _open(g, x, axis, keepdims) * (2 * (centred / (_count(x, axis) - ddof)))
 
 
-var = op("var",
-         lambda x, axis=None, ddof=0, keepdims=False: x.var(axis=axis, ddof=ddof, keepdims=keepdims),
-         lambda g, y, x, axis=None, ddof=0, keepdims=False:
-             _open(g, x, axis, keepdims) * (2 * _centred(x, axis, _count(x, axis) - ddof)),
-         formula=r"\bar x_i = \bar y\,\tfrac{2}{n-\mathrm{ddof}}(x_i-\mu)", numpy=np.var,
-         samples=lambda r: [*reduction()(r), *reduction(ddof=1)(r)])
-std = op("std",
-         lambda x, axis=None, ddof=0, keepdims=False: x.std(axis=axis, ddof=ddof, keepdims=keepdims),
-         lambda g, y, x, axis=None, ddof=0, keepdims=False:
-             _open(_over(g, y), x, axis, keepdims)
-             * _centred(x, axis, _count(x, axis) - ddof),
-         formula=r"\bar x_i = \bar y\,\tfrac{x_i-\mu}{(n-\mathrm{ddof})\,y}", kink="y = 0: 0",
-         numpy=np.std, samples=lambda r: [*reduction()(r), *reduction(ddof=1)(r)])
+def _std_rule(g: Any, y: Any, x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    return _var_rule(_over(g, 2 * y), y, x, axis, ddof, keepdims)
+
+
+var = op("var", lambda x, axis=None, ddof=0, keepdims=False: x.var(axis=axis, ddof=ddof, keepdims=keepdims),
+         _var_rule, formula=r"\bar x_i = \bar y\,\tfrac{2}{n-\mathrm{ddof}}(x_i-\mu)", numpy=np.var,
+         samples=both(reduction(), reduction(ddof=1)))
+std = op("std", lambda x, axis=None, ddof=0, keepdims=False: x.std(axis=axis, ddof=ddof, keepdims=keepdims),
+         _std_rule, formula=r"\bar x_i = \bar y\,\tfrac{x_i-\mu}{(n-\mathrm{ddof})\,y}", numpy=np.std,
+         kink="y = 0: 0", samples=both(reduction(), reduction(ddof=1)))
 
 
 def _extremum(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -150,13 +148,16 @@ def _prod_definition(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 prod = op("prod", _prod, formula=r"\bar x_i = \bar y\,\prod_{j\ne i} x_j", numpy=np.prod,
           backward=_prod_backward, definition=_prod_definition, samples=reduction(0.5, 2))
-cumsum = op("cumsum", lambda x, axis=None: x.cumsum(axis=axis),
-            lambda g, y, x, axis=None:
-                np.flip(np.flip(g, axis or 0).cumsum(axis=axis or 0), axis or 0).reshape(x.shape),
-            formula=r"\bar x_i = \sum_{j\ge i}\bar y_j", numpy=np.cumsum,
-            samples=lambda r: [(r.normal(size=(3, 4)), 1), (r.normal(size=(3, 4)), 0),
-                               (r.normal(size=5),), (r.normal(size=(2, 3)), {"axis": -1})])
 
+
+def _cumsum_rule(g: Any, y: Any, x: Any, axis: int | None = None) -> Any:
+    axis = axis or 0  # y of None is flat
+    return np.flip(np.flip(g, axis).cumsum(axis=axis), axis).reshape(x.shape)
+
+
+cumsum = op("cumsum", lambda x, axis=None: x.cumsum(axis=axis), _cumsum_rule, numpy=np.cumsum,
+            formula=r"\bar x_i = \sum_{j\ge i}\bar y_j",
+            samples=shaped((Shape(3, 4), 1), (Shape(3, 4), 0), (Shape(5),), (Shape(2, 3), {"axis": -1})))
 
 
 @answers_for(np.cumprod)
@@ -197,15 +198,16 @@ def _log_softmax(x: Any, axis: int = -1) -> Any:
     return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
 
-logsumexp = op("logsumexp", _logsumexp,
-               lambda g, y, x, axis=None, keepdims=False:
-                   _open(g, x, axis, keepdims) * np.exp(x - _open(y, x, axis, keepdims)),
-               formula=r"\bar x = \bar y\,e^{x-y}", samples=reduction())
+def _logsumexp_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return _open(g, x, axis, keepdims) * np.exp(x - _open(y, x, axis, keepdims))
+
+
+_ONE_AXIS = shaped((Shape(3, 4),), (Shape(3, 4), 0))
+logsumexp = op("logsumexp", _logsumexp, _logsumexp_rule, formula=r"\bar x = \bar y\,e^{x-y}",
+               samples=reduction())
 softmax = op("softmax", _softmax,
              lambda g, y, x, axis=-1: y * (g - (g * y).sum(axis=axis, keepdims=True)),
-             formula=r"\bar x = y\,(\bar y - \langle\bar y, y\rangle)",
-             samples=lambda r: [(r.normal(size=(3, 4)),), (r.normal(size=(3, 4)), 0)])
+             formula=r"\bar x = y\,(\bar y - \langle\bar y, y\rangle)", samples=_ONE_AXIS)
 log_softmax = op("log_softmax", _log_softmax,
                  lambda g, y, x, axis=-1: g - np.exp(y) * g.sum(axis=axis, keepdims=True),
-                 formula=r"\bar x = \bar y - e^{y}\textstyle\sum\bar y",
-                 samples=lambda r: [(r.normal(size=(3, 4)),), (r.normal(size=(3, 4)), 0)])
+                 formula=r"\bar x = \bar y - e^{y}\textstyle\sum\bar y", samples=_ONE_AXIS)

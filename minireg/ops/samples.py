@@ -47,11 +47,7 @@ def binary(
 
 def booleans(inputs: int) -> Samples:
     """``inputs`` boolean arrays that broadcast."""
-
-    def draw(rng: Any) -> list[tuple[Any, ...]]:
-        return [tuple(rng.uniform(size=s) > 0.5 for s in ((3, 4), (4,))[:inputs])]
-
-    return draw
+    return shaped((Mask(3, 4), Mask(4))[:inputs])
 
 
 def reduction(low: float = -2.0, high: float = 2.0, **extra: Any) -> Samples:
@@ -68,13 +64,10 @@ def reduction(low: float = -2.0, high: float = 2.0, **extra: Any) -> Samples:
 
 
 def shaped(*cases: tuple[Any, ...]) -> Samples:
-    """Normal inputs of the shapes named by ``("shape", (2, 3))``; everything else as it is."""
+    """An array for each place, such as ``Shape(2, 3)``; everything else as it is."""
 
     def draw(rng: Any) -> list[tuple[Any, ...]]:
-        return [
-            tuple(np.asarray(rng.normal(size=a.shape)) if isinstance(a, Shape) else a for a in case)
-            for case in cases
-        ]
+        return [tuple(a.draw(rng) if isinstance(a, Shape) else a for a in case) for case in cases]
 
     return draw
 
@@ -84,3 +77,20 @@ class Shape:
 
     def __init__(self, *shape: int) -> None:
         self.shape = shape
+
+    def draw(self, rng: Any) -> Any:
+        """The array for this place."""
+        return np.asarray(rng.normal(size=self.shape))
+
+
+class Mask(Shape):
+    """A place for a boolean array."""
+
+    def draw(self, rng: Any) -> Any:
+        """The array for this place."""
+        return rng.uniform(size=self.shape) > 0.5
+
+
+def both(first: Samples, second: Samples) -> Samples:
+    """The samples of the first, then those of the second."""
+    return lambda rng: [*first(rng), *second(rng)]

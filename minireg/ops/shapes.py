@@ -24,31 +24,34 @@ def _order(x: Any, axes: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(a % x.ndim for a in axes) or tuple(range(x.ndim))[::-1]
 
 
-def _inverse(order: Sequence[int]) -> tuple[int, ...]:
-    return tuple(sorted(range(len(order)), key=order.__getitem__))
+def _transpose_back(g: Any, y: Any, x: Any, *order: Any, axes: Any = None) -> Any:
+    order = _order(x, order or (axes,))
+    return g.transpose(tuple(sorted(range(x.ndim), key=order.__getitem__)))
 
 
-reshape = op("reshape", lambda x, *dims, shape=(): x.reshape(*dims or (shape,)),
-             lambda g, y, x, *dims, shape=(): g.reshape(x.shape),
+def _move_back(g: Any, y: Any, x: Any, source: Any, destination: Any) -> Any:
+    return np.moveaxis(g, destination, source)
+
+
+def _reshape_back(g: Any, y: Any, x: Any, *_: Any, **__: Any) -> Any:
+    return g.reshape(x.shape)
+
+
+reshape = op("reshape", lambda x, *dims, shape=(): x.reshape(*dims or (shape,)), _reshape_back,
              formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.reshape, cost="1",
              samples=shaped((Shape(3, 4), (2, 6)), (Shape(3, 4), -1), (Shape(2, 3), 3, 2)))
 transpose = op("transpose", lambda x, *order, axes=None: x.transpose(_order(x, order or (axes,))),
-               lambda g, y, x, *order, axes=None: g.transpose(_inverse(_order(x, order or (axes,)))),
-               formula=r"\bar x = \bar y^{\top}", numpy=np.transpose, cost="1",
+               _transpose_back, formula=r"\bar x = \bar y^{\top}", numpy=np.transpose, cost="1",
                samples=shaped((Shape(3, 4),), (Shape(2, 3, 4), (1, 2, 0)), (Shape(2, 3, 4), 2, 0, 1)))
 swapaxes = op("swapaxes", lambda x, axis1, axis2: x.swapaxes(axis1, axis2),
-              lambda g, y, x, axis1, axis2: g.swapaxes(axis1, axis2),
-              formula=r"\bar x = \mathrm{swapaxes}(\bar y)", numpy=np.swapaxes, cost="1",
-              samples=shaped((Shape(2, 3, 4), 0, -1)))
-moveaxis = op("moveaxis", np.moveaxis,
-              lambda g, y, x, source, destination: np.moveaxis(g, destination, source),
-              formula=r"\bar x = \mathrm{moveaxis}(\bar y)", cost="1",
+              lambda g, y, x, axis1, axis2: g.swapaxes(axis1, axis2), numpy=np.swapaxes, cost="1",
+              formula=r"\bar x = \mathrm{swapaxes}(\bar y)", samples=shaped((Shape(2, 3, 4), 0, -1)))
+moveaxis = op("moveaxis", np.moveaxis, _move_back, formula=r"\bar x = \mathrm{moveaxis}(\bar y)", cost="1",
               samples=shaped((Shape(2, 3, 4), 0, -1), (Shape(2, 3, 4), (0, 1), (1, 2))))
-expand_dims = op("expand_dims", np.expand_dims, lambda g, y, x, axis: g.reshape(x.shape),
+expand_dims = op("expand_dims", np.expand_dims, _reshape_back,
                  formula=r"\bar x = \mathrm{reshape}(\bar y)", cost="1",
                  samples=shaped((Shape(3, 4), 1), (Shape(3), (0, 2))))
-squeeze = op("squeeze", lambda x, axis=None: x.squeeze(axis),
-             lambda g, y, x, axis=None: g.reshape(x.shape),
+squeeze = op("squeeze", lambda x, axis=None: x.squeeze(axis), _reshape_back,
              formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.squeeze, cost="1",
              samples=shaped((Shape(3, 1, 4, 1),), (Shape(3, 1, 4), 1), (Shape(1, 3, 1), (0, -1))))
 broadcast_to = op("broadcast_to", np.broadcast_to, lambda g, y, x, shape: g,
@@ -119,9 +122,8 @@ def _piece(i: int, g: Any, y: Any, *xs: Any, axis: int = 0) -> Any:
 _concatenate = op("concatenate", lambda *xs, axis=0: np.concatenate(xs, axis=axis), each=_piece,
                   formula=r"\bar x_i = \bar y[\mathrm{piece}_i]",
                   samples=shaped((Shape(2, 3), Shape(1, 3)), (Shape(2, 3), Shape(2, 2), {"axis": -1})))
-_stack = op("stack", lambda *xs, axis=0: np.stack(xs, axis=axis),
+_stack = op("stack", lambda *xs, axis=0: np.stack(xs, axis=axis), formula=r"\bar x_i = \bar y[i]",
             each=lambda i, g, y, *xs, axis=0: g[(slice(None),) * (axis % y.ndim) + (i,)],
-            formula=r"\bar x_i = \bar y[i]",
             samples=shaped((Shape(2, 3), Shape(2, 3)), (Shape(2, 3), Shape(2, 3), {"axis": -1})))
 # fmt: on
 
@@ -216,15 +218,13 @@ argsort = op("argsort", lambda a, axis=-1: np.argsort(a, axis=axis, kind="stable
              samples=shaped((Shape(3, 4),), (Shape(3, 4), 0), (Shape(2, 3), None)))
 scatter = op("scatter", _scatter, lambda g, y, x, index, shape: g[index],
              formula=r"\bar x = \bar y[\mathrm{index}]",
-             samples=lambda r: [(r.normal(size=(3, 2)), np.array([0, 2, 0]), (4, 2))])
-_getitem = op("getitem", lambda x, index: x[index],
-              lambda g, y, x, index: scatter(g, index, x.shape),
-              formula=r"\bar x[\mathrm{index}] \mathrel{+}= \bar y",
-              samples=shaped(
-                  (Shape(3, 4), 1), (Shape(3, 4), (slice(None), slice(0, 4, 2))),
+             samples=shaped((Shape(3, 2), np.array([0, 2, 0]), (4, 2))))
+_INDEXED = shaped((Shape(3, 4), 1), (Shape(3, 4), (slice(None), slice(0, 4, 2))),
                   (Shape(3, 4), (Ellipsis, None, -1)), (Shape(4, 3), np.array([0, 2, 0])),
                   (Shape(4, 3), (np.array([[0], [3]]), np.array([1, 1]))),
-                  (Shape(2, 3), np.array([[True, False, True], [False, False, True]]))))
+                  (Shape(2, 3), np.array([[True, False, True], [False, False, True]])))
+_getitem = op("getitem", lambda x, index: x[index], lambda g, y, x, index: scatter(g, index, x.shape),
+              formula=r"\bar x[\mathrm{index}] \mathrel{+}= \bar y", samples=_INDEXED)
 # fmt: on
 
 
@@ -380,13 +380,13 @@ def _home(x: Any) -> str:
 
 
 to: Any = op("to", move, lambda g, y, x, backend: to(g, _home(x)), formula=r"\bar x = \bar y",
-        samples=lambda r: [(r.normal(size=(2, 3)), "numpy")])
+             samples=shaped((Shape(2, 3), "numpy")))
 copy = op("copy", lambda x: x.copy(), lambda g, y, x: g, formula=r"\bar x = \bar y",
           samples=shaped((Shape(2, 3),)))
 _discretize = op("discretize", lambda x, dtype: x.astype(dtype), formula="x",
-                  samples=lambda r: [(r.normal(size=(2, 3)), "int64")])
+                 samples=shaped((Shape(2, 3), "int64")))
 _astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g,
-            formula=r"\bar x = \bar y", samples=lambda r: [(r.normal(size=(2, 3)), np.float64)])
+             formula=r"\bar x = \bar y", samples=shaped((Shape(2, 3), np.float64)))
 # fmt: on
 
 
