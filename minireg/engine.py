@@ -227,7 +227,8 @@ def _reachable(
         return None, order
     wanted = set(targets)
     for t in order:
-        if t._node is not None and any(p in wanted for _, p in t._node[2]):
+        node = t._node  # where a freed one led to is not known: backprop will say so
+        if node is not None and (node[1] is None or any(p in wanted for _, p in node[2])):
             wanted.add(t)
     return wanted, order
 

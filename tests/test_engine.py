@@ -123,6 +123,16 @@ def test_a_second_backward_names_the_op():
     np.testing.assert_allclose(x.grad.numpy(), np.exp([1, 2]) + 1 / np.cosh([1, 2]) ** 2)
 
 
+def test_a_gradient_through_a_partly_freed_graph_is_refused():
+    """The branch that the first call freed must not be left out in silence."""
+    w = mr.tensor(np.ones(3), requires_grad=True)
+    r = w * 2 - 1
+    first, second = (r**2).sum(), (r**2).sum() + (w * w).sum()
+    mr.grad(first, w)
+    with pytest.raises(RuntimeError, match="second backward through 'sub'"):
+        mr.grad(second, w)
+
+
 def test_retain_graph_accumulates():
     x = leaf(2.0)
     y = x * x
