@@ -14,7 +14,7 @@ from .backend import get_backend, manual_seed, set_backend, use_backend
 from .check import gradcheck, gradgradcheck
 from .checkpoint import load, save
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
-from .inspect import Run, curvature, draw, report
+from .inspect import Run, constrained, curvature, draw, implicit, report
 from .inspect.ledger import Ledger
 from .inspect.lipschitz import (
     attack_radius,
@@ -46,6 +46,7 @@ __all__ = [
     "certified_radius",
     "check_op",
     "check_penalty",
+    "constrained",
     "curvature",
     "datasets",
     "detect_anomaly",
@@ -56,6 +57,7 @@ __all__ = [
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "implicit",
     "is_grad_enabled",
     "linalg",
     "lipschitz_bound",
