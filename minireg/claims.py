@@ -117,9 +117,26 @@ class Result:
             "error": self.error, "seconds": round(self.seconds, 4),
         }  # fmt: skip
 
+    def explain(self) -> str:
+        """Source, statement, derivation, where the program is, and every figure."""
+        c = self.claim
+        parts = {"source": c.source, "the text says": c.statement, "corrected": c.corrected,
+                 "program": c.location}  # fmt: skip
+        texts = {name: textwrap.fill(text, 96) for name, text in parts.items() if text}
+        texts["because"] = c.derivation
+        texts["measured"] = "\n".join(self._lines())
+        order = ("source", "the text says", "corrected", "because", "measured", "program")
+        return "\n".join(
+            [f"{c}", *(f"{n}\n{textwrap.indent(texts[n], '  ')}" for n in order if n in texts)]
+        )
+
+    def _lines(self) -> list[str]:
+        lines = [f"{f.role:8} {f!r}" for f in self.figures]
+        return [*lines, f"FAILED: {self.error}"] if self.error else lines
+
     def __str__(self) -> str:
-        status = "passed" if self else f"FAILED{': ' * bool(self.error)}{self.error}"
-        lines = [f"  {f.role:8} {f!r}" for f in self.figures]
+        status = "passed" if self else "FAILED"
+        lines = [f"  {line}" for line in self._lines()]
         return "\n".join([f"{self.claim} {status}, {self.seconds:.2f} s", *lines])
 
 
@@ -173,23 +190,6 @@ class Claim:
 
     def __str__(self) -> str:
         return f"{self.id} [{self.verdict}] {self.title}"
-
-    def explain(self) -> str:
-        """Statement, derivation and where the program is."""
-        parts = {"source": self.source, "the text says": self.statement,
-                 "corrected": self.corrected, "because": self.derivation,
-                 "program": self.location}  # fmt: skip
-        wrapped = [
-            f"{head}\n{_indent(text, fill=head != 'because')}"
-            for head, text in parts.items()
-            if text
-        ]
-        return "\n".join([str(self), *wrapped])
-
-
-def _indent(text: str, fill: bool) -> str:
-    text = textwrap.fill(text, 96) if fill else text
-    return textwrap.indent(text, "  ")
 
 
 CLAIMS: dict[str, Claim] = {}

@@ -1,4 +1,4 @@
-"""The command line: ``minireg train``, ``check-penalty``, ``ops`` and ``info``.
+"""The command line: ``minireg train``, ``check-penalty``, ``claims``, ``lesson``, ``ops``, ``info``.
 
 Exit codes: 0 done, 1 something is missing, failed or found wrong, 2 a wrong flag or value,
 130 Ctrl-C.
@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import __version__, backend, checkpoint, datasets, nn, optim, penalties
+from .claims import VERDICTS, Result, errata, select
 from .inspect import Run, overview, report
 from .inspect.ledger import Ledger
 from .inspect.reference import reference
@@ -74,6 +75,24 @@ examples
 
 exit code
   0 nothing is wrong, 1 something is wrong or cannot be loaded, 2 a wrong flag
+"""
+
+CLAIMS_EPILOG = """\
+what is shown
+  What the source texts say about regularization, claim by claim, each measured by a
+  program in lessons/claims: the statement, the verdict on it, a figure that supports it,
+  and the time. A statement that is false or imprecise has a counterexample and a
+  correction, both measured.
+
+examples
+  minireg claims                                 all of them
+  minireg claims --topic decay
+  minireg claims --id C39 --explain              statement, derivation, program, figures
+  minireg claims --errata > errata.md            the corrections, as a page
+  minireg claims --json | jq '.[] | select(.passed | not)'
+
+exit code
+  0 every figure lies in its range, 1 one does not, 2 no such claim, topic or flag
 """
 
 
@@ -201,6 +220,22 @@ def _parser() -> Parser:
                        help="of the weight to ask it at; default: the penalty's own, mostly 4 3")  # fmt: skip
     check.add_argument("--trials", type=_number(1, whole=True), default=20, metavar="N",
                        help="random points a check; default 20")  # fmt: skip
+    claims = commands.add_parser(
+        "claims", help="what the source texts claim, each claim measured by a program",
+        description="Measure the claims of the source texts.",
+        epilog=CLAIMS_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    claims.add_argument(
+        "--topic", metavar="NAME", help="only the claims of one file of lessons/claims"
+    )
+    claims.add_argument("--id", nargs="+", default=[], metavar="C1", help="only these claims")
+    form = claims.add_mutually_exclusive_group()
+    form.add_argument("--explain", action="store_true",
+                      help="also the statement in full, its derivation and where the program is")  # fmt: skip
+    form.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    form.add_argument("--errata", action="store_true",
+                      help="print the corrections to the texts as Markdown")  # fmt: skip
+    claims.add_argument("--no-progress", action="store_true", help="no progress bar")
     commands.add_parser("ops", help="the table of derivatives as Markdown")
     commands.add_parser("info", help="versions, backends, and why there is no GPU")
     return parser
@@ -561,6 +596,57 @@ def _check_table(report: PenaltyReport, narrow: bool) -> Any:
     return _explained(table, counts if report or "wrong" in verdicts else "nothing applied")
 
 
+def claims(args: argparse.Namespace) -> int:
+    """``minireg claims``."""
+    _need(sklearn="lessons", rich="cli")
+    from rich.console import Console
+    from rich.progress import track
+
+    try:
+        chosen = select(args.topic, args.id)
+    except LookupError as error:
+        _parser().exit(2, f"minireg claims: {error.args[0]}\n")
+    stderr, results = Console(stderr=True), []
+    silent = args.no_progress or not stderr.is_terminal
+    for result in track((c() for c in chosen), "measuring", len(chosen), console=stderr,
+                        transient=True, disable=silent):  # fmt: skip
+        results.append(result)
+        if args.explain:
+            print(result.explain(), end="\n\n")
+    if args.json:
+        print(json.dumps([r.to_dict() for r in results], indent=1, ensure_ascii=False))
+    elif args.errata:
+        print(errata(results), end="")
+    elif not args.explain:
+        _console().print(_claims_table(results))
+    return 0 if all(results) else 1
+
+
+def _claims_table(results: Sequence[Result]) -> Any:
+    """A line a claim with its first figure; of one that failed, all that is wrong."""
+    from rich.text import Text
+
+    table = _table("claims of the source texts, measured", "", "claim", "verdict", "measured", "seconds",
+                   left=4)  # fmt: skip
+    colours = dict(zip(VERDICTS, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
+    for r in results:
+        c, wrong = (
+            r.claim,
+            [f"{f!r}" for f in r.figures if not f.passed] + [r.error] * bool(r.error),
+        )
+        measured = Text("\n".join(wrong), "bold red") if wrong else Text(f"{r.figures[0]!r}")
+        verdict = Text(c.verdict.lower(), colours[c.verdict])
+        table.add_row(c.id, Text(c.title), verdict, measured, f"{r.seconds:.2f}")
+    counts = {v: sum(r.claim.verdict == v for r in results) for v in VERDICTS}
+    passed = sum(map(bool, results))
+    return _explained(
+        table,
+        f"{len(results)} claims: {', '.join(f'{n} {v.lower()}' for v, n in counts.items() if n)}\n"
+        f"{passed} as the verdict says, {len(results) - passed} not; "
+        f"{sum(r.seconds for r in results):.1f} s",
+    )
+
+
 def ops(args: argparse.Namespace) -> int:
     """``minireg ops``."""
     print(reference(), end="")
@@ -602,6 +688,9 @@ def _slow_kernels(pool: dict[str, Any]) -> bool:
     return bool(features.get("AVX512F")) and pool.get("architecture") in ("Haswell", "Zen")
 
 
+COMMANDS = {"train": train, "check-penalty": check, "claims": claims, "ops": ops, "info": info}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``minireg`` command; returns the exit code."""
     parser = _parser()
@@ -610,9 +699,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return {"train": train, "check-penalty": check, "ops": ops, "info": info}[args.command](
-            args
-        )
+        return COMMANDS[args.command](args)
     except MissingError as error:
         print(f"minireg {args.command}: {error}", file=sys.stderr)
         return 1
