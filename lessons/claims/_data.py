@@ -1,8 +1,9 @@
-"""Data sets and networks that several topics measure on."""
+"""Data sets, networks and fits that several topics measure on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from sklearn import datasets as bundled
@@ -35,6 +36,53 @@ def digits(train: int = 300, noise: float = 0.15) -> tuple[np.ndarray, ...]:
     wrong = rng.random(train) < noise
     y[:train][wrong] = rng.integers(0, 10, wrong.sum())
     return x[:train], y[:train], x[train:], y[train:]
+
+
+def ridge(x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
+    """The minimiser of mean (xw − y)² + ½λ‖w‖² by its normal equations; x may be a stack."""
+    xt = np.swapaxes(x, -1, -2) / x.shape[-2]
+    return np.linalg.solve(xt @ x + 0.5 * strength * np.eye(x.shape[-1]), xt @ y[..., None])[..., 0]
+
+
+@cache
+def ridge_errors(n: int, strengths: tuple[float, ...], splits: int = 200) -> np.ndarray:
+    """Mean training and test loss of :func:`ridge` on n patients, (strengths, 2), over random splits."""
+    x, y = diabetes()
+    rng = np.random.default_rng(n)
+    order = rng.permuted(np.tile(np.arange(len(x)), (splits, 1)), axis=1)
+    x, y = x[order], y[order]
+    weights = [ridge(x[:, :n], y[:, :n], strength) for strength in strengths]
+    errors = [(x @ w[..., None])[..., 0] - y for w in weights]
+    return np.array([[np.mean(e[:, :n] ** 2), np.mean(e[:, n:] ** 2)] for e in errors])
+
+
+def fitted(
+    x: np.ndarray, y: np.ndarray, penalty: mr.penalties.Penalty, tol: float = 1e-12
+) -> np.ndarray:
+    """The weights of a linear model that minimise mean (xw − y)² + penalty, by ``mr.solve``.
+
+    (features,) for a target (n,), and (outputs, features) for one (n, outputs).
+    """
+    targets = y.reshape(len(y), -1)
+    model = mr.nn.Linear(x.shape[1], targets.shape[1], bias=False, dtype=np.float64)
+    if not (end := mr.solve(model, mr.nn.MSELoss(), penalty, x, targets, tol=tol)).converged:
+        raise RuntimeError(f"not converged: {end}")
+    return model.weight.data.reshape(*y.shape[1:], -1)
+
+
+def parameter(values: Any) -> mr.nn.Parameter:
+    """A float64 parameter with a copy of these values."""
+    return mr.nn.Parameter(np.array(values, dtype=float))
+
+
+def descend(
+    loss: Callable[[], mr.Tensor], optimizer: mr.optim.optimizer.Optimizer, steps: int
+) -> None:
+    """So many steps down the gradient of ``loss``."""
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
 
 
 def mlp(widths: Sequence[int] = (64, 128, 10), norm: type | None = None) -> mr.nn.Sequential:

@@ -347,15 +347,15 @@ def equivalent_strength(eigenvalues: Array, lr: float, steps: int) -> Array:
     """The λ for which ridge leaves of each mode what T steps learn of it (claims C107, C108).
 
     μ(1 − ημ)ᵀ/(1 − (1 − ημ)ᵀ): 1/(ηT) for modes with ημT ≪ 1, and falling exponentially for stiff
-    ones, so no single λ does what stopping does. (Negative where ημ > 1 overshoots.)
+    ones, so no single λ does what stopping does. (Where ημ > 1 overshoots it may be negative or infinite.)
 
     >>> equivalent_strength(np.array([0.0, 1.0, 10.0]), lr=0.1, steps=2).round(4)
     array([5.    , 4.2632, 0.    ])
     """
     learnt = early_stopping_filter(eigenvalues, lr, steps)
-    flat = eigenvalues == 0
-    left = eigenvalues * (1 - lr * eigenvalues) ** steps / np.where(flat, 1, learnt)
-    return np.where(flat, 1 / (lr * steps), left)
+    flat, unlearnt = eigenvalues == 0, learnt == 0
+    left = eigenvalues * (1 - lr * eigenvalues) ** steps / np.where(unlearnt, 1, learnt)
+    return np.where(flat, 1 / (lr * steps), np.where(unlearnt, np.inf, left))
 
 
 def step_penalty(closure: Closure, params: Params, lr: float) -> Tensor:
