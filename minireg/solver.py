@@ -35,7 +35,7 @@ class Solution:
     converged: bool
 
 
-class _Problem:
+class Composite:
     """The loss of a model on all data plus a penalty, as functions of the parameters."""
 
     def __init__(
@@ -54,20 +54,24 @@ class _Problem:
         self.lr = 0.0  # not known yet
 
     def data(self) -> Tensor:
+        """The loss on all data."""
         return self.loss(self.model(self.x), self.y)  # type: ignore[no-any-return]
 
     def gradient(self) -> dict[Tensor, Array]:
+        """That of the loss, by parameter."""
         value = self.data()
         found = backprop([value], [np.ones_like(value.data)], self.params)
         return {p: found[p] if p in found else np.zeros_like(p.data) for p in self.params}
 
     def value(self) -> float:
+        """Loss plus penalty."""
         with no_grad():
             return float(self.data()) + sum(
                 float(self.penalty.value(p.data)) for p in self.penalised
             )
 
     def certificate(self, gradient: dict[Tensor, Array]) -> float:
+        """How far from optimal: the distance of −gradient to the penalty's subdifferential."""
         distances = [
             self.penalty.subdiff_distance(p.data, g) if p in self.penalised else length(g)
             for p, g in gradient.items()
@@ -94,12 +98,22 @@ class _Problem:
     def _copies(self) -> list[Array]:
         return [p.data.copy() for p in self.params]
 
+    def _assign(self, arrays: list[Array]) -> None:
+        for p, array in zip(self.params, arrays, strict=True):
+            p.assign(array)
+
+    def _project(self) -> None:
+        """Back into a ball, outside of which the value is ∞: the extrapolation may have left it."""
+        for w in self.penalised:
+            w.assign(self.penalty.prox(w.data, 0.0))
+
     def _optimizer(self) -> ProximalGradient:
         optimizer = ProximalGradient(self.params, self.lr, accelerated=True)
         optimizer.add_prox(self.penalised, self.penalty)
         return optimizer
 
     def solve(self, tol: float, max_steps: int) -> Solution:
+        """Minimise to the certificate, from where the parameters are."""
         if not self.lr:
             self.lr = 1 / (1.01 * self.curvature() or 1.0)
         optimizer, best, kept = self._optimizer(), np.inf, self._copies()
@@ -107,21 +121,22 @@ class _Problem:
             gradient = self.gradient()
             certificate = self.certificate(gradient)
             if certificate <= tol or step == max_steps:
-                for w in self.penalised:  # extrapolation may have left a ball
-                    w.assign(self.penalty.prox(w.data, 0.0))
+                self._project()
                 certificate = self.certificate(self.gradient())
                 if certificate <= tol or step == max_steps:
                     break
             if step % 100 == 0:  # where the curvature has grown, the rate must fall
+                ahead = self._copies()
+                self._project()
                 value = self.value()
                 if not value <= best + 1e-6 * abs(best):
                     self.lr /= 2
                     optimizer = self._optimizer()
-                    for w, array in zip(self.params, kept, strict=True):
-                        w.assign(array)
+                    self._assign(kept)
                     continue
                 if value <= best:
                     best, kept = value, self._copies()
+                self._assign(ahead)
             for p, g in gradient.items():
                 p.grad = Tensor(g)
             optimizer.step()
@@ -154,7 +169,7 @@ def solve(
     """
     if not tol >= 0 or max_steps < 1:
         raise ValueError(f"solve: got tol={tol!r}, max_steps={max_steps!r}, expected ≥ 0 and ≥ 1")
-    return _Problem(model, loss, penalty, x, y, on).solve(tol, max_steps)
+    return Composite(model, loss, penalty, x, y, on).solve(tol, max_steps)
 
 
 @dataclass(frozen=True, repr=False)
@@ -226,7 +241,7 @@ def path(
     >>> int(found.nonzero[0]), int(found.nonzero[-1])
     (0, 9)
     """
-    problem = _Problem(model, loss, penalty, x, y, on)
+    problem = Composite(model, loss, penalty, x, y, on)
     field = "strength" if hasattr(penalty, "strength") else "l1"
     if not hasattr(penalty, field):
         raise TypeError(f"path: {penalty!r} has no strength to vary")
@@ -254,7 +269,7 @@ def path(
     return Path(values, {name: np.stack(arrays) for name, arrays in kept.items()}, solutions)
 
 
-def _largest(problem: _Problem, tol: float, max_steps: int) -> float:
+def _largest(problem: Composite, tol: float, max_steps: int) -> float:
     """The strength at which all penalised weights are just 0, with the others fitted."""
     for p in problem.penalised:
         p.assign(0.0)

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_diabetes
 
 import minireg as mr
 from minireg import nn, penalties
@@ -21,7 +22,7 @@ from minireg.penalties import (
     SpectralBall,
     soft_threshold,
 )
-from minireg.solver import Path, Solution, _Problem, path, solve
+from minireg.solver import Composite, Path, Solution, path, solve
 
 
 def draw(*shape, seed=0):
@@ -184,7 +185,7 @@ def test_curvature_is_the_largest_eigenvalue_of_the_hessian():
     x, y = draw(30, 6), draw(30, 1)
     design = np.column_stack([x, np.ones(30)])
     largest = np.linalg.eigvalsh(2 * design.T @ design / 30)[-1]
-    problem = _Problem(linear(), MSE, L1(0.1), x, y, None)
+    problem = Composite(linear(), MSE, L1(0.1), x, y, None)
     assert problem.curvature() == pytest.approx(largest, rel=1e-2)
     assert problem.curvature() <= largest * (1 + 1e-12)
 
@@ -193,7 +194,7 @@ def test_curvature_is_the_largest_eigenvalue_of_the_hessian():
     design, logits = np.column_stack([x, np.ones(80)]), x @ model.weight.data.T + model.bias.data
     p = 1 / (1 + np.exp(-logits))
     largest = np.linalg.eigvalsh(design.T @ (design * p * (1 - p)) / 80)[-1]
-    problem = _Problem(model, nn.BCEWithLogitsLoss(), L1(0.1), x, y, None)
+    problem = Composite(model, nn.BCEWithLogitsLoss(), L1(0.1), x, y, None)
     assert problem.curvature() == pytest.approx(largest, rel=1e-2)
 
 
@@ -204,7 +205,7 @@ def test_the_rate_falls_where_the_curvature_grows():
     assert solve(model, nn.BCEWithLogitsLoss(), L1(0.05), x, y).converged
     expected = model.weight.data.copy()
     model.weight.assign(30.0)
-    problem = _Problem(model, nn.BCEWithLogitsLoss(), L1(0.05), x, y, None)
+    problem = Composite(model, nn.BCEWithLogitsLoss(), L1(0.05), x, y, None)
     first = 1 / problem.curvature()
     solution = problem.solve(1e-10, 20_000)
     assert solution.converged
@@ -267,7 +268,7 @@ def test_a_path_starts_where_the_first_weight_wakes_up(label):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
 def test_an_interrupted_path_puts_the_strength_back(monkeypatch, error):
-    penalty, calls, solved = L1(0.7), [], _Problem.solve
+    penalty, calls, solved = L1(0.7), [], Composite.solve
 
     def interrupted(self, tol, max_steps):
         calls.append(self.penalty.strength)
@@ -275,7 +276,7 @@ def test_an_interrupted_path_puts_the_strength_back(monkeypatch, error):
             raise error
         return solved(self, tol, max_steps)
 
-    monkeypatch.setattr(_Problem, "solve", interrupted)
+    monkeypatch.setattr(Composite, "solve", interrupted)
     with pytest.raises(error):
         path(linear(), MSE, penalty, X, targets(X), [0.9, 0.5, 0.3, 0.1])
     assert calls == [0.9, 0.5, 0.3]
@@ -351,6 +352,16 @@ def test_a_solution_in_a_ball_is_feasible(ball):
         solution = mr.solve(model, nn.MSELoss(), ball, x, y, tol=tol)
         assert solution.converged
         assert np.isfinite(solution.value)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_ball_is_reached_from_wherever_the_layer_starts(seed):
+    """The extrapolated point may lie outside, where the value is ∞; the rate is not to blame."""
+    x, y = load_diabetes(return_X_y=True)
+    x, y = (x - x.mean(0)) / x.std(0), (y - y.mean()) / y.std()
+    mr.manual_seed(seed)
+    model = nn.Linear(10, 1, bias=False).to(np.float64)
+    assert mr.solve(model, nn.MSELoss(), penalties.L2Ball(0.4**0.5), x, y[:, None]).converged
 
 
 def test_path_keeps_a_coefficient_and_refuses_no_strengths():

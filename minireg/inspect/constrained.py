@@ -23,7 +23,7 @@ from ..ops.table import array_of
 from ..penalties import L2, Formula, Penalty, scaled
 from ..penalties.base import checked_strength, length
 from ..penalties.constraints import Constraint
-from ..solver import Solution, _Problem
+from ..solver import Composite, Solution
 
 _Curve = Callable[[float], float]
 
@@ -156,7 +156,7 @@ class Problem:
         self, model: Module, loss: Loss, penalty: Penalty, x: Any, y: Any, *,
         on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
     ) -> None:  # fmt: skip
-        self._solver = _Problem(model, loss, penalty, x, y, on)
+        self._solver = Composite(model, loss, penalty, x, y, on)
         self.penalty, self.tol, self.max_steps = penalty, tol, max_steps
         if len(self._solver.penalised) != 1:
             raise ValueError(
