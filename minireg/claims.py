@@ -13,10 +13,10 @@ function yields figures; each figure names what was measured and the range it ha
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import inspect
 import math
+import re
 import sys
 import textwrap
 import time
@@ -219,7 +219,7 @@ def load() -> dict[str, Claim]:
     _lessons()
     for path in sorted((LESSONS / "claims").glob("[a-z]*.py")):
         importlib.import_module(f"minireg.lessons.claims.{path.stem}")
-    return dict(sorted(CLAIMS.items()))
+    return dict(sorted(CLAIMS.items(), key=lambda item: int(item[0][1:])))
 
 
 def _lessons() -> None:
@@ -236,19 +236,17 @@ def _lessons() -> None:
 
 
 def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
-    """The claims of a topic, or those with the IDs; raises LookupError with the near misses."""
+    """The claims of a topic, or those with the IDs; ``LookupError`` says what there is."""
     found = load()
-    topics = sorted({c.topic for c in found.values()})
+    topics = dict.fromkeys(c.topic for c in found.values())
     if topic is not None and topic not in topics:
         raise LookupError(f"no topic {topic!r}; there are {', '.join(topics)}")
-    wanted = [i.upper() for i in ids]
+    wanted = [re.sub(r"^[cC]?0*(\d+)$", lambda m: f"C{int(m[1]):02}", i) for i in ids]
     for i in wanted:
         if i not in found:
-            near = difflib.get_close_matches(i, found, 3, 0.5)
-            raise LookupError(f"no claim {i!r}; near misses: {', '.join(near) or 'none'}, "
-                              f"known: {min(found)} to {max(found)}")  # fmt: skip
+            raise LookupError(f"no claim {i!r}; there are {next(iter(found))} to {[*found][-1]}")
     return [
-        c for c in found.values() if (topic in (None, c.topic)) and (not wanted or c.id in wanted)
+        c for c in found.values() if topic in (None, c.topic) and (not wanted or c.id in wanted)
     ]
 
 

@@ -626,17 +626,14 @@ def _claims_table(results: Sequence[Result]) -> Any:
     """A line a claim with its first figure; of one that failed, all that is wrong."""
     from rich.text import Text
 
-    table = _table("claims of the source texts, measured", "", "claim", "verdict", "measured", "seconds",
-                   left=4)  # fmt: skip
+    head = ("", "the texts say", "verdict", "measured", "seconds")
+    table = _table("claims of the source texts, measured", *head, left=4)
     colours = dict(zip(VERDICTS, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
     for r in results:
-        c, wrong = (
-            r.claim,
-            [f"{f!r}" for f in r.figures if not f.passed] + [r.error] * bool(r.error),
-        )
+        wrong = [f"{f!r}" for f in r.figures if not f.passed] + [r.error] * bool(r.error)
         measured = Text("\n".join(wrong), "bold red") if wrong else Text(f"{r.figures[0]!r}")
-        verdict = Text(c.verdict.lower(), colours[c.verdict])
-        table.add_row(c.id, Text(c.title), verdict, measured, f"{r.seconds:.2f}")
+        verdict = Text(r.claim.verdict.lower(), colours[r.claim.verdict])
+        table.add_row(r.claim.id, Text(r.claim.statement), verdict, measured, f"{r.seconds:.2f}")
     counts = {v: sum(r.claim.verdict == v for r in results) for v in VERDICTS}
     passed = sum(map(bool, results))
     return _explained(
