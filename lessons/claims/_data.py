@@ -16,6 +16,11 @@ def standardized(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(0)) / x.std(0)
 
 
+def far(a: Any, b: Any) -> float:
+    """The largest difference."""
+    return float(np.abs(a - b).max())
+
+
 @cache
 def diabetes() -> tuple[np.ndarray, np.ndarray]:
     """442 patients × 10 features and the target, all standardized."""

@@ -13,7 +13,7 @@ from scipy.optimize import lsq_linear
 import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 
-from ._data import diabetes, digits, mlp
+from ._data import diabetes, digits, far, mlp, parameter
 
 SGD, Adam, AdamW = mr.optim.SGD, mr.optim.Adam, mr.optim.AdamW
 
@@ -28,11 +28,6 @@ def _ridge(strength: Any) -> np.ndarray:
     """The minimiser of the mean squared error + ½ Σ strength·θ²; least squares for 0."""
     H, b = _quadratic()
     return np.linalg.solve(H + strength * np.eye(len(b)), b)
-
-
-def _far(a: Any, b: Any) -> float:
-    """The largest difference."""
-    return float(np.abs(a - b).max())
 
 
 def _descend(
@@ -75,10 +70,6 @@ def _driven(
     return w.data
 
 
-def _parameter(*values: Any) -> mr.nn.Parameter:
-    return mr.nn.Parameter(np.array(values, float))
-
-
 @claim(
     "C32", "FALSE AS STATED", "000 §动量优化器中的L2正则化",
     "Nesterov's method with an L2 penalty (Nesterov动量)",
@@ -115,9 +106,9 @@ def nesterov() -> Iterator[Figure]:
     for ahead in path[:50]:
         v = μ * v + gradient(θ - η * μ * v)
         θ = θ - η * v
-        off = max(off, _far(ahead, θ - η * μ * v))
+        off = max(off, far(ahead, θ - η * μ * v))
     yield corrects("|SGD(nesterov) − look-ahead θ − ημv|", off, at_most=1e-12)
-    yield corrects("|its limit − ridge|", _far(path[-1], _ridge(λ)), at_most=1e-10)
+    yield corrects("|its limit − ridge|", far(path[-1], _ridge(λ)), at_most=1e-10)
 
 
 @claim(
@@ -146,8 +137,8 @@ def momentum_mixes() -> Iterator[Figure]:
         residuals.append(row.residual)
     now = {term: β * row.carried[term] + row.fresh[term] for term in ("data", "l2")}
     buffer = optimizer.momentum(model.weight)
-    yield holds("|buffer − (v_data + v_l2)|", _far(buffer, sum(now.values())), at_most=1e-12)
-    yield holds("|v_l2 − λΣβᵏθ|", _far(now["l2"], shadow), at_most=1e-12)
+    yield holds("|buffer − (v_data + v_l2)|", far(buffer, sum(now.values())), at_most=1e-12)
+    yield holds("|v_l2 − λΣβᵏθ|", far(now["l2"], shadow), at_most=1e-12)
     yield holds("residual of the books, 100 steps", max(residuals), at_most=1e-12)
     history = np.linalg.norm(row["l2", "carried"]) / np.linalg.norm(row.of("l2"))
     yield holds("share of the L2 step that is history", history, at_least=0.85, at_most=0.95)
@@ -167,7 +158,7 @@ def over_accumulation() -> Iterator[Figure]:
     """
     products = np.array([0.02, 0.0027, 0.0026, 0.0005])  # ηλ, and (1 − √0.9)² = 0.002633
     penalty = mr.penalties.L2(1.0, weight=products)
-    w, path = _parameter(1, 1, 1, 1), []
+    w, path = parameter([1, 1, 1, 1]), []
     optimizer = SGD([w], lr=1.0, momentum=0.9)
     for _ in range(600):
         w.grad = mr.tensor(penalty.gradient(w.data))
@@ -180,7 +171,7 @@ def over_accumulation() -> Iterator[Figure]:
     rate = 1 - path[-1][-1] / path[-2][-1]
     yield corrects("rate a step/(ηλ/(1−μ)), ηλ = 5e-4", rate / 0.005, at_least=0.94, at_most=1.06)
     path = _descend(SGD, 600, lr=0.1, momentum=0.9, weight_decay=1.0)
-    yield corrects("|limit − ridge|, diabetes", _far(path[-1], _ridge(1.0)), at_most=1e-10)
+    yield corrects("|limit − ridge|, diabetes", far(path[-1], _ridge(1.0)), at_most=1e-10)
 
 
 @claim(
@@ -201,16 +192,16 @@ def decoupled_under_momentum() -> Iterator[Figure]:
         coupled = _descend(SGD, steps, lr=0.1, weight_decay=γ, **options)
         return coupled, _descend(SGD, steps, lr=0.1, decoupled=γ, **options)
 
-    yield holds("|L2 − decoupled| on the way, β = 0", _far(*pair(50)), at_most=1e-12)
+    yield holds("|L2 − decoupled| on the way, β = 0", far(*pair(50)), at_most=1e-12)
     coupled, decoupled = pair(600, momentum=β)
     gap = np.linalg.norm(coupled[-1] - decoupled[-1])
     yield breaks("‖L2 − decoupled‖ in the limit, β = 0.9", gap, at_least=0.05)
-    off = _far(decoupled[-1], _ridge((1 - β) * γ))
+    off = far(decoupled[-1], _ridge((1 - β) * γ))
     yield corrects("|decoupled − ridge((1 − β)γ)|", off, at_most=1e-10)
     coupled, decoupled = pair(600, momentum=β, dampening=β)
-    off = max(_far(path[-1], _ridge(γ)) for path in (coupled, decoupled))
+    off = max(far(path[-1], _ridge(γ)) for path in (coupled, decoupled))
     yield corrects("|either − ridge(γ)|, damped", off, at_most=1e-10)
-    yield corrects("|L2 − decoupled| on the way, damped", _far(coupled, decoupled), at_least=1e-3)
+    yield corrects("|L2 − decoupled| on the way, damped", far(coupled, decoupled), at_least=1e-3)
 
 
 @claim(
@@ -225,7 +216,7 @@ def adams_second_moment() -> Iterator[Figure]:
     of g² = variance + mean². After one step m̂ = g and v̂ = g²: the step is η·sign(g), whatever
     |g| ≫ ε. The centred RMSprop does divide by the standard deviation.
     """
-    w, constant = _parameter(0), np.full((300, 1), 3.0)
+    w, constant = parameter([0]), np.full((300, 1), 3.0)
     optimizer = Adam([w])
     _driven(optimizer, constant)
     second = lambda: optimizer.state[w]["exp_avg_sq"] / (1 - 0.999 ** optimizer.state[w]["step"])
@@ -236,15 +227,15 @@ def adams_second_moment() -> Iterator[Figure]:
     variance = abs(state["square_avg"] - state["grad_avg"] ** 2)[0]
     yield corrects("its variance, as RMSprop(centered) has it", variance, at_most=1e-10)
 
-    w, rng = _parameter(1, -2, 3), np.random.default_rng(0)
+    w, rng = parameter([1, -2, 3]), np.random.default_rng(0)
     optimizer, squares = Adam([w], lr=0.1, weight_decay=0.5), []
     square = lambda row: squares.append((row.fresh["gradient"] + 0.5 * row.before) ** 2)
     _driven(optimizer, rng.normal(size=(50, 3)), square)
     average = np.average(squares, axis=0, weights=0.999 ** np.arange(50)[::-1])
-    yield corrects("|v̂ − mean of (∇L₀ + λθ)²|", _far(second(), average), at_most=1e-12)
+    yield corrects("|v̂ − mean of (∇L₀ + λθ)²|", far(second(), average), at_most=1e-12)
     slopes = np.array([1e-3, 1.0, -1e3])
-    step = _driven(Adam([_parameter(0, 0, 0)], lr=0.1), [slopes]) / 0.1
-    yield corrects("|first step + η·sign(g)|/η", _far(step, -np.sign(slopes)), at_most=1e-4)
+    step = _driven(Adam([parameter([0, 0, 0])], lr=0.1), [slopes]) / 0.1
+    yield corrects("|first step + η·sign(g)|/η", far(step, -np.sign(slopes)), at_most=1e-4)
 
 
 @claim(
@@ -273,11 +264,11 @@ def relative_influence() -> Iterator[Figure]:
         optimizer.step()
     row = ledger.last["weight"]
     before, after = moments["l2"] / moments["data"], row.of("l2") / row.of("data")
-    yield breaks("|penalty/data, after/before √v̂ − 1|", _far(after / before, 1), at_most=1e-10)
+    yield breaks("|penalty/data, after/before √v̂ − 1|", far(after / before, 1), at_most=1e-10)
     decay = abs(row.effective_decay("l2"))
     yield corrects("decay a step, largest/smallest weight", decay.max() / decay.min(), at_least=100)
     path = _descend(Adam, 1000, lr=0.1, betas=(0.9, 0.9), final=1e-8, weight_decay=0.1)
-    yield corrects("|Adam with L2, limit − ridge|", _far(path[-1], _ridge(0.1)), at_most=1e-10)
+    yield corrects("|Adam with L2, limit − ridge|", far(path[-1], _ridge(0.1)), at_most=1e-10)
 
 
 @claim(
@@ -297,13 +288,13 @@ def decay_by_gradient_size() -> Iterator[Figure]:
     optimizer = Adam([mr.nn.Parameter(np.ones((500, 4)))], lr=η, weight_decay=λ)
     _driven(optimizer, noise, lambda row: rates.append(row.effective_decay("weight_decay")))
     rate = np.mean(rates[100:], axis=(0, 1)) / (η * λ)
-    worst = _far(rate[1:] * sizes[1:], 1)
+    worst = far(rate[1:] * sizes[1:], 1)
     yield holds("|decay·s/(ηλ) − 1|, s = 0.1, 1, 10", worst, at_most=0.02)
     yield breaks("decay·s/(ηλ), s = λ|θ| = 0.01", rate[0] * sizes[0], at_most=0.8)
     predicted = rate * np.hypot(sizes, λ)
-    yield corrects("|decay·√(s² + λ²θ²)/(ηλ) − 1|", _far(predicted, 1), at_most=0.02)
+    yield corrects("|decay·√(s² + λ²θ²)/(ηλ) − 1|", far(predicted, 1), at_most=0.02)
     weak, strong = (
-        10 - _driven(Adam([_parameter(10)], lr=η, weight_decay=λ), np.zeros((100, 1)))[0]
+        10 - _driven(Adam([parameter([10])], lr=η, weight_decay=λ), np.zeros((100, 1)))[0]
         for λ in (1e-4, 1.0)
     )
     ratio = strong / weak
@@ -356,17 +347,17 @@ def adamw_decay() -> Iterator[Figure]:
 
     def ends(kind: type, scale: float = 1.0, **options: float) -> np.ndarray:
         """Where four weights of 1 and four of 0 come to."""
-        w = _parameter(np.ones(4), np.zeros(4))
+        w = parameter([np.ones(4), np.zeros(4)])
         return _driven(kind([w], lr=η, weight_decay=λ, **options), scale * gradients)
 
-    off = {kind: _far(np.subtract(*ends(kind)), (1 - η * λ) ** T) for kind in (AdamW, Adam)}
+    off = {kind: far(np.subtract(*ends(kind)), (1 - η * λ) ** T) for kind in (AdamW, Adam)}
     yield holds("|shrink − (1 − ηλ)ᵀ|, AdamW", off[AdamW], at_most=1e-10)
     yield holds("|the same|, Adam with L2", off[Adam], at_least=0.1)
     for kind, name, limits in (
         (AdamW, "AdamW", {"at_most": 1e-10}), (Adam, "Adam with L2", {"at_least": 0.1})
     ):  # fmt: skip
         one, thousand = (ends(kind, scale, eps=0.0) for scale in (1.0, 1000.0))
-        yield holds(f"change for the loss × 1000, {name}", _far(one, thousand), **limits)
+        yield holds(f"change for the loss × 1000, {name}", far(one, thousand), **limits)
 
 
 @claim(
@@ -386,11 +377,11 @@ def adamw_limit() -> Iterator[Figure]:
     x, y = diabetes()
     options = {"lr": 0.1, "betas": (0.9, 0.9), "final": 1e-8}
     free, boxed = (_descend(AdamW, 1000, weight_decay=λ, **options)[-1] for λ in (0.1, 5.0))
-    far = np.linalg.norm(free - _ridge(0.1))
-    yield breaks("‖AdamW − ridge‖, λ = 0.1", far, at_least=0.1)
-    yield corrects("|AdamW − least squares|, λ = 0.1", _far(free, _ridge(0)), at_most=1e-6)
+    from_ridge = np.linalg.norm(free - _ridge(0.1))
+    yield breaks("‖AdamW − ridge‖, λ = 0.1", from_ridge, at_least=0.1)
+    yield corrects("|AdamW − least squares|, λ = 0.1", far(free, _ridge(0)), at_most=1e-6)
     in_box = lsq_linear(x, y, (-0.2, 0.2), tol=1e-14).x
-    yield corrects("|AdamW − least squares in the box|, λ = 5", _far(boxed, in_box), at_most=2e-3)
+    yield corrects("|AdamW − least squares in the box|, λ = 5", far(boxed, in_box), at_most=2e-3)
 
     (H, b), λ, s, T = _quadratic(), 0.2, 10.0, 800
     w = mr.nn.Parameter(np.zeros((100, 10)))  # runs in pairs of opposite noise

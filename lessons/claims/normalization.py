@@ -9,7 +9,7 @@ import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.nn import functional as F  # noqa: N812
 
-from ._data import digits, mlp
+from ._data import digits, far, mlp
 
 BN, LN, RMS = mr.nn.BatchNorm, mr.nn.LayerNorm, mr.nn.RMSNorm
 SEEDS = range(3)
@@ -21,11 +21,6 @@ def _norm(kind: type, n: int, eps: float = 0.0) -> Any:
 
 def _sample(*shape: int, mean: float = 3.0, std: float = 2.0) -> np.ndarray:
     return np.random.default_rng(0).normal(mean, std, shape)
-
-
-def _far(a: Any, b: Any) -> float:
-    """The largest difference."""
-    return float(np.abs(a - b).max())
 
 
 def _rows(f: Callable[[Any], Any], *samples: np.ndarray) -> list[np.ndarray]:
@@ -58,13 +53,13 @@ def general_form() -> Iterator[Figure]:
         _rows(_norm(BN, 8, eps), data)[0]
         for eps, data in ((0.0, x), (1e-5, 0.005 * x), (1e-5, 0 * x + 3))
     )
-    yield holds("|variance − 1|, ε = 0", _far(exact.var(0), 1), at_most=1e-12)
-    yield holds("|mean|", _far(exact.mean(0), 0), at_most=1e-12)
+    yield holds("|variance − 1|, ε = 0", far(exact.var(0), 1), at_most=1e-12)
+    yield holds("|mean|", far(exact.mean(0), 0), at_most=1e-12)
     yield breaks("variance for σ = 0.01, ε = 1e-5", small.var(0).max(), at_most=0.95)
     yield breaks("variance of a constant feature", constant.var(0).max(), at_most=1e-12)
     variance = (0.005 * x).var(0)
     predicted = variance / (variance + 1e-5)
-    yield corrects("|variance − σ²/(σ² + ε)|", _far(small.var(0), predicted), at_most=1e-12)
+    yield corrects("|variance − σ²/(σ² + ε)|", far(small.var(0), predicted), at_most=1e-12)
 
 
 @claim(
@@ -85,10 +80,10 @@ def three_norms() -> Iterator[Figure]:
     y, z, by_parts = *_rows(rms, x), *_rows(layer, x), *_rows(rms, centred)
     yield breaks("mean of RMSNorm's output", y.mean(), at_least=0.75, at_most=0.9)
     yield breaks("variance of RMSNorm's output", y.var(1).mean(), at_least=0.2, at_most=0.4)
-    yield corrects("|LN(x) − RMSNorm(x − mean)|", _far(z, by_parts), at_most=1e-12)
-    yield corrects("|RMSNorm's second moment − 1|", _far((y * y).mean(1), 1), at_most=1e-12)
+    yield corrects("|LN(x) − RMSNorm(x − mean)|", far(z, by_parts), at_most=1e-12)
+    yield corrects("|RMSNorm's second moment − 1|", far((y * y).mean(1), 1), at_most=1e-12)
     (across,) = _rows(_norm(BN, 64), x.T)
-    yield corrects("|LN(x) − BN(xᵀ)ᵀ|", _far(z, across.T), at_most=1e-12)
+    yield corrects("|LN(x) − BN(xᵀ)ᵀ|", far(z, across.T), at_most=1e-12)
 
 
 @claim(
@@ -109,7 +104,7 @@ def affine_restores() -> Iterator[Figure]:
     def undone(mean: np.ndarray, variance: np.ndarray) -> float:
         norm.weight.assign(np.sqrt(variance + 1e-5))
         norm.bias.assign(mean)
-        return _far(*_rows(norm, x), x)
+        return far(*_rows(norm, x), x)
 
     yield holds("|BN(x) − x|, on this batch", undone(x.mean(0), x.var(0)), at_most=1e-12)
     norm.eval()
@@ -137,10 +132,10 @@ def batch_statistics() -> Iterator[Figure]:
     mean, square = columns.mean(0), ((columns - columns.mean(0)) ** 2).mean(0)
     got = np.moveaxis(y, 1, -1).reshape(-1, 3)
     expected = (columns - mean) / np.sqrt(square + 1e-5)
-    yield holds("|BN2d − (x − μ_c)/√(σ_c² + ε)|", _far(got, expected), at_most=1e-12)
+    yield holds("|BN2d − (x − μ_c)/√(σ_c² + ε)|", far(got, expected), at_most=1e-12)
     flat = _rows(mr.nn.BatchNorm1d(3, dtype=np.float64), columns)[0]
-    yield holds("|BN2d − BN1d of pixels as samples|", _far(got, flat), at_most=1e-12)
-    kept = _far(norm.running_var.data, 0.9 + 0.1 * columns.var(0, ddof=1))
+    yield holds("|BN2d − BN1d of pixels as samples|", far(got, flat), at_most=1e-12)
+    kept = far(norm.running_var.data, 0.9 + 0.1 * columns.var(0, ddof=1))
     yield holds("|running σ² − (0.9 + 0.1·unbiased σ²)|", kept, at_most=1e-12)
 
 
@@ -161,7 +156,7 @@ def running_statistics() -> Iterator[Figure]:
     norm, wide, size = _norm(BN, 8).eval(), 4000, 8
     x = _sample(64, 8)
     alone, among = _rows(norm, x[:1], x)
-    yield holds("change in evaluation when others change", _far(alone, among[:1]), at_most=0)
+    yield holds("change in evaluation when others change", far(alone, among[:1]), at_most=0)
 
     follower = _norm(BN, wide)  # every feature is an experiment
     for t in range(1, 61):
@@ -180,7 +175,7 @@ def running_statistics() -> Iterator[Figure]:
     slope = np.polyfit(np.log([8, 32, 128]), np.log(gaps), 1)[0]
     yield holds("exponent of B in the gap train − eval", slope, at_least=-0.55, at_most=-0.45)
     pair = _jacobian(lambda z: F.batch_norm(z, training=True, eps=0.0), np.array([[1.0], [4.0]]))
-    yield corrects("|Jacobian| for B = 2", _far(pair, 0), at_most=1e-12)
+    yield corrects("|Jacobian| for B = 2", far(pair, 0), at_most=1e-12)
 
 
 @claim(
@@ -199,10 +194,10 @@ def layer_norm_by_sample() -> Iterator[Figure]:
         before, after = _rows(_norm(kind, 8), x, other)
         limits = {"at_least": 0.1} if kind is BN else {"at_most": 0}
         yield holds(
-            f"change of sample 0 with the others, {name}", _far(before[0], after[0]), **limits
+            f"change of sample 0 with the others, {name}", far(before[0], after[0]), **limits
         )
     jacobian = _jacobian(_norm(LN, 8), x[:4]).reshape(4, 8, 4, 8)
-    across = [_far(jacobian[i, :, k], 0) for i in range(4) for k in range(4) if i != k]
+    across = [far(jacobian[i, :, k], 0) for i in range(4) for k in range(4) if i != k]
     yield holds("|∂y_i/∂x_k| for k ≠ i", max(across), at_most=0)
 
 
@@ -223,7 +218,7 @@ def scale_and_shift() -> Iterator[Figure]:
     for p in (*rms.parameters(), *layer.parameters()):
         p.assign(rng.normal(size=p.shape))
     change = {
-        (name, what): _far(*_rows(norm, x, z))
+        (name, what): far(*_rows(norm, x, z))
         for name, norm in (("LN", layer), ("RMSNorm", rms))
         for what, z in (("7x", 7 * x), ("x + 3", x + 3))
     }
@@ -232,7 +227,7 @@ def scale_and_shift() -> Iterator[Figure]:
     yield corrects("change of LN at x + 3", change["LN", "x + 3"], at_most=1e-12)
     yield corrects("change of RMSNorm at x + 3", change["RMSNorm", "x + 3"], at_least=0.5)
     usual = _rows(_norm(RMS, 8, 1e-5), x, x / 1000)
-    yield breaks("change of RMSNorm at x/1000, ε = 1e-5", _far(*usual), at_least=0.1)
+    yield breaks("change of RMSNorm at x/1000, ε = 1e-5", far(*usual), at_least=0.1)
 
 
 class _Counted(np.ndarray):
@@ -311,7 +306,7 @@ def which_norm() -> Iterator[Figure]:
     """
     centred = _sample(64, 8)
     centred -= centred.mean(1, keepdims=True)
-    same = _far(*_rows(_norm(LN, 8), centred), *_rows(_norm(RMS, 8), centred))
+    same = far(*_rows(_norm(LN, 8), centred), *_rows(_norm(RMS, 8), centred))
     yield holds("|LN − RMSNorm| on features with mean 0", same, at_most=1e-12)
     batch, layer, rms = (np.mean([_trained(k, s, 0.1, 50) for s in SEEDS]) for k in (BN, LN, RMS))
     yield holds("|accuracy LN − RMSNorm|, batches of 50", abs(layer - rms), at_most=0.04)
@@ -391,10 +386,10 @@ def batchnorm_jacobian() -> Iterator[Figure]:
     s = np.sqrt(x.var() + norm.eps)
     unit = (x - x.mean()) / s
     formula = γ / s * (np.eye(16) - 1 / 16 - unit @ unit.T / 16)
-    off = _far(_jacobian(norm, x), formula)
+    off = far(_jacobian(norm, x), formula)
     yield corrects("|autograd − (γ/s)(I − 11ᵀ/N − x̂x̂ᵀ/N)|", off, at_most=1e-12)
     s = np.sqrt(norm.running_var.data + norm.eps)
-    still = _far(_jacobian(norm.eval(), x), γ / s * np.eye(16))
+    still = far(_jacobian(norm.eval(), x), γ / s * np.eye(16))
     yield corrects("|autograd − γ/s| in evaluation", still, at_most=1e-12)
 
 
@@ -483,7 +478,7 @@ def batchnorm_hessian() -> Iterator[Figure]:
     found = [(α, *at(α)) for α in scales]
     yield breaks("curvature at w/10 over that at w", found[0][2] / top, at_least=99, at_most=101)
     yield breaks("‖∂L/∂x‖ at γ = 1 over that at γ = 10", pull(1.0) / pull(10.0), at_least=10)
-    slope = max(_far(α * gradient, g) for α, gradient, _ in found)
+    slope = max(far(α * gradient, g) for α, gradient, _ in found)
     yield corrects("|α∇L(αw) − ∇L(w)|", slope, at_most=1e-12)
     bend = max(abs(α**2 * h / top - 1) for α, _, h in found)
     yield corrects("|α²H(αw)/H(w) − 1|, largest eigenvalue", bend, at_most=1e-6)
