@@ -67,23 +67,27 @@ def _spectral_norm(shape: tuple[int, int]) -> tuple[Callable[[], None], Callable
 
 
 def _elementwise() -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-    """The gradient of a penalty, and the same in place into buffers that are already there."""
+    """A penalty's gradient added to one that is there, and the same passes into kept buffers."""
     w = np.random.default_rng(0).normal(size=(512, 512)).astype(np.float32)
-    out, other = np.empty_like(w), np.empty_like(w)
+    total, out = np.zeros_like(w), np.empty_like(w)
+
+    def l2() -> None:
+        np.multiply(w, 0.3, out=out)
+        np.add(total, out, out=total)
 
     def l1() -> None:
         np.sign(w, out=out)
         np.multiply(out, 0.3, out=out)
+        np.add(total, out, out=total)
 
     def elastic() -> None:
         l1()
-        np.multiply(w, 0.4, out=other)
-        np.add(out, other, out=out)
+        l2()
 
     return {
-        "L2": (lambda: penalties.L2(0.3).gradient(w), lambda: np.multiply(w, 0.3, out=out)),
-        "L1": (lambda: penalties.L1(0.3).gradient(w), l1),
-        "ElasticNet": (lambda: penalties.ElasticNet(0.3, 0.4).gradient(w), elastic),
+        "L2": (lambda: penalties.L2(0.3).add_gradient(w, total), l2),
+        "L1": (lambda: penalties.L1(0.3).add_gradient(w, total), l1),
+        "ElasticNet": (lambda: penalties.ElasticNet(0.3, 0.3).add_gradient(w, total), elastic),
     }
 
 
@@ -123,9 +127,9 @@ def run() -> dict[str, Any]:
     print("value and gradient of ‖W‖₂, warm")
     for shape in SHAPES:
         name = "×".join(map(str, shape))
-        pair = side_by_side(name, *_spectral_norm(shape), 2, 7)
+        pair = side_by_side(name, *_spectral_norm(shape), 2, 7, pause=0.05)
         record[f"SpectralNorm {name}"] = _show(pair, "minireg", "PyTorch")
-    print("gradient of a penalty on 512×512")
+    print("gradient of a penalty on 512×512, added in place")
     for name, (ours, theirs) in _elementwise().items():
         record[name] = _show(side_by_side(name, ours, theirs, 100, 11), "minireg", "NumPy  ")
     print("one step of a convolutional network 1×28×28, batch 32, SGD")

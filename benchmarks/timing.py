@@ -26,13 +26,20 @@ def _seconds(f: Callable[[], object], calls: int) -> float:
 
 
 def side_by_side(
-    name: str, ours: Callable[[], object], theirs: Callable[[], object], calls: int, rounds: int
-) -> Pair:
-    """Alternate blocks of ``calls`` calls, ``rounds`` times; each ratio compares neighbours."""
+    name: str, ours: Callable[[], object], theirs: Callable[[], object], calls: int, rounds: int,
+    pause: float = 0.0,
+) -> Pair:  # fmt: skip
+    """Alternate blocks of ``calls`` calls, ``rounds`` times; each ratio compares neighbours.
+
+    For a few milliseconds after a turn PyTorch's threads spin on the cores that NumPy's threads
+    need next: ``pause`` lets both sides begin with free ones.
+    """
     _seconds(ours, calls), _seconds(theirs, calls)
     a, b = [], []
     for _ in range(rounds):
+        time.sleep(pause)
         a.append(_seconds(ours, calls))
+        time.sleep(pause)
         b.append(_seconds(theirs, calls))
     ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
     return Pair(name, statistics.median(a), statistics.median(b), ratio)

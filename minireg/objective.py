@@ -223,7 +223,12 @@ class Objective:
             total = _zero(next(iter(values.values()))) if total is None else total
             values[name] = total.detach() if term.via == "prox" else total
         pulls = {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items() if t.via == "prox"}
-        return Terms(values, loss_parts, dict(model.named_parameters()), pulls)
+        closed = {
+            n: (t.penalty, self._chosen[n])
+            for n, t in self.terms.items()
+            if t.via == "gradient" and t.penalty.separable
+        }
+        return Terms(values, loss_parts, dict(model.named_parameters()), pulls, closed)
 
 
 def _zero(like: Tensor) -> Tensor:
@@ -238,6 +243,7 @@ class Terms(Mapping[str, Tensor]):
     loss_parts: tuple[str, ...]
     parameters: dict[str, Parameter]
     pulls: dict[str, tuple[Penalty, dict[str, Parameter]]] = field(default_factory=dict)
+    closed: dict[str, tuple[Penalty, dict[str, Parameter]]] = field(default_factory=dict)
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -259,11 +265,21 @@ class Terms(Mapping[str, Tensor]):
         """Accumulate the total gradient into every ``.grad``.
 
         With ``attribute`` each term's own share is kept in ``gradients[term][parameter]``:
-        one pass for each part of the loss, and the closed form for each penalty. Without
-        it a single pass serves all terms.
+        one pass for each part of the loss, and the closed form for each penalty; the shares are
+        yours, no later step overwrites them. Without it a single pass serves all terms, and L2, L1
+        and ElasticNet are added in place: they make no array of a weight's size.
         """
         if not attribute:
-            self.total.backward()
+            closed = self._closed()
+            before = {p: p.grad for _, chosen in closed.values() for p in chosen}
+            first, *rest = (v for n, v in self.values_.items() if n not in closed)
+            sum(rest, first).backward()
+            for penalty, chosen in closed.values():
+                for p in chosen:
+                    g = p.grad
+                    if g is None or g is before[p]:  # the loss does not reach p; g may be held
+                        g = p.grad = Tensor(np.zeros_like(p.data) + (0 if g is None else g.data))
+                    penalty.add_gradient(p.data, g.data)
             return
         names = {p: n for n, p in self.parameters.items()}
         wanted = [p for p in self.parameters.values() if p.requires_grad]
@@ -287,6 +303,16 @@ class Terms(Mapping[str, Tensor]):
                     shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
                 p.grad = Attributed(added(shares.values()))
                 p.grad.name, p.grad.shares = name, shares
+
+    def _closed(self) -> dict[str, tuple[Penalty, list[Parameter]]]:
+        """The terms to add in place: beside a loss with a gradient, and where no hook wants the sum."""
+        if not any(v.requires_grad for n, v in self.values_.items() if n not in self.closed):
+            return {}
+        return {
+            name: (penalty, [p for p in chosen.values() if p.requires_grad])
+            for name, (penalty, chosen) in self.closed.items()
+            if self.values_[name].requires_grad and not any(p._hooks for p in chosen.values())
+        }
 
     def statistics(self) -> list[dict[str, Any]]:
         """One row a term: value, gradient norm, share of the norms, cosine to "data".

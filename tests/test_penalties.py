@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -772,3 +773,172 @@ def test_a_bad_value_of_a_schedule_raises_when_it_occurs(make, bad):
 def test_a_composed_penalty_knows_its_coefficients(make):
     rise = Coefficient(lambda t: 0.5 * t)
     assert make(L1(rise)).coefficients() == [rise]
+
+
+# --- added in place -------------------------------------------------------------------------------
+
+SEPARABLE = {
+    "L2": L2(0.3), "L1": L1(0.3), "ElasticNet": ElasticNet(0.3, 0.4),
+    "L2, center": L2(0.3, center=0.5), "GroupLasso": GroupLasso(0.3),
+}  # fmt: skip
+LARGE = (300, 200)  # several blocks
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("label", SEPARABLE)
+def test_the_gradient_in_place_is_the_formula(label, dtype):
+    penalty, w, total = SEPARABLE[label], draw(*LARGE).astype(dtype), draw(*LARGE, seed=1)
+    total = total.astype(dtype)
+    expected, kept = total + penalty.gradient(w), w.copy()
+    assert penalty.add_gradient(w, total) is total
+    if label == "ElasticNet":  # added in two parts: one rounding more
+        np.testing.assert_allclose(total, expected, rtol=0, atol=4 * np.finfo(dtype).eps)
+    else:
+        np.testing.assert_array_equal(total, expected)
+    np.testing.assert_array_equal(w, kept)
+    assert total.dtype == dtype
+
+
+@pytest.mark.parametrize("label", SEPARABLE)
+@pytest.mark.parametrize("shape", [LARGE, (0, 3), (200, 300)], ids=str)
+def test_the_value_by_blocks_is_the_value(label, shape):
+    w = draw(*shape).T  # not contiguous
+    for a in (w, np.ascontiguousarray(w)):
+        value = SEPARABLE[label](mr.Tensor(a)).item()
+        assert value == pytest.approx(SEPARABLE[label].value(a), rel=1e-12)
+
+
+def test_a_subclass_is_taken_whole():
+    class Raised(L1):
+        def value(self, w):
+            return super().value(w) + 2
+
+        def gradient(self, w):
+            return 2 * super().gradient(w)
+
+    class Moved(L2):
+        def value(self, w):
+            return super().value(w) + 2
+
+    w, total = draw(*LARGE), np.zeros(LARGE)
+    assert Raised(0.3)(mr.Tensor(w)).item() == L1(0.3).value(w) + 2
+    assert Moved(0.3)(mr.Tensor(w)).item() == L2(0.3).value(w) + 2
+    np.testing.assert_array_equal(Raised(0.3).add_gradient(w, total), 0.6 * np.sign(w))
+
+
+def network(dtype=np.float64):
+    mr.manual_seed(0)
+    return nn.Sequential(nn.Linear(200, 300), nn.ReLU(), nn.Linear(300, 3)).to(dtype)
+
+
+def batch(dtype=np.float64):
+    return mr.Tensor(draw(4, 200).astype(dtype)), np.array([0, 1, 2, 1])
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_without_shares_the_gradient_is_the_same(earlier):
+    objective = mr.Objective(nn.CrossEntropyLoss(), dict(SEPARABLE))
+    found = []
+    for attribute in (True, False):
+        model = network()
+        for _ in range(1 + earlier):
+            objective(model, *batch()).backward(attribute=attribute)
+        found.append([p.grad.numpy() for p in model.parameters()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("label", ["L2", "L1", "ElasticNet"])
+def test_a_step_makes_no_array_of_a_weights_size(label):
+    """Beside what the loss makes, value and gradient take existing buffers and small blocks."""
+    peaks = []
+    for terms in ({}, {"penalty": SEPARABLE[label], "again": L2(0.1)}):
+        model, objective = network(np.float32), mr.Objective(nn.CrossEntropyLoss(), terms)
+        x, y = batch(np.float32)
+        objective(model, x, y).backward(attribute=False)  # keeps the scratch
+        model.zero_grad()
+        tracemalloc.start()
+        try:
+            values = objective(model, x, y)
+            forward = tracemalloc.get_traced_memory()[1]
+            tracemalloc.reset_peak()
+            values.backward(attribute=False)
+            peaks.append((forward, tracemalloc.get_traced_memory()[1]))
+        finally:
+            tracemalloc.stop()
+    size = model[0].weight.data.nbytes
+    assert peaks[0][1] > size  # the loss's own gradient is seen
+    assert peaks[1][1] - peaks[0][1] < size / 8
+    assert peaks[1][0] - peaks[0][0] < 2 * 16384 * 4 + size / 8
+
+
+def test_shares_are_never_overwritten():
+    model, objective = (
+        network(),
+        mr.Objective(nn.CrossEntropyLoss(), {"l2": L2(0.3), "l1": L1(0.2)}),
+    )
+    terms = objective(model, *batch())
+    terms.backward()
+    shares = {
+        (t, n): g.numpy().copy() for t, part in terms.gradients.items() for n, g in part.items()
+    }
+    for attribute in (True, False):
+        model[0].weight.data *= 2
+        objective(model, *batch()).backward(attribute=attribute)
+    for (term, name), share in shares.items():
+        np.testing.assert_array_equal(terms.gradients[term][name].numpy(), share)
+
+
+def test_a_gradient_that_someone_holds_stays():
+    """Also of a parameter that the loss does not reach."""
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": L2(0.3), "l1": (L1(0.2), "*.weight")})
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.spare = nn.Linear(200, 3), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.used(x)
+
+    net = Net().to(np.float64)
+    objective(net, *batch()).backward(attribute=False)
+    w = net.spare.weight
+    once, held = L2(0.3).gradient(w.data) + L1(0.2).gradient(w.data), w.grad
+    np.testing.assert_allclose(held.numpy(), once, rtol=1e-15)
+    before = held.numpy().copy()
+    objective(net, *batch()).backward(attribute=False)
+    np.testing.assert_array_equal(held.numpy(), before)
+    np.testing.assert_allclose(w.grad.numpy(), 2 * once, rtol=1e-15)
+
+
+def test_a_hook_sees_the_whole_gradient():
+    model, objective = network(), mr.Objective(nn.CrossEntropyLoss(), {"l2": L2(0.3)})
+    objective(model, *batch()).backward(attribute=False)
+    expected, seen = model[0].weight.grad.numpy(), []
+    model.zero_grad()
+    model[0].weight.register_hook(lambda g: seen.append(g.numpy().copy()))
+    objective(model, *batch()).backward(attribute=False)
+    np.testing.assert_allclose(seen[0], expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(model[0].weight.grad.numpy(), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_frozen_weights_and_frozen_losses():
+    model, objective = network(), mr.Objective(nn.CrossEntropyLoss(), {"l2": L2(0.3)})
+    objective.bind(model)
+    model[0].weight.requires_grad_(False)  # after the assignment
+    objective(model, *batch()).backward(attribute=False)
+    assert model[0].weight.grad is None
+    assert model[2].weight.grad is not None
+
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(draw(3, 3))
+
+        def forward(self, x):
+            return mr.Tensor(np.zeros((4, 3)))
+
+    only = Constant()
+    objective(only, *batch()).backward(attribute=False)
+    np.testing.assert_array_equal(only.w.grad.numpy(), 0.3 * only.w.data)

@@ -7,13 +7,14 @@ follows from them, and :func:`minireg.check_penalty` says whether they fit toget
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import NUMPY, Array, blocks, of
 from ..engine import as_array, grad
 from ..ops.table import op
 from ..tensor import Tensor
@@ -58,9 +59,12 @@ class Coefficient:
         return f"Coefficient({float(self):g} after {self.updates} updates)"
 
 
+_NUMBERS = int | float | np.number | Coefficient
+
+
 def checked_strength(owner: str, name: str, value: Any) -> float:
     """The strength as a float; ``ValueError`` unless it is finite and ≥ 0."""
-    known = isinstance(value, int | float | np.number | Coefficient)
+    known = isinstance(value, _NUMBERS)
     number = float(value) if known else math.nan
     if not 0 <= number < math.inf:
         raise ValueError(f"{owner}: {name} must be a finite number ≥ 0, got {value!r}")
@@ -107,9 +111,14 @@ class Penalty:
     text = "λΩ(w)"  # one line for reprs and tables
     convex: bool = True
     joint: bool = False  # whether it needs all weights of a term together
+    separable: bool = False  # one function summed over all elements; gradient takes out=
     elementwise_step: bool = False  # whether prox also takes a step for each element
     shapes: tuple[tuple[int, ...], ...] = ((4, 3),)  # of weights that it makes sense for
     via: Literal["gradient", "prox"] = "gradient"  # how a Term acts unless it says so
+
+    def __init_subclass__(cls) -> None:
+        # said of the formulas of this class, not of a child's
+        cls.separable = vars(cls).get("separable", False)
 
     def value(self, w: Any) -> Any:
         """λ·Ω(w): an array gives a scalar, a Tensor a differentiable scalar Tensor."""
@@ -120,6 +129,16 @@ class Penalty:
         t = Tensor(w, requires_grad=True)
         (g,) = grad(self.value(t), t, allow_unused=True)
         return np.zeros_like(w) if g is None else g.data
+
+    def add_gradient(self, w: Array, total: Array) -> Array:
+        """``total += gradient(w)`` in place; where ``separable``, without a new array of w's size.
+
+        >>> from minireg.penalties import L2
+        >>> L2(0.5).add_gradient(np.array([2.0, -4.0]), np.ones(2))
+        array([ 2., -1.])
+        """
+        out: dict[str, Array] = {"out": scratch(w)} if self.separable else {}
+        return np.add(total, self.gradient(w, **out), out=total)
 
     def prox(self, v: Array, step: Any) -> Array:
         """argmin_u ½‖u − v‖² + step·λΩ(u), same shape as v; step is a number ≥ 0.
@@ -186,6 +205,27 @@ def constant(value: Any, w: Any) -> Any:
     return Tensor(as_array(value)) if isinstance(w, Tensor) else value
 
 
+class _Held(threading.local):
+    def __init__(self) -> None:
+        self.buffers: dict[Any, Array] = {}
+
+
+_held = _Held()
+
+
+def scratch(w: Array) -> Array:
+    """An array like w to overwrite; the next call in this thread may give it again.
+
+    It is kept, as long as the largest asked for; CuPy's memory pool does that by itself.
+    """
+    if of(w) is not NUMPY:
+        return np.empty_like(w)
+    held = _held.buffers.get(w.dtype)
+    if held is None or held.size < w.size:
+        held = _held.buffers[w.dtype] = np.empty(w.size, w.dtype)
+    return held[: w.size].reshape(w.shape)
+
+
 def length(x: Array) -> Any:
     """Euclidean length of all entries together, where the array lives."""
     return np.sqrt(np.square(x).sum())
@@ -198,9 +238,16 @@ def _pull(g: Any, y: Any, saved: None, needs: set[int], *ws: Any, penalty: Penal
     return tuple(g * d for d in (found if isinstance(found, tuple) else (found,)))
 
 
+def _value(*ws: Any, penalty: Penalty) -> tuple[Any, None]:
+    if not penalty.separable:
+        return penalty.value(*ws), None
+    first, *rest = (penalty.value(part) for (part,) in blocks(*ws))
+    return sum(rest, first), None
+
+
 penalty_value = op(
     "penalty",
-    lambda *ws, penalty: (penalty.value(*ws), None),
+    _value,
     backward=_pull,
     definition=lambda *ws, penalty: penalty.value(*ws),
     formula=r"\bar w = \bar y\,\nabla(\lambda\Omega)(w)",

@@ -47,12 +47,13 @@ class L2(Penalty):
     )  # fmt: skip
     prior = "Gaussian: w ~ N(center, 1/(nλ)) for n observations under the mean loss"
     text = "½λ‖w‖²"
-    elementwise_step = True
+    separable = elementwise_step = True
     strength = Strength()
 
     def __init__(self, strength: Any, center: Any = None, weight: Any = None) -> None:
         self.strength = strength
         self.center, self.weight = array_of(center), array_of(weight)
+        self.separable = self.separable and center is None and weight is None
         if center is not None:
             self.text = "½λ‖w − c‖²"
         fixed = [a.shape for a in (self.center, self.weight) if hasattr(a, "shape")]
@@ -83,11 +84,13 @@ class L2(Penalty):
 
     def value(self, w: Any) -> Any:
         """½λ Σ weight·(w − center)²."""
-        return 0.5 * (self._factor(w) * np.square(self._offset(w))).sum()
+        squares = np.square(self._offset(w))
+        weighed = squares if self.weight is None else like(self.weight, w) * squares
+        return 0.5 * self.strength * weighed.sum()
 
-    def gradient(self, w: Array) -> Array:
+    def gradient(self, w: Array, out: Array | None = None) -> Array:
         """λ·weight·(w − center)."""
-        return self._factor(w) * self._offset(w)
+        return np.multiply(self._factor(w), self._offset(w), out=out)
 
     def prox(self, v: Array, step: Any) -> Array:
         """(v + tλ·weight·center)/(1 + tλ·weight): a linear shrink, never exactly 0."""
@@ -121,7 +124,7 @@ class L1(Penalty):
     )  # fmt: skip
     prior = "Laplace: w ~ Laplace(0, 1/(nλ)) for n observations under the mean loss"
     text = "λ‖w‖₁"
-    elementwise_step = True
+    separable = elementwise_step = True
     strength = Strength()
 
     def __init__(self, strength: Any) -> None:
@@ -148,9 +151,9 @@ class L1(Penalty):
         """λ Σ|w|."""
         return self.strength * np.abs(w).sum()
 
-    def gradient(self, w: Array) -> Array:
+    def gradient(self, w: Array, out: Array | None = None) -> Array:
         """λ·sign(w), 0 at 0."""
-        return self.strength * np.sign(w)
+        return np.multiply(self.strength, np.sign(w, out=out), out=out)
 
     def prox(self, v: Array, step: Any) -> Array:
         """Soft threshold at step·λ."""
@@ -180,7 +183,7 @@ class ElasticNet(Penalty):
     )
     prior = "product of a Laplace(0, 1/(n·l1)) and a Gaussian N(0, 1/(n·l2)), renormalised"
     text = "l1·‖w‖₁ + ½·l2·‖w‖²"
-    elementwise_step = True
+    separable = elementwise_step = True
     l1, l2 = Strength(), Strength()
 
     def __init__(self, l1: Any, l2: Any) -> None:
@@ -216,6 +219,11 @@ class ElasticNet(Penalty):
     def gradient(self, w: Array) -> Array:
         """l1·sign(w) + l2·w."""
         return self.l1 * np.sign(w) + self.l2 * w
+
+    def add_gradient(self, w: Array, total: Array) -> Array:
+        """``total += gradient(w)`` in place, one part after the other."""
+        L1(self.l1).add_gradient(w, total)
+        return L2(self.l2).add_gradient(w, total)
 
     def prox(self, v: Array, step: Any) -> Array:
         """Soft threshold, then the linear shrink."""

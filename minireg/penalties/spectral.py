@@ -7,7 +7,7 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 
-from ..backend import Array, Stream, move, of
+from ..backend import NUMPY, Array, of
 from ..engine import is_grad_enabled
 from ..tensor import Tensor
 from .base import Formula, Penalty, Strength, length, penalty_value
@@ -70,22 +70,55 @@ def cone_part(pull: Array, u: Array, vt: Array, kept: Array, trace: float | None
     return u @ (basis * values) @ basis.T @ vt
 
 
+TRACKED, DEGREE = 16, 3  # singular vectors kept for a weight; products with WᵀW in a round
+
+
+def _ritz(a: Array, basis: Array) -> tuple[Array, Array, Array]:
+    """(σ², σu, v), largest first: the best singular triples that a basis of right vectors holds."""
+    image = a @ basis
+    squares, turn = np.linalg.eigh(image.T @ image)
+    return squares[::-1], image @ turn[:, ::-1], basis @ turn[:, ::-1]
+
+
+def _round(a: Array, squares: Array, image: Array, v: Array) -> tuple[Array, Array, Array]:
+    """Power iteration of a block, with a Chebyshev polynomial of AᵀA in place of its power.
+
+    It holds down whatever is smaller than the last of ``squares`` (Zhou, Saad, Tiago &
+    Chelikowsky 2006), or than a quarter of the first: more contrast would cost digits.
+    """
+    edge = np.maximum(squares[-1], squares[0] / 4)
+    scale = 4 / np.maximum(edge, 4 * float(np.finfo(a.dtype).tiny))  # a = 0 leaves v as it is
+    before, now = v, a.T @ image * (scale / 2) - v
+    for _ in range(DEGREE - 1):
+        before, now = now, a.T @ (a @ now) * scale - 2 * now - before
+    return _ritz(a, np.linalg.qr(now)[0])
+
+
+def _settled(a: Array, squares: Array, image: Array, v: Array) -> bool:
+    """Whether v₁ is within an angle of 0.01 of where more rounds would take it (Davis–Kahan)."""
+    off = a.T @ image[:, 0] - squares[0] * v[:, 0]
+    return bool(length(off) <= 0.01 * (squares[0] - squares[-1]))
+
+
 class SpectralNorm(Penalty):
     """λ‖W‖₂ = λσ₁(W), the largest singular value (claims C85, C86, C94).
 
-    Called on a Tensor it follows σ₁ by power iteration: each weight keeps its own right
-    singular vector, seeded, warm-started, moved by ``iterations`` rounds whenever the term is
-    recorded and never in evaluation. On arrays, and where a second derivative is
-    asked for, everything is exact, through the SVD. The smaller the gap between σ₁ and σ₂, the
-    slower the vectors settle: a random 784×512 matrix (σ₂/σ₁ = .993) is followed from 0.9 %
-    below σ₁, reaches it to 6e-4 after 100 calls and to rounding after 1,000.
+    Called on a Tensor it follows σ₁ by power iteration: each weight keeps its 16 largest singular
+    vectors, taken from one SVD at the first call and moved whenever the term is recorded;
+    evaluation goes the same way and keeps nothing. On arrays, and where a second derivative is
+    asked for, everything is exact, through the SVD.
+
+    The gradient is λuvᵀ for unit u and v, so it is a subgradient up to the error of the value,
+    however σ₁ and σ₂ tie. Where σ₂ < .998 σ₁ its cosine to the exact one stayed above .9999
+    through 100 steps of SGD, SGD with momentum and AdamW on a 784×512 layer.
 
     Parameters
     ----------
     strength : λ ≥ 0.
-    method : "power" or, exact at every call and some hundred times slower, "svd".
-    iterations : rounds of power iteration a call, ≥ 1; the first call makes 100.
-    seed : of the first vectors.
+    method : "power" or, exact at every call and some fifty times slower, "svd".
+    iterations : at most so many rounds a call, ≥ 1; a round is three power iterations of the whole
+        block, and none follows once the vectors are within an angle of 0.01. (On a GPU all are
+        made: to look would wait for it.)
 
     At a repeated σ₁ the exact gradient shares evenly, λ U₁V₁ᵀ/r; at W = 0 it is 0.
 
@@ -103,17 +136,13 @@ class SpectralNorm(Penalty):
     strength = Strength()
 
     def __init__(
-        self,
-        strength: Any,
-        method: Literal["power", "svd"] = "power",
-        iterations: int = 1,
-        seed: int = 0,
+        self, strength: Any, method: Literal["power", "svd"] = "power", iterations: int = 3
     ) -> None:
         if method not in ("power", "svd"):
             raise ValueError(f"SpectralNorm: method must be 'power' or 'svd', got {method!r}")
         if not isinstance(iterations, int) or iterations < 1:
             raise ValueError(f"SpectralNorm: iterations must be an integer ≥ 1, got {iterations!r}")
-        self.strength, self.method, self.iterations, self.seed = strength, method, iterations, seed
+        self.strength, self.method, self.iterations = strength, method, iterations
         self.vectors: dict[int, tuple[ReferenceType[Tensor], Array]] = {}
 
     def __call__(self, w: Any) -> Any:
@@ -123,28 +152,24 @@ class SpectralNorm(Penalty):
         return penalty_value(w, penalty=_Followed(self, *self._follow(w)))
 
     def _follow(self, w: Tensor) -> tuple[Array, Array]:
-        """(σ₁u₁, v₁) as far as the power iteration has come."""
+        """Left and right factor of σ₁u₁v₁ᵀ, as far as the power iteration has come."""
         m = as_matrix(w.data)
-        owner, v = self.vectors.get(id(w), (lambda: None, m))
-        rounds = self.iterations
-        fits = v.shape == m.shape[1:] and v.dtype == m.dtype and of(v) is of(m)
-        if owner() is not w or not fits:
-            v = move(
-                Stream("spectral norm", self.seed).normal(m.shape[1:]).astype(m.dtype), w.backend
-            )
-            v, rounds = v / length(v), 100
-        elif not (is_grad_enabled() and w.requires_grad):
-            return m @ v, v
-        tiny = float(np.finfo(m.dtype).tiny)
-        for _ in range(rounds):
-            u = m @ v
-            ahead = m.T @ (u / np.maximum(length(u), tiny))
-            size = length(ahead)  # 0 for W = 0, which must not make v 0 for good
-            v = np.where(size > 0, ahead / np.maximum(size, tiny), v)
+        wide = m.shape[0] < m.shape[1]
+        a = m.T if wide else m  # the vectors kept are the shorter ones
+        owner, v = self.vectors.get(id(w), (lambda: None, a))
+        if owner() is w and len(v) == a.shape[1] and v.dtype == a.dtype and of(v) is of(a):
+            squares, image, v = _ritz(a, v)
+            for _ in range(self.iterations if v.shape[1] < len(v) else 0):
+                if of(a) is NUMPY and _settled(a, squares, image, v):
+                    break  # elsewhere to look would wait for a device
+                squares, image, v = _round(a, squares, image, v)
+        else:
+            u, s, vt = svd(a)
+            image, v = (u * s)[:, :TRACKED], vt[:TRACKED].T
         if is_grad_enabled() and w.requires_grad:
             vectors, key = self.vectors, id(w)
             vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v
-        return m @ v, v
+        return (v[:, 0], image[:, 0]) if wide else (image[:, 0], v[:, 0])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "vectors": {}}  # weights have other identities elsewhere
@@ -180,21 +205,20 @@ class SpectralNorm(Penalty):
 
 
 class _Followed(Penalty):
-    """The spectral norm at one weight with the singular vectors that power iteration found."""
+    """The spectral norm at one weight by the factors of σ₁u₁v₁ᵀ that power iteration found."""
 
-    def __init__(self, exact: SpectralNorm, scaled_u: Array, v: Array) -> None:
-        self.exact, self.scaled_u, self.v = exact, scaled_u, v
+    def __init__(self, exact: SpectralNorm, left: Array, right: Array) -> None:
+        self.exact, self.left, self.right = exact, left, right
+        self.size = length(left) * length(right)
 
     def value(self, w: Any) -> Any:
         """λ‖Wv‖; on a Tensor (for a second derivative) the exact one."""
-        if isinstance(w, Tensor):
-            return self.exact.value(w)
-        return self.exact.strength * length(self.scaled_u)
+        return self.exact.value(w) if isinstance(w, Tensor) else self.exact.strength * self.size
 
     def gradient(self, w: Array) -> Array:
         """λuvᵀ."""
-        size = np.maximum(length(self.scaled_u), float(np.finfo(w.dtype).tiny))
-        return np.outer(self.scaled_u * (self.exact.strength / size), self.v).reshape(w.shape)
+        size = np.maximum(self.size, float(np.finfo(w.dtype).tiny))
+        return np.outer(self.left * (self.exact.strength / size), self.right).reshape(w.shape)
 
 
 class NuclearNorm(Penalty):
