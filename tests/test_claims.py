@@ -1,0 +1,234 @@
+"""Every claim of the source texts is measured, and what it measures is this framework."""
+
+import inspect
+import json
+import re
+import textwrap
+from typing import NamedTuple
+
+import pytest
+
+import minireg as mr
+from minireg import claims, cli, losses, penalties
+from minireg.backend import Stream
+from minireg.claims import breaks, claim, corrects, holds, load, reports, select
+from minireg.inspect import ledger
+from minireg.ops.table import TABLE
+from minireg.optim import SGD, Adam, AdamW
+
+ALL = load()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_claim(name):
+    result = ALL[name]()
+    assert result, f"\n{result}"
+
+
+# --- the collection ----------------------------------------------------------------------------------
+
+
+def test_every_claim_is_there_with_its_source_and_its_derivation():
+    assert list(ALL) == [f"C{i:02}" for i in range(1, 132)]
+    for c in ALL.values():
+        assert re.match(r"00[0-4] ", c.source), c
+        assert re.search(r"[\u4e00-\u9fff]", c.title), f"{c}: the Chinese term is missing"
+        assert len(c.derivation) > 40, f"{c}: no derivation"
+
+
+def test_figures_do_not_depend_on_what_ran_before():
+    quick = [*select("decay"), *select("sparsity")]
+    first = {c.id: c().figures for c in quick}
+    assert first == {c.id: c().figures for c in reversed(quick)}
+
+
+# --- planted faults: what depends on the faulty line fails -----------------------------------------------
+
+
+class Fault(NamedTuple):
+    """A line of the framework, what it is replaced with, and the claims that notice."""
+
+    owner: object
+    function: str
+    line: str
+    wrong: str
+    noticed: str
+
+
+FAULTS = {
+    "Adam divides by v̂, not by its root": Fault(
+        Adam, "_update", "np.sqrt(v, out=t)", "np.copyto(t, v)", "C25 C29 C36 C37 C38 C39 C40 C41 C123"),
+    "Adam's v̂ is not corrected for its start": Fault(
+        Adam, "_update", "root = (1 - beta2**step) ** -0.5", "root = 1.0", "C25 C36 C38 C39 C41"),
+    "AdamW's decay joins the gradient": Fault(
+        AdamW, "decays", 'return 0.0, scale * group["weight_decay"]',
+        'return group["weight_decay"], 0.0', "C29 C39 C40 C41 C104 C112"),
+    "Nesterov looks ahead without μ": Fault(
+        SGD, "_update", "np.multiply(b, lr * mu, out=t)", "np.multiply(b, lr, out=t)", "C32"),
+    "SGD's step is 1 % too long": Fault(
+        SGD, "_update", "np.multiply(g, lr, out=t)", "np.multiply(g, 1.01 * lr, out=t)",
+        "C23 C24 C25 C27 C29 C35 C72 C101 C104 C107 C108 C109 C111 C127"),
+    "BatchNorm's gradient misses its variance term": Fault(
+        TABLE["normalize"], "fused_backward", "unit * product.mean(axis=axes, keepdims=True)",
+        "unit * product.mean(axis=axes, keepdims=True) * 0", "C13 C19 C127"),
+    "dropout does not scale what it keeps": Fault(
+        Stream, "dropout_mask", "mask *= 65536 / (65536 - cut) if cut < 65536 else 0.0", "pass", "C75"),
+    "smoothing spreads over one class too few": Fault(
+        losses, "_distribution", "(label_smoothing / z.shape[-1])",
+        "(label_smoothing / (z.shape[-1] - 1))", "C80 C81 C82 C83"),
+    "the soft threshold forgets the step": Fault(
+        penalties.L1, "prox", "step * self.strength", "self.strength",
+        "C01 C44 C45 C46 C47 C48 C52 C56 C57 C59 C61 C62 C95 C115 C116 C124"),
+    "L2's gradient is that of λ‖w‖²": Fault(
+        penalties.L2, "gradient", "np.multiply(self._factor(w)", "np.multiply(2 * self._factor(w)",
+        "C05 C22 C24 C27 C28 C31 C65"),
+    "the nuclear norm's prox cuts singular values off": Fault(
+        penalties.NuclearNorm, "prox", "np.maximum(s - step * self.strength, 0)",
+        "np.where(s > step * self.strength, s, 0)", "C95 C96 C97 C98"),
+    "clipping forgets to divide by the norm": Fault(
+        mr.optim, "clip_grad_norm_", "max_norm / (total + 1e-6)", "max_norm", "C110 C111 C112"),
+    "the ledger's momenta do not fade": Fault(
+        ledger.Ledger, "after", "linear.keep * row", "row", "C33 C37 C38"),
+    "the certificate lacks its √2": Fault(
+        mr, "certified_radius", "head = np.eye(logits.shape[1])",
+        "head = np.eye(logits.shape[1]) / 2**0.5", "C89"),
+}  # fmt: skip
+
+
+def plant(patch, fault):
+    """Replace the line in the function's own source."""
+    function = getattr(fault.owner, fault.function)
+    source = textwrap.dedent(inspect.getsource(function))
+    assert fault.line in source, f"{fault.function} no longer says {fault.line!r}"
+    names = dict(function.__globals__)
+    exec(compile(source.replace(fault.line, fault.wrong), fault.function, "exec"), names)
+    patch.setattr(fault.owner, fault.function, names[function.__name__])
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_noticed(name, monkeypatch):
+    plant(monkeypatch, FAULTS[name])
+    results = {i: ALL[i]() for i in FAULTS[name].noticed.split()}
+    assert results
+    assert not any(results.values()), [str(r) for r in results.values() if r]
+
+
+# --- what a claim is --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scratch(monkeypatch):
+    """A collection of claims that nobody else sees."""
+    monkeypatch.setattr(claims, "CLAIMS", {})
+
+
+def enter(*figures, verdict="TRUE", corrected="", error=None):
+    @claim("C9", verdict, "000 §1", "a title (词)", "what it says", corrected)
+    def program():
+        """Because."""
+        yield from figures
+        if error:
+            raise error
+
+    return program()
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_claim_passes_when_all_its_figures_lie_in_their_ranges():
+    assert enter(holds("a", 1.0, at_most=1), reports("b", 7))
+    assert not enter(holds("a", 1.0, at_most=1), holds("b", 2.0, at_least=3))
+    assert not enter(holds("a", float("nan"), at_most=1))
+    assert not enter(), "what measures nothing passes nothing"
+    result = enter(holds("a", 1, at_most=2), error=ValueError("no"))
+    assert (bool(result), result.error, len(result.figures)) == (False, "ValueError: no", 1)
+    assert "FAILED: ValueError: no" in str(result)
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_wrong_statement_needs_counterexample_and_correction():
+    with pytest.raises(ValueError, match="needs a corrected statement"):
+        enter(verdict="IMPRECISE")
+    half = enter(breaks("a", 1, at_least=0), verdict="IMPRECISE", corrected="so")
+    assert not half
+    assert "counterexample and a correction" in half.error
+    assert enter(breaks("a", 1, at_least=0), corrects("b", 0, at_most=1),
+                 verdict="FALSE AS STATED", corrected="so")  # fmt: skip
+    with pytest.raises(ValueError, match="verdict 'MAYBE' is none of"):
+        enter(verdict="MAYBE")
+
+
+@pytest.mark.usefixtures("scratch")
+def test_two_claims_cannot_have_one_id():
+    enter(holds("a", 1))
+    with pytest.raises(ValueError, match=r"claim C9 is at .* and at"):
+        claim("C9", "TRUE", "000 §1", "t", "s")(lambda: iter(()))
+
+
+def test_figures_show_value_and_range():
+    shown = [holds("e", 0.25, at_most=1), holds("e", 2, at_least=1), holds("e", 3, at_most=3, at_least=3),
+             holds("e", 5, at_most=6, at_least=4), reports("e", 1e-9), holds("e", 9, at_most=1)]  # fmt: skip
+    assert [f"{f!r}" for f in shown] == [
+        "e: 0.25 (≤ 1)", "e: 2 (≥ 1)", "e: 3 (exactly 3)", "e: 5 (4 to 6)", "e: 1e-09", "e: 9 (≤ 1) FAILED",
+    ]  # fmt: skip
+
+
+# --- the command -----------------------------------------------------------------------------------------
+
+
+def run(capsys, *flags):
+    code = cli.main(["claims", *flags])
+    return code, capsys.readouterr()
+
+
+def test_the_command_prints_a_table(capsys):
+    code, out = run(capsys, "--id", "C22", "c27")
+    assert code == 0
+    assert re.search(r"C22 .*C27 .*2 claims: 1 true, 1 false as stated", out.out, re.S)
+
+
+def test_the_command_explains(capsys):
+    code, out = run(capsys, "--id", "C27", "--explain")
+    assert code == 0
+    for part in ("004 §举个例子", "the text says", "corrected", "because", "measured", "decay.py:"):
+        assert part in out.out
+
+
+def test_the_command_prints_json(capsys):
+    code, out = run(capsys, "--topic", "decay", "--json")
+    found = json.loads(out.out)
+    assert code == 0
+    assert [c["id"] for c in found] == [f"C{i}" for i in range(22, 32)]
+    assert {"id", "source", "statement", "verdict", "passed", "measured", "seconds"} <= found[
+        0
+    ].keys()
+    assert all(isinstance(v, float) for c in found for v in c["measured"].values())
+
+
+def test_the_command_prints_the_errata(capsys):
+    code, out = run(capsys, "--id", "C22", "C27", "--errata")
+    assert code == 0
+    assert "C27" in out.out
+    assert "C22" not in out.out
+    assert "- Counterexample: " in out.out
+
+
+def test_a_claim_that_fails_is_exit_code_1(capsys, monkeypatch):
+    plant(monkeypatch, FAULTS["the soft threshold forgets the step"])
+    code, out = run(
+        capsys, "--id", FAULTS["the soft threshold forgets the step"].noticed.split()[0]
+    )
+    assert code == 1
+    assert "FAILED" in out.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [(["--id", "C999"], "no claim 'C999'; there are C01 to "), (["--id", "x"], "no claim 'x'"),
+     (["--topic", "x"], "no topic 'x'; there are objective, "),
+     (["--json", "--errata"], "not allowed with")],
+)  # fmt: skip
+def test_a_wrong_flag_is_exit_code_2(capsys, flags, message):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["claims", *flags])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
