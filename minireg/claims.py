@@ -30,6 +30,19 @@ from .backend import manual_seed
 
 VERDICTS = ("TRUE", "TRUE-WITH-CONDITIONS", "IMPRECISE", "FALSE AS STATED", "EMPIRICAL")
 WRONG = ("IMPRECISE", "FALSE AS STATED")
+SOURCES = {
+    "000": "chapter 10.3, 正则化对梯度与损失的影响",
+    "001": "chapter 9.3, 正则化与归一化",
+    "002": "an article on penalties of parameter norms, 参数范数惩罚",
+    "003": "an article on L2 and weight decay, 权重衰减",
+    "004": "notes on what regularization is, 正则化的本质",
+}
+ERRATA_HEAD = """\
+statements that are imprecise or false as stated. Against each stands a counterexample, and for its
+correction a measurement; beside a figure is the range that it has to lie in. Written by
+`minireg claims --errata`, which measures all of it; `minireg claims --id C39 --explain` adds the
+derivation and the place of the program. The texts, in their own numbering:
+"""
 HERE = Path(__file__).parent
 #: In a wheel the lessons lie inside the package, in a checkout beside it.
 LESSONS = HERE / "lessons" if (HERE / "lessons").is_dir() else HERE.parent / "lessons"
@@ -256,20 +269,20 @@ def run(claims: Iterable[Claim]) -> Iterator[Result]:
 
 
 def errata(results: Iterable[Result]) -> str:
-    """The corrections to the texts with counterexample and correction as measured, in Markdown."""
-    rows = []
+    """The corrections to the texts, with what was measured, as a page in Markdown."""
+    parts = []
     for r in results:
         c = r.claim
         if c.verdict in WRONG:
-            figures = {role: "; ".join(f"{f!r}" for f in r.figures if f.role == role)
-                       for role in ("breaks", "corrects")}  # fmt: skip
-            rows.append(
-                f"## {c.id} {c.title}\n\n{c.verdict}. *{c.source}*\n\n"
-                f"- The text says: {c.statement}\n- Counterexample: {figures['breaks']}\n"
-                f"- Correct is: {c.corrected}\n- Measured: {figures['corrects']}\n"
+            breaks_, corrects_ = (
+                "".join(f"  - {f!r}\n" for f in r.figures if f.role == role)
+                for role in ("breaks", "corrects")
             )
-    head = (
-        f"# Errata of the source texts\n\n{len(rows)} statements that are false or imprecise, each "
-        "with a counterexample and a correction that a program measured: `minireg claims --errata`\n"
-    )
-    return "\n".join([head, *rows])
+            parts.append(
+                f"## {c.id} {c.title}\n\n{c.verdict.capitalize()}. *{c.source}*\n\n"
+                f"- The text says: {c.statement}\n- Against it:\n{breaks_}"
+                f"- Correct is: {c.corrected}\n- For it:\n{corrects_}"
+            )
+    head = f"# Errata of the source texts\n\n{len(parts)} {ERRATA_HEAD}"
+    legend = "".join(f"- {number}: {text}\n" for number, text in SOURCES.items())
+    return "\n".join([head, legend, *parts])
