@@ -91,6 +91,23 @@ def _elementwise() -> dict[str, tuple[Callable[[], object], Callable[[], object]
     }
 
 
+def _hessian() -> tuple[dict[str, Callable[[], object]], Callable[[], object]]:
+    """Exact Hessian-vector products of the network of :mod:`.step`, and its gradient."""
+    rng = np.random.default_rng(0)
+    x, y = mr.tensor(rng.normal(size=(128, 784)).astype(np.float32)), rng.integers(0, 10, 128)
+    model, loss = network(mr.nn), mr.nn.CrossEntropyLoss(label_smoothing=0.1)
+    for layer in model:
+        layer.train(not isinstance(layer, mr.nn.Dropout))
+    params = list(model.parameters())
+    v = [rng.normal(size=p.shape).astype(np.float32) for p in params]
+    operator = mr.curvature.Hessian(lambda: loss(model(x), y), params)
+    products: dict[str, Callable[[], object]] = {
+        "hvp": lambda: mr.curvature.hvp(lambda: loss(model(x), y), params, v),
+        "hvp, recorded once": lambda: operator @ v,
+    }
+    return products, lambda: mr.grad(loss(model(x), y), params)
+
+
 def _convolution(library: Any, nn: Any, x: Any, y: Any) -> Callable[[], None]:
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3), nn.ReLU(),
@@ -132,6 +149,11 @@ def run() -> dict[str, Any]:
     print("gradient of a penalty on 512×512, added in place")
     for name, (ours, theirs) in _elementwise().items():
         record[name] = _show(side_by_side(name, ours, theirs, 100, 11), "minireg", "NumPy  ")
+    print("one exact Hessian-vector product of the MLP, BatchNorm and smoothing, batch 128")
+    products, gradient = _hessian()
+    for name, product in products.items():
+        pair = side_by_side(name, product, gradient, 5, 11)
+        record[name] = _show(pair, "product", "gradient")
     print("one step of a convolutional network 1×28×28, batch 32, SGD")
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 1, 28, 28)).astype(np.float32), rng.integers(0, 10, 32)
