@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, backend, checkpoint, datasets, nn, optim, penalties
+from . import __version__, backend, checkpoint, course, datasets, nn, optim, penalties
 from .claims import VERDICTS, Result, errata, select
 from .inspect import Run, overview, report
 from .inspect.ledger import Ledger
@@ -96,6 +96,24 @@ exit code
 """
 
 
+LESSON_EPILOG = """\
+what happens
+  Without a number the lessons are listed. With one, the lesson is copied into this folder,
+  where its exercises are yours to edit, and opened in the browser; a copy that is already
+  there is opened as you left it (delete it for a fresh one). Ctrl-C ends it. With --run it
+  runs here, without a browser and without copying, and prints what it claims and measured.
+
+examples
+  minireg lesson                                 which there are, and their claims
+  minireg lesson 2
+  minireg lesson 2 --run
+  minireg lesson --run                           all of them
+
+exit code
+  0 done, 1 a lesson claims what is not so, or marimo is missing, 2 no such lesson
+"""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line and exit code 2."""
 
@@ -148,9 +166,8 @@ def _parser() -> Parser:
     add(
         "--validation",
         type=_number(0.01, 1),
-        default=0.3,
         metavar="SHARE",
-        help="held out; default 0.3",
+        help="held out; default 0.3, or the test part that the data set comes with",
     )
     add = train.add_argument_group("network").add_argument
     add("--hidden", type=_number(1, whole=True), nargs="+", default=[512, 512], metavar="N",
@@ -236,6 +253,14 @@ def _parser() -> Parser:
     form.add_argument("--errata", action="store_true",
                       help="print the corrections to the texts as Markdown")  # fmt: skip
     claims.add_argument("--no-progress", action="store_true", help="no progress bar")
+    lesson = commands.add_parser(
+        "lesson", help="the lessons: list them, open one in the browser, run them",
+        description="List, open or run the lessons.",
+        epilog=LESSON_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    lesson.add_argument("number", type=_number(0, whole=True), nargs="?", metavar="N",
+                        help="which lesson")  # fmt: skip
+    lesson.add_argument("--run", action="store_true", help="run it here, without a browser")
     commands.add_parser("ops", help="the table of derivatives as Markdown")
     commands.add_parser("info", help="versions, backends, and why there is no GPU")
     return parser
@@ -302,11 +327,14 @@ def _train_one(args: argparse.Namespace, data: datasets.Dataset, label: str) -> 
 
 def train(args: argparse.Namespace) -> int:
     """``minireg train``."""
-    _need(sklearn="lessons", rich="cli")
+    _need(rich="cli")
     if not args.no_report:
         _need(matplotlib="viz")
     _resolve(args)
-    data = datasets.load(args.dataset, args.noise, args.validation, seed=args.seed)
+    try:
+        data = datasets.load(args.dataset, args.noise, args.validation, seed=args.seed)
+    except (ImportError, FileNotFoundError, ValueError) as error:
+        raise MissingError(str(error)) from error
     folder = args.out or Path("runs") / f"{args.dataset}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -644,6 +672,35 @@ def _claims_table(results: Sequence[Result]) -> Any:
     )
 
 
+def lesson(args: argparse.Namespace) -> int:
+    """``minireg lesson``."""
+    try:
+        chosen = course.lessons() if args.number is None else [course.find(args.number)]
+    except LookupError as error:
+        _parser().exit(2, f"minireg lesson: {error.args[0]}\n{course.table(course.lessons())}\n")
+    if args.number is None and not args.run:
+        print(course.table(chosen))
+        return 0
+    _need(marimo="lessons", sklearn="lessons", matplotlib="lessons")
+    if not args.run:
+        try:
+            path, new = course.own_copy(chosen[0], Path.cwd())
+        except OSError as error:
+            raise MissingError(f"cannot copy the lesson into {Path.cwd()}: {error}") from error
+        print(f"{'copied to' if new else 'opening your copy'} {path}; Ctrl-C ends it", flush=True)
+        return course.edit(path)
+    wrong = []
+    for one in chosen:
+        print(f"{one}\n")
+        try:
+            course.run(one)
+        except Exception as error:  # what is wrong with one lesson is no reason to skip the others
+            wrong.append(one.number)
+            print(f"FAILED: {type(error).__name__}: {error}", file=sys.stderr)
+        print()
+    return 1 if wrong else 0
+
+
 def ops(args: argparse.Namespace) -> int:
     """``minireg ops``."""
     print(reference(), end="")
@@ -685,7 +742,8 @@ def _slow_kernels(pool: dict[str, Any]) -> bool:
     return bool(features.get("AVX512F")) and pool.get("architecture") in ("Haswell", "Zen")
 
 
-COMMANDS = {"train": train, "check-penalty": check, "claims": claims, "ops": ops, "info": info}
+COMMANDS = {"train": train, "check-penalty": check, "claims": claims, "lesson": lesson, "ops": ops,
+            "info": info}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

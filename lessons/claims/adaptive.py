@@ -326,10 +326,10 @@ def decay_by_weight_size() -> Iterator[Figure]:
     ratio = lambda pull: pull[2] / pull[0]
     adam, linear = pulls(Adam), {"at_least": 95, "at_most": 105}
     yield breaks("AdamW: pull at |θ| = 10/pull at 0.1", ratio(pulls(AdamW)), **linear)
-    yield corrects("the same, SGD", ratio(pulls(SGD)), **linear)
     yield corrects("the same, Adam with L2", ratio(adam), at_least=0.95, at_most=1.25)
     yield corrects("its pull/(50η) at |θ| = 10", adam[2] / 0.05, at_least=0.97, at_most=1)
     yield corrects("the ratio, Adam with L2, noise s = 100", ratio(pulls(Adam, 100.0)), **linear)
+    yield corrects("the ratio, SGD", ratio(pulls(SGD)), **linear)
 
 
 @claim(
