@@ -43,6 +43,16 @@ def added(arrays: Iterable[Array]) -> Array:
     return total
 
 
+AnyLoss = Loss | Callable[[Any, Any], Tensor]
+
+
+def named_parts(loss: AnyLoss, output: Any, target: Any) -> dict[str, Tensor]:
+    """The terms of a loss by name; of a plain function one called "data"."""
+    if isinstance(loss, Loss):
+        return dict(loss.parts(output, target))
+    return {"data": loss(output, target)}
+
+
 Selector = str | Sequence[str] | Callable[[str, Parameter], bool] | None
 
 
@@ -115,6 +125,7 @@ class Assignment:
 class Objective:
     """``loss`` plus ``penalties``: {name: penalty | (penalty, on) | (penalty, on, via) | Term}.
 
+    The loss is one of :mod:`minireg.losses`, or any function of output and target.
     Penalties apply to weights only unless ``on`` says otherwise, so biases and the scales
     and shifts of normalisations stay free. The convention is mean loss + Σ λ·Ω.
 
@@ -126,7 +137,11 @@ class Objective:
     ['weight']
     """
 
-    def __init__(self, loss: Loss, penalties: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, loss: AnyLoss, penalties: Mapping[str, Any] | None = None) -> None:
+        if not callable(loss):
+            raise TypeError(
+                f"Objective: loss must be a loss or a function of output and target, got {loss!r:.80}"
+            )
         self.loss, self.terms = loss, {}
         for name, spec in (penalties or {}).items():
             if name in ("data", "smoothing", "total"):
@@ -211,7 +226,10 @@ class Objective:
         """Evaluate every term at ``model`` on the batch (x, y)."""
         if model is not self._model:
             self.bind(model)
-        values: dict[str, Tensor] = dict(self.loss.parts(model(x), y))
+        output, loss = model(x), self.loss
+        values = (
+            dict(loss.parts(output, y)) if isinstance(loss, Loss) else {"data": loss(output, y)}
+        )
         loss_parts = tuple(values)
         for name, term in self.terms.items():
             if term.via == "prox" and name not in self._attached and is_grad_enabled():

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, move
+from .backend import Array, is_array, move
 from .engine import backprop, grad, no_grad
-from .losses import Loss
 from .nn.module import Module
-from .objective import Objective, Selector, Term
+from .objective import AnyLoss, Objective, Selector, Term
+from .ops.table import array_of
 from .optim import ProximalGradient
 from .penalties import Penalty
 from .penalties.base import length
@@ -39,23 +39,23 @@ class Composite:
     """The loss of a model on all data plus a penalty, as functions of the parameters."""
 
     def __init__(
-        self, model: Module, loss: Loss, penalty: Penalty, x: Any, y: Any, on: Selector
+        self, model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, on: Selector
     ) -> None:
         self.model, self.loss, self.penalty = model, loss, penalty
         self.params = [p for p in model.parameters() if p.requires_grad]
         if not self.params:
             raise ValueError("solve: every parameter of the model is frozen")
         home, dtype = self.params[0].backend, self.params[0].dtype
-        self.x = Tensor(move(np.asarray(x, dtype), home))
-        labels = np.asarray(y)
-        self.y = move(labels if labels.dtype.kind in "iu" else labels.astype(dtype), home)
+        x, y = (move(a if is_array(a) else np.asarray(a), home) for a in map(array_of, (x, y)))
+        self.x = Tensor(x.astype(dtype, copy=False))
+        self.y = y if y.dtype.kind in "iu" else y.astype(dtype, copy=False)
         objective = Objective(loss, {"penalty": Term(penalty, on, via="prox")}).bind(model)
         self.penalised = dict.fromkeys(objective.chosen("penalty"))
         self.lr = 0.0  # not known yet
 
     def data(self) -> Tensor:
         """The loss on all data."""
-        return self.loss(self.model(self.x), self.y)  # type: ignore[no-any-return]
+        return self.loss(self.model(self.x), self.y)
 
     def gradient(self) -> dict[Tensor, Array]:
         """That of the loss, by parameter."""
@@ -146,7 +146,7 @@ class Composite:
 
 
 def solve(
-    model: Module, loss: Loss, penalty: Penalty, x: Any, y: Any, *,
+    model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, *,
     on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
 ) -> Solution:  # fmt: skip
     """Minimise ``loss`` on all of (x, y) plus ``penalty``, to the certificate.
@@ -222,7 +222,7 @@ class Path:
 
 
 def path(
-    model: Module, loss: Loss, penalty: Penalty, x: Any, y: Any, strengths: int | Sequence[float] = 50, *,
+    model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, strengths: int | Sequence[float] = 50, *,
     ratio: float = 1e-3, on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
 ) -> Path:  # fmt: skip
     """Solve for a whole range of strengths, each started from the solution before.

@@ -16,9 +16,8 @@ import numpy as np
 from .backend import Array, Stream, move
 from .engine import no_grad
 from .inspect.ledger import Ledger
-from .losses import Loss
 from .nn import Embedding, Module
-from .objective import Objective
+from .objective import AnyLoss, Objective, named_parts
 from .optim import EarlyStopping, Optimizer, clip_grad_norm_
 from .optim.lr_scheduler import LRScheduler
 from .tensor import Tensor
@@ -75,7 +74,7 @@ class History:
         return f"History({len(self)} epochs, stopped: {self.stopped}, {figures})"
 
 
-def evaluate(model: Module, loss: Loss, x: Array, y: Array) -> dict[str, float]:
+def evaluate(model: Module, loss: AnyLoss, x: Array, y: Array) -> dict[str, float]:
     """The bare data loss, and for labels the accuracy, in evaluation mode, without a graph.
 
     >>> from minireg import nn
@@ -87,7 +86,7 @@ def evaluate(model: Module, loss: Loss, x: Array, y: Array) -> dict[str, float]:
     try:
         with no_grad():
             output = model(Tensor(x))
-            figures = {"loss": float(loss.parts(output, y)["data"].data)}
+            figures = {"loss": float(named_parts(loss, output, y)["data"].data)}
             if y.dtype.kind in "iu" and output.ndim == 2 and y.ndim == 1:
                 figures["accuracy"] = float((output.data.argmax(axis=1) == y).mean())
     finally:
@@ -131,7 +130,7 @@ def _zeros(model: Module) -> dict[str, float]:
 
 def fit(
     model: Module,
-    objective: Objective | Loss,
+    objective: Objective | AnyLoss,
     optimizer: Optimizer,
     train: Any,
     validation: Any = None,

@@ -691,3 +691,14 @@ def test_clipping_comes_after_the_penalties_and_before_the_decay(strength, decay
     mr.fit(model, objective, optimizer, data, epochs=1, clip_norm=0.1)
     pull = (before - model.weight.data) / 1e-3
     assert np.linalg.norm(pull - decay * before) == pytest.approx(0.1, rel=1e-4)
+
+
+def test_any_function_of_output_and_target_is_a_loss():
+    model = nn.Linear(2, 1)
+    objective = mr.Objective(lambda z, y: ((z - y) ** 2).mean(), {"l2": mr.penalties.L2(0.1)})
+    x, y = mr.tensor([[1.0, 2.0]]), mr.tensor([[3.0]])
+    terms = objective(model, x, y)
+    assert list(terms) == ["data", "l2"]
+    assert terms["data"].item() == mr.Objective(nn.MSELoss())(model, x, y)["data"].item()
+    with pytest.raises(TypeError, match=r"Objective: loss must be a loss or a function .* got 0.1"):
+        mr.Objective(0.1)

@@ -16,9 +16,8 @@ import numpy as np
 
 from ..backend import Array
 from ..errors import describe
-from ..losses import Loss
 from ..nn.module import Module
-from ..objective import Selector
+from ..objective import AnyLoss, Selector
 from ..ops.table import array_of
 from ..penalties import L2, Formula, Penalty, scaled
 from ..penalties.base import checked_strength, length
@@ -153,7 +152,7 @@ class Problem:
     """
 
     def __init__(
-        self, model: Module, loss: Loss, penalty: Penalty, x: Any, y: Any, *,
+        self, model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, *,
         on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
     ) -> None:  # fmt: skip
         self._solver = Composite(model, loss, penalty, x, y, on)
