@@ -82,7 +82,7 @@ FAULTS = {
         "C47 C52 C56 C57 C59 C61 C95"),
     "L2's gradient is that of λ‖w‖²": Fault(
         penalties.L2, "gradient", "np.multiply(self._factor(w)", "np.multiply(2 * self._factor(w)",
-        "C05 C22 C24 C27 C28 C31 C65"),
+        "C22 C24 C27 C28 C31 C65"),
     "the nuclear norm's prox cuts singular values off": Fault(
         penalties.NuclearNorm, "prox", "np.maximum(s - step * self.strength, 0)",
         "np.where(s > step * self.strength, s, 0)", "C95 C98"),
