@@ -13,16 +13,8 @@ import torch
 
 import minireg as mr
 
+from .network import network
 from .timing import side_by_side
-
-
-def network(nn: Any) -> Any:
-    """The network, of this library's layers or of PyTorch's."""
-    layers, width = [], 784
-    for _ in range(2):
-        layers += [nn.Linear(width, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Dropout(0.2)]
-        width = 512
-    return nn.Sequential(*layers, nn.Linear(512, 10))
 
 
 def _step(library: Any, nn: Any, x: Any, y: Any, **options: Any) -> Callable[[], None]:

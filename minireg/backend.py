@@ -11,9 +11,10 @@ from __future__ import annotations
 import importlib
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,16 @@ class Backend:
     xp : the namespace with NumPy's function names (``xp.zeros``, ``xp.add.at``, …).
     array : the array type; dispatch goes by it.
     to_numpy : copies one of its arrays to the host.
+    address : where an array's memory begins, if ``xp.ElementwiseKernel`` runs CUDA source there.
+    kernels : faster twins of fused ops by name, as in :mod:`minireg.ops.cuda`.
     """
 
     name: str
     xp: Any
     array: type
     to_numpy: Callable[[Array], np.ndarray[Any, Any]]
+    address: Callable[[Array], int] | None = None
+    kernels: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 _BACKENDS: dict[str, Backend] = {}
@@ -75,7 +80,9 @@ def _load_cupy() -> Backend:
             "backend 'cupy': CuPy is installed but finds no usable CUDA device (no GPU, or no "
             "driver); stay with backend 'numpy'"
         )
-    return register(Backend("cupy", cupy, cupy.ndarray, cupy.asnumpy))
+    address = attrgetter("data.ptr")
+    kernels = importlib.import_module(f"{__package__}.ops.cuda").KERNELS
+    return register(Backend("cupy", cupy, cupy.ndarray, cupy.asnumpy, address, kernels))
 
 
 def get(name: str) -> Backend:
@@ -277,12 +284,17 @@ class Stream:
     def dropout_mask(self, p: float, like: Array) -> Array:
         """Array like ``like`` holding 0 (with probability p) or 1/(1−p), drawn where it lives.
 
-        On the CPU 16 random bits decide an element, four elements a 64-bit draw; the
+        On the CPU 16 random bits decide an element, four elements a 64-bit draw, in a kernel
+        32 bits that follow from a key drawn on the host and from the element's place; the
         scale is the inverse of the exact keep probability, so the mean stays exactly 1.
         """
         if p >= 1:
             return np.zeros_like(like)
         backend = of(like)
+        if (draw := backend.kernels.get("dropout_mask")) is not None:
+            drawn = draw(p, like, self._on(NUMPY).bit_generator.random_raw())
+            if drawn is not None:
+                return drawn
         rng = self._on(backend)
         if backend is not NUMPY:
             keep = rng.random(like.shape, dtype=np.float32) >= p

@@ -614,7 +614,8 @@ def gradgradcheck(
 
     def gradient(*args: Any, create_graph: bool) -> tuple[Tensor, ...]:
         ys = _outputs(inner.check, fn(*args[:n]))
-        live = [(y, v) for y, v in zip(ys, args[n:], strict=True) if y.requires_grad]
+        pairs = zip(ys, args[n:], strict=True)
+        live = [(y, v.to(y.backend)) for y, v in pairs if y.requires_grad]
         targets = [args[i] for i in checked]
         found: Sequence[Tensor | None] = [None] * len(targets)
         if live:

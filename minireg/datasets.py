@@ -1,19 +1,30 @@
-"""Real data sets that need no network: scikit-learn's bundled ones, split and standardised."""
+"""Real data sets that need no network, split and standardised.
+
+scikit-learn's bundled ones, and Fashion-MNIST from IDX files that Debian packages or that lie in
+the folder named by the environment variable ``MINIREG_DATA``.
+"""
 
 from __future__ import annotations
 
+import gzip
 import importlib
+import math
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .backend import Stream
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
+ByteArray = np.ndarray[Any, np.dtype[np.uint8]]
+PACKAGED = Path("/usr/share/datasets")  # where Debian's packages of data sets put their files
 
-# name → (loader in sklearn.datasets, task, one line for --help)
-TABLE = {
+# name → (loader in sklearn.datasets, None for IDX files, task, one line for --help)
+TABLE: dict[str, tuple[str | None, str, str]] = {
     "digits": (
         "load_digits",
         "classification",
@@ -26,6 +37,7 @@ TABLE = {
     ),
     "wine": ("load_wine", "classification", "178 wines, 13 measurements, 3 classes"),
     "diabetes": ("load_diabetes", "regression", "442 patients, 10 measurements, progression"),
+    "fashion-mnist": (None, "classification", "70000 28×28 images of clothes, 10 classes"),
 }
 
 
@@ -79,22 +91,120 @@ def flip_labels(
     return noisy, noisy != y
 
 
+# --- IDX files -------------------------------------------------------------------------------
+
+
+def read_idx(path: str | Path) -> ByteArray:
+    """The array of bytes in an IDX file (LeCun's format of MNIST), also in a .gz.
+
+    ``ValueError`` for another format, and unless the file is as long as its header says.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
+    >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))
+    >>> read_idx(path).tolist()
+    [7, 8, 9]
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError) as error:
+            raise ValueError(
+                f"read_idx: {path} is no whole gzip file: {error}; fetch it again"
+            ) from error
+    if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
+        raise ValueError(
+            f"read_idx: {path} begins with {content[:4].hex(' ') or 'nothing'}, expected 00 00 08 and "
+            "the number of axes: an IDX file of unsigned bytes"
+        )
+    start = 4 + 4 * content[3]
+    shape = tuple(np.frombuffer(content, ">u4", content[3], 4).tolist())
+    if len(content) - start != math.prod(shape):
+        raise ValueError(
+            f"read_idx: {path} holds {len(content) - start:,} bytes, expected {math.prod(shape):,} for "
+            f"the shape {shape} in its header; fetch it again"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+_FILES = [
+    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+]
+
+
+def _find(name: str) -> list[Path]:
+    """The four files of an IDX data set, from the first folder that has them all."""
+    given = os.environ.get("MINIREG_DATA")
+    folders = [Path(given) / name, Path(given)] if given else []
+    for folder in (*folders, PACKAGED / name):
+        found = [
+            next((p for p in (folder / f, folder / f"{f}.gz") if p.is_file()), None) for f in _FILES
+        ]
+        if None not in found:
+            return found  # type: ignore[return-value]
+    raise FileNotFoundError(
+        f"data set {name!r} is not on this machine; on Debian and Ubuntu: sudo apt-get install "
+        f"dataset-{name}; elsewhere put {', '.join(_FILES)} (or the same with .gz) into a folder and name "
+        f"it in the environment variable MINIREG_DATA{f', which is now {given!r}' if given else ''}"
+    )
+
+
+class _Raw(NamedTuple):
+    """A data set as it comes; the last ``tests`` rows are a test part of its own."""
+
+    x: np.ndarray[Any, Any]
+    y: np.ndarray[Any, Any]
+    feature_names: Sequence[str]
+    tests: int = 0
+
+
+def _from_idx(name: str) -> _Raw:
+    files = _find(name)
+    images, labels, test_images, test_labels = map(read_idx, files)
+    for x, y, file in ((images, labels, files[0]), (test_images, test_labels, files[2])):
+        if x.ndim != 3 or y.shape != x.shape[:1] or x.shape[1:] != images.shape[1:] or not x.size:
+            raise ValueError(
+                f"datasets.load: {file} holds images {x.shape} for labels {y.shape}, expected (n, "
+                f"{', '.join(map(str, images.shape[1:]))}) for (n,)"
+            )
+    pixels = [f"pixel_{i}_{j}" for i, j in np.ndindex(images.shape[1:])]
+    x = np.concatenate([images, test_images]).reshape(-1, len(pixels))
+    return _Raw(x, np.concatenate([labels, test_labels]), pixels, len(test_images))
+
+
+def _from_sklearn(loader: str) -> _Raw:
+    try:
+        bunch = getattr(importlib.import_module("sklearn.datasets"), loader)()
+    except ImportError as error:
+        raise ImportError(
+            "the bundled data sets come with scikit-learn: pip install 'minireg[lessons]'"
+        ) from error
+    return _Raw(np.asarray(bunch.data, np.float64), np.asarray(bunch.target), bunch.feature_names)
+
+
+# --- loading ---------------------------------------------------------------------------------
+
+
 def load(
-    name: str, noise: float = 0.0, validation: float = 0.3, standardize: bool = True, seed: int = 0
-) -> Dataset:
+    name: str, noise: float = 0.0, validation: float | None = None, standardize: bool = True, seed: int = 0
+) -> Dataset:  # fmt: skip
     """Load, split, and optionally corrupt a data set; the same arguments give the same arrays.
 
     Parameters
     ----------
-    name : "digits", "breast_cancer", "wine" or "diabetes".
+    name : "digits", "breast_cancer", "wine", "diabetes" or "fashion-mnist".
     noise : share of the *training* labels to flip, in [0, 1) (classification only).
-    validation : share held out, in (0, 1).
+    validation : share held out, in (0, 1); by default the test part that the set comes with
+        (Fashion-MNIST's 10,000 images), or 0.3 where there is none.
     standardize : features (and a regression target) to mean 0 and deviation 1, measured
         on the training part; constant features stay 0.
     seed : of the split and of the flipped labels.
 
-    Raises ``ValueError`` for unknown names and values out of range, and ``ImportError``
-    without scikit-learn.
+    Raises ``ValueError`` for unknown names and values out of range and for files that are not
+    what they should be, ``ImportError`` without scikit-learn, and ``FileNotFoundError``, which
+    says how to get them, without Fashion-MNIST's files.
 
     >>> load("wine", noise=0.2)
     Dataset(wine: 125 training (25 labels flipped), 53 validation, 13 features)
@@ -108,23 +218,20 @@ def load(
         raise ValueError(f"datasets.load: noise must be in [0, 1), got {noise!r}")
     if noise and task == "regression":
         raise ValueError(f"datasets.load: noise flips labels, but {name!r} is a regression")
-    if not 0 < validation < 1:
+    if validation is not None and not 0 < validation < 1:
         raise ValueError(f"datasets.load: validation must be in (0, 1), got {validation!r}")
-    try:
-        bunch = getattr(importlib.import_module("sklearn.datasets"), loader)()
-    except ImportError as error:
-        raise ImportError(
-            "the bundled data sets come with scikit-learn: pip install 'minireg[lessons]'"
-        ) from error
-    x: FloatArray = np.asarray(bunch.data, np.float64)
-    y: np.ndarray[Any, Any] = np.asarray(bunch.target)
-    order = Stream("split", seed).permutation(len(x))
-    held = round(validation * len(x))
-    if not 0 < held < len(x):
-        raise ValueError(f"datasets.load: validation={validation} leaves a part of {name!r} empty")
-    train, test = order[held:], order[:held]
+    x, y, feature_names, tests = _from_idx(name) if loader is None else _from_sklearn(loader)
+    if validation is None and tests:
+        train, test = np.split(np.arange(len(x)), [len(x) - tests])
+    else:
+        share = 0.3 if validation is None else validation
+        order, held = Stream("split", seed).permutation(len(x)), round(share * len(x))
+        if not 0 < held < len(x):
+            raise ValueError(f"datasets.load: validation={share} leaves a part of {name!r} empty")
+        train, test = order[held:], order[:held]
+    x_train, x_test = x[train], x[test]
     if standardize:
-        x = _standardized(x, x[train])
+        x_train, x_test = _standardized(x_train, x_train), _standardized(x_test, x_train)
     flipped = np.zeros(len(train), bool)
     classes = 0
     if task == "classification":
@@ -138,14 +245,14 @@ def load(
         y = _standardized(y, y[train]) if standardize else y
         y_train, y_test = y[train].astype(np.float32), y[test].astype(np.float32)
     return Dataset(
-        name, task, x[train].astype(np.float32), y_train, x[test].astype(np.float32), y_test, flipped,
-        tuple(map(str, bunch.feature_names)), classes,
+        name, task, x_train.astype(np.float32), y_train, x_test.astype(np.float32), y_test, flipped,
+        tuple(map(str, feature_names)), classes,
     )  # fmt: skip
 
 
-def _standardized(x: FloatArray, reference: FloatArray) -> FloatArray:
+def _standardized(x: np.ndarray[Any, Any], reference: np.ndarray[Any, Any]) -> FloatArray:
     # rounding gives equal numbers a deviation of 1e-17: their range says that they are equal
     constant = reference.max(axis=0) == reference.min(axis=0)
-    deviation = np.where(constant, 1, reference.std(axis=0))
-    scaled: FloatArray = (x - reference.mean(axis=0)) / deviation
+    deviation = np.where(constant, 1, reference.std(axis=0, dtype=np.float64))
+    scaled: FloatArray = (x - reference.mean(axis=0, dtype=np.float64)) / deviation
     return scaled

@@ -155,11 +155,12 @@ def _distribution(
     else:
         instead = " or floating probabilities of the logits' shape"
         q, kept = (a.astype(z.dtype) for a in _one_hot(name, z, target, ignore_index, instead))
-        divisor = (q * w).sum()
-    hard = soft = q * w
+        divisor = None
+    hard = soft = q if weight is None else q * w
     if label_smoothing:
-        soft = (q * (1 - label_smoothing) + kept * (label_smoothing / z.shape[-1])) * w
-    return z, hard, soft, divisor
+        soft = q * (1 - label_smoothing) + kept * (label_smoothing / z.shape[-1])
+        soft = soft if weight is None else soft * w
+    return z, hard, soft, hard.sum() if divisor is None else divisor
 
 
 def _cost(q: Any, log_p: Any) -> Any:

@@ -48,13 +48,28 @@ class Tally(dict[str, list[list[float]]]):
         )
 
 
-TALLY = pytest.StashKey[Tally]()
+TALLY, NOT_RUN = pytest.StashKey[Tally](), pytest.StashKey[str]()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """How many drawn cases were compared with PyTorch, and how far off the worst was."""
     if TALLY in config.stash:
         terminalreporter.write_line(f"drawn oracle cases: {config.stash[TALLY]}")
+    gpu = {
+        outcome: [t for t in terminalreporter.stats.get(outcome, ()) if "gpu" in t.keywords]
+        for outcome in ("skipped", "deselected")
+    }
+    if not_run := sum(map(len, gpu.values())):
+        reason = gpu["skipped"][0].longrepr[2] if gpu["skipped"] else "deselected"
+        config.stash[NOT_RUN] = (
+            f"gpu tests not run: {not_run:,} ({reason.removeprefix('Skipped: ')})"
+        )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line says what a run without a GPU leaves untested."""
+    if NOT_RUN in config.stash:
+        print(config.stash[NOT_RUN])
 
 
 @pytest.fixture(scope="session")

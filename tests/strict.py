@@ -1,4 +1,4 @@
-"""A stand-in for CuPy on the CPU that refuses what CuPy refuses, and counts synchronizations.
+"""A stand-in for CuPy on the CPU that refuses what CuPy refuses, and counts what it costs.
 
 A :class:`StrictArray` holds a NumPy array and shows none of it. As with CuPy, nothing
 converts it to NumPy implicitly, it does not mix with NumPy arrays or lists, reductions
@@ -9,19 +9,29 @@ index, …) works and is counted::
     with strict.count_syncs() as syncs:
         step()
     assert not syncs  # a failure lists each kind and line
+
+What CuPy would launch a kernel for is counted as well (:func:`count_launches`). A fused
+kernel's stand-in says what it is, and counts as one: ``with strict.kernel("adamw"): …``.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import inspect
 import os
 import re
+import shutil
+import subprocess
 import sys
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +39,8 @@ import pytest
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minireg import backend as backends
+from minireg import kernels
+from minireg.ops import cuda
 
 try:
     cupy: Any = importlib.import_module("cupy")  # needs no GPU; supplies names and signatures
@@ -134,6 +146,61 @@ def _sync(kind: str) -> None:
         syncs.append(f"{kind} at {frame.f_code.co_filename}:{frame.f_lineno}")
 
 
+_launching: list[Counter[str]] = []
+_inside_kernel: list[str] = []
+
+
+@contextmanager
+def count_launches() -> Iterator[Counter[str]]:
+    """Collect what CuPy would launch inside the block: name of the kernel → how often.
+
+    An array operation is one launch unless it only makes a view, :data:`SEVERAL` names those that
+    are more. A function that CuPy puts together from others (``linalg``, ``tensordot``, …) is
+    counted as one, which is too few.
+    """
+    _launching.append(launches := Counter())
+    try:
+        yield launches
+    finally:
+        _launching.remove(launches)
+
+
+@contextmanager
+def kernel(name: str, launches: int = 1) -> Iterator[None]:
+    """The block stands for a fused kernel: what happens inside counts as ``launches`` of it."""
+    _launch(name, launches)
+    _inside_kernel.append(name)
+    try:
+        yield
+    finally:
+        _inside_kernel.pop()
+
+
+def _launch(name: str, times: int = 1) -> None:
+    if times and not _inside_kernel:
+        for launches in _launching:
+            launches[name.removeprefix("ndarray.")] += times
+
+
+# A kernel for each part, or one for each of the two passes.
+SEVERAL: dict[str, Callable[..., int]] = {
+    **dict.fromkeys(("concatenate", "stack", "vstack", "hstack"), lambda args: len(args[0])),
+    **dict.fromkeys(("var", "std"), lambda args: 2),
+    **dict.fromkeys(("empty", "empty_like"), lambda args: 0),
+}
+
+
+def _launches(name: str, args: Any, writes: bool, result: Any, given: list[np.ndarray]) -> int:
+    """How many kernels CuPy would launch for this call."""
+    if (count := SEVERAL.get(name.rpartition(".")[2])) is not None:
+        return count(args)
+    if writes or result is None:
+        return 1
+    parts = result if isinstance(result, list | tuple) else (result,)
+    found = [y for y in parts if isinstance(y, np.ndarray | np.generic)]
+    return int(not all(any(np.may_share_memory(y, x) for x in given) for y in found))
+
+
 # The shape of the result depends on the values, which the host has to wait for.
 _WAITING = {"nonzero", "argwhere", "flatnonzero", "unique", "bincount", "compress", "extract"}
 
@@ -167,7 +234,11 @@ def _call(name: str, function: Any, args: Any, kwargs: Any, elementwise: bool = 
     if name.rpartition(".")[2] in _WAITING or (name == "where" and len(args) == 1):
         _sync(name)
     kwargs = {key: inward(value) for key, value in kwargs.items()}
-    return outward(function(*map(inward, args), **kwargs))
+    result = function(*map(inward, args), **kwargs)
+    if _launching:
+        writes = elementwise or kwargs.get("out") is not None
+        _launch(name, _launches(name, args, writes, result, [x._host for x in given.values()]))
+    return outward(result)
 
 
 def _index(index: Any) -> tuple[Any, ...]:
@@ -243,15 +314,18 @@ class StrictArray(NDArrayOperatorsMixin):
         return len(self._host)
 
     def __getitem__(self, index: Any) -> StrictArray:
-        return StrictArray(self._host[_index(index)])
+        found = self._host[_index(index)]
+        _launch("take", not np.may_share_memory(found, self._host))
+        return StrictArray(found)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if not isinstance(value, StrictArray | Scalar):
             raise TypeError(f"cannot assign {type(value)} to device memory")
         self._host[_index(index)] = _host(value)
+        _launch("assign")
 
     def __copy__(self) -> StrictArray:
-        return StrictArray(self._host.copy())
+        return self.copy()
 
     def __deepcopy__(self, memo: Any) -> StrictArray:
         return self.__copy__()
@@ -297,6 +371,7 @@ class _Ufunc:
         if not isinstance(b, StrictArray | Scalar):
             raise TypeError(f"{self._ufunc.__name__}.at: unsupported type {type(b)}")
         self._ufunc.at(a._host, _index(indices), _host(b))
+        _launch(f"{self._ufunc.__name__}.at")
 
 
 class _Namespace:
@@ -323,9 +398,11 @@ class _Generator:
         self._rng = np.random.default_rng(seed)
 
     def random(self, size: Any = None, dtype: Any = np.float64) -> StrictArray:
+        _launch("random")
         return StrictArray(np.asarray(self._rng.random(size, dtype)))
 
     def standard_normal(self, size: Any = None, dtype: Any = np.float64) -> StrictArray:
+        _launch("standard_normal")
         return StrictArray(np.asarray(self._rng.standard_normal(size, dtype)))
 
 
@@ -333,17 +410,59 @@ class _Random:
     default_rng = _Generator
 
 
+class ElementwiseKernel:
+    """CuPy's, for a table and numbers, its body compiled as C; the last element comes first."""
+
+    def __init__(self, in_params: str, out_params: str, operation: str, name: str) -> None:
+        if cupy is not None:
+            cupy.ElementwiseKernel(in_params, out_params, operation, name)  # CuPy can read it
+        self.name = name
+        ctypes_of = {"float32": ctypes.c_float, "float64": ctypes.c_double}
+        words = [part.split() for part in in_params.split(", ")]
+        c = {"uint64": "const unsigned long long *", "float32": "float ", "float64": "double "}
+        arguments = ", ".join(["ptrdiff_t n", *(c[kind] + name for *_, kind, name in words)])
+        self.function = in_c(
+            f"#include <stddef.h>\n#include <tgmath.h>\nvoid run({arguments}) {{\n"
+            f"for (ptrdiff_t i = n - 1; i >= 0; i--) {{\n{operation};\n}}\n}}\n"
+        )
+        types = [ctypes_of.get(kind, ctypes.c_void_p) for *_, kind, _ in words]
+        self.function.argtypes = [ctypes.c_ssize_t, *types]
+
+    def __call__(self, table: StrictArray, *numbers: float, size: int) -> None:
+        if not isinstance(table, StrictArray) or table.dtype != np.uint64:
+            raise TypeError("the table must be uint64 and on the device")
+        _launch(self.name)
+        self.function(size, table._host.ctypes.data, *numbers)
+
+
+def in_c(source: str) -> Any:
+    """The function ``run`` of a C source; skips the test where there is no compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler: kernels cannot be run on the host")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.so")
+        command = [compiler, "-x", "c", "-O0", "-ffp-contract=off", "-shared", "-fPIC"]
+        warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-parentheses"]
+        subprocess.run(
+            [*command, *warnings, "-o", str(path), "-", "-lm"], input=source.encode(), check=True
+        )
+        return ctypes.CDLL(str(path)).run
+
+
 class _XP(_Namespace):
-    ndarray, random = StrictArray, _Random
+    ndarray, random, ElementwiseKernel = StrictArray, _Random, ElementwiseKernel
 
     @staticmethod
     def asarray(a: Any, dtype: Any = None) -> StrictArray:
         if isinstance(a, StrictArray):
             return a if dtype is None else a.astype(dtype, copy=False)
+        _launch("copy to the device")
         return StrictArray(np.array(a, dtype=dtype))  # host and device share no memory
 
     @staticmethod
     def array(a: Any, dtype: Any = None) -> StrictArray:
+        _launch("copy to the device")
         return StrictArray(np.array(_host(a), dtype=dtype))
 
     @staticmethod
@@ -353,15 +472,60 @@ class _XP(_Namespace):
         return _call("where", np.where, (condition, *args), {}, elementwise=True)
 
 
+class _Lanczos:
+    """``cupyx.scipy.sparse.linalg``, as far as it is used: it takes products with device vectors."""
+
+    class LinearOperator:
+        def __init__(
+            self, shape: Any, matvec: Any, rmatvec: Any = None, matmat: Any = None,
+            dtype: Any = None, rmatmat: Any = None,
+        ) -> None:  # fmt: skip
+            self.shape, self.matvec, self.dtype = shape, matvec, dtype
+
+    @staticmethod
+    def eigsh(
+        a: LinearOperator, k: int = 6, *, which: str = "LM", v0: Any = None, ncv: Any = None,
+        maxiter: Any = None, tol: float = 0, return_eigenvectors: bool = True,
+    ) -> Any:  # fmt: skip
+        if which not in ("LM", "LA", "SA"):
+            raise ValueError(f"which must be 'LM', 'LA' or 'SA' (actual: {which})")
+        if not isinstance(v0, StrictArray):
+            raise TypeError("v0 must be a device array")
+        from scipy.sparse import linalg
+
+        _sync("eigsh")
+        on_host = linalg.LinearOperator(
+            a.shape, lambda v: _host(a.matvec(StrictArray(v))), dtype=a.dtype
+        )
+        found = linalg.eigsh(on_host, k, which=which, v0=v0._host.copy(), ncv=ncv, tol=tol)
+        v0._host[...] = np.nan  # CuPy works in it
+        return tuple(map(StrictArray, found)) if return_eigenvectors else StrictArray(found[0])
+
+
 xp = _XP(np)
-BACKEND = backends.Backend("strict", xp, StrictArray, StrictArray.get)
 
 
 @contextmanager
-def registered() -> Iterator[backends.Backend]:
-    """Inside the block the backend ``"strict"`` exists."""
-    backends.register(BACKEND)
-    try:
-        yield BACKEND
-    finally:
-        del backends._BACKENDS[BACKEND.name], backends._BY_TYPE[StrictArray]
+def registered(name: str = "strict", fused: bool = False) -> Iterator[backends.Backend]:
+    """Inside the block the stand-in is a backend of this name, which may be ``"cupy"``.
+
+    With ``fused`` it takes the package's CUDA kernels. They are counted, not run: what they
+    would have computed is whatever lies in memory.
+    """
+    backend = backends.Backend(name, xp, StrictArray, StrictArray.get)
+    with pytest.MonkeyPatch.context() as patch:
+        if fused:
+            backend = replace(
+                backend, address=attrgetter("_host.ctypes.data"), kernels=cuda.KERNELS
+            )
+            patch.setattr(cuda, "_compiled", lambda source, kernel: partial(_counted, kernel))
+            patch.setattr(cuda, "_processors", lambda: 132)
+            patch.setattr(kernels, "_compiled", lambda xp, *_: partial(_counted, _[-1]))
+        patch.setitem(backends._BACKENDS, name, backend)
+        patch.setitem(backends._BY_TYPE, StrictArray, backend)
+        patch.setitem(sys.modules, "cupyx.scipy.sparse.linalg", _Lanczos)
+        yield backend
+
+
+def _counted(kernel: str, *_: Any, **__: Any) -> None:
+    _launch(kernel)

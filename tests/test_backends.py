@@ -1,8 +1,11 @@
 """Everything on a stand-in for CuPy: equal to NumPy, nothing mixed, nothing waited for."""
 
+import ast
 import copy
+import inspect
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -202,6 +205,25 @@ def test_static_lists_are_true_of_cupy():
         assert not strict.REFUSED & set(strict.signature(function).parameters)
 
 
+def test_lanczos_takes_what_that_of_cupy_takes():
+    """cupyx.scipy.sparse.linalg is read, not imported: it needs CUDA's libraries."""
+    strict.require_cupy()
+    folder = Path(strict.cupy.__file__).parents[1] / "cupyx" / "scipy" / "sparse" / "linalg"
+
+    def arguments(file: str, function: str) -> set[tuple[str, ...]]:
+        tree = ast.parse((folder / file).read_text(encoding="utf-8"))
+        found = (
+            n.args for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == function
+        )
+        return {tuple(a.arg for a in (*args.args, *args.kwonlyargs)) for args in found}
+
+    lanczos = strict._Lanczos
+    assert tuple(inspect.signature(lanczos.eigsh).parameters) in arguments("_eigen.py", "eigsh")
+    assert tuple(inspect.signature(lanczos.LinearOperator.__init__).parameters) in arguments(
+        "_interface.py", "__init__"
+    )
+
+
 VIEWS: dict[str, Callable[[Any], Any]] = {
     "reshape": lambda x: x.reshape(3, 2), "same shape": lambda x: x.reshape(2, 3), "T": lambda x: x.T,
     "ravel": lambda x: x.ravel(), "slice": lambda x: x[:, ::2], "item": lambda x: x[0, 0],
@@ -303,13 +325,14 @@ def test_every_op_runs_here():
     assert {name for name, entry in OPS.items() if not entry.differentiable} == VALUES_ONLY.keys()
 
 
+def run_values(name: str, home: str) -> list[Any]:
+    args = place(VALUES_ONLY[name], home)
+    return [OPS[name].function(*(mr.Tensor(a) if backends.is_array(a) else a for a in args))]
+
+
 @pytest.mark.parametrize("name", VALUES_ONLY)
 def test_op_without_gradient(name):
-    def run(home: str) -> Any:
-        return [TABLE[name].function(*(mr.Tensor(v) if backends.is_array(v) else v for v in
-                                       place(VALUES_ONLY[name], home)))]  # fmt: skip
-
-    assert not parity(run)
+    assert not parity(lambda home: run_values(name, home))
 
 
 @pytest.mark.parametrize(
@@ -397,7 +420,7 @@ def test_anomaly_mode_names_the_op():
 def test_default_backend():
     before = mr.get_backend()
     with mr.use_backend("strict") as backend:
-        assert backend is strict.BACKEND
+        assert backend.array is StrictArray
         assert mr.tensor([1.0]).backend == "strict"
         assert mr.tensor(np.ones(1)).backend == "numpy"  # arrays stay where they are
         assert nn.Linear(2, 2).weight.backend == "strict"
@@ -412,6 +435,18 @@ def test_default_backend():
     assert mr.tensor(2.0).backend == before
     with pytest.raises(ValueError, match=r"expected one of .*strict"):
         mr.set_backend("tpu")
+
+
+def test_the_stand_in_may_have_the_name_of_cupy():
+    with strict.registered("cupy"), mr.use_backend("cupy"):
+        model, x = nn.Linear(2, 2), mr.tensor([[1.0, 2.0]])
+        assert {x.backend, model.weight.backend, x.to("cupy").backend} == {"cupy"}
+        model.to("numpy")
+        with pytest.raises(TypeError, match=r"linear: .*on cupy.*on numpy.*\.to\('"):
+            model(x)
+        host_model = model(x.to("numpy"))
+        assert model.to("cupy")(x).numpy().tolist() == host_model.numpy().tolist()
+    assert backends.of(x.data).name == "strict"
 
 
 def test_tensor_is_placed_and_told():
@@ -460,13 +495,17 @@ MIXED: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("op", MIXED)
-def test_mixing_says_what_to_write(op):
-    s = mr.tensor(draw(2, 2), backend="strict", requires_grad=True)
+def check_mixing(op: str, home: str) -> None:
+    s = mr.tensor(draw(2, 2), backend=home, requires_grad=True)
     with pytest.raises(TypeError, match=rf"^{op}: operands live on different backends") as caught:
         MIXED[op](s, mr.tensor(draw(2, 2)))
-    for part in ("(2, 2) float64 on strict", "(2, 2) ", " on numpy", ".to('"):
+    for part in (f"(2, 2) float64 on {home}", "(2, 2) ", " on numpy", ".to('"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("op", MIXED)
+def test_mixing_says_what_to_write(op):
+    check_mixing(op, "strict")
 
 
 def test_both_kinds_in_one_process():
@@ -833,16 +872,17 @@ def test_normal_numbers_are_like_the_array(home, dtype):
     assert abs(host(drawn).astype(float).std() - 1) < 0.1
 
 
+def clipped(home: str, max_norm: float, norm_type: float) -> list[Any]:
+    ps = [mr.tensor(draw(4, 3, seed=k), requires_grad=True, backend=home) for k in range(3)]
+    for p in ps[:2]:
+        p.grad = mr.tensor(draw(4, 3), dtype=np.float32, backend=home)
+    return [optim.clip_grad_norm_(ps, max_norm, norm_type), *(p.grad for p in ps)]
+
+
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.0, np.inf])
 @pytest.mark.parametrize("max_norm", [0.1, 100.0], ids=["clips", "lets pass"])
 def test_clipping(norm_type, max_norm):
-    def run(home: str) -> Any:
-        ps = [mr.tensor(draw(4, 3, seed=k), requires_grad=True, backend=home) for k in range(3)]
-        for p in ps[:2]:
-            p.grad = mr.tensor(draw(4, 3), dtype=np.float32, backend=home)
-        return [optim.clip_grad_norm_(ps, max_norm, norm_type), *(p.grad for p in ps)]
-
-    assert not parity(run)
+    assert not parity(lambda home: clipped(home, max_norm, norm_type))
 
 
 def test_clipping_by_value():

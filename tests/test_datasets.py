@@ -1,15 +1,52 @@
 """Data sets: the same arguments give the same arrays, and nothing leaks from the validation part."""
 
+import gzip
 import importlib
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minireg import datasets
+from minireg import cli, datasets
 from minireg.backend import Stream
-from minireg.datasets import TABLE, Dataset, flip_labels, load
+from minireg.datasets import TABLE, Dataset, flip_labels, load, read_idx
 
 pytest.importorskip("sklearn")
+
+PARTS = {"train": 40, "t10k": 11}  # images of a small stand-in for Fashion-MNIST
+
+
+def idx(array: np.ndarray) -> bytes:
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def images(part: str) -> np.ndarray:
+    x = np.random.default_rng(len(part)).integers(0, 256, (PARTS[part], 3, 4))
+    x[:, 0, 0] = 0  # a corner that is always empty
+    return x
+
+
+def write(folder: Path, pack: bool = False) -> Path:
+    """The four files, as they are or packed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, n in PARTS.items():
+        for name, a in {"images-idx3": images(part), "labels-idx1": np.arange(n) % 3}.items():
+            path, content = folder / f"{part}-{name}-ubyte", idx(a)
+            if pack:
+                path, content = path.with_name(path.name + ".gz"), gzip.compress(content)
+            path.write_bytes(content)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """MINIREG_DATA with a small Fashion-MNIST; no packaged one."""
+    monkeypatch.setenv("MINIREG_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets, "PACKAGED", tmp_path / "nowhere")
+    return write(tmp_path / "fashion-mnist")
+
 
 every_set = pytest.mark.parametrize("name", TABLE)
 LABELLED = [name for name, (_, task, _) in TABLE.items() if task == "classification"]
@@ -21,6 +58,9 @@ def arrays(data: Dataset) -> list[np.ndarray]:
 
 
 def raw(name: str) -> tuple[np.ndarray, np.ndarray]:
+    if name == "fashion-mnist":
+        x = np.concatenate([images(part).reshape(n, -1) for part, n in PARTS.items()])
+        return x, np.concatenate([np.arange(n) % 3 for n in PARTS.values()])
     bunch = getattr(importlib.import_module("sklearn.datasets"), TABLE[name][0])()
     return bunch.data, bunch.target
 
@@ -33,7 +73,7 @@ def test_the_same_arguments_give_the_same_arrays(name):
     noise = 0.2 if name in LABELLED else 0.0
     for a, b in zip(arrays(load(name, noise)), arrays(load(name, noise)), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert (load(name, seed=1).x_train != load(name).x_train).any()
+    assert (load(name, validation=0.3, seed=1).x_train != load(name, validation=0.3).x_train).any()
 
 
 @every_set
@@ -65,6 +105,115 @@ def test_the_split_is_a_partition(name):
     np.testing.assert_array_equal(rows[order[0]], expected[order[1]])
 
 
+# --- Fashion-MNIST from IDX files -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pack", [False, True], ids=["plain", "gz"])
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4), (0,)])
+def test_an_idx_file_is_read(tmp_path, shape, pack):
+    a = np.random.default_rng(0).integers(0, 256, shape)
+    path = tmp_path / ("a.gz" if pack else "a")
+    path.write_bytes(gzip.compress(idx(a)) if pack else idx(a))
+    np.testing.assert_array_equal(read_idx(path), a)
+
+
+GARBAGE = {
+    "empty": ("a", b"", "begins with nothing, expected 00 00 08"),
+    "other": ("a", b"PK\x03\x04....", "begins with 50 4b 03 04"),
+    "floats": ("a", bytes([0, 0, 13, 1, 0, 0, 0, 0]), "begins with 00 00 0d 01"),
+    "cut header": ("a", bytes([0, 0, 8, 3, 0, 0, 0, 1]), "begins with 00 00 08 03"),
+    "cut": ("a", idx(np.zeros((3, 4)))[:-1], r"holds 11 bytes, expected 12 for the shape \(3, 4\)"),
+    "too long": ("a", idx(np.zeros(3)) + b"x", "holds 4 bytes, expected 3"),
+    "no gzip": ("a.gz", idx(np.zeros(3)), "is no whole gzip file"),
+    "cut gzip": ("a.gz", gzip.compress(idx(np.zeros(3)))[:-4], "is no whole gzip file"),
+}
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_garbage_is_no_idx_file(tmp_path, what):
+    name, content, message = GARBAGE[what]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"^read_idx: .*{message}"):
+        read_idx(tmp_path / name)
+
+
+def test_its_own_test_part_is_the_validation_part():
+    data = load("fashion-mnist", standardize=False)
+    for got, part in ((data.train, "train"), (data.validation, "t10k")):
+        np.testing.assert_array_equal(got[0], images(part).reshape(PARTS[part], -1))
+        np.testing.assert_array_equal(got[1], np.arange(PARTS[part]) % 3)
+    assert data.feature_names[:5] == (
+        "pixel_0_0",
+        "pixel_0_1",
+        "pixel_0_2",
+        "pixel_0_3",
+        "pixel_1_0",
+    )
+    assert len(load("fashion-mnist", validation=0.5).x_validation) == round(sum(PARTS.values()) / 2)
+
+
+def test_where_the_files_are_looked_for(folder, tmp_path, monkeypatch):
+    expected = load("fashion-mnist").x_train
+    for f in folder.iterdir():
+        f.rename(tmp_path / f.name)  # MINIREG_DATA itself
+    np.testing.assert_array_equal(load("fashion-mnist").x_train, expected)
+    (tmp_path / "t10k-labels-idx1-ubyte").unlink()  # not all four
+    monkeypatch.setattr(datasets, "PACKAGED", tmp_path / "share")
+    write(tmp_path / "share" / "fashion-mnist", pack=True)
+    np.testing.assert_array_equal(load("fashion-mnist").x_train, expected)
+    monkeypatch.delenv("MINIREG_DATA")
+    np.testing.assert_array_equal(load("fashion-mnist").x_train, expected)
+
+
+def test_without_the_files_it_says_how_to_get_them(folder, monkeypatch):
+    (folder / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=f"apt-get install dataset-fashion-mnist; .*now '{folder.parent}'"
+    ):
+        load("fashion-mnist")
+    monkeypatch.delenv("MINIREG_DATA")
+    with pytest.raises(
+        FileNotFoundError, match=r"train-images-idx3-ubyte, .* variable MINIREG_DATA$"
+    ):
+        load("fashion-mnist")
+
+
+@pytest.mark.parametrize(("file", "array", "message"), [
+    ("train-labels-idx1-ubyte", np.zeros(39), r"images \(40, 3, 4\) for labels \(39,\)"),
+    ("t10k-labels-idx1-ubyte", np.zeros((11, 1)), r"images \(11, 3, 4\) for labels \(11, 1\)"),
+    ("t10k-images-idx3-ubyte", np.zeros((11, 4, 3)), r"images \(11, 4, 3\) .* expected \(n, 3, 4\)"),
+    ("train-images-idx3-ubyte", np.zeros((40, 12)), r"images \(40, 12\) for labels \(40,\)"),
+])  # fmt: skip
+def test_files_that_do_not_fit_together(folder, file, array, message):
+    (folder / file).write_bytes(idx(array))
+    with pytest.raises(ValueError, match=message):
+        load("fashion-mnist")
+
+
+def test_the_real_files_where_the_package_is_installed(monkeypatch):
+    monkeypatch.undo()
+    if not (datasets.PACKAGED / "fashion-mnist").exists():
+        pytest.skip("Debian's dataset-fashion-mnist is not installed")
+    data = load("fashion-mnist", standardize=False)
+    assert (data.x_train.shape, data.x_validation.shape) == ((60_000, 784), (10_000, 784))
+    assert (np.bincount(data.y_train) == 6000).all()
+    assert (np.bincount(data.y_validation) == 1000).all()
+
+
+def train_options(out: Path) -> list[str]:
+    return ["train", "--dataset", "fashion-mnist", "--hidden", "5", "--epochs", "1", "--no-report",
+            "--json", "--no-progress", "--out", str(out)]  # fmt: skip
+
+
+def test_train_from_the_command_line(folder, tmp_path, capsys):
+    pytest.importorskip("rich")
+    assert cli.main(train_options(tmp_path / "run")) == 0
+    assert json.loads(capsys.readouterr().out)["runs"]["plain"]["weights"] == 12 * 5 + 5 * 3
+    (folder / "train-images-idx3-ubyte").unlink()
+    assert cli.main(train_options(tmp_path / "run")) == 1
+    assert "apt-get install dataset-fashion-mnist" in capsys.readouterr().err
+
+
 # --- standardisation ------------------------------------------------------------------------------
 
 
@@ -76,7 +225,7 @@ def test_training_features_have_mean_zero_and_deviation_one(name):
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(x.std(axis=0)[varies], 1, rtol=1e-5)
     assert (x[:, ~varies] == 0).all()
-    assert (~varies).any() == (name == "digits")  # the corners of the images are always empty
+    assert (~varies).any() == (name in ("digits", "fashion-mnist"))  # corners are always empty
 
 
 @every_set

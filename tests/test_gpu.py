@@ -1,19 +1,26 @@
-"""NumPy and CuPy agree on a real device: ops in value and derivatives, layers, losses, training.
+"""NumPy and CuPy agree on a real device: everything that runs on the stand-in runs here.
 
-Skipped, with the reason, where there is no CUDA device; the stand-in of ``strict.py``
-runs the same cases in ``test_backends.py`` everywhere.
+The cases are those of ``test_backends.py``, ``test_arrays.py``, ``test_linalg.py``,
+``test_surface.py`` and ``test_step.py``, whose runs take the name of a backend. Skipped, with
+the reason, where there is no CUDA device.
 """
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
+import test_arrays
 import test_backends as cases
+import test_kernels as kernel_cases
 import test_linalg as linalg_cases
+import test_step as steps
+import test_surface as surface
 
 import minireg as mr
 from minireg import backend as backends
-from minireg.ops import TABLE
+from minireg import cli
+from minireg.ops import COMPOSED, TABLE
 
 HOME = "cupy"
 
@@ -47,6 +54,9 @@ def agree(run: Any, tolerance: float) -> None:
             )
 
 
+# --- ops ------------------------------------------------------------------------------------------
+
+
 # The vectors of svd and eigh may have the other sign; test_linalg compares what does not depend
 # on it.
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
@@ -59,9 +69,22 @@ def test_op(name, i, dtype):
     agree(lambda home: cases.derivatives(entry, sample, home, dtype), TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("name", cases.VALUES_ONLY)
+def test_op_without_gradient(name):
+    agree(lambda home: cases.run_values(name, home), 0)
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSED.keys() & test_arrays.CASES.keys()))
+def test_composed_function(name):
+    assert test_arrays.run_composed(name, HOME, 1e-12) > 2
+
+
 @pytest.mark.parametrize("name", linalg_cases.ON_DEVICE)
 def test_linalg(name):
     agree(lambda home: linalg_cases.run(name, home), 1e-9)
+
+
+# --- layers, losses, penalties, optimizers --------------------------------------------------------
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
@@ -75,13 +98,6 @@ def test_loss(name, i):
     agree(lambda home: cases.run_loss(name, i, home), 1e-4)
 
 
-@pytest.mark.parametrize("what", sorted(cases.REFUSED.keys() - STRICTER))
-def test_cupy_refuses_what_the_stand_in_refuses(what):
-    xp = backends.get(HOME).xp
-    with pytest.raises((TypeError, ValueError, AttributeError)):
-        cases.REFUSED[what](xp.asarray(cases.draw(2, 3)), xp)
-
-
 @pytest.mark.parametrize(("name", "i"), cases.PENALTY_CASES)
 def test_penalty(name, i):
     agree(lambda home: cases.run_penalty(name, i, home), 1e-4)
@@ -90,6 +106,24 @@ def test_penalty(name, i):
 @pytest.mark.parametrize(("name", "i"), cases.OPTIMIZER_CASES)
 def test_optimizer(name, i):
     agree(lambda home: cases.run_optimizer(name, i, home), 1e-4)
+
+
+@pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.0, np.inf])
+def test_clipping(norm_type):
+    agree(lambda home: cases.clipped(home, 0.1, norm_type), 1e-6)
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("label", kernel_cases.LAUNCHED)
+def test_update_kernel(label):
+    agree(lambda home: kernel_cases.passes(label, home), 1e-10)
+
+
+@pytest.mark.parametrize(("scene", "label"), kernel_cases.SCENERY)
+def test_arrays_come_and_go(scene, label):
+    agree(lambda home: kernel_cases.play(scene, label, home), 1e-9)
 
 
 @pytest.mark.parametrize(("attribute", "via"), cases.TRAINING)
@@ -101,3 +135,55 @@ def test_training_with_dropout_stays_on_the_device():
     results = cases.train(HOME, 0.3)
     assert {backends.of(r.data if isinstance(r, mr.Tensor) else r).name for r in results} == {HOME}
     assert all(np.isfinite(cases.host(r)).all() for r in results)
+
+
+@pytest.mark.parametrize("name", cases.LEDGERED)
+def test_training_with_a_ledger(name):
+    agree(lambda home: cases.train_with_ledger(name, home), 1e-4)
+
+
+def test_training_on_images():
+    agree(cases.train_on_images, 1e-3)
+
+
+@pytest.mark.parametrize("way", steps.WAYS)
+@pytest.mark.parametrize(("name", "i"), cases.OPTIMIZER_CASES)
+def test_whole_step(name, i, way):
+    step = steps.Step(name, *steps.WAYS[way], home=HOME, **cases.OPTIMIZERS[name][i])
+    assert all(np.isfinite(step().item()) for _ in range(3))
+    assert step.ledger is None or step.ledger.last.residual < 1e-4
+
+
+# --- everything else that is public ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", surface.RUNS)
+def test_public_name(name):
+    surface.compare(name, HOME, 1e-4)
+
+
+def test_train_from_the_command_line(tmp_path, capsys):
+    for package in ("sklearn", "rich", "matplotlib"):
+        pytest.importorskip(package)
+    for home in ("numpy", HOME):
+        assert cli.main(surface.options(home, tmp_path)) == 0
+    ours, theirs = (
+        json.loads((tmp_path / home / "history.json").read_text())["runs"]["regularized"]["columns"]
+        for home in ("numpy", HOME)
+    )
+    np.testing.assert_allclose(ours["train_loss"], theirs["train_loss"], rtol=1e-2)
+
+
+# --- what it refuses ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", sorted(cases.REFUSED.keys() - STRICTER))
+def test_cupy_refuses_what_the_stand_in_refuses(what):
+    xp = backends.get(HOME).xp
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        cases.REFUSED[what](xp.asarray(cases.draw(2, 3)), xp)
+
+
+@pytest.mark.parametrize("op", cases.MIXED)
+def test_mixing_says_what_to_write(op):
+    cases.check_mixing(op, HOME)

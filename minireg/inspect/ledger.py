@@ -110,7 +110,7 @@ class Row(Mapping[Key, Array]):
         """max |total − actual|, relative to the largest number in the books: rounding."""
         entries = [self.before, *self.values()]
         off, *sizes = (
-            float(np.abs(a).max(initial=0)) for a in (sum(entries) - self.after, *entries)
+            float(np.abs(a).max()) if a.size else 0.0 for a in (sum(entries) - self.after, *entries)
         )
         return off / max(sizes) if any(sizes) else off
 

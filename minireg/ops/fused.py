@@ -2,7 +2,9 @@
 
 Each has a ``value`` that returns (result, saved), a numeric ``backward`` for all inputs
 at once, and a ``definition`` in other ops that ``create_graph`` differentiates instead.
-The generated tests hold the pair together in value, gradient and second derivative.
+The generated tests hold the pair together in value, gradient and second derivative. On a
+backend with kernels (:mod:`minireg.ops.cuda`) these go first, and the NumPy rules are the
+specification that they are tested against.
 """
 
 from __future__ import annotations
@@ -13,12 +15,22 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import is_array, of
 from .products import matmul
 from .reductions import log_softmax
 from .reductions import sum as sum_
 from .samples import Shape, shaped
 from .shapes import transpose
-from .table import op
+from .table import TABLE, op
+
+
+def _kernel(name: str, x: Any, *inputs: Any, **kw: Any) -> Any:
+    """(result, its own way back) from a kernel of the array's backend; None if none covers it."""
+    kernel = of(x).kernels.get(name) if is_array(x) else None
+    if kernel is None or not all(v is None or type(v) is type(x) for v in inputs):
+        return None  # a Python number, or an array from elsewhere: NumPy's rule knows what to say
+    return kernel(x, *inputs, **kw)
+
 
 # --- linear: x Wᵀ + b ---------------------------------------------------------------------------
 
@@ -68,6 +80,11 @@ def _normalize(
     x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
     center: bool = True, observe: Callable[[Any, Any], None] | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
+    if type(x) is not np.ndarray and (
+        found := _kernel("normalize", x, weight, bias, axes=axes, eps=eps, center=center,
+                         observe=observe)
+    ):  # fmt: skip
+        return found  # type: ignore[no-any-return]
     centered = x
     mean: Any = 0
     if center:
@@ -92,6 +109,8 @@ def _normalize_backward(
 
     direct û; through the mean ⟨û⟩; through the variance x̂·⟨û x̂⟩, ⟨·⟩ over ``axes``.
     """
+    if callable(saved):
+        return saved(g, needs)  # type: ignore[no-any-return]
     unit, inverse = saved
     scaled = g * unit
     dx = None
@@ -139,6 +158,8 @@ def _asked(target: Any, log_p: Any) -> Any:
 
 
 def _cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
+    if type(logits) is not np.ndarray and (found := _kernel("cross_entropy", logits, target)):
+        return found  # type: ignore[no-any-return]
     log_p = logits - logits.max(axis=-1, keepdims=True)
     p = np.exp(log_p)
     total = p.sum(axis=-1, keepdims=True)
@@ -150,6 +171,8 @@ def _cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
 def _cross_entropy_backward(
     g: Any, y: Any, saved: Any, needs: set[int], logits: Any, target: Any
 ) -> tuple[Any, Any]:
+    if callable(saved):
+        return saved(g, needs)  # type: ignore[no-any-return]
     p, log_p = saved
     g = np.expand_dims(g, -1)
     d = (p * target.sum(axis=-1, keepdims=True) - target) * g if 0 in needs else None
@@ -172,4 +195,47 @@ def _targets(rng: Any) -> list[tuple[Any, ...]]:
 cross_entropy = op("cross_entropy", _cross_entropy, backward=_cross_entropy_backward,
                    definition=_cross_entropy_definition, samples=_targets,
                    formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p")
+# fmt: on
+
+# --- dropout of an activation ----------------------------------------------------------------------------
+
+
+def _dropout(x: Any, mask: Any, *, activation: str) -> tuple[Any, Any]:
+    if type(x) is not np.ndarray and (found := _kernel("dropout", x, mask, activation=activation)):
+        return found  # type: ignore[no-any-return]
+    x = x if is_array(x) else mask.dtype.type(x)  # a Python number does not widen the result
+    entry = TABLE[activation]
+    active, inner = entry.value(x) if entry.fused_backward else (entry.value(x), None)
+    return active * mask, (active, inner)
+
+
+def _dropout_backward(
+    g: Any, y: Any, saved: Any, needs: set[int], x: Any, mask: Any, *, activation: str
+) -> tuple[Any, Any]:
+    if callable(saved):
+        return saved(g, needs)  # type: ignore[no-any-return]
+    entry, (active, inner), dx = TABLE[activation], saved, None
+    if 0 in needs and entry.fused_backward:
+        (dx,) = entry.fused_backward(g * mask, active, inner, {0}, x)
+    elif 0 in needs and (rule := entry.rules[0]):
+        dx = rule(g * mask, active, x)
+    return dx, g * active if 1 in needs else None
+
+
+def _dropout_definition(x: Any, mask: Any, *, activation: str) -> Any:
+    return TABLE[activation].function(x) * mask
+
+
+def _masked(rng: Any) -> list[tuple[Any, ...]]:
+    """Inputs away from the kink, and masks of one row or of all."""
+    return [
+        (rng.choice([-1, 1], (4, 3)) * rng.uniform(0.1, 1, (4, 3)), np.array([0.0, 2.0, 2.0]),
+         {"activation": "relu"}),
+        (rng.normal(size=(2, 3)), 1.25 * (rng.random((2, 3)) > 0.2), {"activation": "gelu"}),
+    ]  # fmt: skip
+
+
+# fmt: off
+dropout = op("dropout", _dropout, backward=_dropout_backward, definition=_dropout_definition,
+             formula=r"\bar x = \bar y\,m\,\varphi'(x),\quad \bar m = \bar y\,\varphi(x)", samples=_masked)
 # fmt: on

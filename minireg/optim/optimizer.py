@@ -7,17 +7,23 @@ The first three happen before ``step()``: :class:`~minireg.Objective` fills ``.g
 the sum of the terms, ``clip_grad_norm_`` scales it. An optimizer defines ``_update``: the
 state and the step for one block of elements, in place. ``formula`` is the same in plain
 NumPy, the readable specification that the in-place passes are tested against.
+On a GPU the same ``_update``, with what elementwise prox follows it, is recorded into one kernel
+for all parameters that are treated alike (:mod:`minireg.kernels`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, blocks, move
+from ..backend import Array, blocks, move, of
+from ..kernels import UNTRACEABLE, Kernel, Scalar, fits, trace
 from ..penalties import Penalty
+from ..penalties.base import like
 from ..tensor import Tensor, next_seq
 
 
@@ -38,6 +44,17 @@ _RANGES = {
     "lr": "[0, inf)", "momentum": "[0, inf)", "weight_decay": "[0, inf)", "eps": "[0, inf)",
     "temperature": "[0, inf)", "alpha": "[0, 1)",
 }  # fmt: skip
+
+
+Due = tuple[Tensor, Array, dict[str, Any]]  # a parameter, its gradient, its group
+
+
+def _told(name: str, value: Any) -> Any:
+    """An option whose numbers know their name."""
+    if isinstance(value, tuple):
+        return tuple(_told(f"{name}[{i}]", v) for i, v in enumerate(value))
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Scalar(value, name) if number else value
 
 
 class LinearStep(NamedTuple):
@@ -135,14 +152,29 @@ class Optimizer:
             for p in group["params"]:
                 p.grad = None
 
-    def step(self) -> None:
-        """One update of every parameter that has a gradient; frozen ones are never touched."""
+    def step(self, *, scale: Any = None) -> None:
+        """One update of every parameter that has a gradient; frozen ones are never touched.
+
+        ``scale``, a number or an array of one element, multiplies the gradients first, in place:
+        with the factor of :func:`clip_factor` it is ``clip_grad_norm_`` within the step.
+        """
         due, watch = list(self._due()), self.observer
+        scale = scale.data if isinstance(scale, Tensor) else scale
+        if getattr(scale, "size", 1) != 1:
+            raise ValueError(
+                f"{type(self).__name__}.step: scale must be a number or an array of one element, got "
+                f"shape {scale.shape}; scale single gradients before the step"
+            )
+        launched = {} if watch else self._launch(due, scale)
         for p, g, group in due:
+            complete = launched.get(p)
+            if complete is None and scale is not None:
+                g *= like(scale, g)
             if watch:
                 watch.before(p, group)
-            self._step(p, -g if group.get("maximize") else g, group)
-            for name, new in self._after_step(p, group):
+            if complete is None:
+                self._step(p, -g if group.get("maximize") else g, group)
+            for name, new in () if complete else self._after_step(p, group):
                 if watch:
                     watch.also(p, name, new - p.data)
                 p.data[...] = new
@@ -168,15 +200,106 @@ class Optimizer:
         """What a step does last, with all parameters together."""
 
     def _step(self, p: Tensor, g: Array, group: dict[str, Any]) -> None:
+        arrays, first = self._arrays(p, g, group)
+        update = self._update(self.state[p]["step"], first, group)
+        for views in blocks(*arrays):
+            update(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)))
+
+    def _arrays(self, p: Tensor, g: Array, group: dict[str, Any]) -> tuple[list[Array], bool]:
+        """What an update, counted now, works on, and whether some of the states have been made."""
         state = self.state.setdefault(p, {"step": 0})
         state["step"] += 1
         names = self._states(group)
         missing = [name for name in names if name not in state]
         state |= {name: np.zeros_like(p.data) for name in missing}
-        update = self._update(state["step"], bool(missing), group)
-        arrays = [p.data, g, *(state[name] for name in names)]
-        for views in blocks(*arrays):
-            update(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)))
+        return [p.data, g, *(state[name] for name in names)], bool(missing)
+
+    # --- one kernel for many parameters ----------------------------------------------------------
+
+    def kernel_source(self) -> str:
+        """The CUDA source of the next step: one kernel for all parameters that it treats alike.
+
+        Alike are those of one group, dtype and age with the same penalties via prox. The source
+        is made from the optimizer's own in-place passes and the penalties' own ``prox``; options
+        and corrections are its arguments, so a schedule does not compile anew. Where arrays live
+        on a GPU a step launches just this; the source can be printed anywhere.
+
+        >>> import minireg as mr
+        >>> w = mr.tensor([1.0], requires_grad=True)
+        >>> print(mr.optim.SGD([w], lr=0.1).kernel_source().splitlines()[-1])
+        *p_ = p - (g * a0);
+        """
+        alike = self._alike((p, p.data, g) for g in self.param_groups for p in g["params"])
+        found = [self._kernel(*members[0], None)[0] for members in alike.values()]
+        return "\n\n".join(f"// {self.text}\n{kernel}" for kernel in found if kernel)
+
+    def _launch(self, due: Sequence[Due], scale: Any) -> dict[Tensor, bool]:
+        """Step what lives where kernels run, many parameters a launch; tells whose prox is done."""
+        fit = [m for m in due if of(m[0].data).address is not None and self._fits(*m, scale)]
+        if not fit or type(self)._step is not Optimizer._step:
+            return {}
+        memory = sorted((of(p.data).address(p.data), p.data.nbytes, k)  # type: ignore[misc]
+                        for k, (p, _, _) in enumerate(fit))  # fmt: skip
+        shared = {k for a, b in pairwise(memory) if b[0] < a[0] + a[1] for k in (a[2], b[2])}
+        launched: dict[Tensor, bool] = {}
+        for members in self._alike(m for k, m in enumerate(fit) if k not in shared).values():
+            p, g, group = members[0]
+            kernel, whole = self._kernel(p, g, group, scale)
+            if kernel is not None:
+                common = [like(scale, g)] * kernel.common
+                kernel.launch(of(g), [[*self._arrays(*member)[0], *common] for member in members])
+                launched |= {p: whole for p, _, _ in members}
+        return launched
+
+    def _fits(self, p: Tensor, g: Array, group: dict[str, Any], scale: Any) -> bool:
+        """Whether a kernel can take the parameter with all that belongs to its update."""
+        state = self.state.get(p, {})
+        common = [] if isinstance(scale, int | float | None) else [like(scale, g)]
+        states = (state[n] for n in self._states(group) if n in state)
+        return fits([p.data, g, *states, *common], len(common))
+
+    def _stage(self, p: Tensor, group: dict[str, Any]) -> tuple[int, bool]:
+        """The number of the parameter's next update, and whether it makes states."""
+        state = self.state.get(p, {})
+        return state.get("step", 0) + 1, any(n not in state for n in self._states(group))
+
+    def _alike(self, due: Iterable[Due]) -> dict[Any, list[Due]]:
+        """Parameters by what their step depends on."""
+        alike: dict[Any, list[Due]] = {}
+        for p, g, group in due:
+            same = id(group), p.backend, p.dtype, *map(id, self._prox.get(p, ()))
+            alike.setdefault((*self._stage(p, group), *same), []).append((p, g, group))
+        return alike
+
+    def _kernel(
+        self, p: Tensor, g: Array, group: dict[str, Any], scale: Any
+    ) -> tuple[Kernel | None, bool]:
+        """The next update of a parameter as a kernel, and whether nothing is to follow it."""
+        names, (step, first) = self._states(group), self._stage(p, group)
+        known, age = {k: _told(k, v) for k, v in group.items()}, Scalar(step, "step")
+        common = [] if isinstance(scale, int | float | None) else ["scale"]
+
+        def update(p: Any, g: Any, *rest: Any) -> None:
+            if scale is not None:
+                g *= rest[-1] if common else Scalar(scale, "scale")
+            rest = rest[: len(rest) - len(common)]
+            twin = copy.copy(self)
+            twin.state = {p: {"step": age, **dict(zip(names, rest, strict=False))}}
+            upwards = -g if group.get("maximize") else g
+            self._update(age, first, known)(p, upwards, *rest)  # type: ignore[arg-type]
+            for penalty in penalties:
+                p[...] = penalty.prox(p, twin._prox_step(p, known))
+
+        own = type(self)._after_step is Optimizer._after_step  # else something precedes the prox
+        proxes = self._prox.get(p, []) if own else []
+        arrays, kind = ("p", "g", *names, *common), (type(self).__name__, p.dtype.name)
+        for penalties in (proxes, []):
+            try:
+                kernel = trace(*kind, arrays, update, self.scratch, len(common))
+                return kernel, own and penalties == proxes
+            except UNTRACEABLE:  # it needs more than one element: arrays will do
+                continue
+        return None, False
 
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
         """How far a constant gradient of 1 moves p in one step: so long is the prox."""

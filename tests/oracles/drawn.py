@@ -551,6 +551,13 @@ def distribution(d: Draw) -> Drawn:
     return d.array(shape), d.array(shape, 0.1, 1)
 
 
+def dropped(d: Draw) -> Drawn:
+    """An activation and a mask, which may be one row for all."""
+    shape = d.shape()
+    activation = d.choice(["relu", "gelu", "silu", "sigmoid", "tanh"])
+    return d.array(shape, away_from=0), d.array(d.partner(shape)), {"activation": activation}
+
+
 # --- linear algebra -------------------------------------------------------------------------------
 
 
@@ -796,7 +803,7 @@ OPS: dict[str, Row] = {
     "roll": roll, "tril": triangle, "triu": triangle, "tile": tile, "pad": pad,
     "concatenate": joined, "stack": stacked, "scatter": scatter, "getitem": getitem,
     "matmul": matmul, "einsum": einsum, "linear": linear, "normalize": normalize,
-    "cross_entropy": distribution,
+    "cross_entropy": distribution, "dropout": dropped,
     **dict.fromkeys(["inv", "det", "slogdet"], square),
     **dict.fromkeys(["svdvals", "pinv", "polar", "nuclear"], matrix),
     **dict.fromkeys(["cholesky", "eigvalsh"], symmetric),

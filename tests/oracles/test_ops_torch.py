@@ -104,6 +104,11 @@ def polar(a: Any) -> Any:
     return u @ vh
 
 
+ACTIVATIONS = {
+    "relu": torch.relu, "gelu": F.gelu, "silu": F.silu, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
+}  # fmt: skip
+
+
 # op → the same function in PyTorch, called with the same arguments
 ORACLES: dict[str, Callable[..., Any]] = {
     "copy": torch.clone,
@@ -191,6 +196,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "linear": F.linear,
     "normalize": normalize,
     "cross_entropy": cross_entropy,
+    "dropout": lambda x, mask, activation: ACTIVATIONS[activation](x) * mask,
     "unfold": unfold,
     "fold": fold,
     "inv": LA.inv,

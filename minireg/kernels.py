@@ -1,0 +1,303 @@
+"""One kernel for many arrays: elementwise NumPy code, run once on symbols, becomes CUDA source.
+
+The in-place passes of an optimizer and the prox of a penalty are written once. Given arrays they
+are NumPy; given a :class:`Symbol` for each array they record what happens to one element.
+Numbers of the host (rates, corrections, strengths) become arguments, so a schedule does not
+compile anew. A launch covers any number of arrays where they lie: a table on the device holds the
+addresses of their stretches, so nothing is gathered and nothing has to be laid out in one buffer.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from .backend import Array, Backend, blocks, of
+
+STRETCH = 4096  # elements that a row of the table describes
+UNTRACEABLE = (TypeError, AttributeError)  # what a Symbol raises where arrays are needed
+
+# How C says what NumPy does to one element; NaN stays NaN and the sign of 0 is 0.
+C: dict[Any, str] = {
+    np.add: "{0} + {1}", np.subtract: "{0} - {1}", np.multiply: "{0} * {1}",
+    np.divide: "{0} / {1}", np.power: "pow({0}, {1})", np.negative: "-{0}",
+    np.absolute: "fabs({0})", np.sign: "({0} > 0) ? 1 : ({0} < 0) ? -1 : {0}",
+    np.maximum: "({0} > {1} || {0} != {0}) ? {0} : {1}",
+    np.minimum: "({0} < {1} || {0} != {0}) ? {0} : {1}",
+    np.less: "{0} < {1}", np.less_equal: "{0} <= {1}", np.greater: "{0} > {1}",
+    np.greater_equal: "{0} >= {1}", np.equal: "{0} == {1}", np.not_equal: "{0} != {1}",
+    np.logical_and: "{0} && {1}", np.logical_or: "{0} || {1}", np.logical_not: "!{0}",
+    np.where: "{0} ? {1} : {2}",
+    **{f: f"{f.__name__}({{0}})" for f in (np.sqrt, np.exp, np.expm1, np.log, np.log1p, np.tanh)},
+}  # fmt: skip
+
+
+class Scalar(float):
+    """A number of the host that knows how it was computed.
+
+    >>> lr = Scalar(0.1, "lr"); (1 - 2 * lr).text, float(1 - 2 * lr)
+    ('1 - (2 * lr)', 0.8)
+    """
+
+    text: str
+
+    def __new__(cls, value: float, text: str) -> Scalar:
+        """The number ``value``, computed as ``text`` says."""
+        self = super().__new__(cls, value)
+        self.text = text
+        return self
+
+
+def _told(x: Any) -> str:
+    text = x if isinstance(x, str) else x.text if isinstance(x, Scalar) else f"{x:g}"
+    return f"({text})" if " " in text else text
+
+
+def _arithmetic(sign: str, function: Callable[[float, float], float], swap: bool) -> Any:
+    def method(a: Scalar, b: Any) -> Any:
+        if not isinstance(b, int | float):
+            return NotImplemented
+        left, right = (b, a) if swap else (a, b)
+        value = function(float(left), float(right))
+        return Scalar(value, f"{_told(left)} {sign} {_told(right)}")
+
+    return method
+
+
+for _name, _sign in {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**"}.items():
+    for _side in ("", "r"):
+        _method = _arithmetic(_sign, getattr(operator, _name), _side == "r")
+        setattr(Scalar, f"__{_side}{_name}__", _method)
+setattr(Scalar, "__neg__", lambda a: Scalar(-float(a), f"-{_told(a)}"))
+
+
+class Tape:
+    """What has been recorded: operations on names, each once, and the numbers that go in."""
+
+    def __init__(self) -> None:
+        self.lines: dict[tuple[str, ...], str] = {}  # (form, *operands): name of the result
+        self.numbers: dict[tuple[str, float], Scalar] = {}
+
+    def name(self, x: Any) -> str:
+        """What an operand is called in the source."""
+        if isinstance(x, Symbol):
+            if x.name is None:
+                raise TypeError("a scratch array is read before it is written")
+            return x.name
+        if isinstance(x, float):
+            number = x if isinstance(x, Scalar) else Scalar(x, f"{x:g}")
+            key = number.text, float(number)
+            self.numbers.setdefault(key, number)
+            return f"a{[*self.numbers].index(key)}"
+        if isinstance(x, int):
+            return str(int(x))
+        raise TypeError(f"a kernel knows elements and numbers, got {type(x).__name__!r}")
+
+    def record(self, form: str, operands: Iterable[Any]) -> str:
+        """The name of the result; that of an equal operation before, if there was one."""
+        return self.lines.setdefault((form, *map(self.name, operands)), f"t{len(self.lines)}")
+
+
+class Symbol(NDArrayOperatorsMixin):
+    """One element of an array: operators and NumPy functions on it are recorded, also in place.
+
+    Raises ``TypeError`` or ``AttributeError`` for what an element alone cannot know (a sum, a
+    shape, ``if``) and for what has no entry in the table ``C``.
+    """
+
+    __slots__ = ("tape", "name")
+    __hash__ = object.__hash__
+
+    def __init__(self, tape: Tape, name: str | None = None) -> None:
+        self.tape, self.name = tape, name
+
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any
+    ) -> Any:
+        if ufunc is np.power and isinstance(inputs[1], int | float) and inputs[1] in (2, 0.5):
+            ufunc, inputs = (np.square if inputs[1] == 2 else np.sqrt), inputs[:1]
+        if ufunc is np.square:
+            ufunc, inputs = np.multiply, inputs * 2
+        if method != "__call__" or ufunc not in C or options:
+            return NotImplemented
+        (result,) = out or (Symbol(self.tape),)
+        result.name = self.tape.record(C[ufunc], inputs)
+        return result
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if function is np.clip and len(args) == 3:
+            x, low, high = args
+            return np.minimum(np.maximum(x, low), high)
+        if function is np.where and len(args) == 3:
+            return Symbol(self.tape, self.tape.record(C[np.where], args))
+        return Symbol(self.tape, "0") if function is np.zeros_like else NotImplemented
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if index is not Ellipsis:
+            raise TypeError("one element has no parts")
+        self.name = self.tape.name(value)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a kernel cannot branch in Python: say np.where")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What one launch does to each element of ``arrays``; ``print(kernel)`` shows it."""
+
+    name: str
+    dtype: str
+    arrays: tuple[str, ...]
+    common: int  # so many of the arrays, the last ones, have one element, which serves all
+    body: str
+    numbers: tuple[Scalar, ...]  # its arguments, of this step
+
+    def __str__(self) -> str:
+        """The source, and where its arguments come from."""
+        about = [f"// {self.name}({', '.join(self.arrays)}), {self.dtype}"]
+        about += [f"//   a{k} = {a.text}" for k, a in enumerate(self.numbers)]
+        return "\n".join([*about, self.body])
+
+    @property
+    def parameters(self) -> str:
+        """The arguments as CuPy's ElementwiseKernel takes them."""
+        numbers = (f"{self.dtype} a{k}" for k in range(len(self.numbers)))
+        return ", ".join(["raw uint64 table", *numbers])
+
+    def launch(self, backend: Backend, rows: Iterable[Sequence[Array]]) -> None:
+        """Run it on every row of contiguous arrays, one for each of ``arrays``, at once."""
+        xp, address = backend.xp, backend.address
+        assert address is not None
+        places = tuple((row[0].size, *map(address, row)) for row in rows)
+        table = _table(xp, np.dtype(self.dtype).itemsize, self.common, places)
+        size = table.size // (len(self.arrays) + 1) * STRETCH
+        kernel = _compiled(xp, self.parameters, self.body, self.name)
+        kernel(table, *map(float, self.numbers), size=size)
+
+
+@cache
+def _compiled(xp: Any, parameters: str, body: str, name: str) -> Any:
+    return xp.ElementwiseKernel(parameters, "", body, name)
+
+
+@lru_cache(maxsize=64)  # gradients come to lie where they lay before, so a few tables serve
+def _table(xp: Any, width: int, common: int, places: tuple[tuple[int, ...], ...]) -> Array:
+    """On the device: for each stretch of up to STRETCH elements, how many, and the addresses."""
+    whole = np.array(places, np.uint64)
+    counts = -(-whole[:, 0].astype(np.int64) // STRETCH)
+    rows = np.repeat(whole, counts, axis=0)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    begin = (np.arange(len(rows)) - first).astype(np.uint64) * np.uint64(STRETCH)
+    rows[:, 1 : rows.shape[1] - common] += begin[:, None] * np.uint64(width)
+    rows[:, 0] = np.minimum(rows[:, 0] - begin, np.uint64(STRETCH))
+    return xp.asarray(rows.reshape(-1))
+
+
+def fits(arrays: Sequence[Array], common: int = 0) -> bool:
+    """Whether a kernel can take these arrays: of one kind, where kernels run, without gaps."""
+    first, home = arrays[0], of(arrays[0])
+    return (
+        home.address is not None
+        and first.dtype.name in ("float32", "float64")
+        and all(of(a) is home and a.dtype == first.dtype for a in arrays)
+        and all(
+            a.shape == first.shape and a.flags.c_contiguous for a in arrays[: len(arrays) - common]
+        )
+    )
+
+
+def each(
+    name: str, arrays: Sequence[str], function: Callable[..., Any], rows: Iterable[Sequence[Array]],
+    common: int = 0,
+) -> None:  # fmt: skip
+    """``function`` in place on every row of arrays, all at once where kernels run.
+
+    ``arrays`` names them; the last ``common`` ones have one element. On the CPU the others come in
+    stretches that stay in the cache.
+
+    >>> g = np.array([1.0, 2.0]); each("scale", ["g"], lambda g: np.multiply(g, 0.5, out=g), [[g]])
+    >>> g
+    array([0.5, 1. ])
+    """
+    alike: dict[Any, list[Sequence[Array]]] = {}
+    for row in rows:
+        kind = (of(row[0]).name, row[0].dtype.name) if fits(row, common) else None
+        alike.setdefault(kind, []).append(row)
+    apart = alike.pop(None, [])
+    for (_, dtype), some in alike.items():
+        try:
+            kernel = trace(name, dtype, arrays, function, common=common)
+        except UNTRACEABLE:
+            apart += some
+        else:
+            kernel.launch(of(some[0][0]), some)
+    for row in apart:
+        moving = len(row) - common
+        for views in blocks(*row[:moving]):
+            function(*views, *row[moving:])
+
+
+def trace(
+    name: str, dtype: str, arrays: Sequence[str], function: Callable[..., None], scratch: int = 0,
+    common: int = 0,
+) -> Kernel:  # fmt: skip
+    """The kernel that does to an element of these arrays what ``function`` does in place.
+
+    ``scratch`` more arguments may be overwritten; the last ``common`` arrays have one element.
+
+    >>> def decay(w, g): w -= Scalar(0.1, "lr") * (g + 2 * w)
+    >>> print(trace("decay", "float32", ["w", "g"], decay))
+    // decay(w, g), float32
+    //   a0 = lr
+    const long long row = i / 4096 * 3, j = i % 4096;
+    if (j >= (long long)table[row]) continue;
+    float *w_ = (float *)table[row + 1] + j;
+    float *g_ = (float *)table[row + 2] + j;
+    const float w = *w_, g = *g_;
+    *w_ = w - (a0 * (g + (2 * w)));
+    """
+    tape = Tape()
+    symbols = [Symbol(tape, n) for n in arrays]
+    moving = len(symbols) - common
+    function(*symbols[:moving], *(Symbol(tape) for _ in range(scratch)), *symbols[moving:])
+    results = tuple(tape.name(s) for s in symbols)
+    body = _body(
+        dtype, tuple(arrays), moving, tuple(tape.lines), tuple(tape.lines.values()), results
+    )
+    return Kernel(name, dtype, tuple(arrays), common, body, tuple(tape.numbers.values()))
+
+
+@lru_cache(maxsize=256)  # most steps record what the step before has recorded
+def _body(
+    dtype: str, arrays: tuple[str, ...], moving: int, lines: tuple[tuple[str, ...], ...],
+    names: tuple[str, ...], results: tuple[str, ...],
+) -> str:  # fmt: skip
+    kind = {"float32": "float", "float64": "double"}[dtype]
+    written = [(n, value) for n, value in zip(arrays, results, strict=True) if value != n]
+    uses = Counter(value for _, value in written)
+    for (form, *operands), n in reversed([*zip(lines, names, strict=True)]):
+        for k, a in enumerate(operands):
+            uses[a] += form.count(f"{{{k}}}") * bool(uses[n])
+    body = [
+        f"const long long row = i / {STRETCH} * {len(arrays) + 1}, j = i % {STRETCH};",
+        "if (j >= (long long)table[row]) continue;",
+    ]
+    for k, (n, value) in enumerate(zip(arrays, results, strict=True)):
+        if uses[n] or value != n:
+            body.append(f"{kind} *{n}_ = ({kind} *)table[row + {k + 1}]{' + j' * (k < moving)};")
+    if read := [f"{n} = *{n}_" for n in arrays if uses[n]]:
+        body.append(f"const {kind} {', '.join(read)};")
+    text: dict[str, str] = {}
+    for (form, *operands), n in zip(lines, names, strict=True):
+        inner = str if form.endswith(")") else _told  # the arguments of a function stand alone
+        text[n] = form.format(*(inner(text.get(a, a)) for a in operands))
+        if uses[n] > 1:  # what is used once is written where it is used
+            body.append(f"const {kind} {n} = {text.pop(n)};")
+    return "\n".join(body + [f"*{n}_ = {text.get(value, value)};" for n, value in written])

@@ -1,0 +1,713 @@
+"""The CUDA kernels: their sources compile, and run on the CPU they do what NumPy's rules do.
+
+``cuda_on_cpu.hpp`` lets a C++ compiler read the sources; :class:`Emulated` arrays belong to
+a backend whose kernels run that way, so that launchers and kernels are tested together, as
+the engine calls them. On a GPU (``-m gpu``) the same cases run on CuPy.
+"""
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import itertools
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import strict
+import test_gpu
+
+import minireg as mr
+from minireg import backend as backends
+from minireg import nn
+from minireg.backend import Stream
+from minireg.nn import functional as F  # noqa: N812
+from minireg.ops import TABLE, cuda, fused
+
+WIDTHS = [1, 2, 3, 16, 31, 32, 33, 100, 512, 1000, 1024, 1025, 4096, 8192]
+TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
+by_dtype = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
+
+# --- sources compile -----------------------------------------------------------------------------
+
+
+def sources() -> dict[str, str]:
+    """The families at the sizes that take different branches, for both dtypes."""
+    found = {}
+    for dtype in map(np.dtype, TOLERANCE):
+        for width, pack in itertools.product(
+            (1, 16, 100, 1000, 1024, 1025, 8192), (1, 16 // dtype.itemsize)
+        ):
+            if width % pack == 0:
+                found[f"rows {width} by {pack} {dtype}"] = cuda._rows(1, width, dtype, pack)[0]
+        for places in (1, 49):
+            text = cuda.specialized(cuda.CHANNELS, dtype, S=places, THREADS=cuda.THREADS)
+            found[f"channels of {places} {dtype}"] = text
+        found[f"mask {dtype}"] = cuda.specialized(cuda.DROPOUT, dtype, THREADS=cuda.THREADS)
+        for name in cuda.ACTIVATIONS:
+            found[f"{name} {dtype}"] = cuda.activated(name, dtype)
+    return found
+
+
+@functools.cache
+def nvrtc() -> Any:
+    """NVIDIA's run-time compiler, which needs no GPU: ``pip install nvidia-cuda-nvrtc-cu12``."""
+    try:
+        spec = importlib.util.find_spec("nvidia.cuda_nvrtc")
+    except ModuleNotFoundError:
+        return None
+    folders = spec.submodule_search_locations if spec else []
+    found = [f for d in folders or [] for f in Path(d).glob("lib/libnvrtc.so.*")]
+    return ctypes.CDLL(str(found[0])) if found else None
+
+
+def compile_nvrtc(source: str, *options: str) -> tuple[str, str]:
+    """(PTX, log) of a source; the log is empty unless there is something to say."""
+    library, program = nvrtc(), ctypes.c_void_p()
+    library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None)
+    given = (ctypes.c_char_p * len(options))(*(o.encode() for o in options))
+    status = library.nvrtcCompileProgram(program, len(options), given)
+    texts = []
+    for what in ("ProgramLog", "PTX"):
+        size = ctypes.c_size_t()
+        getattr(library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
+        text = ctypes.create_string_buffer(size.value + 1)
+        getattr(library, f"nvrtcGet{what}")(program, text)
+        texts.append(text.value.decode())
+    library.nvrtcDestroyProgram(ctypes.byref(program))
+    assert status == 0, texts[0]
+    return texts[1], texts[0]
+
+
+def compile_nvcc(source: str, *options: str) -> tuple[str, str]:
+    command = ["nvcc", "-x", "cu", "-ptx", *options, "-o", "/dev/stdout", "-"]
+    done = subprocess.run(command, input=source, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def compile_cuda(source: str) -> tuple[str, str]:
+    """With NVRTC, else nvcc; a missing compiler is a skip unless it was asked for."""
+    options = "--std=c++17", "--gpu-architecture=compute_80"
+    if nvrtc() is not None:
+        return compile_nvrtc(source, *options)
+    if shutil.which("nvcc"):
+        return compile_nvcc(source, *options)
+    reason = "no CUDA compiler: pip install nvidia-cuda-nvrtc-cu12, or put nvcc on the PATH"
+    if os.environ.get("MINIREG_REQUIRE_ORACLES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def one_processor(monkeypatch, request):
+    if "gpu" not in request.node.keywords:
+        monkeypatch.setattr(cuda, "_processors", lambda: 1)  # few blocks: they go round their loops
+
+
+NAMES = [f"{family} {np.dtype(d)}" for d in TOLERANCE for family in (
+    *(f"rows {w} by 1" for w in (1, 16, 100, 1000, 1024, 1025, 8192)),
+    *(f"rows {w} by {16 // np.dtype(d).itemsize}" for w in (16, 100, 1000, 1024, 8192)),
+    "channels of 1", "channels of 49", "mask", *cuda.ACTIVATIONS)]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_source_compiles_without_a_warning(name):
+    source = sources()[name]
+    ptx, log = compile_cuda(source)
+    assert not log.strip("\0\n "), log
+    assert kernel_names(source) == re.findall(r"\.visible \.entry (\w+)\(", ptx)
+    wide = {"rows 1024 by 4 float32": "v4.f32|v4.b32", "rows 1024 by 2 float64": "v2.f64|v2.b64"}
+    if name in wide:
+        assert re.search(rf"ld\.global\.({wide[name]})", ptx), "no load of 128 bits"
+
+
+def test_every_activation_has_a_kernel():
+    assert set(get_args(F.Activation)) == set(cuda.ACTIVATIONS)
+
+
+def test_every_family_is_compiled():
+    assert sorted(NAMES) == sorted(sources())
+
+
+def test_cupy_has_what_the_launchers_ask_of_it():
+    strict.require_cupy()
+    kernel = cuda._compiled.__wrapped__(sources()["rows 16 by 4 float32"], "norm_forward")
+    assert isinstance(kernel, strict.cupy.RawKernel)  # compiled when it is first called
+    assert isinstance(strict.cupy.cuda.runtime.cudaDevAttrMultiProcessorCount, int)
+    assert callable(strict.cupy.cuda.runtime.deviceGetAttribute)
+
+
+def test_a_wrong_source_does_not_compile():
+    with pytest.raises(AssertionError, match="unit"):
+        compile_cuda(
+            sources()["rows 16 by 4 float32"].replace(
+                "T w[EACH], b[EACH], unit[EACH]", "T w[EACH], b[EACH]"
+            )
+        )
+
+
+# --- running kernels on the CPU ------------------------------------------------------------------
+
+
+class Emulated(np.ndarray):
+    """A NumPy array whose fused ops go through the CUDA kernels."""
+
+
+class OnCPU:
+    """In place of ``cuda._compiled``: a source compiled as C++, its kernels run on the CPU."""
+
+    def __init__(self, folder: Path, change: Callable[[str], str] = lambda source: source) -> None:
+        self.folder, self.change, self.launched = folder, change, []
+
+    def entry(self, source: str, name: str) -> Any:
+        library = self.folder / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.so"
+        if not library.exists():
+            compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+            if compiler is None:
+                pytest.skip("no C++ compiler: the kernels cannot be run on the CPU")
+            entries = "\n".join(f"ENTRY({kernel})" for kernel in kernel_names(source))
+            options = "-x c++ -std=c++17 -O1 -w -shared -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE"
+            command = [compiler, *options.split(), "-o", str(library), "-"]
+            command.append(f"-I{Path(__file__).parent}")
+            text = f'#include "cuda_on_cpu.hpp"\n{source}\n{entries}\n'
+            subprocess.run(command, input=text, text=True, check=True)
+        entry = getattr(ctypes.CDLL(str(library)), f"on_cpu_{name}")
+        entry.restype = ctypes.c_bool
+        return entry
+
+    def __call__(self, source: str, name: str) -> Any:
+        entry = self.entry(self.change(source), name)
+
+        def kernel(grid: tuple[int, ...], threads: tuple[int], given: tuple[Any, ...]) -> None:
+            self.launched.append(name)
+            values = [np.uintp(a.ctypes.data) if isinstance(a, np.ndarray) else a for a in given]
+            held = [np.array(v) for v in values]
+            pointers = (ctypes.c_void_p * len(held))(*(v.ctypes.data for v in held))
+            blocks = (ctypes.c_uint * 2)(*grid, *[1] * (2 - len(grid)))
+            assert entry(blocks, threads[0], pointers), f"{name}: threads wait for ever"
+
+        return kernel
+
+
+def kernel_names(source: str) -> list[str]:
+    return re.findall(r"__global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\(", source)
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory):
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def emulator(monkeypatch, libraries):
+    """A backend of :class:`Emulated` arrays; what runs its kernels."""
+    run = OnCPU(libraries)
+    backend = backends.Backend(
+        "emulated", np, Emulated, np.array, lambda a: a.ctypes.data, cuda.KERNELS
+    )
+    monkeypatch.setitem(backends._BACKENDS, "emulated", backend)
+    monkeypatch.setitem(backends._BY_TYPE, Emulated, backend)
+    monkeypatch.setattr(cuda, "_compiled", run)
+    return run
+
+
+Place = Callable[[np.ndarray], Any]
+on_gpu = pytest.param("cupy", marks=test_gpu.pytestmark)
+
+
+@pytest.fixture(params=["emulated", on_gpu])
+def device(request) -> Place:
+    """Puts a host array where the kernels are."""
+    if request.param == "cupy":
+        return backends.get("cupy").xp.asarray
+    request.getfixturevalue("emulator")
+    return emulate
+
+
+def emulate(a: np.ndarray) -> Emulated:
+    return a.copy().view(Emulated)
+
+
+def host(a: Any) -> np.ndarray:
+    return np.asarray(backends.of(a).to_numpy(a))
+
+
+def agree(
+    run: Callable[[Place], list[Any]], device: Place, dtype: Any = np.float64, slack: float = 1
+) -> None:
+    """``run`` gives on the device what NumPy's rules give in float64, NaN and inf included."""
+    with np.errstate(all="ignore"):
+        expected = run(lambda a: a.astype(np.float64))
+    tolerance = TOLERANCE[dtype] * slack
+    for a, b in zip(expected, run(device), strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert (b.dtype, b.shape) == (dtype, a.shape)
+            size = np.abs(a[np.isfinite(a)]).max(initial=1)
+            np.testing.assert_allclose(host(b), a, rtol=0, atol=tolerance * size)
+
+
+def derive(op: Any, *inputs: Any, fixed: Any = (), **kw: Any) -> list[Any]:
+    """Value and gradients of an op, the incoming gradient drawn."""
+    leaves = [mr.Tensor(a, requires_grad=i not in fixed) for i, a in enumerate(inputs)]
+    y = op(*leaves, **kw)
+    g = np.random.default_rng(9).normal(size=y.shape).astype(y.dtype)
+    g = g if type(y.data) is np.ndarray else g.view(Emulated) if isinstance(y.data, Emulated) else (
+        backends.of(y.data).xp.asarray(g))  # fmt: skip
+    y.backward(mr.Tensor(g))
+    return [y.data, *(None if t.grad is None else t.grad.data for t in leaves)]
+
+
+def draw(*shape: int, seed: int = 0, dtype: Any = np.float64) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def batches(width: int) -> list[int]:
+    return [1, 3] if width > 1024 else [1, 5, 67]
+
+
+# --- rows: LayerNorm and RMSNorm -----------------------------------------------------------------
+
+
+@by_dtype
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("center", [True, False], ids=["layer", "rms"])
+def test_rows(device, center, width, dtype):
+    for rows in batches(width):
+        arrays = [draw(rows, width, dtype=dtype) + 1, draw(width, seed=1, dtype=dtype)]
+        arrays += [draw(width, seed=2, dtype=dtype)] * center
+        keywords = {"axes": (-1,), "eps": 1e-2, "center": center}
+        agree(lambda put, a=arrays, k=keywords: derive(fused.normalize, *map(put, a), **k),
+              device, dtype)  # fmt: skip
+
+
+@pytest.mark.parametrize("fixed", [(), (0,), (1, 2), (0, 1), (0, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(4, 3, 8), (2, 2, 2, 520)])
+def test_rows_of_several_axes_and_what_is_not_needed(device, shape, fixed):
+    weights = [draw(*shape[2:], seed=s) for s in (1, 2)]
+    agree(
+        lambda put: derive(fused.normalize, put(draw(*shape)), *map(put, weights), fixed=fixed,
+                           axes=tuple(range(2 - len(shape), 0)), eps=1e-5),
+        device,
+    )  # fmt: skip
+
+
+def test_rows_without_weight_and_far_from_zero(device):
+    x = draw(9, 300, dtype=np.float32) + 1000  # the mean itself is good to 1e-4
+    agree(lambda put: derive(fused.normalize, put(x), axes=(1,), eps=1e-5), device, np.float32, 50)
+
+
+@pytest.mark.parametrize("width", [64, 2048])
+def test_rows_and_weights_that_begin_anywhere(device, width):
+    def run(put):
+        x, flat = put(draw(3 * width + 1)), put(draw(2 * width + 1, seed=1))
+        return derive(fused.normalize, x[1:].reshape(3, width), flat[1 : width + 1],
+                      flat[width + 1 :], axes=(-1,), eps=1e-5)  # fmt: skip
+
+    agree(run, device)
+
+
+# --- channels: BatchNorm -------------------------------------------------------------------------
+
+
+@by_dtype
+@pytest.mark.parametrize(
+    "shape",
+    [(2, 1), (3, 2), (5, 33), (64, 100), (1000, 16), (4097, 3), (2, 8192), (1, 3, 2), (5, 3, 7, 7),
+     (3, 2, 40, 50), (1, 2, 9001), (17, 40, 1)],
+    ids=str,
+)  # fmt: skip
+def test_channels(device, shape, dtype):
+    vector = (shape[1], *(1,) * (len(shape) - 2))
+    weights = [draw(*vector, seed=s, dtype=dtype) for s in (1, 2)]
+    axes = (0, *range(2, len(shape)))
+
+    def run(put):
+        seen = []
+        x = put(draw(*shape, dtype=dtype) + 3)
+        found = derive(fused.normalize, x, *map(put, weights), axes=axes, eps=1e-2,
+                       observe=lambda *both: seen.extend(both))  # fmt: skip
+        return found + seen
+
+    agree(run, device, dtype)
+
+
+@pytest.mark.parametrize("fixed", [(), (0,), (1, 2), (0, 1)], ids=str)
+def test_channels_and_what_is_not_needed(device, fixed):
+    agree(lambda put: derive(fused.normalize, put(draw(40, 5)), put(draw(5)), put(draw(5)), fixed=fixed,
+                             axes=(0,), eps=1e-5), device)  # fmt: skip
+    agree(lambda put: derive(fused.normalize, put(draw(40, 5)), axes=(0,), eps=1e-5), device)
+
+
+def test_channels_far_from_zero(device):
+    x = draw(700, 5, dtype=np.float32) + 1000  # E[x²] − E[x]² would lose all digits
+    agree(lambda put: derive(fused.normalize, put(x), axes=(0,), eps=1e-5), device, np.float32, 50)
+
+
+def test_batch_norm_layer_moves_its_statistics(device):
+    def run(put):
+        layer = nn.BatchNorm(6)
+        for t in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
+            t.data = put(t.data)
+        y = [layer(mr.Tensor(put(draw(8, 6, 4, seed=s, dtype=np.float32)))) for s in (1, 2)][1]
+        y.sum().backward()
+        return [y.data, *(t.data for t in (layer.running_mean, layer.running_var))]
+
+    agree(run, device, np.float32)
+
+
+# --- softmax cross entropy -----------------------------------------------------------------------
+
+
+@by_dtype
+@pytest.mark.parametrize("width", WIDTHS)
+def test_cross_entropy(device, width, dtype):
+    for rows in batches(width):
+        z, q = 5 * draw(rows, width, dtype=dtype), abs(draw(rows, width, seed=1, dtype=dtype))
+        q /= q.sum(axis=-1, keepdims=True)
+        agree(lambda put, z=z, q=q: derive(fused.cross_entropy, put(z), put(q)),
+              device, dtype)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [5, 1030])
+def test_cross_entropy_at_its_edges(device, width):
+    z, q = draw(6, width) - 1e4, np.abs(draw(6, width, seed=1))  # no distributions: Σq matters
+    q[0, :2], z[0, 1], z[1, 2], q[2] = 0, -np.inf, 1e3, 0
+    z[3, 1], z[4, 0], z[5] = -np.inf, np.nan, -np.inf  # asked for; NaN; nothing can occur
+    for fixed in ((), (0,), (1,)):
+        agree(lambda put, fixed=fixed: derive(fused.cross_entropy, put(z), put(q), fixed=fixed),
+              device)  # fmt: skip
+    stack = draw(2, 3, 4, width)
+    agree(lambda put: derive(fused.cross_entropy, put(stack), put(stack**2)), device)
+
+
+# --- dropout -------------------------------------------------------------------------------------
+
+
+@by_dtype
+@pytest.mark.parametrize("activation", cuda.ACTIVATIONS)
+@pytest.mark.parametrize("size", [1, 255, 1000])
+def test_dropout_of_an_activation(device, size, activation, dtype):
+    x, mask = 4 * draw(size, dtype=dtype), 2 * (draw(size, seed=1) > 0).astype(dtype)
+    x[0] = 0
+    agree(lambda put: derive(fused.dropout, put(x), put(mask), activation=activation),
+          device, dtype)  # fmt: skip
+    with mr.no_grad():
+        edges = np.array([np.nan, -80, 80], dtype)
+        agree(lambda put: [fused.dropout(put(edges), put(edges * 0 + 1), activation=activation)],
+              device, dtype)  # fmt: skip
+
+
+def philox(counter: list[int], key: list[int]) -> list[int]:
+    """Philox 4x32-10 with Python's integers."""
+    a, b, c, d = counter
+    k, m = key
+    for _ in range(10):
+        p, q = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b, c, d = q >> 32 ^ b ^ k, q % 2**32, p >> 32 ^ d ^ m, p % 2**32
+        k, m = (k + 0x9E3779B9) % 2**32, (m + 0xBB67AE85) % 2**32
+    return [a, b, c, d]
+
+
+def test_philox_is_philox():
+    """Known answers of the generator's authors (Random123)."""
+    assert philox([0] * 4, [0] * 2) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    assert philox([2**32 - 1] * 4, [2**32 - 1] * 2) == [
+        0x408F276D,
+        0x41C83B0E,
+        0xA20BC7C6,
+        0x6D5451FD,
+    ]
+
+
+@by_dtype
+@pytest.mark.parametrize("size", [1, 1023, 3000])
+def test_mask_is_drawn_by_philox(device, size, dtype):
+    key, p = 0x0123456789ABCDEF, 0.3
+    mask = host(cuda.dropout_mask(p, device(np.zeros(size, dtype)), key))
+    for i in {0, 1, 255, 256, 300, 1022, 1023, 1024, 2900} & set(range(size)):
+        block, word, thread = i // 1024, i % 1024 // 256, i % 256
+        bits = philox([256 * block + thread, 0, 0, 0], [key % 2**32, key >> 32])[word]
+        assert (mask[i] == 0) == (bits < round(p * 2**32)), i
+    np.testing.assert_allclose(mask[mask > 0], 1 / 0.7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-12, 0.25, 0.5, 1 - 1e-12, 1.0])
+def test_mask_keeps_the_mean(device, p):
+    stream = Stream("dropout", seed=1)
+    mask = host(stream.dropout_mask(p, device(np.zeros((300, 100)))))
+    cut = min(round(p * 2**32), 2**32 - 1)
+    kept = mask[mask > 0]
+    assert (kept * ((2**32 - cut) / 2**32) == 1).all()  # scale times chance to be kept
+    assert abs((mask == 0).mean() - p) < 0.01
+
+
+def test_mask_follows_the_stream(device):
+    def masks(seed: int) -> list[np.ndarray]:
+        stream = Stream("dropout", seed=seed)
+        return [host(stream.dropout_mask(0.5, device(np.zeros(500, np.float32)))) for _ in "12"]
+
+    first, again, other = masks(1), masks(1), masks(2)
+    np.testing.assert_array_equal(first, again)
+    assert 150 < (first[0] != first[1]).sum() < 350
+    assert 150 < (first[0] != other[0]).sum() < 350
+    saved, stream = Stream("dropout", seed=5), Stream("dropout", seed=1)
+    stream.dropout_mask(0.5, device(np.zeros(500)))
+    saved.state = stream.state  # a checkpoint goes on where the masks stood
+    a, b = (host(s.dropout_mask(0.5, device(np.zeros(50)))) for s in (saved, stream))
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("activation", [None, *cuda.ACTIVATIONS])
+@pytest.mark.parametrize("training", [True, False])
+def test_functional_dropout(device, activation, training):
+    x = draw(30, 20)
+    mask = Stream("dropout", seed=3).dropout_mask(0.4, device(x)) if training else device(0 * x + 1)
+    t = mr.Tensor(device(x), requires_grad=True)
+    y = F.dropout(t, 0.4, training, Stream("dropout", seed=3), activation=activation)
+    y.sum().backward()
+    u = mr.Tensor(x, requires_grad=True)
+    expected = (TABLE[activation].function(u) if activation else u) * host(mask)
+    expected.sum().backward()
+    np.testing.assert_allclose(host(y.data), expected.numpy(), atol=1e-12)
+    np.testing.assert_allclose(host(t.grad.data), u.grad.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", [None, *cuda.ACTIVATIONS])
+@pytest.mark.parametrize("training", [True, False])
+def test_functional_dropout_without_kernels(activation, training):
+    test_functional_dropout(np.copy, activation, training)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "", 3])
+def test_functional_dropout_of_something_else_is_refused(activation):
+    with pytest.raises(ValueError, match=r"dropout: activation must be one of .*'relu'.*got"):
+        F.dropout(np.ones(3), activation=activation)
+
+
+# --- which arguments a kernel takes --------------------------------------------------------------
+
+NORM = {"axes": (-1,), "eps": 1e-5}
+LAUNCHES: dict[str, tuple[Callable[[], list[Any]], list[str]]] = {
+    "layer norm": (lambda: derive(fused.normalize, emulate(draw(4, 5)), emulate(draw(5)), **NORM),
+                   ["norm_forward", "norm_backward", "norm_sums"]),
+    "layer norm of data": (
+        lambda: derive(fused.normalize, emulate(draw(4, 5)), **NORM),
+        ["norm_forward", "norm_backward"]),
+    "batch norm": (
+        lambda: derive(fused.normalize, emulate(draw(4, 5)), emulate(draw(5)), axes=(0,), eps=1e-5),
+        ["batch_moments", "batch_forward", "batch_sums", "batch_backward"]),
+    "cross entropy": (lambda: derive(fused.cross_entropy, emulate(draw(4, 5)), emulate(draw(4, 5))),
+                      ["entropy_forward", "entropy_backward"]),
+    "dropout": (
+        lambda: derive(fused.dropout, emulate(draw(4, 5)), emulate(draw(4, 5)), activation="relu"),
+        ["dropout_forward", "dropout_backward", "dropout_forward"]),
+    "mask": (lambda: [Stream("dropout").dropout_mask(0.5, emulate(draw(4, 5)))], ["dropout_mask"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_launches(emulator, name):
+    run, names = LAUNCHES[name]
+    run()
+    assert emulator.launched == names
+
+
+NOT_COVERED: dict[str, Callable[[Place], list[Any]]] = {
+    "float16": lambda put: derive(fused.normalize, put(draw(4, 5).astype(np.float16)), **NORM),
+    "strided": lambda put: derive(fused.normalize, put(draw(5, 4)).T, **NORM),
+    "wide": lambda put: derive(fused.normalize, put(draw(2, 8193)), **NORM),
+    "mixed dtypes": lambda put: derive(
+        fused.normalize, put(draw(4, 5)), put(draw(5, dtype=np.float32)), **NORM
+    ),
+    "weight by group": lambda put: derive(
+        fused.normalize, put(draw(2, 2, 3, 4)), put(draw(2, 3, 1)), axes=(2, 3), eps=1e-5
+    ),
+    "a weight for all": lambda put: derive(fused.normalize, put(draw(4, 5)), put(draw(1)), **NORM),
+    "axes apart": lambda put: derive(fused.normalize, put(draw(2, 3, 4)), axes=(1,), eps=1e-5),
+    "uncentred channels": lambda put: derive(
+        fused.normalize, put(draw(4, 5)), axes=(0,), eps=1e-5, center=False
+    ),
+    "nothing": lambda put: derive(fused.normalize, put(draw(0, 5)), put(draw(5)), **NORM),
+    "no rows": lambda put: derive(fused.cross_entropy, put(draw(0, 5)), put(draw(0, 5))),
+    "many classes": lambda put: derive(
+        fused.cross_entropy, put(draw(2, 8200)), put(draw(2, 8200) ** 2)
+    ),
+    "one target for all": lambda put: derive(fused.cross_entropy, put(draw(2, 5)), put(draw(5))),
+    "one mask for all": lambda put: derive(
+        fused.dropout, put(draw(2, 5)), put(draw(5)), activation="relu"
+    ),
+    "a number as weight": lambda put: [
+        fused.normalize(mr.Tensor(put(draw(2, 5))), 2.0, **NORM).data
+    ],
+    "a mask from elsewhere": lambda put: [
+        fused.dropout(mr.Tensor(put(draw(2, 5))), draw(2, 5), activation="relu").data
+    ],
+    "no numbers": lambda put: derive(
+        fused.dropout, put(draw(0, 5)), put(draw(0, 5)), activation="gelu"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_COVERED)
+def test_what_no_kernel_covers_goes_through_numpy(emulator, name):
+    for a, b in zip(NOT_COVERED[name](np.copy), NOT_COVERED[name](emulate), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    assert not emulator.launched
+
+
+def test_an_empty_or_half_mask_is_drawn_without_a_kernel(emulator):
+    class Generator:
+        def random(self, size: Any, dtype: Any) -> Any:
+            return np.full(size, 0.75, dtype)
+
+    stream = Stream("dropout", seed=1)
+    stream._rng["emulated"] = Generator()
+    for like in (np.zeros((0, 3)), np.zeros(4, np.float16)):
+        mask = stream.dropout_mask(0.5, emulate(like))
+        assert (mask.dtype, mask.shape) == (like.dtype, like.shape)
+        assert (mask == 2).all()
+    assert not emulator.launched
+
+
+@pytest.mark.parametrize("loss", [lambda y: y.sum(), lambda y: (y.T**3).sum()],
+                         ids=["one number for all", "transposed"])  # fmt: skip
+@pytest.mark.parametrize("axes", [(0,), (1,)])
+def test_incoming_gradients_of_any_layout(device, axes, loss):
+    def run(put):
+        leaves = [mr.Tensor(put(a), requires_grad=True) for a in (draw(6, 4), draw(4), draw(4))]
+        loss(fused.normalize(*leaves, axes=axes, eps=1e-5)).backward()
+        return [t.grad.data for t in leaves]
+
+    agree(run, device)
+
+
+@pytest.mark.parametrize("device", [on_gpu], indirect=True)
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((300_000, 16), (1,)), ((20_000, 1000), (1,)), ((3000, 8192), (1,)), ((100_000, 64), (0,)),
+     ((128, 64, 28, 28), (0, 2, 3))],
+    ids=str,
+)  # fmt: skip
+def test_more_than_the_device_holds_at_once(device, shape, axes):
+    vector = [n if a not in axes else 1 for a, n in enumerate(shape)] if 0 in axes else shape[1:]
+    weights = [draw(*vector, seed=s, dtype=np.float32) for s in (1, 2)]
+    x = draw(*shape, dtype=np.float32)
+    agree(lambda put: derive(fused.normalize, put(x), *map(put, weights), axes=axes, eps=1e-5),
+          device, np.float32, 10)  # fmt: skip
+    if axes == (1,):
+        q = np.full(shape, 1 / shape[1], np.float32)
+        agree(lambda put: derive(fused.cross_entropy, put(x), put(q)), device, np.float32, 10)
+
+
+@pytest.mark.parametrize("name", ["normalize", "cross_entropy", "dropout"])
+def test_derivatives_by_differences(device, name):
+    """Kernels against finite differences, and their definitions twice."""
+    rng = np.random.default_rng(0)
+    for *arrays, last in (
+        s if isinstance(s[-1], dict) else (*s, {}) for s in TABLE[name].samples(rng)
+    ):
+        inputs = tuple(mr.Tensor(device(a), requires_grad=True) for a in arrays)
+        op = functools.partial(TABLE[name].function, **last)
+        assert mr.gradcheck(op, inputs)
+        assert mr.gradgradcheck(op, inputs)
+
+
+def test_sums_are_the_same_in_every_run(device):
+    arrays = [
+        draw(300, 64, dtype=np.float32),
+        *(draw(64, seed=s, dtype=np.float32) for s in (1, 2)),
+    ]
+    for axes in ((0,), (1,)):
+        runs = [derive(fused.normalize, *map(device, arrays), axes=axes, eps=1e-5) for _ in "12"]
+        for a, b in zip(*runs, strict=True):
+            np.testing.assert_array_equal(host(a), host(b))
+
+
+# --- planted faults ------------------------------------------------------------------------------
+
+FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
+    "no variance term": (
+        "- unit[i] * through_variance) * s", ") * s", lambda d: test_rows(d, True, 100, np.float64)),
+    "no mean term": (
+        "center ? over_row<Sum>(through_mean) / WIDTH : 0", "0",
+        lambda d: test_rows(d, True, 100, np.float64)),
+    "one too many": (
+        "over_row<Sum>(squares) / WIDTH", "over_row<Sum>(squares) / (WIDTH + 1)",
+        lambda d: test_rows(d, False, 1000, np.float64)),
+    "the tail counts": (
+        "if (inside(i)) squares", "squares", lambda d: test_rows(d, True, 33, np.float64)),
+    "the tail is lost": (
+        "(WIDTH + GROUP * V - 1) / (GROUP * V)", "WIDTH / (GROUP * V)",
+        lambda d: test_rows(d, False, 1000, np.float64)),
+    "the last rows are lost": (
+        "first < rows; first += gridDim.x * ROWS", "first + ROWS <= rows; first += gridDim.x * ROWS",
+        lambda d: test_rows(d, True, 100, np.float64)),
+    "half a warp is summed": (
+        "(GROUP < 32 ? GROUP : 32) / 2", "(GROUP < 32 ? GROUP : 32) / 4",
+        lambda d: test_rows(d, True, 512, np.float64)),
+    "no barrier before": (
+        "__syncthreads();  // what the last call left has been read", "",
+        lambda d: test_rows(d, True, 1025, np.float64)),
+    "no barrier after": (
+        "warps[threadIdx.x / 32] = value;\n        __syncthreads();", "warps[threadIdx.x / 32] = value;",
+        lambda d: test_rows(d, True, 1025, np.float64)),
+    "no turns": (
+        "            }\n            __syncthreads();\n        }\n    }\n    const bool last",
+        "            }\n        }\n    }\n    const bool last",
+        lambda d: test_rows(d, True, 100, np.float64)),
+    "no barrier in the last sum": (
+        "sums[warp][lane] = sum;\n    __syncthreads();", "sums[warp][lane] = sum;",
+        lambda d: test_rows(d, True, 16, np.float64)),
+    "a barrier for some": (
+        "value = warps[0];", "if (threadIdx.x < 32) __syncthreads();\nvalue = warps[0];",
+        lambda d: test_rows(d, True, 1025, np.float64)),
+    "the maximum is not subtracted": (
+        "log_p[i] -= top", "log_p[i] -= 0", lambda d: test_cross_entropy_at_its_edges(d, 5)),
+    "0 log 0": (
+        "if (inside(i) && !(q[i] == 0 && log_p[i] <= 0))", "if (inside(i))",
+        lambda d: test_cross_entropy_at_its_edges(d, 5)),
+    "the targets sum to 1": (
+        "exp(log_p[i]) * asked", "exp(log_p[i])", lambda d: test_cross_entropy_at_its_edges(d, 5)),
+    "moments added, not merged": (
+        "+ apart * apart * n * share", "", lambda d: test_channels(d, (64, 100), np.float64)),
+    "only the first stretch": (
+        "k < gridDim.y", "k < 1", lambda d: test_channels(d, (4097, 3), np.float64)),
+    "channels miss their variance term": (
+        "- unit * (all.g_unit / count)", "", lambda d: test_channels(d, (5, 3, 7, 7), np.float64)),
+    "channels divide by all": (
+        "all.squares / count + eps", "all.squares / (count * channels) + eps",
+        lambda d: test_channels(d, (5, 3, 7, 7), np.float64)),
+    "no barrier between halves": (
+        "for (int half = WORKERS / 2; half; half /= 2) {\n        __syncthreads();",
+        "for (int half = WORKERS / 2; half; half /= 2) {",
+        lambda d: test_channels(d, (64, 100), np.float64)),
+    "relu at 0": ("x > 0", "x >= 0", lambda d: test_dropout_of_an_activation(d, 255, "relu", np.float64)),
+    "the mask is used once": (
+        "g[i] * mask[i] * slope", "g[i] * slope", lambda d: test_functional_dropout(d, "tanh", True)),
+    "nine rounds": (
+        "round < 10", "round < 9", lambda d: test_mask_is_drawn_by_philox(d, 3000, np.float64)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_caught(emulator, name):
+    right, wrong, test = FAULTS[name]
+    met = []
+
+    def change(source: str) -> str:
+        met.append(right in source)
+        return source.replace(right, wrong)
+
+    emulator.change = change
+    with pytest.raises(AssertionError):
+        test(emulate)
+    assert any(met), "the line is no longer there"
