@@ -287,8 +287,8 @@ class Terms(Mapping[str, Tensor]):
         yours, no later step overwrites them. Without it a single pass serves all terms, and L2, L1
         and ElasticNet are added in place: they make no array of a weight's size.
         """
+        closed = self._closed()
         if not attribute:
-            closed = self._closed()
             before = {p: p.grad for _, chosen in closed.values() for p in chosen}
             first, *rest = (v for n, v in self.values_.items() if n not in closed)
             sum(rest, first).backward()
@@ -304,6 +304,10 @@ class Terms(Mapping[str, Tensor]):
         for name, value in self.values_.items():
             if not value.requires_grad:
                 self.gradients[name] = {}
+                continue
+            if name in closed:
+                penalty, chosen = closed[name]
+                self.gradients[name] = {names[p]: Tensor(penalty.gradient(p.data)) for p in chosen}
                 continue
             keep = name in self.loss_parts and name != self.loss_parts[-1]
             found = backprop([value], [np.ones_like(value.data)], wanted, retain_graph=keep)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,13 @@ class Row(Mapping[Key, Array]):
                          for half in halves if term in getattr(self, half))  # fmt: skip
         for part in rest:
             change += part
-        change *= self.linear.scale
+        change *= self._scale
         return change
+
+    @cached_property
+    def _scale(self) -> Any:
+        scale = self.linear.scale
+        return scale() if callable(scale) else scale
 
     @property
     def total(self) -> Array:
@@ -255,6 +261,7 @@ class Ledger:
         if model is not None:
             self._names |= {p: n for n, p in model.named_parameters()}
         self._momenta: dict[Tensor, dict[str, Array]] = {}
+        self._units: dict[Tensor, Any] = {}
         self._open: dict[Tensor, tuple[str, Row, bool]] = {}
         optimizer.observer = self
 
@@ -293,20 +300,25 @@ class Ledger:
     def after(self, p: Tensor, group: dict[str, Any]) -> None:
         """The parameter's step is complete."""
         name, row, first = self._open.pop(p)
-        row.linear = linear = self.optimizer.linear(p, group, first)
+        linear, unit = self.optimizer.linear(p, group, first), self._units.get(p, 1.0)
+        row.linear = linear._replace(carried=linear.carried * unit)
         row.after, row.decay = p.data.copy(), self.optimizer.decays(group)[1]
         if linear.gain is None:
             row.carried = {}
         else:
-            zero: Any = 0.0
-            self._momenta[p] = {
-                term: linear.keep * row.carried.get(term, zero) + linear.gain * row.fresh.get(term, zero)
-                for term in dict.fromkeys([*row.fresh, *row.carried])
-            }  # fmt: skip
+            self._roll(p, row, linear.keep * unit, linear.gain)
         self.steps += name == next(iter(self.last), name)  # once for each round
         self.last[name] = row
         if self.accumulate:
             _add(self.since, name, row)
+
+    def _roll(self, p: Tensor, row: Row, keep: Any, gain: Any) -> None:
+        """m ← keep·m + gain·g of every term, kept in units of the gain: a pass less over each."""
+        unit = 1.0 if isinstance(gain, int | float) and not gain else gain
+        momenta = {term: m * (keep / unit) for term, m in row.carried.items()}
+        for term, g in row.fresh.items() if unit is gain else ():
+            momenta[term] = np.add(momenta[term], g, out=momenta[term]) if term in momenta else g
+        self._momenta[p], self._units[p] = momenta, unit
 
     # --- over several steps --------------------------------------------------------------------
 

@@ -145,7 +145,9 @@ def batch_norm(
         # Out of place: a graph recorded in evaluation mode may still hold the old arrays.
         for running, batch in ((running_mean, mean), (running_var, variance * (n / (n - 1)))):
             old = running.data if isinstance(running, Tensor) else running
-            moved = ((1 - momentum) * old + momentum * batch.reshape(-1)).astype(old.dtype, copy=False)
+            moved = ((1 - momentum) * old + momentum * batch.reshape(-1)).astype(
+                old.dtype, copy=False
+            )
             if isinstance(running, Tensor):
                 running.data = moved
             else:

@@ -60,7 +60,8 @@ def _told(name: str, value: Any) -> Any:
 class LinearStep(NamedTuple):
     """How a share g of the gradient moves θ: Δ = scale·(fresh·g + carried·m), m ← keep·m + gain·g.
 
-    m is the share's part of the momentum; ``gain`` is None where there is none.
+    m is the share's part of the momentum; ``gain`` is None where there is none. ``scale`` may be
+    a function that gives it when it is asked for.
     """
 
     scale: Any

@@ -160,19 +160,25 @@ class Adam(Optimizer):
 
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
-        beta1, t = group["betas"][0], self.state[p]["step"]
-        lr, corrected = group["lr"], 1 - beta1**t
-        scale = self._denominator(p, group)
-        np.divide(-lr / corrected, scale, out=scale)
+        beta1, step = group["betas"][0], self.state[p]["step"]
+        rate, options = -group["lr"] / (1 - beta1**step), dict(group)
+        v = self._second_moment(p, group).copy()  # as it is now: the ledger may ask later, or never
+        scale = lambda: rate / self._root(v, step, options)
         return LinearStep(scale, 1 - beta1, beta1, beta1, 1 - beta1)
 
-    def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
-        state = self.state[p]
-        v = state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
+    def _second_moment(self, p: Tensor, group: dict[str, Any]) -> Array:
+        return self.state[p]["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
+
+    @staticmethod
+    def _root(v: Array, step: int, group: dict[str, Any]) -> Array:
+        """√v̂ + ε."""
         root: Array = np.sqrt(v)
-        root *= (1 - group["betas"][1] ** state["step"]) ** -0.5
+        root *= (1 - group["betas"][1] ** step) ** -0.5
         root += group["eps"]
         return root
+
+    def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
+        return self._root(self._second_moment(p, group), self.state[p]["step"], group)
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"])
