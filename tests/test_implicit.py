@@ -372,7 +372,9 @@ def test_equivalent_strength_makes_the_filters_equal():
         close(strengths[0] * lr * steps, 1, 1e-10)  # of slow modes, at full precision
         close(equivalent_strength(np.zeros(1), lr, steps), 1 / (lr * steps))
     assert (equivalent_strength(np.array([6.0]), 0.2, 3) < 0).all()  # an overshoot no ridge makes
-    assert equivalent_strength(np.array([10.0]), 0.2, 2) == np.inf  # back at the start: nothing learnt
+    assert (
+        equivalent_strength(np.array([10.0]), 0.2, 2) == np.inf
+    )  # back at the start: nothing learnt
     assert (np.diff(equivalent_strength(np.logspace(-3, 0, 50), 0.1, 20)) < 0).all()
 
 
