@@ -20,7 +20,7 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -261,11 +261,6 @@ def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
     return [
         c for c in found.values() if topic in (None, c.topic) and (not wanted or c.id in wanted)
     ]
-
-
-def run(claims: Iterable[Claim]) -> Iterator[Result]:
-    """Run one after the other."""
-    return (c() for c in claims)
 
 
 def errata(results: Iterable[Result]) -> str:
