@@ -89,7 +89,7 @@ FAULTS = {
     "clipping forgets to divide by the norm": Fault(
         clip, "clip_factor", "max_norm / (total + 1e-6)", "max_norm", "C110 C111 C112"),
     "the ledger's momenta do not fade": Fault(
-        ledger.Ledger, "after", "linear.keep * row", "row", "C33 C37 C38"),
+        ledger.Ledger, "after", "linear.keep * unit", "unit", "C33 C37 C38"),
     "the certificate lacks its √2": Fault(
         mr, "certified_radius", "head = np.eye(logits.shape[1])",
         "head = np.eye(logits.shape[1]) / 2**0.5", "C89"),
