@@ -55,9 +55,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """How many drawn cases were compared with PyTorch, and how far off the worst was."""
     if TALLY in config.stash:
         terminalreporter.write_line(f"drawn oracle cases: {config.stash[TALLY]}")
-    gpu = {
-        outcome: [t for t in terminalreporter.stats.get(outcome, ()) if "gpu" in t.keywords]
-        for outcome in ("skipped", "deselected")
+    gpu = {  # (a module that is skipped as a whole has no keywords)
+        o: [t for t in terminalreporter.stats.get(o, ()) if "gpu" in getattr(t, "keywords", ())]
+        for o in ("skipped", "deselected")
     }
     if not_run := sum(map(len, gpu.values())):
         reason = gpu["skipped"][0].longrepr[2] if gpu["skipped"] else "deselected"
