@@ -11,6 +11,7 @@ from ..losses import (
     SmoothL1Loss,
 )
 from . import functional, init, utils
+from .containers import ModuleList, Sequential
 from .convolution import AvgPool2d, Conv2d, MaxPool2d
 from .layers import (
     GELU,
@@ -28,7 +29,7 @@ from .layers import (
     Softplus,
     Tanh,
 )  # fmt: skip
-from .module import Module, ModuleList, Parameter, Sequential
+from .module import Module, Parameter
 from .normalization import BatchNorm, BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 
 __all__ = [

@@ -21,6 +21,7 @@ from ..losses import (
 )
 from ..ops import TABLE, elementwise, fused, reductions
 from ..ops.elementwise import leaky_relu, relu, sigmoid, silu, tanh, where
+from ..ops.table import array_of
 from ..tensor import Tensor
 from .convolution import avg_pool2d, conv2d, max_pool2d
 
@@ -141,22 +142,23 @@ def batch_norm(
             f"batch_norm: training needs more than one value per channel, got x of shape {x.shape}"
         )
 
-    def observe(mean: Any, variance: Any) -> None:
-        # Out of place: a graph recorded in evaluation mode may still hold the old arrays.
-        for running, batch in ((running_mean, mean), (running_var, variance * (n / (n - 1)))):
-            old = running.data if isinstance(running, Tensor) else running
-            moved = ((1 - momentum) * old + momentum * batch.reshape(-1)).astype(
-                old.dtype, copy=False
-            )
-            if isinstance(running, Tensor):
-                running.data = moved
-            else:
-                running[...] = moved
-
-    return fused.normalize(
-        x, gamma, beta, axes=(0, *range(2, x.ndim)), eps=eps,
-        observe=None if running_mean is None else observe,
+    running = None
+    if running_mean is not None:
+        running = fused.Running(array_of(running_mean), array_of(running_var), momentum)
+    y = fused.normalize(
+        x, gamma, beta, axes=(0, *range(2, x.ndim)), eps=eps, running=running,
     )  # fmt: skip
+    if running is not None:
+        _assign(running_mean, running.mean)
+        _assign(running_var, running.variance)
+    return y
+
+
+def _assign(statistic: Any, moved: Any) -> None:
+    if isinstance(statistic, Tensor):
+        statistic.data = moved
+    else:
+        statistic[...] = moved
 
 
 def _last_axes(name: str, x: Any, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:

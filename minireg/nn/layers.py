@@ -108,9 +108,9 @@ class Dropout(Module):
             raise ValueError(f"Dropout: p is the probability of dropping, in [0, 1]; got {p!r}")
         self.p, self.generator = p, Stream("dropout", seed)
 
-    def forward(self, x: Any) -> Any:
-        """Same shape as x."""
-        return F.dropout(x, self.p, self.training, self.generator)
+    def forward(self, x: Any, activation: F.Activation | None = None) -> Any:
+        """Same shape as x; with ``activation`` it is that of x which is dropped, as one op."""
+        return F.dropout(x, self.p, self.training, self.generator, activation=activation)
 
     def extra_repr(self) -> str:
         """p."""
@@ -200,3 +200,5 @@ Softmax = _activation("Softmax", F.softmax, "y = eˣ/Σ eˣ",
 LogSoftmax = _activation("LogSoftmax", F.log_softmax, "y = x − log Σ eˣ",
                          "nn.LogSoftmax()(tensor([0.0, 0.0])).numpy().round(4)\n"
                          "array([-0.6931, -0.6931], dtype=float32)", dim=-1)
+# What dropout can take into one op with itself: activations without options.
+PLAIN: dict[type, F.Activation] = {ReLU: "relu", SiLU: "silu", Tanh: "tanh", Sigmoid: "sigmoid"}

@@ -10,7 +10,7 @@ specification that they are tested against.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,12 @@ from .shapes import transpose
 from .table import TABLE, op
 
 
-def _kernel(name: str, x: Any, *inputs: Any, **kw: Any) -> Any:
+def kernel(name: str, x: Any, *inputs: Any, **kw: Any) -> Any:
     """(result, its own way back) from a kernel of the array's backend; None if none covers it."""
-    kernel = of(x).kernels.get(name) if is_array(x) else None
-    if kernel is None or not all(v is None or type(v) is type(x) for v in inputs):
+    twin = of(x).kernels.get(name) if is_array(x) else None
+    if twin is None or not all(v is None or type(v) is type(x) for v in inputs):
         return None  # a Python number, or an array from elsewhere: NumPy's rule knows what to say
-    return kernel(x, *inputs, **kw)
+    return twin(x, *inputs, **kw)
 
 
 # --- linear: x Wᵀ + b ---------------------------------------------------------------------------
@@ -76,13 +76,35 @@ linear = op("linear", _linear, backward=_linear_backward, definition=_linear_def
 # --- normalize: BatchNorm, LayerNorm and RMSNorm are one op ------------------------------------------
 
 
+@dataclass
+class Running:
+    """Statistics that follow the batches': (1 − momentum)·old + momentum·batch (claim C13).
+
+    ``mean`` and ``variance``, (C,), are replaced and never overwritten: a graph that was recorded
+    in evaluation may hold the old ones. ``momentum`` is a number, or an array of one.
+    """
+
+    mean: Any
+    variance: Any
+    momentum: Any
+
+    def follow(self, mean: Any, variance: Any, count: int) -> None:
+        """Move towards a batch of ``count`` numbers a channel; its biased variance counts unbiased."""
+        self.mean = self._moved(self.mean, mean)
+        self.variance = self._moved(self.variance, variance * (count / (count - 1)))
+
+    def _moved(self, old: Any, batch: Any) -> Any:
+        moved = (1 - self.momentum) * old + self.momentum * batch.reshape(-1)
+        return moved.astype(old.dtype, copy=False)
+
+
 def _normalize(
     x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
-    center: bool = True, observe: Callable[[Any, Any], None] | None = None,
+    center: bool = True, running: Running | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     if type(x) is not np.ndarray and (
-        found := _kernel("normalize", x, weight, bias, axes=axes, eps=eps, center=center,
-                         observe=observe)
+        found := kernel("normalize", x, weight, bias, axes=axes, eps=eps, center=center,
+                        running=running)
     ):  # fmt: skip
         return found  # type: ignore[no-any-return]
     centered = x
@@ -91,8 +113,8 @@ def _normalize(
         mean = x.mean(axis=axes, keepdims=True)
         centered = x - mean
     variance = np.square(centered).mean(axis=axes, keepdims=True)
-    if observe is not None:
-        observe(mean, variance)
+    if running is not None:
+        running.follow(mean, variance, x.size // variance.size)
     inverse = 1 / np.sqrt(variance + eps)
     unit = np.multiply(centered, inverse, out=centered) if center else centered * inverse
     y = unit if weight is None else unit * weight
@@ -128,7 +150,7 @@ def _normalize_backward(
 
 def _normalize_definition(
     x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
-    center: bool = True, observe: Any = None,
+    center: bool = True, running: Any = None,
 ) -> Any:  # fmt: skip
     centered = x - x.mean(axis=axes, keepdims=True) if center else x
     y = centered / ((centered * centered).mean(axis=axes, keepdims=True) + eps) ** 0.5
@@ -158,7 +180,7 @@ def _asked(target: Any, log_p: Any) -> Any:
 
 
 def _cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
-    if type(logits) is not np.ndarray and (found := _kernel("cross_entropy", logits, target)):
+    if type(logits) is not np.ndarray and (found := kernel("cross_entropy", logits, target)):
         return found  # type: ignore[no-any-return]
     log_p = logits - logits.max(axis=-1, keepdims=True)
     p = np.exp(log_p)
@@ -201,7 +223,7 @@ cross_entropy = op("cross_entropy", _cross_entropy, backward=_cross_entropy_back
 
 
 def _dropout(x: Any, mask: Any, *, activation: str) -> tuple[Any, Any]:
-    if type(x) is not np.ndarray and (found := _kernel("dropout", x, mask, activation=activation)):
+    if type(x) is not np.ndarray and (found := kernel("dropout", x, mask, activation=activation)):
         return found  # type: ignore[no-any-return]
     x = x if is_array(x) else mask.dtype.type(x)  # a Python number does not widen the result
     entry = TABLE[activation]

@@ -11,7 +11,8 @@ from typing import Any
 
 from ...engine import no_grad
 from ...tensor import Tensor
-from ..module import Module, ModuleList, Parameter
+from ..containers import ModuleList
+from ..module import Module, Parameter
 
 
 class ParametrizationList(ModuleList):
