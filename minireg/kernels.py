@@ -173,13 +173,10 @@ class Kernel:
 
     def launch(self, backend: Backend, rows: Iterable[Sequence[Array]]) -> None:
         """Run it on every row of contiguous arrays, one for each of ``arrays``, at once."""
-        xp, address = backend.xp, backend.address
-        assert address is not None
-        places = tuple((row[0].size, *map(address, row)) for row in rows)
-        table = _table(xp, np.dtype(self.dtype).itemsize, self.common, places)
-        size = table.size // (len(self.arrays) + 1) * STRETCH
-        kernel = _compiled(xp, self.parameters, self.body, self.name)
-        kernel(table, *map(float, self.numbers), size=size)
+        places = table(backend, rows, self.common)
+        size = places.size // (len(self.arrays) + 1) * STRETCH
+        kernel = _compiled(backend.xp, self.parameters, self.body, self.name)
+        kernel(places, *map(float, self.numbers), size=size)
 
 
 @cache
@@ -187,9 +184,20 @@ def _compiled(xp: Any, parameters: str, body: str, name: str) -> Any:
     return xp.ElementwiseKernel(parameters, "", body, name)
 
 
+def table(backend: Backend, rows: Iterable[Sequence[Array]], common: int = 0) -> Array:
+    """On the device: for each stretch of up to STRETCH elements, how many, and the addresses.
+
+    The last ``common`` arrays of a row have one element, and their addresses stay as they are.
+    """
+    address = backend.address
+    assert address is not None
+    rows = list(rows)
+    places = tuple((row[0].size, *map(address, row)) for row in rows)
+    return _table(backend.xp, rows[0][0].itemsize, common, places)
+
+
 @lru_cache(maxsize=64)  # gradients come to lie where they lay before, so a few tables serve
 def _table(xp: Any, width: int, common: int, places: tuple[tuple[int, ...], ...]) -> Array:
-    """On the device: for each stretch of up to STRETCH elements, how many, and the addresses."""
     whole = np.array(places, np.uint64)
     counts = -(-whole[:, 0].astype(np.int64) // STRETCH)
     rows = np.repeat(whole, counts, axis=0)

@@ -107,32 +107,40 @@ def _classes_last(name: str, x: Any) -> Any:
     return np.moveaxis(x, 1, -1) if x.ndim > 2 else x
 
 
-def _one_hot(
+def _labels(
     name: str, z: Any, target: Any, ignore_index: int | None = None, instead: str = ""
-) -> tuple[Any, Any]:
-    """(which class each label chooses, which labels count), for z with classes last."""
+) -> Any:
+    """The labels as an array, for z with classes last; ``ValueError`` if they are none for it."""
     labels, classes = array_of(target), z.shape[-1]
     if labels.shape != z.shape[:-1] or labels.dtype.kind not in "iu":
         raise ValueError(
             f"{name}: got targets of shape {labels.shape} and dtype {labels.dtype} for logits of "
             f"shape {z.shape} (classes last); expected integer labels of shape {z.shape[:-1]}{instead}"
         )
-    ignored = np.zeros_like(labels, dtype=bool) if ignore_index is None else labels == ignore_index
     if of(labels) is NUMPY and labels.size:  # on a GPU the check would wait for the device
-        wrong = labels[~ignored & ((labels < 0) | (labels >= classes))]
+        wrong = labels[~_ignored(labels, ignore_index) & ((labels < 0) | (labels >= classes))]
         if wrong.size:
             unless = "" if ignore_index is None else f" and is not ignore_index={ignore_index}"
             raise ValueError(
                 f"{name}: label {int(wrong[0])} is outside 0 … {classes - 1} ({classes} classes){unless}"
             )
-    kept = np.expand_dims(~ignored, -1)
+    return labels
+
+
+def _ignored(labels: Any, ignore_index: int | None) -> Any:
+    return np.zeros_like(labels, dtype=bool) if ignore_index is None else labels == ignore_index
+
+
+def _one_hot(z: Any, labels: Any, ignore_index: int | None = None) -> tuple[Any, Any]:
+    """(which class each label chooses, which labels count), for z with classes last."""
+    kept = np.expand_dims(~_ignored(labels, ignore_index), -1)
     # an ignored label (it may be a class) chooses nothing: its row of q is 0
-    return (np.expand_dims(labels, -1) == of(labels).xp.arange(classes)) & kept, kept
+    return (np.expand_dims(labels, -1) == of(labels).xp.arange(z.shape[-1])) & kept, kept
 
 
 def _class_weight(name: str, z: Any, weight: Any) -> Any:
     if weight is None:
-        return 1.0
+        return None
     if weight.shape != z.shape[-1:]:
         raise ValueError(f"{name}: got weight of shape {weight.shape}, expected {z.shape[-1:]}")
     return array_of(weight).astype(z.dtype)
@@ -154,12 +162,16 @@ def _distribution(
         divisor: Any = max(math.prod(z.shape[:-1]), 1)
     else:
         instead = " or floating probabilities of the logits' shape"
-        q, kept = (a.astype(z.dtype) for a in _one_hot(name, z, target, ignore_index, instead))
+        labels = _labels(name, z, target, ignore_index, instead)
+        if found := fused.kernel("targets", labels, w, dtype=z.dtype, classes=z.shape[-1],
+                                 ignore_index=ignore_index, label_smoothing=label_smoothing):  # fmt: skip
+            return z, *found
+        q, kept = (a.astype(z.dtype) for a in _one_hot(z, labels, ignore_index))
         divisor = None
-    hard = soft = q if weight is None else q * w
+    hard = soft = q if w is None else q * w
     if label_smoothing:
         soft = q * (1 - label_smoothing) + kept * (label_smoothing / z.shape[-1])
-        soft = soft if weight is None else soft * w
+        soft = soft if w is None else soft * w
     return z, hard, soft, hard.sum() if divisor is None else divisor
 
 
@@ -217,8 +229,9 @@ def nll_loss(
     """
     _check("nll_loss", reduction=reduction)
     z = _classes_last("nll_loss", x)
-    chosen, _ = _one_hot("nll_loss", z, target, ignore_index)
-    q = chosen.astype(z.dtype) * _class_weight("nll_loss", z, weight)
+    chosen, _ = _one_hot(z, _labels("nll_loss", z, target, ignore_index), ignore_index)
+    q, w = chosen.astype(z.dtype), _class_weight("nll_loss", z, weight)
+    q = q if w is None else q * w
     return _reduce(_cost(q, z).sum(axis=-1), reduction, q.sum())
 
 
@@ -348,7 +361,9 @@ def hinge_loss(
         missing = relu(margin - y.astype(scores.dtype) * scores)
         return _reduce(missing if p == 1 else np.square(missing), reduction)
     s = _classes_last("hinge_loss", scores)
-    chosen, _ = _one_hot("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
+    chosen, _ = _one_hot(
+        s, _labels("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
+    )
     own = np.where(chosen, s, 0).sum(axis=-1, keepdims=True)
     missing = np.where(chosen, 0, relu(margin - own + s))
     return _reduce((missing if p == 1 else np.square(missing)).mean(axis=-1), reduction)

@@ -25,7 +25,7 @@ import test_gpu
 
 import minireg as mr
 from minireg import backend as backends
-from minireg import nn
+from minireg import losses, nn
 from minireg.backend import Stream
 from minireg.nn import functional as F  # noqa: N812
 from minireg.ops import TABLE, cuda, fused
@@ -49,6 +49,8 @@ def sources() -> dict[str, str]:
         for places in (1, 49):
             text = cuda.specialized(cuda.CHANNELS, dtype, S=places, THREADS=cuda.THREADS)
             found[f"channels of {places} {dtype}"] = text
+        for name, text in {"targets": cuda.TARGETS, "squares": cuda.SQUARES}.items():
+            found[f"{name} {dtype}"] = cuda.specialized(text, dtype, THREADS=cuda.THREADS)
         found[f"mask {dtype}"] = cuda.specialized(cuda.DROPOUT, dtype, THREADS=cuda.THREADS)
         for name in cuda.ACTIVATIONS:
             found[f"{name} {dtype}"] = cuda.activated(name, dtype)
@@ -114,7 +116,7 @@ def one_processor(monkeypatch, request):
 NAMES = [f"{family} {np.dtype(d)}" for d in TOLERANCE for family in (
     *(f"rows {w} by 1" for w in (1, 16, 100, 1000, 1024, 1025, 8192)),
     *(f"rows {w} by {16 // np.dtype(d).itemsize}" for w in (16, 100, 1000, 1024, 8192)),
-    "channels of 1", "channels of 49", "mask", *cuda.ACTIVATIONS)]  # fmt: skip
+    "channels of 1", "channels of 49", "targets", "squares", "mask", *cuda.ACTIVATIONS)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -239,6 +241,11 @@ def host(a: Any) -> np.ndarray:
     return np.asarray(backends.of(a).to_numpy(a))
 
 
+def beside(a: np.ndarray, x: Any) -> Any:
+    """The host array ``a``, whatever its dtype, where x lives."""
+    return a.view(Emulated) if isinstance(x, Emulated) else backends.of(x).xp.asarray(a)
+
+
 def agree(
     run: Callable[[Place], list[Any]], device: Place, dtype: Any = np.float64, slack: float = 1
 ) -> None:
@@ -258,10 +265,7 @@ def derive(op: Any, *inputs: Any, fixed: Any = (), **kw: Any) -> list[Any]:
     """Value and gradients of an op, the incoming gradient drawn."""
     leaves = [mr.Tensor(a, requires_grad=i not in fixed) for i, a in enumerate(inputs)]
     y = op(*leaves, **kw)
-    g = np.random.default_rng(9).normal(size=y.shape).astype(y.dtype)
-    g = g if type(y.data) is np.ndarray else g.view(Emulated) if isinstance(y.data, Emulated) else (
-        backends.of(y.data).xp.asarray(g))  # fmt: skip
-    y.backward(mr.Tensor(g))
+    y.backward(mr.Tensor(beside(draw(*y.shape, seed=9, dtype=y.dtype), y.data)))
     return [y.data, *(None if t.grad is None else t.grad.data for t in leaves)]
 
 
@@ -330,13 +334,29 @@ def test_channels(device, shape, dtype):
     axes = (0, *range(2, len(shape)))
 
     def run(put):
-        seen = []
         x = put(draw(*shape, dtype=dtype) + 3)
-        found = derive(fused.normalize, x, *map(put, weights), axes=axes, eps=1e-2,
-                       observe=lambda *both: seen.extend(both))  # fmt: skip
-        return found + seen
+        old = [put(draw(shape[1], seed=s, dtype=dtype)) for s in (3, 4)]
+        running = fused.Running(*old, 0.1)
+        found = derive(fused.normalize, x, *map(put, weights), axes=axes, eps=1e-2, running=running)
+        return [*found, running.mean, running.variance, *old]  # the old ones stay as they are
 
     agree(run, device, dtype)
+
+
+@pytest.mark.parametrize("what", ["momentum is an array", "another dtype", "with gaps"])
+def test_running_statistics_that_the_kernel_leaves_to_array_operations(device, what):
+    def run(put):
+        both = [draw(10, seed=s) for s in (3, 4)]
+        arrays = [put(a.astype(np.float32) if what == "another dtype" else a) for a in both]
+        arrays = [a[::2] for a in arrays]
+        if what != "with gaps":
+            arrays = [a.copy() for a in arrays]
+        array = what == "momentum is an array"
+        running = fused.Running(*arrays, put(np.array(0.25)) if array else 0.25)
+        y = fused.normalize(put(draw(8, 5)), axes=(0,), eps=1e-5, running=running)
+        return [y, *(a.astype(np.float64) for a in (running.mean, running.variance))]
+
+    agree(run, device, slack=1e6 if what == "another dtype" else 1)
 
 
 @pytest.mark.parametrize("fixed", [(), (0,), (1, 2), (0, 1)], ids=str)
@@ -386,6 +406,77 @@ def test_cross_entropy_at_its_edges(device, width):
               device)  # fmt: skip
     stack = draw(2, 3, 4, width)
     agree(lambda put: derive(fused.cross_entropy, put(stack), put(stack**2)), device)
+
+
+def test_cross_entropy_of_a_gradient_that_is_one_number(device):
+    def run(put):
+        leaves = [mr.Tensor(put(a), requires_grad=True) for a in (draw(6, 5), draw(6, 5) ** 2)]
+        (3 * fused.cross_entropy(*leaves).mean()).backward()
+        return [t.grad.data for t in leaves]
+
+    agree(run, device)
+
+
+# --- integer labels as distributions -------------------------------------------------------------
+
+LABELS = {
+    "plain": (np.array([0, 2, 1, 2]), {}),
+    "smoothed": (np.array([0, 2, 1, 2]), {"label_smoothing": 0.1}),
+    "weighted": (np.array([0, 2, 1, 2]), {"weight": np.array([0.5, 1, 3]), "label_smoothing": 0.3}),
+    "some ignored": (np.array([0, -100, 1, -100]), {"weight": np.array([0.5, 1, 3])}),
+    "a class ignored": (np.array([0, 2, 1, 1]), {"ignore_index": 1, "label_smoothing": 0.2}),
+    "all ignored": (np.array([-1, -1, -1, -1]), {"ignore_index": -1, "label_smoothing": 0.2}),
+    "small integers": (np.array([0, 2, 1, 2], np.uint8), {"label_smoothing": 0.1}),
+    "with gaps": (np.array([0, 2, 1, 2, 2, 1, 0, 0])[::2], {"label_smoothing": 0.1}),
+    "one": (np.array(2), {"label_smoothing": 0.1}),
+    "places": (np.arange(24).reshape(4, 2, 3) % 3, {"label_smoothing": 0.5}),
+}
+
+
+@by_dtype
+@pytest.mark.parametrize("name", LABELS)
+def test_targets(device, name, dtype):
+    labels, options = LABELS[name]
+    shape = (*labels.shape[:1], 3, *labels.shape[1:])
+    options = {"weight": None, "ignore_index": -100, "label_smoothing": 0.0, **options}
+
+    def run(put):
+        logits = mr.Tensor(put(draw(*shape, dtype=dtype)), requires_grad=True)
+        target, weight = beside(labels, logits.data), options["weight"]
+        given = {**options, "weight": weight if weight is None else put(weight.astype(dtype))}
+        loss = nn.CrossEntropyLoss(**given)
+        loss(logits, target).backward()
+        parts = loss.parts(logits.data, target).values()
+        return [*losses._distribution(logits.data, target, **given)[1:], logits.grad.data, *parts]
+
+    with np.errstate(divide="ignore", invalid="ignore"):  # the mean of nothing
+        agree(run, device, dtype)
+
+
+# --- the norm that clips -------------------------------------------------------------------------
+
+
+@by_dtype
+@pytest.mark.parametrize(
+    "shapes", [[(3,)], [(), (300, 7)], [(4096,), (4097,), (1,)], [(50_000,)] * 3], ids=str
+)
+@pytest.mark.parametrize("max_norm", [0.0, 0.5, 1e9])
+def test_clip_factor(device, shapes, max_norm, dtype):
+    def run(put):
+        leaves = [mr.Tensor(put(np.zeros(s, dtype)), requires_grad=True) for s in shapes]
+        for k, p in enumerate(leaves):
+            p.grad = mr.Tensor(put(draw(*p.shape, seed=k, dtype=dtype)))
+        return [t.data for t in mr.optim.clip.clip_factor(leaves, max_norm)]
+
+    agree(run, device, dtype)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_clip_factor_of_what_is_not_finite(device, bad):
+    w = mr.Tensor(device(np.zeros(5000)), requires_grad=True)
+    w.grad = mr.Tensor(device(np.where(np.arange(5000) == 4500, bad, 1.0)))
+    norm, factor = (host(t.data) for t in mr.optim.clip.clip_factor(w, 1.0))
+    np.testing.assert_array_equal([norm, factor], [bad, 0 if bad == np.inf else np.nan])
 
 
 # --- dropout -------------------------------------------------------------------------------------
@@ -494,6 +585,13 @@ def test_functional_dropout_of_something_else_is_refused(activation):
 
 # --- which arguments a kernel takes --------------------------------------------------------------
 
+
+def with_gradient(g: Any) -> mr.Tensor:
+    t = mr.Tensor(np.zeros_like(g), requires_grad=True)
+    t.grad = mr.Tensor(g)
+    return t
+
+
 NORM = {"axes": (-1,), "eps": 1e-5}
 LAUNCHES: dict[str, tuple[Callable[[], list[Any]], list[str]]] = {
     "layer norm": (lambda: derive(fused.normalize, emulate(draw(4, 5)), emulate(draw(5)), **NORM),
@@ -506,6 +604,11 @@ LAUNCHES: dict[str, tuple[Callable[[], list[Any]], list[str]]] = {
         ["batch_moments", "batch_forward", "batch_sums", "batch_backward"]),
     "cross entropy": (lambda: derive(fused.cross_entropy, emulate(draw(4, 5)), emulate(draw(4, 5))),
                       ["entropy_forward", "entropy_backward"]),
+    "labels": (
+        lambda: nn.CrossEntropyLoss(label_smoothing=0.1)(emulate(draw(4, 5)), emulate(np.arange(4))),
+        ["targets", "entropy_forward"]),
+    "norm": (lambda: mr.optim.clip.clip_factor(with_gradient(emulate(draw(4, 5))), 1.0),
+             ["squares", "clip_factor"]),
     "dropout": (
         lambda: derive(fused.dropout, emulate(draw(4, 5)), emulate(draw(4, 5)), activation="relu"),
         ["dropout_forward", "dropout_backward", "dropout_forward"]),
@@ -549,6 +652,16 @@ NOT_COVERED: dict[str, Callable[[Place], list[Any]]] = {
     ],
     "a mask from elsewhere": lambda put: [
         fused.dropout(mr.Tensor(put(draw(2, 5))), draw(2, 5), activation="relu").data
+    ],
+    "a norm of half precision": lambda put: [
+        t.data
+        for t in mr.optim.clip.clip_factor(with_gradient(put(draw(5).astype(np.float16))), 1.0)
+    ],
+    "a norm of a view": lambda put: [
+        t.data for t in mr.optim.clip.clip_factor(with_gradient(put(draw(4, 5)).T), 1.0)
+    ],
+    "another norm": lambda put: [
+        t.data for t in mr.optim.clip.clip_factor(with_gradient(put(draw(4, 5))), 1.0, 3.0)
     ],
     "no numbers": lambda put: derive(
         fused.dropout, put(draw(0, 5)), put(draw(0, 5)), activation="gelu"
@@ -690,6 +803,27 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
         "for (int half = WORKERS / 2; half; half /= 2) {\n        __syncthreads();",
         "for (int half = WORKERS / 2; half; half /= 2) {",
         lambda d: test_channels(d, (64, 100), np.float64)),
+    "the batch's variance as it is": (
+        "all.squares / (count - 1)", "all.squares / count",
+        lambda d: test_channels(d, (5, 33), np.float64)),
+    "an ignored label counts": (
+        "kept * (weight ? weight[label] : 1) : 0", "(weight ? weight[label] : 1) : 0",
+        lambda d: test_targets(d, "a class ignored", np.float64)),
+    "an ignored label is smoothed": (
+        "kept * every_share", "every_share", lambda d: test_targets(d, "a class ignored", np.float64)),
+    "class weights before smoothing": (
+        "(own * own_share + kept * every_share) * w", "own * own_share * w + kept * every_share",
+        lambda d: test_targets(d, "weighted", np.float64)),
+    "one gradient for all rows": (
+        "g[row * apart]", "g[row]",
+        lambda d: test_cross_entropy_of_a_gradient_that_is_one_number(d)),
+    "the first stretch alone": (
+        "k += gridDim.x) {\n        const int count", "k = stretches) {\n        const int count",
+        lambda d: test_clip_factor(d, [(50_000,)] * 3, 0.5, np.float64)),
+    "no barrier in the norm": (
+        "for (int half = THREADS / 2; half; half /= 2) {\n        __syncthreads();",
+        "for (int half = THREADS / 2; half; half /= 2) {",
+        lambda d: test_clip_factor(d, [(50_000,)] * 3, 0.5, np.float64)),
     "relu at 0": ("x > 0", "x >= 0", lambda d: test_dropout_of_an_activation(d, 255, "relu", np.float64)),
     "the mask is used once": (
         "g[i] * mask[i] * slope", "g[i] * slope", lambda d: test_functional_dropout(d, "tanh", True)),

@@ -16,11 +16,15 @@ import importlib
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backend import Array, of
+from ..kernels import table
+
+if TYPE_CHECKING:
+    from .fused import Running
 
 # Each family is preceded by `using T = …;` and its constants (see `specialized`).
 
@@ -218,15 +222,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) entropy_forward(
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) entropy_backward(
-    T* dlogits, T* dtarget, const T* g, const T* logits, const T* target, const T* saved,
-    int rows) {
+    T* dlogits, T* dtarget, const T* g, int apart, const T* logits, const T* target,
+    const T* saved, int rows) {
     T log_p[EACH], q[EACH];
     for (int first = blockIdx.x * ROWS; first < rows; first += gridDim.x * ROWS) {
         const int row = first + own_row();
         const bool live = row < rows;
         load(log_p, logits, row, live);
         load(q, target, row, live);
-        const T scale = live ? g[row] : 0, asked = live ? saved[3 * row + 2] : 0;
+        const T scale = live ? g[row * apart] : 0, asked = live ? saved[3 * row + 2] : 0;
         const T top = live ? saved[3 * row] : 0, log_total = live ? saved[3 * row + 1] : 0;
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
@@ -302,7 +306,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_moments(
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) batch_forward(
-    T* y, T* mean, T* variance, T* inverse, const Moments* partial, const T* x, const T* weight,
+    T* y, T* mean, T* variance, T* inverse, T* new_mean, T* new_variance, const T* old_mean,
+    const T* old_variance, T keep, T momentum, const Moments* partial, const T* x, const T* weight,
     const T* bias, T eps, int count, int channels) {
     const int c = channel();
     const Moments all = over_stretches(partial, channels);
@@ -315,8 +320,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_forward(
         y[index(m, channels)] = (x[index(m, channels)] - all.mean) * s * w + b;
     if (blockIdx.y == 0 && threadIdx.x < LANES) {
         mean[c] = all.mean;
-        variance[c] = all.squares / count;
         inverse[c] = s;
+        if (variance) variance[c] = all.squares / count;
+        if (new_mean) {  // the running ones; the batch's variance counts unbiased there
+            new_mean[c] = keep * old_mean[c] + momentum * all.mean;
+            new_variance[c] = keep * old_variance[c] + momentum * (all.squares / (count - 1));
+        }
     }
 }
 
@@ -354,6 +363,22 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_backward(
         if (dweight) dweight[c] = all.g_unit;
         if (dbias) dbias[c] = all.g;
     }
+}
+"""
+
+TARGETS = r"""
+// Integer labels as distributions over the classes, hard and smoothed; what each row counts.
+extern "C" __global__ void __launch_bounds__(THREADS) targets(
+    T* hard, T* soft, T* counts, const long long* labels, const T* weight, long long ignored,
+    T own_share, T every_share, int classes, int size) {
+    const int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= size) return;
+    const int row = i / classes, c = i % classes;
+    const long long label = labels[row];
+    const T kept = label != ignored, own = label == c ? kept : 0, w = weight ? weight[c] : 1;
+    hard[i] = own * w;
+    if (soft) soft[i] = (own * own_share + kept * every_share) * w;
+    if (c == 0) counts[row] = 0 <= label && label < classes ? kept * (weight ? weight[label] : 1) : 0;
 }
 """
 
@@ -412,6 +437,43 @@ ACTIVATIONS = {  # value and derivative; relu lets NaN pass, as np.maximum does
     "silu": ("x * sigmoid(x)", "sigmoid(x) * (1 + x * sigmoid(-x))"),
     "gelu": ("x * phi(x)", "phi(x) + x * exp(x * x * T(-0.5)) * T(0.3989422804014327)"),
 }
+
+SQUARES = r"""
+// Of many arrays together; a table lists their stretches as (how many, address).
+__device__ T over_block(T value) {  // for thread 0. To be called once in a kernel.
+    __shared__ T all[THREADS];
+    all[threadIdx.x] = value;
+    for (int half = THREADS / 2; half; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) all[threadIdx.x] += all[threadIdx.x + half];
+    }
+    return all[0];
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) squares(
+    T* partial, const unsigned long long* table, int stretches) {
+    T sum = 0;
+    for (int k = blockIdx.x; k < stretches; k += gridDim.x) {
+        const int count = table[2 * k];
+        const T* part = (const T*)table[2 * k + 1];
+#pragma unroll 4
+        for (int i = threadIdx.x; i < count; i += THREADS) sum += part[i] * part[i];
+    }
+    sum = over_block(sum);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) clip_factor(
+    T* norm, T* factor, const T* partial, int parts, T max_norm) {
+    T sum = 0;
+    for (int k = threadIdx.x; k < parts; k += THREADS) sum += partial[k];
+    sum = over_block(sum);
+    if (threadIdx.x > 0) return;
+    *norm = sqrt(sum);
+    const T f = max_norm / (*norm + T(1e-6));
+    *factor = f > 1 ? 1 : f;
+}
+"""
 
 # --- compiling and launching --------------------------------------------------------------------
 
@@ -498,7 +560,7 @@ MAX_WIDTH = 8192  # of a row that a block of 1024 threads keeps in registers
 
 def normalize(
     x: Array, weight: Array | None = None, bias: Array | None = None, *, axes: tuple[int, ...],
-    eps: float, center: bool = True, observe: Callable[[Array, Array], None] | None = None,
+    eps: float, center: bool = True, running: Running | None = None,
 ) -> tuple[Array, Backward] | None:  # fmt: skip
     """Twin of ``fused.normalize`` for rows (the last axes) and channels (all axes but 1)."""
     over = {a % x.ndim for a in axes}
@@ -509,10 +571,10 @@ def normalize(
     fits = all(v is None or (1,) * (x.ndim - v.ndim) + v.shape == shape for v in (weight, bias))
     if not fits or not _covered(x, weight, bias):
         return None
-    if by_row and math.prod(shape) <= MAX_WIDTH and observe is None:
+    if by_row and math.prod(shape) <= MAX_WIDTH and running is None:
         return _normalize_rows(x, weight, bias, math.prod(shape), eps, center)
     if rest == {1} and center:
-        return _normalize_channels(x, weight, bias, eps, observe)
+        return _normalize_channels(x, weight, bias, eps, running)
     return None
 
 
@@ -542,9 +604,8 @@ def _normalize_rows(
 
 
 def _normalize_channels(
-    x: Array, weight: Array | None, bias: Array | None, eps: float,
-    observe: Callable[[Array, Array], None] | None,
-) -> tuple[Array, Backward]:  # fmt: skip
+    x: Array, weight: Array | None, bias: Array | None, eps: float, running: Running | None
+) -> tuple[Array, Backward]:
     channels, places = x.shape[1], math.prod(x.shape[2:])
     count = x.size // channels
     lanes = 32 if places == 1 else 1
@@ -554,13 +615,21 @@ def _normalize_channels(
     most = max(1, _processors() * 2048 // THREADS // strips)
     grid = strips, min(most, -(-count * lanes // (16 * THREADS)))
     shape = (1, channels, *(1,) * (x.ndim - 2))
-    y, (mean, variance, inverse) = np.empty_like(x), (np.empty_like(x, shape=shape) for _ in "123")
+    y, (mean, inverse) = np.empty_like(x), (np.empty_like(x, shape=shape) for _ in range(2))
     partial = np.empty_like(x, shape=(grid[1], channels, 3))
+    in_kernel = running is not None and _moves(running, x)  # else they follow by array operations
+    old = (running.mean, running.variance) if running and in_kernel else (None, None)
+    new = [None if v is None else np.empty_like(v) for v in old]
+    momentum = running.momentum if running and in_kernel else 0.0
+    variance = np.empty_like(mean) if running and not in_kernel else None
     launch(source, "batch_moments", grid, THREADS, partial, x, count, channels)
-    launch(source, "batch_forward", grid, THREADS, y, mean, variance, inverse, partial, x, weight,
-           bias, x.dtype.type(eps), count, channels)  # fmt: skip
-    if observe is not None:
-        observe(mean, variance)
+    launch(source, "batch_forward", grid, THREADS, y, mean, variance, inverse, *new, *old,
+           x.dtype.type(1 - momentum), x.dtype.type(momentum), partial, x, weight, bias,
+           x.dtype.type(eps), count, channels)  # fmt: skip
+    if running and in_kernel:
+        running.mean, running.variance = new
+    elif running:
+        running.follow(mean, variance, count)
 
     def backward(g: Array, needs: set[int]) -> tuple[Array | None, ...]:
         g = _gradient(g, x)
@@ -572,6 +641,13 @@ def _normalize_channels(
         return dx, dweight, dbias
 
     return y, backward
+
+
+def _moves(running: Running, x: Array) -> bool:
+    """Whether the kernel that normalizes x can move the running statistics, too."""
+    both = running.mean, running.variance
+    number = isinstance(running.momentum, int | float)
+    return number and all(type(v) is type(x) for v in both) and _covered(x, *both)
 
 
 def _wanted(needs: set[int], *inputs: Array | None) -> list[Array | None]:
@@ -594,11 +670,33 @@ def cross_entropy(logits: Array, target: Array) -> tuple[Array, Backward] | None
 
     def backward(g: Array, needs: set[int]) -> tuple[Array | None, ...]:
         found = _wanted(needs, logits, target)
-        launch(source, "entropy_backward", (blocks,), threads, *found, _gradient(g, logits), logits,
-               target, saved, count)  # fmt: skip
+        apart = int(any(g.strides))  # a mean sends every row the same number
+        g = _gradient(g, logits) if apart else g.astype(logits.dtype, copy=False)
+        launch(source, "entropy_backward", (blocks,), threads, *found, g, apart, logits, target,
+               saved, count)  # fmt: skip
         return tuple(found)
 
     return cost, backward
+
+
+def targets(
+    labels: Array, weight: Array | None = None, *, dtype: Any, classes: int, ignore_index: int,
+    label_smoothing: float,
+) -> tuple[Array, Array, Array] | None:  # fmt: skip
+    """Twin of what :mod:`minireg.losses` makes of labels: (q hard, q smoothed, Σ q hard)."""
+    size = labels.size * classes
+    if dtype not in _C_NAMES or not 0 < size <= 2**30:
+        return None
+    if weight is not None and not (weight.dtype == dtype and weight.flags.c_contiguous):
+        return None
+    labels = labels.astype(np.int64, order="C", copy=False)
+    counts = np.empty_like(labels, dtype=dtype)
+    hard = np.empty_like(labels, shape=(*labels.shape, classes), dtype=dtype)
+    soft = np.empty_like(hard) if label_smoothing else None
+    launch(specialized(TARGETS, dtype, THREADS=THREADS), "targets", (-(-size // THREADS),), THREADS,
+           hard, soft, counts, labels, weight, np.int64(ignore_index), dtype.type(1 - label_smoothing),
+           dtype.type(label_smoothing / classes), classes, size)  # fmt: skip
+    return hard, hard if soft is None else soft, counts.sum()
 
 
 def dropout(x: Array, mask: Array, *, activation: str) -> tuple[Array, Backward] | None:
@@ -633,7 +731,24 @@ def dropout_mask(p: float, like: Array, key: int) -> Array | None:
     return mask
 
 
+def clip_factor(*gradients: Array, max_norm: float) -> tuple[Array, Array] | None:
+    """Twin of :func:`minireg.optim.clip.clip_factor` for the Euclidean norm."""
+    if not _covered(*gradients):
+        return None
+    x = gradients[0]
+    rows = table(of(x), [[g] for g in gradients])
+    stretches = rows.size // 2
+    source = specialized(SQUARES, x.dtype, THREADS=THREADS)
+    blocks = min(stretches, _processors() * 2048 // THREADS)
+    partial = np.empty_like(x, shape=(blocks,))
+    norm, factor = (np.empty_like(x, shape=()) for _ in range(2))
+    launch(source, "squares", (blocks,), THREADS, partial, rows, stretches)
+    launch(source, "clip_factor", (1,), THREADS, norm, factor, partial, blocks,
+           x.dtype.type(max_norm))  # fmt: skip
+    return norm, factor
+
+
 KERNELS: Mapping[str, Callable[..., Any]] = {
-    "normalize": normalize, "cross_entropy": cross_entropy, "dropout": dropout,
-    "dropout_mask": dropout_mask,
+    "normalize": normalize, "targets": targets, "cross_entropy": cross_entropy, "dropout": dropout,
+    "dropout_mask": dropout_mask, "clip_factor": clip_factor,
 }  # fmt: skip
