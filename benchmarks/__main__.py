@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         record = importlib.import_module(f"{__package__}.{args.what}").run()
     except ImportError as error:
-        hint = "" if "pip install" in str(error) else f": pip install {error.name}"
+        hint = f": pip install {error.name}" if isinstance(error, ModuleNotFoundError) else ""
         print(f"benchmarks {args.what}: {error}{hint}", file=sys.stderr)
         return 1
     except RuntimeError as error:

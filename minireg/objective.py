@@ -11,12 +11,14 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .backend import Array
 from .engine import backprop, is_grad_enabled
+from .kernels import each
 from .losses import Loss
 from .nn.module import Module, Parameter
 from .penalties import Penalty
@@ -226,10 +228,7 @@ class Objective:
         """Evaluate every term at ``model`` on the batch (x, y)."""
         if model is not self._model:
             self.bind(model)
-        output, loss = model(x), self.loss
-        values = (
-            dict(loss.parts(output, y)) if isinstance(loss, Loss) else {"data": loss(output, y)}
-        )
+        values = named_parts(self.loss, model(x), y)
         loss_parts = tuple(values)
         for name, term in self.terms.items():
             if term.via == "prox" and name not in self._attached and is_grad_enabled():
@@ -292,12 +291,19 @@ class Terms(Mapping[str, Tensor]):
             before = {p: p.grad for _, chosen in closed.values() for p in chosen}
             first, *rest = (v for n, v in self.values_.items() if n not in closed)
             sum(rest, first).backward()
+            pulled: dict[Parameter, list[Penalty]] = {}
             for penalty, chosen in closed.values():
                 for p in chosen:
-                    g = p.grad
-                    if g is None or g is before[p]:  # the loss does not reach p; g may be held
-                        g = p.grad = Tensor(np.zeros_like(p.data) + (0 if g is None else g.data))
-                    penalty.add_gradient(p.data, g.data)
+                    pulled.setdefault(p, []).append(penalty)
+            alike: dict[Any, list[tuple[Array, Array]]] = {}
+            for p, penalties in pulled.items():
+                g = p.grad
+                if g is None or g is before[p]:  # the loss does not reach p; g may be held
+                    g = p.grad = Tensor(np.zeros_like(p.data) + (0 if g is None else g.data))
+                alike.setdefault(tuple(penalties), []).append((p.data, g.data))
+            for penalties, rows in alike.items():
+                name = "_".join(type(penalty).__name__ for penalty in penalties)
+                each(name, ["w", "g"], partial(_pull, penalties), rows)
             return
         names = {p: n for n, p in self.parameters.items()}
         wanted = [p for p in self.parameters.values() if p.requires_grad]
@@ -362,6 +368,11 @@ class Terms(Mapping[str, Tensor]):
                 "share": norms[name] / whole, "cosine": inner / scale if scale else 0.0,
             })  # fmt: skip
         return rows
+
+
+def _pull(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
+    for penalty in penalties:
+        penalty.add_gradient(w, total)
 
 
 def _norm(gradients: Mapping[str, Tensor]) -> float:

@@ -338,6 +338,69 @@ def test_gradients_that_stay_need_no_new_table():
     assert launches == {"Adam": 1}
 
 
+# --- penalties -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_penalties_join_the_gradient_in_one_launch(dtype):
+    """All terms of all weights alike; to the last bit what the CPU adds."""
+    gradients = {}
+    strength = Coefficient(lambda t: 0.1 * t)
+    terms = {"l2": L2(strength), "l1": L1(0.2), "net": (ElasticNet(0.3, 0.4), "2.weight")}
+    for home in ("numpy", "strict"):
+        mr.manual_seed(0)
+        model = nn.Sequential(nn.Linear(80, 70), nn.Tanh(), nn.Linear(70, 3), nn.Linear(3, 3)).to(
+            dtype
+        )
+        model.to(home)
+        objective = mr.Objective(nn.MSELoss(), terms)
+        x, y = (mr.tensor(draw(5, n), dtype, backend=home) for n in (80, 3))
+        nn.MSELoss()(model(x), y).backward()
+        before = [p.grad.numpy().copy() for p in model.parameters()]
+        model.zero_grad()
+        strength.updates = 2
+        values = objective(model, x, y)
+        with count_launches() as launches, count_syncs() as syncs:
+            values.backward(attribute=False)
+        assert not syncs
+        found = {k: launches[k] for k in launches if k.startswith("L2")}
+        assert found == ({"L2_L1": 1, "L2_L1_ElasticNet": 1} if home == "strict" else {})
+        gradients[home] = [p.grad.numpy() for p in model.parameters()]
+    for p, g, total in zip(model.parameters(), before, gradients["numpy"], strict=True):
+        pulls = [L2(0.2), L1(0.2), ElasticNet(0.3, 0.4)][: 2 + (p.shape == (3, 70))]
+        expected = g + sum(r.gradient(p.numpy()) for r in pulls) if p.kind == "weight" else g
+        np.testing.assert_allclose(total, expected, rtol=DTYPES[dtype], atol=DTYPES[dtype])
+    for total, there in zip(gradients["numpy"], gradients["strict"], strict=True):
+        np.testing.assert_allclose(total, there, rtol=DTYPES[dtype], atol=DTYPES[dtype])
+
+
+def test_a_penalty_of_ones_own_joins_as_it_can():
+    """One that branches in Python is no kernel: arrays do."""
+
+    class Hinge(mr.penalties.Penalty):
+        separable = True
+
+        def value(self, w):
+            return np.maximum(1 - w, 0).sum()
+
+        def gradient(self, w, out=None):
+            if (w < 1).all():
+                return np.multiply(np.sign(w - 1), 1.0, out=out)
+            return np.where(w < 1, -1.0, 0.0)
+
+    for seed in range(2):
+        totals = []
+        for home in ("numpy", "strict"):
+            w = nn.Parameter(mr.tensor(draw(6, seed=seed) - (3 - 2 * seed), backend=home))
+            model = nn.Module()
+            model.w, model.forward = w, lambda x, w=w: (w * x).sum()
+            objective = mr.Objective(lambda y, _: y, {"own": Hinge()})
+            objective(model, mr.tensor(draw(6), backend=home), None).backward(attribute=False)
+            totals.append(w.grad.numpy())
+        np.testing.assert_array_equal(*totals)
+        np.testing.assert_array_equal(totals[0], draw(6) + np.where(w.numpy() < 1, -1.0, 0.0))
+
+
 # --- clipping ------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..backend import NUMPY, Array, blocks, of
+from ..backend import NUMPY, Array, blocks, is_array, of
 from ..engine import as_array, grad
 from ..ops.table import op
 from ..tensor import Tensor
@@ -137,7 +137,8 @@ class Penalty:
         >>> L2(0.5).add_gradient(np.array([2.0, -4.0]), np.ones(2))
         array([ 2., -1.])
         """
-        out: dict[str, Array] = {"out": scratch(w)} if self.separable else {}
+        # (an element that is recorded for a kernel is no array, and needs no room)
+        out: dict[str, Array] = {"out": scratch(w)} if self.separable and is_array(w) else {}
         return np.add(total, self.gradient(w, **out), out=total)
 
     def prox(self, v: Array, step: Any) -> Array:
