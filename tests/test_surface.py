@@ -490,7 +490,7 @@ def _curvature(home):
 
 @runs("curvature, Lanczos", waits=True)
 def _lanczos(home):
-    """Above the size where the matrix is made whole: SciPy's eigsh, or cupyx's."""
+    """Above the size where the matrix is made whole."""
     scales, w = np.linspace(1.0, 9.0, 90), leaf(home, 90)
     closure = lambda: 0.5 * (mr.Tensor(place(scales, home)) * w * w).sum()
     found = curvature.eigenvalues(closure, w, k=2, which="BE")

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import NUMPY, Array, Stream, get, move
+from ..backend import NUMPY, Array, Stream, get, move, of
 from ..engine import grad
 from ..errors import describe
 from ..nn.module import Module, check_sizes
@@ -32,7 +32,9 @@ from ..tensor import Tensor
 Closure = Callable[[], Tensor]
 Loss = Callable[[Tensor], Tensor]
 Params = Module | Tensor | Iterable[Tensor]
+Product = Callable[[Array], Array]
 ROOM = 64  # dimensions of Lanczos's subspace beyond two for each eigenvalue sought
+RESTARTS = 300  # of Lanczos, before it gives up
 
 
 class Estimate(float):
@@ -242,26 +244,28 @@ def hessian(closure: Closure | Operator, params: Params = (), max_size: int = 50
     return operator.dense()
 
 
+def _project(w: Array, basis: Array) -> tuple[Array, Array]:
+    """``w`` less its part in the span of orthonormal rows, and that part's coordinates (host)."""
+    part = basis @ w
+    w = w - part @ basis
+    rest = basis @ w  # twice is enough (Parlett 1998)
+    return w - rest @ basis, move(part + rest, NUMPY.name)
+
+
 def _quadrature(operator: Operator, start: Array, steps: int) -> tuple[Array, Array]:
     """Nodes and weights of ``steps`` of Lanczos: Σ w·f(node) ≈ qᵀf(A)q for q = start/‖start‖.
 
-    Each new direction is orthogonalised against all before it; twice is enough (Parlett 1998).
+    Each new direction is orthogonalised against all before it.
     """
     steps = min(steps, operator.size)
     basis = np.zeros_like(start, shape=(steps, operator.size))
-    matrix, w, beta = np.zeros((steps, steps)), start, float(np.linalg.norm(start))
+    matrix, w = np.zeros((steps, steps)), start
     for j in range(steps):
-        if j:
-            matrix[j, j - 1] = matrix[j - 1, j] = beta
-        basis[j] = w / beta
-        w = operator @ basis[j]
-        matrix[j, j] = float(basis[j] @ w)
-        for _ in range(2):
-            w = w - (basis[: j + 1] @ w) @ basis[: j + 1]
-        beta = float(np.linalg.norm(w))
-        if beta <= _rounding(operator) * float(np.abs(matrix).max()):  # an invariant subspace
+        basis[j] = w / np.linalg.norm(w)
+        w, matrix[j, : j + 1] = _project(operator @ basis[j], basis[: j + 1])
+        if np.linalg.norm(w) <= _rounding(operator) * np.abs(matrix).max():  # an invariant subspace
             break
-    nodes, vectors = np.linalg.eigh(matrix[: j + 1, : j + 1])
+    nodes, vectors = np.linalg.eigh(matrix[: j + 1, : j + 1])  # reads the lower triangle
     return nodes, vectors[0] ** 2
 
 
@@ -270,29 +274,70 @@ def _rounding(operator: Operator) -> float:
     return 10 * math.sqrt(operator.size) * float(np.finfo(operator.dtype).eps)
 
 
-def _lanczos(operator: Operator, end: str, k: int, tol: float, seed: int) -> tuple[Array, Array]:
-    on_host, room = operator.home == NUMPY.name, 2 * k + ROOM
+def _arpack(product: Product, start: Array, k: int, tol: float) -> tuple[Array, Array] | None:
     try:
-        linalg = import_module(f"{'scipy' if on_host else 'cupyx.scipy'}.sparse.linalg")
+        linalg = import_module("scipy.sparse.linalg")
     except ImportError as error:
         raise ImportError("eigenvalues needs SciPy: pip install 'minireg[lessons]'") from error
-    start = operator.draw(Stream("eigenvalues", seed))
-    # Scaled and shifted, so that what is sought lies near ±1 to ±2 and tol is relative to the
-    # whole matrix: relative to an eigenvalue near 0, it would ask for what rounding cannot give.
-    scale = float(np.abs(_quadrature(operator, start, 10)[0]).max()) or 1.0
-    shift, tol = 1 if end == "LA" else -1, max(tol, float(np.finfo(operator.dtype).eps))
-    matrix = linalg.LinearOperator(
-        (operator.size,) * 2, lambda v: (operator @ v) / scale + shift * v, dtype=operator.dtype
-    )
-    limits = {"ncv": room, "maxiter": 300 if on_host else 300 * room}  # restarts, or products
+    matrix = linalg.LinearOperator((start.size,) * 2, product, dtype=start.dtype)
+    limits = {"ncv": 2 * k + ROOM, "maxiter": RESTARTS, "tol": tol}
     try:
-        values, vectors = linalg.eigsh(matrix, k, which=end, v0=start, tol=tol, **limits)
-    except RuntimeError as error:
+        values, vectors = linalg.eigsh(matrix, k, which="LA", v0=start, **limits)
+    except linalg.ArpackNoConvergence:
+        return None
+    return values, vectors
+
+
+def _thick_restart(
+    product: Product, start: Array, draw: Callable[[], Array], k: int, tol: float
+) -> tuple[Array, Array] | None:
+    """What :func:`_arpack` does, where the arrays live: thick restarts (Wu and Simon 2000).
+
+    cupyx's ``eigsh`` is no help: in an invariant subspace (few distinct eigenvalues) it divides by
+    0, or by what rounding made of it, and returns NaN or vectors that are none, without a word.
+    """
+    room, kept, w = 2 * k + ROOM, 0, start
+    basis, matrix = np.zeros_like(w, shape=(room, w.size)), np.zeros((room, room))
+    here: Product = lambda a: move(a.astype(w.dtype), of(w).name)
+    for _ in range(RESTARTS):
+        for j in range(kept, room):
+            basis[j] = w / np.linalg.norm(w)
+            w, matrix[j, : j + 1] = _project(product(basis[j]), basis[: j + 1])
+            length = float(np.linalg.norm(w))
+            if length <= 10 * np.finfo(w.dtype).eps:  # invariant: go on outside, as ARPACK does
+                length, w = 0.0, _project(draw(), basis[: j + 1])[0]
+        nodes, s = np.linalg.eigh(matrix)
+        done = (length * np.abs(s[-1, -k:]) <= tol * nodes[-k:]).all()
+        kept = k if done else k + ROOM // 2
+        basis[:kept] = here(s[:, -kept:].T) @ basis
+        if done:
+            return here(nodes[-k:]), basis[:k].T
+        matrix[:] = 0
+        matrix[range(kept), range(kept)] = nodes[-kept:]
+    return None
+
+
+def _lanczos(operator: Operator, end: str, k: int, tol: float, seed: int) -> tuple[Array, Array]:
+    stream = Stream("eigenvalues", seed)
+    start = operator.draw(stream)
+    # Scaled, turned and shifted, so that what is sought is largest and lies near 1 to 3, and the
+    # limit is relative to the whole matrix: relative to an eigenvalue near 0, it would ask for what
+    # rounding cannot give.
+    scale = float(np.abs(_quadrature(operator, start, 10)[0]).max()) or 1.0
+    scale, limit = scale if end == "LA" else -scale, max(tol / 3, float(np.finfo(start.dtype).eps))
+    product: Product = lambda v: (operator @ v) / scale + 2 * v
+    if operator.home == NUMPY.name:
+        found = _arpack(product, start, k, limit)
+    else:
+        found = _thick_restart(product, start, lambda: operator.draw(stream), k, limit)
+    if found is None:
         raise RuntimeError(
-            f"eigenvalues: Lanczos did not reach tol={tol:g}, eigenvalues lie too close together at "
+            f"eigenvalues: Lanczos did not reach tol={3 * limit:g}, eigenvalues lie too close together at "
             f"the end {end!r}; pass a larger tol (the error of a value is far below it)"
-        ) from error
-    return (values - shift) * scale, vectors
+        )
+    values, vectors = found
+    order = slice(None, None, 1 if end == "LA" else -1)
+    return ((values - 2) * scale)[order], vectors[:, order]
 
 
 def eigenvalues(
@@ -310,10 +355,10 @@ def eigenvalues(
     vectors : also return the eigenvectors, columns of (n, k).
     seed : of the start vector.
 
-    By Lanczos on products alone (SciPy's ``eigsh``, cupyx's for CuPy), or from the dense matrix where
-    n is so small that Lanczos would span the whole space. ``ValueError`` for an unknown ``which``
-    or a ``k`` not in 1 … n, ``ImportError`` without SciPy, ``RuntimeError`` if SciPy's does not
-    converge. Of an eigenvalue that is repeated, Lanczos may miss copies.
+    By Lanczos on products alone (on the host SciPy's ``eigsh``), or from the dense matrix where n
+    is so small that Lanczos would span the whole space. ``ValueError`` for an unknown ``which`` or
+    a ``k`` not in 1 … n, ``ImportError`` on the host without SciPy, ``RuntimeError`` if Lanczos does
+    not converge. Of an eigenvalue that is repeated, it may miss copies.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)

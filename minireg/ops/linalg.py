@@ -12,6 +12,9 @@ a value. It is not of :math:`U h(\Sigma) V^\top`, whose derivative the gradients
 not determine there, and second derivatives through ``svd`` or ``eigh`` meet just that. The
 nuclear norm goes its own way: the rule of its gradient :math:`U V^\top`, the op ``polar``, divides
 by sums only, so gradient and Hessian are right at repeated values, an orthogonal matrix included.
+
+**On a GPU** a factorisation that fails raises nothing, as to look would wait for the device; inside
+``with cupyx.errstate(linalg="raise")`` CuPy looks and raises ``LinAlgError`` as NumPy does.
 """
 
 from __future__ import annotations
