@@ -67,6 +67,7 @@ def clips_the_data_only(parameters, max_norm):
         p.grad.data[...] -= penalty
         optim.clip_grad_norm_(p, max_norm)
         p.grad.data[...] += penalty
+    return None, 1.0
 
 
 def clips_with_the_decay(parameters, max_norm):
@@ -74,20 +75,22 @@ def clips_with_the_decay(parameters, max_norm):
         p.grad.data[...] += 50.0 * p.data
         optim.clip_grad_norm_(p, max_norm)
         p.grad.data[...] -= 50.0 * p.data
+    return None, 1.0
 
 
 def random_in_evaluation(self, w, follow=SpectralNorm._follow):
     if not mr.is_grad_enabled() and id(w) not in self.vectors:
-        v = np.ones(w.shape[1])
-        return w.data @ (v / length(v)), v / length(v)
+        v = np.ones(w.shape[1]) / w.shape[1] ** 0.5
+        u = w.data @ v
+        return length(u), u / length(u), v
     return follow(self, w)
 
 
 def overwrites_its_vectors(self, w, follow=SpectralNorm._follow):
-    scaled_u, v = follow(self, w)
+    size, u, v = follow(self, w)
     buffer = vars(self).setdefault("buffer", np.empty_like(v))
     buffer[...] = v
-    return scaled_u, buffer
+    return size, u, buffer
 
 
 def through_the_svd(penalty, w):
@@ -140,10 +143,10 @@ BUGS = {
     "penalty inside the loss scale": (
         "chainer/chainer#7335", [(objective.Terms, "total", property(unscaled))], balances),
     "clip before the penalty": (
-        "apache/mxnet#9881", [(training, "clip_grad_norm_", clips_the_data_only)],
+        "apache/mxnet#9881", [(training, "clip_factor", clips_the_data_only)],
         lambda: ordered(50.0, 0.0)),
     "clip after the decay": (
-        "apache/mxnet#9881", [(training, "clip_grad_norm_", clips_with_the_decay)],
+        "apache/mxnet#9881", [(training, "clip_factor", clips_with_the_decay)],
         lambda: ordered(0.0, 50.0)),
     "prox without its step": (
         "glm-tools/pyglmnet#383",

@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import strict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -942,3 +943,25 @@ def test_frozen_weights_and_frozen_losses():
     only = Constant()
     objective(only, *batch()).backward(attribute=False)
     np.testing.assert_array_equal(only.w.grad.numpy(), 0.3 * only.w.data)
+
+
+@pytest.mark.parametrize("kind", [GroupLasso, lambda *a, **kw: SparseGroupLasso(*a, 0.1, **kw)])
+def test_what_explicit_groups_need_on_a_device_is_copied_once(kind):
+    penalty = kind(0.3, groups=[[0, 5, 2], [7, 1]])
+
+    def everything(w):
+        penalty(mr.Tensor(w, requires_grad=True)).backward()
+        return [penalty.value(w), penalty.gradient(w), penalty.prox(w, 0.1), penalty.max_strength(w),
+                penalty.subdiff_distance(w, w)]  # fmt: skip
+
+    with strict.registered():
+        for dtype in (np.float32, np.float64):
+            host = draw(3, 4).astype(dtype)
+            w, expected = strict.xp.asarray(host), everything(host)
+            for call in range(2):
+                with strict.count_launches() as launches:
+                    found = everything(w)
+                assert (launches["copy to the device"] == 0) == (call == 1)
+                for a, b in zip(expected, found, strict=True):
+                    assert b.dtype == dtype
+                    np.testing.assert_array_equal(a, b.get())

@@ -7,11 +7,13 @@ import pickle
 
 import numpy as np
 import pytest
+import strict
 
 import minireg as mr
 from minireg import nn, penalties
 from minireg.check import gradcheck
 from minireg.penalties import NuclearNorm, PathNorm, SpectralBall, SpectralNorm
+from minireg.penalties.spectral import _orthonormal
 
 every_shape = pytest.mark.parametrize(
     "shape", [(4, 3), (3, 7), (1, 5), (5, 1), (1, 1), (2, 3, 2, 2)]
@@ -188,6 +190,29 @@ def test_zero_matrix_has_gradient_zero_and_wakes_up():
     assert followed(penalty, w)[0] > 0
 
 
+@pytest.mark.parametrize("strength", [0.5, 10.0, 1e30])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_zero_has_gradient_zero_whatever_the_strength(dtype, strength):
+    for shape in ((4, 3), (20, 30), (60, 40)):
+        w, penalty = weight(np.zeros(shape), dtype), SpectralNorm(strength)
+        for _ in range(2):
+            value, gradient = followed(penalty, w)
+            assert value == 0
+            assert gradient.dtype == dtype
+            assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-44, 1e-38, 1e-30, 1e-20, 1e-18, 1e-16, 1.0])
+def test_no_weight_is_too_small_for_the_gradient(scale):
+    """The length of the gradient is λ, also where σ₁² is 0 to float32; there it may be less."""
+    for shape in ((4, 3), (20, 30), (60, 40)):
+        w, penalty = weight(scale * draw(*shape), np.float32), SpectralNorm(10.0)
+        for _ in range(2):
+            size = np.linalg.norm(followed(penalty, w)[1].astype(float), 2)
+            assert size <= 10 * (1 + 1e-3)
+            assert scale < 1e-17 or size == pytest.approx(10, rel=1e-3)
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
 def test_float32_of_any_size(scale):
     penalty, w = SpectralNorm(0.5), weight(scale * draw(4, 3), np.float32)
@@ -221,6 +246,77 @@ def test_the_weight_of_a_convolution_is_out_by_the_rest():
     inside = SpectralBall(0.5).prox(w, 1.0)
     assert inside.shape == w.shape
     assert SpectralBall(0.5).value(inside) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dependent", [1.0, 1e-3, 1e-6, 1e-12, 0.0])
+def test_nearly_dependent_columns_get_an_orthonormal_basis(dependent, dtype):
+    """Columns of very different lengths, all but one near to the first."""
+    x, eps = draw(60, 8), np.finfo(dtype).eps
+    x[:, 1:7] = x[:, :1] + dependent * x[:, 1:7]
+    x = (x * 10.0 ** np.arange(-4, 4)).astype(dtype)
+    basis = _orthonormal(x)
+    assert basis.dtype == dtype
+    rounding = 1e2 if dependent else 1e4  # it fills up what there is none of
+    np.testing.assert_allclose(basis.T @ basis, np.eye(8), atol=rounding * eps)
+    unit = x / np.linalg.norm(x, axis=0)
+    assert np.abs(unit - basis @ (basis.T @ unit)).max() < 100 * eps
+
+
+# --- on a GPU -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(60, 40), (40, 60), (40, 4, 3, 3)])
+def test_on_a_device_it_follows_without_waiting(shape, dtype):
+    """One round a call, without a look, is as near as as many as the host finds necessary."""
+    flat, drift = (shape[0], -1), draw(*shape, seed=1)
+    u, s, v = np.linalg.svd(draw(*shape).reshape(flat), full_matrices=False)
+    start = ((u * s * np.linspace(1.5, 0.5, len(s))) @ v).reshape(shape)
+    with strict.registered():
+        w, penalty = mr.Tensor(strict.xp.asarray(start.astype(dtype)), True), SpectralNorm(0.7)
+        with strict.count_syncs() as first:
+            penalty(w).backward()
+        assert [kind.partition(" at ")[0] for kind in first] == ["linalg.svd"]  # once in its life
+        for k in range(1, 30):
+            w.data, w.grad = strict.xp.asarray((start + 0.02 * k * drift).astype(dtype)), None
+            with strict.count_syncs() as syncs, strict.count_launches() as launches:
+                value = penalty(w)
+                value.backward()
+            assert not syncs
+            assert {n: c for n, c in launches.items() if "linalg" in n} == {"linalg.eigh": 3}
+            exact = w.data.get().astype(float)
+            s = np.linalg.svd(exact.reshape(flat))[1]
+            assert value.item() == pytest.approx(0.7 * s[0], rel=1e-4)
+            if s[1] < 0.998 * s[0]:
+                along = (w.grad.numpy() * penalty.gradient(exact)).sum()
+                assert along > 0.9999 * penalty.strength**2
+
+
+def test_on_a_device_a_small_weight_never_waits():
+    with strict.registered(), strict.count_syncs() as syncs:
+        for penalty in (SpectralNorm(0.7), SpectralNorm(0.7, method="svd"), NuclearNorm(0.7)):
+            w = mr.Tensor(strict.xp.asarray(draw(32, 20)), requires_grad=True)
+            for _ in range(2):
+                penalty(w).backward()
+                penalty.prox(w.data, 0.1)
+                penalty.subdiff_distance(w.data, w.data)
+    assert not syncs
+
+
+DECOMPOSITIONS = {
+    "eigh": np.linalg.eigh, "eigvalsh": np.linalg.eigvalsh, "svd": np.linalg.svd,
+    "svd, thin": lambda x: np.linalg.svd(x, full_matrices=False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DECOMPOSITIONS)
+def test_what_cusolver_does_partly_on_the_host_is_counted(name):
+    for shape, waits in (((4, 4), 1), ((1, 4, 4), 0), ((2, 32, 32), 0), ((1, 33, 33), 1)):
+        x = strict.xp.asarray(np.ones(shape))
+        with strict.count_syncs() as syncs:
+            DECOMPOSITIONS[name](x)
+        assert len(syncs) == waits, shape
 
 
 # --- its state ------------------------------------------------------------------------------------

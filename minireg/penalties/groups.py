@@ -43,6 +43,7 @@ class Groups:
         self.owner, self.axis = owner, (axis,) if isinstance(axis, int) else axis
         self.members = None if members is None else [[int(i) for i in m] for m in members]
         self._indices: dict[str, tuple[Array, Array]] = {}  # by backend
+        self._columns: dict[tuple[str, Any], Array] = {}  # by backend and dtype
         if self.members is not None:
             named = [i for m in self.members for i in m]
             if not (
@@ -104,8 +105,11 @@ class Groups:
         """√|g|: a number, or a column with one for each explicit group."""
         if self.members is None:
             return math.sqrt(rows.shape[1])
-        column = np.sqrt([[len(m)] for m in self.members]).astype(rows.dtype)
-        return move(column, _home(rows))
+        key = home, dtype = _home(rows), rows.dtype
+        if key not in self._columns:
+            column = np.sqrt([[len(m)] for m in self.members]).astype(dtype)
+            self._columns[key] = move(column, home)
+        return self._columns[key]
 
     def __repr__(self) -> str:
         if self.members is not None:

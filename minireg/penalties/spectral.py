@@ -20,9 +20,18 @@ def as_matrix(w: Any) -> Any:
 
 
 def svd(w: Array) -> tuple[Array, Array, Array]:
-    """Thin SVD of :func:`as_matrix`: w = (U·s) Vᵀ."""
-    u, s, vt = np.linalg.svd(as_matrix(w), full_matrices=False)
-    return u, s, vt
+    """Thin SVD of :func:`as_matrix`: w = (U·s) Vᵀ.
+
+    As a stack of one: a stack of matrices up to 32×32 CuPy decomposes without the host.
+    """
+    u, s, vt = np.linalg.svd(as_matrix(w)[None], full_matrices=False)
+    return u[0], s[0], vt[0]
+
+
+def eigh(a: Array) -> tuple[Array, Array]:
+    """Eigenvalues, rising, and eigenvectors of a symmetric matrix; a stack as in :func:`svd`."""
+    values, vectors = np.linalg.eigh(a[None])
+    return values[0], vectors[0]
 
 
 def rank_tolerance(w: Array, s: Array) -> Any:
@@ -59,28 +68,46 @@ def cone_part(pull: Array, u: Array, vt: Array, kept: Array, trace: float | None
     block = u.T @ pull @ vt.T
     block = (block + block.T) / 2
     if trace is None:
-        values, basis = np.linalg.eigh(block)
+        values, basis = eigh(block)
         values = np.maximum(values, 0)
     else:
         # the simplex: a common shift changes nothing there, and from far outside the L1 ball
         # projects on it; what is not kept is shifted down, so that it gets nothing
         far = 2 * (length(block) + trace)
-        values, basis = np.linalg.eigh(block - np.diag(far * ~kept))
+        values, basis = eigh(block - np.diag(far * ~kept))
         values = project_l1(np.maximum(values + far, 0) + trace * (values > -far), trace)
     return u @ (basis * values) @ basis.T @ vt
 
 
 TRACKED, DEGREE = 16, 3  # singular vectors kept for a weight; products with WᵀW in a round
+BLIND = 5  # the same where there is one round only, as to look whether it suffices would wait
 
 
 def _ritz(a: Array, basis: Array) -> tuple[Array, Array, Array]:
     """(σ², σu, v), largest first: the best singular triples that a basis of right vectors holds."""
     image = a @ basis
-    squares, turn = np.linalg.eigh(image.T @ image)
+    squares, turn = eigh(image.T @ image)
     return squares[::-1], image @ turn[:, ::-1], basis @ turn[:, ::-1]
 
 
-def _round(a: Array, squares: Array, image: Array, v: Array) -> tuple[Array, Array, Array]:
+def _orthonormal(x: Array) -> Array:
+    """An orthonormal basis of what the columns of x span, as far as their dtype tells it.
+
+    By eigh of a small Gram matrix: no slower than QR, and on a GPU without the host. Its rounding is
+    that of the squares, so what one pass leaves of nearly dependent columns takes another.
+    """
+    tiny, eps = float(np.finfo(x.dtype).tiny), float(np.finfo(x.dtype).eps)
+    for _ in range(2):
+        gram = x.T @ x
+        scale = (1 / np.sqrt(np.maximum(gram.diagonal(), tiny)))[:, None]
+        squares, turn = eigh(gram * scale * scale.T)
+        x = x @ (scale * turn / np.sqrt(np.maximum(squares, eps * x.shape[1])))
+    return x
+
+
+def _round(
+    a: Array, squares: Array, image: Array, v: Array, degree: int = DEGREE
+) -> tuple[Array, Array, Array]:
     """Power iteration of a block, with a Chebyshev polynomial of AᵀA in place of its power.
 
     It holds down whatever is smaller than the last of ``squares`` (Zhou, Saad, Tiago &
@@ -89,9 +116,9 @@ def _round(a: Array, squares: Array, image: Array, v: Array) -> tuple[Array, Arr
     edge = np.maximum(squares[-1], squares[0] / 4)
     scale = 4 / np.maximum(edge, 4 * float(np.finfo(a.dtype).tiny))  # a = 0 leaves v as it is
     before, now = v, a.T @ image * (scale / 2) - v
-    for _ in range(DEGREE - 1):
+    for _ in range(degree - 1):
         before, now = now, a.T @ (a @ now) * scale - 2 * now - before
-    return _ritz(a, np.linalg.qr(now)[0])
+    return _ritz(a, _orthonormal(now))
 
 
 def _settled(a: Array, squares: Array, image: Array, v: Array) -> bool:
@@ -117,8 +144,8 @@ class SpectralNorm(Penalty):
     strength : λ ≥ 0.
     method : "power" or, exact at every call and some fifty times slower, "svd".
     iterations : at most so many rounds a call, ≥ 1; a round is three power iterations of the whole
-        block, and none follows once the vectors are within an angle of 0.01. (On a GPU all are
-        made: to look would wait for it.)
+        block, and none follows once the vectors are within an angle of 0.01. On a GPU, where to
+        look would wait for it, each call makes one round, of five.
 
     At a repeated σ₁ the exact gradient shares evenly, λ U₁V₁ᵀ/r; at W = 0 it is 0.
 
@@ -151,25 +178,29 @@ class SpectralNorm(Penalty):
             return super().__call__(w)
         return penalty_value(w, penalty=_Followed(self, *self._follow(w)))
 
-    def _follow(self, w: Tensor) -> tuple[Array, Array]:
-        """Left and right factor of σ₁u₁v₁ᵀ, as far as the power iteration has come."""
+    def _follow(self, w: Tensor) -> tuple[Any, Array, Array]:
+        """σ₁, u₁ and v₁, as far as the power iteration has come."""
         m = as_matrix(w.data)
         wide = m.shape[0] < m.shape[1]
         a = m.T if wide else m  # the vectors kept are the shorter ones
         owner, v = self.vectors.get(id(w), (lambda: None, a))
-        if owner() is w and len(v) == a.shape[1] and v.dtype == a.dtype and of(v) is of(a):
-            squares, image, v = _ritz(a, v)
-            for _ in range(self.iterations if v.shape[1] < len(v) else 0):
-                if of(a) is NUMPY and _settled(a, squares, image, v):
-                    break  # elsewhere to look would wait for a device
-                squares, image, v = _round(a, squares, image, v)
-        else:
+        if not (owner() is w and len(v) == a.shape[1] and v.dtype == a.dtype and of(v) is of(a)):
             u, s, vt = svd(a)
             image, v = (u * s)[:, :TRACKED], vt[:TRACKED].T
+        elif of(a) is NUMPY or v.shape[1] == len(v):
+            squares, image, v = _ritz(a, v)
+            for _ in range(self.iterations if v.shape[1] < len(v) else 0):
+                if _settled(a, squares, image, v):
+                    break
+                squares, image, v = _round(a, squares, image, v)
+        else:  # the vectors of the last call serve as they are
+            image = a @ v
+            _, image, v = _round(a, np.square(image).sum(axis=0), image, v, BLIND)
         if is_grad_enabled() and w.requires_grad:
             vectors, key = self.vectors, id(w)
             vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v
-        return (v[:, 0], image[:, 0]) if wide else (image[:, 0], v[:, 0])
+        size, first = _length_and_direction(image[:, 0])
+        return (size, v[:, 0], first) if wide else (size, first, v[:, 0])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "vectors": {}}  # weights have other identities elsewhere
@@ -204,12 +235,17 @@ class SpectralNorm(Penalty):
         return svd(g)[1].sum()
 
 
-class _Followed(Penalty):
-    """The spectral norm at one weight by the factors of σ₁u₁v₁ᵀ that power iteration found."""
+def _length_and_direction(x: Array) -> tuple[Any, Array]:
+    """‖x‖ and x/‖x‖; where squares are 0 to the dtype, something shorter, and 0 of 0."""
+    size = length(x)
+    return size, x / np.maximum(size, (len(x) * float(np.finfo(x.dtype).tiny)) ** 0.5)
 
-    def __init__(self, exact: SpectralNorm, left: Array, right: Array) -> None:
-        self.exact, self.left, self.right = exact, left, right
-        self.size = length(left) * length(right)
+
+class _Followed(Penalty):
+    """The spectral norm at one weight by σ₁, u₁ and v₁ that power iteration found."""
+
+    def __init__(self, exact: SpectralNorm, size: Any, left: Array, right: Array) -> None:
+        self.exact, self.size, self.left, self.right = exact, size, left, right
 
     def value(self, w: Any) -> Any:
         """λ‖Wv‖; on a Tensor (for a second derivative) the exact one."""
@@ -217,8 +253,7 @@ class _Followed(Penalty):
 
     def gradient(self, w: Array) -> Array:
         """λuvᵀ."""
-        size = np.maximum(self.size, float(np.finfo(w.dtype).tiny))
-        return np.outer(self.left * (self.exact.strength / size), self.right).reshape(w.shape)
+        return np.outer(self.exact.strength * self.left, self.right).reshape(w.shape)
 
 
 class NuclearNorm(Penalty):
