@@ -39,6 +39,7 @@ class Backend:
     to_numpy : copies one of its arrays to the host.
     address : where an array's memory begins, if ``xp.ElementwiseKernel`` runs CUDA source there.
     kernels : faster twins of fused ops by name, as in :mod:`minireg.ops.cuda`.
+    stream : the device and queue that work goes to now; what was uploaded by one is its own.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Backend:
     to_numpy: Callable[[Array], np.ndarray[Any, Any]]
     address: Callable[[Array], int] | None = None
     kernels: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    stream: Callable[[], Any] = tuple
 
 
 _BACKENDS: dict[str, Backend] = {}
@@ -82,7 +84,11 @@ def _load_cupy() -> Backend:
         )
     address = attrgetter("data.ptr")
     kernels = importlib.import_module(f"{__package__}.ops.cuda").KERNELS
-    return register(Backend("cupy", cupy, cupy.ndarray, cupy.asnumpy, address, kernels))
+
+    def stream() -> tuple[int, int]:
+        return cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr
+
+    return register(Backend("cupy", cupy, cupy.ndarray, cupy.asnumpy, address, kernels, stream))
 
 
 def get(name: str) -> Backend:

@@ -5,6 +5,8 @@ are NumPy; given a :class:`Symbol` for each array they record what happens to on
 Numbers of the host (rates, corrections, strengths) become arguments, so a schedule does not
 compile anew. A launch covers any number of arrays where they lie: a table on the device holds the
 addresses of their stretches, so nothing is gathered and nothing has to be laid out in one buffer.
+
+A kernel rounds as CuPy compiles: a·b + c in one step, and to 0 what is no normal float32.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from .backend import Array, Backend, blocks, of
 
 STRETCH = 4096  # elements that a row of the table describes
+FLOATS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}  # what C calls them
 UNTRACEABLE = (TypeError, AttributeError)  # what a Symbol raises where arrays are needed
 
 # How C says what NumPy does to one element; NaN stays NaN and the sign of 0 is 0.
@@ -83,7 +86,8 @@ class Tape:
 
     def __init__(self) -> None:
         self.lines: dict[tuple[str, ...], str] = {}  # (form, *operands): name of the result
-        self.numbers: dict[tuple[str, float], Scalar] = {}
+        self.names: dict[tuple[str, float], str] = {}  # (text, value) of a number: its name
+        self.numbers: list[Scalar] = []
 
     def name(self, x: Any) -> str:
         """What an operand is called in the source."""
@@ -91,12 +95,14 @@ class Tape:
             if x.name is None:
                 raise TypeError("a scratch array is read before it is written")
             return x.name
-        if isinstance(x, float):
-            number = x if isinstance(x, Scalar) else Scalar(x, f"{x:g}")
+        if isinstance(x, float | np.floating):
+            number = x if isinstance(x, Scalar) else Scalar(float(x), f"{x:g}")
             key = number.text, float(number)
-            self.numbers.setdefault(key, number)
-            return f"a{[*self.numbers].index(key)}"
-        if isinstance(x, int):
+            if key not in self.names:
+                self.names[key] = f"a{len(self.numbers)}"
+                self.numbers.append(number)
+            return self.names[key]
+        if isinstance(x, int | np.integer):
             return str(int(x))
         raise TypeError(f"a kernel knows elements and numbers, got {type(x).__name__!r}")
 
@@ -175,7 +181,10 @@ class Kernel:
         """Run it on every row of contiguous arrays, one for each of ``arrays``, at once."""
         places = table(backend, rows, self.common)
         size = places.size // (len(self.arrays) + 1) * STRETCH
-        kernel = _compiled(backend.xp, self.parameters, self.body, self.name)
+        name = (
+            self.name if self.name.isascii() else "step"
+        )  # prefixed: it may be that of a function
+        kernel = _compiled(backend.xp, self.parameters, self.body, f"minireg_{name}")
         kernel(places, *map(float, self.numbers), size=size)
 
 
@@ -193,11 +202,13 @@ def table(backend: Backend, rows: Iterable[Sequence[Array]], common: int = 0) ->
     assert address is not None
     rows = list(rows)
     places = tuple((row[0].size, *map(address, row)) for row in rows)
-    return _table(backend.xp, rows[0][0].itemsize, common, places)
+    return _table(backend.xp, backend.stream(), rows[0][0].itemsize, common, places)
 
 
 @lru_cache(maxsize=64)  # gradients come to lie where they lay before, so a few tables serve
-def _table(xp: Any, width: int, common: int, places: tuple[tuple[int, ...], ...]) -> Array:
+def _table(
+    xp: Any, stream: Any, width: int, common: int, places: tuple[tuple[int, ...], ...]
+) -> Array:
     whole = np.array(places, np.uint64)
     counts = -(-whole[:, 0].astype(np.int64) // STRETCH)
     rows = np.repeat(whole, counts, axis=0)
@@ -211,14 +222,12 @@ def _table(xp: Any, width: int, common: int, places: tuple[tuple[int, ...], ...]
 def fits(arrays: Sequence[Array], common: int = 0) -> bool:
     """Whether a kernel can take these arrays: of one kind, where kernels run, without gaps."""
     first, home = arrays[0], of(arrays[0])
-    return (
-        home.address is not None
-        and first.dtype.name in ("float32", "float64")
-        and all(of(a) is home and a.dtype == first.dtype for a in arrays)
-        and all(
-            a.shape == first.shape and a.flags.c_contiguous for a in arrays[: len(arrays) - common]
-        )
-    )
+    if home.address is None or first.dtype not in FLOATS:
+        return False
+    kind, dtype, shape = type(first), first.dtype, first.shape
+    alike = all(type(a) is kind and a.dtype == dtype for a in arrays)
+    whole = arrays[: len(arrays) - common]
+    return alike and all(a.shape == shape and a.flags.c_contiguous for a in whole)
 
 
 def each(
@@ -236,12 +245,12 @@ def each(
     """
     alike: dict[Any, list[Sequence[Array]]] = {}
     for row in rows:
-        kind = (of(row[0]).name, row[0].dtype.name) if fits(row, common) else None
+        kind = (of(row[0]).name, row[0].dtype) if fits(row, common) else None
         alike.setdefault(kind, []).append(row)
     apart = alike.pop(None, [])
     for (_, dtype), some in alike.items():
         try:
-            kernel = trace(name, dtype, arrays, function, common=common)
+            kernel = trace(name, dtype.name, arrays, function, common=common)
         except UNTRACEABLE:
             apart += some
         else:
@@ -250,6 +259,11 @@ def each(
         moving = len(row) - common
         for views in blocks(*row[:moving]):
             function(*views, *row[moving:])
+
+
+def _word(name: str, k: int) -> str:
+    """What array k is called in C: no word of the language, and none of the loop around it."""
+    return f"{name}_" if name.isascii() and name.isidentifier() else f"x{k}_"
 
 
 def trace(
@@ -266,20 +280,19 @@ def trace(
     //   a0 = lr
     const long long row = i / 4096 * 3, j = i % 4096;
     if (j >= (long long)table[row]) continue;
-    float *w_ = (float *)table[row + 1] + j;
-    float *g_ = (float *)table[row + 2] + j;
-    const float w = *w_, g = *g_;
-    *w_ = w - (a0 * (g + (2 * w)));
+    float *at_w_ = (float *)table[row + 1] + j;
+    float *at_g_ = (float *)table[row + 2] + j;
+    const float w_ = *at_w_, g_ = *at_g_;
+    *at_w_ = w_ - (a0 * (g_ + (2 * w_)));
     """
     tape = Tape()
-    symbols = [Symbol(tape, n) for n in arrays]
+    words = tuple(_word(n, k) for k, n in enumerate(arrays))
+    symbols = [Symbol(tape, word) for word in words]
     moving = len(symbols) - common
     function(*symbols[:moving], *(Symbol(tape) for _ in range(scratch)), *symbols[moving:])
     results = tuple(tape.name(s) for s in symbols)
-    body = _body(
-        dtype, tuple(arrays), moving, tuple(tape.lines), tuple(tape.lines.values()), results
-    )
-    return Kernel(name, dtype, tuple(arrays), common, body, tuple(tape.numbers.values()))
+    body = _body(dtype, words, moving, tuple(tape.lines), tuple(tape.lines.values()), results)
+    return Kernel(name, dtype, tuple(arrays), common, body, tuple(tape.numbers))
 
 
 @lru_cache(maxsize=256)  # most steps record what the step before has recorded
@@ -287,7 +300,7 @@ def _body(
     dtype: str, arrays: tuple[str, ...], moving: int, lines: tuple[tuple[str, ...], ...],
     names: tuple[str, ...], results: tuple[str, ...],
 ) -> str:  # fmt: skip
-    kind = {"float32": "float", "float64": "double"}[dtype]
+    kind = FLOATS[np.dtype(dtype)]
     written = [(n, value) for n, value in zip(arrays, results, strict=True) if value != n]
     uses = Counter(value for _, value in written)
     for (form, *operands), n in reversed([*zip(lines, names, strict=True)]):
@@ -299,8 +312,8 @@ def _body(
     ]
     for k, (n, value) in enumerate(zip(arrays, results, strict=True)):
         if uses[n] or value != n:
-            body.append(f"{kind} *{n}_ = ({kind} *)table[row + {k + 1}]{' + j' * (k < moving)};")
-    if read := [f"{n} = *{n}_" for n in arrays if uses[n]]:
+            body.append(f"{kind} *at_{n} = ({kind} *)table[row + {k + 1}]{' + j' * (k < moving)};")
+    if read := [f"{n} = *at_{n}" for n in arrays if uses[n]]:
         body.append(f"const {kind} {', '.join(read)};")
     text: dict[str, str] = {}
     for (form, *operands), n in zip(lines, names, strict=True):
@@ -308,4 +321,4 @@ def _body(
         text[n] = form.format(*(inner(text.get(a, a)) for a in operands))
         if uses[n] > 1:  # what is used once is written where it is used
             body.append(f"const {kind} {n} = {text.pop(n)};")
-    return "\n".join(body + [f"*{n}_ = {text.get(value, value)};" for n, value in written])
+    return "\n".join(body + [f"*at_{n} = {text.get(value, value)};" for n, value in written])

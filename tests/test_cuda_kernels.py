@@ -8,9 +8,7 @@ the engine calls them. On a GPU (``-m gpu``) the same cases run on CuPy.
 import ctypes
 import functools
 import hashlib
-import importlib.util
 import itertools
-import os
 import re
 import shutil
 import subprocess
@@ -22,6 +20,7 @@ import numpy as np
 import pytest
 import strict
 import test_gpu
+from cuda_compiler import compile_cuda
 
 import minireg as mr
 from minireg import backend as backends
@@ -57,56 +56,6 @@ def sources() -> dict[str, str]:
     return found
 
 
-@functools.cache
-def nvrtc() -> Any:
-    """NVIDIA's run-time compiler, which needs no GPU: ``pip install nvidia-cuda-nvrtc-cu12``."""
-    try:
-        spec = importlib.util.find_spec("nvidia.cuda_nvrtc")
-    except ModuleNotFoundError:
-        return None
-    folders = spec.submodule_search_locations if spec else []
-    found = [f for d in folders or [] for f in Path(d).glob("lib/libnvrtc.so.*")]
-    return ctypes.CDLL(str(found[0])) if found else None
-
-
-def compile_nvrtc(source: str, *options: str) -> tuple[str, str]:
-    """(PTX, log) of a source; the log is empty unless there is something to say."""
-    library, program = nvrtc(), ctypes.c_void_p()
-    library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None)
-    given = (ctypes.c_char_p * len(options))(*(o.encode() for o in options))
-    status = library.nvrtcCompileProgram(program, len(options), given)
-    texts = []
-    for what in ("ProgramLog", "PTX"):
-        size = ctypes.c_size_t()
-        getattr(library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
-        text = ctypes.create_string_buffer(size.value + 1)
-        getattr(library, f"nvrtcGet{what}")(program, text)
-        texts.append(text.value.decode())
-    library.nvrtcDestroyProgram(ctypes.byref(program))
-    assert status == 0, texts[0]
-    return texts[1], texts[0]
-
-
-def compile_nvcc(source: str, *options: str) -> tuple[str, str]:
-    command = ["nvcc", "-x", "cu", "-ptx", *options, "-o", "/dev/stdout", "-"]
-    done = subprocess.run(command, input=source, text=True, capture_output=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
-def compile_cuda(source: str) -> tuple[str, str]:
-    """With NVRTC, else nvcc; a missing compiler is a skip unless it was asked for."""
-    options = "--std=c++17", "--gpu-architecture=compute_80"
-    if nvrtc() is not None:
-        return compile_nvrtc(source, *options)
-    if shutil.which("nvcc"):
-        return compile_nvcc(source, *options)
-    reason = "no CUDA compiler: pip install nvidia-cuda-nvrtc-cu12, or put nvcc on the PATH"
-    if os.environ.get("MINIREG_REQUIRE_ORACLES") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(autouse=True)
 def one_processor(monkeypatch, request):
     if "gpu" not in request.node.keywords:
@@ -122,7 +71,9 @@ NAMES = [f"{family} {np.dtype(d)}" for d in TOLERANCE for family in (
 @pytest.mark.parametrize("name", NAMES)
 def test_source_compiles_without_a_warning(name):
     source = sources()[name]
+    assert source.isascii()  # CuPy writes it to a file in the locale's encoding
     ptx, log = compile_cuda(source)
+    assert name.endswith("float64") or ".f64" not in ptx
     assert not log.strip("\0\n "), log
     assert kernel_names(source) == re.findall(r"\.visible \.entry (\w+)\(", ptx)
     wide = {"rows 1024 by 4 float32": "v4.f32|v4.b32", "rows 1024 by 2 float64": "v2.f64|v2.b64"}

@@ -5,18 +5,15 @@ its table, as the device would; where NVRTC is installed it compiles every sourc
 """
 
 import copy
-import ctypes
-import ctypes.util
-import importlib.util
 import math
 from dataclasses import replace
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import strict
+from cuda_compiler import compile_cuda
 from strict import count_launches, count_syncs, xp
 from test_optim import OPTIMIZERS, PENALTIES, make
 
@@ -738,16 +735,72 @@ ADAMW = """\
 //   a7 = 1 - (lr * weight_decay)
 const long long row = i / 4096 * 5, j = i % 4096;
 if (j >= (long long)table[row]) continue;
-float *p_ = (float *)table[row + 1] + j;
-float *g_ = (float *)table[row + 2] + j;
-float *exp_avg_ = (float *)table[row + 3] + j;
-float *exp_avg_sq_ = (float *)table[row + 4] + j;
-const float p = *p_, g = *g_, exp_avg = *exp_avg_, exp_avg_sq = *exp_avg_sq_;
-const float t2 = (exp_avg * a0) + (g * a1);
-const float t6 = (exp_avg_sq * a2) + ((g * g) * a3);
-*p_ = (p * a7) - ((t2 / ((sqrt(t6) * a4) + a5)) * a6);
-*exp_avg_ = t2;
-*exp_avg_sq_ = t6;"""
+float *at_p_ = (float *)table[row + 1] + j;
+float *at_g_ = (float *)table[row + 2] + j;
+float *at_exp_avg_ = (float *)table[row + 3] + j;
+float *at_exp_avg_sq_ = (float *)table[row + 4] + j;
+const float p_ = *at_p_, g_ = *at_g_, exp_avg_ = *at_exp_avg_, exp_avg_sq_ = *at_exp_avg_sq_;
+const float t2 = (exp_avg_ * a0) + (g_ * a1);
+const float t6 = (exp_avg_sq_ * a2) + ((g_ * g_) * a3);
+*at_p_ = (p_ * a7) - ((t2 / ((sqrt(t6) * a4) + a5)) * a6);
+*at_exp_avg_ = t2;
+*at_exp_avg_sq_ = t6;"""
+
+
+@pytest.mark.parametrize(
+    "names", [("i", "row", "t0"), ("double", "table", "j"), ("m-1", "größe", "a0")]
+)
+@pytest.mark.parametrize("name", ["exp", "double", "Käse"])
+def test_names_of_ones_own_are_no_trouble(name, names):
+    """A class or a state may be called like a word of C, or of the loop around the kernel."""
+
+    class Own(optim.SGD):
+        def _states(self, group):
+            return names
+
+        def _update(self, step, first, group):
+            def update(p, g, a, b, c, t):
+                a += g
+                b += a
+                c *= 0.5
+                c += b
+                p -= np.multiply(c, group["lr"], out=t)
+
+            return update
+
+    Own.__name__ = name
+    ends = []
+    for home in ("numpy", "strict"):
+        params = [mr.tensor(draw(5), requires_grad=True, backend=home)]
+        with count_launches() as launches:
+            steps(Own(params, lr=0.1), params, range(3))
+        ends.append(params[0].numpy())
+    assert launches["step" if name == "Käse" else name] == 3
+    np.testing.assert_array_equal(*ends)
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64, np.int64])
+def test_rates_may_be_numpy_numbers(number):
+    ends = []
+    for kind in (float, number):
+        params = [mr.tensor(draw(5), requires_grad=True, backend="strict")]
+        optimizer = optim.SGD(params, lr=kind(2), momentum=0.5)
+        with count_launches() as launches:
+            steps(optimizer, params, range(3))
+        assert launches["SGD"] == 3
+        ends.append(params[0].numpy())
+    np.testing.assert_array_equal(*ends)
+
+
+def test_another_stream_has_tables_of_its_own():
+    """What was uploaded on one may not have arrived for another."""
+    streams = iter("aab")
+    home = backend.register(replace(backend.get("strict"), stream=lambda: next(streams)))
+    with count_launches() as launches:
+        rows = on_device(draw(5000))
+        tables = [kernels.table(home, [rows]) for _ in "123"]
+    assert tables[0] is tables[1] is not tables[2]
+    assert launches["copy to the device"] == 1 + 2
 
 
 def test_the_source_is_printed_anywhere():
@@ -772,24 +825,8 @@ def test_the_source_of_a_prox_that_is_not_elementwise_is_the_step():
     assert plain.kernel_source() == grouped.kernel_source()
 
 
-def nvrtc() -> Any:
-    """NVIDIA's run-time compiler, which compiles without a GPU; skips where it is missing."""
-    spec = (
-        importlib.util.find_spec("nvidia.cuda_nvrtc")
-        if importlib.util.find_spec("nvidia")
-        else None
-    )
-    folders = [*(spec.submodule_search_locations or ())] if spec else []
-    wheels = [path for f in folders for path in sorted(Path(f, "lib").glob("libnvrtc.so*"))]
-    found = [*wheels, ctypes.util.find_library("nvrtc")][0]
-    if not found:
-        pytest.skip("NVRTC is not installed: pip install nvidia-cuda-nvrtc-cu12")
-    return ctypes.CDLL(str(found))
-
-
 def test_every_source_compiles_for_a_gpu():
     """Each optimizer, plain and with a prox and a clip factor, within CuPy's loop."""
-    library, program, size = nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
     sources = []
     for label in LAUNCHED:
         for dtype in DTYPES:
@@ -802,24 +839,16 @@ def test_every_source_compiles_for_a_gpu():
                 sources.append(optimizer._kernel(p, p.data, optimizer.param_groups[0], scale)[0])
     text = ["typedef unsigned long long uint64; typedef float float32; typedef double float64;"]
     for k, kernel in enumerate(sources):
+        assert str(kernel.body).isascii()
         arguments = kernel.parameters.replace("raw uint64 table", "const uint64 *table")
         text.append(
             f'extern "C" __global__ void kernel{k}({arguments}, long long n) {{\n'
             "for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n;\n"
             f"     i += (long long)blockDim.x * gridDim.x) {{\n{kernel.body};\n}}\n}}"
         )
-    code = "\n".join(text).encode()
-    assert library.nvrtcCreateProgram(ctypes.byref(program), code, b"update.cu", 0, None, None) == 0
-    options = (ctypes.c_char_p * 2)(b"--gpu-architecture=compute_80", b"--std=c++17")
-    status = library.nvrtcCompileProgram(program, len(options), options)
-    library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
-    log = ctypes.create_string_buffer(size.value)
-    library.nvrtcGetProgramLog(program, log)
-    assert (status, log.value) == (0, b"")  # no warning either
-    library.nvrtcGetPTXSize(program, ctypes.byref(size))
-    ptx = ctypes.create_string_buffer(size.value)
-    library.nvrtcGetPTX(program, ptx)
-    entries = ptx.value.decode().split(".entry ")[1:]
+    ptx, log = compile_cuda("\n".join(text))
+    assert not log.strip("\0\n ")  # no warning either
+    entries = ptx.split(".entry ")[1:]
     assert len(entries) == len(sources)
     for kernel, entry in zip(sources, entries, strict=True):
         assert kernel.dtype == "float64" or ".f64" not in entry  # float32 stays float32

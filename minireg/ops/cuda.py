@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import Array, of
-from ..kernels import table
+from ..kernels import FLOATS, table
 
 if TYPE_CHECKING:
     from .fused import Running
@@ -186,7 +186,7 @@ extern "C" __global__ void __launch_bounds__(1024) norm_sums(
     out[c] = sum;
 }
 
-// Of each row: the cost, and (maximum, log of the sum, Σq), from which p is worked out again.
+// Of each row: the cost, and (maximum, log of the sum, sum of q), from which p is worked out again.
 extern "C" __global__ void __launch_bounds__(THREADS) entropy_forward(
     T* cost, T* saved, const T* logits, const T* target, int rows) {
     T log_p[EACH], q[EACH];
@@ -208,7 +208,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) entropy_forward(
         for (int i = 0; i < EACH; i++) {
             log_p[i] -= log_total;
             asked += q[i];
-            if (inside(i) && !(q[i] == 0 && log_p[i] <= 0)) sum += q[i] * log_p[i];  // 0·log 0 = 0
+            if (inside(i) && !(q[i] == 0 && log_p[i] <= 0)) sum += q[i] * log_p[i];  // 0 log 0 = 0
         }
         asked = over_row<Sum>(asked);
         sum = over_row<Sum>(sum);
@@ -245,7 +245,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) entropy_backward(
 """
 
 CHANNELS = r"""
-// x is (N, channels, S). A block takes LANES channels, and of their N·S numbers each the stretch
+// x is (N, channels, S). A block takes LANES channels, and of their N S numbers each the stretch
 // that blockIdx.y says: with S = 1 neighbours in memory are channels, otherwise places.
 constexpr int LANES = S == 1 ? 32 : 1, WORKERS = THREADS / LANES;
 
@@ -478,8 +478,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) clip_factor(
 # --- compiling and launching --------------------------------------------------------------------
 
 THREADS = 256
-_C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-_NULL = np.uintp(0)  # CuPy would make of None no null pointer, but no argument
+_NULL = np.uintp(0)  # what CuPy makes of None depends on its version
 
 
 @cache
@@ -490,7 +489,7 @@ def specialized(text: str, dtype: Any, **constants: int) -> str:
     ['using T = float;', 'constexpr int WIDTH = 3;', 'T x[WIDTH];']
     """
     given = "".join(f"constexpr int {name} = {n};\n" for name, n in constants.items())
-    return f"using T = {_C_NAMES[dtype]};\n{given}{text}"
+    return f"using T = {FLOATS[dtype]};\n{given}{text}"
 
 
 @cache
@@ -514,16 +513,17 @@ def launch(source: str, name: str, grid: tuple[int, ...], threads: int, *argumen
     _compiled(source, name)(grid, (threads,), tuple(given))
 
 
-@cache
 def _processors() -> int:
     runtime = importlib.import_module("cupy").cuda.runtime
-    return int(runtime.deviceGetAttribute(runtime.cudaDevAttrMultiProcessorCount, 0))
+    return int(
+        runtime.deviceGetAttribute(runtime.cudaDevAttrMultiProcessorCount, runtime.getDevice())
+    )
 
 
 def _covered(x: Array, *others: Array | None) -> bool:
     """Dtype, layout and size are such that the kernels can read the arrays; they count in ints."""
     return (
-        x.dtype in _C_NAMES
+        x.dtype in FLOATS
         and 0 < x.size <= 2**30
         and all(v.dtype == x.dtype and v.flags.c_contiguous for v in (x, *others) if v is not None)
     )
@@ -543,12 +543,12 @@ def _pack(width: int, *arrays: Array) -> int:
 
 def _rows(count: int, width: int, dtype: Any, pack: int) -> tuple[str, int, int]:
     """(source, blocks, threads) for ``count`` rows of ``width``."""
-    if width <= 1024:  # at most a warp a row, or as many lanes as there are packs
+    if width <= 256:  # at most a warp a row, or as many lanes as there are packs
         threads, group = THREADS, min(32, 1 << (-(-width // pack) - 1).bit_length())
-    else:  # a block a row, eight numbers a thread
+    else:  # a block a row, eight numbers a thread: more would not fit its registers
         threads = group = 32 * -(-width // 256)
     source = specialized(ROWS, dtype, WIDTH=width, V=pack, GROUP=group, THREADS=threads)
-    resident = _processors() * 2048 // threads  # one wave of blocks walks over all rows
+    resident = _processors() * 1024 // threads  # about one wave of blocks walks over all rows
     return source, min(-(-count * group // threads), resident), threads
 
 
@@ -660,7 +660,7 @@ def cross_entropy(logits: Array, target: Array) -> tuple[Array, Backward] | None
     if logits.shape != target.shape or not _covered(logits, target):
         return None
     width = logits.shape[-1]
-    if width > MAX_WIDTH:
+    if not 1 < width <= MAX_WIDTH:
         return None
     count = logits.size // width
     cost = np.empty_like(logits, shape=logits.shape[:-1])
@@ -685,7 +685,7 @@ def targets(
 ) -> tuple[Array, Array, Array] | None:  # fmt: skip
     """Twin of what :mod:`minireg.losses` makes of labels: (q hard, q smoothed, Σ q hard)."""
     size = labels.size * classes
-    if dtype not in _C_NAMES or not 0 < size <= 2**30:
+    if dtype not in FLOATS or not 0 < size <= 2**30:
         return None
     if weight is not None and not (weight.dtype == dtype and weight.flags.c_contiguous):
         return None

@@ -15,30 +15,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, blocks, move, of
+from ..backend import Array, blocks, is_array, move, of
+from ..errors import check_option
 from ..kernels import UNTRACEABLE, Kernel, Scalar, fits, trace
 from ..penalties import Penalty
-from ..penalties.base import like
 from ..tensor import Tensor, next_seq
-
-
-def check_range(owner: str, name: str, value: float, interval: str = "[0, inf)") -> None:
-    """Raise ``ValueError`` unless the number lies in the interval, as in ``"(0, 1]"``."""
-    low, high = map(float, interval[1:-1].split(","))
-    inside = isinstance(value, int | float | np.number) and (
-        low < value < high
-        or (value == low and interval[0] == "[")
-        or (value == high and interval[-1] == "]")
-    )
-    if not inside:
-        expected = "a number ≥ 0" if interval == "[0, inf)" else f"in {interval}"
-        raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
-
 
 _RANGES = {
     "lr": "[0, inf)", "momentum": "[0, inf)", "weight_decay": "[0, inf)", "eps": "[0, inf)",
@@ -53,7 +40,7 @@ def _told(name: str, value: Any) -> Any:
     """An option whose numbers know their name."""
     if isinstance(value, tuple):
         return tuple(_told(f"{name}[{i}]", v) for i, v in enumerate(value))
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     return Scalar(value, name) if number else value
 
 
@@ -122,9 +109,9 @@ class Optimizer:
         owner = type(self).__name__
         for name, interval in _RANGES.items():
             if name in group:
-                check_range(owner, name, group[name], interval)
+                check_option(owner, name, group[name], interval)
         for i, beta in enumerate(group.get("betas", ())):
-            check_range(owner, f"betas[{i}]", beta, "[0, 1)")
+            check_option(owner, f"betas[{i}]", beta, "[0, 1)")
 
     def add_prox(self, params: Iterable[Tensor], penalty: Penalty) -> None:
         """Apply the penalty's prox to these parameters at the end of each step.
@@ -166,11 +153,13 @@ class Optimizer:
                 f"{type(self).__name__}.step: scale must be a number or an array of one element, got "
                 f"shape {scale.shape}; scale single gradients before the step"
             )
-        launched = {} if watch else self._launch(due, scale)
+        scale = float(scale) if isinstance(scale, np.generic) else scale
+        factor = cache(lambda dtype: scale.astype(dtype, copy=False) if is_array(scale) else scale)
+        launched = {} if watch else self._launch(due, factor)
         for p, g, group in due:
             complete = launched.get(p)
             if complete is None and scale is not None:
-                g *= like(scale, g)
+                g *= factor(g.dtype)
             if watch:
                 watch.before(p, group)
             if complete is None:
@@ -228,15 +217,15 @@ class Optimizer:
         >>> import minireg as mr
         >>> w = mr.tensor([1.0], requires_grad=True)
         >>> print(mr.optim.SGD([w], lr=0.1).kernel_source().splitlines()[-1])
-        *p_ = p - (g * a0);
+        *at_p_ = p_ - (g_ * a0);
         """
         alike = self._alike((p, p.data, g) for g in self.param_groups for p in g["params"])
         found = [self._kernel(*members[0], None)[0] for members in alike.values()]
         return "\n\n".join(f"// {self.text}\n{kernel}" for kernel in found if kernel)
 
-    def _launch(self, due: Sequence[Due], scale: Any) -> dict[Tensor, bool]:
+    def _launch(self, due: Sequence[Due], factor: Callable[[Any], Any]) -> dict[Tensor, bool]:
         """Step what lives where kernels run, many parameters a launch; tells whose prox is done."""
-        fit = [m for m in due if of(m[0].data).address is not None and self._fits(*m, scale)]
+        fit = [m for m in due if of(m[0].data).address is not None and self._fits(*m, factor)]
         if not fit or type(self)._step is not Optimizer._step:
             return {}
         memory = sorted((of(p.data).address(p.data), p.data.nbytes, k)  # type: ignore[misc]
@@ -245,17 +234,20 @@ class Optimizer:
         launched: dict[Tensor, bool] = {}
         for members in self._alike(m for k, m in enumerate(fit) if k not in shared).values():
             p, g, group = members[0]
+            scale = factor(g.dtype)
             kernel, whole = self._kernel(p, g, group, scale)
             if kernel is not None:
-                common = [like(scale, g)] * kernel.common
+                common = [scale] * kernel.common
                 kernel.launch(of(g), [[*self._arrays(*member)[0], *common] for member in members])
                 launched |= {p: whole for p, _, _ in members}
         return launched
 
-    def _fits(self, p: Tensor, g: Array, group: dict[str, Any], scale: Any) -> bool:
+    def _fits(
+        self, p: Tensor, g: Array, group: dict[str, Any], factor: Callable[[Any], Any]
+    ) -> bool:
         """Whether a kernel can take the parameter with all that belongs to its update."""
-        state = self.state.get(p, {})
-        common = [] if isinstance(scale, int | float | None) else [like(scale, g)]
+        state, scale = self.state.get(p, {}), factor(g.dtype)
+        common = [scale] if is_array(scale) else []
         states = (state[n] for n in self._states(group) if n in state)
         return fits([p.data, g, *states, *common], len(common))
 
@@ -278,7 +270,7 @@ class Optimizer:
         """The next update of a parameter as a kernel, and whether nothing is to follow it."""
         names, (step, first) = self._states(group), self._stage(p, group)
         known, age = {k: _told(k, v) for k, v in group.items()}, Scalar(step, "step")
-        common = [] if isinstance(scale, int | float | None) else ["scale"]
+        common = ["scale"] if is_array(scale) else []
 
         def update(p: Any, g: Any, *rest: Any) -> None:
             if scale is not None:
