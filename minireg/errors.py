@@ -30,6 +30,33 @@ def describe(a: Any) -> str:
     return f"{type(a).__name__}{tuple(a.shape)} {a.dtype} on {backends.of(_raw(a)).name}"
 
 
+def check_option(owner: str, name: str, value: Any, limit: int | str | tuple[Any, ...]) -> None:
+    """``ValueError`` unless ``value`` keeps to its limit.
+
+    That is the least integer, an interval of numbers as in ``"(0, 1]"``, or a tuple of choices.
+
+    >>> check_option("fit", "epochs", 3, 1); check_option("SGD", "lr", 0.1, "[0, inf)")
+    >>> check_option("MSELoss", "reduction", "sum", ("mean", "sum"))
+    """
+    good: Any
+    if isinstance(limit, tuple):
+        *first, last = map(repr, limit)
+        good, expected = value in limit, f"{', '.join(first)} or {last}"
+    elif isinstance(limit, int):
+        good = isinstance(value, int | np.integer) and value >= limit
+        expected = f"an integer ≥ {limit}"
+    else:
+        low, high = map(float, limit[1:-1].split(","))
+        good = isinstance(value, int | float | np.number) and (
+            low < value < high
+            or (value == low and limit[0] == "[")
+            or (value == high and limit[-1] == "]")
+        )
+        expected = "a finite number ≥ 0" if limit == "[0, inf)" else f"in {limit}"
+    if not good:
+        raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
+
+
 def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
     """The same error, saying which op was given what."""
     homes = {backends.of(_raw(a)).name for a in args if hasattr(a, "shape")}

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from .backend import NUMPY, of
+from .errors import check_option
 from .nn.module import Module
 from .ops import fused
 from .ops.elementwise import relu, softplus
@@ -28,7 +29,9 @@ from .ops.table import array_of
 Reduction = Literal["mean", "sum", "none"]
 KLReduction = Literal["mean", "sum", "none", "batchmean"]
 
-_RANGES = {"label_smoothing": (0.0, 1.0), "beta": (0.0, math.inf), "margin": (0.0, math.inf)}
+_LIMITS: dict[str, Any] = {
+    "label_smoothing": "[0, 1]", "beta": "[0, inf)", "margin": "[0, inf)", "p": (1, 2),
+}  # fmt: skip
 
 
 # --- what the losses share ------------------------------------------------------------------
@@ -36,19 +39,9 @@ _RANGES = {"label_smoothing": (0.0, 1.0), "beta": (0.0, math.inf), "margin": (0.
 
 def _check(owner: str, reductions: Any = Reduction, **options: Any) -> None:
     """Raise ``ValueError`` for an option out of its range."""
-    choices = {"reduction": get_args(reductions), "p": (1, 2)}
-    for name, value in options.items():
-        expected = ""
-        if name in choices and value not in choices[name]:
-            *first, last = map(repr, choices[name])
-            expected = f"{', '.join(first)} or {last}"
-        elif name in _RANGES:
-            low, high = _RANGES[name]
-            number = isinstance(value, int | float | np.number)
-            if not (number and math.isfinite(value) and low <= value <= high):
-                expected = f"in [{low:g}, {high:g}]" if high < math.inf else f"≥ {low:g}"
-        if expected:
-            raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
+    limits = {**_LIMITS, "reduction": get_args(reductions)}
+    for name in options.keys() & limits.keys():
+        check_option(owner, name, options[name], limits[name])
 
 
 def _floating(name: str, **arrays: Any) -> None:

@@ -441,8 +441,8 @@ REFUSED = {
     "mse: integer output": (F.mse_loss, labels(5), draw(5), {}, "got x of dtype int64, expected a floating"),
     "l1: column": (F.l1_loss, draw(5), draw(5, 1), {}, "got x of shape (5,) and target of shape (5, 1)"),
     "l1: reduction": (F.l1_loss, draw(5), draw(5), {"reduction": ""}, "got ''"),
-    "smooth l1: beta": (F.smooth_l1_loss, draw(5), draw(5), {"beta": -0.5}, "beta must be ≥ 0, got -0.5"),
-    "smooth l1: inf": (F.smooth_l1_loss, draw(5), draw(5), {"beta": np.inf}, "beta must be ≥ 0, got inf"),
+    "smooth l1: beta": (F.smooth_l1_loss, draw(5), draw(5), {"beta": -0.5}, "a finite number ≥ 0, got -0.5"),
+    "smooth l1: inf": (F.smooth_l1_loss, draw(5), draw(5), {"beta": np.inf}, "a finite number ≥ 0, got inf"),
     "smooth l1: column": (F.smooth_l1_loss, draw(5), draw(1, 5), {}, "expected equal shapes"),
     "bce: labels": (BCE, draw(5), labels(5) % 2, {},
                     "got target of dtype int64, expected a floating type; convert it with .astype("),
@@ -467,8 +467,8 @@ REFUSED = {
                       "expected integer labels of shape (5,), or labels ±1 of the scores' shape"),
     "hinge: whole scores": (HINGE, labels(5), np.ones(5), {}, "got scores of dtype int64, expected"),
     "hinge: p": (HINGE, draw(3), np.ones(3), {"p": 3}, "p must be 1 or 2, got 3"),
-    "hinge: margin": (HINGE, draw(3), np.ones(3), {"margin": -1.0}, "margin must be ≥ 0, got -1.0"),
-    "hinge: margin nan": (HINGE, draw(3), np.ones(3), {"margin": np.nan}, "margin must be ≥ 0, got nan"),
+    "hinge: margin": (HINGE, draw(3), np.ones(3), {"margin": -1.0}, "a finite number ≥ 0, got -1.0"),
+    "hinge: margin nan": (HINGE, draw(3), np.ones(3), {"margin": np.nan}, "a finite number ≥ 0, got nan"),
 }  # fmt: skip
 
 
@@ -488,13 +488,13 @@ BAD_OPTIONS = {
     f"MSELoss: {ONE_OF} 1": lambda: nn.MSELoss(1),
     f"L1Loss: {ONE_OF} 'batchmean'": lambda: nn.L1Loss("batchmean"),
     f"SmoothL1Loss: {ONE_OF} 0.5": lambda: nn.SmoothL1Loss(0.5),
-    "SmoothL1Loss: beta must be ≥ 0, got -1": lambda: nn.SmoothL1Loss(beta=-1),
+    "SmoothL1Loss: beta must be a finite number ≥ 0, got -1": lambda: nn.SmoothL1Loss(beta=-1),
     f"BCEWithLogitsLoss: {ONE_OF} 'Mean'": lambda: nn.BCEWithLogitsLoss(reduction="Mean"),
     "KLDivLoss: reduction must be 'mean', 'sum', 'none' or 'batchmean', got True":
         lambda: nn.KLDivLoss(True),
     "HingeLoss: p must be 1 or 2, got 0": lambda: nn.HingeLoss(0),
-    "HingeLoss: margin must be ≥ 0, got inf": lambda: nn.HingeLoss(margin=np.inf),
-    "HingeLoss: margin must be ≥ 0, got '1'": lambda: nn.HingeLoss(margin="1"),
+    "HingeLoss: margin must be a finite number ≥ 0, got inf": lambda: nn.HingeLoss(margin=np.inf),
+    "HingeLoss: margin must be a finite number ≥ 0, got '1'": lambda: nn.HingeLoss(margin="1"),
 }  # fmt: skip
 
 

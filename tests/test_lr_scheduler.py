@@ -329,24 +329,25 @@ WHOLE = "must be an integer ≥ 1, got"
 REFUSED: dict[str, Callable[[Any], Any]] = {
     f"StepLR: step_size {WHOLE} 0": lambda o: schedules.StepLR(o, 0),
     f"StepLR: step_size {WHOLE} 2.5": lambda o: schedules.StepLR(o, 2.5),
-    "StepLR: gamma must be a number ≥ 0, got -0.1": lambda o: schedules.StepLR(o, 3, -0.1),
+    "StepLR: gamma must be a finite number ≥ 0, got -0.1": lambda o: schedules.StepLR(o, 3, -0.1),
     "MultiStepLR: milestones must be an integer ≥ 0, got -1": lambda o: schedules.MultiStepLR(o, [3, -1]),
-    "MultiStepLR: gamma must be a number ≥ 0, got nan": lambda o: schedules.MultiStepLR(o, [3], math.nan),
-    "ExponentialLR: gamma must be a number ≥ 0, got None": lambda o: schedules.ExponentialLR(o, None),
+    "MultiStepLR: gamma must be a finite number ≥ 0, got nan":
+        lambda o: schedules.MultiStepLR(o, [3], math.nan),
+    "ExponentialLR: gamma must be a finite number ≥ 0, got None": lambda o: schedules.ExponentialLR(o, None),
     "ConstantLR: factor must be in (0, 1], got 0": lambda o: schedules.ConstantLR(o, 0),
     f"ConstantLR: total_iters {WHOLE} 0": lambda o: schedules.ConstantLR(o, 0.5, 0),
     "LinearLR: start_factor must be in (0, 1], got 0.0": lambda o: schedules.LinearLR(o, 0.0),
     "LinearLR: end_factor must be in [0, 1], got 1.5": lambda o: schedules.LinearLR(o, 0.5, 1.5),
     f"LinearLR: total_iters {WHOLE} -1": lambda o: schedules.LinearLR(o, total_iters=-1),
     f"PolynomialLR: total_iters {WHOLE} 0": lambda o: schedules.PolynomialLR(o, 0),
-    "PolynomialLR: power must be a number ≥ 0, got -1": lambda o: schedules.PolynomialLR(o, 5, -1),
+    "PolynomialLR: power must be a finite number ≥ 0, got -1": lambda o: schedules.PolynomialLR(o, 5, -1),
     f"CosineAnnealingLR: T_max {WHOLE} 0": lambda o: schedules.CosineAnnealingLR(o, 0),
-    "CosineAnnealingLR: eta_min must be a number ≥ 0, got -0.1":
+    "CosineAnnealingLR: eta_min must be a finite number ≥ 0, got -0.1":
         lambda o: schedules.CosineAnnealingLR(o, 5, -0.1),
     f"CosineAnnealingWarmRestarts: T_0 {WHOLE} 0": lambda o: schedules.CosineAnnealingWarmRestarts(o, 0),
     f"CosineAnnealingWarmRestarts: T_mult {WHOLE} 0":
         lambda o: schedules.CosineAnnealingWarmRestarts(o, 5, 0),
-    "CosineAnnealingWarmRestarts: eta_min must be a number ≥ 0, got inf":
+    "CosineAnnealingWarmRestarts: eta_min must be a finite number ≥ 0, got inf":
         lambda o: schedules.CosineAnnealingWarmRestarts(o, 5, 1, math.inf),
     "LambdaLR: got 3 values of lr_lambda for 1 parameter groups":
         lambda o: schedules.LambdaLR(o, [abs] * 3),
@@ -363,7 +364,7 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
         lambda o: schedules.OneCycleLR(o, 0.1, 9, div_factor=0),
     "OneCycleLR: final_div_factor must be in (0, inf), got -1.0":
         lambda o: schedules.OneCycleLR(o, 0.1, 9, final_div_factor=-1.0),
-    "OneCycleLR: max_lr must be a number ≥ 0, got -0.1": lambda o: schedules.OneCycleLR(o, -0.1, 9),
+    "OneCycleLR: max_lr must be a finite number ≥ 0, got -0.1": lambda o: schedules.OneCycleLR(o, -0.1, 9),
     "OneCycleLR: got 2 values of max_lr for 1 parameter groups":
         lambda o: schedules.OneCycleLR(o, [0.1, 0.2], 9),
     "OneCycleLR: max_momentum must be in [0, 1), got 1.0":
@@ -382,11 +383,11 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
         lambda o: schedules.ReduceLROnPlateau(o, patience=-1),
     "ReduceLROnPlateau: cooldown must be an integer ≥ 0, got 0.5":
         lambda o: schedules.ReduceLROnPlateau(o, cooldown=0.5),
-    "ReduceLROnPlateau: threshold must be a number ≥ 0, got -1":
+    "ReduceLROnPlateau: threshold must be a finite number ≥ 0, got -1":
         lambda o: schedules.ReduceLROnPlateau(o, threshold=-1),
-    "ReduceLROnPlateau: eps must be a number ≥ 0, got nan":
+    "ReduceLROnPlateau: eps must be a finite number ≥ 0, got nan":
         lambda o: schedules.ReduceLROnPlateau(o, eps=math.nan),
-    "ReduceLROnPlateau: min_lr must be a number ≥ 0, got -1":
+    "ReduceLROnPlateau: min_lr must be a finite number ≥ 0, got -1":
         lambda o: schedules.ReduceLROnPlateau(o, min_lr=-1),
     "ReduceLROnPlateau: got 2 values of min_lr for 1 parameter groups":
         lambda o: schedules.ReduceLROnPlateau(o, min_lr=[0, 0]),

@@ -457,7 +457,7 @@ def test_groups_have_their_own_options():
 # --- refusals -------------------------------------------------------------------------------------
 
 NESTEROV = "SGD: nesterov needs momentum > 0 and dampening = 0, got"
-NUMBER = "must be a number ≥ 0, got"
+NUMBER = "must be a finite number ≥ 0, got"
 UNIT = "must be in [0, 1), got"
 
 # label: (optimizer, options, message)
@@ -636,7 +636,8 @@ def test_restoring_before_any_look_changes_nothing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"patience": 0}, "patience must be an integer ≥ 1, got 0"), ({"patience": 1.5}, "got 1.5"),
-     ({"min_delta": -1}, "min_delta must be ≥ 0, got -1"), ({"min_delta": math.nan}, "got nan")],
+     ({"min_delta": -1}, "min_delta must be a finite number ≥ 0, got -1"),
+     ({"min_delta": math.nan}, "got nan")],
 )  # fmt: skip
 def test_early_stopping_names_the_bad_option(options, message):
     with pytest.raises(ValueError, match=f"EarlyStopping: .*{message}"):

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backend import Array, Stream, get_backend, move
+from ..errors import check_option
 from ..tensor import Tensor, next_seq, tensor
 
 Kind = Literal["weight", "bias", "norm"]
@@ -61,8 +62,7 @@ def weight_and_bias(
 def check_sizes(owner: str, **sizes: Any) -> None:
     """``ValueError`` that names ``owner`` unless each size is an integer ≥ 1."""
     for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(f"{owner}: {name} must be an integer ≥ 1, got {size!r}")
+        check_option(owner, name, size, 1)
 
 
 class Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..errors import check_option
 from ..nn.module import Module
 
 
@@ -33,10 +34,8 @@ class EarlyStopping:
         monitor: str = "validation_loss",
         restore_best: bool = True,
     ) -> None:
-        if not isinstance(patience, int) or patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be an integer ≥ 1, got {patience!r}")
-        if not min_delta >= 0:
-            raise ValueError(f"EarlyStopping: min_delta must be ≥ 0, got {min_delta!r}")
+        check_option("EarlyStopping", "patience", patience, 1)
+        check_option("EarlyStopping", "min_delta", min_delta, "[0, inf)")
         self.patience, self.min_delta = patience, min_delta
         self.monitor, self.restore_best = monitor, restore_best
         self.sign = -1.0 if monitor.endswith("accuracy") else 1.0

@@ -15,18 +15,10 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from .optimizer import Optimizer, check_range
+from ..errors import check_option
+from .optimizer import Optimizer
 
 Limit = int | str | tuple[str, ...]  # least integer, interval, or choices
-
-
-def _check(owner: str, name: str, value: Any, limit: Limit) -> None:
-    if isinstance(limit, str):
-        check_range(owner, name, value, limit)
-    elif isinstance(limit, int) and (not isinstance(value, int) or value < limit):
-        raise ValueError(f"{owner}: {name} must be an integer ≥ {limit}, got {value!r}")
-    elif isinstance(limit, tuple) and value not in limit:
-        raise ValueError(f"{owner}: {name} must be {' or '.join(map(repr, limit))}, got {value!r}")
 
 
 def _each(owner: str, name: str, value: Any, optimizer: Optimizer) -> list[Any]:
@@ -75,7 +67,7 @@ class LRScheduler:
         for name, limit in self.limits.items():
             value = options.get(name, ())
             for each in value if isinstance(value, list | tuple) else [value]:
-                _check(owner, name, each, limit)
+                check_option(owner, name, each, limit)
         self.optimizer = optimizer
         vars(self).update(options)
         if not optimizer.scheduled:  # the first schedule takes the rates as they are now
@@ -426,8 +418,8 @@ class OneCycleLR(LRScheduler):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
-            _check("OneCycleLR", "epochs", epochs, 1)
-            _check("OneCycleLR", "steps_per_epoch", steps_per_epoch, 1)
+            check_option("OneCycleLR", "epochs", epochs, 1)
+            check_option("OneCycleLR", "steps_per_epoch", steps_per_epoch, 1)
             total_steps = epochs * steps_per_epoch
         self._join(
             optimizer, max_lr=max_lr, total_steps=total_steps, pct_start=pct_start,
