@@ -15,10 +15,11 @@ import numpy as np
 
 from .backend import Array, Stream, move
 from .engine import no_grad
+from .errors import check_option
 from .inspect.ledger import Ledger
 from .nn import Embedding, Module
 from .objective import AnyLoss, Objective, named_parts
-from .optim import EarlyStopping, Optimizer, clip_grad_norm_
+from .optim import EarlyStopping, Optimizer, clip_factor
 from .optim.lr_scheduler import LRScheduler
 from .tensor import Tensor
 
@@ -122,12 +123,6 @@ def _placed(name: str, data: Any, model: Module) -> tuple[Array, Array]:
     return x, y
 
 
-def _zeros(model: Module) -> dict[str, float]:
-    weights = [p for p in model.parameters() if p.kind == "weight"]
-    zeros = sum(int((p.data == 0).sum()) for p in weights)
-    return {"zeros": zeros, "weights": sum(p.size for p in weights)}
-
-
 def fit(
     model: Module,
     objective: Objective | AnyLoss,
@@ -173,9 +168,8 @@ def fit(
     >>> history["train_loss"][-1] < 1e-3
     True
     """
-    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"fit: {name} must be an integer ≥ 1, got {value!r}")
+    check_option("fit", "epochs", epochs, 1)
+    check_option("fit", "batch_size", batch_size, 1)
     goal = objective if isinstance(objective, Objective) else Objective(objective)
     goal.bind(model).attach(optimizer)
     first = next(model.parameters())
@@ -196,7 +190,6 @@ def fit(
         with _bar(progress, label, epochs) as advance:
             for epoch in range(1, epochs + 1):
                 start = time.perf_counter()
-                values: dict[str, float] = {}
                 statistics: list[dict[str, Any]] = []
                 for i, index in enumerate(_batches(len(x), batch_size, shuffle, first.backend)):
                     batch = x[index], y[index]
@@ -206,21 +199,13 @@ def fit(
                     rate = optimizer.param_groups[0]["lr"]
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
-                row: dict[str, float] = {"epoch": epoch, "lr": rate}
-                for part, pair in data.items():
-                    figures = evaluate(model, goal.loss, *pair)
-                    row |= {f"{part}_{k}": v for k, v in figures.items()}
+                row = {"epoch": epoch, "lr": rate, **_figures(model, goal.loss, data, statistics)}
                 if not math.isfinite(row["train_loss"]):
                     raise FloatingPointError(
                         f"fit: the training loss is {row['train_loss']} after epoch {epoch}; lower "
                         "the learning rate, or find the first bad op with mr.detect_anomaly()"
                     )
-                row |= _gaps(row) | _zeros(model)
-                for s in statistics:
-                    values |= {
-                        f"{k}/{s['term']}": s[k] for k in ("value", "norm", "share", "cosine")
-                    }
-                row |= {**values, "seconds": time.perf_counter() - start}
+                row["seconds"] = time.perf_counter() - start
                 history.rows.append(row)
                 if ledger is not None:
                     ledger.record(epoch=epoch)
@@ -250,9 +235,10 @@ def _update(
     terms = objective(model, Tensor(x), y)
     terms.backward(attribute=measure or book)
     statistics = terms.statistics() if measure else []
-    if clip_norm is not None:
-        clip_grad_norm_(model.parameters(), clip_norm)
-    optimizer.step()
+    if clip_norm is None:
+        optimizer.step()
+    else:
+        optimizer.step(scale=clip_factor(model.parameters(), clip_norm)[1])
     return statistics
 
 
@@ -262,6 +248,27 @@ def _monitored(scheduler: LRScheduler, history: History) -> list[float]:
     if column == "validation_loss" and column not in history.rows[-1]:
         column = "train_loss"
     return [] if column is None else [history[column][-1]]
+
+
+def _figures(
+    model: Module, loss: AnyLoss, data: dict[str, tuple[Array, Array]],
+    statistics: list[dict[str, Any]],
+) -> dict[str, float]:  # fmt: skip
+    """What an epoch leaves in the history: each part evaluated, gaps, zeros, and every term."""
+    row = {
+        f"{part}_{name}": value
+        for part, pair in data.items()
+        for name, value in evaluate(model, loss, *pair).items()
+    }
+    row |= _gaps(row) | _zeros(model)
+    columns = ("value", "norm", "share", "cosine")
+    return row | {f"{c}/{s['term']}": s[c] for s in statistics for c in columns}
+
+
+def _zeros(model: Module) -> dict[str, float]:
+    weights = [p for p in model.parameters() if p.kind == "weight"]
+    zeros = sum(int((p.data == 0).sum()) for p in weights)
+    return {"zeros": zeros, "weights": sum(p.size for p in weights)}
 
 
 def _gaps(row: dict[str, float]) -> dict[str, float]:
