@@ -1,7 +1,8 @@
 """Steps, normalisations and updates on a GPU, against PyTorch on the same GPU in the same run.
 
 A step is that of :mod:`.network` with AdamW, in float32 without TF32 on both sides. PyTorch runs
-it eagerly (fused AdamW) and as a CUDA graph. Kernels are told in GB/s of the memory that they
+it eagerly (fused AdamW) and as a CUDA graph; "the host's part" is how long asking for the work
+takes, which bounds a step of small kernels. Kernels are told in GB/s of the memory that they
 must move at least, beside the bandwidth of a plain copy. Every figure is the median of blocks of
 calls between CUDA events; the contenders take turns. The record is written beside this file.
 """
@@ -11,9 +12,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import platform
 import re
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -48,6 +51,21 @@ def events() -> Clock:
         stop.record()
         stop.synchronize()
         return float(cuda.get_elapsed_time(start, stop)) / 1e3 / calls
+
+    return seconds
+
+
+def enqueuing() -> Clock:
+    """A clock of what the host takes to ask for the work; the device may still be at it."""
+    device = importlib.import_module("cupy").cuda.Device()
+
+    def seconds(f: Call, calls: int) -> float:
+        start = time.perf_counter()
+        for _ in range(calls):
+            f()
+        asked = time.perf_counter() - start
+        device.synchronize()
+        return asked / calls
 
     return seconds
 
@@ -183,19 +201,21 @@ def update(home: str, torch: Any, count: int, size: int) -> dict[str, Call]:
 
 
 def measured(
-    home: str, torch: Any, clock: Clock, calls: int = 20, rounds: int = 11
+    home: str, torch: Any, clock: Clock, host: Clock, calls: int = 20, rounds: int = 11
 ) -> dict[str, Any]:
     """All figures: milliseconds of steps; of kernels also GB/s, and those of a copy."""
     rows: list[dict[str, Any]] = []
 
-    def add(name: str, contenders: dict[str, Call], moved: int = 0) -> None:
+    def add(name: str, contenders: dict[str, Call], moved: int = 0, clock: Clock = clock) -> None:
         seconds = medians(contenders, clock, calls, rounds)
         rows.append({"name": name, "ms": {k: s * 1e3 for k, s in seconds.items()}})
         if moved:
             rows[-1]["GB/s"] = {k: moved / s / 1e9 for k, s in seconds.items()}
 
     for name, (batch, width) in STEPS.items():
-        add(name, step(home, torch, batch, width))
+        contenders = step(home, torch, batch, width)
+        add(name, contenders)
+        add(f"{name}, the host's part", contenders, clock=host)
     n = 4 * NORM[0] * NORM[1]
     source = backends.move(np.ones(NORM, np.float32), home)
     target = np.empty_like(source)
@@ -215,6 +235,7 @@ def machine(torch: Any) -> dict[str, str]:
     return {
         "GPU": name, "driver": str(runtime.driverGetVersion()), "CUDA": str(runtime.runtimeGetVersion()),
         "CuPy": cupy.__version__, "PyTorch": getattr(torch, "__version__", "not there"),
+        "CUPY_TF32": os.environ.get("CUPY_TF32", "0"),
         "NumPy": np.__version__, "Python": platform.python_version(), "minireg": mr.__version__,
     }  # fmt: skip
 
@@ -267,10 +288,12 @@ def run() -> dict[str, Any]:
     if torch is not None and not torch.cuda.is_available():
         print("PyTorch is here but without CUDA: minireg alone is measured")
         torch = None
+    if torch is not None:
+        torch.backends.cuda.matmul.allow_tf32 = False
     record = {
         "date": f"{date.today()}",
         "machine": machine(torch),
-        **measured(home, torch, events()),
+        **measured(home, torch, events(), enqueuing()),
     }
     print(markdown(record))
     for path in write(record, Path(__file__).parent):

@@ -88,7 +88,7 @@ def record(monkeypatch):
         return 2e-3 if calls == 20 else 0.0
 
     torch = importlib.util.find_spec("torch") and importlib.import_module("torch")
-    found = gpu.measured("numpy", torch, clock, rounds=1)
+    found = gpu.measured("numpy", torch, clock, clock, rounds=1)
     return {
         "date": "2026-01-02",
         "machine": {"GPU": "NVIDIA H100 80GB HBM3", "CuPy": "14"},
@@ -103,7 +103,13 @@ def test_everything_is_measured(record):
         for norm in ("LayerNorm", "RMSNorm", "BatchNorm")
         for way in ("forward", "backward")
     ]
-    assert names == ["step, batch 8", "copy", *both, "AdamW, update"]
+    assert names == [
+        "step, batch 8",
+        "step, batch 8, the host's part",
+        "copy",
+        *both,
+        "AdamW, update",
+    ]
     for row in record["rows"]:
         assert row["ms"][gpu.OURS] == 2.0
         assert gpu.GRAPH not in row["ms"]  # there is no GPU here
@@ -121,9 +127,9 @@ def test_everything_is_measured(record):
 
 def test_the_record_is_written_as_json_and_as_a_page(record, tmp_path):
     record["rows"][0]["ms"] = {gpu.OURS: 2.0, gpu.EAGER: 4.0, gpu.GRAPH: 1.0}
-    record["rows"][2]["ms"] = {gpu.OURS: 2.0, gpu.EAGER: 4.0}
-    record["rows"][2]["GB/s"] = {gpu.OURS: 1500.0, gpu.EAGER: 750.0}
-    record["rows"][1]["GB/s"] = {gpu.OURS: 2000.0}
+    record["rows"][3]["ms"] = {gpu.OURS: 2.0, gpu.EAGER: 4.0}
+    record["rows"][3]["GB/s"] = {gpu.OURS: 1500.0, gpu.EAGER: 750.0}
+    record["rows"][2]["GB/s"] = {gpu.OURS: 2000.0}
     paths = gpu.write(record, tmp_path)
     assert [p.name for p in paths] == [
         f"gpu-2026-01-02-nvidia-h100-80gb-hbm3.{s}" for s in ("json", "md")
