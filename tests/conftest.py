@@ -17,6 +17,8 @@ from minireg.ops import table as ops_table
 
 def pytest_configure(config: pytest.Config) -> None:
     """With MINIREG_REQUIRE_ORACLES=1 a missing oracle is an error instead of a skip."""
+    if config.getoption("numprocesses", None):  # a process for each core: one thread is its share
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     if os.environ.get("MINIREG_REQUIRE_ORACLES") == "1":
         missing = [m for m in ("torch", "sklearn") if importlib.util.find_spec(m) is None]
         if missing:
@@ -49,6 +51,24 @@ class Tally(dict[str, list[list[float]]]):
 
 
 TALLY, NOT_RUN = pytest.StashKey[Tally](), pytest.StashKey[str]()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands its count over."""
+    tally = session.config.stash.get(TALLY, None)
+    if tally is not None and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = dict(tally), sorted(tally.wrong)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The counts of the workers are joined."""
+    if found := getattr(node, "workeroutput", {}).get("tally"):
+        whole = node.config.stash.setdefault(TALLY, Tally())
+        cases, wrong = found
+        for name, passed in cases.items():
+            whole.setdefault(name, []).extend(passed)
+        whole.wrong.update(wrong)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
