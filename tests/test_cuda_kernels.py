@@ -552,6 +552,9 @@ LAUNCHES: dict[str, tuple[Callable[[], list[Any]], list[str]]] = {
         ["norm_forward", "norm_backward"]),
     "batch norm": (
         lambda: derive(fused.normalize, emulate(draw(4, 5)), emulate(draw(5)), axes=(0,), eps=1e-5),
+        ["batch_forward", "batch_backward"]),
+    "batch norm of many": (
+        lambda: derive(fused.normalize, emulate(draw(999, 5)), emulate(draw(5)), axes=(0,), eps=1e-5),
         ["batch_moments", "batch_forward", "batch_sums", "batch_backward"]),
     "cross entropy": (lambda: derive(fused.cross_entropy, emulate(draw(4, 5)), emulate(draw(4, 5))),
                       ["entropy_forward", "entropy_backward"]),

@@ -295,14 +295,19 @@ template <class M> __device__ M over_stretches(const M* partial, int channels) {
     return over_workers(mine);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) batch_moments(
-    Moments* partial, const T* x, int count, int channels) {
+__device__ Moments moments(const T* x, int count, int channels) {
     Moments mine = {};
     const int end = channel() < channels ? start(count, blockIdx.y + 1) : 0;
 #pragma unroll 4
     for (int m = start(count, blockIdx.y) + threadIdx.x / LANES; m < end; m += WORKERS)
         mine.merge({1, x[index(m, channels)], 0});
-    keep(partial, mine, channels);
+    return mine;
+}
+
+// A channel in one stretch needs no partial results, and no kernel before the one that uses them.
+extern "C" __global__ void __launch_bounds__(THREADS) batch_moments(
+    Moments* partial, const T* x, int count, int channels) {
+    keep(partial, moments(x, count, channels), channels);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) batch_forward(
@@ -310,7 +315,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_forward(
     const T* old_variance, T keep, T momentum, const Moments* partial, const T* x, const T* weight,
     const T* bias, T eps, int count, int channels) {
     const int c = channel();
-    const Moments all = over_stretches(partial, channels);
+    const Moments all = partial ? over_stretches(partial, channels)
+                                : over_workers(moments(x, count, channels));
     if (c >= channels) return;
     const T s = 1 / sqrt(all.squares / count + eps);
     const T w = weight ? weight[c] : 1, b = bias ? bias[c] : 0;
@@ -329,9 +335,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_forward(
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) batch_sums(
-    Sums* partial, const T* g, const T* x, const T* mean, const T* inverse, int count,
-    int channels) {
+__device__ Sums sums(
+    const T* g, const T* x, const T* mean, const T* inverse, int count, int channels) {
     Sums mine = {};
     const bool live = channel() < channels;
     const T at = live ? mean[channel()] : 0, s = live ? inverse[channel()] : 0;
@@ -341,7 +346,13 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_sums(
         const T here = g[index(m, channels)];
         mine.merge({here, here * ((x[index(m, channels)] - at) * s)});
     }
-    keep(partial, mine, channels);
+    return mine;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) batch_sums(
+    Sums* partial, const T* g, const T* x, const T* mean, const T* inverse, int count,
+    int channels) {
+    keep(partial, sums(g, x, mean, inverse, count, channels), channels);
 }
 
 // dx with its three terms: direct, through the mean, through the variance.
@@ -349,7 +360,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_backward(
     T* dx, T* dweight, T* dbias, const Sums* partial, const T* g, const T* x, const T* mean,
     const T* inverse, const T* weight, int count, int channels) {
     const int c = channel();
-    const Sums all = over_stretches(partial, channels);
+    const Sums all = partial ? over_stretches(partial, channels)
+                             : over_workers(sums(g, x, mean, inverse, count, channels));
     if (c >= channels) return;
     const T at = mean[c], s = inverse[c], scale = weight ? weight[c] * s : s;
     const int end = dx ? start(count, blockIdx.y + 1) : 0;
@@ -616,13 +628,14 @@ def _normalize_channels(
     grid = strips, min(most, -(-count * lanes // (16 * THREADS)))
     shape = (1, channels, *(1,) * (x.ndim - 2))
     y, (mean, inverse) = np.empty_like(x), (np.empty_like(x, shape=shape) for _ in range(2))
-    partial = np.empty_like(x, shape=(grid[1], channels, 3))
+    partial = np.empty_like(x, shape=(grid[1], channels, 3)) if grid[1] > 1 else None
     in_kernel = running is not None and _moves(running, x)  # else they follow by array operations
     old = (running.mean, running.variance) if running and in_kernel else (None, None)
     new = [None if v is None else np.empty_like(v) for v in old]
     momentum = running.momentum if running and in_kernel else 0.0
     variance = np.empty_like(mean) if running and not in_kernel else None
-    launch(source, "batch_moments", grid, THREADS, partial, x, count, channels)
+    if partial is not None:
+        launch(source, "batch_moments", grid, THREADS, partial, x, count, channels)
     launch(source, "batch_forward", grid, THREADS, y, mean, variance, inverse, *new, *old,
            x.dtype.type(1 - momentum), x.dtype.type(momentum), partial, x, weight, bias,
            x.dtype.type(eps), count, channels)  # fmt: skip
@@ -634,8 +647,10 @@ def _normalize_channels(
     def backward(g: Array, needs: set[int]) -> tuple[Array | None, ...]:
         g = _gradient(g, x)
         dx, dweight, dbias = _wanted(needs, x, weight, bias)
-        partial = np.empty_like(x, shape=(grid[1], channels, 2))
-        launch(source, "batch_sums", grid, THREADS, partial, g, x, mean, inverse, count, channels)
+        partial = np.empty_like(x, shape=(grid[1], channels, 2)) if grid[1] > 1 else None
+        if partial is not None:
+            launch(source, "batch_sums", grid, THREADS, partial, g, x, mean, inverse, count,
+                   channels)  # fmt: skip
         launch(source, "batch_backward", grid, THREADS, dx, dweight, dbias, partial, g, x, mean,
                inverse, weight, count, channels)  # fmt: skip
         return dx, dweight, dbias
