@@ -181,10 +181,8 @@ class Kernel:
         """Run it on every row of contiguous arrays, one for each of ``arrays``, at once."""
         places = table(backend, rows, self.common)
         size = places.size // (len(self.arrays) + 1) * STRETCH
-        name = (
-            self.name if self.name.isascii() else "step"
-        )  # prefixed: it may be that of a function
-        kernel = _compiled(backend.xp, self.parameters, self.body, f"minireg_{name}")
+        name = f"minireg_{self.name if _plain(self.name) else 'kernel'}"  # a class may be called exp
+        kernel = _compiled(backend.xp, self.parameters, self.body, name)
         kernel(places, *map(float, self.numbers), size=size)
 
 
@@ -263,7 +261,11 @@ def each(
 
 def _word(name: str, k: int) -> str:
     """What array k is called in C: no word of the language, and none of the loop around it."""
-    return f"{name}_" if name.isascii() and name.isidentifier() else f"x{k}_"
+    return f"{name}_" if _plain(name) else f"x{k}_"
+
+
+def _plain(name: str) -> bool:
+    return name.isascii() and name.isidentifier()
 
 
 def trace(
