@@ -276,10 +276,11 @@ class Optimizer:
             if scale is not None:
                 g *= rest[-1] if common else Scalar(scale, "scale")
             rest = rest[: len(rest) - len(common)]
-            twin = copy.copy(self)
-            twin.state = {p: {"step": age, **dict(zip(names, rest, strict=False))}}
             upwards = -g if group.get("maximize") else g
             self._update(age, first, known)(p, upwards, *rest)  # type: ignore[arg-type]
+            if penalties:  # how long their prox is follows from the states, which are symbols here
+                twin = copy.copy(self)
+                twin.state = {p: {"step": age, **dict(zip(names, rest, strict=False))}}
             for penalty in penalties:
                 p[...] = penalty.prox(p, twin._prox_step(p, known))
 
