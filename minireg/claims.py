@@ -92,7 +92,7 @@ def _figure(
     role: str, what: str, value: Any, *, at_most: float = math.inf, at_least: float = -math.inf
 ) -> Figure:
     value = value.item() if hasattr(value, "item") else value
-    return Figure(role, what, float(value), at_most, at_least)
+    return Figure(role, what, float(value), float(at_most), float(at_least))
 
 
 holds: _Measure = partial(_figure, "holds")

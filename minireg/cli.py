@@ -89,6 +89,7 @@ examples
   minireg claims --topic decay
   minireg claims --id C39 --explain              statement, derivation, program, figures
   minireg claims --errata > errata.md            the corrections, as a page
+  minireg claims --backend cupy                  the same measured on a GPU
   minireg claims --json | jq '.[] | select(.passed | not)'
 
 exit code
@@ -252,6 +253,8 @@ def _parser() -> Parser:
     form.add_argument("--json", action="store_true", help="print a list of JSON objects")
     form.add_argument("--errata", action="store_true",
                       help="print the corrections to the texts as Markdown")  # fmt: skip
+    claims.add_argument("--backend", choices=("numpy", "cupy"), default="numpy",
+                        help="where the models live that are measured; default numpy")  # fmt: skip
     claims.add_argument("--no-progress", action="store_true", help="no progress bar")
     lesson = commands.add_parser(
         "lesson", help="the lessons: list them, open one in the browser, run them",
@@ -374,8 +377,12 @@ def _resolve(args: argparse.Namespace) -> None:
                               "regression (see minireg train --help)\n")  # fmt: skip
     if args.lr is None:
         args.lr = 0.05 if args.optimizer == "sgd" else 1e-3
+    _usable(args.backend)
+
+
+def _usable(name: str) -> None:
     try:
-        backend.get(args.backend)
+        backend.get(name)
     except (ImportError, RuntimeError) as error:
         raise MissingError(str(error)) from error
 
@@ -627,6 +634,7 @@ def _check_table(report: PenaltyReport, narrow: bool) -> Any:
 def claims(args: argparse.Namespace) -> int:
     """``minireg claims``."""
     _need(sklearn="lessons", rich="cli")
+    _usable(args.backend)
     from rich.console import Console
     from rich.progress import track
 
@@ -636,11 +644,12 @@ def claims(args: argparse.Namespace) -> int:
         _parser().exit(2, f"minireg claims: {error.args[0]}\n")
     stderr, results = Console(stderr=True), []
     silent = args.no_progress or not stderr.is_terminal
-    for result in track((c() for c in chosen), "measuring", len(chosen), console=stderr,
-                        transient=True, disable=silent):  # fmt: skip
-        results.append(result)
-        if args.explain:
-            print(result.explain(), end="\n\n")
+    with backend.use_backend(args.backend):
+        for result in track((c() for c in chosen), "measuring", len(chosen), console=stderr,
+                            transient=True, disable=silent):  # fmt: skip
+            results.append(result)
+            if args.explain:
+                print(result.explain(), end="\n\n")
     if args.json:
         print(json.dumps([r.to_dict() for r in results], indent=1, ensure_ascii=False))
     elif args.errata:

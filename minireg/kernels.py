@@ -181,7 +181,9 @@ class Kernel:
         """Run it on every row of contiguous arrays, one for each of ``arrays``, at once."""
         places = table(backend, rows, self.common)
         size = places.size // (len(self.arrays) + 1) * STRETCH
-        name = f"minireg_{self.name if _plain(self.name) else 'kernel'}"  # a class may be called exp
+        name = (
+            f"minireg_{self.name if _plain(self.name) else 'kernel'}"  # a class may be called exp
+        )
         kernel = _compiled(backend.xp, self.parameters, self.body, name)
         kernel(places, *map(float, self.numbers), size=size)
 

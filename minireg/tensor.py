@@ -188,7 +188,8 @@ class Tensor:
     def assign(self, value: Any) -> Tensor:
         """Overwrite a leaf's elements in place with ``value`` (broadcast to its shape).
 
-        A graph that has read the old elements notices: its backward raises an error.
+        An array may come from any backend. A graph that has read the old elements notices: its
+        backward raises an error.
 
         >>> w = tensor([1.0, 2.0]); w.assign(0.0)
         Tensor([0., 0.], dtype=float32)
@@ -199,7 +200,8 @@ class Tensor:
                 "needs for the backward pass; write the out-of-place form (t = t + x, "
                 "mr.where(mask, a, t)) or change t.detach()"
             )
-        self.data[...] = value.data if isinstance(value, Tensor) else value
+        value = value.data if isinstance(value, Tensor) else value
+        self.data[...] = backends.move(value, self.backend) if hasattr(value, "shape") else value
         self._seq = next_seq()
         return self
 

@@ -358,7 +358,8 @@ def test_in_place_change():
             w[1, 1:] = 7.0
         copied = w.data.copy()
         assert w.assign(other).data is kept  # in place: views elsewhere see it
-        return [copied, w.data.copy(), w.assign(2.5)]
+        given = w.assign(draw(4, 3, seed=9)).data.copy()  # a host array, wherever w is
+        return [copied, w.data.copy(), given, w.assign(2.5)]
 
     assert not parity(run)
 

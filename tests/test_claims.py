@@ -7,7 +7,9 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+import strict
 
 import minireg as mr
 from minireg import claims, cli, losses, penalties
@@ -20,10 +22,42 @@ from minireg.optim import SGD, Adam, AdamW, clip
 ALL = load()
 
 
+def measured(name, home="numpy"):
+    """The claim's result on a backend; its figures lie in their ranges."""
+    with mr.use_backend(home):
+        result = ALL[name]()
+    assert result, f"\n{result}"
+    return result
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_claim(name):
-    result = ALL[name]()
-    assert result, f"\n{result}"
+    measured(name)
+
+
+# Thousands of small steps, seconds each on the stand-in; test_gpu.py runs them as well.
+LONG = {
+    "C04", "C17", "C18", "C42", "C59", "C72", "C79", "C84", "C90", "C91", "C105", "C106", "C113",
+    "C115", "C116", "C121",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in LONG])
+def test_claim_where_models_live_elsewhere(name):
+    with strict.registered():
+        measured(name, "strict")
+
+
+def test_a_figure_is_plain_numbers_whatever_it_was_given():
+    figure = holds("ratio", np.float32(1), at_least=np.float64(0), at_most=np.float64(2))
+    assert json.loads(json.dumps([*figure, figure.passed])) == [
+        "holds",
+        "ratio",
+        1.0,
+        2.0,
+        0.0,
+        True,
+    ]
 
 
 # --- the collection ----------------------------------------------------------------------------------

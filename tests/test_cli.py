@@ -364,8 +364,9 @@ def test_no_gpu_is_said_in_one_line(tmp_path, capsys, monkeypatch):
         raise RuntimeError("backend 'cupy': no usable CUDA device")
 
     monkeypatch.setattr(cli.backend, "get", no_gpu)
-    assert cli.main([*QUICK, "--backend", "cupy"]) == 1
-    assert "no usable CUDA device" in capsys.readouterr().err
+    for command in (QUICK, ["claims"]):
+        assert cli.main([*command, "--backend", "cupy"]) == 1
+        assert capsys.readouterr().err.endswith(": backend 'cupy': no usable CUDA device\n")
 
 
 def test_an_unusable_folder_is_said_in_one_line(tmp_path, capsys):

@@ -1,8 +1,8 @@
 """NumPy and CuPy agree on a real device: everything that runs on the stand-in runs here.
 
 The cases are those of ``test_backends.py``, ``test_arrays.py``, ``test_linalg.py``,
-``test_surface.py`` and ``test_step.py``, whose runs take the name of a backend. Skipped, with
-the reason, where there is no CUDA device.
+``test_surface.py``, ``test_step.py`` and ``test_claims.py``, whose runs take the name of a
+backend. Skipped, with the reason, where there is no CUDA device.
 """
 
 import json
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import test_arrays
 import test_backends as cases
+import test_claims
 import test_kernels as kernel_cases
 import test_linalg as linalg_cases
 import test_step as steps
@@ -160,6 +161,11 @@ def test_whole_step(name, i, way):
 @pytest.mark.parametrize("name", surface.RUNS)
 def test_public_name(name):
     surface.compare(name, HOME, 1e-4)
+
+
+@pytest.mark.parametrize("name", test_claims.ALL)
+def test_claim(name):
+    test_claims.measured(name, HOME)
 
 
 def test_train_from_the_command_line(tmp_path, capsys):
