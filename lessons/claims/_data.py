@@ -1,4 +1,8 @@
-"""Data sets, networks and fits that several topics measure on."""
+"""Data sets, networks and fits that several topics measure on.
+
+The claims run on any backend (``mr.use_backend``): data and reference formulas are host arrays, which
+:func:`here` hands to the framework, and :func:`host` reads what it gives back.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -9,6 +13,7 @@ import numpy as np
 from sklearn import datasets as bundled
 
 import minireg as mr
+from minireg.backend import is_array, move
 
 
 def standardized(x: np.ndarray) -> np.ndarray:
@@ -16,9 +21,20 @@ def standardized(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(0)) / x.std(0)
 
 
+def here(a: Any) -> Any:
+    """A host array on the default backend, where layers and parameters are made."""
+    return move(np.asarray(a), mr.get_backend())
+
+
+def host(a: Any) -> Any:
+    """A Tensor, or an array of any backend, as a NumPy array; a number as it is."""
+    a = a.data if isinstance(a, mr.Tensor) else a
+    return move(a, "numpy") if is_array(a) else a
+
+
 def far(a: Any, b: Any) -> float:
     """The largest difference."""
-    return float(np.abs(a - b).max())
+    return float(np.abs(host(a) - host(b)).max())
 
 
 @cache
@@ -72,12 +88,12 @@ def fitted(
     model = mr.nn.Linear(x.shape[1], targets.shape[1], bias=False, dtype=np.float64)
     if not (end := mr.solve(model, mr.nn.MSELoss(), penalty, x, targets, tol=tol)).converged:
         raise RuntimeError(f"not converged: {end}")
-    return model.weight.data.reshape(*y.shape[1:], -1)
+    return model.weight.numpy().reshape(*y.shape[1:], -1)
 
 
 def parameter(values: Any) -> mr.nn.Parameter:
     """A float64 parameter with a copy of these values."""
-    return mr.nn.Parameter(np.array(values, dtype=float))
+    return mr.nn.Parameter(here(np.array(values, dtype=float)))
 
 
 def descend(

@@ -13,7 +13,7 @@ from scipy.optimize import lsq_linear
 import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 
-from ._data import diabetes, digits, far, mlp, parameter
+from ._data import diabetes, digits, far, here, host, mlp, parameter
 
 SGD, Adam, AdamW = mr.optim.SGD, mr.optim.Adam, mr.optim.AdamW
 
@@ -37,7 +37,7 @@ def _descend(
 
     The rate falls to ``final`` of what it was; ``decoupled`` decay goes beside the step.
     """
-    x, y = (mr.tensor(a.reshape(442, -1)) for a in diabetes())
+    x, y = (mr.tensor(here(a.reshape(442, -1))) for a in diabetes())
     model, loss, path = mr.nn.Linear(10, 1, bias=False, dtype=np.float64), mr.nn.MSELoss(), []
     w = model.weight.assign(0.0)
     optimizer = kind([w], **options)
@@ -49,7 +49,7 @@ def _descend(
             w.assign((1 - options["lr"] * decoupled) * w.data)
         optimizer.step()
         schedule.step()
-        path.append(w.data[0].copy())
+        path.append(w.numpy()[0].copy())
     return np.array(path)
 
 
@@ -63,11 +63,11 @@ def _driven(
     (w,) = optimizer.param_groups[0]["params"]
     ledger = mr.Ledger(optimizer) if watch else None
     for gradient in gradients:
-        w.grad = mr.tensor(gradient)
+        w.grad = mr.tensor(here(gradient))
         optimizer.step()
         if watch:
             watch(*ledger.last.values())
-    return w.data
+    return w.numpy()
 
 
 @claim(
@@ -130,8 +130,8 @@ def momentum_mixes() -> Iterator[Figure]:
     for _ in range(100):
         batch = rng.choice(442, 32)
         optimizer.zero_grad()
-        objective(model, mr.tensor(x[batch]), mr.tensor(y[batch, None])).backward()
-        shadow = β * shadow + λ * model.weight.data
+        objective(model, here(x[batch]), here(y[batch, None])).backward()
+        shadow = β * shadow + λ * model.weight.numpy()
         optimizer.step()
         row = ledger.last["weight"]
         residuals.append(row.residual)
@@ -140,7 +140,7 @@ def momentum_mixes() -> Iterator[Figure]:
     yield holds("|buffer − (v_data + v_l2)|", far(buffer, sum(now.values())), at_most=1e-12)
     yield holds("|v_l2 − λΣβᵏθ|", far(now["l2"], shadow), at_most=1e-12)
     yield holds("residual of the books, 100 steps", max(residuals), at_most=1e-12)
-    history = np.linalg.norm(row["l2", "carried"]) / np.linalg.norm(row.of("l2"))
+    history = np.linalg.norm(host(row["l2", "carried"])) / np.linalg.norm(host(row.of("l2")))
     yield holds("share of the L2 step that is history", history, at_least=0.85, at_most=0.95)
 
 
@@ -157,13 +157,13 @@ def over_accumulation() -> Iterator[Figure]:
     r^{t+1}(1 − s) − s^{t+1}(1 − r) > 0. For small ηλ, r ≈ 1 − ηλ/(1 − μ).
     """
     products = np.array([0.02, 0.0027, 0.0026, 0.0005])  # ηλ, and (1 − √0.9)² = 0.002633
-    penalty = mr.penalties.L2(1.0, weight=products)
+    penalty = mr.penalties.L2(1.0, weight=here(products))
     w, path = parameter([1, 1, 1, 1]), []
     optimizer = SGD([w], lr=1.0, momentum=0.9)
     for _ in range(600):
         w.grad = mr.tensor(penalty.gradient(w.data))
         optimizer.step()
-        path.append(w.data.copy())
+        path.append(w.numpy().copy())
     deep, above, below, _ = np.min(path, axis=0)
     yield holds("lowest θ/θ₀, ηλ = 0.02", deep, at_most=-0.2)
     yield holds("lowest θ/θ₀, ηλ = 0.0027", above, at_most=-1e-10)
@@ -229,7 +229,7 @@ def adams_second_moment() -> Iterator[Figure]:
 
     w, rng = parameter([1, -2, 3]), np.random.default_rng(0)
     optimizer, squares = Adam([w], lr=0.1, weight_decay=0.5), []
-    square = lambda row: squares.append((row.fresh["gradient"] + 0.5 * row.before) ** 2)
+    square = lambda row: squares.append(host(row.fresh["gradient"] + 0.5 * row.before) ** 2)
     _driven(optimizer, rng.normal(size=(50, 3)), square)
     average = np.average(squares, axis=0, weights=0.999 ** np.arange(50)[::-1])
     yield corrects("|v̂ − mean of (∇L₀ + λθ)²|", far(second(), average), at_most=1e-12)
@@ -250,14 +250,15 @@ def relative_influence() -> Iterator[Figure]:
     where m̂ is, at rest where ∇L₀ + λθ = 0. The decay a step, η m̂_l2/(√v̂ θ), goes as 1/√v̂.
     """
     x, y = diabetes()
-    inputs = mr.tensor(x * np.logspace(-1, 2, 10))  # so the gradients differ in size
+    inputs = here(x * np.logspace(-1, 2, 10))  # so the gradients differ in size
+    targets = here(y[:, None])
     model = mr.nn.Linear(10, 1, bias=False, dtype=np.float64)
     objective = mr.Objective(mr.nn.MSELoss(), {"l2": mr.penalties.L2(0.1)})
     optimizer = Adam(model.parameters(), lr=1e-3)
     ledger, moments = mr.Ledger(optimizer), {"data": 0.0, "l2": 0.0}
     for _ in range(20):
         optimizer.zero_grad()
-        terms = objective(model, inputs, mr.tensor(y[:, None]))
+        terms = objective(model, inputs, targets)
         terms.backward()
         for term in moments:
             moments[term] = 0.9 * moments[term] + 0.1 * terms.gradients[term]["weight"].data
@@ -265,7 +266,7 @@ def relative_influence() -> Iterator[Figure]:
     row = ledger.last["weight"]
     before, after = moments["l2"] / moments["data"], row.of("l2") / row.of("data")
     yield breaks("|penalty/data, after/before √v̂ − 1|", far(after / before, 1), at_most=1e-10)
-    decay = abs(row.effective_decay("l2"))
+    decay = abs(host(row.effective_decay("l2")))
     yield corrects("decay a step, largest/smallest weight", decay.max() / decay.min(), at_least=100)
     path = _descend(Adam, 1000, lr=0.1, betas=(0.9, 0.9), final=1e-8, weight_decay=0.1)
     yield corrects("|Adam with L2, limit − ridge|", far(path[-1], _ridge(0.1)), at_most=1e-10)
@@ -285,8 +286,8 @@ def decay_by_gradient_size() -> Iterator[Figure]:
     η, λ, sizes = 1e-4, 0.01, np.array([0.01, 0.1, 1.0, 10.0])
     rng, rates = np.random.default_rng(0), []
     noise = rng.normal(size=(300, 500, 4)) * sizes
-    optimizer = Adam([mr.nn.Parameter(np.ones((500, 4)))], lr=η, weight_decay=λ)
-    _driven(optimizer, noise, lambda row: rates.append(row.effective_decay("weight_decay")))
+    optimizer = Adam([parameter(np.ones((500, 4)))], lr=η, weight_decay=λ)
+    _driven(optimizer, noise, lambda row: rates.append(host(row.effective_decay("weight_decay"))))
     rate = np.mean(rates[100:], axis=(0, 1)) / (η * λ)
     worst = far(rate[1:] * sizes[1:], 1)
     yield holds("|decay·s/(ηλ) − 1|, s = 0.1, 1, 10", worst, at_most=0.02)
@@ -318,7 +319,7 @@ def decay_by_weight_size() -> Iterator[Figure]:
     def pulls(kind: type, noise: float = 0.0) -> np.ndarray:
         """How far 50 steps pull weights of 0.1, 1 and 10 (the mean of opposite noises)."""
         start = np.tile([[0.1], [1.0], [10.0]], (1, 400))
-        optimizer = kind([mr.nn.Parameter(start.copy())], lr=1e-3, weight_decay=0.1)
+        optimizer = kind([parameter(start)], lr=1e-3, weight_decay=0.1)
         half = noise * np.random.default_rng(0).normal(size=(50, 1, 200))
         gradients = np.concatenate([half, -half], axis=-1) * np.ones((3, 1))
         return (start - _driven(optimizer, gradients)).mean(axis=1)
@@ -384,11 +385,11 @@ def adamw_limit() -> Iterator[Figure]:
     yield corrects("|AdamW − least squares in the box|, λ = 5", far(boxed, in_box), at_most=2e-3)
 
     (H, b), λ, s, T = _quadratic(), 0.2, 10.0, 800
-    w = mr.nn.Parameter(np.zeros((100, 10)))  # runs in pairs of opposite noise
+    w = parameter(np.zeros((100, 10)))  # runs in pairs of opposite noise
     noise, means = s * np.random.default_rng(0).normal(size=(T, 50, 10)), []
-    gradients = (w.data @ H - b + np.concatenate([n, -n]) for n in noise)
+    gradients = (w.numpy() @ H - b + np.concatenate([n, -n]) for n in noise)
     optimizer = AdamW([w], lr=0.1, weight_decay=λ)
-    _driven(optimizer, gradients, lambda row: means.append(row.after.mean(0)))
+    _driven(optimizer, gradients, lambda row: means.append(host(row.after.mean(0))))
     average = np.mean(means[T // 2 :], axis=0)
     error = np.linalg.norm(average - _ridge(λ * s)) / np.linalg.norm(average)
     yield corrects("‖noisy AdamW − ridge(λs)‖/‖·‖, s = 10", error, at_most=0.02)
@@ -428,6 +429,6 @@ def adamw_generalisation() -> Iterator[Figure]:
     yield reports("best validation loss, AdamW", loss_w)
     yield reports("best validation loss, Adam with L2", loss)
     _, ledger = train(Adam, 1e-3)
-    decay = abs(ledger.last["0.weight"].effective_decay("weight_decay"))
+    decay = abs(host(ledger.last["0.weight"].effective_decay("weight_decay")))
     low, high = np.quantile(decay[decay > 0], [0.1, 0.9])
     yield holds("spread of single decays (90 %/10 %), L2", high / low, at_least=5)

@@ -14,7 +14,7 @@ from minireg.inspect.constrained import Problem
 from minireg.inspect.implicit import Gaussian, Laplace, angle, max_margin, nearest_interpolant
 from minireg.penalties import L1, L2, L2Ball
 
-from ._data import diabetes, fitted, standardized
+from ._data import diabetes, far, fitted, here, host, parameter, standardized
 
 MSE, BCE = mr.nn.MSELoss(), mr.nn.BCEWithLogitsLoss()
 BUDGETS = (0.1, 0.3, 0.6)  # for ‖w‖² on diabetes, where least squares has 0.724
@@ -89,21 +89,21 @@ def nearest() -> Iterator[Figure]:
     x, y = diabetes()
     problem = least_squares()
     problem.constrained(0.3)
-    w, free = problem.w.data[0].copy(), np.linalg.lstsq(x, y)[0]
-    radial = L2Ball(0.3**0.5).prox(free, 1.0)
+    w, free = problem.w.numpy()[0].copy(), np.linalg.lstsq(x, y)[0]
+    radial = host(L2Ball(0.3**0.5).prox(here(free), 1.0))
     euclidean = [np.linalg.norm(point - free) for point in (w, radial)]
     yield breaks("‖w − w₀‖ over that of the projection", euclidean[0] / euclidean[1], at_least=1.5)
-    point = mr.tensor(free[None], requires_grad=True)
-    loss = lambda: MSE(mr.nn.functional.linear(x, point), y[:, None])
-    metric = mr.curvature.hessian(loss, point)
+    point, inputs, targets = parameter(free[None]), here(x), here(y[:, None])
+    loss = lambda: MSE(mr.nn.functional.linear(inputs, point), targets)
+    metric = host(mr.curvature.hessian(loss, point))
     away = [v @ metric @ v for v in (w - free, radial - free)]
     yield corrects("‖w − w₀‖_H over the projection's", (away[0] / away[1]) ** 0.5, at_most=0.5)
     excess = np.square(x @ w - y).mean() - loss().item()
     yield corrects("|L − L(w₀) − ½‖w − w₀‖²_H|", abs(excess - away[0] / 2), at_most=1e-12)
     white = len(x) ** 0.5 * np.linalg.qr(x)[0]
     free = white.T @ y / len(x)
-    radial = L2Ball(0.3**0.5).prox(free, 1.0)
-    same = abs(ball_fit(white, y, 0.3) - radial).max()
+    radial = L2Ball(0.3**0.5).prox(here(free), 1.0)
+    same = far(ball_fit(white, y, 0.3), radial)
     yield corrects("whitened features: |w − projection|", same, at_most=1e-9)
 
 
@@ -134,7 +134,8 @@ def lagrange() -> Iterator[Figure]:
         yield holds(f"{name} ≤ C: |w_C − w_λ(C)|", apart, at_most=1e-8)
         yield holds(f"{name} ≤ C: worst KKT residual", residual, at_most=1e-8)
     w = np.linspace(0, 3, 30_001)
-    unit = mr.nn.functional.mse_loss(mr.sigmoid(8 * w - 8), np.ones_like(w), reduction="none")
+    z, one = here(8 * w - 8), here(np.ones_like(w))
+    unit = host(mr.nn.functional.mse_loss(mr.sigmoid(z), one, reduction="none"))
     lambdas = np.logspace(-4, 1, 501)
     chosen = np.array([(unit + strength * w**2).argmin() for strength in lambdas])
     jump = abs(w[chosen] - 0.5).min()
@@ -250,8 +251,8 @@ def svm() -> Iterator[Figure]:
 
 def gradient_at(density: mr.penalties.Penalty | Gaussian | Laplace, w: np.ndarray) -> np.ndarray:
     """The gradient of −log density, by autograd."""
-    t = mr.tensor(w, requires_grad=True)
-    return mr.grad(-density.log_density(t), [t])[0].data
+    t = parameter(w)
+    return mr.grad(-density.log_density(t), [t])[0].numpy()
 
 
 @claim(
@@ -281,7 +282,7 @@ def maximum_a_posteriori() -> Iterator[Figure]:
     features, labels = x[:, :4], (y > 0).astype(float)
     model = mr.nn.Linear(4, 1, bias=False, dtype=np.float64)
     mr.solve(model, BCE, prior.penalty(len(x)), features, labels[:, None])
-    w = model.weight.data[0]
+    w = model.weight.numpy()[0]
     data = features.T @ (1 / (1 + np.exp(-features @ w)) - labels)
     yield holds(
         "logistic: |∇ log posterior|", abs(data + gradient_at(prior, w)).max(), at_most=1e-7
@@ -306,10 +307,10 @@ def gaussian_prior() -> Iterator[Figure]:
     its peak: its mean is its mode, and that is ridge's solution.
     """
     w, strength = np.random.default_rng(0).normal(size=20), 0.3
-    off = gradient_at(Gaussian(strength**-0.5), w) - L2(strength).gradient(w)
-    yield holds("|−∇log N(0, 1/λ) − λθ|", abs(off).max(), at_most=1e-14)
-    off = gradient_at(Gaussian((2 * strength) ** -0.5), w) - L2(2 * strength).gradient(w)
-    yield holds("|−∇log N(0, 1/2λ) − 2λθ|", abs(off).max(), at_most=1e-14)
+    off = far(gradient_at(Gaussian(strength**-0.5), w), L2(strength).gradient(here(w)))
+    yield holds("|−∇log N(0, 1/λ) − λθ|", off, at_most=1e-14)
+    off = far(gradient_at(Gaussian((2 * strength) ** -0.5), w), L2(2 * strength).gradient(here(w)))
+    yield holds("|−∇log N(0, 1/2λ) − 2λθ|", off, at_most=1e-14)
     x, y = diabetes()
     x, y, prior, noise = x[:30, [2, 8]], y[:30], Gaussian(0.3), 0.7
     ridge = fitted(x, y, prior.penalty(30, noise))
@@ -339,9 +340,9 @@ def laplace_prior() -> Iterator[Figure]:
     P(|θ| < ε) tends to 0 with ε, and the mean weighs the side of y more.
     """
     prior, t = Laplace(0.5**0.5), np.linspace(-40, 40, 800_001)
-    off = gradient_at(prior, t[:9]) - L1(2**0.5).gradient(t[:9])
-    yield holds("|−∇log Laplace(0, 1/λ) − λ sign θ|", abs(off).max(), at_most=1e-14)
-    at_0 = [np.exp(p.log_density(np.zeros(1))) for p in (prior, Gaussian(1.0))]
+    off = far(gradient_at(prior, t[:9]), L1(2**0.5).gradient(here(t[:9])))
+    yield holds("|−∇log Laplace(0, 1/λ) − λ sign θ|", off, at_most=1e-14)
+    at_0 = [np.exp(host(p.log_density(here(np.zeros(1))))) for p in (prior, Gaussian(1.0))]
     peak = at_0[0] / at_0[1] / np.pi**0.5
     yield holds(
         "peak over a Gaussian's of that variance, /√π", peak, at_least=1 - 1e-12, at_most=1 + 1e-12
@@ -374,7 +375,7 @@ def logistic(
     model.weight.assign(0.0)
     model.bias.assign(0.0)
     optimizer, kept = mr.optim.SGD(model.parameters(), lr=1.0), []
-    inputs, labels = mr.tensor(x), (y[:, None] + 1) / 2
+    inputs, labels = here(x), here((y[:, None] + 1) / 2)
     for step in range(1, marks[-1] + 1):
         optimizer.zero_grad()
         loss = BCE(model(inputs), labels)
@@ -383,7 +384,7 @@ def logistic(
             optimizer.param_groups[0]["lr"] = normalised / loss.item()
         optimizer.step()
         if step in marks:
-            kept.append(np.append(model.weight.data, model.bias.data))
+            kept.append(np.append(model.weight.numpy(), model.bias.numpy()))
     return np.array(kept)
 
 
@@ -437,7 +438,7 @@ def explicit_l2() -> Iterator[Figure]:
     10⁻⁷ to 10⁻¹¹). Newton's steps w ← w − H⁻¹∇ find w for every λ, from the one before.
     """
     x, y = iris()
-    best, inputs, labels = max_margin(augmented(x), y), mr.tensor(x), (y[:, None] + 1) / 2
+    best, inputs, labels = max_margin(augmented(x), y), here(x), here((y[:, None] + 1) / 2)
     model = mr.nn.Linear(2, 1, dtype=np.float64)
     for p in model.parameters():
         p.assign(0.0)
@@ -447,12 +448,12 @@ def explicit_l2() -> Iterator[Figure]:
         objective = mr.Objective(BCE, {"l2": (L2(strength), "*")})
         closure = lambda o=objective: o(model, inputs, labels).total
         for _ in range(7):
-            w, b = (g.data for g in mr.grad(closure(), [*model.parameters()]))
+            w, b = (g.numpy() for g in mr.grad(closure(), [*model.parameters()]))
             slope = np.append(w, b)
-            step = np.linalg.solve(mr.curvature.hessian(closure, model), slope)
-            model.weight.assign(model.weight.data - step[:2])
-            model.bias.assign(model.bias.data - step[2:])
-        found.append(np.append(model.weight.data, model.bias.data))
+            step = np.linalg.solve(host(mr.curvature.hessian(closure, model)), slope)
+            model.weight.assign(model.weight.numpy() - step[:2])
+            model.bias.assign(model.bias.numpy() - step[2:])
+        found.append(np.append(model.weight.numpy(), model.bias.numpy()))
         slopes.append(abs(slope).max() / strength)
     norms = np.linalg.norm(found, axis=1)
     angles = [angle(w, best.direction) for w in found]
@@ -483,15 +484,16 @@ def interpolation() -> Iterator[Figure]:
     """
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(10, 40)), rng.normal(size=10)
+    inputs, targets = here(x), here(y[:, None])
 
     def fit(optimizer: type[mr.optim.Optimizer], start: np.ndarray, **options: float) -> np.ndarray:
-        w = mr.nn.Parameter(start[None].copy())
+        w = parameter(start[None])
         o = optimizer([w], **options)
         for _ in range(2000):
             o.zero_grad()
-            MSE(mr.nn.functional.linear(x, w), y[:, None]).backward()
+            MSE(mr.nn.functional.linear(inputs, w), targets).backward()
             o.step()
-        return w.data[0]
+        return w.numpy()[0]
 
     zero, start = np.zeros(40), rng.normal(size=40)
     lr = 5 / np.linalg.norm(x, 2) ** 2  # 1/L, L = 2σ²/N

@@ -1,6 +1,7 @@
 """What L2 does to the loss surface: contours, minimisers, Hessian, conditioning, speed."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -9,7 +10,7 @@ import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.penalties import L2
 
-from ._data import descend, diabetes, fitted, parameter
+from ._data import descend, diabetes, fitted, here, host, parameter
 
 Closure = Callable[[], mr.Tensor]
 
@@ -22,15 +23,16 @@ STRENGTHS = (0.0, 1.0, 10.0, 100.0)
 
 def quadratic(w: mr.Tensor, lam: float) -> Closure:
     """½(w − C)ᵀA(w − C) + ½λ‖w‖², summed over the rows of w."""
-    return lambda: 0.5 * ((w - C) @ A * (w - C)).sum() + L2(lam)(w)
+    a, c = here(A), here(C)
+    return lambda: 0.5 * ((w - c) @ a * (w - c)).sum() + L2(lam)(w)
 
 
 def radius(closure: Closure, w: mr.Tensor, direction: np.ndarray, level: float) -> float:
     """How far the contour at J(w) + level is from w in this direction."""
-    here, far = closure().item() + level, 1.0
+    top, far = closure().item() + level, 1.0
 
     def above(t: float) -> float:
-        return mr.curvature.line(closure, w, direction, [t])[0] - here
+        return mr.curvature.line(closure, w, direction, [t])[0] - top
 
     while above(far) < 0:
         far *= 2
@@ -62,10 +64,10 @@ def rounding() -> Iterator[Figure]:
     yield holds("|axis ratio − √((μ₁+λ)/(μ₂+λ))|, λ = 0 … 100", off, at_most=1e-9)
     yield holds("axis ratio at λ = 0, √10", ratios[0], at_least=3.16, at_most=3.17)
     yield holds("and at λ = 100", ratios[3], at_most=1.05)
-    w = parameter(np.zeros(2))
+    w, scale = parameter(np.zeros(2)), here([10.0, 1.0])
 
     def quartic() -> mr.Tensor:
-        return 0.25 * (np.array([10.0, 1.0]) * w**4).sum() + L2(1.0)(w)
+        return 0.25 * (scale * w**4).sum() + L2(1.0)(w)
 
     short, long = (radius(quartic, w, axis, 1e4) for axis in np.eye(2))
     yield breaks("quartic, λ = 1, level 10⁴ (its Hessian says 1)", long / short, at_least=1.5)
@@ -87,18 +89,19 @@ def near_and_far() -> Iterator[Figure]:
     ratios = [axis_ratio(1.0, level) for level in (1e-4, 1.0, 1e4)]
     yield breaks("axis ratio of the smallest contour, λ = 1", ratios[0], at_least=2.3)
     yield corrects("its spread over levels 10⁻⁴ … 10⁴", np.ptp(ratios), at_most=1e-8)
-    near, far = (mr.curvature.hessian(quadratic(w, 1.0), w)
+    near, far = (host(mr.curvature.hessian(quadratic(w, 1.0), w))
                  for w in (parameter(np.zeros(2)), parameter([1e4, 1e4])))  # fmt: skip
     yield corrects("|Hessian at 0 − Hessian at 10⁴|", abs(near - far).max(), at_most=1e-12)
     rng = np.random.default_rng(64)
     x = rng.normal(size=(40, 2)) * [3, 0.5]
     sign = np.sign(x @ [1, 2] + rng.normal(size=40))
-    angles = np.linspace(0, 2 * np.pi, 361)
+    x, sign, angles = here(x), here(sign[:, None]), np.linspace(0, 2 * np.pi, 361)
     circle = np.array([np.cos(angles), np.sin(angles)])
     shares, rounds = [], []
     for size in (0.1, 1000.0):
-        data = mr.softplus(-sign[:, None] * (x @ (size * circle))).mean(axis=0)
-        total = data + [L2(1.0).value(w) for w in size * circle.T]
+        points = here(size * circle)
+        data = host(mr.softplus(-sign * (x @ points)).mean(axis=0))
+        total = data + [float(L2(1.0).value(w)) for w in points.T]
         shares.append((np.ptp(total) / total.min()) / (np.ptp(data) / data.min()))
         rounds.append(total.max() / total.min())
     yield corrects("logistic, ‖θ‖ = 0.1: variation of J over that of L₀", shares[0], at_least=0.95)
@@ -154,7 +157,7 @@ def closed_forms() -> Iterator[Figure]:
     model = mr.nn.Linear(10, 1, bias=False, dtype=np.float64)
     model.weight.assign(ridge[None])
     objective = mr.Objective(mr.nn.MSELoss("sum"), {"l2": L2(2 * lam)})  # both twice
-    objective(model, mr.tensor(x), mr.tensor(y[:, None])).backward()
+    objective(model, here(x), here(y[:, None])).backward()
     left = abs(model.weight.grad.numpy()).max()
     yield holds("|autograd at the closed form|", left, at_most=1e-10)
     off = abs(fitted(x, y, L2.from_sklearn(lam, n)) - ridge).max()
@@ -172,8 +175,8 @@ def closed_forms() -> Iterator[Figure]:
 
 def gram(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """XᵀX as the Hessian of ½‖Xθ − y‖²."""
-    w = parameter(np.zeros(x.shape[1]))
-    return mr.curvature.hessian(lambda: 0.5 * ((x @ w - y) ** 2).sum(), w)
+    w, x, y = parameter(np.zeros(x.shape[1])), here(x), here(y)
+    return host(mr.curvature.hessian(lambda: 0.5 * ((x @ w - y) ** 2).sum(), w))
 
 
 @claim(
@@ -248,7 +251,8 @@ def selective_shrinkage() -> Iterator[Figure]:
     rows = np.random.default_rng(69).integers(0, len(y), (200, len(y)))
     xs, ys = x[rows], y[rows][..., None]
     matrix, right = xs.swapaxes(1, 2) @ xs, xs.swapaxes(1, 2) @ ys
-    fits = [mr.linalg.solve(matrix + s * np.eye(10), right)[..., 0] @ v for s in (0.0, 5.0, 50.0)]
+    shifted = (here(matrix + s * np.eye(10)) for s in (0.0, 5.0, 50.0))
+    fits = [host(mr.linalg.solve(m, here(right)))[..., 0] @ v for m in shifted]
     spread = np.array([f.var(axis=0) for f in fits])
     total = spread.sum(axis=1) / spread[0].sum()
     yield holds("variance in 200 resamples over that of OLS, λ = 5", total[1], at_most=0.6)
@@ -256,11 +260,11 @@ def selective_shrinkage() -> Iterator[Figure]:
     yield holds("rank of μ where it falls most", (spread[2] / spread[0]).argmin(), at_most=0)
 
 
-def small_net() -> tuple[mr.nn.Sequential, mr.Tensor, np.ndarray]:
+def small_net() -> tuple[mr.nn.Sequential, mr.Tensor, Any]:
     """A tanh network in float64 with a batch, three classes."""
     rng = np.random.default_rng(70)
     net = mr.nn.Sequential(mr.nn.Linear(5, 6), mr.nn.Tanh(), mr.nn.Linear(6, 3)).to(np.float64)
-    return net, mr.tensor(rng.normal(size=(30, 5))), rng.integers(0, 3, 30)
+    return net, mr.tensor(here(rng.normal(size=(30, 5)))), here(rng.integers(0, 3, 30))
 
 
 @claim(
@@ -283,21 +287,23 @@ def shifted_hessian() -> Iterator[Figure]:
 
     before = mr.curvature.Hessian(lambda: value(plain), net)
     after = mr.curvature.Hessian(value, net)
-    shift = after.dense() - before.dense() - lam * np.eye(before.size)
+    h = host(before.dense())
+    shift = host(after.dense()) - h - lam * np.eye(before.size)
     yield holds("|H − H₀ − λI| of a tanh network", abs(shift).max(), at_most=1e-14)
-    mu = np.linalg.eigvalsh(before.dense())
-    ends = mr.curvature.eigenvalues(after, k=2, which="BE")
+    mu = np.linalg.eigvalsh(h)
+    ends = host(mr.curvature.eigenvalues(after, k=2, which="BE"))
     off = abs(ends - mu[[0, -1]] - lam)
     yield holds("|extreme eigenvalues − (μ + λ)|", off.max(), at_most=1e-12)
     yield holds("smallest μ: L₀ is not convex here", mu[0], at_most=-1e-3)
     v = np.random.default_rng(71).normal(size=after.size)
-    back, here, ahead = mr.curvature.line(value, net, v, [-1e-3, 0, 1e-3])
-    ratio = v @ (after @ v) / ((ahead - 2 * here + back) / 1e-6)
+    back, middle, ahead = mr.curvature.line(value, net, v, [-1e-3, 0, 1e-3])
+    ratio = v @ host(after @ v) / ((ahead - 2 * middle + back) / 1e-6)
     yield holds("|vᵀHv over its second difference − 1|", abs(ratio - 1), at_most=1e-4)
 
 
 def mean_square(x: np.ndarray, y: np.ndarray, w: mr.Tensor, lam: float) -> Closure:
     """Twice (1/2n)‖Xw − y‖² + ½λ‖w‖²."""
+    x, y = here(x), here(y)
     return lambda: ((x @ w - y) ** 2).mean() + L2(2 * lam)(w)
 
 
@@ -321,10 +327,11 @@ def conditioning() -> Iterator[Figure]:
     yield holds("at λ = 100", kappa[5], at_most=1.05)
     off = kappa / ((mu[-1] + lam) / (mu[0] + lam)) - 1
     yield holds("|κ over (μ₁ + λ)/(μ_d + λ) − 1|", abs(off).max(), at_most=1e-10)
-    w, saddle = parameter(np.zeros(2)), np.array([10.0, -1.0])
+    w, saddle = parameter(np.zeros(2)), here([10.0, -1.0])
 
     def condition(lam: float) -> float:
-        ends = mr.curvature.eigenvalues(lambda: 0.5 * (saddle * w * w).sum() + L2(lam)(w), w, k=2)
+        value = lambda: 0.5 * (saddle * w * w).sum() + L2(lam)(w)
+        ends = host(mr.curvature.eigenvalues(value, w, k=2))
         return abs(ends).max() / abs(ends).min()
 
     worse = condition(0.99) / condition(0.0)
@@ -340,9 +347,9 @@ def iterations(x: np.ndarray, y: np.ndarray, lam: float, momentum: bool = False)
     if momentum:  # Polyak 1964
         rate, keep = 4 / (top**0.5 + low**0.5) ** 2, ((root - 1) / (root + 1)) ** 2
         optimizer = mr.optim.SGD([w], lr=rate, momentum=keep)
-    steps = 0
+    loss, steps = mean_square(x, y, w, lam), 0
     while np.linalg.norm(w.numpy() - best) > 1e-6 * np.linalg.norm(best) and steps < 9999:
-        descend(mean_square(x, y, w, lam), optimizer, 1)
+        descend(loss, optimizer, 1)
         steps += 1
     return steps
 
@@ -422,24 +429,24 @@ def flat_minima() -> Iterator[Figure]:
     With directions that are scaled along with the weights both compensate.
     """
     rng = np.random.default_rng(74)
-    x, y = mr.tensor(rng.normal(size=(60, 4))), rng.integers(0, 3, 60)
+    x, y = mr.tensor(here(rng.normal(size=(60, 4)))), here(rng.integers(0, 3, 60))
     loss = mr.nn.CrossEntropyLoss()
     hidden, norm = mr.nn.Linear(4, 8, bias=False), mr.nn.BatchNorm(8, eps=0.0)
     net = mr.nn.Sequential(hidden, norm, mr.nn.ReLU(), mr.nn.Linear(8, 3)).to(np.float64)
-    h = [mr.curvature.hessian(lambda: loss(net(x), y), [hidden.weight])]
+    value = lambda: loss(net(x), y)
+    h = [host(mr.curvature.hessian(value, [hidden.weight]))]
     hidden.weight.assign(hidden.weight.numpy() / 2)
-    h.append(mr.curvature.hessian(lambda: loss(net(x), y), [hidden.weight]))
+    h.append(host(mr.curvature.hessian(value, [hidden.weight])))
     top = [np.linalg.eigvalsh(m)[-1] for m in h]
     yield breaks("before BatchNorm: sharpness at ½w over that at w", top[1] / top[0], at_least=3.9)
     yield corrects("|H(½w) − 4H(w)|", abs(h[1] - 4 * h[0]).max(), at_most=1e-10)
     net = mr.nn.Sequential(mr.nn.Linear(4, 8), mr.nn.ReLU(), mr.nn.Linear(8, 3)).to(np.float64)
-    descend(lambda: loss(net(x), y), mr.optim.SGD(net.parameters(), lr=0.3), 300)
+    descend(value, mr.optim.SGD(net.parameters(), lr=0.3), 300)
     found = []
     for factor in (1.0, 0.1, 100.0):  # one after the other: 1, 0.1 and 10 in all
         mr.rescale(net, 0, factor)
-        value = mr.curvature.sharpness(lambda: loss(net(x), y), net)
-        (sharp,) = mr.curvature.eigenvalues(lambda: loss(net(x), y), net)
-        found.append((sharp, loss(net(x), y).item(), float(value)))
+        (sharp,) = host(mr.curvature.eigenvalues(value, net))
+        found.append((sharp, value().item(), float(mr.curvature.sharpness(value, net))))
     sharp, values, relative = np.array(found).T
     spread = sharp.max() / sharp.min()
     yield breaks("one ReLU function rescaled: sharpest over flattest", spread, at_least=10)

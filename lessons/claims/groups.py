@@ -11,8 +11,8 @@ import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.penalties import L1, ElasticNet, GroupLasso, Penalty, soft_threshold
 
-from ._data import descend, diabetes, fitted, parameter, standardized
-from .sparsity import V, excess
+from ._data import descend, diabetes, fitted, here, parameter, standardized
+from .sparsity import V, excess, prox
 
 
 def coordinate_descent(
@@ -32,9 +32,10 @@ def fits(
 ) -> np.ndarray:  # fmt: skip
     """Many linear fits at once: (draws, n, d) and (draws, n) give (draws, d)."""
     top = 2 * np.linalg.eigvalsh(x.swapaxes(1, 2) @ x / x.shape[1])[:, -1].max()
+    inputs, targets = here(x), here(y)
     w = parameter(np.zeros((len(x), x.shape[2], 1)) + start)
     optimizer = mr.optim.ProximalGradient([w], 1 / top, penalty, accelerated=True)
-    descend(lambda: (((x @ w)[..., 0] - y) ** 2).mean(axis=1).sum(), optimizer, steps)
+    descend(lambda: (((inputs @ w)[..., 0] - targets) ** 2).mean(axis=1).sum(), optimizer, steps)
     return w.numpy()[..., 0]
 
 
@@ -61,7 +62,7 @@ def elastic_net() -> Iterator[Figure]:
     first, second, lr = 0.7, 0.4, 0.5
     penalty = ElasticNet(first, 2 * second)
     formula = soft_threshold(V, lr * first) / (1 + 2 * lr * second)
-    found = penalty.prox(V, lr)
+    found = prox(penalty, V, lr)
     yield holds("|prox − soft(v, ηλ₁)/(1 + 2ηλ₂)|", abs(found - formula).max(), at_most=1e-14)
     yield holds("J(prox) − min J", excess(penalty, found, V, lr), at_most=1e-12)
     x, y = diabetes()
@@ -169,13 +170,13 @@ def group_threshold() -> Iterator[Figure]:
     size = np.linalg.norm(v, axis=1, keepdims=True)
     formula = np.maximum(0, 1 - k / size) * v
     penalty = GroupLasso(lam, axis=1, scale="none")
-    u = penalty.prox(v, lr)
+    u = prox(penalty, v, lr)
     yield holds("|prox − max(0, 1 − ηλ/‖v‖)v|", abs(u - formula).max(), at_most=1e-14)
     dead = (u == 0).all(axis=1)
     off = (u - v + k * u / np.linalg.norm(u, axis=1, keepdims=True).clip(1e-300))[~dead]
     yield holds("|u − v + ηλu/‖u‖| of rows that live", abs(off).max(), at_most=1e-14)
     yield holds("rows with (u = 0) ≠ (‖v‖ ≤ ηλ)", (dead != (size[:, 0] <= k)).sum(), at_most=0)
-    single = penalty.prox(v[:, :1], lr) - L1(lam).prox(v[:, :1], lr)
+    single = prox(penalty, v[:, :1], lr) - prox(L1(lam), v[:, :1], lr)
     yield holds("one column: |prox − soft|", abs(single).max(), at_most=1e-15)
     x, y = multitask(61)
     w = fitted(x, y, GroupLasso(lam := 0.1, axis=0, scale="none"))

@@ -13,7 +13,7 @@ from sklearn.datasets import load_breast_cancer
 import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 
-from ._data import diabetes, digits, standardized
+from ._data import diabetes, digits, here, host, parameter, standardized
 
 # --- dropout ----------------------------------------------------------------------------------
 
@@ -27,8 +27,8 @@ def expected(
     """
     masks = np.array(list(product((0.0, 1.0), repeat=w.size)))
     chance = np.prod(np.where(masks, keep, 1 - keep), axis=1)
-    outputs = mr.nn.functional.linear(x, masks / keep * w)
-    return loss(outputs, np.broadcast_to(y, outputs.shape)).mean(axis=0) @ chance
+    outputs = mr.nn.functional.linear(here(x), here(masks / keep) * w)
+    return loss(outputs, here(np.broadcast_to(y, outputs.shape))).mean(axis=0) @ here(chance)
 
 
 def squared(x: np.ndarray, y: np.ndarray, w: mr.Tensor, keep: float = 1.0) -> mr.Tensor:
@@ -38,7 +38,7 @@ def squared(x: np.ndarray, y: np.ndarray, w: mr.Tensor, keep: float = 1.0) -> mr
 
 def weights(d: int, seed: int = 0) -> mr.Tensor:
     """Random weights that want a gradient."""
-    return mr.tensor(np.random.default_rng(seed).standard_normal(d), requires_grad=True)
+    return mr.tensor(here(np.random.default_rng(seed).standard_normal(d)), requires_grad=True)
 
 
 def per_feature(x: np.ndarray, keep: float) -> np.ndarray:
@@ -68,11 +68,12 @@ def dropout_is_a_ridge() -> Iterator[Figure]:
     """
     x, y = stretched()
     keep, d = 0.6, x.shape[1]
-    added = [(squared(x, y, w, keep) - squared(x, y, w)).item() / (w.data @ w.data)
-             for w in (mr.tensor(row, requires_grad=True) for row in np.eye(d))]  # fmt: skip
+    added = [(squared(x, y, w, keep) - squared(x, y, w)).item() / (w @ w).item()
+             for w in (mr.tensor(here(row), requires_grad=True) for row in np.eye(d))]  # fmt: skip
     yield breaks("largest/smallest λ_eff over single weights", max(added) / min(added), at_least=10)
     w = weights(d)
-    gap = squared(x, y, w, keep) - squared(x, y, w) - mr.implicit.dropout_penalty(w, x, 1 - keep)
+    penalty = mr.implicit.dropout_penalty(w, here(x), 1 - keep)
+    gap = squared(x, y, w, keep) - squared(x, y, w) - penalty
     yield corrects("|E − L₀ − Σ λ_j w_j²| over all 2¹⁰ masks", abs(gap.item()), at_most=1e-12)
     gram, moment = x.T @ x / len(x), x.T @ y[:, 0] / len(x)
     ridge = np.linalg.solve(gram + np.diag(per_feature(x, keep)), moment)
@@ -88,12 +89,12 @@ def trained_with_dropout(x: np.ndarray, y: np.ndarray, p: float, steps: int = 30
     linear = mr.nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64)
     model, loss = mr.nn.Sequential(mr.nn.Dropout(p), linear), mr.nn.MSELoss()
     optimizer = mr.optim.SGD(model.parameters(), lr=0.05)
-    mean = np.zeros(x.shape[1])
+    inputs, targets, mean = mr.tensor(here(x)), here(y), np.zeros(x.shape[1])
     for step in range(steps):
         optimizer.zero_grad()
-        loss(model(mr.tensor(x)), y).backward()
+        loss(model(inputs), targets).backward()
         optimizer.step()
-        mean += linear.weight.data[0] * (step >= steps // 10)
+        mean += linear.weight.numpy()[0] * (step >= steps // 10)
     return mean / (steps - steps // 10)
 
 
@@ -112,7 +113,7 @@ def dropout_coefficient() -> Iterator[Figure]:
     x, y = diabetes()
     n, y, keep, w = len(x), y[:, None], 0.8, weights(x.shape[1])
     odds = (1 - keep) / keep
-    true = (squared(x, y, w, keep) - squared(x, y, w)).item() / (w.data @ w.data)
+    true = (squared(x, y, w, keep) - squared(x, y, w)).item() / (w @ w).item()
     all_samples, longest = (
         odds / n * square for square in ((x**2).sum(), (x**2).sum(axis=1).max())
     )
@@ -122,7 +123,7 @@ def dropout_coefficient() -> Iterator[Figure]:
     for p in (0.9, 0.8, 0.5, 0.2):
         added = (squared(x, y, w, p) - squared(x, y, w)).item()
         sizes.append(added)
-        errors.append(abs(added - per_feature(x, p) @ w.data**2))
+        errors.append(abs(added - per_feature(x, p) @ w.numpy() ** 2))
     yield corrects("|penalty − Σ λ_j w_j²|, p = .9, .8, .5, .2", max(errors), at_most=1e-12)
     growth = np.divide(sizes[1:], sizes[:-1])
     yield holds("least growth from one p to the next", growth.min(), at_least=2)
@@ -141,14 +142,16 @@ def dropout_gradient() -> Iterator[Figure]:
     x, y = stretched()
     linear, keep = mr.nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64), 0.6
     model = mr.nn.Sequential(mr.nn.Dropout(1 - keep), linear)
-    effect = mr.implicit.dropout_effect(lambda: mr.nn.MSELoss()(model(x), y), model)
-    added, pull = effect.gradients["1.weight"][0], per_feature(x, keep) * linear.weight.data[0]
+    inputs, targets = here(x), here(y)
+    effect = mr.implicit.dropout_effect(lambda: mr.nn.MSELoss()(model(inputs), targets), model)
+    added = host(effect.gradients["1.weight"])[0]
+    pull = per_feature(x, keep) * linear.weight.numpy()[0]
     size = np.linalg.norm(added)
     yield breaks("‖E∇L − ∇L₀ − λw‖/‖E∇L − ∇L₀‖", np.linalg.norm(added - pull) / size, at_least=0.4)
     yield corrects("|E∇L − ∇L₀ − 2λ_j w_j|", abs(added - 2 * pull).max(), at_most=1e-12)
     w = mr.tensor(linear.weight.data[0], requires_grad=True)
     (half,) = mr.grad((squared(x, y, w, keep) - squared(x, y, w)) / 2, [w])
-    yield corrects("|E∇½L − ∇½L₀ − λ_j w_j|", abs(half.data - pull).max(), at_most=1e-12)
+    yield corrects("|E∇½L − ∇½L₀ − λ_j w_j|", abs(half.numpy() - pull).max(), at_most=1e-12)
 
 
 @claim(
@@ -168,6 +171,7 @@ def dropout_beyond_linear() -> Iterator[Figure]:
     """
     x, y = load_breast_cancer(return_X_y=True)
     x, y, keep = standardized(x[:, :8]), y[:, None].astype(float), 0.5
+    inputs, targets = here(x), here(y)
     logistic = mr.nn.BCEWithLogitsLoss(reduction="none")
 
     def ratios(size: float, seed: int) -> tuple[float, float]:
@@ -175,9 +179,9 @@ def dropout_beyond_linear() -> Iterator[Figure]:
         w = weights(8, seed).data
         w *= size / np.linalg.norm(w)
         noisy, clean = (expected(logistic, x, y, mr.tensor(w), p).item() for p in (keep, 1.0))
-        s = mr.sigmoid(x @ w)
-        forms = (mr.implicit.dropout_penalty(w, x, 1 - keep, c) for c in (0.25, s * (1 - s)))
-        l2, adaptive = ((noisy - clean) / form for form in forms)
+        s = mr.sigmoid(inputs @ w)
+        forms = (mr.implicit.dropout_penalty(w, inputs, 1 - keep, c) for c in (0.25, s * (1 - s)))
+        l2, adaptive = ((noisy - clean) / float(form) for form in forms)
         return l2, adaptive
 
     small, middle, large = (
@@ -194,9 +198,9 @@ def dropout_beyond_linear() -> Iterator[Figure]:
     for factor in (1.0, 4.0):
         first.weight.data *= factor
         last.weight.data /= factor
-        effect = mr.implicit.dropout_effect(lambda: mr.nn.MSELoss()(model(x), y), model)
+        effect = mr.implicit.dropout_effect(lambda: mr.nn.MSELoss()(model(inputs), targets), model)
         effects.append(effect.value)
-        sizes.append((first.weight.data**2).sum() + (last.weight.data**2).sum())
+        sizes.append((first.weight.numpy() ** 2).sum() + (last.weight.numpy() ** 2).sum())
     yield breaks("ReLU net: ‖4W‖² + ‖v/4‖² over ‖W‖² + ‖v‖²", sizes[1] / sizes[0], at_least=2)
     moved = effects[1] / effects[0] - 1
     yield corrects("… its dropout penalty: |ratio − 1|", abs(moved), at_most=1e-12)
@@ -206,7 +210,7 @@ def dropout_beyond_linear() -> Iterator[Figure]:
 
 
 @cache
-def network(keep: float = 1.0, smoothing: float = 0.0, seed: int = 0) -> dict[str, float]:
+def network(home: str, keep: float, smoothing: float, seed: int) -> dict[str, float]:
     """Validation figures of a 64-128-10 ReLU net, 60 epochs on 300 digits, 15 % with random labels."""
     x, y, x_val, y_val = digits()
     mr.manual_seed(seed)
@@ -216,16 +220,17 @@ def network(keep: float = 1.0, smoothing: float = 0.0, seed: int = 0) -> dict[st
     history = mr.fit(model, loss, optimizer, (x, y), (x_val, y_val),
                      epochs=60, batch_size=100, seed=seed, progress=False)  # fmt: skip
     with mr.no_grad():
-        logits = model.eval()(mr.tensor(x_val)).data
+        logits = model.eval()(mr.tensor(x_val, backend=home)).numpy()
     confidence = mr.nn.functional.softmax(logits).max(axis=1).mean()
     second, first = np.sort(logits, axis=1)[:, -2:].T
     return {**history.last, "margin": (first - second).mean(),
             "overconfidence": confidence - history.last["validation_accuracy"]}  # fmt: skip
 
 
-def over_seeds(figure: str, **options: float) -> np.ndarray:
-    """A figure of three networks."""
-    return np.array([network(seed=seed, **options)[figure] for seed in range(3)])
+def over_seeds(figure: str, keep: float = 1.0, smoothing: float = 0.0) -> np.ndarray:
+    """A figure of three networks on the default backend."""
+    home = mr.get_backend()
+    return np.array([network(home, keep, smoothing, seed)[figure] for seed in range(3)])
 
 
 @claim(
@@ -261,24 +266,24 @@ hard = mr.nn.CrossEntropyLoss()
 def logits_of(p: float) -> mr.Tensor:
     """Logits that give the first class probability p and the others equal shares."""
     z = np.log(np.r_[p, np.full(CLASSES - 1, (1 - p) / (CLASSES - 1))])
-    return mr.tensor(z, requires_grad=True)
+    return mr.tensor(here(z), requires_grad=True)
 
 
 def slope(value: mr.Tensor, z: mr.Tensor) -> np.ndarray:
     """The gradient of a value with respect to the logits."""
     (gradient,) = mr.grad(value, [z])
-    return gradient.data
+    return gradient.numpy()
 
 
 def descended(loss: mr.nn.Module, steps: int, lr: float = 3.0) -> np.ndarray:
     """The logits of one example, label 0, after gradient descent on them from 0."""
-    z = mr.nn.Parameter(np.zeros(CLASSES))
+    z, label = parameter(np.zeros(CLASSES)), here(0)
     optimizer = mr.optim.SGD([z], lr=lr)
     for _ in range(steps):
         optimizer.zero_grad()
-        loss(z, np.array(0)).backward()
+        loss(z, label).backward()
         optimizer.step()
-    return z.data
+    return z.numpy()
 
 
 @claim(
@@ -296,7 +301,7 @@ def smoothed_target() -> Iterator[Figure]:
     """
     z = weights(CLASSES, seed=3)
     target = (1 - EPSILON) * np.eye(CLASSES)[0] + EPSILON / CLASSES
-    off = slope(smoothed(z, np.array(0)), z) - (mr.nn.functional.softmax(z.data) - target)
+    off = slope(smoothed(z, here(0)), z) - (mr.nn.functional.softmax(z).numpy() - target)
     yield holds("|∂L/∂z − (p − q̃)|", abs(off).max(), at_most=1e-14)
     end, gap = descended(smoothed, 800), np.log(1 + CLASSES * (1 - EPSILON) / EPSILON)
     off = abs(end[0] - end[1:] - gap).max()
@@ -319,9 +324,9 @@ def smoothing_as_divergence() -> Iterator[Figure]:
     H(U, p) = KL(U‖p) + H(U) with H(U) = log K. The constant has no gradient.
     """
     rng = np.random.default_rng(0)
-    z = mr.tensor(rng.standard_normal((7, CLASSES)), requires_grad=True)
-    y = rng.integers(0, CLASSES, 7)
-    uniform = np.full(z.shape, 1 / CLASSES)
+    z = mr.tensor(here(rng.standard_normal((7, CLASSES))), requires_grad=True)
+    y = here(rng.integers(0, CLASSES, 7))
+    uniform = here(np.full(z.shape, 1 / CLASSES))
     divergence = mr.nn.KLDivLoss(reduction="batchmean")(mr.nn.functional.log_softmax(z), uniform)
     rewritten = (1 - EPSILON) * hard(z, y) + EPSILON * divergence
     missing = (smoothed(z, y) - rewritten).item()
@@ -344,7 +349,7 @@ def smoothing_penalty() -> Iterator[Figure]:
     shared equally the others give (ε/K)(K−1) log((K−1)/(1−p_k)) → ∞. In logits, −ε log p_k pulls with
     −ε(1−p_k) < 0, upwards in z_k, and −(ε/K) Σ log p_j with ε(p_k − 1/K) > 0, downwards.
     """
-    label = np.array(0)
+    label = here(0)
     text, true = [], []
     for p in (0.9, 1 - 1e-6):
         z = logits_of(p)
@@ -373,11 +378,11 @@ def hard_gradient() -> Iterator[Figure]:
     """∂(−log p_k)/∂p_k = −1/p_k → −1; the softmax brings ∂p_k/∂z_k = p_k(1 − p_k), and the product is
     p_k − 1 → 0. The smoothed loss has p_k − q̃_k (C80) with q̃_k = 1 − ε + ε/K < 1.
     """
-    label, turn = np.array(0), 1 - EPSILON + EPSILON / CLASSES
+    label, turn = here(0), 1 - EPSILON + EPSILON / CLASSES
     z = logits_of(0.999)
     p = mr.nn.functional.softmax(z)
     loss = mr.nn.functional.nll_loss(mr.log(p), label)
-    by_p, by_z = (g.data[0] for g in mr.grad(loss, [p, z]))
+    by_p, by_z = (g.numpy()[0] for g in mr.grad(loss, [p, z]))
     yield breaks("∂L/∂p_k at p_k = .999", by_p, at_most=-1)
     yield holds("|that + 1/p_k|", abs(by_p + 1 / 0.999), at_most=1e-12)
     yield corrects("∂L/∂z_k at p_k = .999", by_z, at_most=0, at_least=-0.0011)

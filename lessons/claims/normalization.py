@@ -9,7 +9,7 @@ import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.nn import functional as F  # noqa: N812
 
-from ._data import digits, far, mlp
+from ._data import digits, far, here, mlp
 
 BN, LN, RMS = mr.nn.BatchNorm, mr.nn.LayerNorm, mr.nn.RMSNorm
 SEEDS = range(3)
@@ -25,15 +25,15 @@ def _sample(*shape: int, mean: float = 3.0, std: float = 2.0) -> np.ndarray:
 
 def _rows(f: Callable[[Any], Any], *samples: np.ndarray) -> list[np.ndarray]:
     """f on several inputs, as arrays."""
-    return [f(mr.tensor(x)).numpy() for x in samples]
+    return [f(mr.tensor(here(x))).numpy() for x in samples]
 
 
 def _jacobian(f: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     """∂f/∂x by autograd, one row for each component of f(x)."""
-    leaf = mr.tensor(x, requires_grad=True)
+    leaf = mr.tensor(here(x), requires_grad=True)
     y = f(leaf)
     rows = np.eye(y.size).reshape(-1, *y.shape)
-    pulls = (mr.grad(y, leaf, mr.tensor(row), retain_graph=True)[0] for row in rows)
+    pulls = (mr.grad(y, leaf, mr.tensor(here(row)), retain_graph=True)[0] for row in rows)
     return np.stack([pull.numpy().ravel() for pull in pulls])
 
 
@@ -53,8 +53,8 @@ def general_form() -> Iterator[Figure]:
         _rows(_norm(BN, 8, eps), data)[0]
         for eps, data in ((0.0, x), (1e-5, 0.005 * x), (1e-5, 0 * x + 3))
     )
-    yield holds("|variance − 1|, ε = 0", far(exact.var(0), 1), at_most=1e-12)
-    yield holds("|mean|", far(exact.mean(0), 0), at_most=1e-12)
+    yield holds("|variance − 1|, ε = 0", abs(exact.var(0) - 1).max(), at_most=1e-12)
+    yield holds("|mean|", abs(exact.mean(0)).max(), at_most=1e-12)
     yield breaks("variance for σ = 0.01, ε = 1e-5", small.var(0).max(), at_most=0.95)
     yield breaks("variance of a constant feature", constant.var(0).max(), at_most=1e-12)
     variance = (0.005 * x).var(0)
@@ -81,7 +81,7 @@ def three_norms() -> Iterator[Figure]:
     yield breaks("mean of RMSNorm's output", y.mean(), at_least=0.75, at_most=0.9)
     yield breaks("variance of RMSNorm's output", y.var(1).mean(), at_least=0.2, at_most=0.4)
     yield corrects("|LN(x) − RMSNorm(x − mean)|", far(z, by_parts), at_most=1e-12)
-    yield corrects("|RMSNorm's second moment − 1|", far((y * y).mean(1), 1), at_most=1e-12)
+    yield corrects("|RMSNorm's second moment − 1|", abs((y * y).mean(1) - 1).max(), at_most=1e-12)
     (across,) = _rows(_norm(BN, 64), x.T)
     yield corrects("|LN(x) − BN(xᵀ)ᵀ|", far(z, across.T), at_most=1e-12)
 
@@ -108,7 +108,7 @@ def affine_restores() -> Iterator[Figure]:
 
     yield holds("|BN(x) − x|, on this batch", undone(x.mean(0), x.var(0)), at_most=1e-12)
     norm.eval()
-    running = norm.running_mean.data, norm.running_var.data
+    running = norm.running_mean.numpy(), norm.running_var.numpy()
     yield holds("|BN(x) − x|, in evaluation", undone(*running), at_most=1e-12)
     for name, kind in (("LN", LN), ("RMSNorm", RMS)):
         (unit,) = _rows(_norm(kind, 8), x)
@@ -160,22 +160,22 @@ def running_statistics() -> Iterator[Figure]:
 
     follower = _norm(BN, wide)  # every feature is an experiment
     for t in range(1, 61):
-        follower(mr.tensor(rng.normal(1, 1, (size, wide))))
+        follower(mr.tensor(here(rng.normal(1, 1, (size, wide)))))
         if t == 5:
-            share = follower.running_mean.data.mean()
-    spread = follower.running_mean.data.std() / (size**-0.5 * (0.1 / 1.9) ** 0.5)
+            share = follower.running_mean.numpy().mean()
+    spread = follower.running_mean.numpy().std() / (size**-0.5 * (0.1 / 1.9) ** 0.5)
     yield holds("running mean's deviation / σ√(m/(B(2−m)))", spread, at_least=0.97, at_most=1.03)
     yield breaks("share of μ it has after 5 batches", share, at_least=0.39, at_most=0.43)
 
     gaps = []
     for size in (8, 32, 128):
         norm.train()
-        batch = mr.tensor(rng.normal(size=(size, wide)))
+        batch = mr.tensor(here(rng.normal(size=(size, wide))))
         gaps.append(np.sqrt(((F.batch_norm(batch, training=True) - batch) ** 2).mean().item()))
     slope = np.polyfit(np.log([8, 32, 128]), np.log(gaps), 1)[0]
     yield holds("exponent of B in the gap train − eval", slope, at_least=-0.55, at_most=-0.45)
     pair = _jacobian(lambda z: F.batch_norm(z, training=True, eps=0.0), np.array([[1.0], [4.0]]))
-    yield corrects("|Jacobian| for B = 2", far(pair, 0), at_most=1e-12)
+    yield corrects("|Jacobian| for B = 2", abs(pair).max(), at_most=1e-12)
 
 
 @claim(
@@ -197,7 +197,7 @@ def layer_norm_by_sample() -> Iterator[Figure]:
             f"change of sample 0 with the others, {name}", far(before[0], after[0]), **limits
         )
     jacobian = _jacobian(_norm(LN, 8), x[:4]).reshape(4, 8, 4, 8)
-    across = [far(jacobian[i, :, k], 0) for i in range(4) for k in range(4) if i != k]
+    across = [abs(jacobian[i, :, k]).max() for i in range(4) for k in range(4) if i != k]
     yield holds("|∂y_i/∂x_k| for k ≠ i", max(across), at_most=0)
 
 
@@ -245,11 +245,14 @@ class _Counted(np.ndarray):
         return y.view(_Counted)
 
 
-def _work(layer: Callable[[Any], Any], width: int, back: bool = False) -> float:
-    """Operations per element of a layer's input, forward or forward and back."""
+def _work(layer: mr.nn.Module, width: int, back: bool = False) -> float:
+    """Operations per element of a layer's input, forward or forward and back.
+
+    Of its formula on the host: on a GPU the layer is one kernel, which nothing can look into.
+    """
     x, g = (mr.tensor(np.ones((512, width))) for _ in range(2))
     x.data, g.data, _Counted.work = x.data.view(_Counted), g.data.view(_Counted), 0
-    y = layer(x.requires_grad_())
+    y = layer.to("numpy")(x.requires_grad_())
     if back:
         y.backward(g)
     return _Counted.work / x.size
@@ -319,7 +322,7 @@ def which_norm() -> Iterator[Figure]:
 def _steps(norm: type | None, seed: int, rate: float, scale: float = 1.0, limit: int = 300) -> int:
     """Full-batch steps of SGD with momentum until the loss is below 0.3."""
     mr.manual_seed(seed)
-    x, y, *_ = digits(noise=0.0)
+    x, y = map(here, digits(noise=0.0)[:2])
     model, loss = mlp(norm=norm), mr.nn.CrossEntropyLoss()
     for p in model.parameters():
         if p.kind == "weight":
@@ -388,7 +391,7 @@ def batchnorm_jacobian() -> Iterator[Figure]:
     formula = γ / s * (np.eye(16) - 1 / 16 - unit @ unit.T / 16)
     off = far(_jacobian(norm, x), formula)
     yield corrects("|autograd − (γ/s)(I − 11ᵀ/N − x̂x̂ᵀ/N)|", off, at_most=1e-12)
-    s = np.sqrt(norm.running_var.data + norm.eps)
+    s = np.sqrt(norm.running_var.numpy() + norm.eps)
     still = far(_jacobian(norm.eval(), x), γ / s * np.eye(16))
     yield corrects("|autograd − γ/s| in evaluation", still, at_most=1e-12)
 
@@ -401,15 +404,15 @@ def _chain(
     By each layer's input, and by its weights N(0, scale²/width); at the output it is N(0, 1).
     """
     rng = np.random.default_rng(0)
-    x = mr.tensor(rng.normal(size=(width, width)), requires_grad=True)
+    x = mr.tensor(here(rng.normal(size=(width, width))), requires_grad=True)
     inputs, weights = [x], []
     for _ in range(depth):
         w = rng.normal(0, scale * width**-0.5, (width, width))
-        weights.append(mr.tensor(w, requires_grad=True))
+        weights.append(mr.tensor(here(w), requires_grad=True))
         z = F.linear(inputs[-1], weights[-1])
         inputs.append(mr.relu(F.batch_norm(z, training=True, eps=0.0) if norm else z))
     *inputs, y = inputs
-    gradients = mr.grad(y, [*inputs, *weights], mr.tensor(rng.normal(size=y.shape)))
+    gradients = mr.grad(y, [*inputs, *weights], mr.tensor(here(rng.normal(size=y.shape))))
     norms = [float(np.linalg.norm(g.numpy())) for g in gradients]
     return norms[:depth], norms[depth:]
 
@@ -456,23 +459,23 @@ def batchnorm_hessian() -> Iterator[Figure]:
     For the loss log(1 + e^(−γm)) the gradient goes as γ/(1 + e^(γm)), which falls for γm > 1.28.
     """
     rng = np.random.default_rng(0)
-    x, norm = mr.tensor(rng.normal(size=(80, 5))), _norm(BN, 1)
-    start = rng.normal(size=(1, 5))
-    labels = (x.data @ start.T + 0.5 * rng.normal(size=(80, 1)) > 0).astype(float)
+    sample, start, norm = rng.normal(size=(80, 5)), rng.normal(size=(1, 5)), _norm(BN, 1)
+    noisy = sample @ start.T + 0.5 * rng.normal(size=(80, 1))
+    x, labels = mr.tensor(here(sample)), here((noisy > 0).astype(float))
     loss = mr.nn.BCEWithLogitsLoss()
 
     def at(scale: float) -> tuple[np.ndarray, float]:
         """Gradient, and largest eigenvalue of the Hessian, at scale·start."""
-        w = mr.tensor(scale * start, requires_grad=True)
+        w = mr.tensor(here(scale * start), requires_grad=True)
         closure = lambda: loss(norm(F.linear(x, w)), labels)
         (gradient,) = mr.grad(closure(), w)
-        return gradient.numpy(), mr.curvature.eigenvalues(closure, w)[0]
+        return gradient.numpy(), float(mr.curvature.eigenvalues(closure, w)[0])
 
     def pull(γ: float) -> float:
         """‖∂L/∂x‖ of two groups that γx̂ tells apart."""
         side = np.repeat([[0.0], [1.0]], 8, axis=0)
-        z = mr.tensor(side + rng.normal(0, 0.05, side.shape), requires_grad=True)
-        return np.linalg.norm(mr.grad(loss(γ * norm(z), side), z)[0].numpy())
+        z = mr.tensor(here(side + rng.normal(0, 0.05, side.shape)), requires_grad=True)
+        return np.linalg.norm(mr.grad(loss(γ * norm(z), here(side)), z)[0].numpy())
 
     (g, top), scales = at(1.0), (0.1, 0.5, 2.0, 10.0)
     found = [(α, *at(α)) for α in scales]

@@ -10,7 +10,7 @@ import numpy as np
 import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 
-from ._data import diabetes, digits, fitted, mlp, ridge, ridge_errors, standardized
+from ._data import diabetes, digits, fitted, here, mlp, ridge, ridge_errors, standardized
 
 # --- the scale of inputs ----------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ def scaled_inputs() -> Iterator[Figure]:
     size = abs(x @ v).max()
     off = abs(alpha * x @ w - x @ v).max() / size
     yield holds("change of predictions at (1000x, 10⁶λ)", off, at_most=1e-8)
-    weaker = l2(lam).value(w) / l2(lam).value(v) * alpha**2
+    weaker = l2(lam).value(here(w)) / l2(lam).value(here(v)) * alpha**2
     yield holds("penalty there at the same λ, × 10⁶", weaker, at_least=1 - 1e-8, at_most=1 + 1e-8)
     plain = x @ ridge(x, y, 0.0)
     free = alpha * x @ fitted(alpha * x, y, l2(lam), tol=1e-10 * alpha)
@@ -97,7 +97,7 @@ def outputs(model: mr.nn.Sequential, factors: dict[str, float]) -> np.ndarray:
     """What the model says to diabetes after some of its parameters have been scaled, in place."""
     for name, p in model.named_parameters():
         p.assign(p.data * factors.get(name, 1.0))
-    return model(mr.tensor(diabetes()[0])).numpy()
+    return model(here(diabetes()[0])).numpy()
 
 
 def change(factors: dict[str, float], **options: float) -> float:
@@ -143,18 +143,18 @@ def turns(
     scale: float = 1.0, steps: int = 1, batch: int = 442, **options: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """SGD on a :func:`sphere`: the weights before each step and at the end, and the gradients."""
-    x, y = diabetes()
+    x, y = map(here, diabetes())
     rng, model = np.random.default_rng(0), sphere(scale)
     optimizer, loss = mr.optim.SGD(model.parameters(), **options), mr.nn.MSELoss()
     weight = model[0].weight
-    w, g = [weight.data[0].copy()], []
+    w, g = [weight.numpy()[0].copy()], []
     for _ in range(steps):
-        chosen = rng.integers(0, 442, batch) if batch < 442 else slice(None)
+        chosen = here(rng.integers(0, 442, batch)) if batch < 442 else slice(None)
         optimizer.zero_grad()
-        loss(model(mr.tensor(x[chosen])), y[chosen, None]).backward()
-        g.append(weight.grad.data[0].copy())
+        loss(model(x[chosen]), y[chosen, None]).backward()
+        g.append(weight.grad.numpy()[0].copy())
         optimizer.step()
-        w.append(weight.data[0].copy())
+        w.append(weight.numpy()[0].copy())
     return np.array(w), np.array(g)
 
 
@@ -183,7 +183,7 @@ def effective_rate() -> Iterator[Figure]:
     yield holds("angle of a step from w/2 / from w", fast / slow, at_least=3.999, at_most=4.001)
     yield holds(
         "η/‖w‖² at w/2 / at w",
-        rate(w / 2, 1e-4) / rate(w, 1e-4),
+        rate(here(w / 2), 1e-4) / rate(here(w), 1e-4),
         at_least=4 - 1e-12,
         at_most=4 + 1e-12,
     )
@@ -238,7 +238,7 @@ def exempt_or_not() -> Iterator[Figure]:
     """No theorem: C126 to C128 say what each decay does, not whether that is good. A layer whose decay keeps
     ‖w‖ small turns faster (C127), here without end as the rate is constant. Compared are the same seeds.
     """
-    x, y, x_val, y_val = digits()
+    x, y, x_val, y_val = map(here, digits())
     strength, seeds = 1e-2, 3
 
     def train(seed: int, *on: str) -> tuple[float, float]:
@@ -246,12 +246,12 @@ def exempt_or_not() -> Iterator[Figure]:
         model, rng = mlp((64, 64, 10), mr.nn.BatchNorm), np.random.default_rng(seed)
         optimizer = mr.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         objective = mr.Objective(mr.nn.CrossEntropyLoss(), {"l2": (mr.penalties.L2(strength), on)})
-        for batch in (i for _ in range(40) for i in np.split(rng.permutation(300), 3)):
+        for batch in (here(i) for _ in range(40) for i in np.split(rng.permutation(300), 3)):
             optimizer.zero_grad()
             objective(model, x[batch], y[batch]).backward(attribute=False)
             optimizer.step()
-        loss = mr.nn.CrossEntropyLoss()(model.eval()(mr.tensor(x_val)), y_val).item()
-        return loss, mr.implicit.effective_lr(model, 0.1)["0.weight"]
+        loss = mr.nn.CrossEntropyLoss()(model.eval()(x_val), y_val).item()
+        return loss, mr.implicit.effective_lr(model, 0.1)["0.weight"].item()
 
     last, before, norm = (
         np.array([train(seed, "3.weight", *also) for seed in range(seeds)])
@@ -286,15 +286,15 @@ def sensitivity() -> Iterator[Figure]:
     """
     x = np.random.default_rng(0).standard_normal((2000, 10))
     layer = mr.nn.Linear(10, 5, dtype=np.float64)
-    found = mr.lipschitz_lower(layer, x[:10]) / np.linalg.norm(layer.weight.data, 2)
+    found = mr.lipschitz_lower(layer, x[:10]) / np.linalg.norm(layer.weight.numpy(), 2)
     yield holds(
         "linear layer: largest gain found / ‖W‖₂", found, at_least=1 - 1e-6, at_most=1 + 1e-6
     )
 
     def slopes(model: mr.nn.Module, at: np.ndarray = x) -> np.ndarray:
-        points = mr.tensor(at, requires_grad=True)
+        points = mr.tensor(here(at), requires_grad=True)
         (g,) = mr.grad(model(points).sum(), points)
-        return np.linalg.norm(g.data, axis=1)
+        return np.linalg.norm(g.numpy(), axis=1)
 
     def unit(size: float) -> mr.nn.Sequential:
         model = mr.nn.Sequential(mr.nn.Linear(10, 1, bias=False, dtype=np.float64), mr.nn.Tanh())
@@ -311,12 +311,12 @@ def sensitivity() -> Iterator[Figure]:
     )
     bound = slopes(large, origin).item() / mr.lipschitz_bound(large)
     yield corrects("largest slope / Lipschitz bound", bound, at_least=1 - 1e-12, at_most=1 + 1e-12)
-    weigh = mr.tensor(np.random.default_rng(1).standard_normal(442))
+    weigh = here(np.random.default_rng(1).standard_normal(442))
 
     def reaction(size: float) -> np.ndarray:
-        points = mr.tensor(diabetes()[0], requires_grad=True)
+        points = mr.tensor(here(diabetes()[0]), requires_grad=True)
         (g,) = mr.grad((sphere(size)(points)[:, 0] * weigh).sum(), points)
-        return g.data
+        return g.numpy()
 
     off = abs(reaction(40.0) / reaction(1.0) - 1).max()
     yield corrects("before BatchNorm: change of the slopes at 40 w", off, at_most=1e-8)
@@ -343,7 +343,8 @@ def smooth_curves() -> Iterator[Figure]:
     values, vectors = np.linalg.eigh(bends.T @ (weights[:, None] * bends))
     values = np.maximum(values, 0)  # straight lines have no roughness
     x = np.vander(t, 13, increasing=True) @ vectors
-    roughness = mr.penalties.L2(2.0, weight=values).value
+    bending = mr.penalties.L2(2.0, weight=here(values))
+    roughness = lambda w: bending.value(here(w)).item()
 
     def path(penalised: np.ndarray) -> np.ndarray:
         """Minimisers of mean (xθ − y)² + ½λ Σ penalisedⱼθⱼ², by least squares with more rows."""
@@ -366,8 +367,10 @@ def smooth_curves() -> Iterator[Figure]:
     yield corrects(
         "penalising ∫f″²: its largest relative rise", (np.diff(rough) / rough[1:]).max(), at_most=0
     )
-    w, penalty = bent[50], mr.penalties.L2(strengths[50], weight=values)
+    w, penalty = bent[50], mr.penalties.L2(strengths[50], weight=here(values))
     gradient = 2 / 15 * x.T @ (x @ w - y)
     yield corrects(
-        "distance of −∇L to ∂(λΩ) at a fit", penalty.subdiff_distance(w, gradient), at_most=1e-8
+        "distance of −∇L to ∂(λΩ) at a fit",
+        penalty.subdiff_distance(here(w), here(gradient)),
+        at_most=1e-8,
     )

@@ -11,7 +11,7 @@ import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds
 from minireg.penalties import L0, L1, L2, L1Ball, L2Ball, Penalty, soft_threshold
 
-from ._data import descend, diabetes, fitted, parameter
+from ._data import descend, diabetes, fitted, here, host, parameter
 
 LAM = 0.2  # on diabetes it leaves 4 of 10 features
 
@@ -27,6 +27,11 @@ def excess(penalty: Penalty, shrink: np.ndarray, v: np.ndarray, step: float = 1.
     at, there = (np.array([step * penalty.value(u) for u in us[:, None]]) for us in (grid, shrink))
     lowest = (0.5 * (grid - v[:, None]) ** 2 + at).min(axis=1)
     return (0.5 * (shrink - v) ** 2 + there - lowest).max()
+
+
+def prox(penalty: Penalty, v: np.ndarray, step: float = 1.0) -> np.ndarray:
+    """The penalty's proximal operator, computed where models live."""
+    return host(penalty.prox(here(v), step))
 
 
 V = np.linspace(-5, 5, 101) + 1e-3  # inputs of the proximal operators, none at a threshold
@@ -77,7 +82,7 @@ def l1_gradient() -> Iterator[Figure]:
     x, y = diabetes()
     model = mr.nn.Linear(10, 1, bias=False, dtype=np.float64)
     objective = mr.Objective(mr.nn.MSELoss(), {"l1": L1(LAM)})
-    objective(model, mr.tensor(x), mr.tensor(y[:, None])).backward()
+    objective(model, mr.tensor(here(x)), mr.tensor(here(y[:, None]))).backward()
     w, found = model.weight.numpy()[0], model.weight.grad.numpy()[0]
     formula = slope(x, y, w) + LAM * np.sign(w)
     yield holds("|autograd − (∇L₀ + λ sign θ)|", abs(found - formula).max(), at_most=1e-12)
@@ -145,7 +150,7 @@ def exact_zeros() -> Iterator[Figure]:
         model = mr.nn.Linear(10, 1, bias=False, dtype=np.float64)
         model.weight.assign(best[None])
         objective = mr.Objective(mr.nn.MSELoss(), {"l1": L1(LAM)})
-        batch = mr.tensor(x), mr.tensor(y[:, None])
+        batch = mr.tensor(here(x)), mr.tensor(here(y[:, None]))
         optimizer = mr.optim.SGD(model.parameters(), lr=lr)
         descend(lambda m=model, o=objective, b=batch: o(m, *b).total, optimizer, 300)
         w = model.weight.numpy()[0]
@@ -168,12 +173,13 @@ def sparsity_theorem() -> Iterator[Figure]:
     another basin may lie deeper: (θ² − 1)² + 0.2θ has a = 0.2, and its well at −1 costs only λ.
     """
     rng = np.random.default_rng(47)
-    a, h, c = rng.uniform(-1, 1, 2000), rng.uniform(0.5, 2, 2000), rng.uniform(0, 1, 2000)
-    a[:2] = 0.5, -0.5  # the border belongs to the zeros
+    slopes, h, c = rng.uniform(-1, 1, 2000), rng.uniform(0.5, 2, 2000), rng.uniform(0, 1, 2000)
+    slopes[:2] = 0.5, -0.5  # the border belongs to the zeros
+    a, h, c = map(here, (slopes, h, c))
     w = parameter(rng.normal(size=2000))
     optimizer = mr.optim.ProximalGradient([w], lr=1 / 3, penalty=L1(0.5))
     descend(lambda: (a * w + 0.5 * h * w * w + c * mr.log(mr.cosh(w))).sum(), optimizer, 300)
-    wrong = (w.numpy() == 0) != (abs(a) <= 0.5)
+    wrong = (w.numpy() == 0) != (abs(slopes) <= 0.5)
     yield holds("2000 convex losses: (θ* = 0) ≠ (|a| ≤ λ)", wrong.sum(), at_most=0)
 
     def double_well(t: mr.Tensor) -> mr.Tensor:
@@ -228,13 +234,13 @@ def which_threshold() -> Iterator[Figure]:
     Gradients: λ sign θ is bounded without any clipping, and λθ is not bounded.
     """
     lam = 0.7
-    soft, shrunk = L1(lam).prox(V, 1.0), L2(lam).prox(V, 1.0)
+    soft, shrunk = prox(L1(lam), V), prox(L2(lam), V)
     yield breaks("J(hard(v, λ)) − min J for L1", excess(L1(lam), hard(V, lam), V), at_least=0.1)
     yield breaks("J(soft(v, λ)) − min J for L2", excess(L2(lam), soft, V), at_least=0.1)
     yield corrects("J(soft(v, λ)) − min J for L1", excess(L1(lam), soft, V), at_most=1e-12)
     yield corrects("J(v/(1 + λ)) − min J for L2", excess(L2(lam), V / (1 + lam), V), at_most=1e-12)
     formulas = [soft - soft_threshold(V, lam), shrunk - V / (1 + lam),
-                L0(lam).prox(V, 1.0) - hard(V, (2 * lam) ** 0.5)]  # fmt: skip
+                prox(L0(lam), V) - hard(V, (2 * lam) ** 0.5)]  # fmt: skip
     yield corrects("|prox − formula|, L1, L2, L0", abs(np.array(formulas)).max(), at_most=1e-14)
     growth = L2(lam).gradient(np.array([1e6]))[0] / L1(lam).gradient(np.array([1e6]))[0]
     yield breaks("L2's gradient over L1's at θ = 10⁶", growth, at_least=1e5)
@@ -286,11 +292,11 @@ def shifted_twice() -> Iterator[Figure]:
     gives 0. So the recipe is soft(θ, 2λ), which minimises ½(u − θ)² + 2λ|u|.
     """
     lam = 1.0
-    recipe = L1(lam).prox(V - np.sign(V) * lam, 1.0)
-    three = L1(lam).prox(np.array([3.0 - lam, 3.0]), 1.0)
+    recipe = prox(L1(lam), V - np.sign(V) * lam)
+    three = prox(L1(lam), np.array([3.0 - lam, 3.0]))
     yield breaks("recipe − minimiser at θ = 3, λ = 1", three[0] - three[1], at_most=-0.9)
     yield breaks("J(recipe) − min J, at most", excess(L1(lam), recipe, V), at_least=0.4)
-    yield corrects("J(soft(θ, λ)) − min J", excess(L1(lam), L1(lam).prox(V, 1.0), V), at_most=1e-12)
+    yield corrects("J(soft(θ, λ)) − min J", excess(L1(lam), prox(L1(lam), V), V), at_most=1e-12)
     twice = soft_threshold(V, 2 * lam)
     yield corrects("|recipe − soft(θ, 2λ)|", abs(recipe - twice).max(), at_most=1e-14)
 
@@ -310,7 +316,7 @@ def closed_form() -> Iterator[Figure]:
     lam = 0.8
     pieces = np.select([lam < V, -lam > V], [V - lam, V + lam], 0.0)
     yield holds("J(formula) − min J", excess(L1(lam), pieces, V), at_most=1e-12)
-    yield holds("|prox − formula|", abs(L1(lam).prox(V, 1.0) - pieces).max(), at_most=1e-14)
+    yield holds("|prox − formula|", abs(prox(L1(lam), V) - pieces).max(), at_most=1e-14)
     x, y = diabetes()
     basis = np.linalg.qr(x)[0] * len(x) ** 0.5
     gaps = [abs(fitted(d, y, L1(LAM)) - soft_threshold(d.T @ y / len(y), LAM / 2)).max()
@@ -335,21 +341,21 @@ def hard_threshold() -> Iterator[Figure]:
     of it; a fixed point of the thresholded steps only needs every zero to stay below its own threshold.
     """
     x, y = diabetes()
-    supports = []
+    inputs, targets, supports = here(x.T), here(y), []
     for each in (L0(0.02), L1(0.2)):
         w = parameter(np.random.default_rng(53).normal(size=(60, 10)) / 2)  # a start each row
         optimizer = mr.optim.ProximalGradient([w], lr=0.12, penalty=each)
-        descend(lambda w=w: ((w @ x.T - y) ** 2).mean(axis=1).sum(), optimizer, 1000)
+        descend(lambda w=w: ((w @ inputs - targets) ** 2).mean(axis=1).sum(), optimizer, 1000)
         supports.append(len(np.unique(w.numpy() != 0, axis=0)))
     yield holds("supports that 60 starts end at, hard", supports[0], at_least=5)
     yield holds("and soft", supports[1], at_most=1)
     lam = 0.9
     penalty = L0(0.5 * lam**2)
-    thresholded = penalty.prox(V, 1.0)
+    thresholded = prox(penalty, V)
     yield holds("|prox of ½λ²‖·‖₀ − hard(·, λ)|", abs(thresholded - hard(V, lam)).max(), at_most=0)
     yield holds("its J − min J", excess(penalty, thresholded, V), at_most=1e-12)
     edge = lam + np.array([-1e-9, 1e-9])
-    jumps = [np.ptp(p.prox(edge, 1.0)) for p in (penalty, L1(lam))]
+    jumps = [np.ptp(prox(p, edge)) for p in (penalty, L1(lam))]
     yield holds("jump at the threshold λ = 0.9, hard", jumps[0], at_least=lam - 1e-8)
     yield holds("and soft", jumps[1], at_most=1e-8)
     (g,) = mr.grad(penalty(w := parameter(V)), [w])
@@ -368,14 +374,14 @@ def sparser() -> Iterator[Figure]:
     and |y| ≤ λ, and √(2λ) > λ iff λ < 2.
     """
     lam, v = 0.7, 3 * np.random.default_rng(54).normal(size=100_000)
-    soft, kept = L1(lam).prox(v, 1.0), L0(0.5 * lam**2).prox(v, 1.0)
+    soft, kept = prox(L1(lam), v), prox(L0(0.5 * lam**2), v)
     differ = (soft == 0) != (kept == 0)
     yield breaks("entries of 10⁵ that only one of them sets to 0", differ.sum(), at_most=0)
     live = kept != 0
     shift = abs(v - soft)[live]
     yield corrects("|bias of soft − λ| on survivors", abs(shift - lam).max(), at_most=1e-12)
     yield corrects("|bias of hard|", abs(v - kept)[live].max(), at_most=0)
-    zeros = [[(p(c).prox(v, 1.0) == 0).sum() for c in (1, 2, 4)] for p in (L0, L1)]
+    zeros = [[(prox(p(c), v) == 0).sum() for c in (1, 2, 4)] for p in (L0, L1)]
     more = np.subtract(*zeros)
     yield corrects("zeros of hard − of soft at equal weight: λ = 1", more[0], at_least=1000)
     yield corrects("λ = 2", more[1], at_most=0, at_least=0)
@@ -430,11 +436,12 @@ def proximal_step() -> Iterator[Figure]:
     x = rng.normal(size=(60, 12))
     y = x[:, :3].sum(axis=1) + rng.normal(size=60)
     top = 2 * np.linalg.eigvalsh(x.T @ x / 60)[-1]
+    inputs, targets = here(x), here(y)
 
     def run(lr: float, threshold: float, steps: int = 600) -> np.ndarray:
         w = parameter(np.zeros(12))
         optimizer = mr.optim.ProximalGradient([w], lr, L1(threshold / lr))
-        descend(lambda: ((x @ w - y) ** 2).mean(), optimizer, steps)
+        descend(lambda: ((inputs @ w - targets) ** 2).mean(), optimizer, steps)
         return w.numpy()
 
     def off(w: np.ndarray, lam: float) -> float:
@@ -472,10 +479,11 @@ def feature_selection() -> Iterator[Figure]:
     y = x[..., :4].sum(axis=2) + 0.5 * rng.normal(size=(draws, n))
 
     def selected(x: np.ndarray) -> np.ndarray:
+        inputs, targets = here(x), here(y)
         top = 2 * np.linalg.eigvalsh(x.swapaxes(1, 2) @ x / n)[:, -1].max()
         w = parameter(np.zeros((draws, d, 1)))
         optimizer = mr.optim.ProximalGradient([w], 1 / top, L1(0.3), accelerated=True)
-        descend(lambda: (((x @ w)[..., 0] - y) ** 2).mean(axis=1).sum(), optimizer, 150)
+        descend(lambda: (((inputs @ w)[..., 0] - targets) ** 2).mean(axis=1).sum(), optimizer, 150)
         return w.numpy()[..., 0] != 0
 
     found = selected(x)

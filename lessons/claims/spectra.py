@@ -15,7 +15,7 @@ from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.inspect.implicit import stable_rank
 from minireg.penalties import L1, L2, FrobeniusNorm, NuclearNorm, Penalty, SpectralNorm
 
-from ._data import descend, diabetes, digits, fitted, mlp, parameter
+from ._data import descend, diabetes, digits, fitted, here, host, mlp, parameter
 
 SEEDS = 0, 1, 2
 
@@ -94,13 +94,13 @@ def spectral_hessian() -> Iterator[Figure]:
     1/(σ₁ + σ_k) for k ≥ 2, 1/σ₁ for |m − n| directions, and 0 for all others, W among them. For
     L₀ = ½‖W − Y‖_F² the Hessian is I + λ∇²σ₁: λ_min stays 1, the condition is 1 + λ/(σ₁ − σ₂).
     """
-    w, y, lam = parameter(_matrix(4, 3)), _matrix(4, 3, seed=1), 1.0
+    w, y, lam = parameter(_matrix(4, 3)), here(_matrix(4, 3, seed=1)), 1.0
     σ = _sigma(w.numpy())
 
     def spectrum(extra: Callable[[mr.Tensor], mr.Tensor]) -> np.ndarray:
         """Eigenvalues of the Hessian of ½‖W − Y‖_F² + extra(W)."""
         total = lambda: 0.5 * ((w - y) ** 2).sum() + extra(w)
-        return np.linalg.eigvalsh(mr.curvature.hessian(total, w))
+        return np.linalg.eigvalsh(host(mr.curvature.hessian(total, w)))
 
     found = spectrum(SpectralNorm(lam))
     yield breaks("λ_min with λ = 1; claimed is 2, L₀ alone has 1", found[0], at_most=1 + 1e-10)
@@ -118,7 +118,7 @@ def spectral_hessian() -> Iterator[Figure]:
 def _secants(model: mr.nn.Module, points: np.ndarray) -> float:
     """The steepest secant through these points, in pairs."""
     a, b = np.split(points, 2)
-    rise = (model(mr.tensor(a)) - model(mr.tensor(b))).numpy()
+    rise = (model(mr.tensor(here(a))) - model(mr.tensor(here(b)))).numpy()
     return (np.linalg.norm(rise, axis=1) / np.linalg.norm(a - b, axis=1)).max()
 
 
@@ -186,7 +186,7 @@ def certificate() -> Iterator[Figure]:
     class first changes at the nearest hyperplane, min (z_y − z_j)/‖w_y − w_j‖.
     """
     two = _chain([np.array([[1.0], [-1.0]]) / 2**0.5])
-    one, label, loss = np.ones((1, 1)), np.array([0]), mr.nn.CrossEntropyLoss()
+    one, label, loss = here(np.ones((1, 1))), here(np.array([0])), mr.nn.CrossEntropyLoss()
     K, margin = mr.lipschitz_bound(two), np.ptp(two(mr.tensor(one)).numpy())
     moved = mr.pgd_attack(two, loss, one, label, radius=0.9 * margin / K)
     flipped = two(moved).numpy() @ [1, -1]
@@ -210,8 +210,8 @@ def certificate() -> Iterator[Figure]:
 
 
 @cache
-def _trained(seed: int, spectral: float = 0.0, l2: float = 0.0) -> mr.nn.Sequential:
-    """A digits MLP of 64-128-10 after 60 epochs on clean labels."""
+def _trained(backend: str, seed: int, spectral: float = 0.0, l2: float = 0.0) -> mr.nn.Sequential:
+    """A digits MLP of 64-128-10 after 60 epochs on clean labels; ``backend`` is the default one."""
     mr.manual_seed(seed)
     x, y, *_ = digits(noise=0.0)
     model = mlp()
@@ -242,13 +242,14 @@ def robustness() -> Iterator[Figure]:
     That training with the penalty keeps more of the margin than of K is no theorem. Measured: an
     MLP of 64-128-10 on digits, 60 epochs, three seeds, 20 steps of PGD with ‖δ‖ ≤ 0.7.
     """
+    backend = mr.get_backend()
     (radius, survived), (bound, plain), (none, _) = (
-        np.mean([_robust(_trained(s, spectral=lam)) for s in SEEDS], axis=0)
+        np.mean([_robust(_trained(backend, s, spectral=lam)) for s in SEEDS], axis=0)
         for lam in (0.2, 0.0, 0.8)
     )
     yield holds("accuracy under attack, λ = 0.2 − λ = 0", survived - plain, at_least=0.05)
     yield holds("median certified radius, λ = 0.2 over λ = 0", radius / bound, at_least=1.5)
-    model = deepcopy(_trained(0, spectral=0.0))
+    model = deepcopy(_trained(backend, 0, spectral=0.0))
     x, y = (a[:100] for a in digits(noise=0.0)[2:])
     K, before = mr.lipschitz_bound(model), mr.certified_radius(model, x, y)
     loss = mr.nn.CrossEntropyLoss()
@@ -277,7 +278,7 @@ def early_layers() -> Iterator[Figure]:
     in each W_l, so ⟨W_l, ∇_lL₀⟩ is the same number for all l (Euler). Under L₀ + ½λΣ‖W_l‖_F² gradient
     flow thus has d(‖W_l‖² − ‖W_k‖²)/dt = −2λ(‖W_l‖² − ‖W_k‖²): the differences die out.
     """
-    x, y = diabetes()
+    x, y = map(here, diabetes())
     rng, loss = np.random.default_rng(91), mr.nn.MSELoss()
     first, middle, last = (rng.normal(size=shape) / 4 for shape in ((16, 10), (16, 16), (1, 16)))
     model = _chain([first, middle, 10 * last])
@@ -303,7 +304,7 @@ def early_layers() -> Iterator[Figure]:
     yield corrects("|∂ log Π‖W_l‖₂/∂ log ‖W_l‖₂ − 1|, every layer", off, at_most=1e-12)
     yield corrects("spread of ⟨W_l, ∇_lL₀⟩ over the layers", np.ptp(data), at_most=1e-12)
     yield corrects("spread of ‖W_l‖_F after training, relative", even, at_most=0.01)
-    bounds = [[mr.lipschitz_bound(_trained(s, **l2)) for s in SEEDS]
+    bounds = [[mr.lipschitz_bound(_trained(mr.get_backend(), s, **l2)) for s in SEEDS]
               for l2 in ({"spectral": 0.0}, {"l2": 1e-3}, {"l2": 1e-2})]  # fmt: skip
     fall = np.divide(bounds[1:], bounds[:-1]).max()
     yield corrects("bound of a digits MLP, λ = .001/0, .01/.001, at most", fall, at_most=0.9)
@@ -456,7 +457,8 @@ def _completed(truth: np.ndarray, share: float, penalty: Penalty) -> tuple[float
     seen = np.random.default_rng(97).random(truth.shape) < share
     n = len(truth)
     model = _chain([np.zeros((n, n))])  # at the rows of I it gives the columns of W
-    loss = lambda z, y: 0.5 * (mr.tensor(seen.T) * (z - y) ** 2).sum()
+    mask = mr.tensor(here(seen.T))
+    loss = lambda z, y: 0.5 * (mask * (z - y) ** 2).sum()
     mr.solve(model, loss, penalty, np.eye(n), truth.T, tol=1e-3)
     w = model[0].weight.numpy()
     error = np.linalg.norm((w - truth)[~seen]) / np.linalg.norm(truth[~seen])
@@ -521,7 +523,8 @@ def low_rank() -> Iterator[Figure]:
     y, λ = _matrix(5, 4), 1.5
     model = _chain([rng.normal(size=(4, 4)), rng.normal(size=(5, 4))], mr.nn.Identity)
     a, b = model.parameters()
-    loss = lambda: 0.5 * ((model(mr.tensor(np.eye(4))) - y.T) ** 2).sum() + L2(λ)(a) + L2(λ)(b)
+    unit, target = mr.tensor(here(np.eye(4))), here(y.T)
+    loss = lambda: 0.5 * ((model(unit) - target) ** 2).sum() + L2(λ)(a) + L2(λ)(b)
     descend(loss, mr.optim.SGD([a, b], 0.03, momentum=0.9), 2000)
     solution = NuclearNorm(λ).prox(y, 1.0)
     found, cost = b.numpy() @ a.numpy(), sum(L2(1.0).value(p.numpy()) for p in (a, b))
@@ -541,7 +544,7 @@ def _network(seed: int, activation: type = mr.nn.ReLU) -> mr.nn.Sequential:
 
 def _change(model: mr.nn.Module, before: mr.nn.Module) -> float:
     """The largest difference of two models' outputs on 200 points."""
-    x = mr.tensor(_matrix(200, 4, seed=5))
+    x = mr.tensor(here(_matrix(200, 4, seed=5)))
     return abs(model(x).numpy() - before(x).numpy()).max()
 
 
@@ -581,8 +584,8 @@ def rescaling() -> Iterator[Figure]:
     balanced = mr.rescale(_network(0), "2", (out / into) ** 0.5)
     least = L2(1.0).value(balanced[2].weight.numpy()) + L2(1.0).value(balanced[4].weight.numpy())
     yield holds("|½‖θ‖² of balanced layers − Σ‖w_j‖‖a_j‖|", abs(least - into @ out), at_most=1e-12)
-    one = _chain([np.array([[2.0]]), np.array([[0.3]])])
-    loss = lambda: 0.5 * (one(mr.tensor(np.ones((1, 1)))).sum() - 1.5) ** 2
+    one, x = _chain([np.array([[2.0]]), np.array([[0.3]])]), mr.tensor(here(np.ones((1, 1))))
+    loss = lambda: 0.5 * (one(x).sum() - 1.5) ** 2
     descend(loss, mr.optim.SGD(one.parameters(), 0.3, weight_decay=0.05), 1000)
     off = max(abs(p.item() - 1.45**0.5) for p in one.parameters())
     yield holds("|a − √(s − λ)|, |b − √(s − λ)|, λ = 0.05", off, at_most=1e-10)

@@ -12,7 +12,7 @@ from minireg.inspect.ledger import Row
 from minireg.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler, PolynomialLR
 from minireg.training import evaluate
 
-from ._data import diabetes, digits, mlp
+from ._data import diabetes, digits, here, host, mlp, parameter
 
 Loss = Callable[[mr.Tensor], mr.Tensor]
 Schedule = Callable[[mr.optim.Optimizer], LRScheduler]
@@ -23,7 +23,7 @@ def descend(
     schedule: Schedule | None = None, clip: float | None = None, weight_decay: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
     """Where gradient descent on ``loss`` is after so many steps."""
-    w = mr.nn.Parameter(np.array(start, dtype=float))
+    w = parameter(start)
     optimizer = mr.optim.SGD([w], lr=lr, weight_decay=weight_decay)
     scheduler = schedule(optimizer) if schedule else None
     for _ in range(steps):
@@ -34,18 +34,18 @@ def descend(
         optimizer.step()
         if scheduler:
             scheduler.step()
-    return w.data
+    return w.numpy()
 
 
 def slope(loss: Loss, w: np.ndarray) -> np.ndarray:
     """The gradient of a loss at w."""
-    at = mr.tensor(w, requires_grad=True)
-    return mr.grad(loss(at), [at])[0].data
+    at = parameter(w)
+    return mr.grad(loss(at), [at])[0].numpy()
 
 
 def squared(w: mr.Tensor) -> mr.Tensor:
     """Mean squared error on diabetes of the weights w (1, 10)."""
-    x, y = diabetes()
+    x, y = map(here, diabetes())
     return mr.nn.functional.mse_loss(mr.nn.functional.linear(x, w), y[:, None])
 
 
@@ -74,7 +74,7 @@ START = np.zeros((1, 10))
 
 def logistic(w: mr.Tensor) -> mr.Tensor:
     """Mean logistic loss on diabetes, the target being above average."""
-    x, y = diabetes()
+    x, y = map(here, diabetes())
     return mr.nn.BCEWithLogitsLoss()(mr.nn.functional.linear(x, w), (y > 0)[:, None].astype(float))
 
 
@@ -141,8 +141,8 @@ def small_steps_stay() -> Iterator[Figure]:
     def curvature(lr: float, decayed: bool = True) -> float:
         """Where 300 steps from just beside the sharp minimum lead."""
         schedule = partial(PolynomialLR, total_iters=300) if decayed else None
-        w = mr.tensor(descend(wells, [-1.05], lr, 300, schedule), requires_grad=True)
-        return mr.curvature.eigenvalues(lambda: wells(w), w, k=1)[0]
+        w = parameter(descend(wells, [-1.05], lr, 300, schedule))
+        return host(mr.curvature.eigenvalues(lambda: wells(w), w, k=1))[0]
 
     small = [curvature(lr, decayed) for lr in (0.001, 0.01) for decayed in (False, True)]
     yield breaks("final curvature, η = .001 and .01, → 0 or not", min(small), at_least=99.9)
@@ -154,16 +154,16 @@ def small_steps_stay() -> Iterator[Figure]:
 def variance(kind: Callable[..., mr.optim.Optimizer], lr: float, batch: int = 0) -> float:
     """The stationary variance of 4000 chains on ½θ², or on minibatches of ½(θ − y)², y ~ N(0, 1)."""
     rng = np.random.default_rng(0)
-    w = mr.nn.Parameter(rng.standard_normal(4000))
+    w = parameter(rng.standard_normal(4000))
     optimizer = kind([w], lr=lr)
     squares = []
     for step in range(300):
-        y = rng.standard_normal((batch, 4000)).mean(axis=0) if batch else 0.0
+        y = here(rng.standard_normal((batch, 4000)).mean(axis=0)) if batch else 0.0
         optimizer.zero_grad()
         (0.5 * (w - y) ** 2).sum().backward()
         optimizer.step()
         if step >= 150:
-            squares.append((w.data**2).mean())
+            squares.append((w.numpy() ** 2).mean())
     return float(np.mean(squares))
 
 
@@ -210,7 +210,7 @@ def decay_per_step() -> Iterator[Figure]:
     nothing = lambda w: 0.0 * w.sum()
     end = descend(nothing, [1.0], lr, steps, schedule, weight_decay=strength)[0]
     yield holds("SGD, cosine, no data: |θ_T/θ₀ − Π(1 − η_tλ)|", abs(end - left), at_most=1e-14)
-    w = mr.nn.Parameter(np.ones(1))
+    w = parameter(np.ones(1))
     adamw = mr.optim.AdamW([w], lr=lr, weight_decay=strength)
     scheduler = schedule(adamw)
     for _ in range(steps):
@@ -218,7 +218,7 @@ def decay_per_step() -> Iterator[Figure]:
         nothing(w).backward()
         adamw.step()
         scheduler.step()
-    yield holds("the same for AdamW", abs(w.data[0] - left), at_most=1e-14)
+    yield holds("the same for AdamW", abs(w.numpy()[0] - left), at_most=1e-14)
     off = left / np.exp(-strength * rates.sum()) - 1
     yield holds("|Π(1 − η_tλ)/exp(−λΣη_t) − 1|", abs(off), at_most=0.02)
 
@@ -238,7 +238,7 @@ def late_decay() -> Iterator[Figure]:
     steps, lr, strength = 1200, 0.2, 0.3
     end = partial(descend, squared, START, lr, steps, weight_decay=strength)
     cosine = end(partial(CosineAnnealingLR, T_max=steps))
-    pull = mr.penalties.L2(strength).gradient(cosine)
+    pull = host(mr.penalties.L2(strength).gradient(here(cosine)))
     balance = np.linalg.norm(pull) / np.linalg.norm(slope(squared, cosine))
     last = np.sin(np.pi / 2 / steps) ** 2
     yield breaks(
@@ -253,7 +253,8 @@ def late_decay() -> Iterator[Figure]:
 
     def noisy(w: mr.Tensor) -> mr.Tensor:
         some = rng.integers(0, len(x), 16)
-        return mr.nn.functional.mse_loss(mr.nn.functional.linear(x[some], w), y[some, None])
+        outputs = mr.nn.functional.linear(here(x[some]), w)
+        return mr.nn.functional.mse_loss(outputs, here(y[some, None]))
 
     ends = [descend(noisy, START, 0.05, steps, schedule, weight_decay=strength)
             for schedule in (None, partial(CosineAnnealingLR, T_max=steps))]  # fmt: skip
@@ -275,7 +276,7 @@ def stop_early() -> Iterator[Figure]:
     A 64-128-10 ReLU net, Adam, 300 digits of which 40 % got random labels; up to 100 epochs or until
     10 bring no better validation loss, whose weights are put back. Worst of 3 seeds.
     """
-    data = digits(noise=0.4)
+    data = [here(a) for a in digits(noise=0.4)]
     train, validation = data[:2], data[2:]
 
     def history(seed: int, stop: mr.optim.EarlyStopping | None) -> tuple[mr.History, float]:
@@ -355,8 +356,8 @@ def stopping_as_prox() -> Iterator[Figure]:
         """Of the squared error plus ½·strength·‖w − center‖²."""
         model = mr.nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64)
         model.weight.assign(center)
-        mr.solve(model, mr.nn.MSELoss(), mr.penalties.L2(strength, center), x, y, tol=1e-12)
-        return model.weight.data
+        mr.solve(model, mr.nn.MSELoss(), mr.penalties.L2(strength, here(center)), x, y, tol=1e-12)
+        return model.weight.numpy()
 
     text, scaled = (minimiser(x, y[:, None], 1 / t, start) for t in (steps, lr * steps))
     yield breaks("‖θ_T − argmin L₀ + (1/2T)‖θ − θ₀‖²‖/‖θ_T‖", apart(end, text), at_least=0.3)
@@ -364,7 +365,7 @@ def stopping_as_prox() -> Iterator[Figure]:
     implicit = start - lr * steps * slope(squared, scaled)
     yield corrects("|that − (θ₀ − ηT∇L₀(that))|", abs(scaled - implicit).max(), at_most=1e-10)
     a = np.sqrt([2.0, 0.1])  # mean squares of a·w − 1/a: Hessian diag(2, .1), slope −(1, 1) at 0
-    moved = descend(lambda w: ((mr.tensor(a) * w - 1 / a) ** 2).mean(), np.zeros(2), 0.3, 1)
+    moved = descend(lambda w: ((here(a) * w - here(1 / a)) ** 2).mean(), np.zeros(2), 0.3, 1)
     prox = minimiser(np.diag(a), 1 / a[:, None], 1 / 0.3, np.zeros((1, 2)))
     yield corrects("one step: |descent − (.3, .3)|", abs(moved - 0.3).max(), at_most=1e-14)
     off = abs(prox - 0.3 / (1 + 0.3 * a**2)).max()
@@ -396,8 +397,8 @@ def bias_and_variance() -> Iterator[Figure]:
 
     def half(w: mr.Tensor) -> mr.Tensor:
         """Half the mean squared error of each target, summed: each row of w descends by itself."""
-        outputs = mr.nn.functional.linear(x, w)
-        return mr.nn.functional.mse_loss(outputs, y, reduction="sum") / (2 * n)
+        outputs = mr.nn.functional.linear(here(x), w)
+        return mr.nn.functional.mse_loss(outputs, here(y), reduction="sum") / (2 * n)
 
     bias, variance = np.transpose([theory(steps) for steps in range(1, 2001)])
     yield holds("largest change of bias² by a step", np.diff(bias).max(), at_most=0)
@@ -439,12 +440,13 @@ def clipping() -> Iterator[Figure]:
     lost = abs(descend(steep, [0.001], 0.03, 1000, clip=1.0)[0])
     yield breaks("50θ² from .001 with η = .03, clipped: |θ|", lost, at_least=0.005)
     g = np.random.default_rng(0).standard_normal(50)
-    w = mr.nn.Parameter(np.zeros(50))
+    w = parameter(np.zeros(50))
     cosines = []
     for clip, limit in ((mr.optim.clip_grad_norm_, 1.0), (mr.optim.clip_grad_value_, 0.3)):
-        w.grad = mr.tensor(g.copy())
+        w.grad = mr.tensor(here(g.copy()))
         clip([w], limit)
-        cosines.append(w.grad.data @ g / np.linalg.norm(g) / np.linalg.norm(w.grad.data))
+        clipped = w.grad.numpy()
+        cosines.append(clipped @ g / np.linalg.norm(g) / np.linalg.norm(clipped))
     yield holds("clipped by norm: |cosine to g − 1|", abs(cosines[0] - 1), at_most=1e-12)
     yield breaks("clipped by value: cosine to g", cosines[1], at_most=0.95)
 
@@ -462,12 +464,13 @@ def step(
     objective = mr.Objective(mr.nn.MSELoss(), {"l2": mr.penalties.L2(l2)})
     optimizer = kind(model.parameters(), lr=0.1, **options)
     ledger = mr.Ledger(optimizer)
-    terms = objective(model, x, scale * y[:, None])
+    terms = objective(model, here(x), here(scale * y[:, None]))
     terms.backward()
     if clip:
         mr.optim.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
-    return ledger.last["weight"], {name: g["weight"].data for name, g in terms.gradients.items()}
+    parts = {name: g["weight"].numpy() for name, g in terms.gradients.items()}
+    return ledger.last["weight"], parts
 
 
 def share(part: np.ndarray, whole: np.ndarray) -> float:
@@ -491,7 +494,7 @@ def clipped_share() -> Iterator[Figure]:
     limit, wrong, square, kept, size = 0.5, [], [], [], []
     for scale in (1, 10, 1000):
         row, parts = step(scale, limit, mr.optim.SGD, STRENGTH)
-        g, pull, clipped = sum(parts.values()), parts["l2"], -row.actual / 0.1
+        g, pull, clipped = sum(parts.values()), parts["l2"], host(-row.actual) / 0.1
         factor = clipped / g  # of each element
         norm = np.linalg.norm(g)
         left, right = (pull * clipped).sum() / norm**2, (pull * g).sum() / (limit * norm)
@@ -531,13 +534,13 @@ def clipping_and_decay() -> Iterator[Figure]:
     off = max(apart(goal, w) for w in ends)
     yield corrects("clipped with C = .05, .5, 5: distance to ridge(λ)", off, at_most=1e-10)
     yield breaks("ridge(2λ) to ridge(λ)", apart(goal, ridge(2 * STRENGTH)), at_least=0.05)
-    w, mean = mr.nn.Parameter(goal), np.zeros_like(goal)
-    for row, target in zip(*diabetes(), strict=True):
+    w, mean = parameter(goal), np.zeros_like(goal)
+    for row, target in zip(*map(here, diabetes()), strict=True):
         w.grad = None
         ((mr.nn.functional.linear(row[None], w) - target) ** 2).sum().backward()
         w.grad += l2.gradient(w.data)
         mr.optim.clip_grad_norm_([w], limit)
-        mean += w.grad.data / len(diabetes()[1])
+        mean += w.grad.numpy() / len(diabetes()[1])
     bias = np.linalg.norm(mean) / limit
     yield corrects("each sample clipped: ‖mean clipped gradient‖/C there", bias, at_least=0.02)
 
@@ -545,7 +548,7 @@ def clipping_and_decay() -> Iterator[Figure]:
         """How much larger clipping makes the decay's part of a step relative to the rest."""
         rows = [step(1, c, kind, weight_decay=STRENGTH)[0] for c in (limit, None)]
         clipped, free = (
-            np.linalg.norm(r[entry]) / np.linalg.norm(r.total - r[entry]) for r in rows
+            np.linalg.norm(host(r[entry])) / np.linalg.norm(host(r.total - r[entry])) for r in rows
         )
         return clipped / free
 
