@@ -2,7 +2,8 @@ r"""The fused ops as CUDA kernels: faster twins of the rules in :mod:`minireg.op
 
 A twin takes the arguments of a fused op's value and returns (result, backward), where
 ``backward(g, needs)`` launches the kernels of the way back; for a dtype, size or layout that
-no kernel covers it returns None, and the NumPy rule runs on the GPU array instead. The
+no kernel covers it returns None, and the NumPy rule runs on the GPU array instead. Twins of
+what has no way back (targets, masks, the norm that clips) return just the results. The
 kernels are compiled when they are first used, for the dtype and width at hand, so a loop
 over a row has a known length. Sums never use atomics: equal inputs give equal bits.
 
