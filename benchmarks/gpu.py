@@ -28,7 +28,7 @@ import minireg as mr
 from minireg import backend as backends
 from minireg.nn import functional as F  # noqa: N812
 
-from .network import network
+from .network import network, training_step
 
 Call = Callable[[], object]
 Clock = Callable[[Call, int], float]  # seconds a call, of so many calls
@@ -84,18 +84,6 @@ def medians(contenders: dict[str, Call], clock: Clock, calls: int, rounds: int) 
 # --- the contenders -------------------------------------------------------------------------
 
 
-def _step(library: Any, model: Any, x: Any, y: Any, **options: Any) -> Call:
-    loss = library.nn.CrossEntropyLoss(label_smoothing=0.1)
-    optimizer = library.optim.AdamW(model.parameters(), lr=1e-3, **options)
-
-    def run() -> None:
-        optimizer.zero_grad()
-        loss(model(x), y).backward()
-        optimizer.step()
-
-    return run
-
-
 def _captured(torch: Any, step: Call) -> Call:
     """The step as a CUDA graph; a few runs on another stream come first, as PyTorch asks."""
     stream = torch.cuda.Stream()
@@ -116,16 +104,18 @@ def step(home: str, torch: Any, batch: int, width: int) -> dict[str, Call]:
     x, y = rng.normal(size=(batch, 784)).astype(np.float32), rng.integers(0, 10, batch)
     with mr.use_backend(home):
         model = network(mr.nn, width)
-    found = {OURS: _step(mr, model, mr.tensor(x, backend=home), mr.tensor(y, backend=home))}
+    found = {OURS: training_step(mr, model, mr.tensor(x, backend=home), mr.tensor(y, backend=home))}
     if torch is None:
         return found
     on_gpu = torch.cuda.is_available()
     place = "cuda" if on_gpu else "cpu"
     data = torch.tensor(x, device=place), torch.tensor(y, device=place)
-    found[EAGER] = _step(torch, network(torch.nn, width).to(place), *data, fused=True)
+    found[EAGER] = training_step(torch, network(torch.nn, width).to(place), *data, fused=True)
     if on_gpu:
         other = network(torch.nn, width).to(place)
-        found[GRAPH] = _captured(torch, _step(torch, other, *data, fused=True, capturable=True))
+        found[GRAPH] = _captured(
+            torch, training_step(torch, other, *data, fused=True, capturable=True)
+        )
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -12,3 +13,16 @@ def network(nn: Any, width: int = 512, inputs: int = 784, classes: int = 10) -> 
         layers += [nn.Linear(last, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.2)]
         last = width
     return nn.Sequential(*layers, nn.Linear(width, classes))
+
+
+def training_step(library: Any, model: Any, x: Any, y: Any, **options: Any) -> Callable[[], None]:
+    """A step of AdamW on smoothed labels, of minireg or of PyTorch; ``options`` are the optimizer's."""
+    loss = library.nn.CrossEntropyLoss(label_smoothing=0.1)
+    optimizer = library.optim.AdamW(model.parameters(), lr=1e-3, **options)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+
+    return run

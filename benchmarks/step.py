@@ -5,7 +5,6 @@ BatchNorm, ReLU, Dropout 0.2, label smoothing 0.1, AdamW with its defaults, batc
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,34 +12,23 @@ import torch
 
 import minireg as mr
 
-from .network import network
+from .network import network, training_step
 from .timing import side_by_side
-
-
-def _step(library: Any, nn: Any, x: Any, y: Any, **options: Any) -> Callable[[], None]:
-    model = network(nn)
-    loss = nn.CrossEntropyLoss(label_smoothing=0.1)
-    optimizer = library.optim.AdamW(model.parameters(), lr=1e-3, **options)
-
-    def run() -> None:
-        optimizer.zero_grad()
-        loss(model(x), y).backward()
-        optimizer.step()
-
-    return run
 
 
 def run() -> dict[str, Any]:
     """Measure against PyTorch's default, foreach and fused AdamW; returns the record."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(128, 784)).astype(np.float32), rng.integers(0, 10, 128)
-    ours = _step(mr, mr.nn, mr.tensor(x), y)
+    ours = training_step(mr, network(mr.nn), mr.tensor(x), y)
     kinds: dict[str, dict[str, Any]] = {
         "default": {}, "foreach": {"foreach": True}, "fused": {"fused": True},
     }  # fmt: skip
     record: dict[str, Any] = {"threads": torch.get_num_threads()}
     for name, options in kinds.items():
-        theirs = _step(torch, torch.nn, torch.tensor(x), torch.tensor(y), **options)
+        theirs = training_step(
+            torch, network(torch.nn), torch.tensor(x), torch.tensor(y), **options
+        )
         pair = side_by_side(name, ours, theirs, 20, 11)
         record[name] = pair.ratio
         print(f"minireg {pair.ours * 1e3:6.2f} ms   PyTorch {torch.__version__} AdamW {name:8} "
