@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import backend as backends
+from .backend import Array
 from .errors import check_backward
 from .tensor import RETAIN, Tensor
 
@@ -103,17 +104,41 @@ def _replay(entry: Any, g: Tensor, raw: Any, parents: Any, kw: Any) -> dict[int,
     return {i: found.get(shadow) for i, shadow in shadows.items()}
 
 
+class _Rooms(dict[Tensor, Any]):
+    """Arrays in flat storage that one pass fills with the gradients of leaves; None: there is none."""
+
+    def __init__(self, accumulating: bool) -> None:
+        self.accumulating = accumulating
+
+    def __missing__(self, leaf: Tensor) -> Any:
+        own = None
+        if self.accumulating and leaf._hooks is None:  # hooks may keep what they are given
+            own = leaf._place.room(leaf.data)
+        self[leaf] = own
+        return own
+
+
 def _gradients(
-    y: Tensor, g: Any, node: tuple[Any, ...], create_graph: bool, wanted: set[Tensor] | None
-) -> Iterator[Any]:
+    y: Tensor, g: Any, node: tuple[Any, ...], create_graph: bool, wanted: set[Tensor] | None,
+    rooms: _Rooms, pending: dict[Tensor, Any],
+) -> Iterator[Any]:  # fmt: skip
     """(position, parent, its gradient) for what is wanted of one node: the rules at work."""
     entry, raw, tensors, kw, saved, _ = node
     parents = [a for a in tensors if a[1].requires_grad and (wanted is None or a[1] in wanted)]
     if entry.fused_backward is not None:
-        fused = (
-            _replay(entry, g, raw, parents, kw) if create_graph
-            else entry.fused_backward(g, y.data, saved, {i for i, _ in parents}, *raw, **kw)
-        )  # fmt: skip
+        if create_graph:
+            fused = _replay(entry, g, raw, parents, kw)
+        else:
+            needs = dict.fromkeys([i for i, _ in parents])
+            for i, p in parents:  # the first gradient of a leaf may be written where it is to lie
+                if (
+                    p._place is not None
+                    and p not in pending
+                    and p not in rooms
+                    and g.dtype == p.dtype
+                ):
+                    needs[i] = rooms[p]
+            fused = entry.fused_backward(g, y.data, saved, needs, *raw, **kw)
         for i, p in parents:
             yield i, p, fused[i]
         return
@@ -151,6 +176,7 @@ def backprop(
     wanted, order = _reachable(roots, targets)
     is_target, found = frozenset(targets or ()), {}
     pending: dict[Tensor, Any] = {}
+    rooms = _Rooms(targets is None and not create_graph)
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
     before = state.mode
@@ -168,7 +194,8 @@ def backprop(
             node = y._node
             if node is None:
                 if targets is None and y.requires_grad:
-                    _accumulate(y, g.copy() if y._hooks or any(g is r for r in gradients) else g)
+                    foreign = bool(y._hooks) or any(g is r for r in gradients)
+                    _accumulate(y, g, None if y._place is None else rooms[y], foreign)
                 continue
             entry, raw, parents, _, _, place = node
             if raw is None:
@@ -186,7 +213,7 @@ def backprop(
                         "forward pass, but it was changed in place since; run backward before "
                         "the update, or update a copy"
                     )
-            for i, p, d in _gradients(y, g, node, create_graph, wanted):
+            for i, p, d in _gradients(y, g, node, create_graph, wanted, rooms, pending):
                 if d is None:
                     continue
                 data = p.data
@@ -198,10 +225,13 @@ def backprop(
                     check_backward(entry.name, i, d, place)
                 if p in pending:
                     pending[p] = pending[p] + d
-                elif p._node is None and (
-                    d is g or (d.data if create_graph else d).base is not None
-                ):
-                    pending[p] = d.copy()  # it may be a view, but a leaf's gradient is its alone
+                elif (
+                    p._node is None
+                    and d is not rooms.get(p)
+                    and (d is g or (d.data if create_graph else d).base is not None)
+                ):  # it may be a view, but a leaf's gradient is its alone
+                    own = None if p._place is None else rooms[p]
+                    pending[p] = d.copy() if own is None else _filled(own, d)
                 else:
                     pending[p] = d
     finally:
@@ -242,9 +272,19 @@ def _run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
     return g
 
 
-def _accumulate(leaf: Tensor, g: Any) -> None:
+def _filled(own: Array, g: Any) -> Array:
+    own[...] = g
+    return own
+
+
+def _accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
+    """Add g to the leaf's gradient, in the array ``own`` if given; a foreign g is somebody else's."""
     if leaf.grad is not None:  # out of place: the old gradient may be held elsewhere
-        g = leaf.grad + g if isinstance(g, Tensor) else leaf.grad.data + g
+        g = leaf.grad + g if isinstance(g, Tensor) else np.add(leaf.grad.data, g, out=own)
+    elif own is not None:
+        g = g if g is own else _filled(own, g)
+    elif foreign:
+        g = g.copy()
     leaf.grad = g if isinstance(g, Tensor) else Tensor(as_array(g))
 
 

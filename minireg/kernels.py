@@ -3,8 +3,9 @@
 The in-place passes of an optimizer and the prox of a penalty are written once. Given arrays they
 are NumPy; given a :class:`Symbol` for each array they record what happens to one element.
 Numbers of the host (rates, corrections, strengths) become arguments, so a schedule does not
-compile anew. A launch covers any number of arrays where they lie: a table on the device holds the
-addresses of their stretches, so nothing is gathered and nothing has to be laid out in one buffer.
+compile anew. A launch covers one stretch of memory (all that is in flat storage and treated alike),
+or any number of arrays where they lie: then a table on the device holds the addresses of their
+stretches, and nothing is gathered.
 
 A kernel rounds as CuPy compiles: a·b + c in one step, and to 0 what is no normal float32.
 """
@@ -162,30 +163,50 @@ class Kernel:
     dtype: str
     arrays: tuple[str, ...]
     common: int  # so many of the arrays, the last ones, have one element, which serves all
-    body: str
+    used: tuple[str, ...]  # where the arrays begin; "" for one that nothing is done with
+    body: str  # of element j
     numbers: tuple[Scalar, ...]  # its arguments, of this step
 
     def __str__(self) -> str:
         """The source, and where its arguments come from."""
         about = [f"// {self.name}({', '.join(self.arrays)}), {self.dtype}"]
         about += [f"//   a{k} = {a.text}" for k, a in enumerate(self.numbers)]
-        return "\n".join([*about, self.body])
+        return "\n".join([*about, self.source(1)])
 
-    @property
-    def parameters(self) -> str:
+    def source(self, rows: int) -> str:
+        """What is done at place i: of one row of arrays, or of many that a table lists."""
+        if rows == 1:
+            return f"const long long j = i;\n{self.body}"
+        found = ", ".join(f"{at} = table[row + {k + 1}]" for k, at in enumerate(self.used) if at)
+        return "\n".join([
+            f"const long long row = i / {STRETCH} * {len(self.used) + 1}, j = i % {STRETCH};",
+            "if (j >= (long long)table[row]) continue;",
+            f"const unsigned long long {found};", self.body,
+        ])  # fmt: skip
+
+    def parameters(self, rows: int) -> str:
         """The arguments as CuPy's ElementwiseKernel takes them."""
-        numbers = (f"{self.dtype} a{k}" for k in range(len(self.numbers)))
-        return ", ".join(["raw uint64 table", *numbers])
+        one = [f"uint64 {at}" for at in self.used if at]
+        numbers = [f"{self.dtype} a{k}" for k in range(len(self.numbers))]
+        return ", ".join([*(one if rows == 1 else ["raw uint64 table"]), *numbers])
 
-    def launch(self, backend: Backend, rows: Iterable[Sequence[Array]]) -> None:
+    def places(self, backend: Backend, rows: Sequence[Sequence[Array]]) -> tuple[list[Any], int]:
+        """(what tells a launch where the rows lie, how many places i it takes)."""
+        address = backend.address
+        assert address is not None
+        if len(rows) == 1:
+            where = [address(a) for a, at in zip(rows[0], self.used, strict=True) if at]
+            return where, rows[0][0].size
+        listed = table(backend, rows, self.common)
+        return [listed], listed.size // (len(self.arrays) + 1) * STRETCH
+
+    def launch(self, backend: Backend, rows: Sequence[Sequence[Array]]) -> None:
         """Run it on every row of contiguous arrays, one for each of ``arrays``, at once."""
-        places = table(backend, rows, self.common)
-        size = places.size // (len(self.arrays) + 1) * STRETCH
-        name = (
-            f"minireg_{self.name if _plain(self.name) else 'kernel'}"  # a class may be called exp
-        )
-        kernel = _compiled(backend.xp, self.parameters, self.body, name)
-        kernel(places, *map(float, self.numbers), size=size)
+        where, size = self.places(backend, rows)
+        # (a class may be called exp)
+        name = f"minireg_{self.name if _plain(self.name) else 'kernel'}"
+        source = self.parameters(len(rows)), self.source(len(rows)), name
+        _compiled(backend.xp, *source)(*where, *map(float, self.numbers), size=size)
 
 
 @cache
@@ -272,52 +293,52 @@ def _plain(name: str) -> bool:
 
 def trace(
     name: str, dtype: str, arrays: Sequence[str], function: Callable[..., None], scratch: int = 0,
-    common: int = 0,
+    common: int = 0, total: bool = False,
 ) -> Kernel:  # fmt: skip
     """The kernel that does to an element of these arrays what ``function`` does in place.
 
     ``scratch`` more arguments may be overwritten; the last ``common`` arrays have one element.
+    With ``total`` there is one argument more: a variable of the kernel around the body, ``total_``.
 
     >>> def decay(w, g): w -= Scalar(0.1, "lr") * (g + 2 * w)
     >>> print(trace("decay", "float32", ["w", "g"], decay))
     // decay(w, g), float32
     //   a0 = lr
-    const long long row = i / 4096 * 3, j = i % 4096;
-    if (j >= (long long)table[row]) continue;
-    float *at_w_ = (float *)table[row + 1] + j;
-    float *at_g_ = (float *)table[row + 2] + j;
+    const long long j = i;
+    float *at_w_ = (float *)w_at + j;
+    float *at_g_ = (float *)g_at + j;
     const float w_ = *at_w_, g_ = *at_g_;
     *at_w_ = w_ - (a0 * (g_ + (2 * w_)));
     """
     tape = Tape()
-    words = tuple(_word(n, k) for k, n in enumerate(arrays))
+    words = tuple(_word(n, k) for k, n in enumerate([*arrays, *["total"] * total]))
     symbols = [Symbol(tape, word) for word in words]
-    moving = len(symbols) - common
+    moving = len(arrays) - common
     function(*symbols[:moving], *(Symbol(tape) for _ in range(scratch)), *symbols[moving:])
     results = tuple(tape.name(s) for s in symbols)
-    body = _body(dtype, words, moving, tuple(tape.lines), tuple(tape.lines.values()), results)
-    return Kernel(name, dtype, tuple(arrays), common, body, tuple(tape.numbers))
+    lines = tuple(tape.lines), tuple(tape.lines.values())
+    used, body = _body(dtype, words, moving, len(arrays), *lines, results)
+    return Kernel(name, dtype, tuple(arrays), common, used, body, tuple(tape.numbers))
 
 
 @lru_cache(maxsize=256)  # most steps record what the step before has recorded
 def _body(
-    dtype: str, arrays: tuple[str, ...], moving: int, lines: tuple[tuple[str, ...], ...],
-    names: tuple[str, ...], results: tuple[str, ...],
-) -> str:  # fmt: skip
+    dtype: str, arrays: tuple[str, ...], moving: int, stored: int,
+    lines: tuple[tuple[str, ...], ...], names: tuple[str, ...], results: tuple[str, ...],
+) -> tuple[tuple[str, ...], str]:  # fmt: skip
+    """(what is called where the arrays begin, what is done to element j)."""
     kind = FLOATS[np.dtype(dtype)]
     written = [(n, value) for n, value in zip(arrays, results, strict=True) if value != n]
     uses = Counter(value for _, value in written)
     for (form, *operands), n in reversed([*zip(lines, names, strict=True)]):
         for k, a in enumerate(operands):
             uses[a] += form.count(f"{{{k}}}") * bool(uses[n])
-    body = [
-        f"const long long row = i / {STRETCH} * {len(arrays) + 1}, j = i % {STRETCH};",
-        "if (j >= (long long)table[row]) continue;",
-    ]
-    for k, (n, value) in enumerate(zip(arrays, results, strict=True)):
-        if uses[n] or value != n:
-            body.append(f"{kind} *at_{n} = ({kind} *)table[row + {k + 1}]{' + j' * (k < moving)};")
-    if read := [f"{n} = *at_{n}" for n in arrays if uses[n]]:
+    body, used = [], []
+    for k, (n, value) in enumerate(zip(arrays[:stored], results[:stored], strict=True)):
+        used.append(f"{n}at" if uses[n] or value != n else "")
+        if used[k]:
+            body.append(f"{kind} *at_{n} = ({kind} *){used[k]}{' + j' * (k < moving)};")
+    if read := [f"{n} = *at_{n}" for n in arrays[:stored] if uses[n]]:
         body.append(f"const {kind} {', '.join(read)};")
     text: dict[str, str] = {}
     for (form, *operands), n in zip(lines, names, strict=True):
@@ -325,4 +346,6 @@ def _body(
         text[n] = form.format(*(inner(text.get(a, a)) for a in operands))
         if uses[n] > 1:  # what is used once is written where it is used
             body.append(f"const {kind} {n} = {text.pop(n)};")
-    return "\n".join(body + [f"*at_{n} = {text.get(value, value)};" for n, value in written])
+    to = {n: f"*at_{n}" for n in arrays[:stored]}
+    body += [f"{to.get(n, n)} = {text.get(value, value)};" for n, value in written]
+    return tuple(used), "\n".join(body)

@@ -22,6 +22,7 @@ from .kernels import each
 from .losses import Loss
 from .nn.module import Module, Parameter
 from .penalties import Penalty
+from .penalties.base import add_gradients
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ class Attributed(Tensor):
     shares: dict[str, Array]
 
 
-def added(arrays: Iterable[Array]) -> Array:
-    """The sum of arrays, from left to right, as an array of its own."""
+def added(arrays: Iterable[Array], out: Array | None = None) -> Array:
+    """The sum of arrays, from left to right, as an array of its own, which may be ``out``."""
     first, *rest = arrays
-    total = first + rest[0] if rest else first.copy()
+    total: Array = np.add(first, rest[0] if rest else 0, out=out)
     for array in rest[1:]:
         total += array
     return total
@@ -278,13 +279,15 @@ class Terms(Mapping[str, Tensor]):
         first, *rest = self.values_.values()
         return sum(rest, first)
 
-    def backward(self, attribute: bool = True) -> None:
+    def backward(self, attribute: bool = True, optimizer: Optimizer | None = None) -> None:
         """Accumulate the total gradient into every ``.grad``.
 
         With ``attribute`` each term's own share is kept in ``gradients[term][parameter]``:
         one pass for each part of the loss, and the closed form for each penalty; the shares are
         yours, no later step overwrites them. Without it a single pass serves all terms, and L2, L1
-        and ElasticNet are added in place: they make no array of a weight's size.
+        and ElasticNet are added in place: they make no array of a weight's size. To an
+        ``optimizer`` they are left where that can be: its next step adds them within its own pass
+        (on a GPU in its kernel), and only then ``.grad`` is complete.
         """
         closed = self._closed()
         if not attribute:
@@ -300,10 +303,11 @@ class Terms(Mapping[str, Tensor]):
                 g = p.grad
                 if g is None or g is before[p]:  # the loss does not reach p; g may be held
                     g = p.grad = Tensor(np.zeros_like(p.data) + (0 if g is None else g.data))
-                alike.setdefault(tuple(penalties), []).append((p.data, g.data))
+                if optimizer is None or not optimizer.defer(p, tuple(penalties)):
+                    alike.setdefault(tuple(penalties), []).append((p.data, g.data))
             for penalties, rows in alike.items():
                 name = "_".join(type(penalty).__name__ for penalty in penalties)
-                each(name, ["w", "g"], partial(_pull, penalties), rows)
+                each(name, ["w", "g"], partial(add_gradients, penalties), rows)
             return
         names = {p: n for n, p in self.parameters.items()}
         wanted = [p for p in self.parameters.values() if p.requires_grad]
@@ -329,7 +333,8 @@ class Terms(Mapping[str, Tensor]):
                         earlier = earlier | {"clip": earlier.get("clip", 0) + rest}
                     both = earlier.keys() & shares.keys()
                     shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
-                p.grad = Attributed(added(shares.values()))
+                room = None if p._place is None else p._place.room(p.data)
+                p.grad = Attributed(added(shares.values(), room))
                 p.grad.name, p.grad.shares = name, shares
 
     def _closed(self) -> dict[str, tuple[Penalty, list[Parameter]]]:
@@ -368,11 +373,6 @@ class Terms(Mapping[str, Tensor]):
                 "share": norms[name] / whole, "cosine": inner / scale if scale else 0.0,
             })  # fmt: skip
         return rows
-
-
-def _pull(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
-    for penalty in penalties:
-        penalty.add_gradient(w, total)
 
 
 def _norm(gradients: Mapping[str, Tensor]) -> float:

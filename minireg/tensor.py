@@ -39,8 +39,18 @@ class Tensor:
     """
 
     # _node: how it came to be (see engine), None for a leaf. _seq: grows with every
-    # record and every in-place change, so it orders the graph and dates the data.
-    __slots__ = ("data", "grad", "requires_grad", "_node", "_seq", "_hooks", "__weakref__")
+    # record and every in-place change, so it orders the graph and dates the data. _place:
+    # of a leaf in flat storage (see flat), where its gradient is to lie.
+    __slots__ = (
+        "data",
+        "grad",
+        "requires_grad",
+        "_node",
+        "_seq",
+        "_hooks",
+        "_place",
+        "__weakref__",
+    )
     __hash__ = object.__hash__
     data: Array
     grad: Tensor | None
@@ -51,6 +61,7 @@ class Tensor:
         self.data, self.grad = data, None
         self._node: Any = None
         self._hooks: list[Any] | None = None
+        self._place: Any = None
         self._seq = next_seq()
         self.requires_grad = False
         if requires_grad:

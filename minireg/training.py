@@ -19,7 +19,7 @@ from .errors import check_option
 from .inspect.ledger import Ledger
 from .nn import Embedding, Module
 from .objective import AnyLoss, Objective, named_parts
-from .optim import EarlyStopping, Optimizer, clip_factor
+from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
 from .tensor import Tensor
 
@@ -233,12 +233,9 @@ def _update(
     model.train()
     optimizer.zero_grad()
     terms = objective(model, Tensor(x), y)
-    terms.backward(attribute=measure or book)
+    terms.backward(attribute=measure or book, optimizer=optimizer)
     statistics = terms.statistics() if measure else []
-    if clip_norm is None:
-        optimizer.step()
-    else:
-        optimizer.step(scale=clip_factor(model.parameters(), clip_norm)[1])
+    optimizer.step(max_norm=clip_norm)
     return statistics
 
 

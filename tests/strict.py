@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
@@ -244,7 +244,7 @@ def _call(name: str, function: Any, args: Any, kwargs: Any, elementwise: bool = 
         if isinstance(y, list | tuple):  # CuPy gives plain tuples where NumPy names the parts
             return [*map(outward, y)] if isinstance(y, list) else (*map(outward, y),)
         on_device = isinstance(y, np.ndarray | np.generic) or name in ("allclose", "array_equal")
-        return StrictArray(np.asarray(y)) if on_device else y
+        return _result(np.asarray(y), given.values()) if on_device else y
 
     if _waits(name, args):
         _sync(name)
@@ -254,6 +254,13 @@ def _call(name: str, function: Any, args: Any, kwargs: Any, elementwise: bool = 
         writes = elementwise or kwargs.get("out") is not None
         _launch(name, _launches(name, args, writes, result, [x._host for x in given.values()]))
     return outward(result)
+
+
+def _result(host: np.ndarray, given: Iterable[StrictArray]) -> StrictArray:
+    """A new array, or a view of one of those given."""
+    viewed = (x for x in given if host.base is not None and np.may_share_memory(host, x._host))
+    x = next(viewed, None)
+    return StrictArray(host, None if x is None else x if x.base is None else x.base)
 
 
 def _index(index: Any) -> tuple[Any, ...]:
@@ -282,13 +289,14 @@ def _reading(kind: str, convert: Callable[..., Any]) -> Any:
 class StrictArray(NDArrayOperatorsMixin):
     """An array that behaves as if it lived on a GPU; made by ``xp.asarray``."""
 
-    __slots__ = ("_host",)
+    __slots__ = ("_host", "base", "__weakref__")
     __hash__ = None
+    base: StrictArray | None  # of a view: the array that has the memory
 
-    def __init__(self, host: np.ndarray) -> None:
+    def __init__(self, host: np.ndarray, base: StrictArray | None = None) -> None:
         if host.dtype.char not in "?bBhHiIlLqQefdFD":
             raise TypeError(f"the device knows no dtype {host.dtype}")
-        self._host = host
+        self._host, self.base = host, base
 
     # NumPy's protocols, with CuPy's answers
 
@@ -331,7 +339,7 @@ class StrictArray(NDArrayOperatorsMixin):
     def __getitem__(self, index: Any) -> StrictArray:
         found = self._host[_index(index)]
         _launch("take", not np.may_share_memory(found, self._host))
-        return StrictArray(found)
+        return _result(found, [self])
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if not isinstance(value, StrictArray | Scalar):
@@ -344,10 +352,6 @@ class StrictArray(NDArrayOperatorsMixin):
 
     def __deepcopy__(self, memo: Any) -> StrictArray:
         return self.__copy__()
-
-    @property
-    def base(self) -> StrictArray | None:
-        return None if self._host.base is None else StrictArray(self._host.base)
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -366,7 +370,7 @@ for _name in ("shape", "ndim", "size", "dtype", "itemsize", "nbytes", "strides",
     setattr(StrictArray, _name, property(attrgetter(f"_host.{_name}")))
 for _name in ("T", "mT", "real", "imag"):
     _view = attrgetter(f"_host.{_name}")
-    setattr(StrictArray, _name, property(lambda self, _view=_view: StrictArray(_view(self))))
+    setattr(StrictArray, _name, property(lambda self, _view=_view: _result(_view(self), [self])))
 
 # --- the namespace ---------------------------------------------------------------------------
 
@@ -426,29 +430,34 @@ class _Random:
 
 
 class ElementwiseKernel:
-    """CuPy's, for a table and numbers, its body compiled as C; the last element comes first."""
+    """CuPy's, for a table or addresses, and numbers, its body compiled as C; the last element first."""
 
     def __init__(self, in_params: str, out_params: str, operation: str, name: str) -> None:
         if cupy is not None:
             cupy.ElementwiseKernel(in_params, out_params, operation, name)  # CuPy can read it
         self.name = name.removeprefix("minireg_")
-        ctypes_of = {"float32": ctypes.c_float, "float64": ctypes.c_double}
-        words = [part.split() for part in in_params.split(", ")]
-        c = {"uint64": "const unsigned long long *", "float32": "float ", "float64": "double "}
-        arguments = ", ".join(["ptrdiff_t n", *(c[kind] + name for *_, kind, name in words)])
+        ctypes_of = {"raw uint64": ctypes.c_void_p, "uint64": ctypes.c_ulonglong,
+                     "float32": ctypes.c_float, "float64": ctypes.c_double}  # fmt: skip
+        words = [part.rpartition(" ")[::2] for part in in_params.split(", ")]
+        c = {"raw uint64": "const unsigned long long *", "uint64": "unsigned long long ",
+             "float32": "float ", "float64": "double "}  # fmt: skip
+        arguments = ", ".join(["ptrdiff_t n", *(c[kind] + name for kind, name in words)])
         self.function = in_c(
             f"#include <stddef.h>\n#include <tgmath.h>\nvoid {name}({arguments}) {{\n"
             f"for (ptrdiff_t i = n - 1; i >= 0; i--) {{\n{operation};\n}}\n}}\n",
             name,
         )
-        types = [ctypes_of.get(kind, ctypes.c_void_p) for *_, kind, _ in words]
+        types = [ctypes_of[kind] for kind, _ in words]
         self.function.argtypes = [ctypes.c_ssize_t, *types]
 
-    def __call__(self, table: StrictArray, *numbers: float, size: int) -> None:
-        if not isinstance(table, StrictArray) or table.dtype != np.uint64:
-            raise TypeError("the table must be uint64 and on the device")
+    def __call__(self, *given: Any, size: int) -> None:
+        for a in given:
+            if not isinstance(a, int | float) and getattr(a, "dtype", None) != np.uint64:
+                raise TypeError("the table must be uint64 and on the device")
         _launch(self.name)
-        self.function(size, table._host.ctypes.data, *numbers)
+        self.function(
+            size, *(a._host.ctypes.data if isinstance(a, StrictArray) else a for a in given)
+        )
 
 
 def in_c(source: str, name: str) -> Any:

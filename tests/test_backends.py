@@ -565,15 +565,15 @@ def test_every_layer_and_loss_runs_here():
     assert exported(nn.Module) - {"Module", "ModuleList"} == LAYERS.keys() | LOSSES.keys()
 
 
-def run_layer(name: str, i: int, training: bool, home: str) -> list[Any]:
+def run_layer(name: str, i: int, training: bool, home: str, dtype: Any = np.float32) -> list[Any]:
     make, x = LAYERS[name][i]
     mr.manual_seed(0)
     with mr.use_backend(home):
-        layer = make()
+        layer = make().to(dtype)
     layer.train(training)
     for _ in range(2):  # running statistics move
         t = mr.tensor(x, backend=home)
-        t = t.astype(np.float32).requires_grad_() if x.dtype.kind == "f" else t
+        t = t.astype(dtype).requires_grad_() if x.dtype.kind == "f" else t
         y = layer(t)
         (y * y).sum().backward()
     parameters = list(layer.parameters())
@@ -654,10 +654,10 @@ LOSSES: dict[str, list[tuple[Callable[[str], Any], Any]]] = {
 LOSS_CASES = [(name, i) for name in LOSSES for i in range(len(LOSSES[name]))]
 
 
-def run_loss(name: str, i: int, home: str) -> list[Any]:
+def run_loss(name: str, i: int, home: str, dtype: Any = np.float32) -> list[Any]:
     make, target = LOSSES[name][i]
     loss = make(home)
-    z = mr.tensor(draw(5, 3, seed=7), dtype=np.float32, backend=home, requires_grad=True)
+    z = mr.tensor(draw(5, 3, seed=7), dtype=dtype, backend=home, requires_grad=True)
     y = mr.tensor(target, backend=home)
     whole = loss(z, y)
     parts = loss.parts(z, y)
@@ -737,9 +737,9 @@ def test_every_penalty_runs_here():
 PENALTY_CASES = [(name, i) for name in PENALTIES for i in range(len(PENALTIES[name]))]
 
 
-def run_penalty(name: str, i: int, home: str) -> list[Any]:
+def run_penalty(name: str, i: int, home: str, dtype: Any = np.float32) -> list[Any]:
     penalty = PENALTIES[name][i](home)
-    w, g = place(W, home), place(draw(4, 3, seed=2).astype(np.float32), home)
+    w, g = (place(a.astype(dtype), home) for a in (W, draw(4, 3, seed=2)))
     results = []
     for call in (
         lambda: penalty.value(w),
@@ -802,15 +802,15 @@ def test_every_optimizer_runs_here():
 OPTIMIZER_CASES = [(name, i) for name in OPTIMIZERS for i in range(len(OPTIMIZERS[name]))]
 
 
-def run_optimizer(name: str, i: int, home: str) -> list[Any]:
+def run_optimizer(name: str, i: int, home: str, dtype: Any = np.float32) -> list[Any]:
     shapes = ((4, 3), (3,), (), (150, 120))  # the last is updated in blocks on the CPU
-    ps = [mr.tensor(draw(*s, seed=k), dtype=np.float32, backend=home) for k, s in enumerate(shapes)]
+    ps = [mr.tensor(draw(*s, seed=k), dtype=dtype, backend=home) for k, s in enumerate(shapes)]
     optimizer = getattr(optim, name)(
         [p.requires_grad_() for p in ps], lr=0.1, **OPTIMIZERS[name][i]
     )
     for step in range(3):
         for k, p in enumerate(ps):
-            p.grad = mr.tensor(draw(*p.shape, seed=10 * step + k), dtype=np.float32, backend=home)
+            p.grad = mr.tensor(draw(*p.shape, seed=10 * step + k), dtype=dtype, backend=home)
         ps[1].grad = None if step == 1 else ps[1].grad
         optimizer.step()
     kept = [v for s in optimizer.state.values() for v in s.values() if backends.is_array(v)]
@@ -874,15 +874,18 @@ def test_clipping_by_value():
     assert not parity(run)
 
 
-def train(home: str, p: float = 0.0, attribute: bool = True, via: str = "gradient") -> list[Any]:
-    """Three whole steps of a small model with everything in it."""
+def train(
+    home: str, p: float = 0.0, attribute: bool = True, via: str = "gradient", within: bool = False,
+    dtype: Any = np.float32,
+) -> list[Any]:  # fmt: skip
+    """Three whole steps of a small model; penalties and clipping before or ``within`` the update."""
     mr.manual_seed(0)
     with mr.use_backend(home):
         model = nn.Sequential(
             nn.Linear(6, 8, bias=False),  # before a BatchNorm its gradient is rounding noise
             nn.BatchNorm(8), nn.ReLU(), nn.Dropout(p), nn.Linear(8, 3),
-        )  # fmt: skip
-    x = mr.tensor(draw(16, 6), dtype=np.float32, backend=home)
+        ).to(dtype)  # fmt: skip
+    x = mr.tensor(draw(16, 6), dtype=dtype, backend=home)
     y = mr.tensor(np.arange(16) % 3, backend=home)
     objective = mr.Objective(
         nn.CrossEntropyLoss(label_smoothing=0.1),
@@ -894,23 +897,37 @@ def train(home: str, p: float = 0.0, attribute: bool = True, via: str = "gradien
     for _ in range(3):
         optimizer.zero_grad()
         terms = objective(model, x, y)
-        terms.backward(attribute)
+        terms.backward(attribute, optimizer if within else None)
         seen += [terms.total, *terms.values()]
         seen += [g for share in terms.gradients.values() for g in share.values()]
-        seen.append(optim.clip_grad_norm_(model.parameters(), 0.5))
-        optimizer.step()
+        if within:
+            optimizer.step(max_norm=0.5)
+        else:
+            seen.append(optim.clip_grad_norm_(model.parameters(), 0.5))
+            optimizer.step()
     parameters = list(model.parameters())
     states = [v for s in optimizer.state.values() for v in s.values() if backends.is_array(v)]
     return [*seen, *parameters, *(q.grad for q in parameters), *states,
             *(b for _, b in model.named_buffers())]  # fmt: skip
 
 
-TRAINING = [(True, "gradient"), (False, "gradient"), (True, "prox")]
+TRAINING = [
+    (True, "gradient", False), (False, "gradient", False), (True, "prox", False),
+    (False, "gradient", True), (False, "prox", True),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("attribute", "via"), TRAINING)
-def test_training_step(attribute, via):
-    assert not parity(lambda home: train(home, 0.0, attribute, via))
+@pytest.mark.parametrize(("attribute", "via", "within"), TRAINING)
+def test_training_step(attribute, via, within):
+    assert not parity(lambda home: train(home, 0.0, attribute, via, within))
+
+
+@pytest.mark.parametrize("via", ["gradient", "prox"])
+def test_what_joins_within_the_update_is_what_joins_before(via):
+    before, within = (train("numpy", 0.0, False, via, w) for w in (False, True))
+    for a, b in zip(before[-20:], within[-20:], strict=True):
+        a, b = (v.data if isinstance(v, mr.Tensor) else v for v in (a, b))
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
 LEDGERED: dict[str, Callable[[Any], optim.Optimizer]] = {
@@ -921,11 +938,11 @@ LEDGERED: dict[str, Callable[[Any], optim.Optimizer]] = {
 }
 
 
-def train_with_ledger(name: str, home: str) -> list[Any]:
+def train_with_ledger(name: str, home: str, dtype: Any = np.float32) -> list[Any]:
     """Three steps under a ledger, whose entries are worked out where the arrays live."""
     mr.manual_seed(0)
     with mr.use_backend(home):
-        model = nn.Linear(6, 3)
+        model = nn.Linear(6, 3).to(dtype)
     objective = mr.Objective(
         nn.CrossEntropyLoss(label_smoothing=0.1),
         {"spectral": penalties.SpectralNorm(1e-2), "l1": mr.Term(penalties.L1(1e-3), via="prox"),
@@ -934,7 +951,7 @@ def train_with_ledger(name: str, home: str) -> list[Any]:
     optimizer = LEDGERED[name](model.parameters())
     objective.bind(model).attach(optimizer)
     ledger = mr.Ledger(optimizer, accumulate=True)
-    x = mr.tensor(draw(16, 6), dtype=np.float32, backend=home)
+    x = mr.tensor(draw(16, 6), dtype=dtype, backend=home)
     y = mr.tensor(np.arange(16) % 3, backend=home)
     for _ in range(3):
         optimizer.zero_grad()
@@ -950,7 +967,7 @@ def test_a_ledger_waits_for_nothing(name):
     assert not parity(lambda home: train_with_ledger(name, home))
 
 
-def train_on_images(home: str) -> list[Any]:
+def train_on_images(home: str, dtype: Any = np.float32) -> list[Any]:
     """Two steps of a convolutional network with everything in it."""
     mr.manual_seed(0)
     with mr.use_backend(home):
@@ -959,8 +976,8 @@ def train_on_images(home: str) -> list[Any]:
             nn.LeakyReLU(), nn.MaxPool2d(2), nn.utils.weight_norm(nn.Conv2d(6, 4, 2, groups=2)),
             nn.BatchNorm2d(4), nn.GELU("tanh"), nn.AvgPool2d(2, padding=1, count_include_pad=False),
             nn.Flatten(), nn.Linear(8, 3),
-        )  # fmt: skip
-    x = mr.tensor(IMAGES, dtype=np.float32, backend=home)
+        ).to(dtype)  # fmt: skip
+    x = mr.tensor(IMAGES, dtype=dtype, backend=home)
     y = mr.tensor(np.arange(3), backend=home)
     optimizer = optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(2):

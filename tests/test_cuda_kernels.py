@@ -28,6 +28,7 @@ from minireg import losses, nn
 from minireg.backend import Stream
 from minireg.nn import functional as F  # noqa: N812
 from minireg.ops import TABLE, cuda, fused
+from minireg.optim import clip
 
 WIDTHS = [1, 2, 3, 16, 31, 32, 33, 100, 512, 1000, 1024, 1025, 4096, 8192]
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
@@ -48,8 +49,13 @@ def sources() -> dict[str, str]:
         for places in (1, 49):
             text = cuda.specialized(cuda.CHANNELS, dtype, S=places, THREADS=cuda.THREADS)
             found[f"channels of {places} {dtype}"] = text
-        for name, text in {"targets": cuda.TARGETS, "squares": cuda.SQUARES}.items():
+        for name, text in {"targets": cuda.TARGETS, "clip": cuda.CLIP}.items():
             found[f"{name} {dtype}"] = cuda.specialized(text, dtype, THREADS=cuda.THREADS)
+        pulls = mr.penalties.L1(0.1), mr.penalties.ElasticNet(0.2, 0.3)
+        for name, penalties in {"squares": (), "squares with pulls": pulls}.items():
+            for rows in (1, 2):
+                kernel = clip.squares(dtype, penalties)
+                found[f"{name}, {rows} {dtype}"] = cuda.squares(kernel, rows)
         found[f"mask {dtype}"] = cuda.specialized(cuda.DROPOUT, dtype, THREADS=cuda.THREADS)
         for name in cuda.ACTIVATIONS:
             found[f"{name} {dtype}"] = cuda.activated(name, dtype)
@@ -65,7 +71,8 @@ def one_processor(monkeypatch, request):
 NAMES = [f"{family} {np.dtype(d)}" for d in TOLERANCE for family in (
     *(f"rows {w} by 1" for w in (1, 16, 100, 1000, 1024, 1025, 8192)),
     *(f"rows {w} by {16 // np.dtype(d).itemsize}" for w in (16, 100, 1000, 1024, 8192)),
-    "channels of 1", "channels of 49", "targets", "squares", "mask", *cuda.ACTIVATIONS)]  # fmt: skip
+    "channels of 1", "channels of 49", "targets", "clip", "squares, 1", "squares, 2",
+    "squares with pulls, 1", "squares with pulls, 2",     "mask", *cuda.ACTIVATIONS)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -417,7 +424,7 @@ def test_clip_factor(device, shapes, max_norm, dtype):
         leaves = [mr.Tensor(put(np.zeros(s, dtype)), requires_grad=True) for s in shapes]
         for k, p in enumerate(leaves):
             p.grad = mr.Tensor(put(draw(*p.shape, seed=k, dtype=dtype)))
-        return [t.data for t in mr.optim.clip.clip_factor(leaves, max_norm)]
+        return [t.data for t in clip.clip_factor(leaves, max_norm)]
 
     agree(run, device, dtype)
 
@@ -426,7 +433,7 @@ def test_clip_factor(device, shapes, max_norm, dtype):
 def test_clip_factor_of_what_is_not_finite(device, bad):
     w = mr.Tensor(device(np.zeros(5000)), requires_grad=True)
     w.grad = mr.Tensor(device(np.where(np.arange(5000) == 4500, bad, 1.0)))
-    norm, factor = (host(t.data) for t in mr.optim.clip.clip_factor(w, 1.0))
+    norm, factor = (host(t.data) for t in clip.clip_factor(w, 1.0))
     np.testing.assert_array_equal([norm, factor], [bad, 0 if bad == np.inf else np.nan])
 
 
@@ -561,7 +568,7 @@ LAUNCHES: dict[str, tuple[Callable[[], list[Any]], list[str]]] = {
     "labels": (
         lambda: nn.CrossEntropyLoss(label_smoothing=0.1)(emulate(draw(4, 5)), emulate(np.arange(4))),
         ["targets", "entropy_forward"]),
-    "norm": (lambda: mr.optim.clip.clip_factor(with_gradient(emulate(draw(4, 5))), 1.0),
+    "norm": (lambda: clip.clip_factor(with_gradient(emulate(draw(4, 5))), 1.0),
              ["squares", "clip_factor"]),
     "dropout": (
         lambda: derive(fused.dropout, emulate(draw(4, 5)), emulate(draw(4, 5)), activation="relu"),
@@ -608,14 +615,13 @@ NOT_COVERED: dict[str, Callable[[Place], list[Any]]] = {
         fused.dropout(mr.Tensor(put(draw(2, 5))), draw(2, 5), activation="relu").data
     ],
     "a norm of half precision": lambda put: [
-        t.data
-        for t in mr.optim.clip.clip_factor(with_gradient(put(draw(5).astype(np.float16))), 1.0)
+        t.data for t in clip.clip_factor(with_gradient(put(draw(5).astype(np.float16))), 1.0)
     ],
     "a norm of a view": lambda put: [
-        t.data for t in mr.optim.clip.clip_factor(with_gradient(put(draw(4, 5)).T), 1.0)
+        t.data for t in clip.clip_factor(with_gradient(put(draw(4, 5)).T), 1.0)
     ],
     "another norm": lambda put: [
-        t.data for t in mr.optim.clip.clip_factor(with_gradient(put(draw(4, 5))), 1.0, 3.0)
+        t.data for t in clip.clip_factor(with_gradient(put(draw(4, 5))), 1.0, 3.0)
     ],
     "no numbers": lambda put: derive(
         fused.dropout, put(draw(0, 5)), put(draw(0, 5)), activation="gelu"
@@ -772,7 +778,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
         "g[row * apart]", "g[row]",
         lambda d: test_cross_entropy_of_a_gradient_that_is_one_number(d)),
     "the first stretch alone": (
-        "k += gridDim.x) {\n        const int count", "k = stretches) {\n        const int count",
+        "i < size; i += gridDim.x * THREADS", "i < size; i = size",
         lambda d: test_clip_factor(d, [(50_000,)] * 3, 0.5, np.float64)),
     "no barrier in the norm": (
         "for (int half = THREADS / 2; half; half /= 2) {\n        __syncthreads();",

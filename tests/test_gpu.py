@@ -38,7 +38,8 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(reason()), reason=reason(
 
 # The stand-in is stricter: CuPy copies a host index to the device each time it is used.
 STRICTER = {"host index", "list index", "xp.at with host index"}
-TOLERANCE = {np.float64: 1e-10, np.float32: 1e-4}
+TOLERANCE = {np.float64: 1e-10, np.float32: 1e-4}  # of results, relative to their size
+by_dtype = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
 
 
 def agree(run: Any, tolerance: float) -> None:
@@ -60,7 +61,7 @@ def agree(run: Any, tolerance: float) -> None:
 
 # The vectors of svd and eigh may have the other sign; test_linalg compares what does not depend
 # on it.
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
+@by_dtype
 @pytest.mark.parametrize(
     ("name", "i"), [p for p in cases.SAMPLES if p.values[0] not in ("svd", "eigh")]
 )
@@ -88,25 +89,29 @@ def test_linalg(name):
 # --- layers, losses, penalties, optimizers --------------------------------------------------------
 
 
+@by_dtype
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize(("name", "i"), cases.LAYER_CASES)
-def test_layer(name, i, training):
-    agree(lambda home: cases.run_layer(name, i, training, home), 1e-4)
+def test_layer(name, i, training, dtype):
+    agree(lambda home: cases.run_layer(name, i, training, home, dtype), TOLERANCE[dtype])
 
 
+@by_dtype
 @pytest.mark.parametrize(("name", "i"), cases.LOSS_CASES)
-def test_loss(name, i):
-    agree(lambda home: cases.run_loss(name, i, home), 1e-4)
+def test_loss(name, i, dtype):
+    agree(lambda home: cases.run_loss(name, i, home, dtype), TOLERANCE[dtype])
 
 
+@by_dtype
 @pytest.mark.parametrize(("name", "i"), cases.PENALTY_CASES)
-def test_penalty(name, i):
-    agree(lambda home: cases.run_penalty(name, i, home), 1e-4)
+def test_penalty(name, i, dtype):
+    agree(lambda home: cases.run_penalty(name, i, home, dtype), TOLERANCE[dtype])
 
 
+@by_dtype
 @pytest.mark.parametrize(("name", "i"), cases.OPTIMIZER_CASES)
-def test_optimizer(name, i):
-    agree(lambda home: cases.run_optimizer(name, i, home), 1e-4)
+def test_optimizer(name, i, dtype):
+    agree(lambda home: cases.run_optimizer(name, i, home, dtype), TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.0, np.inf])
@@ -127,9 +132,10 @@ def test_arrays_come_and_go(scene, label):
     agree(lambda home: kernel_cases.play(scene, label, home), 1e-9)
 
 
-@pytest.mark.parametrize(("attribute", "via"), cases.TRAINING)
-def test_training_steps(attribute, via):
-    agree(lambda home: cases.train(home, 0.0, attribute, via), 1e-4)
+@by_dtype
+@pytest.mark.parametrize(("attribute", "via", "within"), cases.TRAINING)
+def test_training_steps(attribute, via, within, dtype):
+    agree(lambda home: cases.train(home, 0.0, attribute, via, within, dtype), TOLERANCE[dtype])
 
 
 def test_training_with_dropout_stays_on_the_device():
@@ -138,13 +144,15 @@ def test_training_with_dropout_stays_on_the_device():
     assert all(np.isfinite(cases.host(r)).all() for r in results)
 
 
+@by_dtype
 @pytest.mark.parametrize("name", cases.LEDGERED)
-def test_training_with_a_ledger(name):
-    agree(lambda home: cases.train_with_ledger(name, home), 1e-4)
+def test_training_with_a_ledger(name, dtype):
+    agree(lambda home: cases.train_with_ledger(name, home, dtype), TOLERANCE[dtype])
 
 
-def test_training_on_images():
-    agree(cases.train_on_images, 1e-3)
+@by_dtype
+def test_training_on_images(dtype):
+    agree(lambda home: cases.train_on_images(home, dtype), 10 * TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("way", steps.WAYS)

@@ -15,7 +15,8 @@ import test_penalty_check
 import test_spectral_norm
 
 import minireg as mr
-from minireg import objective, optim, training
+from minireg import objective, optim
+from minireg.optim import optimizer
 from minireg.optim.optimizer import Optimizer
 from minireg.penalties import L1, L2, GroupLasso, NuclearNorm, SpectralNorm, groups, spectral
 from minireg.penalties.base import Penalty, length
@@ -67,7 +68,7 @@ def clips_the_data_only(parameters, max_norm):
         p.grad.data[...] -= penalty
         optim.clip_grad_norm_(p, max_norm)
         p.grad.data[...] += penalty
-    return None, 1.0
+    return None, mr.tensor(1.0)
 
 
 def clips_with_the_decay(parameters, max_norm):
@@ -75,7 +76,7 @@ def clips_with_the_decay(parameters, max_norm):
         p.grad.data[...] += 50.0 * p.data
         optim.clip_grad_norm_(p, max_norm)
         p.grad.data[...] -= 50.0 * p.data
-    return None, 1.0
+    return None, mr.tensor(1.0)
 
 
 def random_in_evaluation(self, w, follow=SpectralNorm._follow):
@@ -143,10 +144,10 @@ BUGS = {
     "penalty inside the loss scale": (
         "chainer/chainer#7335", [(objective.Terms, "total", property(unscaled))], balances),
     "clip before the penalty": (
-        "apache/mxnet#9881", [(training, "clip_factor", clips_the_data_only)],
+        "apache/mxnet#9881", [(optimizer, "clip_factor", clips_the_data_only)],
         lambda: ordered(50.0, 0.0)),
     "clip after the decay": (
-        "apache/mxnet#9881", [(training, "clip_factor", clips_with_the_decay)],
+        "apache/mxnet#9881", [(optimizer, "clip_factor", clips_with_the_decay)],
         lambda: ordered(0.0, 50.0)),
     "prox without its step": (
         "glm-tools/pyglmnet#383",

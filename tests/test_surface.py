@@ -608,6 +608,7 @@ HOST = {
     "backend.register": "how a backend comes to be",
     "kernels": "CUDA source, checked by its own tests",
     "ops.cuda": "CUDA source, checked by its own tests",
+    "optim.clip.squares": "CUDA source, checked by its own tests",
     "optim.optimizer.Optimizer.kernel_source": "CUDA source, checked by its own tests",
     "checkpoint.load": "files; test_checkpoints above",
     "checkpoint.save": "files; test_checkpoints above",
@@ -676,7 +677,7 @@ def everything() -> None:
     for name in COMPOSED.keys() & test_arrays.CASES.keys():
         test_arrays.run_composed(name, "strict")
     cases.train("strict", 0.3)
-    cases.train("strict", via="prox", attribute=False)
+    cases.train("strict", via="prox", attribute=False, within=True)
     cases.train_on_images("strict")
     for name in cases.LEDGERED:
         cases.train_with_ledger(name, "strict")

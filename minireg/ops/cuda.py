@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backend import Array, of
-from ..kernels import FLOATS, table
+from ..kernels import FLOATS, Kernel
+from .table import Needs
 
 if TYPE_CHECKING:
     from .fused import Running
@@ -451,8 +453,7 @@ ACTIVATIONS = {  # value and derivative; relu lets NaN pass, as np.maximum does
     "gelu": ("x * phi(x)", "phi(x) + x * exp(x * x * T(-0.5)) * T(0.3989422804014327)"),
 }
 
-SQUARES = r"""
-// Of many arrays together; a table lists their stretches as (how many, address).
+BLOCK_SUM = r"""
 __device__ T over_block(T value) {  // for thread 0. To be called once in a kernel.
     __shared__ T all[THREADS];
     all[threadIdx.x] = value;
@@ -462,20 +463,29 @@ __device__ T over_block(T value) {  // for thread 0. To be called once in a kern
     }
     return all[0];
 }
+"""
 
+SQUARES = (
+    BLOCK_SUM
+    + r"""
+// Of many arrays together; a table lists their stretches as (how many, addresses). What is added up
+// for an element is recorded (minireg.kernels), as it may be the gradient with a penalty's.
 extern "C" __global__ void __launch_bounds__(THREADS) squares(
-    T* partial, const unsigned long long* table, int stretches) {
-    T sum = 0;
-    for (int k = blockIdx.x; k < stretches; k += gridDim.x) {
-        const int count = table[2 * k];
-        const T* part = (const T*)table[2 * k + 1];
+    T* partial, long long size, @arguments) {
+    T total_ = 0;
 #pragma unroll 4
-        for (int i = threadIdx.x; i < count; i += THREADS) sum += part[i] * part[i];
+    for (long long i = blockIdx.x * THREADS + threadIdx.x; i < size; i += gridDim.x * THREADS) {
+@body
     }
-    sum = over_block(sum);
-    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+    total_ = over_block(total_);
+    if (threadIdx.x == 0) partial[blockIdx.x] = total_;
 }
+"""
+)
 
+CLIP = (
+    BLOCK_SUM
+    + r"""
 extern "C" __global__ void __launch_bounds__(THREADS) clip_factor(
     T* norm, T* factor, const T* partial, int parts, T max_norm) {
     T sum = 0;
@@ -487,6 +497,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) clip_factor(
     *factor = f > 1 ? 1 : f;
 }
 """
+)
 
 # --- compiling and launching --------------------------------------------------------------------
 
@@ -567,7 +578,7 @@ def _rows(count: int, width: int, dtype: Any, pack: int) -> tuple[str, int, int]
 
 # --- the twins -----------------------------------------------------------------------------------
 
-Backward = Callable[[Array, set[int]], tuple[Array | None, ...]]
+Backward = Callable[[Array, Needs], tuple[Array | None, ...]]
 MAX_WIDTH = 8192  # of a row that a block of 1024 threads keeps in registers
 
 
@@ -600,7 +611,7 @@ def _normalize_rows(
     launch(source, "norm_forward", (blocks,), threads, y, mean, inverse, x, weight, bias,
            x.dtype.type(eps), int(center), count)  # fmt: skip
 
-    def backward(g: Array, needs: set[int]) -> tuple[Array | None, ...]:
+    def backward(g: Array, needs: Needs) -> tuple[Array | None, ...]:
         g = _gradient(g, x)
         source, blocks, threads = _rows(count, width, x.dtype, _pack(width, x, g))
         dx, dweight, dbias = _wanted(needs, x, weight, bias)
@@ -645,7 +656,7 @@ def _normalize_channels(
     elif running:
         running.follow(mean, variance, count)
 
-    def backward(g: Array, needs: set[int]) -> tuple[Array | None, ...]:
+    def backward(g: Array, needs: Needs) -> tuple[Array | None, ...]:
         g = _gradient(g, x)
         dx, dweight, dbias = _wanted(needs, x, weight, bias)
         partial = np.empty_like(x, shape=(grid[1], channels, 2)) if grid[1] > 1 else None
@@ -666,9 +677,12 @@ def _moves(running: Running, x: Array) -> bool:
     return number and all(type(v) is type(x) for v in both) and _covered(x, *both)
 
 
-def _wanted(needs: set[int], *inputs: Array | None) -> list[Array | None]:
+def _wanted(needs: Needs, *inputs: Array | None) -> list[Array | None]:
     """Room for the gradients of those inputs that need one."""
-    return [np.empty_like(v) if i in needs else None for i, v in enumerate(inputs)]
+    return [
+        needs[i] if needs.get(i) is not None else np.empty_like(v) if i in needs else None
+        for i, v in enumerate(inputs)
+    ]
 
 
 def cross_entropy(logits: Array, target: Array) -> tuple[Array, Backward] | None:
@@ -684,7 +698,7 @@ def cross_entropy(logits: Array, target: Array) -> tuple[Array, Backward] | None
     source, blocks, threads = _rows(count, width, logits.dtype, _pack(width, logits, target))
     launch(source, "entropy_forward", (blocks,), threads, cost, saved, logits, target, count)
 
-    def backward(g: Array, needs: set[int]) -> tuple[Array | None, ...]:
+    def backward(g: Array, needs: Needs) -> tuple[Array | None, ...]:
         found = _wanted(needs, logits, target)
         apart = int(any(g.strides))  # a mean sends every row the same number
         g = _gradient(g, logits) if apart else g.astype(logits.dtype, copy=False)
@@ -723,7 +737,7 @@ def dropout(x: Array, mask: Array, *, activation: str) -> tuple[Array, Backward]
     y = np.empty_like(x)
     launch(source, "dropout_forward", (blocks,), THREADS, y, x, mask, x.size)
 
-    def backward(g: Array, needs: set[int]) -> tuple[Array | None, ...]:
+    def backward(g: Array, needs: Needs) -> tuple[Array | None, ...]:
         g = _gradient(g, x)
         dx, dmask = _wanted(needs, x, mask)
         if dx is not None:
@@ -747,21 +761,42 @@ def dropout_mask(p: float, like: Array, key: int) -> Array | None:
     return mask
 
 
-def clip_factor(*gradients: Array, max_norm: float) -> tuple[Array, Array] | None:
-    """Twin of :func:`minireg.optim.clip.clip_factor` for the Euclidean norm."""
-    if not _covered(*gradients):
-        return None
-    x = gradients[0]
-    rows = table(of(x), [[g] for g in gradients])
-    stretches = rows.size // 2
-    source = specialized(SQUARES, x.dtype, THREADS=THREADS)
-    blocks = min(stretches, _processors() * 2048 // THREADS)
-    partial = np.empty_like(x, shape=(blocks,))
+def clip_factor(
+    sets: Sequence[tuple[Kernel, Sequence[Sequence[Array]]]], max_norm: float
+) -> tuple[Array, Array]:
+    """(norm, factor) of :func:`minireg.optim.clip.clip_factor` from what adds up the squares.
+
+    Each of the sets is a kernel with a total, and the rows of arrays that it walks over.
+    """
+    x = sets[0][1][0][0]
+    places = [kernel.places(of(x), rows) for kernel, rows in sets]
+    blocks = [
+        min(-(-size // (16 * THREADS)), _processors() * 2048 // THREADS) for _, size in places
+    ]
+    ends = [*accumulate(blocks)]
+    partial = np.empty_like(x, shape=(ends[-1],))
     norm, factor = (np.empty_like(x, shape=()) for _ in range(2))
-    launch(source, "squares", (blocks,), THREADS, partial, rows, stretches)
-    launch(source, "clip_factor", (1,), THREADS, norm, factor, partial, blocks,
+    for (kernel, rows), (where, size), count, end in zip(sets, places, blocks, ends, strict=True):
+        given = (np.uint64(at) if isinstance(at, int) else at for at in where)
+        launch(squares(kernel, len(rows)), "squares", (count,), THREADS, partial[end - count : end],
+               np.int64(size), *given, *map(x.dtype.type, kernel.numbers))  # fmt: skip
+    source = specialized(CLIP, x.dtype, THREADS=THREADS)
+    launch(source, "clip_factor", (1,), THREADS, norm, factor, partial, ends[-1],
            x.dtype.type(max_norm))  # fmt: skip
     return norm, factor
+
+
+def squares(kernel: Kernel, rows: int) -> str:
+    """The source that sums up what a kernel with a total adds to it."""
+    return _squares(kernel.source(rows), kernel.parameters(rows), kernel.dtype)
+
+
+@cache
+def _squares(body: str, parameters: str, dtype: str) -> str:
+    arguments = parameters.replace("raw uint64 ", "const unsigned long long* ")
+    arguments = arguments.replace("uint64 ", "unsigned long long ").replace(f"{dtype} ", "T ")
+    text = SQUARES.replace("@body", body).replace("@arguments", arguments)
+    return specialized(text, np.dtype(dtype), THREADS=THREADS)
 
 
 KERNELS: Mapping[str, Callable[..., Any]] = {

@@ -21,7 +21,7 @@ from .reductions import log_softmax
 from .reductions import sum as sum_
 from .samples import Shape, shaped
 from .shapes import transpose
-from .table import TABLE, op
+from .table import TABLE, Needs, op
 
 
 def kernel(name: str, x: Any, *inputs: Any, **kw: Any) -> Any:
@@ -50,13 +50,13 @@ def _linear(x: Any, w: Any, b: Any = None) -> tuple[Any, None]:
 
 
 def _linear_backward(
-    g: Any, y: Any, saved: None, needs: set[int], x: Any, w: Any, b: Any = None
+    g: Any, y: Any, saved: None, needs: Needs, x: Any, w: Any, b: Any = None
 ) -> tuple[Any, Any, Any]:
     flat = _rows(g)
     return (
         (flat @ w).reshape(x.shape) if 0 in needs else None,
-        flat.T @ _rows(x) if 1 in needs else None,
-        flat.sum(axis=0) if 2 in needs else None,
+        np.matmul(flat.T, _rows(x), out=needs[1]) if 1 in needs else None,
+        flat.sum(axis=0, out=needs[2]) if 2 in needs else None,
     )
 
 
@@ -124,7 +124,7 @@ def _normalize(
 
 
 def _normalize_backward(
-    g: Any, y: Any, saved: Any, needs: set[int], x: Any, weight: Any = None, bias: Any = None,
+    g: Any, y: Any, saved: Any, needs: Needs, x: Any, weight: Any = None, bias: Any = None,
     *, axes: tuple[int, ...], center: bool = True, **_: Any,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """x̄ = (direct − through the mean − through the variance) / s, with û = ȳ·weight:
@@ -191,7 +191,7 @@ def _cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
 
 
 def _cross_entropy_backward(
-    g: Any, y: Any, saved: Any, needs: set[int], logits: Any, target: Any
+    g: Any, y: Any, saved: Any, needs: Needs, logits: Any, target: Any
 ) -> tuple[Any, Any]:
     if callable(saved):
         return saved(g, needs)  # type: ignore[no-any-return]
@@ -232,13 +232,13 @@ def _dropout(x: Any, mask: Any, *, activation: str) -> tuple[Any, Any]:
 
 
 def _dropout_backward(
-    g: Any, y: Any, saved: Any, needs: set[int], x: Any, mask: Any, *, activation: str
+    g: Any, y: Any, saved: Any, needs: Needs, x: Any, mask: Any, *, activation: str
 ) -> tuple[Any, Any]:
     if callable(saved):
         return saved(g, needs)  # type: ignore[no-any-return]
     entry, (active, inner), dx = TABLE[activation], saved, None
     if 0 in needs and entry.fused_backward:
-        (dx,) = entry.fused_backward(g * mask, active, inner, {0}, x)
+        (dx,) = entry.fused_backward(g * mask, active, inner, {0: None}, x)
     elif 0 in needs and (rule := entry.rules[0]):
         dx = rule(g * mask, active, x)
     return dx, g * active if 1 in needs else None

@@ -9,7 +9,7 @@ and records itself, so any order of derivative works and nothing is paid otherwi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ import numpy as np
 from ..engine import ANOMALY, RECORD, as_array, state
 from ..errors import check_forward, explained
 from ..tensor import Tensor, next_seq
+
+Needs = Mapping[int, Any]  # of a way back: position of an input, and room for its gradient or None
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +79,9 @@ def op(
         (default: ``value`` itself when that is one).
     each : for variadic ops, one rule ``each(i, g, y, *inputs, **keywords)``.
     definition : for a fused op, the textbook formula in other ops; it replaces the fast
-        ``backward(g, y, saved, needs, *inputs, **keywords)`` under ``create_graph``.
+        ``backward(g, y, saved, needs, *inputs, **keywords)`` under ``create_graph``. ``needs``
+        maps the position of each input that needs a gradient to an array that this may be
+        written to and returned as, or None.
     kink : the documented choice where the op is not differentiable.
     cost : LaTeX of the operations that value and rules take, n the size of the largest array.
 
@@ -115,7 +119,7 @@ def op(
             return y
         t = new(Tensor)
         t.data = y if type(y) is ndarray else as_array(y)
-        t.grad = t._hooks = None
+        t.grad = t._hooks = t._place = None
         t._seq = seq()
         if (mode := state.mode) != record:
             place = check_forward(name, t, args) if mode & ANOMALY else None

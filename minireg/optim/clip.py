@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, of
 from ..engine import as_array
-from ..kernels import each
-from ..ops.fused import kernel
-from ..penalties.base import like
+from ..flat import Column, Flat, Place, joined
+from ..kernels import UNTRACEABLE, Kernel, each, fits, trace
+from ..penalties import Penalty
+from ..penalties.base import add_gradients, like
 from ..tensor import Tensor
 
 
@@ -21,8 +22,7 @@ def clip_factor(
 ) -> tuple[Tensor, Tensor]:
     """‖g‖ of all gradients jointly, and min(1, max_norm/(‖g‖ + 1e-6)), as scalar Tensors.
 
-    ``optimizer.step(scale=factor)`` then clips within the step, on a GPU in the same kernel. On a
-    GPU nothing waits for the device.
+    On a GPU nothing waits for the device.
 
     >>> import minireg as mr
     >>> w = mr.tensor([0.0, 0.0], requires_grad=True); w.grad = mr.tensor([3.0, 4.0])
@@ -35,14 +35,15 @@ def clip_factor(
         raise ValueError(f"clip_grad_norm_: norm_type must be > 0 or inf, got {norm_type!r}")
     params = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     gradients = [p.grad.data for p in params if p.grad is not None]
+    due = [(p, p.grad.data, ()) for p in params if p.grad is not None]
+    if norm_type == 2 and (found := factor_by_kernel(due, max_norm)):
+        return Tensor(found[0]), Tensor(found[1])
     if not gradients:
         total: Any = np.zeros_like(params[0].data, shape=()) if params else np.zeros(())
     elif norm_type == math.inf:
         total = 0
         for g in gradients:
             total = np.maximum(np.abs(g).max(), total)
-    elif norm_type == 2 and (found := kernel("clip_factor", *gradients, max_norm=max_norm)):
-        return Tensor(found[0]), Tensor(found[1])
     else:
         total = 0
         for g in gradients:
@@ -50,6 +51,47 @@ def clip_factor(
         total = total ** (1 / norm_type)
     factor = np.minimum(max_norm / (total + 1e-6), 1)
     return Tensor(as_array(total)), Tensor(as_array(factor))
+
+
+Pulled = tuple[Tensor, Array, Sequence[Penalty]]  # a parameter, its gradient, what pulls at it
+
+
+def factor_by_kernel(due: Sequence[Pulled], max_norm: float) -> tuple[Array, Array] | None:
+    """The arrays of :func:`clip_factor` where kernels run and cover them; else None.
+
+    To a gradient belong those of the penalties beside it, though nobody has added them yet.
+    """
+    first = due[0][1] if due else np.empty(0)
+    twin: Any = of(first).kernels.get("clip_factor")
+    if twin is None or any(type(g) is not type(first) or g.dtype != first.dtype for _, g, _ in due):
+        return None
+    alike: dict[Any, list[tuple[Place | None, list[Array]]]] = {}
+    for p, g, penalties in due:
+        arrays = [g, p.data] if penalties else [g]
+        if not fits(arrays):
+            return None
+        if g.size:
+            alike.setdefault(tuple(penalties), []).append((p._place, arrays))
+    try:
+        sets = [(squares(first.dtype, some), joined(rows, _pulled if some else _gradients))
+                for some, rows in alike.items()]  # fmt: skip
+    except UNTRACEABLE:
+        return None
+    return twin(sets, max_norm) if sets else None
+
+
+def squares(dtype: Any, penalties: Sequence[Penalty]) -> Kernel:
+    """The kernel that adds up the squares of gradients, with those of penalties of the weights."""
+
+    def square(g: Any, *rest: Any) -> None:
+        *w, t, total = rest
+        t[...] = g
+        if penalties:
+            add_gradients(penalties, w[0], t)
+        total += t * t
+
+    arrays = ["g", "w"] if penalties else ["g"]
+    return trace("squares", dtype.name, arrays, square, scratch=1, total=True)
 
 
 def clip_grad_norm_(
@@ -67,9 +109,17 @@ def clip_grad_norm_(
     """
     params = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     total, factor = clip_factor(params, max_norm, norm_type)
-    gradients = [p.grad.data for p in params if p.grad is not None]
-    each("clip", ["g", "factor"], _scale, [(g, like(factor.data, g)) for g in gradients], common=1)
+    rows = joined([(p._place, [p.grad.data]) for p in params if p.grad is not None], _gradients)
+    each("clip", ["g", "factor"], _scale, [(g, like(factor.data, g)) for (g,) in rows], common=1)
     return total
+
+
+def _gradients(flat: Flat) -> list[Column]:
+    return [flat.gradients]
+
+
+def _pulled(flat: Flat) -> list[Column]:
+    return [flat.gradients, flat.data]
 
 
 def _scale(g: Array, factor: Array) -> None:

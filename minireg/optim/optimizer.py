@@ -7,25 +7,31 @@ The first three happen before ``step()``: :class:`~minireg.Objective` fills ``.g
 the sum of the terms, ``clip_grad_norm_`` scales it. An optimizer defines ``_update``: the
 state and the step for one block of elements, in place. ``formula`` is the same in plain
 NumPy, the readable specification that the in-place passes are tested against.
-On a GPU the same ``_update``, with what elementwise prox follows it, is recorded into one kernel
-for all parameters that are treated alike (:mod:`minireg.kernels`).
+
+Parameters, gradients and states lie in flat storage (:mod:`minireg.flat`), so all that is treated
+alike is a few stretches of memory. On the CPU a step walks over these in blocks that stay in the
+cache. On a GPU the same ``_update``, with the penalty gradients before and the elementwise prox
+behind it, is recorded into one kernel (:mod:`minireg.kernels`).
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
-from ..backend import Array, blocks, is_array, move, of
+from ..backend import Array, blocks, move, of
 from ..errors import check_option
+from ..flat import Column, Flat, joined, lay_out, placed
 from ..kernels import UNTRACEABLE, Kernel, Scalar, fits, trace
 from ..penalties import Penalty
+from ..penalties.base import add_gradients, like
 from ..tensor import Tensor, next_seq
+from .clip import clip_factor, factor_by_kernel
 
 _RANGES = {
     "lr": "[0, inf)", "momentum": "[0, inf)", "weight_decay": "[0, inf)", "eps": "[0, inf)",
@@ -36,12 +42,34 @@ _RANGES = {
 Due = tuple[Tensor, Array, dict[str, Any]]  # a parameter, its gradient, its group
 
 
+def _order(p: Tensor) -> tuple[bool, int]:
+    """Of parameters in flat storage: weights first, which penalties treat alike, then by alignment."""
+    return getattr(p, "kind", "weight") != "weight", -min(p.size & -p.size, 64)
+
+
 def _told(name: str, value: Any) -> Any:
     """An option whose numbers know their name."""
     if isinstance(value, tuple):
         return tuple(_told(f"{name}[{i}]", v) for i, v in enumerate(value))
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     return Scalar(value, name) if number else value
+
+
+def _sharing(parameters: Sequence[Tensor]) -> set[Tensor]:
+    """Those that share memory with another: each of them is due in its turn."""
+    if all(map(placed, parameters)):
+        return set()
+    spans = sorted((*_bounds(p.data), k) for k, p in enumerate(parameters))
+    pairs = [{k, j} for (_, end, k), (begin, _, j) in pairwise(spans) if begin < end]
+    return {parameters[k] for pair in pairs for k in pair}
+
+
+def _bounds(array: Array) -> tuple[int, int]:
+    """Where its memory begins and ends; what has no address is taken to have its own."""
+    address = of(array).address
+    if address is None:
+        return byte_bounds(array) if isinstance(array, np.ndarray) else (id(array), id(array))
+    return address(array), address(array) + array.nbytes
 
 
 class LinearStep(NamedTuple):
@@ -69,12 +97,15 @@ class Optimizer:
     buffer = ""  # the state that is linear in past gradients, if there is one
     elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
+    _step: Any = None  # of a subclass whose step is no _update: (p, g, group), one parameter
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         self._prox: dict[Tensor, list[Penalty]] = {}
+        self._pulls: dict[Tensor, tuple[Penalty, ...]] = {}  # gradients that the next step adds
+        self._columns: dict[tuple[Flat, str], Column] = {}  # where states lie
         self.scheduled = False  # whether a schedule has taken the rates as its base
         given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
         if not given:
@@ -82,6 +113,10 @@ class Optimizer:
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
+        lay_out(p for group in self.param_groups for p in sorted(group["params"], key=_order))
+
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add ``{"params": …}`` with options that override the defaults."""
@@ -136,39 +171,43 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters (they become None)."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
+        self._pulls.clear()
+        for p in self._parameters():
+            p.grad = None
 
-    def step(self, *, scale: Any = None) -> None:
+    def defer(self, p: Tensor, penalties: tuple[Penalty, ...]) -> bool:
+        """Whether the next step will add the penalties' gradients to that of p by itself.
+
+        For penalties that are sums over elements, whose gradient then takes no pass of its own
+        (on a GPU: no kernel). Not so for what it does not update or somebody watches.
+        """
+        mine = self.observer is None and any(p is q for q in self._parameters())
+        if mine:
+            self._pulls[p] = self._pulls.get(p, ()) + penalties
+        return mine
+
+    def step(self, *, max_norm: float | None = None) -> None:
         """One update of every parameter that has a gradient; frozen ones are never touched.
 
-        ``scale``, a number or an array of one element, multiplies the gradients first, in place:
-        with the factor of :func:`clip_factor` it is ``clip_grad_norm_`` within the step.
+        ``max_norm`` scales the gradients first, in place, as :func:`clip_grad_norm_` does; on a GPU
+        in the kernel of the update.
         """
         due, watch = list(self._due()), self.observer
-        scale = scale.data if isinstance(scale, Tensor) else scale
-        if getattr(scale, "size", 1) != 1:
-            raise ValueError(
-                f"{type(self).__name__}.step: scale must be a number or an array of one element, got "
-                f"shape {scale.shape}; scale single gradients before the step"
-            )
-        scale = float(scale) if isinstance(scale, np.generic) else scale
-        factor = cache(lambda dtype: scale.astype(dtype, copy=False) if is_array(scale) else scale)
-        launched = {} if watch else self._launch(due, factor)
-        for p, g, group in due:
-            complete = launched.get(p)
-            if complete is None and scale is not None:
-                g *= factor(g.dtype)
-            if watch:
+        factor = None if max_norm is None else self._clip_factor(due, max_norm)
+        if watch:  # it is to see the gradient that the step takes
+            self._scale(due, factor)
+            factor = None
+        for members in [[m] for m in due] if watch else self._alike(due, factor):
+            for p, _, group in members if watch else ():
                 watch.before(p, group)
-            if complete is None:
-                self._step(p, -g if group.get("maximize") else g, group)
-            for name, new in () if complete else self._after_step(p, group):
-                if watch:
-                    watch.also(p, name, new - p.data)
-                p.data[...] = new
-        self._join([p for p, _, group in due])
+            complete = self._advance(members, factor)
+            for p, _, group in () if complete else members:
+                for name, new in self._after_step(p, group):
+                    if watch:
+                        watch.also(p, name, new - p.data)
+                    p.data[...] = new
+        self._pulls.clear()
+        self._join([p for p, _, _ in due])
         for p, _, group in due:
             p._seq = next_seq()  # a graph that has read the old values will notice
             if watch:
@@ -181,6 +220,21 @@ class Optimizer:
                 if p.grad is not None and p.requires_grad:
                     yield p, p.grad.data, group
 
+    def _clip_factor(self, due: Sequence[Due], max_norm: float) -> Array:
+        """What scales the gradients, with what the step will add to them, to the joint norm."""
+        rows = [(p, g, self._pulls.get(p, ())) for p, g, _ in due]
+        if (found := factor_by_kernel(rows, max_norm)) is not None:
+            return found[1]
+        self._scale(due, None)
+        return clip_factor([p for p, _, _ in due], max_norm)[1].data
+
+    def _scale(self, due: Sequence[Due], factor: Array | None) -> None:
+        """Make the gradients what the step takes: with what it would add, and scaled."""
+        for p, g, _ in due:
+            add_gradients(self._pulls.pop(p, ()), p.data, g)
+            if factor is not None:
+                g *= like(factor, g)
+
     def _after_step(self, p: Tensor, group: dict[str, Any]) -> Iterator[tuple[str, Array]]:
         """What follows the step of a parameter: a name for it, and the new values."""
         for penalty in self._prox.get(p, ()):
@@ -189,111 +243,143 @@ class Optimizer:
     def _join(self, params: list[Tensor]) -> None:
         """What a step does last, with all parameters together."""
 
-    def _step(self, p: Tensor, g: Array, group: dict[str, Any]) -> None:
-        arrays, first = self._arrays(p, g, group)
-        update = self._update(self.state[p]["step"], first, group)
-        for views in blocks(*arrays):
-            update(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)))
-
-    def _arrays(self, p: Tensor, g: Array, group: dict[str, Any]) -> tuple[list[Array], bool]:
-        """What an update, counted now, works on, and whether some of the states have been made."""
-        state = self.state.setdefault(p, {"step": 0})
-        state["step"] += 1
-        names = self._states(group)
-        missing = [name for name in names if name not in state]
-        state |= {name: np.zeros_like(p.data) for name in missing}
-        return [p.data, g, *(state[name] for name in names)], bool(missing)
-
-    # --- one kernel for many parameters ----------------------------------------------------------
+    # --- what is treated alike: one walk over the memory, or one kernel ------------------------------
 
     def kernel_source(self) -> str:
         """The CUDA source of the next step: one kernel for all parameters that it treats alike.
 
-        Alike are those of one group, dtype and age with the same penalties via prox. The source
-        is made from the optimizer's own in-place passes and the penalties' own ``prox``; options
-        and corrections are its arguments, so a schedule does not compile anew. Where arrays live
-        on a GPU a step launches just this; the source can be printed anywhere.
+        Alike are those of one group, dtype and age with the same penalties. The source is made
+        from the optimizer's own in-place passes and the penalties' own ``add_gradient`` and
+        ``prox``; options and corrections are its arguments, so a schedule does not compile anew.
+        Where arrays live on a GPU a step launches just this; the source can be printed anywhere.
 
         >>> import minireg as mr
         >>> w = mr.tensor([1.0], requires_grad=True)
         >>> print(mr.optim.SGD([w], lr=0.1).kernel_source().splitlines()[-1])
         *at_p_ = p_ - (g_ * a0);
         """
-        alike = self._alike((p, p.data, g) for g in self.param_groups for p in g["params"])
-        found = [self._kernel(*members[0], None)[0] for members in alike.values()]
+        sets = self._alike([(p, p.data, g) for g in self.param_groups for p in g["params"]], None)
+        found = [self._kernel(*members[0], None)[0] for members in sets]
         return "\n\n".join(f"// {self.text}\n{kernel}" for kernel in found if kernel)
 
-    def _launch(self, due: Sequence[Due], factor: Callable[[Any], Any]) -> dict[Tensor, bool]:
-        """Step what lives where kernels run, many parameters a launch; tells whose prox is done."""
-        fit = [m for m in due if of(m[0].data).address is not None and self._fits(*m, factor)]
-        if not fit or type(self)._step is not Optimizer._step:
-            return {}
-        memory = sorted((of(p.data).address(p.data), p.data.nbytes, k)  # type: ignore[misc]
-                        for k, (p, _, _) in enumerate(fit))  # fmt: skip
-        shared = {k for a, b in pairwise(memory) if b[0] < a[0] + a[1] for k in (a[2], b[2])}
-        launched: dict[Tensor, bool] = {}
-        for members in self._alike(m for k, m in enumerate(fit) if k not in shared).values():
-            p, g, group = members[0]
-            scale = factor(g.dtype)
-            kernel, whole = self._kernel(p, g, group, scale)
-            if kernel is not None:
-                common = [scale] * kernel.common
-                kernel.launch(of(g), [[*self._arrays(*member)[0], *common] for member in members])
-                launched |= {p: whole for p, _, _ in members}
-        return launched
-
-    def _fits(
-        self, p: Tensor, g: Array, group: dict[str, Any], factor: Callable[[Any], Any]
-    ) -> bool:
-        """Whether a kernel can take the parameter with all that belongs to its update."""
-        state, scale = self.state.get(p, {}), factor(g.dtype)
-        common = [scale] if is_array(scale) else []
-        states = (state[n] for n in self._states(group) if n in state)
-        return fits([p.data, g, *states, *common], len(common))
+    def _alike(self, due: Sequence[Due], factor: Array | None) -> Iterable[list[Due]]:
+        """Parameters by what their step depends on."""
+        alike: dict[Any, list[Due]] = {}
+        sharing = _sharing([p for p, _, _ in due])
+        for p, g, group in due:
+            penalties = tuple(self._prox.get(p, ())), self._pulls.get(p)
+            where = type(p.data), p.data.dtype, self._fits(p, g, group, factor)
+            key = self._stage(p, group), id(group), where, penalties, p if p in sharing else None
+            alike.setdefault(key, []).append((p, g, group))
+        return alike.values()
 
     def _stage(self, p: Tensor, group: dict[str, Any]) -> tuple[int, bool]:
         """The number of the parameter's next update, and whether it makes states."""
         state = self.state.get(p, {})
-        return state.get("step", 0) + 1, any(n not in state for n in self._states(group))
+        return state.get("step", 0) + 1, not all(map(state.__contains__, self._states(group)))
 
-    def _alike(self, due: Iterable[Due]) -> dict[Any, list[Due]]:
-        """Parameters by what their step depends on."""
-        alike: dict[Any, list[Due]] = {}
-        for p, g, group in due:
-            same = id(group), p.backend, p.dtype, *map(id, self._prox.get(p, ()))
-            alike.setdefault((*self._stage(p, group), *same), []).append((p, g, group))
-        return alike
+    def _fits(self, p: Tensor, g: Array, group: dict[str, Any], factor: Array | None) -> bool:
+        """Whether a kernel can take the parameter with all that belongs to its update."""
+        if of(p.data).address is None:
+            return False
+        state, common = self.state.get(p, {}), [] if factor is None else [like(factor, g)]
+        states = (state[n] for n in self._states(group) if n in state)
+        return fits([p.data, g, *states, *common], len(common))
+
+    def _advance(self, members: Sequence[Due], factor: Array | None) -> bool:
+        """Update parameters that are treated alike; tells whether their prox is done, too."""
+        p, g, group = members[0]
+        if self._step is not None:
+            self._scale(members, factor)
+            for p, g, group in members:
+                self._step(p, -g if group.get("maximize") else g, group)
+            return False
+        common = [] if factor is None else [like(factor, g)]
+        kernel, whole = None, False
+        if self._fits(p, g, group, factor):
+            kernel, whole = self._kernel(p, g, group, factor)
+            if kernel is None and p in self._pulls:  # perhaps they are no elementwise code: apart
+                self._scale(members, None)
+                kernel, whole = self._kernel(p, g, group, factor)
+        update, names = self._passes(p, group, factor, group), self._states(group)
+        rows = joined(
+            ((p._place, self._row(p, g, names)) for p, g, _ in members),
+            lambda flat: [flat.data, flat.gradients, *(self._column(flat, n) for n in names)],
+        )
+        if kernel is not None:
+            kernel.launch(of(g), [[*row, *common] for row in rows])
+            return whole
+        for row in rows:
+            for views in blocks(*row):
+                update(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)), *common)
+        return False
+
+    def _row(self, p: Tensor, g: Array, names: Iterable[str]) -> list[Array]:
+        """What an update, counted now, works on."""
+        state = self.state.setdefault(p, {"step": 0})
+        state["step"] += 1
+        for name in names:
+            if name not in state:
+                state[name] = self._zeros(p, name)
+        return [p.data, g, *map(state.__getitem__, names)]
+
+    def _zeros(self, p: Tensor, name: str) -> Array:
+        """Room for a state, all 0."""
+        if not placed(p):
+            return np.zeros_like(p.data)
+        return self._column(p._place.flat, name).take(p._place.k)
+
+    def _column(self, flat: Flat, name: str) -> Column:
+        if (flat, name) not in self._columns:
+            self._columns[flat, name] = flat.zeros()
+        return self._columns[flat, name]
 
     def _kernel(
-        self, p: Tensor, g: Array, group: dict[str, Any], scale: Any
+        self, p: Tensor, g: Array, group: dict[str, Any], factor: Array | None
     ) -> tuple[Kernel | None, bool]:
         """The next update of a parameter as a kernel, and whether nothing is to follow it."""
-        names, (step, first) = self._states(group), self._stage(p, group)
-        known, age = {k: _told(k, v) for k, v in group.items()}, Scalar(step, "step")
-        common = ["scale"] if is_array(scale) else []
-
-        def update(p: Any, g: Any, *rest: Any) -> None:
-            if scale is not None:
-                g *= rest[-1] if common else Scalar(scale, "scale")
-            rest = rest[: len(rest) - len(common)]
-            upwards = -g if group.get("maximize") else g
-            self._update(age, first, known)(p, upwards, *rest)  # type: ignore[arg-type]
-            if penalties:  # how long their prox is follows from the states, which are symbols here
-                twin = copy.copy(self)
-                twin.state = {p: {"step": age, **dict(zip(names, rest, strict=False))}}
-            for penalty in penalties:
-                p[...] = penalty.prox(p, twin._prox_step(p, known))
-
-        own = type(self)._after_step is Optimizer._after_step  # else something precedes the prox
+        common = [] if factor is None else ["factor"]
+        # else something precedes the prox, or somebody wants to see what it does
+        own = type(self)._after_step is Optimizer._after_step and self.observer is None
         proxes = self._prox.get(p, []) if own else []
-        arrays, kind = ("p", "g", *names, *common), (type(self).__name__, p.dtype.name)
+        arrays, kind = ("p", "g", *self._states(group), *common), type(self).__name__
+        known = {k: _told(k, v) for k, v in group.items()}
         for penalties in (proxes, []):
+            update = self._passes(p, group, factor, known, penalties)
             try:
-                kernel = trace(*kind, arrays, update, self.scratch, len(common))
+                kernel = trace(kind, p.dtype.name, arrays, update, self.scratch, len(common))
                 return kernel, own and penalties == proxes
             except UNTRACEABLE:  # it needs more than one element: arrays will do
                 continue
         return None, False
+
+    def _passes(
+        self, p: Tensor, group: dict[str, Any], factor: Array | None, known: dict[str, Any],
+        proxes: Sequence[Penalty] = (),
+    ) -> Callable[..., None]:  # fmt: skip
+        """The next update of a parameter from pull to prox, for any stretch of its elements.
+
+        It takes (p, g, *states, *scratch), and the factor if there is one; ``known`` are the
+        options, as numbers or as numbers that know their name.
+        """
+        (age, first), names, pulls = self._stage(p, group), self._states(group), self._pulls.get(p)
+        step = age if known is group else Scalar(age, "step")
+        passes = self._update(step, first, known)  # type: ignore[arg-type]
+
+        def update(p: Any, g: Any, *rest: Any) -> None:
+            if pulls:
+                add_gradients(pulls, p, g)
+            if factor is not None:
+                *rest, scale = rest  # type: ignore[assignment]
+                g *= scale
+            passes(p, -g if group.get("maximize") else g, *rest)
+            if proxes:  # how long they are follows from the states, which are symbols here
+                twin = copy.copy(self)
+                twin.state = {p: {"step": step, **dict(zip(names, rest, strict=False))}}
+            for penalty in proxes:
+                p[...] = penalty.prox(p, twin._prox_step(p, known))
+
+        return update
 
     def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
         """How far a constant gradient of 1 moves p in one step: so long is the prox."""
@@ -328,7 +414,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """State by parameter position, and the groups' options; copies, safe to keep."""
-        params = [p for g in self.param_groups for p in g["params"]]
+        params = self._parameters()
         return {
             "state": {
                 i: {k: v if k == "step" else v.copy() for k, v in self.state[p].items()}
@@ -342,7 +428,7 @@ class Optimizer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, onto parameters in the same order."""
-        params = [p for g in self.param_groups for p in g["params"]]
+        params = self._parameters()
         if len(state["param_groups"]) != len(self.param_groups) or any(
             int(i) >= len(params) for i in state["state"]
         ):
@@ -355,11 +441,19 @@ class Optimizer:
         self.scheduled = True  # the saved initial_lr is the base
         self.state = {
             params[int(i)]: {
-                k: v if k == "step" else move(v.copy(), params[int(i)].backend)
-                for k, v in s.items()
+                k: v if k == "step" else self._loaded(params[int(i)], k, v) for k, v in s.items()
             }
             for i, s in state["state"].items()
         }
+
+    def _loaded(self, p: Tensor, name: str, value: Array) -> Array:
+        """A saved state where the parameter lives."""
+        value = move(value.copy(), p.backend)
+        if value.shape != p.shape or value.dtype != p.dtype:
+            return value
+        room = self._zeros(p, name)
+        room[...] = value
+        return room
 
     def __repr__(self) -> str:
         options = ", ".join(f"{k}={v!r}" for k, v in self.param_groups[0].items()

@@ -71,10 +71,10 @@ class ProximalGradient(Optimizer):
 
         return update
 
-    def step(self, *, scale: Any = None) -> None:
+    def step(self, *, max_norm: float | None = None) -> None:
         """A proximal gradient step, and the extrapolation of what is accelerated."""
         self._ahead = [(p, p.data.copy(), g["lr"]) for p, _, g in self._due() if g["accelerated"]]
-        super().step(scale=scale)
+        super().step(max_norm=max_norm)
 
     def _join(self, params: list[Tensor]) -> None:
         uphill: Any = 0.0

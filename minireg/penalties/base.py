@@ -196,6 +196,12 @@ def _field(penalty: Penalty, name: str) -> Any:
     return next((vars(c)[name] for c in type(penalty).__mro__ if name in vars(c)), None)
 
 
+def add_gradients(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
+    """``total += Σ gradient(w)`` in place, one penalty after the other."""
+    for penalty in penalties:
+        penalty.add_gradient(w, total)
+
+
 def like(a: Any, w: Any) -> Any:
     """``a``, if it is an array, in w's dtype."""
     return a.astype(w.dtype, copy=False) if hasattr(a, "astype") else a

@@ -1,0 +1,153 @@
+"""Flat storage: many parameters in one buffer, each an ordinary array that is a view of it.
+
+An optimizer lays out its parameters when it is made. Their gradients and its states lie in the
+same order, each kind in a buffer of its own, so that a step passes once over all that is updated
+alike. Nothing relies on it: what lies elsewhere (a ``.data`` that was replaced, a gradient set by
+hand) is a row of its own, and an array that somebody else holds is neither moved nor overwritten.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, pairwise, repeat
+from typing import Any, NamedTuple
+from weakref import ref
+
+import numpy as np
+
+from .backend import Array, of
+from .tensor import Tensor
+
+
+class Column:
+    """A buffer whose parts are arrays of the ``shapes`` given; each can be taken once.
+
+    Who asks for a part again gets that of a new buffer, so nobody's array is overwritten. Only
+    the parts keep a buffer alive.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], make: Callable[[int], Array]) -> None:
+        self._make = make
+        self.begins = [0, *accumulate(map(math.prod, shapes))]
+        self._parts = [
+            (slice(*ends), shape) for ends, shape in zip(pairwise(self.begins), shapes, strict=True)
+        ]
+        self._buffer: Callable[[], Array | None] = lambda: None
+        self._taken: dict[int, Callable[[], Array | None]] = {}
+
+    def take(self, k: int) -> Array:
+        """Part ``k``, of a new buffer if it was taken before."""
+        buffer = self._buffer()
+        if buffer is None or k in self._taken:
+            buffer = self._make(self.begins[-1])
+            self._buffer, self._taken = ref(buffer), {}
+        where, shape = self._parts[k]
+        part = buffer[where].reshape(shape)
+        self._taken[k] = ref(part)
+        return part
+
+    def has(self, k: int, array: Array) -> bool:
+        """Whether ``array`` is part ``k`` of the present buffer."""
+        taken = self._taken.get(k)
+        return taken is not None and taken() is array
+
+    def stretch(self, first: int, end: int) -> Array:
+        """Parts ``first`` to ``end`` (not included), which somebody has, as one array."""
+        buffer = self._buffer()
+        assert buffer is not None
+        return buffer[self.begins[first] : self.begins[end]]
+
+
+class Flat:
+    """The columns of some parameters: their data, and their gradients."""
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        arrays = [p.data for p in parameters]
+        self.shapes = [a.shape for a in arrays]
+        like = self._like = np.empty_like(arrays[0], shape=(0,))
+        self.data = Column(self.shapes, lambda n: np.concatenate([a.reshape(-1) for a in arrays]))
+        self.gradients = Column(self.shapes, lambda n: np.empty_like(like, shape=(n,)))
+        for k, p in enumerate(parameters):
+            p.data = self.data.take(k)
+            p._place = Place(self, k, ref(p.data))
+        arrays.clear()
+
+    def zeros(self) -> Column:
+        """A column of zeros, for a state."""
+        like = self._like
+        return Column(self.shapes, lambda n: np.zeros_like(like, shape=(n,)))
+
+
+class Place(NamedTuple):
+    """Where a parameter was laid out: its array was ``data()``, part ``k`` of the columns of ``flat``."""
+
+    flat: Flat
+    k: int
+    data: Callable[[], Array | None]
+
+    def room(self, data: Array) -> Array | None:
+        """An array for the parameter's next gradient; None if its ``data`` was replaced."""
+        return self.flat.gradients.take(self.k) if self.data() is data else None
+
+
+def placed(p: Tensor) -> bool:
+    """Whether the parameter's array is the one that was laid out."""
+    return p._place is not None and p._place.data() is p.data
+
+
+def _references(t: Tensor) -> int:
+    return sys.getrefcount(t.data)
+
+
+_ALONE = _references(Tensor(np.empty(1)))
+
+
+def lay_out(parameters: Iterable[Tensor]) -> None:
+    """Move parameters into one buffer for each dtype and backend, in the order given.
+
+    What has a place stays there, and so does an array that somebody else holds, or a part of it.
+
+    >>> from minireg import tensor
+    >>> a, b = tensor([1.0, 2.0], requires_grad=True), tensor([[3.0]], requires_grad=True)
+    >>> lay_out([a, b]); a.data.base is b.data.base, b
+    (True, Tensor([[3.]], dtype=float32, requires_grad=True))
+    """
+    alike: dict[Any, list[Tensor]] = {}
+    for p in parameters:
+        alone = p.data.base is None and _references(p) == _ALONE
+        if p.size and alone and not placed(p):
+            alike.setdefault((of(p.data).name, p.dtype), []).append(p)
+    for some in alike.values():
+        if len(some) > 1:
+            Flat(some)
+
+
+def joined(
+    rows: Iterable[tuple[Place | None, Sequence[Array]]], columns: Callable[[Flat], list[Column]]
+) -> list[Sequence[Array]]:
+    """The arrays of each row; neighbours in flat storage are one row.
+
+    ``columns(flat)`` says where to look for the arrays of a row, one after the other.
+    """
+    apart: list[Sequence[Array]] = []
+    runs: list[list[Any]] = []  # [columns, first part, end]
+    last, here = None, []
+    for place, arrays in sorted(rows, key=_order):
+        if place is None:
+            apart.append(arrays)
+            continue
+        if place.flat is not last:
+            last, here = place.flat, columns(place.flat)
+        if not all(map(Column.has, here, repeat(place.k), arrays)):
+            apart.append(arrays)
+        elif runs and runs[-1][0] is here and runs[-1][2] == place.k:
+            runs[-1][2] += 1
+        else:
+            runs.append([here, place.k, place.k + 1])
+    return apart + [[c.stretch(first, end) for c in here] for here, first, end in runs]
+
+
+def _order(row: tuple[Place | None, Sequence[Array]]) -> int:
+    return -1 if row[0] is None else row[0].k
