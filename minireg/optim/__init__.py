@@ -1,7 +1,7 @@
 """Optimizers, schedules, clipping and early stopping: one pipeline, PyTorch's names and defaults."""
 
 from . import lr_scheduler
-from .clip import clip_factor, clip_grad_norm_, clip_grad_value_
+from .clip import clip_grad_norm_, clip_grad_value_
 from .early_stopping import EarlyStopping
 from .optimizer import Optimizer
 from .optimizers import SGD, SGLD, Adam, AdamW, RMSprop
@@ -16,7 +16,6 @@ __all__ = [
     "Optimizer",
     "ProximalGradient",
     "RMSprop",
-    "clip_factor",
     "clip_grad_norm_",
     "clip_grad_value_",
     "lr_scheduler",
