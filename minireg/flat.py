@@ -107,7 +107,8 @@ _ALONE = _references(Tensor(np.empty(1)))
 def lay_out(parameters: Iterable[Tensor]) -> None:
     """Move parameters into one buffer for each dtype and backend, in the order given.
 
-    What has a place stays there, and so does an array that somebody else holds, or a part of it.
+    What has a place stays there, and so does what is frozen, and an array of which somebody else
+    holds a part.
 
     >>> from minireg import tensor
     >>> a, b = tensor([1.0, 2.0], requires_grad=True), tensor([[3.0]], requires_grad=True)
@@ -117,7 +118,7 @@ def lay_out(parameters: Iterable[Tensor]) -> None:
     alike: dict[Any, list[Tensor]] = {}
     for p in parameters:
         alone = p.data.base is None and _references(p) == _ALONE
-        if p.size and alone and not placed(p):
+        if p.requires_grad and p.size and alone and not placed(p):
             alike.setdefault((of(p.data).name, p.dtype), []).append(p)
     for some in alike.values():
         if len(some) > 1:

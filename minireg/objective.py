@@ -298,13 +298,13 @@ class Terms(Mapping[str, Tensor]):
             for penalty, chosen in closed.values():
                 for p in chosen:
                     pulled.setdefault(p, []).append(penalty)
+            for p, g in before.items():
+                if p.grad is None or p.grad is g:  # the loss does not reach p; g may be held
+                    p.grad = Tensor(np.zeros_like(p.data) + (0 if g is None else g.data))
+            left = set() if optimizer is None else optimizer.defer(pulled, before)
             alike: dict[Any, list[tuple[Array, Array]]] = {}
-            for p, penalties in pulled.items():
-                g = p.grad
-                if g is None or g is before[p]:  # the loss does not reach p; g may be held
-                    g = p.grad = Tensor(np.zeros_like(p.data) + (0 if g is None else g.data))
-                if optimizer is None or not optimizer.defer(p, tuple(penalties)):
-                    alike.setdefault(tuple(penalties), []).append((p.data, g.data))
+            for p in pulled.keys() - left:
+                alike.setdefault(tuple(pulled[p]), []).append((p.data, p.grad.data))  # type: ignore[union-attr]
             for penalties, rows in alike.items():
                 name = "_".join(type(penalty).__name__ for penalty in penalties)
                 each(name, ["w", "g"], partial(add_gradients, penalties), rows)

@@ -51,8 +51,8 @@ def sources() -> dict[str, str]:
             found[f"channels of {places} {dtype}"] = text
         for name, text in {"targets": cuda.TARGETS, "clip": cuda.CLIP}.items():
             found[f"{name} {dtype}"] = cuda.specialized(text, dtype, THREADS=cuda.THREADS)
-        pulls = mr.penalties.L1(0.1), mr.penalties.ElasticNet(0.2, 0.3)
-        for name, penalties in {"squares": (), "squares with pulls": pulls}.items():
+        both = mr.penalties.L1(0.1), mr.penalties.ElasticNet(0.2, 0.3)
+        for name, penalties in {"squares": (), "squares with penalties": both}.items():
             for rows in (1, 2):
                 kernel = clip.squares(dtype, penalties)
                 found[f"{name}, {rows} {dtype}"] = cuda.squares(kernel, rows)
@@ -72,7 +72,7 @@ NAMES = [f"{family} {np.dtype(d)}" for d in TOLERANCE for family in (
     *(f"rows {w} by 1" for w in (1, 16, 100, 1000, 1024, 1025, 8192)),
     *(f"rows {w} by {16 // np.dtype(d).itemsize}" for w in (16, 100, 1000, 1024, 8192)),
     "channels of 1", "channels of 49", "targets", "clip", "squares, 1", "squares, 2",
-    "squares with pulls, 1", "squares with pulls, 2",     "mask", *cuda.ACTIVATIONS)]  # fmt: skip
+    "squares with penalties, 1", "squares with penalties, 2",     "mask", *cuda.ACTIVATIONS)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

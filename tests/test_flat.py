@@ -506,8 +506,8 @@ def test_the_source_of_all_in_one():
     p, b = (mr.tensor(draw(3, seed=k), np.float32, True) for k in range(2))
     optimizer = optim.AdamW([p, b], lr=0.1, weight_decay=0.01)
     optimizer.add_prox([p, b], L1(0.5))
-    pulls = (L2(0.25),)
-    assert all(optimizer.defer(q, pulls) for q in (p, b))
+    penalties = [L2(0.25)]
+    assert optimizer.defer({p: penalties, b: penalties}, {}) == {p, b}
     source = optimizer.kernel_source()
     assert source.count("//   a0") == 1  # one kernel
     for number in ("0.25", "1 - (lr * weight_decay)", "betas[1]", "eps", "0.5"):
@@ -531,10 +531,10 @@ def test_a_penalty_that_no_kernel_takes_is_added_before_it():
     ends = []
     for home in HOMES:
         w, b = (mr.tensor(draw(3, seed=k), requires_grad=True, backend=home) for k in range(2))
-        optimizer, pulls = optim.SGD([w, b], lr=0.1), (Uphill(),)
+        optimizer, penalties = optim.SGD([w, b], lr=0.1), [Uphill()]
         for q in (w, b):
             q.grad = mr.tensor(draw(3, seed=7), backend=home)
-            optimizer.defer(q, pulls)
+        optimizer.defer({w: penalties, b: penalties}, {})
         with count_launches() as launches:
             optimizer.step()
         assert launches["SGD"] == (home == "strict")
@@ -568,4 +568,86 @@ def test_what_a_step_does_not_take_over(why):
         before = model[0].weight.numpy() - 0.1 * model[0].weight.grad.numpy()
         optimizer.step()
         np.testing.assert_array_equal(model[0].weight.numpy(), before)
-    assert books is None or not optimizer._pulls
+    assert books is None or not optimizer._deferred
+
+
+def test_penalties_of_several_passes_add_up_and_forgotten_ones_do_not():
+    """As they do when they are added at once; ``model.zero_grad`` forgets without the optimizer."""
+    ends = []
+    for within in (False, True):
+        model = network()
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})
+        for seed in (0, 1, 2, 3, 4):
+            terms = objective(model, *data("numpy", seed))
+            terms.backward(attribute=False, optimizer=optimizer if within else None)
+            if seed == 1:
+                model.zero_grad()
+            elif seed == 3:
+                optimizer.step()
+        optimizer.step()
+        ends.append([p.numpy() for p in model.parameters()])
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-13)
+
+
+@pytest.mark.parametrize("how", ["another pass", "by hand"])
+def test_a_gradient_replaced_before_its_penalties_came_is_refused(how):
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})
+    objective(model, *data("numpy")).backward(attribute=False, optimizer=optimizer)
+    if how == "another pass":
+        backward(model, "numpy")
+    else:
+        model[0].weight.grad = model[0].weight.grad * 2
+    with pytest.raises(
+        RuntimeError, match=r"SGD.step: the gradient of .* shape \(8, 6\) was replaced"
+    ):
+        optimizer.step()
+    optimizer.zero_grad()
+    backward(model, "numpy")
+    optimizer.step()
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))],
+                         ids=["copied", "pickled"])  # fmt: skip
+def test_an_optimizer_goes_on_when_it_is(again):
+    model = network()
+    optimizer = optim.Adam(model.parameters())
+    step(model, optimizer, "numpy", 0)
+    other = again((model, optimizer))
+    for m, o in ((model, optimizer), other):
+        step(m, o, "numpy", 1)
+    for p, q in zip(model.parameters(), other[0].parameters(), strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+def test_frozen_parameters_are_not_laid_out():
+    model = network()
+    model[0].requires_grad_(False)
+    optim.SGD(model.parameters())
+    assert [flat.placed(p) for p in model.parameters()] == [
+        p.requires_grad for p in model.parameters()
+    ]
+
+
+def test_a_span_around_others_is_due_in_its_turn():
+    """One parameter on all the memory of two others."""
+    ends = []
+    for home in HOMES:
+        whole = mr.tensor(draw(6), requires_grad=True, backend=home)
+        parts = [mr.Tensor(whole.data[k : k + 3], requires_grad=True) for k in (0, 3)]
+        alone = mr.tensor(draw(2), requires_grad=True, backend=home)
+        params = [parts[0], whole, parts[1], alone]
+        optimizer = optim.SGD(params, lr=0.1, weight_decay=0.5)
+        for p in params:
+            p.grad = mr.tensor(draw(*p.shape, seed=1), backend=home)
+        optimizer.step()
+        ends.append(whole.numpy())
+    np.testing.assert_array_equal(*ends)
+    expected = draw(6)
+    for where in (slice(0, 3), slice(0, 6), slice(3, 6)):
+        g = draw(expected[where].size, seed=1)
+        expected[where] -= 0.1 * (g + 0.5 * expected[where])
+    np.testing.assert_allclose(ends[0], expected, rtol=1e-14)

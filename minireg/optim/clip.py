@@ -53,13 +53,12 @@ def clip_factor(
     return Tensor(as_array(total)), Tensor(as_array(factor))
 
 
-Pulled = tuple[Tensor, Array, Sequence[Penalty]]  # a parameter, its gradient, what pulls at it
-
-
-def factor_by_kernel(due: Sequence[Pulled], max_norm: float) -> tuple[Array, Array] | None:
+def factor_by_kernel(
+    due: Sequence[tuple[Tensor, Array, Sequence[Penalty]]], max_norm: float
+) -> tuple[Array, Array] | None:
     """The arrays of :func:`clip_factor` where kernels run and cover them; else None.
 
-    To a gradient belong those of the penalties beside it, though nobody has added them yet.
+    For each parameter, its gradient, and the penalties whose gradients are yet to be added to it.
     """
     first = due[0][1] if due else np.empty(0)
     twin: Any = of(first).kernels.get("clip_factor")
@@ -73,7 +72,7 @@ def factor_by_kernel(due: Sequence[Pulled], max_norm: float) -> tuple[Array, Arr
         if g.size:
             alike.setdefault(tuple(penalties), []).append((p._place, arrays))
     try:
-        sets = [(squares(first.dtype, some), joined(rows, _pulled if some else _gradients))
+        sets = [(squares(first.dtype, some), joined(rows, _gradients_and_data if some else _gradients))
                 for some, rows in alike.items()]  # fmt: skip
     except UNTRACEABLE:
         return None
@@ -118,7 +117,7 @@ def _gradients(flat: Flat) -> list[Column]:
     return [flat.gradients]
 
 
-def _pulled(flat: Flat) -> list[Column]:
+def _gradients_and_data(flat: Flat) -> list[Column]:
     return [flat.gradients, flat.data]
 
 

@@ -17,8 +17,7 @@ behind it, is recorded into one kernel (:mod:`minireg.kernels`).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +39,7 @@ _RANGES = {
 
 
 Due = tuple[Tensor, Array, dict[str, Any]]  # a parameter, its gradient, its group
+Deferred = tuple[Tensor | None, tuple[Penalty, ...]]  # a gradient, and what a step is to add to it
 
 
 def _order(p: Tensor) -> tuple[bool, int]:
@@ -59,9 +59,14 @@ def _sharing(parameters: Sequence[Tensor]) -> set[Tensor]:
     """Those that share memory with another: each of them is due in its turn."""
     if all(map(placed, parameters)):
         return set()
-    spans = sorted((*_bounds(p.data), k) for k, p in enumerate(parameters))
-    pairs = [{k, j} for (_, end, k), (begin, _, j) in pairwise(spans) if begin < end]
-    return {parameters[k] for pair in pairs for k in pair}
+    found: set[Tensor] = set()
+    furthest, last = 0, parameters[0]
+    for begin, end, k in sorted((*_bounds(p.data), k) for k, p in enumerate(parameters)):
+        if begin < furthest:
+            found |= {parameters[k], last}
+        if end > furthest:
+            furthest, last = end, parameters[k]
+    return found
 
 
 def _bounds(array: Array) -> tuple[int, int]:
@@ -104,7 +109,7 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         self._prox: dict[Tensor, list[Penalty]] = {}
-        self._pulls: dict[Tensor, tuple[Penalty, ...]] = {}  # gradients that the next step adds
+        self._deferred: dict[Tensor, Deferred] = {}
         self._columns: dict[tuple[Flat, str], Column] = {}  # where states lie
         self.scheduled = False  # whether a schedule has taken the rates as its base
         given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
@@ -171,20 +176,37 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters (they become None)."""
-        self._pulls.clear()
+        self._deferred.clear()
         for p in self._parameters():
             p.grad = None
 
-    def defer(self, p: Tensor, penalties: tuple[Penalty, ...]) -> bool:
-        """Whether the next step will add the penalties' gradients to that of p by itself.
+    def defer(
+        self, penalties: Mapping[Any, Sequence[Penalty]], before: Mapping[Any, Tensor | None]
+    ) -> set[Tensor]:
+        """Leave it to the next step to add penalties' gradients to those of the parameters.
 
-        For penalties that are sums over elements, whose gradient then takes no pass of its own
-        (on a GPU: no kernel). Not so for what it does not update or somebody watches.
+        For penalties that are sums over elements: their gradients then take no pass of their own
+        (on a GPU no kernel). ``before`` tells the gradients to which the present ones have been
+        added. Returns the parameters that this concerns: those that the optimizer updates, none if
+        a ledger watches.
         """
-        mine = self.observer is None and any(p is q for q in self._parameters())
-        if mine:
-            self._pulls[p] = self._pulls.get(p, ()) + penalties
+        mine = penalties.keys() & set(self._parameters() if self.observer is None else ())
+        for p in mine:
+            known, earlier = self._deferred.get(p, (None, ()))
+            own = earlier if known is not None and known is before.get(p) else ()
+            self._deferred[p] = p.grad, own + tuple(penalties[p])
         return mine
+
+    def _pulls(self, p: Tensor) -> tuple[Penalty, ...]:
+        """The penalties whose gradients the step is to add to that of p."""
+        known, penalties = self._deferred.get(p, (p.grad, ()))
+        if known is not p.grad:
+            raise RuntimeError(
+                f"{type(self).__name__}.step: the gradient of a parameter of shape {p.shape} was replaced "
+                "after terms.backward(optimizer=…) had left the penalties' part of it to this step; "
+                "call terms.backward() without optimizer="
+            )
+        return penalties
 
     def step(self, *, max_norm: float | None = None) -> None:
         """One update of every parameter that has a gradient; frozen ones are never touched.
@@ -206,7 +228,7 @@ class Optimizer:
                     if watch:
                         watch.also(p, name, new - p.data)
                     p.data[...] = new
-        self._pulls.clear()
+        self._deferred.clear()
         self._join([p for p, _, _ in due])
         for p, _, group in due:
             p._seq = next_seq()  # a graph that has read the old values will notice
@@ -222,7 +244,7 @@ class Optimizer:
 
     def _clip_factor(self, due: Sequence[Due], max_norm: float) -> Array:
         """What scales the gradients, with what the step will add to them, to the joint norm."""
-        rows = [(p, g, self._pulls.get(p, ())) for p, g, _ in due]
+        rows = [(p, g, self._pulls(p)) for p, g, _ in due]
         if (found := factor_by_kernel(rows, max_norm)) is not None:
             return found[1]
         self._scale(due, None)
@@ -231,7 +253,8 @@ class Optimizer:
     def _scale(self, due: Sequence[Due], factor: Array | None) -> None:
         """Make the gradients what the step takes: with what it would add, and scaled."""
         for p, g, _ in due:
-            add_gradients(self._pulls.pop(p, ()), p.data, g)
+            add_gradients(self._pulls(p), p.data, g)
+            self._deferred.pop(p, None)
             if factor is not None:
                 g *= like(factor, g)
 
@@ -267,7 +290,7 @@ class Optimizer:
         alike: dict[Any, list[Due]] = {}
         sharing = _sharing([p for p, _, _ in due])
         for p, g, group in due:
-            penalties = tuple(self._prox.get(p, ())), self._pulls.get(p)
+            penalties = self._pulls(p), tuple(self._prox.get(p, ()))
             where = type(p.data), p.data.dtype, self._fits(p, g, group, factor)
             key = self._stage(p, group), id(group), where, penalties, p if p in sharing else None
             alike.setdefault(key, []).append((p, g, group))
@@ -298,7 +321,7 @@ class Optimizer:
         kernel, whole = None, False
         if self._fits(p, g, group, factor):
             kernel, whole = self._kernel(p, g, group, factor)
-            if kernel is None and p in self._pulls:  # perhaps they are no elementwise code: apart
+            if kernel is None and p in self._deferred:  # perhaps it is no elementwise code: apart
                 self._scale(members, None)
                 kernel, whole = self._kernel(p, g, group, factor)
         update, names = self._passes(p, group, factor, group), self._states(group)
@@ -362,13 +385,12 @@ class Optimizer:
         It takes (p, g, *states, *scratch), and the factor if there is one; ``known`` are the
         options, as numbers or as numbers that know their name.
         """
-        (age, first), names, pulls = self._stage(p, group), self._states(group), self._pulls.get(p)
+        (age, first), names, pulls = self._stage(p, group), self._states(group), self._pulls(p)
         step = age if known is group else Scalar(age, "step")
         passes = self._update(step, first, known)  # type: ignore[arg-type]
 
         def update(p: Any, g: Any, *rest: Any) -> None:
-            if pulls:
-                add_gradients(pulls, p, g)
+            add_gradients(pulls, p, g)
             if factor is not None:
                 *rest, scale = rest  # type: ignore[assignment]
                 g *= scale
@@ -408,9 +430,14 @@ class Optimizer:
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         """A function that updates (p, g, *states, *scratch) in place; g is read only.
 
-        ``first`` says that the states have just been made.
+        It gets stretches of elements, parts of a parameter or several in a row: what depends on a
+        parameter as a whole, such as its norm, is a ``_step``. ``first`` says that the states have
+        just been made.
         """
         raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_columns": {}}  # a copy's arrays lie elsewhere
 
     def state_dict(self) -> dict[str, Any]:
         """State by parameter position, and the groups' options; copies, safe to keep."""
