@@ -175,9 +175,11 @@ def update(home: str, torch: Any, count: int, size: int) -> dict[str, Call]:
     params = [
         mr.Tensor(backends.move(arrays[0].copy(), home), requires_grad=True) for _ in range(count)
     ]
+    optimizer = mr.optim.AdamW(params, lr=1e-3)
+    direction = mr.Tensor(backends.move(arrays[1], home))
     for p in params:
-        p.grad = mr.Tensor(backends.move(arrays[1].copy(), home))
-    found: dict[str, Call] = {OURS: mr.optim.AdamW(params, lr=1e-3).step}
+        (p * direction).sum().backward()
+    found: dict[str, Call] = {OURS: optimizer.step}
     if torch is not None:
         place = "cuda" if torch.cuda.is_available() else "cpu"
         theirs = [torch.tensor(arrays[0], device=place, requires_grad=True) for _ in range(count)]
