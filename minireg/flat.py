@@ -8,10 +8,10 @@ hand) is a row of its own, and an array that somebody else holds is neither move
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate, pairwise, repeat
+from functools import partial
+from itertools import repeat
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -20,20 +20,19 @@ import numpy as np
 from .backend import Array, of
 from .tensor import Tensor
 
+ALIGNED = 64  # elements: each group begins at a multiple, as products on a GPU want it
+Part = tuple[slice, tuple[int, ...]]  # where in a buffer, and its shape
+
 
 class Column:
-    """A buffer whose parts are arrays of the ``shapes`` given; each can be taken once.
+    """A buffer whose parts are arrays; each can be taken once.
 
     Who asks for a part again gets that of a new buffer, so nobody's array is overwritten. Only
-    the parts keep a buffer alive.
+    the parts keep a buffer alive: all of it, as long as one of them lives.
     """
 
-    def __init__(self, shapes: Sequence[tuple[int, ...]], make: Callable[[int], Array]) -> None:
-        self._make = make
-        self.begins = [0, *accumulate(map(math.prod, shapes))]
-        self._parts = [
-            (slice(*ends), shape) for ends, shape in zip(pairwise(self.begins), shapes, strict=True)
-        ]
+    def __init__(self, parts: Sequence[Part], make: Callable[[int], Array]) -> None:
+        self._parts, self._make = parts, make
         self._buffer: Callable[[], Array | None] = lambda: None
         self._taken: dict[int, Callable[[], Array | None]] = {}
 
@@ -41,7 +40,7 @@ class Column:
         """Part ``k``, of a new buffer if it was taken before."""
         buffer = self._buffer()
         if buffer is None or k in self._taken:
-            buffer = self._make(self.begins[-1])
+            buffer = self._make(self._parts[-1][0].stop)
             self._buffer, self._taken = ref(buffer), {}
         where, shape = self._parts[k]
         part = buffer[where].reshape(shape)
@@ -57,27 +56,37 @@ class Column:
         """Parts ``first`` to ``end`` (not included), which somebody has, as one array."""
         buffer = self._buffer()
         assert buffer is not None
-        return buffer[self.begins[first] : self.begins[end]]
+        return buffer[self._parts[first][0].start : self._parts[end - 1][0].stop]
 
 
 class Flat:
-    """The columns of some parameters: their data, and their gradients."""
+    """The columns of some parameters, which come in groups: their data, and their gradients."""
 
-    def __init__(self, parameters: Sequence[Tensor]) -> None:
-        arrays = [p.data for p in parameters]
-        self.shapes = [a.shape for a in arrays]
-        like = self._like = np.empty_like(arrays[0], shape=(0,))
-        self.data = Column(self.shapes, lambda n: np.concatenate([a.reshape(-1) for a in arrays]))
-        self.gradients = Column(self.shapes, lambda n: np.empty_like(like, shape=(n,)))
+    def __init__(self, groups: Iterable[Sequence[Tensor]]) -> None:
+        parameters: list[Tensor] = []
+        self.parts: list[Part] = []
+        end = 0
+        for group in groups:
+            end += -end % ALIGNED
+            for p in group:
+                self.parts.append((slice(end, end + p.size), p.shape))
+                parameters.append(p)
+                end += p.size
+        xp, dtype = of(parameters[0].data).xp, parameters[0].dtype
+        self._zeros = partial(xp.zeros, dtype=dtype)
+        self.data, self.gradients = self.zeros(), Column(self.parts, partial(xp.empty, dtype=dtype))
         for k, p in enumerate(parameters):
-            p.data = self.data.take(k)
-            p._place = Place(self, k, ref(p.data))
-        arrays.clear()
+            part = self.data.take(k)
+            part[...] = p.data
+            p.data, p._place = part, Place(self, k, ref(part))
 
     def zeros(self) -> Column:
         """A column of zeros, for a state."""
-        like = self._like
-        return Column(self.shapes, lambda n: np.zeros_like(like, shape=(n,)))
+        return Column(self.parts, self._zeros)
+
+    def follows(self, k: int) -> bool:
+        """Whether part k begins where the one before it ends."""
+        return k > 0 and self.parts[k - 1][0].stop == self.parts[k][0].start
 
 
 class Place(NamedTuple):
@@ -104,25 +113,29 @@ def _references(t: Tensor) -> int:
 _ALONE = _references(Tensor(np.empty(1)))
 
 
-def lay_out(parameters: Iterable[Tensor]) -> None:
-    """Move parameters into one buffer for each dtype and backend, in the order given.
+def lay_out(groups: Iterable[Iterable[Tensor]]) -> None:
+    """Move the parameters of all groups into one buffer for each dtype and backend, in this order.
 
     What has a place stays there, and so does what is frozen, and an array of which somebody else
     holds a part.
 
     >>> from minireg import tensor
     >>> a, b = tensor([1.0, 2.0], requires_grad=True), tensor([[3.0]], requires_grad=True)
-    >>> lay_out([a, b]); a.data.base is b.data.base, b
+    >>> lay_out([[a, b]]); a.data.base is b.data.base, b
     (True, Tensor([[3.]], dtype=float32, requires_grad=True))
     """
-    alike: dict[Any, list[Tensor]] = {}
-    for p in parameters:
-        alone = p.data.base is None and _references(p) == _ALONE
-        if p.requires_grad and p.size and alone and not placed(p):
-            alike.setdefault((of(p.data).name, p.dtype), []).append(p)
-    for some in alike.values():
-        if len(some) > 1:
-            Flat(some)
+    alike: dict[Any, list[list[Tensor]]] = {}
+    for group in groups:
+        mine: dict[Any, list[Tensor]] = {}
+        for p in group:
+            alone = p.data.base is None and _references(p) == _ALONE
+            if p.requires_grad and p.size and alone and not placed(p):
+                mine.setdefault((of(p.data).name, p.dtype), []).append(p)
+        for kind, some in mine.items():
+            alike.setdefault(kind, []).append(some)
+    for found in alike.values():
+        if sum(map(len, found)) > 1:
+            Flat(found)
 
 
 def joined(
@@ -134,7 +147,8 @@ def joined(
     """
     apart: list[Sequence[Array]] = []
     runs: list[list[Any]] = []  # [columns, first part, end]
-    last, here = None, []
+    last: Flat | None = None
+    here: list[Column] = []
     for place, arrays in sorted(rows, key=_order):
         if place is None:
             apart.append(arrays)
@@ -143,7 +157,7 @@ def joined(
             last, here = place.flat, columns(place.flat)
         if not all(map(Column.has, here, repeat(place.k), arrays)):
             apart.append(arrays)
-        elif runs and runs[-1][0] is here and runs[-1][2] == place.k:
+        elif runs and runs[-1][0] is here and runs[-1][2] == place.k and last.follows(place.k):
             runs[-1][2] += 1
         else:
             runs.append([here, place.k, place.k + 1])

@@ -177,11 +177,11 @@ class Kernel:
         """What is done at place i: of one row of arrays, or of many that a table lists."""
         if rows == 1:
             return f"const long long j = i;\n{self.body}"
-        found = ", ".join(f"{at} = table[row + {k + 1}]" for k, at in enumerate(self.used) if at)
+        found = [f"{at} = table[row + {k + 1}]" for k, at in enumerate(self.used) if at]
         return "\n".join([
             f"const long long row = i / {STRETCH} * {len(self.used) + 1}, j = i % {STRETCH};",
             "if (j >= (long long)table[row]) continue;",
-            f"const unsigned long long {found};", self.body,
+            *(f"const unsigned long long {at};" for at in found), self.body,
         ])  # fmt: skip
 
     def parameters(self, rows: int) -> str:

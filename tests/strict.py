@@ -229,6 +229,9 @@ def _call(name: str, function: Any, args: Any, kwargs: Any, elementwise: bool = 
     check_call(name, len(args), kwargs)
     given: dict[int, StrictArray] = {}
 
+    if name.endswith("_like") and kwargs.get("shape") in ((), 0):
+        raise ValueError(f"{name}: CuPy takes an empty shape for none, and gives the prototype's")
+
     def inward(x: Any) -> Any:
         if isinstance(x, StrictArray):
             given[id(x._host)] = x

@@ -117,6 +117,27 @@ def test_weights_lie_before_the_rest_and_large_powers_of_two_before_odd_sizes():
     assert names == ["1.weight", "0.weight", "1.bias", "0.bias", "2.weight", "2.bias"]
 
 
+def test_each_group_begins_aligned():
+    odd, even = nn.Linear(7, 3), nn.Sequential(nn.Linear(64, 64), nn.Linear(8, 4, bias=False))
+    groups = [{"params": layers.parameters()} for layers in (odd, even)]
+    optimizer = optim.SGD(groups, lr=0.1, momentum=0.5)
+    base = odd.weight.data.base
+    assert {id(p.data.base) for p in optimizer._parameters()} == {id(base)}
+    for p in even.parameters():
+        assert (start(p.data) - start(base)) % (4 * 32) == 0
+    before = [p.numpy().copy() for p in optimizer._parameters()]
+    for p in optimizer._parameters():
+        p.sum().backward()
+    assert {id(p.grad.data.base) for p in optimizer._parameters()} == {
+        id(odd.weight.grad.data.base)
+    }
+    optim.clip_grad_norm_(optimizer._parameters(), 1.0)  # all groups at once, not what lies between
+    factor = 1 / (sum(p.size for p in optimizer._parameters()) ** 0.5 + 1e-6)
+    optimizer.step()
+    for a, p in zip(before, optimizer._parameters(), strict=True):
+        np.testing.assert_allclose(p.numpy(), a - 0.1 * factor, rtol=1e-5)
+
+
 @pytest.mark.parametrize("home", HOMES)
 def test_a_gradient_set_by_hand_or_summed_over_passes(home):
     """The sum of two passes lies in place as well; what the user sets stays what it is."""
@@ -293,7 +314,7 @@ def test_a_gradient_is_the_same_in_place(graph, home):
     for laid in (False, True):
         w, b = (mr.tensor(draw(3, 3, seed=k), requires_grad=True, backend=home) for k in range(2))
         if laid:
-            flat.lay_out([w, b])
+            flat.lay_out([[w, b]])
         kept.clear()
         seed = mr.tensor(np.ones((3, 3)), backend=home) if graph == "itself" else None
         for _ in range(2):
@@ -309,7 +330,7 @@ def test_a_gradient_is_the_same_in_place(graph, home):
 
 def test_grad_and_recorded_passes_leave_the_places_alone():
     w, b = (mr.tensor(draw(3, 3, seed=k), requires_grad=True) for k in range(2))
-    flat.lay_out([w, b])
+    flat.lay_out([[w, b]])
     (mr.nn.functional.linear(w, b)).sum().backward()
     before = w.grad.numpy().copy()
     mr.grad((w * b).sum(), [w, b])
@@ -435,7 +456,7 @@ def test_every_scene_ends_where_it_ends_apart(label, scene, monkeypatch):
     for home, laid in (("numpy", False), ("numpy", True), ("strict", True)):
         with monkeypatch.context() as patch:
             if not laid:
-                patch.setattr(pipeline, "lay_out", lambda parameters: [*parameters])
+                patch.setattr(pipeline, "lay_out", lambda groups: [*groups])
             model = network(home)
             optimizer = make(label, [*model.parameters()])
         assert all(map(flat.placed, model.parameters())) == laid

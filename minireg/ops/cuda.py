@@ -553,6 +553,10 @@ def _covered(x: Array, *others: Array | None) -> bool:
     )
 
 
+def _empty(like: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
+    return of(like).xp.empty(shape, dtype or like.dtype)  # CuPy's empty_like knows no shape ()
+
+
 def _gradient(g: Array, x: Array) -> Array:
     """An incoming gradient as the kernels read it; it may be a broadcast scalar."""
     return of(x).xp.ascontiguousarray(g, dtype=x.dtype)
@@ -606,7 +610,7 @@ def _normalize_rows(
     x: Array, weight: Array | None, bias: Array | None, width: int, eps: float, center: bool
 ) -> tuple[Array, Backward]:
     count = x.size // width
-    y, (mean, inverse) = np.empty_like(x), (np.empty_like(x, shape=(count,)) for _ in range(2))
+    y, (mean, inverse) = np.empty_like(x), (_empty(x, (count,)) for _ in range(2))
     source, blocks, threads = _rows(count, width, x.dtype, _pack(width, x))
     launch(source, "norm_forward", (blocks,), threads, y, mean, inverse, x, weight, bias,
            x.dtype.type(eps), int(center), count)  # fmt: skip
@@ -617,7 +621,7 @@ def _normalize_rows(
         dx, dweight, dbias = _wanted(needs, x, weight, bias)
         partial = None
         if dweight is not None or dbias is not None:
-            partial = np.empty_like(x, shape=(blocks, 2, width))
+            partial = _empty(x, (blocks, 2, width))
         launch(source, "norm_backward", (blocks,), threads, dx, partial, g, x, mean, inverse,
                weight, int(center), count)  # fmt: skip
         if partial is not None:
@@ -639,8 +643,8 @@ def _normalize_channels(
     most = max(1, _processors() * 2048 // THREADS // strips)
     grid = strips, min(most, -(-count * lanes // (16 * THREADS)))
     shape = (1, channels, *(1,) * (x.ndim - 2))
-    y, (mean, inverse) = np.empty_like(x), (np.empty_like(x, shape=shape) for _ in range(2))
-    partial = np.empty_like(x, shape=(grid[1], channels, 3)) if grid[1] > 1 else None
+    y, (mean, inverse) = np.empty_like(x), (_empty(x, shape) for _ in range(2))
+    partial = _empty(x, (grid[1], channels, 3)) if grid[1] > 1 else None
     in_kernel = running is not None and _moves(running, x)  # else they follow by array operations
     old = (running.mean, running.variance) if running and in_kernel else (None, None)
     new = [None if v is None else np.empty_like(v) for v in old]
@@ -659,7 +663,7 @@ def _normalize_channels(
     def backward(g: Array, needs: Needs) -> tuple[Array | None, ...]:
         g = _gradient(g, x)
         dx, dweight, dbias = _wanted(needs, x, weight, bias)
-        partial = np.empty_like(x, shape=(grid[1], channels, 2)) if grid[1] > 1 else None
+        partial = _empty(x, (grid[1], channels, 2)) if grid[1] > 1 else None
         if partial is not None:
             launch(source, "batch_sums", grid, THREADS, partial, g, x, mean, inverse, count,
                    channels)  # fmt: skip
@@ -693,8 +697,8 @@ def cross_entropy(logits: Array, target: Array) -> tuple[Array, Backward] | None
     if not 1 < width <= MAX_WIDTH:
         return None
     count = logits.size // width
-    cost = np.empty_like(logits, shape=logits.shape[:-1])
-    saved = np.empty_like(logits, shape=(count, 3))
+    cost = _empty(logits, logits.shape[:-1])
+    saved = _empty(logits, (count, 3))
     source, blocks, threads = _rows(count, width, logits.dtype, _pack(width, logits, target))
     launch(source, "entropy_forward", (blocks,), threads, cost, saved, logits, target, count)
 
@@ -721,7 +725,7 @@ def targets(
         return None
     labels = labels.astype(np.int64, order="C", copy=False)
     counts = np.empty_like(labels, dtype=dtype)
-    hard = np.empty_like(labels, shape=(*labels.shape, classes), dtype=dtype)
+    hard = _empty(labels, (*labels.shape, classes), dtype=dtype)
     soft = np.empty_like(hard) if label_smoothing else None
     launch(specialized(TARGETS, dtype, THREADS=THREADS), "targets", (-(-size // THREADS),), THREADS,
            hard, soft, counts, labels, weight, np.int64(ignore_index), dtype.type(1 - label_smoothing),
@@ -774,8 +778,8 @@ def clip_factor(
         min(-(-size // (16 * THREADS)), _processors() * 2048 // THREADS) for _, size in places
     ]
     ends = [*accumulate(blocks)]
-    partial = np.empty_like(x, shape=(ends[-1],))
-    norm, factor = (np.empty_like(x, shape=()) for _ in range(2))
+    partial = _empty(x, (ends[-1],))
+    norm, factor = (_empty(x, ()) for _ in range(2))
     for (kernel, rows), (where, size), count, end in zip(sets, places, blocks, ends, strict=True):
         given = (np.uint64(at) if isinstance(at, int) else at for at in where)
         launch(squares(kernel, len(rows)), "squares", (count,), THREADS, partial[end - count : end],

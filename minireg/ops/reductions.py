@@ -169,7 +169,7 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
     Tensor([2., 0., 0.], dtype=float32)
     """
     if a.dtype.kind not in "fc":
-        a = a.astype(np.zeros_like(array_of(a), shape=0).cumprod().dtype)
+        a = a.astype(np.zeros_like(array_of(a), shape=1).cumprod().dtype)
     y, step = ravel(a) if axis is None else np.swapaxes(a, axis, 0), 1
     while step < y.shape[0]:
         y = np.concatenate([y[:step], y[step:] * y[:-step]])

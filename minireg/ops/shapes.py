@@ -205,7 +205,7 @@ def _basic(index: Any) -> bool:
 
 
 def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    out = np.zeros_like(g, shape=shape)
+    out = of(g).xp.zeros(shape, g.dtype)
     if _basic(index):
         out[index] = g
     else:

@@ -39,7 +39,8 @@ def clip_factor(
     if norm_type == 2 and (found := factor_by_kernel(due, max_norm)):
         return Tensor(found[0]), Tensor(found[1])
     if not gradients:
-        total: Any = np.zeros_like(params[0].data, shape=()) if params else np.zeros(())
+        there = params[0].data if params else np.zeros(())
+        total: Any = of(there).xp.zeros((), there.dtype)
     elif norm_type == math.inf:
         total = 0
         for g in gradients:

@@ -118,7 +118,7 @@ class Optimizer:
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
-        lay_out(p for group in self.param_groups for p in sorted(group["params"], key=_order))
+        lay_out(sorted(group["params"], key=_order) for group in self.param_groups)
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, of
 from ..penalties import Penalty
 from ..tensor import Tensor
 from .optimizer import Optimizer
@@ -83,7 +83,7 @@ class ProximalGradient(Optimizer):
             uphill = uphill + ((y - p.data) * (p.data - x)).sum() / (lr or 1.0)
         for p, _, _ in self._ahead:
             state, x = self.state[p], p.data.copy()
-            t = np.where(uphill > 0, 1, state.get("t", np.ones_like(x, shape=())))
+            t = np.where(uphill > 0, 1, state.get("t", of(x).xp.ones((), x.dtype)))
             t_next = (1 + np.sqrt(1 + 4 * t * t)) / 2
             further = (t - 1) / t_next * (x - state["x"])
             if self.observer:
