@@ -111,10 +111,7 @@ class _Rooms(dict[Tensor, Any]):
         self.accumulating = accumulating
 
     def __missing__(self, leaf: Tensor) -> Any:
-        own = None
-        if self.accumulating and leaf._hooks is None:  # hooks may keep what they are given
-            own = leaf._place.room(leaf.data)
-        self[leaf] = own
+        own = self[leaf] = leaf._place.room(leaf.data) if self.accumulating else None
         return own
 
 
@@ -194,8 +191,9 @@ def backprop(
             node = y._node
             if node is None:
                 if targets is None and y.requires_grad:
-                    foreign = bool(y._hooks) or any(g is r for r in gradients)
-                    _accumulate(y, g, None if y._place is None else rooms[y], foreign)
+                    hooked = y._hooks is not None  # hooks may keep what they were given
+                    own = None if y._place is None or hooked else rooms[y]
+                    _accumulate(y, g, own, hooked or any(g is r for r in gradients))
                 continue
             entry, raw, parents, _, _, place = node
             if raw is None:
@@ -280,7 +278,9 @@ def _filled(own: Array, g: Any) -> Array:
 def _accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
     """Add g to the leaf's gradient, in the array ``own`` if given; a foreign g is somebody else's."""
     if leaf.grad is not None:  # out of place: the old gradient may be held elsewhere
-        g = leaf.grad + g if isinstance(g, Tensor) else np.add(leaf.grad.data, g, out=own)
+        old = leaf.grad.data
+        own = own if own is not None and (old.shape, old.dtype) == (own.shape, own.dtype) else None
+        g = leaf.grad + g if isinstance(g, Tensor) else np.add(old, g, out=own)
     elif own is not None:
         g = g if g is own else _filled(own, g)
     elif foreign:

@@ -97,8 +97,9 @@ class Place(NamedTuple):
     data: Callable[[], Array | None]
 
     def room(self, data: Array) -> Array | None:
-        """An array for the parameter's next gradient; None if its ``data`` was replaced."""
-        return self.flat.gradients.take(self.k) if self.data() is data else None
+        """An array for the parameter's next gradient; None if its ``data`` was replaced or reshaped."""
+        kept = data.shape == self.flat.parts[self.k][1] and self.data() is data
+        return self.flat.gradients.take(self.k) if kept else None
 
 
 def placed(p: Tensor) -> bool:
@@ -164,5 +165,5 @@ def joined(
     return apart + [[c.stretch(first, end) for c in here] for here, first, end in runs]
 
 
-def _order(row: tuple[Place | None, Sequence[Array]]) -> int:
-    return -1 if row[0] is None else row[0].k
+def _order(row: tuple[Place | None, Sequence[Array]]) -> tuple[int, int]:
+    return (0, 0) if row[0] is None else (id(row[0].flat), row[0].k)

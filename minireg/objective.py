@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .backend import Array
-from .engine import backprop, is_grad_enabled
+from .engine import as_array, backprop, is_grad_enabled
 from .kernels import each
 from .losses import Loss
 from .nn.module import Module, Parameter
@@ -40,7 +40,7 @@ class Attributed(Tensor):
 def added(arrays: Iterable[Array], out: Array | None = None) -> Array:
     """The sum of arrays, from left to right, as an array of its own, which may be ``out``."""
     first, *rest = arrays
-    total: Array = np.add(first, rest[0] if rest else 0, out=out)
+    total: Array = as_array(np.add(first, rest[0] if rest else 0, out=out))
     for array in rest[1:]:
         total += array
     return total
@@ -300,12 +300,15 @@ class Terms(Mapping[str, Tensor]):
                     pulled.setdefault(p, []).append(penalty)
             for p, g in before.items():
                 if p.grad is None or p.grad is g:  # the loss does not reach p; g may be held
-                    p.grad = Tensor(np.zeros_like(p.data) + (0 if g is None else g.data))
+                    p.grad = Tensor(
+                        added([np.zeros_like(p.data), *([] if g is None else [g.data])])
+                    )
             left = set() if optimizer is None else optimizer.defer(pulled, before)
-            alike: dict[Any, list[tuple[Array, Array]]] = {}
+            alike: dict[Any, tuple[list[Penalty], list[Any]]] = {}
             for p in pulled.keys() - left:
-                alike.setdefault(tuple(pulled[p]), []).append((p.data, p.grad.data))  # type: ignore[union-attr]
-            for penalties, rows in alike.items():
+                _, rows = alike.setdefault(tuple(map(id, pulled[p])), (pulled[p], []))
+                rows.append((p.data, p.grad.data))  # type: ignore[union-attr]
+            for penalties, rows in alike.values():
                 name = "_".join(type(penalty).__name__ for penalty in penalties)
                 each(name, ["w", "g"], partial(add_gradients, penalties), rows)
             return
@@ -333,7 +336,8 @@ class Terms(Mapping[str, Tensor]):
                         earlier = earlier | {"clip": earlier.get("clip", 0) + rest}
                     both = earlier.keys() & shares.keys()
                     shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
-                room = None if p._place is None else p._place.room(p.data)
+                own = all((a.shape, a.dtype) == (p.shape, p.dtype) for a in shares.values())
+                room = p._place.room(p.data) if p._place is not None and own else None
                 p.grad = Attributed(added(shares.values(), room))
                 p.grad.name, p.grad.shares = name, shares
 

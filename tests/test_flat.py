@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import warnings
 import weakref
 from dataclasses import replace
 from operator import attrgetter
@@ -115,6 +116,15 @@ def test_weights_lie_before_the_rest_and_large_powers_of_two_before_odd_sizes():
         dict(model.named_parameters()), key=lambda n: start(dict(model.named_parameters())[n].data)
     )
     assert names == ["1.weight", "0.weight", "1.bias", "0.bias", "2.weight", "2.bias"]
+
+
+def test_a_group_that_comes_later_has_a_buffer_of_its_own():
+    first, late = nn.Linear(3, 4), nn.Linear(4, 2)
+    optimizer = optim.SGD(first.parameters())
+    before = start(first.weight.data)
+    optimizer.add_param_group({"params": late.parameters()})
+    assert lies_together([p.data for p in late.parameters()])
+    assert start(first.weight.data) == before
 
 
 def test_each_group_begins_aligned():
@@ -672,3 +682,47 @@ def test_a_span_around_others_is_due_in_its_turn():
         g = draw(expected[where].size, seed=1)
         expected[where] -= 0.1 * (g + 0.5 * expected[where])
     np.testing.assert_allclose(ends[0], expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 4), (2, 4)])
+@pytest.mark.parametrize("laid", [False, True])
+def test_a_bias_that_is_broadcast(shape, laid):
+    w, b = (mr.tensor(draw(*s, seed=k), requires_grad=True) for k, s in enumerate([(4, 3), shape]))
+    if laid:
+        flat.lay_out([[w, b]])
+    weights = draw(2, 4, seed=5)
+    (mr.nn.functional.linear(mr.tensor(draw(2, 3)), w, b) * weights).sum().backward()
+    (expected,) = mr.grad((b * weights).sum(), b)
+    np.testing.assert_allclose(b.grad.numpy(), expected.numpy(), rtol=1e-14)
+
+
+def test_an_array_reshaped_in_place():
+    w, b = (mr.tensor(draw(2, 3, seed=k), requires_grad=True) for k in range(2))
+    optimizer = optim.SGD([w, b], lr=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy's, from 2.5 on
+        w.data.shape = (6,)
+    (w * w).sum().backward()
+    optimizer.step()
+    np.testing.assert_array_equal(w.numpy(), -draw(2, 3).ravel())
+
+
+def test_numbers_as_parameters_of_an_objective():
+    """An array without dimensions stays one: its gradient can be clipped, and booked."""
+    ends = []
+    for attribute in (False, True):
+        model = nn.Module()
+        model.s, model.t = (nn.Parameter(np.asarray(v)) for v in (2.0, 3.0))
+        model.forward = lambda x, model=model: x * model.s
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        books = mr.Ledger(optimizer)
+        objective = mr.Objective(nn.MSELoss(), {"l2": (L2(0.1), "*")})
+        for _ in range(3):
+            optimizer.zero_grad()
+            objective(model, mr.tensor(np.ones(3)), mr.tensor(np.zeros(3))).backward(attribute)
+            assert optim.clip_grad_norm_(model.parameters(), 1e-3).item() > 1
+            assert all(type(p.grad.data) is np.ndarray for p in model.parameters())
+            optimizer.step()
+        assert books.last.residual < 1e-14
+        ends.append([p.item() for p in model.parameters()])
+    np.testing.assert_allclose(*ends, rtol=1e-14)

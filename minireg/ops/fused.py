@@ -52,11 +52,13 @@ def _linear(x: Any, w: Any, b: Any = None) -> tuple[Any, None]:
 def _linear_backward(
     g: Any, y: Any, saved: None, needs: Needs, x: Any, w: Any, b: Any = None
 ) -> tuple[Any, Any, Any]:
-    flat = _rows(g)
+    flat, db = _rows(g), None
+    if 2 in needs:  # a bias that is broadcast otherwise is the engine's to sum up
+        db = flat.sum(axis=0, out=needs[2]) if b.shape == flat.shape[1:] else g
     return (
         (flat @ w).reshape(x.shape) if 0 in needs else None,
         np.matmul(flat.T, _rows(x), out=needs[1]) if 1 in needs else None,
-        flat.sum(axis=0, out=needs[2]) if 2 in needs else None,
+        db,
     )
 
 

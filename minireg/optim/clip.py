@@ -65,16 +65,16 @@ def factor_by_kernel(
     twin: Any = of(first).kernels.get("clip_factor")
     if twin is None or any(type(g) is not type(first) or g.dtype != first.dtype for _, g, _ in due):
         return None
-    alike: dict[Any, list[tuple[Place | None, list[Array]]]] = {}
+    alike: dict[Any, tuple[Sequence[Penalty], list[tuple[Place | None, list[Array]]]]] = {}
     for p, g, penalties in due:
         arrays = [g, p.data] if penalties else [g]
         if not fits(arrays):
             return None
         if g.size:
-            alike.setdefault(tuple(penalties), []).append((p._place, arrays))
+            alike.setdefault((*map(id, penalties),), (penalties, []))[1].append((p._place, arrays))
     try:
         sets = [(squares(first.dtype, some), joined(rows, _gradients_and_data if some else _gradients))
-                for some, rows in alike.items()]  # fmt: skip
+                for some, rows in alike.values()]  # fmt: skip
     except UNTRACEABLE:
         return None
     return twin(sets, max_norm) if sets else None

@@ -102,6 +102,7 @@ class Optimizer:
     buffer = ""  # the state that is linear in past gradients, if there is one
     elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
+    _made = False  # whether the groups that it was made with are there
     _step: Any = None  # of a subclass whose step is no _update: (p, g, group), one parameter
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -118,6 +119,10 @@ class Optimizer:
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
+        self._made = True
+        self._lay_out()
+
+    def _lay_out(self) -> None:
         lay_out(sorted(group["params"], key=_order) for group in self.param_groups)
 
     def _parameters(self) -> list[Tensor]:
@@ -143,6 +148,8 @@ class Optimizer:
         full = {**self.defaults, **group, "params": params}
         self._check(full)
         self.param_groups.append({**full, "initial_lr": full["lr"]})
+        if self._made:
+            self._lay_out()
 
     def _check(self, group: dict[str, Any]) -> None:
         """Raise ``ValueError`` for an option out of range."""
@@ -290,9 +297,9 @@ class Optimizer:
         alike: dict[Any, list[Due]] = {}
         sharing = _sharing([p for p, _, _ in due])
         for p, g, group in due:
-            penalties = self._pulls(p), tuple(self._prox.get(p, ()))
+            penalties = [tuple(map(id, some)) for some in (self._pulls(p), self._prox.get(p, ()))]
             where = type(p.data), p.data.dtype, self._fits(p, g, group, factor)
-            key = self._stage(p, group), id(group), where, penalties, p if p in sharing else None
+            key = self._stage(p, group), id(group), where, *penalties, p if p in sharing else None
             alike.setdefault(key, []).append((p, g, group))
         return alike.values()
 
