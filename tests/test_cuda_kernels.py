@@ -24,11 +24,12 @@ from cuda_compiler import compile_cuda
 
 import minireg as mr
 from minireg import backend as backends
-from minireg import losses, nn
+from minireg import flat, losses, nn
 from minireg.backend import Stream
 from minireg.nn import functional as F  # noqa: N812
 from minireg.ops import TABLE, cuda, fused
 from minireg.optim import clip
+from minireg.penalties.base import add_gradients
 
 WIDTHS = [1, 2, 3, 16, 31, 32, 33, 100, 512, 1000, 1024, 1025, 4096, 8192]
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
@@ -444,6 +445,29 @@ def test_clip_factor(device, shapes, max_norm, dtype):
     agree(run, device, dtype)
 
 
+@by_dtype
+@pytest.mark.parametrize("laid", [False, True])
+def test_clip_factor_with_penalties_that_are_yet_to_be_added(device, laid, dtype):
+    """Of two kinds of parameters, one run or a table each."""
+    both = [mr.penalties.L1(0.3), mr.penalties.ElasticNet(0.2, 0.5)]
+
+    def run(put):
+        leaves = [mr.Tensor(put(draw(*s, seed=k, dtype=dtype)), requires_grad=True)
+                  for k, s in enumerate([(70, 80), (9, 8), (5000,), (3,)])]  # fmt: skip
+        if laid:
+            flat.lay_out([leaves])
+        for k, p in enumerate(leaves):
+            (p * put(draw(*p.shape, seed=9 + k, dtype=dtype))).sum().backward()
+        due = [(p, p.grad.data, both if p.ndim > 1 else ()) for p in leaves]
+        if (found := clip.factor_by_kernel(due, 0.5)) is None:
+            for p, g, penalties in due:
+                add_gradients(penalties, p.data, g)
+            found = [t.data for t in clip.clip_factor(leaves, 0.5)]
+        return [*found]
+
+    agree(run, device, dtype)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_clip_factor_of_what_is_not_finite(device, bad):
     w = mr.Tensor(device(np.zeros(5000)), requires_grad=True)
@@ -795,6 +819,9 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
     "the first stretch alone": (
         "i < size; i += gridDim.x * THREADS", "i < size; i = size",
         lambda d: test_clip_factor(d, [(50_000,)] * 3, 0.5, np.float64)),
+    "the penalties are forgotten": (
+        "(a2 * w_)", "(0 * w_)",
+        lambda d: test_clip_factor_with_penalties_that_are_yet_to_be_added(d, True, np.float64)),
     "no barrier in the norm": (
         "for (int half = THREADS / 2; half; half /= 2) {\n        __syncthreads();",
         "for (int half = THREADS / 2; half; half /= 2) {",
