@@ -117,7 +117,7 @@ class _Rooms(dict[Tensor, Any]):
 
 def _gradients(
     y: Tensor, g: Any, node: tuple[Any, ...], create_graph: bool, wanted: set[Tensor] | None,
-    rooms: _Rooms, pending: dict[Tensor, Any],
+    rooms: _Rooms,
 ) -> Iterator[Any]:  # fmt: skip
     """(position, parent, its gradient) for what is wanted of one node: the rules at work."""
     entry, raw, tensors, kw, saved, _ = node
@@ -128,12 +128,7 @@ def _gradients(
         else:
             needs = dict.fromkeys([i for i, _ in parents])
             for i, p in parents:  # the first gradient of a leaf may be written where it is to lie
-                if (
-                    p._place is not None
-                    and p not in pending
-                    and p not in rooms
-                    and g.dtype == p.dtype
-                ):
+                if p._place is not None and p not in rooms and g.dtype == p.dtype:
                     needs[i] = rooms[p]
             fused = entry.fused_backward(g, y.data, saved, needs, *raw, **kw)
         for i, p in parents:
@@ -211,7 +206,7 @@ def backprop(
                         "forward pass, but it was changed in place since; run backward before "
                         "the update, or update a copy"
                     )
-            for i, p, d in _gradients(y, g, node, create_graph, wanted, rooms, pending):
+            for i, p, d in _gradients(y, g, node, create_graph, wanted, rooms):
                 if d is None:
                     continue
                 data = p.data

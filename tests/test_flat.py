@@ -696,6 +696,20 @@ def test_a_bias_that_is_broadcast(shape, laid):
     np.testing.assert_allclose(b.grad.numpy(), expected.numpy(), rtol=1e-14)
 
 
+def test_the_gradient_of_a_narrow_bias_is_summed_wide():
+    found = []
+    for laid in (False, True):
+        w = mr.tensor(draw(4, 3), requires_grad=True)
+        b, c = (mr.tensor(draw(4, seed=k), np.float32, requires_grad=True) for k in range(2))
+        if laid:
+            flat.lay_out([[w, b, c]])
+        y = mr.nn.functional.linear(mr.tensor(draw(1000, 3)), w, b)
+        (y * draw(1000, 4, seed=2)).sum().backward()
+        found.append(b.grad.numpy())
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], draw(1000, 4, seed=2).sum(axis=0).astype("f4"))
+
+
 def test_an_array_reshaped_in_place():
     w, b = (mr.tensor(draw(2, 3, seed=k), requires_grad=True) for k in range(2))
     optimizer = optim.SGD([w, b], lr=1.0)
