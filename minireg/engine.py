@@ -107,17 +107,14 @@ def _replay(entry: Any, g: Tensor, raw: Any, parents: Any, kw: Any) -> dict[int,
 class _Rooms(dict[Tensor, Any]):
     """Arrays in flat storage that one pass fills with the gradients of leaves; None: there is none."""
 
-    def __init__(self, accumulating: bool) -> None:
-        self.accumulating = accumulating
-
     def __missing__(self, leaf: Tensor) -> Any:
-        own = self[leaf] = leaf._place.room(leaf.data) if self.accumulating else None
+        own = self[leaf] = leaf._place.room(leaf.data)
         return own
 
 
 def _gradients(
     y: Tensor, g: Any, node: tuple[Any, ...], create_graph: bool, wanted: set[Tensor] | None,
-    rooms: _Rooms,
+    rooms: _Rooms | None,
 ) -> Iterator[Any]:  # fmt: skip
     """(position, parent, its gradient) for what is wanted of one node: the rules at work."""
     entry, raw, tensors, kw, saved, _ = node
@@ -128,7 +125,7 @@ def _gradients(
         else:
             needs = dict.fromkeys([i for i, _ in parents])
             for i, p in parents:  # the first gradient of a leaf may be written where it is to lie
-                if p._place is not None and p not in rooms and g.dtype == p.dtype:
+                if p._place and rooms is not None and p not in rooms and g.dtype == p.dtype:
                     needs[i] = rooms[p]
             fused = entry.fused_backward(g, y.data, saved, needs, *raw, **kw)
         for i, p in parents:
@@ -168,7 +165,7 @@ def backprop(
     wanted, order = _reachable(roots, targets)
     is_target, found = frozenset(targets or ()), {}
     pending: dict[Tensor, Any] = {}
-    rooms = _Rooms(targets is None and not create_graph)
+    rooms = _Rooms() if targets is None and not create_graph else None
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
     before = state.mode
@@ -187,7 +184,7 @@ def backprop(
             if node is None:
                 if targets is None and y.requires_grad:
                     hooked = y._hooks is not None  # hooks may keep what they were given
-                    own = None if y._place is None or hooked else rooms[y]
+                    own = None if y._place is None or rooms is None or hooked else rooms[y]
                     _accumulate(y, g, own, hooked or any(g is r for r in gradients))
                 continue
             entry, raw, parents, _, _, place = node
@@ -218,12 +215,10 @@ def backprop(
                     check_backward(entry.name, i, d, place)
                 if p in pending:
                     pending[p] = pending[p] + d
-                elif (
-                    p._node is None
-                    and d is not rooms.get(p)
-                    and (d is g or (d.data if create_graph else d).base is not None)
+                elif p._node is None and (
+                    d is g or (d.data if create_graph else d).base is not None
                 ):  # it may be a view, but a leaf's gradient is its alone
-                    own = None if p._place is None else rooms[p]
+                    own = None if p._place is None or rooms is None else rooms[p]
                     pending[p] = d.copy() if own is None else _filled(own, d)
                 else:
                     pending[p] = d
@@ -266,7 +261,8 @@ def _run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
 
 
 def _filled(own: Array, g: Any) -> Array:
-    own[...] = g
+    if g is not own:
+        own[...] = g
     return own
 
 
@@ -277,7 +273,7 @@ def _accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
         own = own if own is not None and (old.shape, old.dtype) == (own.shape, own.dtype) else None
         g = leaf.grad + g if isinstance(g, Tensor) else np.add(old, g, out=own)
     elif own is not None:
-        g = g if g is own else _filled(own, g)
+        g = _filled(own, g)
     elif foreign:
         g = g.copy()
     leaf.grad = g if isinstance(g, Tensor) else Tensor(as_array(g))
