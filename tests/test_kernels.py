@@ -424,6 +424,16 @@ def test_clipping_within_the_step(home, how):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+@pytest.mark.parametrize("bad", [-1.0, math.nan, "1"])
+@pytest.mark.parametrize("home", ["numpy", "strict"])
+def test_a_norm_that_is_none(bad, home):
+    p = mr.tensor(draw(3), requires_grad=True, backend=home)
+    p.grad = mr.tensor(draw(3), backend=home)
+    with pytest.raises(ValueError, match=r"SGD.step: max_norm must be in \[0, inf\], got"):
+        optim.SGD([p]).step(max_norm=bad)
+    np.testing.assert_array_equal(p.numpy(), draw(3))
+
+
 def test_clipping_is_one_launch_after_the_norm():
     params = [mr.tensor(draw(4, seed=k), requires_grad=True, backend="strict") for k in range(6)]
     for p in params:

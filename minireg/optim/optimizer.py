@@ -251,6 +251,7 @@ class Optimizer:
 
     def _clip_factor(self, due: Sequence[Due], max_norm: float) -> Array:
         """What scales the gradients, with what the step will add to them, to the joint norm."""
+        check_option(f"{type(self).__name__}.step", "max_norm", max_norm, "[0, inf]")
         rows = [(p, g, self._pulls(p)) for p, g, _ in due]
         if (found := factor_by_kernel(rows, max_norm)) is not None:
             return found[1]
