@@ -133,7 +133,7 @@ class Making:
         found = getattr(np, name)
         if name not in ("empty", "ones", "zeros"):
             return found
-        return lambda *args, **kwargs: found(*args, **kwargs).view(Emulated)
+        return lambda *args, **kwargs: found(*args, **kwargs).view(Emulated).copy()
 
 
 class OnCPU:
@@ -208,7 +208,7 @@ def device(request) -> Place:
 
 
 def emulate(a: np.ndarray) -> Emulated:
-    return a.copy().view(Emulated)
+    return a.view(Emulated).copy()  # which has its memory, as a fresh array has
 
 
 def host(a: Any) -> np.ndarray:
@@ -458,6 +458,7 @@ def test_clip_factor_with_penalties_that_are_yet_to_be_added(device, laid, dtype
             flat.lay_out([leaves[:1], leaves[1:]])
         for k, p in enumerate(leaves):
             (p * put(draw(*p.shape, seed=9 + k, dtype=dtype))).sum().backward()
+        assert all(map(flat.placed, leaves)) == laid
         if laid:  # what lies between two groups is nobody's
             leaves[0].grad.data.base[5600:5632] = np.nan
         due = [(p, p.grad.data, both if p.ndim > 1 else ()) for p in leaves]

@@ -414,7 +414,7 @@ REFUSED = {
     "batch size": ({"batch_size": -8}, ValueError, "fit: batch_size must be an integer ≥ 1, got -8"),
     "labels": ({"train": (X, Y + 1)}, ValueError, "label 3 is outside 0 … 2"),
     "features": ({"train": (X[:, :3], Y)}, ValueError, r"linear: got x of shape \(8, 3\), expected"),
-    "clip": ({"clip_norm": -1.0}, ValueError, "max_norm must be ≥ 0, got -1.0"),
+    "clip": ({"clip_norm": -1.0}, ValueError, r"max_norm must be in \[0, inf\], got -1.0"),
 }  # fmt: skip
 
 
