@@ -3,10 +3,11 @@
 data gradient → + penalty gradients → clip → state (momentum, moments) → step
 → decoupled decay → prox or projection
 
-The first three happen before ``step()``: :class:`~minireg.Objective` fills ``.grad`` with
-the sum of the terms, ``clip_grad_norm_`` scales it. An optimizer defines ``_update``: the
-state and the step for one block of elements, in place. ``formula`` is the same in plain
-NumPy, the readable specification that the in-place passes are tested against.
+The first three happen before ``step()`` (:class:`~minireg.Objective` fills ``.grad`` with the sum
+of the terms, ``clip_grad_norm_`` scales it), or within it, where penalties were left to it and
+``max_norm`` is given. An optimizer defines ``_update``: the state and the step for a stretch of
+elements, in place. ``formula`` is the same in plain NumPy, the readable specification that the
+in-place passes are tested against.
 
 Parameters, gradients and states lie in flat storage (:mod:`minireg.flat`), so all that is treated
 alike is a few stretches of memory. On the CPU a step walks over these in blocks that stay in the
