@@ -95,13 +95,13 @@ def _fit(d: Any, shape: tuple[int, ...]) -> Any:
     return d if d.shape == shape else np.broadcast_to(d, shape)
 
 
-def _replay(entry: Any, g: Tensor, raw: Any, parents: Any, kw: Any) -> dict[int, Any]:
-    """Gradients of a fused op through its definition, themselves differentiable."""
-    args, shadows = list(raw), {}
-    for i, p in parents:  # a shadow is a fresh node equal to p: where one input is made from
-        args[i] = shadows[i] = p.reshape(p.shape)  # another, each still gets its partial derivative
-    found = backprop([entry.definition(*args, **kw)], [g], [*shadows.values()], True, True)
-    return {i: found.get(shadow) for i, shadow in shadows.items()}
+def _replay(entry: Any, g: Tensor, raw: Any, tensors: Any, parents: Any, kw: Any) -> dict[int, Any]:
+    """Gradients of a fused op at ``parents`` through its definition, differentiable at all inputs."""
+    args = list(raw)
+    for i, p in tensors:  # a shadow is a fresh node equal to p: where one input is made from
+        args[i] = p.reshape(p.shape)  # another, each still gets its partial derivative
+    found = backprop([entry.definition(*args, **kw)], [g], [args[i] for i, _ in parents], True, True)
+    return {i: found.get(args[i]) for i, _ in parents}
 
 
 class _Rooms(dict[Tensor, Any]):
@@ -119,9 +119,11 @@ def _gradients(
     """(position, parent, its gradient) for what is wanted of one node: the rules at work."""
     entry, raw, tensors, kw, saved, _ = node
     parents = [a for a in tensors if a[1].requires_grad and (wanted is None or a[1] in wanted)]
+    if not parents:
+        return
     if entry.fused_backward is not None:
         if create_graph:
-            fused = _replay(entry, g, raw, parents, kw)
+            fused = _replay(entry, g, raw, tensors, parents, kw)
         else:
             needs = dict.fromkeys([i for i, _ in parents])
             for i, p in parents:  # the first gradient of a leaf may be written where it is to lie
