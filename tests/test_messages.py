@@ -121,6 +121,12 @@ ERRORS = {
     "numpy function without a rule": (lambda: np.fft.fft(t(2)), TypeError, "np.fft.fft graph"),
     "backend": (lambda: mr.tensor([1.0], backend="jax"), ValueError, "backend jax expected cupy numpy"),
     "not differentiable": (lambda: mr.grad(t(2).sum(), t(2)), RuntimeError, "grad input 0 (2,) allow_unused"),
+    # --- mistakes by entry point: tensors and ops ------------------------------------------------
+    # --- layers and losses -----------------------------------------------------------------------
+    # --- optimizers, schedules, ledger -----------------------------------------------------------
+    # --- penalties and solvers -------------------------------------------------------------------
+    # --- objective and fit -----------------------------------------------------------------------
+    # --- sweep, files and data sets --------------------------------------------------------------
 }  # fmt: skip
 
 
