@@ -100,7 +100,8 @@ def _replay(entry: Any, g: Tensor, raw: Any, tensors: Any, parents: Any, kw: Any
     args = list(raw)
     for i, p in tensors:  # a shadow is a fresh node equal to p: where one input is made from
         args[i] = p.reshape(p.shape)  # another, each still gets its partial derivative
-    found = backprop([entry.definition(*args, **kw)], [g], [args[i] for i, _ in parents], True, True)
+    asked = [args[i] for i, _ in parents]
+    found = backprop([entry.definition(*args, **kw)], [g], asked, True, True)
     return {i: found.get(args[i]) for i, _ in parents}
 
 
