@@ -318,6 +318,21 @@ def _each_step(case: _Case) -> tuple[float, float, str]:
     return worst, 1e-8, "optimal with a step for each element"
 
 
+def _parts(case: _Case) -> tuple[float, float, str]:
+    parts = list(case.penalty.parts().values())
+    if not parts:
+        raise _NotApplicableError("is no sum of penalties")
+    worst = 0.0
+    for _ in range(case.trials):
+        w, (v, step, u) = case.kinked(), case.drawn()
+        worst = _worse(worst, _same(sum(case.value(*w, penalty=p) for p in parts), case.value(*w)))
+        worst = _worse(worst, _same(sum(p.gradient(*w) for p in parts), *case.gradient(*w)))
+        for part in parts:
+            v = case.prox(v, step, part)
+        worst = _worse(worst, _same(v, u))
+    return worst, 1e-12, "values and gradients add up; prox after prox is the prox"
+
+
 # --- certificates ------------------------------------------------------------------------------
 
 
@@ -449,6 +464,7 @@ CHECKS: dict[str, Callable[[_Case], tuple[float, float, str]]] = {
     "prox: scaling": _scaling,
     "prox: identity": _identity,
     "prox: each its step": _each_step,
+    "parts": _parts,
     "certificate: 0": _certificate,
     "certificate: limit": _limit,
     "max_strength": _max_strength,

@@ -776,6 +776,34 @@ def test_a_composed_penalty_knows_its_coefficients(make):
     assert make(L1(rise)).coefficients() == [rise]
 
 
+SUMS = {
+    "ElasticNet": (lambda c: ElasticNet(0.2, c), ["l1", "l2"]),
+    "SparseGroupLasso": (lambda c: SparseGroupLasso(c, 0.2), ["l1", "group"]),
+    "SparseGroupLasso of groups": (
+        lambda c: SparseGroupLasso(c, 0.2, groups=[[0, 5], [3]], scale="none"), ["l1", "group"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", SUMS)
+def test_parts_follow_the_strengths_and_take_steps_for_each_element(label):
+    """That values and gradients add up and prox follows prox is checked by check_penalty."""
+    make, names = SUMS[label]
+    rise = Coefficient(lambda t: 0.3 * t)
+    penalty, parts, v = make(rise), make(rise).parts(), draw(*SHAPE)
+    assert list(parts) == names
+    for step in (0.7, np.abs(draw(*SHAPE, seed=1))):
+        one, two = parts.values()
+        np.testing.assert_array_equal(two.prox(one.prox(v, step), step), penalty.prox(v, step))
+        rise.step()
+
+
+def test_other_penalties_have_no_parts():
+    class Own(ElasticNet):
+        """Its formulas may be others."""
+
+    assert L1(0.1).parts() == Own(0.1, 0.2).parts() == plus_quadratic(L1(0.1), 0.5).parts() == {}
+
+
 # --- added in place -------------------------------------------------------------------------------
 
 SEPARABLE = {

@@ -1,5 +1,7 @@
 """check_penalty: every shipped penalty passes, and every planted fault is caught where it should be."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -119,8 +121,12 @@ class Lasso(Penalty):
         return np.abs(g).max()
 
 
-def spoilt(base=Lasso, **methods):
-    return type("Spoilt", (base,), methods)()
+def spoilt(right=None, **methods):
+    """A right penalty (a Lasso) with other methods."""
+    right = right or Lasso()
+    penalty = copy.copy(right)
+    penalty.__class__ = type("Spoilt", (type(right),), methods)
+    return penalty
 
 
 def _changes_its_input(self, v, step):
@@ -179,6 +185,10 @@ FAULTS = {
     "prox that changes its input": (spoilt(prox=_changes_its_input), "untouched"),
     "step for each element refused": (spoilt(elementwise_step=True, prox=lambda s, v, t: soft_threshold(
         v, float(np.mean(t)) * s.strength)), "prox: each its step"),
+    "parts that leave one out": (
+        spoilt(parts=lambda s: {"half": L1(s.strength / 2)}), "parts"),
+    "parts in an order that is not the prox's": (
+        spoilt(ElasticNet(0.4, 0.6), parts=lambda s: {"l2": L2(s.l2), "l1": L1(s.l1)}), "parts"),
     "an exception": (spoilt(gradient=lambda s, w: w @ w @ w), "gradient = autograd"),
 }  # fmt: skip
 

@@ -117,8 +117,9 @@ class Penalty:
     via: Literal["gradient", "prox"] = "gradient"  # how a Term acts unless it says so
 
     def __init_subclass__(cls) -> None:
-        # said of the formulas of this class, not of a child's
+        # both are said of the formulas of this class, not of a child's
         cls.separable = vars(cls).get("separable", False)
+        cls.parts = vars(cls).get("parts", Penalty.parts)  # type: ignore[method-assign]
 
     def value(self, w: Any) -> Any:
         """λ·Ω(w): an array gives a scalar, a Tensor a differentiable scalar Tensor."""
@@ -165,6 +166,15 @@ class Penalty:
     def max_strength(self, g: Array) -> Any:
         """The smallest λ at which w = 0 is optimal, from the loss gradient ``g`` at 0."""
         raise NotImplementedError(f"{type(self).__name__}: no finite strength makes w = 0 optimal")
+
+    def parts(self) -> dict[str, Penalty]:
+        """What it is the sum of, by name, if its prox is theirs one after the other; else empty.
+
+        >>> from minireg.penalties import ElasticNet
+        >>> ElasticNet(0.5, 1.0).parts()
+        {'l1': L1(0.5): λ‖w‖₁, 'l2': L2(1): ½λ‖w‖²}
+        """
+        return {}
 
     # --- how it is used and shown ----------------------------------------------------------------
 

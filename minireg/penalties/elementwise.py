@@ -220,10 +220,15 @@ class ElasticNet(Penalty):
         """l1·sign(w) + l2·w."""
         return self.l1 * np.sign(w) + self.l2 * w
 
+    def parts(self) -> dict[str, Penalty]:
+        """``l1`` and ``l2``."""
+        return {"l1": L1(vars(self)["l1"]), "l2": L2(vars(self)["l2"])}  # also of Coefficients
+
     def add_gradient(self, w: Array, total: Array) -> Array:
         """``total += gradient(w)`` in place, one part after the other."""
-        L1(self.l1).add_gradient(w, total)
-        return L2(self.l2).add_gradient(w, total)
+        for part in self.parts().values():
+            part.add_gradient(w, total)
+        return total
 
     def prox(self, v: Array, step: Any) -> Array:
         """Soft threshold, then the linear shrink."""

@@ -11,7 +11,7 @@ import numpy as np
 from ..backend import Array, move, of
 from ..ops.table import array_of
 from .base import Formula, Penalty, Strength, length
-from .elementwise import soft_threshold
+from .elementwise import L1, soft_threshold
 
 
 def _home(x: Any) -> str:
@@ -254,6 +254,12 @@ class SparseGroupLasso(GroupLasso):
     ) -> None:
         super().__init__(strength, axis, groups, scale)
         self.l1 = l1
+
+    def parts(self) -> dict[str, Penalty]:
+        """``l1`` and ``group``."""
+        group = GroupLasso(vars(self)["strength"], scale=self.scale)  # also of a Coefficient
+        group.groups = self.groups
+        return {"l1": L1(vars(self)["l1"]), "group": group}
 
     def value(self, w: Any) -> Any:
         """Both terms."""
