@@ -43,7 +43,7 @@ TABLE: dict[str, tuple[str | None, str, str]] = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split data set; ``flipped`` marks the training labels that were changed.
+    """A split data set; ``flipped`` marks the training labels that differ from the ``y_true``.
 
     Arrays: x (n, features) float32; y (n,) int64 labels, or (n, 1) float32 for regression.
     """
@@ -54,9 +54,15 @@ class Dataset:
     y_train: np.ndarray[Any, Any]
     x_validation: FloatArray
     y_validation: np.ndarray[Any, Any]
-    flipped: np.ndarray[Any, np.dtype[np.bool_]]
+    y_true: np.ndarray[Any, Any]
     feature_names: tuple[str, ...]
     classes: int
+
+    @property
+    def flipped(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(n,): which training labels are wrong."""
+        flipped: np.ndarray[Any, np.dtype[np.bool_]] = (self.y_train != self.y_true).ravel()
+        return flipped
 
     @property
     def train(self) -> tuple[FloatArray, np.ndarray[Any, Any]]:
@@ -232,20 +238,19 @@ def load(
     x_train, x_test = x[train], x[test]
     if standardize:
         x_train, x_test = _standardized(x_train, x_train), _standardized(x_test, x_train)
-    flipped = np.zeros(len(train), bool)
     classes = 0
     if task == "classification":
         classes = int(y.max()) + 1
-        y_train, flipped = flip_labels(
-            y[train].astype(np.int64), noise, classes, Stream("noise", seed)
-        )
+        y_true = y[train].astype(np.int64)
+        y_train, _ = flip_labels(y_true, noise, classes, Stream("noise", seed))
         y_test = y[test].astype(np.int64)
     else:
         y = y.astype(np.float64)[:, None]
         y = _standardized(y, y[train]) if standardize else y
-        y_train, y_test = y[train].astype(np.float32), y[test].astype(np.float32)
+        y_train = y_true = y[train].astype(np.float32)
+        y_test = y[test].astype(np.float32)
     return Dataset(
-        name, task, x_train.astype(np.float32), y_train, x_test.astype(np.float32), y_test, flipped,
+        name, task, x_train.astype(np.float32), y_train, x_test.astype(np.float32), y_test, y_true,
         tuple(map(str, feature_names)), classes,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,8 @@ class History:
     ``train_accuracy, validation_accuracy, accuracy_gap`` (training minus validation), ``zeros``
     and ``weights`` (exact zeros among penalisable weights, and how many there are), and for
     each term ``value/…``, ``norm/…``, ``share/…``, ``cosine/…`` from the first batch of the
-    epoch (gradient norm, share of the norms, cosine to the data gradient).
+    epoch (gradient norm, share of the norms, cosine to the data gradient). What ``fit`` was told
+    to ``watch`` has columns of its own.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -137,6 +138,7 @@ def fit(
     clip_norm: float | None = None,
     scheduler: LRScheduler | None = None,
     ledger: Ledger | None = None,
+    watch: Mapping[str, Any] | None = None,
     progress: bool | None = None,
     label: str = "training",
 ) -> History:
@@ -156,6 +158,8 @@ def fit(
         if its ``interval`` is "step". One with a ``monitor`` sees that column of the history.
     ledger : a :class:`~minireg.Ledger` of the optimizer: every update is split by term, and
         each epoch ends with ``ledger.record(epoch=…)``.
+    watch : {name: (x, y)}, more parts to look at after each epoch, by which nothing is chosen; each
+        adds the columns ``name_loss`` and, for labels, ``name_accuracy`` to the history.
     progress : show a progress bar (rich); by default when stderr is a terminal and rich is there.
 
     Ctrl-C ends the training cleanly: the history so far comes back with
@@ -176,6 +180,12 @@ def fit(
     data = {"train": _placed("train", train, model)}
     if validation is not None:
         data["validation"] = _placed("validation", validation, model)
+    for name, pair in (watch or {}).items():
+        if name in ("train", "validation"):
+            raise ValueError(
+                f"fit: watch has a part {name!r}, which is given by {name}=; rename it"
+            )
+        data[name] = _placed(f"watch[{name!r}]", pair, model)
     if early_stopping is not None and validation is None and "validation" in early_stopping.monitor:
         raise ValueError(f"fit: early stopping on {early_stopping.monitor!r} needs validation data")
     if early_stopping is not None:

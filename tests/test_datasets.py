@@ -262,6 +262,7 @@ def test_exactly_the_asked_share_of_labels_is_flipped(name, noise):
     clean, noisy = load(name), load(name, noise)
     assert noisy.flipped.sum() == round(noise * len(clean.y_train))
     np.testing.assert_array_equal(noisy.flipped, noisy.y_train != clean.y_train)
+    np.testing.assert_array_equal(noisy.y_true, clean.y_train)
     assert 0 <= noisy.y_train.min() <= noisy.y_train.max() < clean.classes
 
 

@@ -120,6 +120,18 @@ def test_history_has_these_columns():
     np.testing.assert_allclose(column["share/data"] + column["share/l2"], 1)
 
 
+def test_what_is_watched_has_columns_and_changes_nothing():
+    parts = {"test": labelled(20, seed=2), "wrong": (X, 2 - Y)}
+    model, history = run(watch=parts)
+    assert {*history.rows[0]} - {*COLUMNS} == {
+        f"{n}_{k}" for n in parts for k in ("loss", "accuracy")
+    }
+    for name, pair in parts.items():
+        figures = evaluate(model, nn.CrossEntropyLoss(), *pair)
+        assert figures == {k: history.last[f"{name}_{k}"] for k in figures}
+    assert same_state(model.state_dict(), run()[0].state_dict())
+
+
 def test_regression_without_validation_has_fewer_columns():
     x = draw(N, 4)
     _, history = run(nn.Linear(4, 1), train=(x, x[:, :1]), validation=None, objective=nn.MSELoss())
@@ -407,6 +419,8 @@ X, Y = labelled()
 REFUSED = {
     "not a pair": ({"train": X}, TypeError, r"fit: train must be a pair \(x, y\), got ndarray"),
     "a triple": ({"validation": (X, Y, Y)}, TypeError, "fit: validation must be a pair"),
+    "watched": ({"watch": {"train": (X, Y)}}, ValueError, "watch has a part 'train', which is given by"),
+    "watched lengths": ({"watch": {"a": (X, Y[1:])}}, ValueError, r"watch\['a'\] has 30 inputs and 29"),
     "lengths": ({"train": (X, Y[:-1])}, ValueError, "fit: train has 30 inputs and 29 targets"),
     "empty": ({"validation": (X[:0], Y[:0])}, ValueError, "validation has 0 inputs and 0 targets"),
     "epochs": ({"epochs": 0}, ValueError, "fit: epochs must be an integer ≥ 1, got 0"),
