@@ -23,9 +23,12 @@ from minireg.inspect.implicit import (
     effective_lr,
     effective_rank,
     equivalent_strength,
+    layernorm_gradient,
     max_margin,
     nearest_interpolant,
+    norm_gradient,
     ridge_filter,
+    rmsnorm_gradient,
     stable_rank,
     step_penalty,
     tangential,
@@ -220,17 +223,144 @@ def test_terms_add_up_to_the_gradient_and_are_what_they_say(shape, eps):
     y = nn.functional.batch_norm(x, weight=mr.Tensor(gamma), training=True, eps=eps)
     close(found.total, mr.grad(y, x, g)[0].data, 1e-11)
     axes = (0, *range(2, len(shape)))
-    still = x.detach()
-    s = (x.var(axis=axes, keepdims=True) + eps) ** 0.5
     u = mr.Tensor(g * gamma.reshape(-1, *(1,) * (len(shape) - 2)))
-    mean = x.mean(axis=axes, keepdims=True)
-    paths = {  # only one way at a time leads back to x
+    for name, path in split_paths(x, u, axes, eps).items():
+        close(getattr(found, name), path, 1e-11)
+
+
+def split_paths(x, u, axes, eps, center=True):
+    """The gradient of ⟨u, normalised x⟩ with only one way at a time leading back to x."""
+    mean = x.mean(axis=axes, keepdims=True) if center else mr.Tensor(np.zeros_like(x.data))
+    s = (((x - mean) ** 2).mean(axis=axes, keepdims=True) + eps) ** 0.5
+    paths = {
         "direct": (x - mean.detach()) / s.detach(),
-        "mean": (still - mean) / s.detach(),
-        "variance": (still - mean.detach()) / s,
+        "mean": (x.detach() - mean) / s.detach(),
+        "variance": (x.detach() - mean.detach()) / s,
     }
-    for name, path in paths.items():
-        close(getattr(found, name), mr.grad((u * path).sum(), x)[0].data, 1e-11)
+    if not center:
+        del paths["mean"]
+    return {
+        name: mr.grad((u * path).sum(), x, retain_graph=True)[0].data
+        for name, path in paths.items()
+    }
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-5, 0.5])
+@pytest.mark.parametrize(("shape", "axis"), [((5, 4), -1), ((2, 3, 4), -1), ((2, 3, 4), (-2, -1))])
+def test_terms_of_the_norms_along_features(shape, axis, eps):
+    x, g = mr.Tensor(draw(*shape), True), draw(*shape, seed=1)
+    axes = (axis,) if isinstance(axis, int) else axis
+    inner = shape[-len(axes) :]
+    gamma = draw(*inner, seed=2)
+    F = nn.functional
+    for formula, y, center in (
+        (layernorm_gradient, F.layer_norm(x, inner, mr.Tensor(gamma), eps=eps), True),
+        (rmsnorm_gradient, F.rms_norm(x, inner, mr.Tensor(gamma), eps), False),
+    ):
+        found = formula(x, mr.Tensor(g), gamma, eps, axis)
+        close(found.total, mr.grad(y, x, g)[0].data, 1e-11)
+        for name, path in split_paths(x, mr.Tensor(g * gamma), axes, eps, center).items():
+            close(getattr(found, name), path, 1e-11)
+        close(formula(x, g, gamma.ravel()[0] + 0 * gamma, eps, axis).total,
+              gamma.ravel()[0] * formula(x, g, None, eps, axis).total)  # fmt: skip
+    close(found.mean, 0)
+
+
+def test_layernorm_is_batchnorm_across():
+    x, g = draw(6, 4), draw(6, 4, seed=1)
+    for along, across in zip(layernorm_gradient(x, g), batchnorm_gradient(x.T, g.T), strict=True):
+        close(along, across.T)
+
+
+def test_what_each_norm_takes_out_of_a_gradient():
+    x, g = draw(5, 7), draw(5, 7, seed=1)
+    layer, rms = layernorm_gradient(x, g, eps=0.0).total, rmsnorm_gradient(x, g, eps=0.0).total
+    close(layer.sum(axis=1), 0)  # no shift of a sample passes LayerNorm, one passes RMSNorm
+    assert (np.abs(rms.sum(axis=1)) > 1e-3).all()
+    for passed in (layer, rms):  # and no change of its scale passes either
+        close((passed * x).sum(axis=1), 0)
+    default = rmsnorm_gradient(x, g)
+    close(default.total, rmsnorm_gradient(x, g, eps=np.finfo(float).eps).total, 0)
+
+
+def inside(norm, *after):
+    mr.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), norm, nn.ReLU(), *after, nn.Linear(6, 2)).double()
+
+
+NORMS = {
+    "BatchNorm": lambda: nn.BatchNorm(6),
+    "BatchNorm1d": lambda: nn.BatchNorm1d(6, affine=False),
+    "BatchNorm, no statistics": lambda: nn.BatchNorm(6, track_running_stats=False).eval(),
+    "BatchNorm, eval": lambda: nn.BatchNorm(6).eval(),
+    "BatchNorm, eval, plain": lambda: nn.BatchNorm(6, affine=False).eval(),
+    "LayerNorm": lambda: nn.LayerNorm(6),
+    "RMSNorm": lambda: nn.RMSNorm(6),
+    "GroupNorm": lambda: nn.GroupNorm(2, 6),
+    "GroupNorm, plain": lambda: nn.GroupNorm(2, 6, affine=False),
+}
+
+
+def shaken(model):
+    """The model with scales, shifts and statistics that are not those it starts with."""
+    for i, (_, t) in enumerate([*model.named_parameters(), *model.named_buffers()]):
+        if t.dtype.kind == "f":
+            t.assign(np.abs(draw(*t.shape, seed=i)) + 0.5)
+    return model
+
+
+@pytest.mark.parametrize("label", NORMS)
+def test_gradient_of_a_norm_inside_a_model_is_what_autograd_sends_on(label):
+    model, x = shaken(inside(NORMS[label]())), mr.Tensor(X)
+    found = norm_gradient(model, "1", X, lambda y: nn.MSELoss()(y, Y[:, :2]))
+    h = mr.Tensor(model[0](x).data, requires_grad=True)
+    y = h
+    for layer in [*model][1:]:
+        y = layer(y)
+    (expected,) = mr.grad(nn.MSELoss()(y, Y[:, :2]), h)
+    close(found.total, expected.data, 1e-11)
+    assert np.abs(expected.data).max() > 1e-2
+    has_mean, has_variance = (bool(part.any()) for part in found[1:])
+    assert (has_mean, has_variance) == (
+        "eval" not in label and label != "RMSNorm",
+        "eval" not in label,
+    )
+
+
+def test_gradient_of_a_norm_of_images_and_of_the_first_layer():
+    mr.manual_seed(0)
+    image = draw(3, 4, 5, 5)
+    for norm in (nn.BatchNorm2d(4), nn.GroupNorm(2, 4)):
+        model = shaken(nn.Sequential(norm, nn.ReLU(), nn.Conv2d(4, 2, 3)).double())
+        x = mr.Tensor(image, requires_grad=True)
+        (expected,) = mr.grad((model(x) ** 2).mean(), x)
+        found = norm_gradient(model.requires_grad_(False), "0", image, lambda y: (y**2).mean())
+        close(found.total, expected.data, 1e-11)
+    block = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.LayerNorm(4), nn.Tanh())).double()
+    assert norm_gradient(block, "1.0", X, lambda y: y.mean()).direct.shape == X.shape
+
+
+def test_gradient_of_a_norm_has_no_side_effects():
+    model = inside(nn.BatchNorm(6), nn.Dropout(0.5))
+    loss = lambda y: (y**2).mean()
+    loss(model(mr.Tensor(X))).backward()
+    state, stream = model.state_dict(), model[3].generator.state
+    grads = {n: p.grad for n, p in model.named_parameters()}
+    before = [dict(vars(m)) for m in model.modules()]
+    found = norm_gradient(model, "1", X, loss)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, state[name])
+    assert all(p.grad is grads[n] for n, p in model.named_parameters())
+    assert [dict(vars(m)) for m in model.modules()] == before
+    after = model[3].generator.state
+    np.testing.assert_array_equal(after["state"]["state"], stream["state"]["state"])
+    with mr.no_grad():  # the mask is the one that the next forward will draw
+        np.testing.assert_array_equal(norm_gradient(model, "1", X, loss).total, found.total)
+    h = mr.Tensor(model[0](mr.Tensor(X)).data, requires_grad=True)
+    y = h
+    for layer in [*model][1:]:
+        y = layer(y)
+    close(found.total, mr.grad(loss(y), h)[0].data, 1e-11)
 
 
 def jacobian(x, eps):
@@ -689,6 +819,8 @@ def test_sampling_disturbs_no_other_stream():
 LIVES = {
     "dropout_penalty": lambda w: dropout_penalty(w, w, 0.5),
     "batchnorm_gradient": lambda w: batchnorm_gradient(w, w * w).total,
+    "layernorm_gradient": lambda w: layernorm_gradient(w, w * w, w[0]).total,
+    "rmsnorm_gradient": lambda w: rmsnorm_gradient(w, w * w, w[0]).total,
     "tangential": lambda w: tangential(w, w * w, axis=0),
     "effective_lr": lambda w: effective_lr(w, 0.1),
     "early_stopping_filter": lambda w: early_stopping_filter(w * w, 0.1, 3),
@@ -732,6 +864,8 @@ def test_models_and_matrices_on_a_device():
 
 
 A, B, LINEAR = draw(3, 2), draw(3), nn.Linear(1, 1)
+NORMED = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2), nn.RMSNorm(2))
+TWICE = nn.Sequential(NORMED[1], NORMED[1])
 ERRORS = {
     "chance": (lambda: dropout_penalty(B, A.T, 1.0), "p is the chance of dropping"),
     "features": (lambda: dropout_penalty(B, A, 0.5), r"got a weight \(3,\) and x \(3, 2\)"),
@@ -740,6 +874,15 @@ ERRORS = {
     "no dropout": (lambda: dropout_effect(LINEAR.weight.sum, LINEAR), "none of the model's 0 nn.Dropout"),
     "gradient's shape": (lambda: batchnorm_gradient(A, A.T), r"got x \(3, 2\) and g \(2, 3\)"),
     "no batch": (lambda: batchnorm_gradient(B, B), r"expected both \(N, C\)"),
+    "gradient's shape along features": (lambda: layernorm_gradient(A, A.T), r"got x \(3, 2\), g \(2, 3\)"),
+    "no axis": (lambda: rmsnorm_gradient(B, B, axis=()), "one axis or more"),
+    "no such axis": (lambda: rmsnorm_gradient(B, B, axis=1), "axis 1 is out of bounds"),
+    "scale's shape": (lambda: layernorm_gradient(A, A, B), r"got a weight \(3,\), expected \(2,\)"),
+    "no norm": (lambda: norm_gradient(NORMED, "0", A, mr.sum), r"'0' is a Linear, .* has: '1', '2'"),
+    "no module": (lambda: norm_gradient(LINEAR, "1", A, mr.sum), r"no module of the model, .* none"),
+    "norm unused": (lambda: norm_gradient(NORMED, "1", A, lambda y: mr.tensor(1.0)), "does not depend"),
+    "no scalar": (lambda: norm_gradient(NORMED, "1", A, lambda y: y), r"lambda y: criterion\(y, target\)"),
+    "norm twice": (lambda: norm_gradient(TWICE, "1", A, mr.sum), "'1' ran 2 times, expected once"),
     "rate": (lambda: effective_lr(B, 0.0), "effective_lr: lr must be a finite number > 0, got 0.0"),
     "filter's rate": (lambda: early_stopping_filter(B, -1.0, 2), "early_stopping_filter: lr"),
     "steps": (lambda: equivalent_strength(B, 0.1, 0), "steps must be an integer ≥ 1, got 0"),

@@ -11,8 +11,9 @@ Linear algebra is done where the array lives; what solves or samples works on th
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,14 +23,15 @@ import numpy as np
 
 from .. import nn
 from ..backend import Array, Stream, is_array, move, of
-from ..engine import grad
+from ..engine import enable_grad, grad
+from ..errors import describe
 from ..nn.module import Module, Parameter, check_sizes
 from ..ops.table import array_of
 from ..penalties import L1, L2
 from ..penalties.base import Penalty
 from ..penalties.spectral import rank_tolerance, svd
 from ..solver import solve
-from ..tensor import Tensor
+from ..tensor import Tensor, tensor
 from .curvature import Closure, Estimate, Hessian, Params, Space
 
 CHAINS = 20  # of a Gibbs sampler, whose spread is the error of their mean
@@ -207,8 +209,12 @@ def dropout_effect(
 # --- normalisation ---------------------------------------------------------------------------------
 
 
-class BatchNormGradient(NamedTuple):
-    """The three terms of BatchNorm's input gradient, each shaped like x; they add up to ``total``."""
+class NormGradient(NamedTuple):
+    """The terms of a normalisation's input gradient, each shaped like x; they add up to ``total``.
+
+    ``variance`` is what comes through s, which for RMSNorm is the root of the mean square;
+    RMSNorm subtracts no mean, so there ``mean`` is 0.
+    """
 
     direct: Array
     mean: Array
@@ -220,9 +226,21 @@ class BatchNormGradient(NamedTuple):
         return self.direct + self.mean + self.variance
 
 
-def batchnorm_gradient(
-    x: Array, g: Array, weight: Any = None, eps: float = 1e-5
-) -> BatchNormGradient:
+def _through(
+    x: Array, g: Array, weight: Any, axes: tuple[int, ...], eps: float, center: bool = True
+) -> NormGradient:
+    """The terms for statistics over ``axes``; ``weight`` broadcasts to x."""
+    centered = x - x.mean(axis=axes, keepdims=True) if center else x
+    s = np.sqrt(np.square(centered).mean(axis=axes, keepdims=True) + eps)
+    unit = centered / s
+    direct = g / s if weight is None else g / s * weight
+    mean = np.zeros_like(direct)
+    if center:
+        mean -= direct.mean(axis=axes, keepdims=True)
+    return NormGradient(direct, mean, -unit * (direct * unit).mean(axis=axes, keepdims=True))
+
+
+def batchnorm_gradient(x: Any, g: Any, weight: Any = None, eps: float = 1e-5) -> NormGradient:
     r"""The gradient g at BatchNorm's output, taken to its input x: three terms (claim C19).
 
     .. math:: \tfrac{\gamma}{s} g \;-\; \tfrac{\gamma}{s}\langle g\rangle
@@ -246,13 +264,148 @@ def batchnorm_gradient(
         raise ValueError(
             f"batchnorm_gradient: got x {x.shape} and g {g.shape}, expected both (N, C) or (N, C, …)"
         )
-    axes, channels = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
-    centered = x - x.mean(axis=axes, keepdims=True)
-    s = np.sqrt(np.square(centered).mean(axis=axes, keepdims=True) + eps)
-    unit = centered / s
-    direct = g / s if weight is None else g / s * array_of(weight).reshape(channels)
-    mean = np.zeros_like(direct) - direct.mean(axis=axes, keepdims=True)
-    return BatchNormGradient(direct, mean, -unit * (direct * unit).mean(axis=axes, keepdims=True))
+    gamma = None if weight is None else array_of(weight).reshape(-1, *(1,) * (x.ndim - 2))
+    return _through(x, g, gamma, (0, *range(2, x.ndim)), eps)
+
+
+def _along(
+    owner: str, x: Any, g: Any, weight: Any, axis: int | tuple[int, ...]
+) -> tuple[Array, Array, Any, tuple[int, ...]]:
+    """The arguments of a normalisation over features, checked; weight as it broadcasts to x."""
+    x, g = array_of(x), array_of(g)
+    axes = np.lib.array_utils.normalize_axis_tuple(axis, x.ndim, "axis")
+    if x.shape != g.shape or not axes:
+        raise ValueError(
+            f"{owner}: got x {x.shape}, g {g.shape} and axis={axis!r}, expected x and g of one "
+            "shape, and one axis or more"
+        )
+    sizes = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
+    if weight is not None:
+        weight = array_of(weight)
+        if weight.shape != (expected := tuple(x.shape[i] for i in sorted(axes))):
+            raise ValueError(f"{owner}: got a weight {weight.shape}, expected {expected}")
+        weight = weight.reshape(sizes)
+    return x, g, weight, axes
+
+
+def layernorm_gradient(
+    x: Any, g: Any, weight: Any = None, eps: float = 1e-5, axis: int | tuple[int, ...] = -1
+) -> NormGradient:
+    r"""The gradient g at LayerNorm's output, taken to its input x: three terms (claim C14).
+
+    .. math:: \tfrac1s u \;-\; \tfrac1s\langle u\rangle \;-\; \tfrac1s\hat x\langle u\hat x\rangle,
+        \qquad u = \gamma g
+
+    BatchNorm's, with ⟨·⟩ over the features ``axis`` of each sample in place of the batch: the
+    samples have nothing to do with each other, and γ, one a feature, stays inside ⟨·⟩. ``weight``
+    is γ, of the sizes of x along ``axis``, or None.
+
+    >>> x, g = np.array([[1.0, 3.0, 1.0, 3.0]]), np.array([[1.0, 2.0, 3.0, 6.0]])
+    >>> found = layernorm_gradient(x, g, eps=0.0)
+    >>> [*map(np.ravel, found)]
+    [array([1., 2., 3., 6.]), array([-3., -3., -3., -3.]), array([ 1., -1.,  1., -1.])]
+    """
+    x, g, weight, axes = _along("layernorm_gradient", x, g, weight, axis)
+    return _through(x, g, weight, axes, eps)
+
+
+def rmsnorm_gradient(
+    x: Any, g: Any, weight: Any = None, eps: float | None = None, axis: int | tuple[int, ...] = -1
+) -> NormGradient:
+    r"""The gradient g at RMSNorm's output, taken to its input x: two terms (claim C15).
+
+    .. math:: \tfrac1s u \;-\; \tfrac1s\hat x\langle u\hat x\rangle, \qquad u = \gamma g,\;
+        s = \sqrt{\langle x^2\rangle + \varepsilon},\; \hat x = x/s
+
+    LayerNorm's without the term through the mean, as no mean is subtracted: a shift of x moves the
+    output, only its scale (at ε = 0) does not. ε None is the resolution of x's dtype, as for the layer.
+
+    >>> found = rmsnorm_gradient(np.array([[3.0, 4.0]]), np.array([[12.5, 0.0]]), eps=0.0)
+    >>> [(part * 12.5**0.5).ravel().round(9) for part in found]
+    [array([12.5,  0. ]), array([0., 0.]), array([-4.5, -6. ])]
+    """
+    x, g, weight, axes = _along("rmsnorm_gradient", x, g, weight, axis)
+    eps = float(np.finfo(x.dtype).eps) if eps is None else eps
+    return _through(x, g, weight, axes, eps, center=False)
+
+
+NORMS = (nn.BatchNorm, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
+
+
+def _of_layer(layer: Any, x: Array, g: Array) -> NormGradient:
+    """The terms of a layer at its input x and the gradient g at its output."""
+    weight = None if layer.weight is None else array_of(layer.weight)
+    if isinstance(layer, nn.BatchNorm):
+        if layer.training or layer.running_var is None:
+            return batchnorm_gradient(x, g, weight, layer.eps)
+        gain = (layer.running_var.data + layer.eps) ** -0.5  # constants: nothing flows through them
+        direct = g * (gain if weight is None else gain * weight).reshape(-1, *(1,) * (x.ndim - 2))
+        return NormGradient(direct, np.zeros_like(direct), np.zeros_like(direct))
+    if isinstance(layer, nn.GroupNorm):
+        n, channels, *rest = x.shape
+        inner = (layer.num_groups, channels // layer.num_groups)
+        shape = (n, *inner, *rest)
+        gamma = None if weight is None else weight.reshape(*inner, *(1,) * len(rest))
+        axes = tuple(range(2, len(shape)))
+        parts = _through(x.reshape(shape), g.reshape(shape), gamma, axes, layer.eps)
+        return NormGradient(*(part.reshape(x.shape) for part in parts))
+    formula = rmsnorm_gradient if isinstance(layer, nn.RMSNorm) else layernorm_gradient
+    return formula(x, g, weight, layer.eps, tuple(range(-len(layer.normalized_shape), 0)))
+
+
+def norm_gradient(
+    model: Module, name: str, x: Any, loss: Callable[[Tensor], Tensor]
+) -> NormGradient:
+    """What a normalisation inside a model does to the gradient that passes it, term by term.
+
+    Runs ``loss(model(x))`` and splits the gradient that arrives at the output of the layer
+    ``name`` on its way to the layer's input: BatchNorm (1d, 2d), LayerNorm, RMSNorm or GroupNorm. In
+    evaluation BatchNorm's statistics are constants, and all is direct.
+
+    Works on a copy of the model: running statistics, gradients, modes and random streams stay as
+    they are, and dropout draws the mask that it would draw next. Raises ``ValueError`` for a name
+    that is none of a normalisation, for one that runs not once, and for a loss that is no scalar
+    or does not depend on it.
+
+    >>> import minireg as mr
+    >>> mr.manual_seed(0); x = np.random.default_rng(0).normal(size=(8, 2))
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm(3), nn.Linear(3, 1)).double()
+    >>> found = norm_gradient(model, "1", x, lambda y: (y**2).mean())
+    >>> found.total.shape, bool(abs(found.total.sum(axis=0)).max() < 1e-12)  # no shift passes
+    ((8, 3), True)
+    """
+    model = copy.deepcopy(model)
+    modules, calls = dict(model.named_modules()), []
+    layer = modules.get(name)
+    if not isinstance(layer, NORMS):
+        norms = ", ".join(repr(n) for n, m in modules.items() if isinstance(m, NORMS)) or "none"
+        found = "no module of the model" if layer is None else f"a {type(layer).__name__}"
+        raise ValueError(
+            f"norm_gradient: {name!r} is {found}, expected the name of a normalisation; "
+            f"this model has: {norms}"
+        )
+    plain = layer.forward
+
+    def watched(x: Any) -> Any:
+        """The layer, with a 0 added to its output that asks for the gradient there."""
+        y = plain(x)
+        calls.append((array_of(x), Tensor(np.zeros_like(array_of(y)), requires_grad=True)))
+        return y + calls[-1][1]
+
+    layer.forward = watched  # type: ignore[method-assign]
+    with enable_grad():
+        value = loss(model(x if isinstance(x, Tensor) else tensor(x)))
+    if len(calls) != 1:
+        raise ValueError(f"norm_gradient: {name!r} ran {len(calls)} times, expected once")
+    if not isinstance(value, Tensor) or value.size != 1:
+        raise ValueError(
+            f"norm_gradient: loss returned {describe(value)}, expected a Tensor of one element; "
+            "it takes the model's output: lambda y: criterion(y, target)"
+        )
+    arrived = grad(value, calls[0][1], allow_unused=True)[0] if value.requires_grad else None
+    if arrived is None:
+        raise ValueError(f"norm_gradient: the loss does not depend on the output of {name!r}")
+    return _of_layer(layer, calls[0][0], arrived.data)
 
 
 def tangential(w: Any, g: Any, axis: Any = None) -> Any:

@@ -28,7 +28,8 @@ class BatchNorm(Module):
 
     Training uses the batch's mean and biased variance and lets the running ones follow
     with ``momentum`` (None: cumulative average); evaluation uses the running ones. Its
-    gradient has three terms: direct, through the mean, through the variance (claim C19).
+    gradient has three terms: direct, through the mean, through the variance (claim C19);
+    ``mr.implicit.norm_gradient`` shows them for a layer of a model, of every norm here.
 
     >>> from minireg import nn, tensor
     >>> nn.BatchNorm(1, eps=0.0)(tensor([[1.0], [3.0]]))
@@ -111,6 +112,8 @@ class BatchNorm2d(BatchNorm):
 class LayerNorm(Module):
     """γ (x − μ)/√(σ² + ε) + β over the last axes of each sample (claim C14).
 
+    Its gradient is BatchNorm's along the features: x̄ = (u − ⟨u⟩ − x̂⟨u x̂⟩)/s with u = γȳ.
+
     >>> from minireg import nn, tensor
     >>> nn.LayerNorm(2, eps=0.0)(tensor([[1.0, 3.0]])).numpy()
     array([[-1.,  1.]], dtype=float32)
@@ -141,6 +144,8 @@ class LayerNorm(Module):
 
 class RMSNorm(Module):
     """γ x/√(mean x² + ε) over the last axes: LayerNorm without centring (claims C10, C15).
+
+    Nor has its gradient a term through the mean: x̄ = (u − x̂⟨u x̂⟩)/s with u = γȳ.
 
     >>> from minireg import nn, tensor
     >>> nn.RMSNorm(2)(tensor([[3.0, 4.0]])).shape

@@ -169,8 +169,11 @@ _NORMS = shaped(
 )
 # fmt: off
 normalize = op("normalize", _normalize, backward=_normalize_backward, definition=_normalize_definition,
-               formula=r"\bar x = (u - \langle u\rangle - \hat x\langle u\hat x\rangle)/s,\ u = \bar y\gamma;"
-                       r"\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y", samples=_NORMS)
+               formula=r"\bar x = \tfrac1s(u - \langle u\rangle - \hat x\langle u\hat x\rangle)"
+                       r"\text{ with means over the batch (BatchNorm) or the features (LayerNorm)},\ "
+                       r"\bar x = \tfrac1s(u - \hat x\langle u\hat x\rangle)\text{ (RMSNorm)},\ u = "
+                       r"\gamma\bar y;\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y",
+               samples=_NORMS)
 # fmt: on
 
 # --- cross entropy against a target distribution -------------------------------------------------------
