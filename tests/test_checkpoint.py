@@ -1,7 +1,13 @@
 """Checkpoints: what is saved comes back, bit for bit, and without pickle."""
 
 import importlib
+import io
+import os
 import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,7 +104,7 @@ def test_an_empty_state_comes_back(suffix, tmp_path):
 @pytest.mark.parametrize("name", ["weights.pt", "weights", "weights.npz.gz", "weights.NPZ"])
 def test_another_suffix_is_refused(name, tmp_path):
     path = tmp_path / name
-    message = f"checkpoint: {str(path)!r} must end in one of .npz, .safetensors"
+    message = f"{str(path)!r} must end in one of .npz, .safetensors"
     with pytest.raises(ValueError, match=re.escape(message)):
         mr.save(path, {"w": np.ones(1)})
     path.write_bytes(b"")
@@ -109,7 +115,7 @@ def test_another_suffix_is_refused(name, tmp_path):
 @every_suffix
 def test_a_missing_file_is_named(suffix, tmp_path):
     path = tmp_path / f"nowhere.{suffix}"
-    with pytest.raises(FileNotFoundError, match=re.escape(f"checkpoint: no file {str(path)!r}")):
+    with pytest.raises(FileNotFoundError, match=re.escape(f"load: no file {str(path)!r}")):
         mr.load(path)
 
 
@@ -132,5 +138,176 @@ def test_no_pickle_is_written_or_read(tmp_path):
     with pytest.raises((TypeError, ValueError)):
         mr.save(tmp_path / "objects.npz", {"objects": objects})
     np.savez(tmp_path / "pickled.npz", objects=objects)
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="'objects' has dtype object, expected numbers"):
         mr.load(tmp_path / "pickled.npz")
+
+
+# --- nothing is lost --------------------------------------------------------------------------------
+
+OLD, NEW = {"w": np.ones(2)}, {"w": np.zeros(2), "b": np.zeros(3)}
+
+
+def test_defect_3_a_save_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.npz"
+    mr.save(path, OLD)
+    with pytest.raises(TypeError, match="'b' has dtype object, expected numbers"):
+        mr.save(path, OLD | {"b": np.array([None], object)})
+    assert mr.load(path)["w"].tolist() == [1, 1]
+
+
+class FullError(OSError):
+    pass
+
+
+def full(*args, **options):
+    raise FullError("No space left on device")
+
+
+@every_suffix
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(step, suffix, tmp_path, monkeypatch):
+    path = tmp_path / f"a.{suffix}"
+    mr.save(path, OLD)
+    if step != "write":
+        monkeypatch.setattr(os, step, full)
+    elif suffix == "npz":
+        monkeypatch.setattr(np.lib.format, "write_array", full)
+    else:
+        monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(FullError):
+        mr.save(path, NEW)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert mr.load(path)["w"].tolist() == [1, 1]
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np, minireg as mr
+
+path, moments = sys.argv[1], []
+for step in range(10):
+    if os.fork() == 0:
+        def dying(call):
+            def count(*args, **options):
+                moments.append(call)
+                if len(moments) == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*args, **options)
+            return count
+        np.lib.format.write_array = dying(np.lib.format.write_array)
+        os.fsync, os.replace = dying(os.fsync), dying(os.replace)
+        mr.save(path, {f"{i}": np.full(9, step) for i in range(7)})
+        os._exit(0)
+    died = os.WIFSIGNALED(os.wait()[1])
+    print(died, *{int(a.max()) for a in mr.load(path).values()})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_defect_3_a_killed_save_leaves_the_old_file(tmp_path):
+    """Killed at each of the nine moments of a save: what was saved before can still be read."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "a.npz")]
+    env = os.environ | {"PYTHONPATH": str(Path(mr.__file__).parents[1])}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["False 0", *["True 0"] * 9]
+
+
+def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
+    mr.save(tmp_path / "a.npz", OLD)
+    (tmp_path / "b.npz").symlink_to("a.npz")
+    mr.save(tmp_path / "b.npz", NEW)
+    assert (tmp_path / "b.npz").is_symlink()
+    assert sorted(mr.load(tmp_path / "a.npz")) == ["b", "w"]
+    with mr.checkpoint.replacing(os.devnull) as beside:
+        assert str(beside) == os.devnull
+
+
+# --- odd files and odd names ------------------------------------------------------------------------
+
+
+def test_defect_22_names_that_look_like_files_stay_apart(tmp_path):
+    mr.save(tmp_path / "a.npz", {"a": np.ones(1), "a.npy": np.zeros(1), "": np.full(1, 2)})
+    state = mr.load(tmp_path / "a.npz")
+    assert {n: a.item() for n, a in state.items()} == {"a": 1, "a.npy": 0, "": 2}
+
+
+def npz(entries) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def npy(array) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+def declared(shape) -> bytes:
+    text = f"{shape}, }}".encode()
+    return npy(np.ones(3)).replace(b"(3,), }".ljust(len(text)), text)
+
+
+GOOD = npz([("w.npy", npy(np.arange(6.0)))])
+
+# label: (bytes, words of the message)
+DAMAGED = {
+    "nothing": (b"", "not a zip file"),
+    "text": (b"epoch,loss\n1,2\n", "not a zip file"),
+    "a pickle": (b"\x80\x04N.", "not a zip file"),
+    "a truncated head": (GOOD[30:], ""),
+    "a truncated tail": (GOOD[:-30], "not a zip file"),
+    "an entry of text": (npz([("notes", b"hello")]), "entry 'notes' is no array"),
+    "strings": (npz([("w.npy", npy(np.array(["a"])))]), "entry 'w' has dtype <U1, expected numbers"),
+    "dates": (npz([("w.npy", npy(np.array(["2020-01-01"], "M8[D]")))]), "datetime64[D]"),
+    "fields": (npz([("w.npy", npy(np.zeros(1, [("a", "f4")])))]), "'a'"),
+    "objects": (npz([("w.npy", npy(np.array([None], object)))]), "dtype object"),
+    "4 TB": (npz([("w.npy", declared((4 << 39,)))]), "holds 24 bytes, expected 17,592,186,044,416"),
+    "too short": (npz([("w.npy", declared((9,)))]), "holds 24 bytes, expected 72 for the shape (9,)"),
+    "a header that is no header": (npz([("w.npy", b"\x93NUMPY\x01\x00\x04\x00 {!\n")]), "EOF"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", DAMAGED)
+def test_defect_22_a_damaged_file_is_named(label, tmp_path):
+    content, words = DAMAGED[label]
+    path = tmp_path / "weights.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"damaged or no \.npz file of arrays: ") as raised:
+        mr.load(path)
+    assert str(path) in str(raised.value)
+    assert words in str(raised.value)
+    assert "allow_pickle" not in str(raised.value)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_defect_22_a_name_that_comes_twice_is_refused(tmp_path):
+    path = tmp_path / "weights.npz"
+    path.write_bytes(npz([("w.npy", npy(np.ones(1))), ("w.npy", npy(np.zeros(1)))]))
+    with pytest.raises(ValueError, match="two entries are called 'w'"):
+        mr.load(path)
+
+
+@every_suffix
+def test_a_damaged_file_gives_its_arrays_or_an_error(suffix, tmp_path):
+    """No crash, no other error; of .npz, which has check sums, no other numbers either."""
+    path, rng = tmp_path / f"weights.{suffix}", np.random.default_rng(0)
+    state = {"w": rng.normal(size=(3, 4)), "b": np.arange(3)}
+    mr.save(path, state)
+    good = path.read_bytes()
+    for i in range(150):
+        bad = bytearray(good)
+        if i % 3:
+            bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+        else:
+            del bad[rng.integers(len(bad)) :]
+        path.write_bytes(bad)
+        try:
+            found = mr.load(path)
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017
+        else:
+            if suffix == "npz":
+                assert all((found[n] == state[n]).all() for n in found if n in state)

@@ -127,6 +127,24 @@ ERRORS = {
     # --- penalties and solvers -------------------------------------------------------------------
     # --- objective and fit -----------------------------------------------------------------------
     # --- sweep, files and data sets --------------------------------------------------------------
+    "save an optimizer": (
+        lambda: mr.save("a.npz", optim.Adam([t(2)])), TypeError,
+        "save state Module mapping optimizer optimizer.state_dict()['state']"),
+    "save its state": (
+        lambda: mr.save("a.npz", optim.Adam([t(2)]).state_dict()), TypeError, "save state optimizer"),
+    "save the other way round": (
+        lambda: mr.save(net(), "a.npz"), TypeError, "save path file Linear the path comes first"),
+    "save a number": (lambda: mr.save("a.npz", 1.0), TypeError, "save state Module mapping float"),
+    "load a module": (lambda: mr.load(net()), TypeError, "load path file name Linear"),
+    "save under a number": (lambda: mr.save("a.npz", {0: np.ones(1)}), TypeError, "save names text 0 '0'"),
+    "save under NUL": (lambda: mr.save("a.npz", {"x\0b": np.ones(1)}), ValueError, "save name character"),
+    "save a string": (lambda: mr.save("a.npz", {"w": "weights"}), TypeError, "save 'w' numbers"),
+    "save dates": (
+        lambda: mr.save("a.npz", {"w": np.array(["2020"], "M8[Y]")}), TypeError,
+        "save 'w' datetime64[Y] numbers"),
+    "save fields": (
+        lambda: mr.save("a.npz", {"w": np.zeros(1, [("a", "f4")])}), TypeError, "save 'w' numbers"),
+    "save None": (lambda: mr.save("a.npz", {"w": None}), TypeError, "save 'w' object numbers"),
 }  # fmt: skip
 
 
