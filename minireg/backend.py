@@ -133,6 +133,73 @@ def is_array(x: object) -> bool:
     return type(x) in _BY_TYPE or isinstance(x, np.ndarray | np.generic) or hasattr(x, "dtype")
 
 
+def as_array(x: Any, name: str = "data") -> Array:
+    """Anything like an array of numbers as an array of a known backend.
+
+    An array stays as it is, memory and dtype; a Tensor gives its data, outside the graph. What
+    speaks DLPack or has ``__array__`` (PyTorch tensors, pandas Series and data frames) keeps its
+    dtype and shares memory where it can. Python numbers and nested lists of them go to the
+    default backend, floats as float32; Tensors and arrays in lists are stacked.
+
+    Raises ``TypeError`` naming ``name`` for what holds no numbers (objects, strings, dates,
+    records) or hides some (a mask), and ``ValueError`` for lists of unequal lengths.
+
+    >>> as_array([1.0, 2.0]).dtype, as_array([np.ones(2), np.ones(2)]).dtype
+    (dtype('float32'), dtype('float64'))
+    """
+    array = x if type(x) in _BY_TYPE else _converted(x, name)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"{name} must be numbers, got {_described(x)} of dtype {array.dtype}; encode what is "
+            "none, and give a table columns of numbers only"
+        )
+    return array
+
+
+def _described(x: Any) -> str:
+    kind = type(x)
+    return f"{x!r:.60}" if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _converted(x: Any, name: str) -> Array:
+    if hasattr(x, "requires_grad"):
+        if isinstance(x.data, tuple(_BY_TYPE)):  # a Tensor's
+            return as_array(x.data, name)
+        if x.requires_grad:
+            raise TypeError(
+                f"{name} got a {_described(x)} that requires a gradient, and its graph would end "
+                "here; pass .detach()"
+            )
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} must not be masked, got a masked array; fill it first, as with .filled(0), or "
+            "select what is not masked"
+        )
+    first = x
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    python = isinstance(first, int | float | complex | str | list | tuple)
+    python = python and not isinstance(x, np.generic)  # a NumPy float64 is a Python float, too
+    try:
+        if isinstance(x, list | tuple) and not python:
+            arrays = [as_array(e, name) for e in x]
+            return of(arrays[0]).xp.stack(arrays)
+        if getattr(x, "__dlpack_device__", tuple)()[:1] in ((2,), (13,)):  # CUDA, and managed
+            return get("cupy").xp.from_dlpack(x)
+        array = np.asarray(x)
+    except (ValueError, TypeError, RuntimeError, BufferError) as error:
+        if str(error).startswith(name):
+            raise
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(
+            f"{name} must be an array of numbers or lists of equal lengths, got {_described(x)}: {error}"
+        ) from error
+    if python:
+        array = array.astype(np.float32) if array.dtype == np.float64 else array
+        return move(array, get_backend())
+    return array
+
+
 def move(array: Array, name: str) -> Array:
     """``array`` on backend ``name``; the array itself when it is there already."""
     source, target = of(array), get(name)

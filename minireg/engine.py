@@ -78,7 +78,7 @@ def detect_anomaly() -> Any:
 # --- backpropagation -----------------------------------------------------------------------
 
 
-def as_array(y: Any) -> Any:
+def unscalar(y: Any) -> Any:
     """NumPy turns 0-d results into scalars; a Tensor's data and gradient stay arrays."""
     return np.asarray(y) if isinstance(y, np.generic | float | int | complex) else y
 
@@ -257,8 +257,8 @@ def _reachable(
 def _run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
     for hook in tuple(y._hooks or ()):
         if hook is RETAIN:
-            y.grad = g.copy() if create_graph else Tensor(as_array(g.copy()))
-        elif (new := hook(g if create_graph else Tensor(as_array(g)))) is not None:
+            y.grad = g.copy() if create_graph else Tensor(unscalar(g.copy()))
+        elif (new := hook(g if create_graph else Tensor(unscalar(g)))) is not None:
             g = new if create_graph else getattr(new, "data", new)
     return g
 
@@ -279,7 +279,7 @@ def _accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
         g = _filled(own, g)
     elif foreign:
         g = g.copy()
-    leaf.grad = g if isinstance(g, Tensor) else Tensor(as_array(g))
+    leaf.grad = g if isinstance(g, Tensor) else Tensor(unscalar(g))
 
 
 def _seed(name: str, output: Tensor, gradient: Any, create_graph: bool) -> Any:
@@ -363,6 +363,6 @@ def grad(
         if g is not None:  # a copy: it may be a seed, a view, or another target's gradient
             with _mode(on=RECORD):
                 g = g.copy()
-            g = g if isinstance(g, Tensor) else Tensor(as_array(g))
+            g = g if isinstance(g, Tensor) else Tensor(unscalar(g))
         result.append(g)
     return tuple(result)

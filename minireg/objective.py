@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .backend import Array
-from .engine import as_array, backprop, is_grad_enabled
+from .engine import backprop, is_grad_enabled, unscalar
 from .kernels import each
 from .losses import Loss
 from .nn.module import Module, Parameter
@@ -40,7 +40,7 @@ class Attributed(Tensor):
 def added(arrays: Iterable[Array], out: Array | None = None) -> Array:
     """The sum of arrays, from left to right, as an array of its own, which may be ``out``."""
     first, *rest = arrays
-    total: Array = as_array(np.add(first, rest[0] if rest else 0, out=out))
+    total: Array = unscalar(np.add(first, rest[0] if rest else 0, out=out))
     for array in rest[1:]:
         total += array
     return total

@@ -251,16 +251,27 @@ class Tensor:
             )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError(
+                "DLPack export of a tensor that requires a gradient would drop the graph; say "
+                "t.detach() if that is meant"
+            )
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
 
 def tensor(
     data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | None = None
 ) -> Tensor:
-    """Make a tensor from numbers, nested lists or an array.
+    """Make a tensor from numbers, nested lists, an array, or another library's array or table.
 
     Parameters
     ----------
     data : Python floats become float32; arrays keep their dtype and backend (the array
-        is shared, not copied).
+        is shared, not copied); see :func:`minireg.backend.as_array` for all else.
     dtype : convert to this dtype.
     requires_grad : record operations on it (floating dtypes only).
     backend : ``"numpy"`` or ``"cupy"``; by default where the array is, or for Python
@@ -269,17 +280,7 @@ def tensor(
     >>> tensor([1.0, 2.0]).dtype, tensor(np.ones(2)).dtype
     (dtype('float32'), dtype('float64'))
     """
-    if isinstance(data, Tensor):
-        data = data.data
-    if backends.is_array(data):
-        array = data if not isinstance(data, np.generic) else np.asarray(data)
-    else:
-        array = np.asarray(data)
-        if array.dtype.kind not in "biufc":
-            raise TypeError(f"tensor: expected numbers or an array, got {data!r:.60}")
-        if array.dtype == np.float64:
-            array = array.astype(np.float32)
-        backend = backend or backends.get_backend()
+    array = backends.as_array(data, "tensor: data")
     if dtype is not None:
         array = array.astype(dtype)
     return Tensor(backends.move(array, backend) if backend else array, requires_grad)

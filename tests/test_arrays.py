@@ -479,3 +479,53 @@ def test_errors(call, kind, parts):
         call()
     for part in parts:
         assert part in str(caught.value), caught.value
+
+
+# --- what stands for an array ---------------------------------------------------------------------
+
+
+def other(module: str, make: Callable[[Any], Any]) -> Callable[[], Any]:
+    return lambda: make(pytest.importorskip(module))
+
+
+# what users hand in: how to make it, the array it stands for
+TAKEN: dict[str, tuple[Callable[[], Any], np.ndarray]] = {
+    "number": (lambda: 2.0, np.array(2, np.float32)),
+    "lists": (lambda: [[1.0, 2.0], (3.0, 4.0)], np.array([[1, 2], [3, 4]], np.float32)),
+    "integers": (lambda: [1, 2], np.array([1, 2])),
+    "empty list": (lambda: [[]], np.zeros((1, 0), np.float32)),
+    "array": (lambda: np.ones(2, np.float16), np.ones(2, np.float16)),
+    "scalar": (lambda: np.float64(3), np.array(3.0)),
+    "Tensor": (lambda: mr.tensor([1.0], requires_grad=True), np.ones(1, np.float32)),
+    "Tensors": (lambda: [[mr.tensor(1.0)], [mr.tensor(2.0)]], np.array([[1], [2]], np.float32)),
+    "arrays": (lambda: [np.ones(2), np.ones(2)], np.ones((2, 2))),
+    "Series": (other("pandas", lambda pd: pd.Series([1, 0])), np.array([1, 0])),
+    "DataFrame": (other("pandas", lambda pd: pd.DataFrame({"a": [1.0], "b": [2]})), np.array([[1.0, 2.0]])),
+    "torch": (other("torch", lambda torch: torch.ones(2, 3)), np.ones((2, 3), np.float32)),
+    "torch tensors": (other("torch", lambda torch: [torch.ones(2)]), np.ones((1, 2), np.float32)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_what_stands_for_an_array(kind: str) -> None:
+    make, array = TAKEN[kind]
+    got = mr.backend.as_array(make(), "x")
+    assert type(got) is np.ndarray
+    np.testing.assert_array_equal(got, array, strict=True)
+    np.testing.assert_array_equal(mr.tensor(make()).data, array, strict=True)
+
+
+def test_memory_is_shared_where_it_can_be() -> None:
+    torch = pytest.importorskip("torch")
+    theirs, ours = torch.zeros(2), mr.tensor([0.0, 0.0])
+    mr.tensor(theirs).data[0] = 1
+    assert theirs[0] == 1
+    for exported in (np.from_dlpack(ours), torch.from_dlpack(ours)):
+        exported[0] += 1
+    assert ours.data[0] == 2
+
+
+def test_a_graph_of_pytorch_is_not_cut_without_a_word() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"x got a torch.Tensor that requires .* \.detach\(\)"):
+        mr.backend.as_array(torch.ones(2, requires_grad=True), "x")

@@ -65,7 +65,7 @@ ERRORS = {
     "integer probabilities": (
         lambda: F.binary_cross_entropy_with_logits(t(2), labels(0, 1)), ValueError,
         "binary_cross_entropy_with_logits target int64 expected floating"),
-    "words": (lambda: mr.tensor(["a"]), TypeError, "tensor expected numbers a"),
+    "words": (lambda: mr.tensor(["a"]), TypeError, "tensor: data numbers ['a']"),
     # axes and indices
     "sum": (lambda: mr.sum(t(2, 3), axis=2), ValueError, "sum axis 2"),
     "softmax": (lambda: F.softmax(t(2, 3), dim=5), ValueError, "softmax 5"),
@@ -122,6 +122,15 @@ ERRORS = {
     "backend": (lambda: mr.tensor([1.0], backend="jax"), ValueError, "backend jax expected cupy numpy"),
     "not differentiable": (lambda: mr.grad(t(2).sum(), t(2)), RuntimeError, "grad input 0 (2,) allow_unused"),
     # --- mistakes by entry point: tensors and ops ------------------------------------------------
+    "ragged list": (lambda: mr.tensor([[1, 2], [3]]), ValueError, "tensor: data lists equal lengths got"),
+    "objects": (lambda: mr.tensor(np.array([1.0, None])), TypeError, "tensor: data numbers object"),
+    "None": (lambda: mr.tensor(None), TypeError, "tensor: data numbers None"),
+    "dates": (lambda: mr.tensor(np.array(["2020-01-01"], "datetime64[D]")), TypeError,
+              "tensor: data numbers datetime64[D]"),
+    "records": (lambda: mr.tensor(np.zeros(2, [("a", "f4")])), TypeError, "tensor: data numbers 'a'"),
+    "masked array": (lambda: mr.tensor(np.ma.array([1.0, 2.0], mask=[0, 1])), TypeError,
+                     "tensor: data masked .filled(0)"),
+    "export of a graph": (lambda: np.from_dlpack(t(2)), BufferError, "DLPack gradient .detach()"),
     # --- layers and losses -----------------------------------------------------------------------
     # --- optimizers, schedules, ledger -----------------------------------------------------------
     # --- penalties and solvers -------------------------------------------------------------------

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import NUMPY, Array, of
-from ..engine import as_array
+from ..engine import unscalar
 from ..nn.module import Module
 from ..objective import Attributed, added
 from ..optim.optimizer import LinearStep, Optimizer
@@ -316,7 +316,7 @@ class Ledger:
     def _roll(self, p: Tensor, row: Row, keep: Any, gain: Any) -> None:
         """m ← keep·m + gain·g of every term, kept in units of the gain: a pass less over each."""
         unit = 1.0 if isinstance(gain, int | float) and not gain else gain
-        momenta = {term: as_array(m * (keep / unit)) for term, m in row.carried.items()}
+        momenta = {term: unscalar(m * (keep / unit)) for term, m in row.carried.items()}
         for term, g in row.fresh.items() if unit is gain else ():
             momenta[term] = np.add(momenta[term], g, out=momenta[term]) if term in momenta else g
         self._momenta[p], self._units[p] = momenta, unit

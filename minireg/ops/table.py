@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import ANOMALY, RECORD, as_array, state
+from ..engine import ANOMALY, RECORD, state, unscalar
 from ..errors import check_forward, explained
 from ..tensor import Tensor, next_seq
 
@@ -118,7 +118,7 @@ def op(
         if not parents:
             return y
         t = new(Tensor)
-        t.data = y if type(y) is ndarray else as_array(y)
+        t.data = y if type(y) is ndarray else unscalar(y)
         t.grad = t._hooks = t._place = None
         t._seq = seq()
         if (mode := state.mode) != record:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, of
-from ..engine import as_array
+from ..engine import unscalar
 from ..flat import Column, Flat, Place, joined
 from ..kernels import UNTRACEABLE, Kernel, each, fits, trace
 from ..penalties import Penalty
@@ -51,7 +51,7 @@ def clip_factor(
             total = total + (np.square(g) if norm_type == 2 else np.abs(g) ** norm_type).sum()
         total = total ** (1 / norm_type)
     factor = np.minimum(max_norm / (total + 1e-6), 1)
-    return Tensor(as_array(total)), Tensor(as_array(factor))
+    return Tensor(unscalar(total)), Tensor(unscalar(factor))
 
 
 def factor_by_kernel(

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ..backend import NUMPY, Array, blocks, is_array, of
-from ..engine import as_array, grad
+from ..engine import grad, unscalar
 from ..ops.table import op
 from ..tensor import Tensor
 
@@ -219,7 +219,7 @@ def like(a: Any, w: Any) -> Any:
 
 def constant(value: Any, w: Any) -> Any:
     """A value that is flat in w: an array, or a Tensor without a graph where w is one."""
-    return Tensor(as_array(value)) if isinstance(w, Tensor) else value
+    return Tensor(unscalar(value)) if isinstance(w, Tensor) else value
 
 
 class _Held(threading.local):
