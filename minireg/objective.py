@@ -26,6 +26,7 @@ from .penalties.base import add_gradients
 from .tensor import Tensor
 
 if TYPE_CHECKING:
+    from .inspect.implicit import DropoutEffect
     from .optim.optimizer import Optimizer
 
 
@@ -351,19 +352,29 @@ class Terms(Mapping[str, Tensor]):
             if self.values_[name].requires_grad and not any(p._hooks for p in chosen.values())
         }
 
-    def statistics(self) -> list[dict[str, Any]]:
+    def statistics(
+        self, implied: Mapping[str, DropoutEffect] | None = None
+    ) -> list[dict[str, Any]]:
         """One row a term: value, gradient norm, share of the norms, cosine to "data".
 
         Norms are over all parameters together. A term that acts via its prox is no part of
         ``gradients``; its row shows the closed-form gradient, which is how hard the prox pulls
-        at the weights it does not set to 0. Reads numbers off the device; needs
-        ``backward(attribute=True)``, and comes before the optimizer's step.
+        at the weights it does not set to 0. ``implied`` are rows for penalties that nobody wrote
+        down, like {"dropout": implicit.dropout_effect(…)}; on average they are a part of
+        "data". Reads numbers off the device; needs ``backward(attribute=True)``, and comes before
+        the optimizer's step. Raises ``ValueError`` for an implied row with the name of a term.
         """
         if not self.gradients:
             raise RuntimeError("Terms.statistics: call backward(attribute=True) first")
         data, forces = self.gradients["data"], dict(self.gradients)
         for name, (penalty, chosen) in self.pulls.items():
             forces[name] = {n: Tensor(penalty.gradient(p.data)) for n, p in chosen.items()}
+        values = {n: float(v.data) for n, v in self.values_.items()}
+        for name, effect in (implied or {}).items():
+            if name in forces:
+                raise ValueError(f"Terms.statistics: {name!r} is a term already; rename one")
+            forces[name] = {n: Tensor(g) for n, g in effect.gradients.items()}
+            values[name] = float(effect.value)
         norms = {n: _norm(g) for n, g in forces.items()}
         whole = sum(norms.values()) or 1.0
         rows = []
@@ -373,7 +384,7 @@ class Terms(Mapping[str, Tensor]):
             )
             scale = norms[name] * norms["data"]
             rows.append({
-                "term": name, "value": float(self.values_[name].data), "norm": norms[name],
+                "term": name, "value": values[name], "norm": norms[name],
                 "share": norms[name] / whole, "cosine": inner / scale if scale else 0.0,
             })  # fmt: skip
         return rows

@@ -16,6 +16,7 @@ import numpy as np
 from .backend import Array, Stream, move
 from .engine import no_grad
 from .errors import check_option
+from .inspect.implicit import dropout_effect
 from .inspect.ledger import Ledger
 from .nn import Embedding, Module
 from .objective import AnyLoss, Objective, named_parts
@@ -139,6 +140,7 @@ def fit(
     scheduler: LRScheduler | None = None,
     ledger: Ledger | None = None,
     watch: Mapping[str, Any] | None = None,
+    dropout_draws: int = 0,
     progress: bool | None = None,
     label: str = "training",
 ) -> History:
@@ -160,6 +162,9 @@ def fit(
         each epoch ends with ``ledger.record(epoch=…)``.
     watch : {name: (x, y)}, more parts to look at after each epoch, by which nothing is chosen; each
         adds the columns ``name_loss`` and, for labels, ``name_accuracy`` to the history.
+    dropout_draws : if > 0, each epoch also measures the penalty that the model's dropout implies
+        (:func:`minireg.implicit.dropout_effect`, over so many masks, or all where they are few), as
+        columns of a term "dropout" beside the written ones; it costs a pass for each mask.
     progress : show a progress bar (rich); by default when stderr is a terminal and rich is there.
 
     Ctrl-C ends the training cleanly: the history so far comes back with
@@ -174,6 +179,7 @@ def fit(
     """
     check_option("fit", "epochs", epochs, 1)
     check_option("fit", "batch_size", batch_size, 1)
+    check_option("fit", "dropout_draws", dropout_draws, 0)
     goal = objective if isinstance(objective, Objective) else Objective(objective)
     goal.bind(model).attach(optimizer)
     first = next(model.parameters())
@@ -204,7 +210,9 @@ def fit(
                 for i, index in enumerate(_batches(len(x), batch_size, shuffle, first.backend)):
                     batch = x[index], y[index]
                     attribute = (i == 0, ledger is not None)
-                    statistics += _update(model, goal, optimizer, *batch, clip_norm, *attribute)
+                    statistics += _update(
+                        model, goal, optimizer, *batch, clip_norm, *attribute, dropout_draws
+                    )
                     goal.step()
                     rate = optimizer.param_groups[0]["lr"]
                     if scheduler is not None and scheduler.interval == "step":
@@ -237,14 +245,19 @@ def fit(
 
 def _update(
     model: Module, objective: Objective, optimizer: Optimizer, x: Array, y: Array,
-    clip_norm: float | None, measure: bool, book: bool,
+    clip_norm: float | None, measure: bool, book: bool, draws: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """One step: forward, backward, clip, update; ``measure`` gives the statistics of the terms."""
     model.train()
     optimizer.zero_grad()
     terms = objective(model, Tensor(x), y)
     terms.backward(attribute=measure or book, optimizer=optimizer)
-    statistics = terms.statistics() if measure else []
+    implied = {}
+    if measure and draws:
+        bare = Objective(objective.loss)
+        closure = lambda: bare(model, Tensor(x), y).total
+        implied["dropout"] = dropout_effect(closure, model, draws)
+    statistics = terms.statistics(implied) if measure else []
     optimizer.step(max_norm=clip_norm)
     return statistics
 

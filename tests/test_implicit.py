@@ -212,6 +212,57 @@ def test_units_of_images_and_of_single_samples():
     assert dropout_effect(lambda: model(mr.Tensor(X[0])).sum(), model).masks == 2**4
 
 
+def trained(penalties=None, epochs=2, **options):
+    mr.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(4, 6), nn.BatchNorm(6), nn.ReLU(), nn.Dropout(0.5), nn.Linear(6, 3)
+    ).double()
+    objective = mr.Objective(nn.CrossEntropyLoss(label_smoothing=0.1), penalties)
+    optimizer = mr.optim.SGD(model.parameters(), 0.1)
+    data = X, np.arange(7) % 3
+    return model, mr.fit(model, objective, optimizer, data, epochs=epochs, batch_size=4, **options)
+
+
+def test_training_shows_what_dropout_implies_and_is_not_disturbed():
+    l2 = {"l2": mr.penalties.L2(0.1)}
+    plain, without = trained(l2)
+    model, history = trained(l2, dropout_draws=30)
+    assert (without.terms, history.terms) == (["data", "smoothing", "l2"],
+                                              ["data", "smoothing", "l2", "dropout"])  # fmt: skip
+    for name, value in plain.state_dict().items():
+        np.testing.assert_array_equal(model.state_dict()[name], value)
+    assert history["train_loss"] == without["train_loss"]
+    close(sum(history[f"share/{t}"][0] for t in history.terms), 1)
+    for what in ("value", "norm", "cosine"):
+        assert history[f"{what}/l2"] == without[f"{what}/l2"]
+
+
+def test_row_of_dropout_is_its_effect_on_the_batch():
+    model, closure = classifier()
+    objective = mr.Objective(nn.CrossEntropyLoss())
+    terms = objective(model, mr.Tensor(X / 10), mr.Tensor(np.arange(7) % 3))
+    terms.backward()
+    effect = dropout_effect(closure, model)
+    data, row = terms.statistics({"dropout": effect})
+    g = np.concatenate([v.ravel() for v in effect.gradients.values()])
+    d = np.concatenate([terms.gradients["data"][n].data.ravel() for n in effect.gradients])
+    assert (row["term"], row["value"]) == ("dropout", float(effect.value))
+    close(row["norm"], np.linalg.norm(g))
+    close(row["cosine"], g @ d / np.linalg.norm(g) / np.linalg.norm(d))
+    close(data["share"] + row["share"], 1)
+    with pytest.raises(ValueError, match=r"statistics: 'data' is a term already"):
+        terms.statistics({"data": effect})
+
+
+def test_row_of_dropout_needs_dropout_and_a_count():
+    with pytest.raises(ValueError, match="fit: dropout_draws must be an integer ≥ 0, got -1"):
+        trained(dropout_draws=-1)
+    model = nn.Linear(4, 3).double()
+    with pytest.raises(ValueError, match=r"none of the model's 0 nn\.Dropout"):
+        mr.fit(model, nn.CrossEntropyLoss(), mr.optim.SGD(model.parameters(), 0.1),
+               (X, np.arange(7) % 3), dropout_draws=5)  # fmt: skip
+
+
 # --- normalisation ---------------------------------------------------------------------------------
 
 

@@ -499,8 +499,8 @@ def _terms(runs: Runs) -> str:
     for label, run in runs.items():
         acts = {act for a in run.assignments for act in a.penalties.split(", ")}
         for term in run.history.terms:
-            via = "gradient" if run.assignments or term in ("data", "smoothing") else "–"
-            via = "prox" if f"{term} (prox)" in acts else via
+            ways = [way for way in ("gradient", "prox") if f"{term} ({way})" in acts]
+            via = "gradient" if term in ("data", "smoothing") else "".join(ways) or "–"
             value, norm, share, cosine = (
                 run.last[f"{k}/{term}"] for k in ("value", "norm", "share", "cosine")
             )
