@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .backend import Array, Stream, move
+from .checkpoint import replacing
 from .engine import no_grad
 from .errors import check_option
 from .inspect.implicit import dropout_effect
@@ -66,8 +67,10 @@ class History:
         return {"stopped": self.stopped, "best_epoch": self.best_epoch, "columns": columns}
 
     def to_json(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` to a file."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        """Write :meth:`to_dict` to a file; NaN and infinity become null."""
+        text = json.dumps(finite(self.to_dict()), indent=1, allow_nan=False)
+        with replacing(path) as beside:
+            beside.write_text(text + "\n", "utf-8")
 
     def __repr__(self) -> str:
         if not self.rows:
@@ -75,6 +78,19 @@ class History:
         figures = ", ".join(f"{k}={self.last[k]:.4g}" for k in ("train_loss", "validation_loss")
                             if k in self.last)  # fmt: skip
         return f"History({len(self)} epochs, stopped: {self.stopped}, {figures})"
+
+
+def finite(value: Any) -> Any:
+    """``value`` with None for NaN and infinity, which JSON does not have.
+
+    >>> finite({"loss": [0.5, float("nan")]})
+    {'loss': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def evaluate(model: Module, loss: AnyLoss, x: Array, y: Array) -> dict[str, float]:

@@ -188,6 +188,15 @@ def test_history_as_json(tmp_path):
     assert read["columns"]["train_loss"] == history["train_loss"]
 
 
+def test_a_figure_that_is_not_finite_is_null_in_json(tmp_path):
+    mr.History([{"epoch": 1, "validation_loss": float("nan"), "gap": float("-inf")}]).to_json(
+        tmp_path / "history.json"
+    )
+    text = (tmp_path / "history.json").read_text()
+    columns = json.loads(text, parse_constant=pytest.fail)["columns"]
+    assert columns == {"epoch": [1], "validation_loss": [None], "gap": [None]}
+
+
 def test_a_missing_column_lists_the_others():
     _, history = run(epochs=1)
     with pytest.raises(KeyError, match=r"no column 'val_loss', expected one of \['epoch', 'lr'"):
