@@ -17,9 +17,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .backend import of
+from .backend import as_array, of
 from .nn.module import Module
-from .tensor import Tensor
 
 _SUFFIXES = (".npz", ".safetensors")
 
@@ -88,13 +87,8 @@ def _arrays(state: Any) -> dict[str, np.ndarray[Any, Any]]:
             raise TypeError(f"save: names must be text, got {name!r}; write {str(name)!r}")
         if "\0" in name or name != name.encode(errors="replace").decode():
             raise ValueError(f"save: the name {name!r} has a character that no file can keep")
-        raw = value.data if isinstance(value, Tensor) else value
-        if not hasattr(raw, "dtype"):
-            raw = np.asarray(raw)
-        array = np.array(of(raw).to_numpy(raw), order="C")
-        if array.dtype.kind not in "biufc":
-            raise TypeError(f"save: {name!r} has dtype {array.dtype}, expected numbers")
-        found[name] = array
+        raw = as_array(value, f"save: {name!r}")
+        found[name] = np.array(of(raw).to_numpy(raw), order="C")
     return found
 
 

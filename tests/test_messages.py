@@ -153,7 +153,18 @@ ERRORS = {
         "save 'w' datetime64[Y] numbers"),
     "save fields": (
         lambda: mr.save("a.npz", {"w": np.zeros(1, [("a", "f4")])}), TypeError, "save 'w' numbers"),
-    "save None": (lambda: mr.save("a.npz", {"w": None}), TypeError, "save 'w' object numbers"),
+    "save None": (lambda: mr.save("a.npz", {"w": None}), TypeError, "save 'w' numbers None"),
+    "load a list": (
+        lambda: net().load_state_dict([1.0]), TypeError, "load_state_dict state mapping list"),
+    "load None into a model": (
+        lambda: net().load_state_dict(None), TypeError, "load_state_dict state mapping NoneType"),
+    "load a model into a model": (
+        lambda: net().load_state_dict(net()), TypeError, "load_state_dict state Linear state_dict()"),
+    "load under numbers": (
+        lambda: net().load_state_dict({0: np.ones(1)}), KeyError, "load_state_dict unexpected [0]"),
+    "to integers": (lambda: net().to(int), TypeError, "Module.to floating dtype 'int' integers"),
+    "to None": (lambda: net().to(None), TypeError, "Module.to floating dtype None"),
+    "to a device": (lambda: net().to("cpu"), ValueError, "cpu expected numpy"),
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ in the order of assignment, as in PyTorch: ``"0.weight"``.
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import prod
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..backend import Array, Stream, get_backend, move
+from ..backend import Array, Stream, as_array, get, get_backend, move
 from ..errors import check_option
 from ..tensor import Tensor, next_seq, tensor
 
@@ -63,6 +64,55 @@ def check_sizes(owner: str, **sizes: Any) -> None:
     """``ValueError`` that names ``owner`` unless each size is an integer ≥ 1."""
     for name, size in sizes.items():
         check_option(owner, name, size, 1)
+
+
+def _loaded(name: str, t: Tensor, value: Any) -> Array:
+    """``value`` as what may overwrite ``t``, or an error that tells why it may not."""
+    new = move(as_array(value, f"load_state_dict: {name!r}"), t.backend)
+    one_is_bool = (new.dtype.kind == "b") != (t.dtype.kind == "b")
+    if one_is_bool or not np.can_cast(new.dtype, t.dtype, "same_kind"):
+        raise TypeError(f"load_state_dict: {name!r} has dtype {t.dtype}, got {new.dtype}")
+    if tuple(new.shape) != t.shape:
+        raise ValueError(f"load_state_dict: {name!r} has shape {t.shape}, got {tuple(new.shape)}")
+    if not getattr(t.data.flags, "writeable", True):
+        raise ValueError(f"load_state_dict: {name!r} is a read-only array; give the module a copy")
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = new.astype(t.dtype)
+    same = np.isfinite(cast) == np.isfinite(new) if t.dtype.kind == "f" else cast == new
+    if not same.all():
+        raise ValueError(f"load_state_dict: {name!r} holds a number beyond the range of {t.dtype}")
+    return cast
+
+
+def _hidden(root: Module) -> Iterator[tuple[str, str]]:
+    """(name, what to do) of each attribute with numbers to train that are no parameters."""
+    known = {*root.modules(), *(p for _, p in root.named_parameters())}
+    for prefix, module in root.named_modules():
+        for name, value in vars(module).items():
+            path = f"{prefix}.{name}" if prefix else name
+            if isinstance(value, list | tuple | dict):
+                held = value.values() if isinstance(value, dict) else value
+                if any(isinstance(v, Module | Parameter) and v not in known for v in held):
+                    kind = type(value).__name__
+                    yield path, f"it is a {kind}; use nn.ModuleList, or attributes of their own"
+            elif isinstance(value, Tensor) and not isinstance(value, Parameter):
+                if value.requires_grad and value.is_leaf:
+                    yield path, "it is a plain Tensor; make it an nn.Parameter"
+
+
+def _mover(target: Any) -> Callable[[Array], Array]:
+    """What :meth:`Module.to` does with each array."""
+    try:
+        dtype = np.dtype(target)
+    except TypeError:  # not a dtype, so the name of a backend
+        name = get(target).name
+        return lambda array: move(array, name)
+    if target is None or dtype.kind != "f":
+        raise TypeError(
+            f"Module.to: expected the name of a backend or a floating dtype, got {target!r}; "
+            "integers and complex numbers cannot be trained"
+        )
+    return lambda array: array.astype(dtype) if array.dtype.kind == "f" else array
 
 
 class Module:
@@ -144,7 +194,7 @@ class Module:
     def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
-                if isinstance(value, Tensor):
+                if isinstance(value, Tensor) and value._node is None:
                     yield f"{prefix}.{name}" if prefix else name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
@@ -160,7 +210,13 @@ class Module:
         return ((n, t) for n, t in self._named_tensors() if not isinstance(t, Parameter))
 
     def parameters(self) -> Iterator[Parameter]:
-        """The parameters, each shared one once."""
+        """The parameters, each shared one once.
+
+        Warns of what looks like one but is none: modules and parameters in a list, tuple or dict
+        that are known under no attribute, and Tensors that require a gradient.
+        """
+        for name, fix in _hidden(self):
+            warnings.warn(f"{type(self).__name__}.{name} is not trained: {fix}", stacklevel=2)
         return (p for _, p in self.named_parameters())
 
     # --- modes and moves ---------------------------------------------------------------------
@@ -187,15 +243,16 @@ class Module:
         return self
 
     def to(self, target: Any) -> Module:
-        """Move to a backend (``"cupy"``) or convert floating tensors to a dtype, in place.
+        """Move to a backend (``"cupy"``) or convert floating tensors to a floating dtype, in place.
 
         >>> from minireg import nn
         >>> nn.Linear(2, 2).to(np.float64).weight.dtype
         dtype('float64')
         """
+        moved = _mover(target)
         for _, t in self._named_tensors():
-            t.data = self._moved(t.data, target)
-            t.grad = None if t.grad is None else Tensor(self._moved(t.grad.data, target))
+            t.data = moved(t.data)
+            t.grad = None if t.grad is None else Tensor(moved(t.grad.data))
             t._seq = next_seq()
         return self
 
@@ -207,14 +264,6 @@ class Module:
         """Convert floating tensors to float64, in place; returns itself."""
         return self.to(np.float64)
 
-    @staticmethod
-    def _moved(array: Array, target: Any) -> Array:
-        try:
-            dtype = np.dtype(target)
-        except TypeError:  # not a dtype, so the name of a backend
-            return move(array, target)
-        return array.astype(dtype) if array.dtype.kind == "f" else array
-
     # --- state -------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Array]:
@@ -222,28 +271,29 @@ class Module:
         return {name: t.data.copy() for name, t in self._named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
-        """Overwrite parameters and buffers in place from ``state``.
+        """Overwrite parameters and buffers in place from ``state``, all of them or none.
 
-        Raises ``KeyError`` for missing or unexpected names (unless ``strict=False``) and
-        ``ValueError`` for a shape that differs.
+        Before anything changes raises ``TypeError`` for what is no mapping of names to numbers of
+        the same kind, ``KeyError`` for missing or unexpected names (unless ``strict=False``), and
+        ``ValueError`` for a shape that differs, a number beyond the dtype's range, or an array
+        that cannot be written to.
         """
-        own = dict(self._named_tensors())
-        missing, extra = own.keys() - state.keys(), state.keys() - own.keys()
-        if strict and (missing or extra):
-            near = {n: difflib.get_close_matches(n, own, 1) for n in sorted(extra)}
-            hints = "".join(f"; did {n!r} mean {m[0]!r}?" for n, m in near.items() if m)
-            raise KeyError(
-                f"load_state_dict: missing {sorted(missing)}, unexpected {sorted(extra)}{hints}"
+        if not isinstance(state, Mapping):
+            hint = "; pass its state_dict()" if isinstance(state, Module) else ""
+            raise TypeError(
+                "load_state_dict: state must be a mapping of names to arrays, got "
+                f"{type(state).__name__}{hint}"
             )
-        for name in own.keys() & state.keys():
-            new = state[name].data if isinstance(state[name], Tensor) else state[name]
-            if tuple(new.shape) != own[name].shape:
-                raise ValueError(
-                    f"load_state_dict: {name!r} has shape {own[name].shape}, got {tuple(new.shape)}"
-                )
-        for name in own.keys() & state.keys():
-            new = state[name].data if isinstance(state[name], Tensor) else state[name]
-            own[name].assign(move(new, own[name].backend))
+        own = dict(self._named_tensors())
+        missing = [n for n in own if n not in state]
+        extra = [n for n in state if n not in own]
+        if strict and (missing or extra):
+            near = {n: difflib.get_close_matches(str(n), own, 1) for n in extra}
+            hints = "".join(f"; did {n!r} mean {m[0]!r}?" for n, m in near.items() if m)
+            raise KeyError(f"load_state_dict: missing {missing}, unexpected {extra}{hints}")
+        new = {name: _loaded(name, t, state[name]) for name, t in own.items() if name in state}
+        for name, array in new.items():
+            own[name].assign(array)
 
     # --- looks ---------------------------------------------------------------------------------
 
