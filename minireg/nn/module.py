@@ -95,9 +95,8 @@ def _hidden(root: Module) -> Iterator[tuple[str, str]]:
                 if any(isinstance(v, Module | Parameter) and v not in known for v in held):
                     kind = type(value).__name__
                     yield path, f"it is a {kind}; use nn.ModuleList, or attributes of their own"
-            elif isinstance(value, Tensor) and not isinstance(value, Parameter):
-                if value.requires_grad and value.is_leaf:
-                    yield path, "it is a plain Tensor; make it an nn.Parameter"
+            elif type(value) is Tensor and value.requires_grad and value.is_leaf:
+                yield path, "it is a plain Tensor; make it an nn.Parameter"
 
 
 def _mover(target: Any) -> Callable[[Array], Array]:
@@ -233,12 +232,12 @@ class Module:
 
     def zero_grad(self) -> None:
         """Forget all gradients (they become None)."""
-        for p in self.parameters():
+        for _, p in self.named_parameters():
             p.grad = None
 
     def requires_grad_(self, requires_grad: bool = True) -> Module:
         """Unfreeze (or freeze) every parameter; returns itself."""
-        for p in self.parameters():
+        for _, p in self.named_parameters():
             p.requires_grad_(requires_grad)
         return self
 
