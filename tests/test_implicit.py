@@ -1,5 +1,6 @@
 """Hidden regularizers: identities, then enumeration, quadrature and scikit-learn, then examples."""
 
+import copy
 import math
 import sys
 from functools import partial
@@ -20,6 +21,7 @@ from minireg.inspect.implicit import (
     dropout_effect,
     dropout_penalty,
     early_stopping_filter,
+    early_stopping_spectrum,
     effective_lr,
     effective_rank,
     equivalent_strength,
@@ -559,6 +561,93 @@ def test_equivalent_strength_makes_the_filters_equal():
     assert (np.diff(equivalent_strength(np.logspace(-3, 0, 50), 0.1, 20)) < 0).all()
 
 
+def test_filter_of_what_diverges_ends_at_infinity():
+    mu = np.array([-3.0, 3.0])  # away from a maximum, and beyond ημ = 2
+    learnt = early_stopping_filter(mu, 1.0, 5001)
+    np.testing.assert_array_equal(learnt, [-np.inf, np.inf])
+    np.testing.assert_array_equal(equivalent_strength(mu, 1.0, 5001), -mu)
+
+
+def descended(features, steps, lr, n=30, seed=0):
+    """A linear model after full-batch gradient descent, a copy of its start, and its loss."""
+    mr.manual_seed(seed)
+    x = mr.Tensor(draw(n, features, seed=seed) * np.logspace(-1, 0.3, features))
+    y = mr.Tensor(draw(n, 2, seed=seed + 1))
+    model = nn.Linear(features, 2).double()
+    objective = mr.Objective(nn.MSELoss(), {"l2": mr.penalties.L2(0.01)})
+    closure = lambda: objective(model, x, y).total
+    start, optimizer = copy.deepcopy(model), mr.optim.SGD(model.parameters(), lr)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        closure().backward()
+        optimizer.step()
+    return model, start, closure
+
+
+def test_spectrum_of_a_run_on_a_quadratic_is_what_the_run_did():
+    lr, steps = 0.1, 40
+    model, start, closure = descended(4, steps, lr)
+    found = early_stopping_spectrum(closure, model, lr=lr, steps=steps, start=start)
+    assert len(found.eigenvalues) == 10  # all of them
+    close(found.measured, found.learnt, 1e-9)
+    assert 0.05 < found.learnt.min() < 0.9 < found.learnt.max() < 1
+    hessian = mr.curvature.hessian(closure, model)
+    flat = lambda m: np.concatenate([p.data.ravel() for p in m.parameters()])
+    close(hessian @ found.vectors, found.vectors * found.eigenvalues, 1e-9)
+    # The same weights by a ridge around the start, with a strength for each direction.
+    slope = np.concatenate([g.data.ravel() for g in mr.grad(closure(), [*model.parameters()])])
+    best = flat(model) - np.linalg.solve(hessian, slope)
+    pull = found.vectors * found.strength @ found.vectors.T
+    ridge = np.linalg.solve(hessian + pull, hessian @ best + pull @ flat(start))
+    close(ridge, flat(model), 1e-9)
+
+
+def test_spectrum_of_many_parameters_is_known_by_products():
+    model, start, closure = descended(60, 25, 0.05)
+    arrays = [p.data for p in start.parameters()]
+    found = early_stopping_spectrum(
+        mr.curvature.Hessian(closure, model), lr=0.05, steps=25, k=3, start=arrays
+    )
+    dense = np.linalg.eigvalsh(mr.curvature.hessian(closure, model))
+    close(found.eigenvalues, dense[-3:], 1e-7)
+    close(found.measured, found.learnt, 1e-6)
+    assert found.vectors.shape == (122, 3)
+
+
+def test_spectrum_near_a_minimum_of_a_smooth_loss():
+    mr.manual_seed(1)
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double()
+    x = mr.Tensor(draw(20, 2))
+    y = model(x).detach()  # fits exactly, so the weights are a minimum
+    closure, off = lambda: nn.MSELoss()(model(x), y), []
+    best = [p.data.copy() for p in model.parameters()]
+    for size in (1e-2, 1e-3, 1e-4):
+        for i, (p, b) in enumerate(zip(model.parameters(), best, strict=True)):
+            p.assign(b + size * draw(*b.shape, seed=i))
+        start = copy.deepcopy(model)
+        for _ in range(5):
+            gradients = mr.grad(closure(), [*model.parameters()])
+            for p, g in zip(model.parameters(), gradients, strict=True):
+                p.assign(p.data - 0.2 * g.data)
+        found = early_stopping_spectrum(closure, model, lr=0.2, steps=5, k=2, start=start)
+        off.append(np.abs(found.measured - found.learnt).max())
+    assert off[2] < 1e-3
+    assert off[0] > 3 * off[1] > 9 * off[2]  # of third order in the distance
+
+
+def test_spectrum_says_where_nothing_is_measured():
+    model, _, closure = descended(2, 1, 0.1)
+    assert early_stopping_spectrum(closure, model, lr=0.1, steps=1, k=1).measured is None
+    w = mr.Tensor(draw(3), requires_grad=True)
+    loss, start = lambda: ((w[:2] - np.array([0.0, 5.0])) ** 2).sum(), 0 * w.data
+    found = early_stopping_spectrum(loss, w, lr=0.1, steps=1, start=start)
+    flat, (first, second) = found.eigenvalues == 0, np.abs(found.vectors[:2, 1:])
+    assert flat.tolist() == [True, False, False]
+    for unknown in (flat, np.append(False, first > second)):  # no curvature, and nowhere to go
+        assert np.isnan(found.measured[unknown]).all()
+    close(found.measured[1:][second > first], w.data[1] / 5)
+
+
 def quartic(w):
     return (w**4).sum() / 4 + w[0] * w[1] + (w * w).sum()
 
@@ -938,6 +1027,11 @@ ERRORS = {
     "filter's rate": (lambda: early_stopping_filter(B, -1.0, 2), "early_stopping_filter: lr"),
     "steps": (lambda: equivalent_strength(B, 0.1, 0), "steps must be an integer ≥ 1, got 0"),
     "strength": (lambda: ridge_filter(B, -1.0), "ridge_filter: strength must be ≥ 0, got -1.0"),
+    "start's shape": (lambda: early_stopping_spectrum(LINEAR.weight.sum, LINEAR, lr=0.1, steps=1, start=B),
+                      r"got a vector of shape \(3,\)"),
+    "slope": (lambda: early_stopping_spectrum(
+        mr.curvature.GaussNewton(LINEAR.weight.sum, lambda z: z * z, LINEAR), lr=0.1, steps=1, start=B
+    ), "start needs a Hessian, .* got a GaussNewton; leave start out"),
     "step": (lambda: step_penalty(lambda: 0, mr.Tensor(B, True), math.inf), "step_penalty: lr"),
     "loss": (lambda: step_penalty(lambda: mr.tensor(1.0), LINEAR, 0.1), "depends on none"),
     "labels": (lambda: max_margin(A, [0, 1, 1]), "labels must be -1 and 1, got"),
