@@ -7,13 +7,14 @@
 Tensor([ 3., -4.], dtype=float32)
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import datasets, nn, ops, optim, penalties
 from .backend import get_backend, manual_seed, set_backend, use_backend
 from .check import gradcheck, gradgradcheck
 from .checkpoint import load, save
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
+from .errors import missing as _missing
 from .inspect import Run, constrained, curvature, draw, implicit, report
 from .inspect.ledger import Ledger
 from .inspect.lipschitz import (
@@ -87,6 +88,6 @@ __all__ = [
 
 globals().update(ops.PUBLIC)  # the NumPy-style functions, straight from the table of ops
 
-if TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any: ...
+def __getattr__(name: str) -> Any:
+    raise _missing("mr", "module 'minireg'", name)

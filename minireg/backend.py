@@ -133,6 +133,12 @@ def is_array(x: object) -> bool:
     return type(x) in _BY_TYPE or isinstance(x, np.ndarray | np.generic) or hasattr(x, "dtype")
 
 
+def raw(x: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    ours = hasattr(type(x), "requires_grad") and isinstance(x.data, tuple(_BY_TYPE))
+    return x.data if ours else x
+
+
 def as_array(x: Any, name: str = "data") -> Array:
     """Anything like an array of numbers as an array of a known backend.
 
@@ -162,14 +168,13 @@ def _described(x: Any) -> str:
 
 
 def _converted(x: Any, name: str) -> Array:
-    if hasattr(x, "requires_grad"):
-        if isinstance(x.data, tuple(_BY_TYPE)):  # a Tensor's
-            return as_array(x.data, name)
-        if x.requires_grad:
-            raise TypeError(
-                f"{name} got a {_described(x)} that requires a gradient, and its graph would end "
-                "here; pass .detach()"
-            )
+    if (data := raw(x)) is not x:
+        return as_array(data, name)
+    if getattr(x, "requires_grad", False):
+        raise TypeError(
+            f"{name} got a {_described(x)} that requires a gradient, and its graph would end "
+            "here; pass .detach()"
+        )
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(
             f"{name} must not be masked, got a masked array; fill it first, as with .filled(0), or "

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import backend as backends
-from .tensor import Tensor
+from .backend import raw
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
 _HERE = str(Path(__file__).parent)
-
-
-def _raw(a: Any) -> Any:
-    return a.data if isinstance(a, Tensor) else a
 
 
 def describe(a: Any) -> str:
@@ -27,7 +26,7 @@ def describe(a: Any) -> str:
     """
     if not hasattr(a, "shape"):
         return repr(a)[:60]
-    return f"{type(a).__name__}{tuple(a.shape)} {a.dtype} on {backends.of(_raw(a)).name}"
+    return f"{type(a).__name__}{tuple(a.shape)} {a.dtype} on {backends.of(raw(a)).name}"
 
 
 def check_option(owner: str, name: str, value: Any, limit: int | str | tuple[Any, ...]) -> None:
@@ -57,9 +56,82 @@ def check_option(owner: str, name: str, value: Any, limit: int | str | tuple[Any
         raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
 
 
+# What people who know PyTorch write, and what it is here. One entry a name: of a Tensor ("t."),
+# of a module ("model."), of the package ("mr.").
+HINTS = {
+    "t.view": "t.reshape(…)", "t.view_as": "t.reshape(other.shape)", "t.dim": "t.ndim",
+    "t.numel": "t.size, a number", "t.unsqueeze": "t.expand_dims(axis)", "t.permute": "t.transpose(…)",
+    "t.t": "t.T", "t.contiguous": "not needed", "t.expand": "t.broadcast_to(shape)",
+    "t.flatten": "t.ravel() or t.reshape(len(t), -1)", "t.clone": "t.copy()", "t.clamp": "t.clip(low, high)",
+    "t.cpu": 't.to("numpy")', "t.cuda": 't.to("cupy")', "t.device": "t.backend",
+    "t.float": 't.astype("float32")', "t.double": 't.astype("float64")', "t.half": 't.astype("float16")',
+    "t.long": 't.astype("int64")', "t.int": 't.astype("int32")', "t.bool": 't.astype("bool")',
+    "t.type": "t.astype(dtype)", "t.tolist": "t.numpy().tolist()", "t.mm": "t @ other", "t.bmm": "t @ other",
+    "t.norm": "mr.linalg.norm(t)", "t.chunk": "mr.split(t, n)", "t.masked_fill": "mr.where(mask, value, t)",
+    "t.gather": "t.take_along_axis(indices, axis)", "t.index_select": "t.take(indices, axis)",
+    "t.detach_": "t.detach()", "t.copy_": "t.assign(x)", "t.fill_": "t.assign(x)", "t.zero_": "t.assign(0)",
+    "t.add_": "t += x", "t.sub_": "t -= x", "t.mul_": "t *= x", "t.div_": "t /= x",
+    "model.cpu": 'model.to("numpy")', "model.cuda": 'model.to("cupy")', "model.half": "model.to(np.float16)",
+    "model.register_buffer": "self.name = mr.tensor(…)", "model.add_module": "self.name = module",
+    "model.register_parameter": "self.name = nn.Parameter(…)",
+    "mr.cat": "mr.concatenate(arrays, axis)", "mr.from_numpy": "mr.tensor(array), which shares its memory",
+    "mr.as_tensor": "mr.tensor(x)", "mr.from_dlpack": "mr.tensor(x)",
+    "mr.zeros": "mr.tensor(np.zeros(shape, np.float32))", "mr.ones": "mr.tensor(np.ones(shape, np.float32))",
+    "mr.full": "mr.tensor(np.full(shape, value, np.float32))",
+    "mr.eye": "mr.tensor(np.eye(n, dtype=np.float32))",
+    "mr.arange": "mr.tensor(np.arange(n))", "mr.linspace": "mr.tensor(np.linspace(a, b, n))",
+    "mr.randn": "mr.tensor(np.random.default_rng(seed).standard_normal(shape, np.float32))",
+    "mr.rand": "mr.tensor(np.random.default_rng(seed).random(shape, np.float32))",
+    "mr.randint": "mr.tensor(np.random.default_rng(seed).integers(low, high, shape))",
+    "mr.clamp": "mr.clip(x, low, high)", "mr.unsqueeze": "mr.expand_dims(x, axis)",
+    "mr.permute": "mr.transpose(x, axes)", "mr.norm": "mr.linalg.norm(x)", "mr.numel": "x.size",
+    "mr.mm": "a @ b", "mr.bmm": "a @ b", "mr.gather": "mr.take_along_axis(x, indices, axis)",
+    "mr.float32": "np.float32", "mr.float64": "np.float64", "mr.int64": "np.int64", "mr.long": "np.int64",
+    "mr.device": '"numpy" or "cupy"', "mr.Generator": "mr.backend.Stream(name, seed)",
+    "mr.set_grad_enabled": "with mr.no_grad():", "mr.inference_mode": "with mr.no_grad():",
+    "mr.autograd": "mr.grad(outputs, inputs)",
+}  # fmt: skip
+
+
+def missing(owner: str, kind: str, name: str) -> AttributeError:
+    """The error for an attribute that a Tensor "t", a module "model" or the package "mr" lacks.
+
+    >>> print(missing("mr", "module 'minireg'", "cat"))
+    module 'minireg' has no attribute 'cat'; here it is mr.concatenate(arrays, axis)
+    """
+    hint = HINTS.get(f"{owner}.{name}")
+    return AttributeError(
+        f"{kind} has no attribute {name!r}{f'; here it is {hint}' if hint else ''}"
+    )
+
+
+def check_parameters(owner: str, parameters: Any) -> None:
+    """``TypeError`` for a module, or its method, in place of its parameters."""
+    if hasattr(parameters, "parameters"):
+        got, fix = f"a module ({type(parameters).__name__})", "model.parameters()"
+    elif callable(parameters):
+        got, fix = (
+            f"{getattr(parameters, '__name__', 'a function')} itself",
+            "the call, model.parameters()",
+        )
+    else:
+        return
+    raise TypeError(f"{owner}: expected parameters, got {got}; pass {fix}")
+
+
+def check_mapping(owner: str, name: str, value: Any, example: str) -> None:
+    """``TypeError`` for anything else in place of a mapping, showing how one is written.
+
+    >>> check_mapping("Objective", "penalties", {}, '{"l2": L2(1e-4)}')
+    """
+    if not isinstance(value, Mapping):
+        got = f"a {type(value).__name__}"
+        raise TypeError(f"{owner}: {name} must be a mapping by name, got {got}; write {example}")
+
+
 def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
     """The same error, saying which op was given what."""
-    homes = {backends.of(_raw(a)).name for a in args if hasattr(a, "shape")}
+    homes = {backends.of(raw(a)).name for a in args if hasattr(a, "shape")}
     got = ", ".join(describe(a) for a in args)
     if len(homes) > 1:
         return TypeError(
@@ -82,9 +154,9 @@ def caller() -> str:
 
 def _non_finite(x: Any) -> str:
     """'2 non-finite values of 6', or '' if there is none."""
-    raw = _raw(x)
-    bad = int((~np.isfinite(raw)).sum()) if raw.dtype.kind in "fc" else 0
-    return f"{bad} non-finite value{'s' * (bad > 1)} of {raw.size}" if bad else ""
+    a = raw(x)
+    bad = int((~np.isfinite(a)).sum()) if a.dtype.kind in "fc" else 0
+    return f"{bad} non-finite value{'s' * (bad > 1)} of {a.size}" if bad else ""
 
 
 def check_forward(name: str, result: Tensor, args: Sequence[Any]) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from . import backend as backends
 from .backend import Array
+from .errors import missing
 
 next_seq = count(1).__next__
 RETAIN = object()  # stands in a tensor's hook list: keep the gradient of this node
@@ -67,10 +68,12 @@ class Tensor:
         if requires_grad:
             self.requires_grad_()
 
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        raise missing("t", f"{type(self).__name__!r} object", name)
+
     if TYPE_CHECKING:  # the op table adds these at import
         T: Tensor
 
-        def __getattr__(self, name: str) -> Callable[..., Any]: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __radd__(self, other: Any) -> Tensor: ...
         def __sub__(self, other: Any) -> Tensor: ...

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minireg as mr
-from minireg import nn, optim, penalties
+from minireg import errors, nn, optim, penalties
 from minireg.nn import functional as F  # noqa: N812
 
 
@@ -130,8 +130,13 @@ ERRORS = {
     "records": (lambda: mr.tensor(np.zeros(2, [("a", "f4")])), TypeError, "tensor: data numbers 'a'"),
     "masked array": (lambda: mr.tensor(np.ma.array([1.0, 2.0], mask=[0, 1])), TypeError,
                      "tensor: data masked .filled(0)"),
+    "view": (lambda: t(2, 3).view(6), AttributeError, "Tensor view t.reshape(…)"),
+    "no attribute": (lambda: t(2).foo, AttributeError, "Tensor attribute foo"),
+    "cat": (lambda: mr.cat([t(2)]), AttributeError, "minireg cat mr.concatenate"),
+    "zeros": (lambda: mr.zeros(3), AttributeError, "minireg zeros np.zeros(shape,"),
     "export of a graph": (lambda: np.from_dlpack(t(2)), BufferError, "DLPack gradient .detach()"),
     # --- layers and losses -----------------------------------------------------------------------
+    "cuda": (lambda: net().cuda(), AttributeError, 'Linear cuda model.to("cupy")'),
     # --- optimizers, schedules, ledger -----------------------------------------------------------
     # --- penalties and solvers -------------------------------------------------------------------
     # --- objective and fit -----------------------------------------------------------------------
@@ -171,6 +176,15 @@ ERRORS = {
 def twice(loss):
     loss.backward()
     loss.backward()
+
+
+OWNERS = {"t": mr.tensor([1.0]), "model": nn.Linear(1, 1), "mr": mr}
+
+
+@pytest.mark.parametrize("name", errors.HINTS)
+def test_a_hint_is_for_what_is_missing(name):
+    owner, attribute = name.split(".")
+    assert not hasattr(OWNERS[owner], attribute)
 
 
 @pytest.mark.parametrize("error", ERRORS)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backend import Array, Stream, as_array, get, get_backend, move
-from ..errors import check_option
+from ..errors import check_option, missing
 from ..tensor import Tensor, next_seq, tensor
 
 Kind = Literal["weight", "bias", "norm"]
@@ -146,8 +146,7 @@ class Module:
     def __getattr__(self, name: str) -> Any:
         if (compute := self._computes(name)) is not None:
             return compute()
-        message = f"{type(self).__name__!r} object has no attribute {name!r}"
-        raise AttributeError(message, name=name, obj=self)
+        raise missing("model", f"{type(self).__name__!r} object", name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._computes(name) is not None:
