@@ -237,7 +237,7 @@ def _parser() -> Parser:
     check.add_argument("--shape", type=_number(1, whole=True), nargs="+", metavar="N",
                        help="of the weight to ask it at; default: the penalty's own, mostly 4 3")  # fmt: skip
     check.add_argument("--trials", type=_number(1, whole=True), default=20, metavar="N",
-                       help="random points a check; default 20")  # fmt: skip
+                       help="random points a check, beside those at kinks; default 20")  # fmt: skip
     claims = commands.add_parser(
         "claims", help="what the source texts claim, each claim measured by a program",
         description="Measure the claims of the source texts.",
@@ -582,7 +582,10 @@ def check(args: argparse.Namespace) -> int:
     if not isinstance(found, penalties.Penalty):
         raise MissingError(f"{args.penalty} is no penalty but {found!r:.60}")
     shape = tuple(args.shape) if args.shape else None
-    report = check_penalty(found, shape, trials=args.trials)
+    try:
+        report = check_penalty(found, shape, trials=args.trials)
+    except ValueError as error:  # it is 0 everywhere
+        raise MissingError(str(error)) from error
     if importlib.util.find_spec("rich") is not None and (console := _console()).is_terminal:
         console.print(_check_table(report, narrow=console.width < 100))
     else:

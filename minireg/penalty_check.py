@@ -9,17 +9,20 @@ should be; and under every optimizer the penalty has an effect, with the right s
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from . import optim
 from .engine import grad
+from .errors import check_option
 from .nn.module import Parameter
-from .penalties import Penalty, Strength
+from .penalties import Penalty
 from .penalties.constraints import Constraint
 from .tensor import Tensor
 
@@ -88,8 +91,27 @@ def _worse(*figures: float) -> float:
     return max(float("inf") if np.isnan(f) else f for f in figures)
 
 
+def _rotated(m: Array, singular: Callable[[Array], Any]) -> Array:
+    """m with other singular values."""
+    u, s, vt = np.linalg.svd(m, full_matrices=False)
+    return np.asarray((u * singular(s)) @ vt)
+
+
+KINKS: dict[str, Callable[[Array, np.random.Generator], Any]] = {
+    "zero": lambda m, rng: 0 * m,
+    "zeros": lambda m, rng: m * (rng.uniform(size=m.shape) < 0.5),
+    "a row of zeros": lambda m, rng: m * (np.arange(len(m)) > 0)[:, None],
+    "a column of zeros": lambda m, rng: m * (np.arange(m.shape[1]) > 0),
+    "ties": lambda m, rng: np.sign(m),
+    "equal singular values": lambda m, rng: _rotated(m, np.ones_like),
+    "two equal singular values": lambda m, rng: _rotated(m, lambda s: np.where(s < s[:2].min(), s, s[0])),
+    "rank one": lambda m, rng: _rotated(m, lambda s: np.where(s < s[0], 0, s)),
+}  # fmt: skip
+"""Where penalties have kinks: what becomes there of a matrix of random numbers."""
+
+
 class _Case:
-    """A penalty and random points to ask it at."""
+    """A penalty and points to ask it at: those of :data:`KINKS` and random ones."""
 
     def __init__(self, penalty: Penalty, shapes: Sequence[tuple[int, ...]], trials: int, seed: int):
         self.penalty, self.shapes, self.trials = penalty, shapes, trials
@@ -98,18 +120,13 @@ class _Case:
     def point(self, size: float = 1.0) -> list[Array]:
         return [np.asarray(size * self.rng.normal(size=s)) for s in self.shapes]
 
-    def kinked(self) -> list[Array]:
-        """A point where kinks live: all 0, a row of 0 or single zeros."""
-        w = self.point()
-        kind = self.rng.integers(3)
-        for a in w:
-            if kind == 0:
-                a[...] = 0
-            elif kind == 1:
-                a.reshape(a.shape[0] if a.ndim else 1, -1)[0] = 0
-            else:
-                a[self.rng.uniform(size=a.shape) < 0.5] = 0
-        return w
+    def points(self, size: float = 1.0) -> Iterator[list[Array]]:
+        for kink in KINKS.values():
+            drawn = [a.reshape(*a.shape[:1] or (1,), -1) for a in self.point()]
+            yield [size * kink(m, self.rng).reshape(s)
+                   for m, s in zip(drawn, self.shapes, strict=True)]  # fmt: skip
+        for _ in range(self.trials):
+            yield self.point(size)
 
     def value(self, *ws: Array, penalty: Penalty | None = None) -> float:
         return float((penalty or self.penalty).value(*ws))
@@ -125,10 +142,37 @@ class _Case:
         except NotImplementedError as error:
             raise _NotApplicableError(str(error)) from error
 
-    def drawn(self) -> tuple[Array, float, Array]:
+    def drawn(self, at: Array | None = None) -> tuple[Array, float, Array]:
         """(v, step, prox(v, step))."""
-        v, step = self.point(self.rng.uniform(0.5, 3))[0], float(self.rng.uniform(0.1, 2))
+        v = (self.point()[0] if at is None else at) * self.rng.uniform(0.5, 3)
+        step = self.longest * self.rng.uniform(0.05, 1)
         return v, step, self.prox(v, step)
+
+    def draws(self) -> Iterator[tuple[Array, float, Array]]:
+        """Of all points."""
+        return (self.drawn(v) for v, *_ in self.points())
+
+    @cached_property
+    def weakness(self) -> float:
+        """About the least ρ for which Ω + ½ρ‖w‖² is convex: the most that Ω bends down anywhere."""
+        if self.penalty.convex or len(self.shapes) > 1:
+            return 0.0
+        worst = 0.0
+        for size in 10.0 ** np.arange(-4, 2):
+            (w,) = self.point(size)
+            h = 1e-2 * size
+            for move in h * np.eye(w.size).reshape(-1, *w.shape):
+                ends = self.value(w + move) + self.value(w - move)
+                worst = max(worst, (2 * self.value(w) - ends) / h**2)
+        return worst if worst > 1e-2 else 0.0
+
+    @property
+    def longest(self) -> float:
+        """Steps stay below 1/ρ: beyond, the prox may have several values, and few formulas hold."""
+        return min(2.0, 0.9 / self.weakness) if self.weakness else 2.0
+
+    def steps(self) -> str:
+        return f"; steps below 1/ρ, ρ ≈ {self.weakness:.2g}" if self.weakness else ""
 
     def convex(self) -> None:
         if not self.penalty.convex:
@@ -138,26 +182,33 @@ class _Case:
         if self.penalty.via == "prox":
             raise _NotApplicableError("acts through its prox only")
 
-    def strengths(self) -> list[str]:
-        """Attributes that multiply the penalty: Strengths, or a number called strength."""
-        found = [
-            n
-            for c in type(self.penalty).__mro__
-            for n, v in vars(c).items()
-            if isinstance(v, Strength)
-        ]
-        found += ["strength"] * ("strength" in vars(self.penalty) and "strength" not in found)
-        if not found or isinstance(self.penalty, Constraint):
-            raise _NotApplicableError("has no strength")
-        return sorted(dict.fromkeys(found), key=lambda name: name != "strength")
+    @cached_property
+    def strengths(self) -> tuple[str, ...]:
+        """Those of its numbers, as few as will do, that double the value when they double."""
+        numbers = [n for n in vars(self.penalty) if _is_number(getattr(self.penalty, n, None))]
+        points = [self.point() for _ in range(3)]
+        for count in range(1, len(numbers) + 1):
+            for names in combinations(numbers, count):
+                with suppress(Exception):  # not every number may double: an axis, a count
+                    twice = self.times(2.0, names)
+                    pairs = [(2 * self.value(*w), self.value(*w, penalty=twice)) for w in points]
+                    if all(0 < abs(a) < np.inf and abs(a - b) <= 1e-12 * abs(a) for a, b in pairs):
+                        return names
+        return ()
 
-    def with_strength(
-        self, factor: float, only: str | None = None, value: float | None = None
-    ) -> Penalty:
-        changed = copy.copy(self.penalty)
-        for name in [only] if only else self.strengths():
-            setattr(changed, name, factor * getattr(changed, name) if value is None else value)
-        return changed
+    def times(self, factor: float, names: Sequence[str]) -> Penalty:
+        """The penalty with some of its numbers multiplied."""
+        return self.changed(**{name: factor * getattr(self.penalty, name) for name in names})
+
+    def changed(self, **numbers: float) -> Penalty:
+        """The penalty with other numbers."""
+        other = copy.copy(self.penalty)
+        vars(other).update(numbers)
+        return other
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float | np.number) and not isinstance(x, bool)
 
 
 # --- value and gradient ----------------------------------------------------------------------
@@ -165,8 +216,7 @@ class _Case:
 
 def _value(case: _Case) -> tuple[float, float, str]:
     worst = 0.0
-    for _ in range(case.trials):
-        w = case.point()
+    for w in case.points():
         array, recorded = case.penalty.value(*w), case.penalty.value(*map(Tensor, w))
         if np.shape(array) != ():
             raise ValueError(f"value gives shape {np.shape(array)}, expected a scalar")
@@ -200,17 +250,22 @@ def _differences(case: _Case) -> tuple[float, float, str]:
 
 
 def _subgradient(case: _Case) -> tuple[float, float, str]:
-    case.convex()
     worst = 0.0
-    for _ in range(case.trials):
-        w = case.kinked()
-        if not np.isfinite(base := case.value(*w)):
+    for w in case.points():
+        pull = case.gradient(*w)
+        if not all(np.isfinite(g).all() for g in pull):
+            return np.inf, 1e-10, "the gradient is not finite at a kink"
+        if not case.penalty.convex or not np.isfinite(base := case.value(*w)):
             continue
         for size in (1e-3, 1.0):
-            z = [a + size * b for a, b in zip(w, case.point(), strict=True)]
-            pairs = zip(case.gradient(*w), z, w, strict=True)
-            below = base + sum(float((g * (b - a)).sum()) for g, b, a in pairs)
-            worst = _worse(worst, below - case.value(*z))
+            for along in (case.point(), pull):
+                below = base + size * sum(
+                    float((g * b).sum()) for g, b in zip(pull, along, strict=True)
+                )
+                z = [a + size * b for a, b in zip(w, along, strict=True)]
+                worst = _worse(worst, below - case.value(*z))
+    if not case.penalty.convex:
+        return worst, 1e-10, "not convex: the gradient is finite, also at kinks"
     return worst, 1e-10, "Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks"
 
 
@@ -231,8 +286,7 @@ def _search(function: Callable[[Array], float], start: Array, rng: np.random.Gen
 
 def _brute_force(case: _Case) -> tuple[float, float, str]:
     worst = 0.0
-    for _ in range(case.trials):
-        v, step, u = case.drawn()
+    for v, step, u in case.draws():
 
         def target(z: Array, v: Array = v, step: float = step) -> float:
             return 0.5 * float(np.square(z - v).sum()) + step * case.value(z)
@@ -240,14 +294,13 @@ def _brute_force(case: _Case) -> tuple[float, float, str]:
         starts = [u, v, 0 * v]
         found = min(_search(target, start, case.rng) for start in starts)
         worst = _worse(worst, 2 * (target(u) - found))
-    return max(worst, 0.0) ** 0.5, 1e-6, "√(2·(φ(prox) − lowest φ found))"
+    return max(worst, 0.0) ** 0.5, 1e-6, f"√(2·(φ(prox) − lowest φ found)){case.steps()}"
 
 
 def _optimal(case: _Case) -> tuple[float, float, str]:
     case.convex()
     worst = 0.0
-    for _ in range(case.trials):
-        v, step, u = case.drawn()
+    for v, step, u in case.draws():
         axes = np.eye(u.size).reshape(-1, *u.shape)
         for move in (1e-2 * axes[case.rng.integers(u.size)], 1e-2 * u, 1e-2 * v, *case.point()):
             for z in (u + move, u - move):
@@ -259,8 +312,7 @@ def _optimal(case: _Case) -> tuple[float, float, str]:
 def _firm(case: _Case) -> tuple[float, float, str]:
     case.convex()
     worst = 0.0
-    for _ in range(case.trials):
-        v, step, u = case.drawn()
+    for v, step, u in case.draws():
         other = v + case.rng.choice([0.1, 3.0]) * case.point()[0]
         moved = case.prox(other, step) - u
         worst = _worse(worst, float((moved * (moved - (other - v))).sum()))
@@ -276,8 +328,7 @@ def _envelope(case: _Case) -> tuple[float, float, str]:
         inside = 0.0 if isinstance(case.penalty, Constraint) else case.value(u)
         return inside + float(np.square(u - v).sum()) / (2 * step)
 
-    for _ in range(case.trials):
-        v, step, u = case.drawn()
+    for v, step, u in case.draws():
         along = case.point()[0]
         slope = (envelope(v + h * along, step) - envelope(v - h * along, step)) / (2 * h)
         worst = _worse(worst, _same(slope, float(((v - u) * along).sum()) / step))
@@ -288,11 +339,12 @@ def _scaling(case: _Case) -> tuple[float, float, str]:
     if isinstance(case.penalty, Constraint):
         v, step, u = case.drawn()
         return _same(case.prox(v, 2 * step), u), 0.0, "a projection, whatever the step"
-    stronger, worst = case.with_strength(2.0), 0.0
-    for _ in range(case.trials):
-        v, step, _ = case.drawn()
-        worst = _worse(worst, _same(case.prox(v, step, stronger), case.prox(v, 2 * step)))
-    return worst, 1e-10, "2λ with step t = λ with step 2t"
+    if not case.strengths:
+        raise _NotApplicableError("no number of it multiplies the value")
+    stronger, worst = case.times(2.0, case.strengths), 0.0
+    for v, step, u in case.draws():
+        worst = _worse(worst, _same(case.prox(v, step / 2, stronger), u))
+    return worst, 1e-10, f"2λ with step t/2 = λ with step t, λ = {', '.join(case.strengths)}"
 
 
 def _identity(case: _Case) -> tuple[float, float, str]:
@@ -300,19 +352,21 @@ def _identity(case: _Case) -> tuple[float, float, str]:
     if isinstance(case.penalty, Constraint):
         return _same(case.prox(u, step), u), 1e-12, "projecting twice is projecting once"
     worst = _same(case.prox(v, 0.0), v)
-    off = case.with_strength(0.0)
+    names = case.strengths or ("strength",) * hasattr(case.penalty, "strength")
+    if not names:
+        return worst, 1e-12, "step 0 changes nothing"
+    off = case.times(0.0, names)
     worst = _worse(worst, _same(case.prox(v, step, off), v), abs(case.value(v, penalty=off)))
-    return worst, 1e-12, "step 0, and strength 0, change nothing"
+    return worst, 1e-12, f"step 0, and {', '.join(names)} = 0, change nothing"
 
 
 def _each_step(case: _Case) -> tuple[float, float, str]:
     if not case.penalty.elementwise_step or isinstance(case.penalty, Constraint):
         raise _NotApplicableError("takes one step for all elements")
     worst = 0.0
-    for _ in range(case.trials):
-        v, step, u = case.drawn()
+    for v, step, u in case.draws():
         worst = _worse(worst, _same(case.prox(v, np.full_like(v, step)), u))
-        steps = case.rng.uniform(0.1, 2, v.shape)
+        steps = case.longest * case.rng.uniform(0.05, 1, v.shape)
         u = case.prox(v, steps)
         worst = _worse(worst, float(case.penalty.subdiff_distance(u, (u - v) / steps)))
     return worst, 1e-8, "optimal with a step for each element"
@@ -323,10 +377,9 @@ def _parts(case: _Case) -> tuple[float, float, str]:
     if not parts:
         raise _NotApplicableError("is no sum of penalties")
     worst = 0.0
-    for _ in range(case.trials):
-        w, (v, step, u) = case.kinked(), case.drawn()
-        worst = _worse(worst, _same(sum(case.value(*w, penalty=p) for p in parts), case.value(*w)))
-        worst = _worse(worst, _same(sum(p.gradient(*w) for p in parts), *case.gradient(*w)))
+    for v, step, u in case.draws():
+        worst = _worse(worst, _same(sum(case.value(v, penalty=p) for p in parts), case.value(v)))
+        worst = _worse(worst, _same(sum(p.gradient(v) for p in parts), *case.gradient(v)))
         for part in parts:
             v = case.prox(v, step, part)
         worst = _worse(worst, _same(v, u))
@@ -338,8 +391,7 @@ def _parts(case: _Case) -> tuple[float, float, str]:
 
 def _certificate(case: _Case) -> tuple[float, float, str]:
     worst = 0.0
-    for _ in range(case.trials):
-        v, step, u = case.drawn()
+    for v, step, u in case.draws():
         worst = _worse(worst, float(case.penalty.subdiff_distance(u, (u - v) / step)))
     return worst, 1e-8, "subdiff_distance is 0 where prox says stationary"
 
@@ -349,8 +401,7 @@ def _limit(case: _Case) -> tuple[float, float, str]:
     if type(case.penalty).subdiff_distance is Penalty.subdiff_distance:
         raise _NotApplicableError("subdiff_distance is derived from the prox")
     worst, t = 0.0, 1e-7
-    for _ in range(case.trials):
-        _, _, u = case.drawn()
+    for _, _, u in case.draws():
         g = case.point()[0]
         far = float(np.sqrt(np.square((u - case.prox(u - t * g, t)) / t).sum()))
         worst = _worse(worst, _same(float(case.penalty.subdiff_distance(u, g)), far))
@@ -358,15 +409,19 @@ def _limit(case: _Case) -> tuple[float, float, str]:
 
 
 def _max_strength(case: _Case) -> tuple[float, float, str]:
-    name, worst = case.strengths()[0], 0.0
+    named = [n for n in ("strength", "l1", *case.strengths) if hasattr(case.penalty, n)]
+    if not named or isinstance(case.penalty, Constraint):
+        raise _NotApplicableError("has no strength")
+    worst = 0.0
     for _ in range(case.trials):
         g = case.point()[0]
         try:
             top = float(case.penalty.max_strength(g))
         except NotImplementedError as error:
             raise _NotApplicableError(str(error)) from error
+        t = min(1.0, case.longest / 2)
         below, above, far = (
-            case.prox(-g, 1.0, case.with_strength(1, name, f * top))
+            case.prox(-t * g, t, case.changed(**{named[0]: f * top}))
             for f in (1 - 1e-6, 1 + 1e-9, 1e6)
         )
         worst = _worse(worst, _same(above, far), float(_same(below, far) == 0))
@@ -377,11 +432,17 @@ def _max_strength(case: _Case) -> tuple[float, float, str]:
 
 
 def _float32(case: _Case) -> tuple[float, float, str]:
-    w = [a.astype(np.float32) for a in case.point()]
-    leaves = [Tensor(a, requires_grad=True) for a in w]
-    found = [np.asarray(case.penalty.value(*w)), case.penalty(*leaves).data, *case.gradient(*w)]
-    with suppress(_NotApplicableError):
-        found.append(case.prox(w[0], 0.5))
+    found = []
+    for point in case.points():
+        w = [a.astype(np.float32) for a in point]
+        leaves = [Tensor(a, requires_grad=True) for a in w]
+        found += [
+            np.asarray(case.penalty.value(*w)),
+            case.penalty(*leaves).data,
+            *case.gradient(*w),
+        ]
+        with suppress(_NotApplicableError):
+            found.append(case.prox(w[0], 0.5))
     return float(sum(a.dtype != np.float32 for a in found)), 0.0, "float32 stays float32"
 
 
@@ -423,22 +484,23 @@ def _effect(name: str, via: str) -> Callable[[_Case], tuple[float, float, str]]:
         else:
             case.drawn()  # not applicable without a prox
         leaves = [Parameter(a) for a in case.point(3.0)]
-        for p in leaves:  # a small weight, too, for penalties that spare the large ones
-            p.data.reshape(-1)[0] = 1e-3
+        for p in leaves:  # of all sizes, for penalties that spare the large ones
+            p.data *= np.geomspace(1e-4, 1, p.size).reshape(p.shape)
         optimizer = OPTIMIZERS[name](leaves)
         if via == "prox":
+            optimizer.param_groups[0]["lr"] *= min(1.0, case.longest)
             try:
                 optimizer.add_prox(leaves, case.penalty)
             except NotImplementedError as error:
                 raise _NotApplicableError(str(error)) from error
-        start = case.value(*(p.data for p in leaves))
-        if via == "gradient":  # a step that is short beside the weights, however strong the pull
-            force = max(float(np.abs(g).max()) for g in case.gradient(*(p.data for p in leaves)))
-            optimizer.param_groups[0]["lr"] /= max(1.0, force)
+        else:  # short steps, also beside the smallest weight, however strong the pull
+            optimizer.param_groups[0]["lr"] *= 1e-5
+        start, force = case.value(*(p.data for p in leaves)), 0.0
         for _ in range(3):
             pulls = case.gradient(*(p.data for p in leaves))
+            force = force or max(float(np.abs(g).max()) for g in pulls) or 1.0
             for p, pull in zip(leaves, pulls, strict=True):
-                p.grad = Tensor(pull if via == "gradient" else 0 * pull)
+                p.grad = Tensor(pull / force if via == "gradient" else 0 * pull)
             optimizer.step()
         end = case.value(*(p.data for p in leaves))
         if np.isinf(start):
@@ -479,6 +541,13 @@ CHECKS: dict[str, Callable[[_Case], tuple[float, float, str]]] = {
 """The battery; each check gives (figure, limit, what it compared)."""
 
 
+def _is_flat(case: _Case) -> bool:
+    try:
+        return not any(case.value(*w) for w in case.points(3.0))
+    except Exception:  # the checks will say so
+        return False
+
+
 def check_penalty(
     penalty: Penalty,
     shape: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None,
@@ -493,7 +562,13 @@ def check_penalty(
     penalty : an instance; ``value`` must be defined, everything else is checked if it is there.
     shape : of the weight to ask it at (default (4, 3)), or a list of shapes for a
         penalty of several weights.
-    trials : random points a check, ≥ 1.
+    trials : random points a check, ≥ 1, beside those of :data:`KINKS`.
+
+    A strength is whatever number of the penalty doubles the value when it doubles, under any name
+    (two of them together, for a sum); one that does not, as of SCAD and MCP, is asked less. Where
+    a penalty is not convex, steps stay below 1/ρ, ρ being how much it bends down. ``TypeError``
+    for what is no penalty; ``ValueError`` if trials < 1, or if the penalty is 0 wherever it was
+    tried: of strength 0, say, there is nothing to check.
 
     >>> import minireg as mr
     >>> class Ridge(mr.penalties.Penalty):
@@ -508,6 +583,12 @@ def check_penalty(
         raise TypeError(f"check_penalty: expected a Penalty instance, got {penalty!r:.80}")
     shapes: Any = penalty.shapes if shape is None else shape
     shapes = [shapes] if not shapes or isinstance(shapes[0], int) else list(shapes)
+    check_option("check_penalty", "trials", trials, 1)
+    if _is_flat(_Case(penalty, shapes, trials, seed)):
+        raise ValueError(
+            f"check_penalty: {penalty!r} is 0 wherever it was tried, so there is nothing to check; "
+            "expected a strength > 0 (of a constraint, a radius that random weights exceed)"
+        )
     findings = []
     for i, (name, check) in enumerate(CHECKS.items()):
         case = _Case(penalty, shapes, trials, seed + i)

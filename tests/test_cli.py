@@ -154,6 +154,7 @@ class Plain(penalties.Penalty):
     strength: float
     def value(self, w): return self.strength * (w * w).sum()
 instance = penalties.ElasticNet(0.1, 0.2)
+off = penalties.L1(0.0)
 number = 3
 """
 
@@ -239,6 +240,7 @@ def test_a_wrong_penalty_is_exit_code_1_and_told_apart(module, capsys):
         ("{}/broken.py:f", 1, "SyntaxError: invalid syntax (broken.py, line 1)"),
         ("minireg.penalties:L3", 1, "minireg.penalties has no 'L3'"),
         ("{}/right_and_wrong.py:number", 1, "is no penalty but 3"),
+        ("{}/right_and_wrong.py:off", 1, "L1(0): λ‖w‖₁ is 0 wherever it was tried"),
         ("{}/right_and_wrong.py:Refuses", 1, "Refuses(0.5) cannot be made: not today; make an instance"),
         ("minireg.penalties:ElasticNet", 1, "missing 1 required positional argument: 'l2'"),
         ("minireg.penalties:L1 --strength 0", 2, "--strength: must be ≥ 1e-12, got 0"),

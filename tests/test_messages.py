@@ -139,6 +139,14 @@ ERRORS = {
     "cuda": (lambda: net().cuda(), AttributeError, 'Linear cuda model.to("cupy")'),
     # --- optimizers, schedules, ledger -----------------------------------------------------------
     # --- penalties and solvers -------------------------------------------------------------------
+    "no trials": (
+        lambda: mr.check_penalty(penalties.L1(0.1), trials=0), ValueError,
+        "check_penalty trials an integer ≥ 1 0"),
+    "nothing to check": (
+        lambda: mr.check_penalty(penalties.L1(0.0)), ValueError,
+        "check_penalty L1(0) 0 wherever it was tried strength > 0"),
+    "a class instead of a penalty": (
+        lambda: mr.check_penalty(penalties.L1), TypeError, "check_penalty Penalty instance L1"),
     # --- objective and fit -----------------------------------------------------------------------
     # --- sweep, files and data sets --------------------------------------------------------------
     "save an optimizer": (

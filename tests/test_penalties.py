@@ -25,6 +25,7 @@ from minireg.penalties import (
     L2Ball,
     MaxNorm,
     NuclearNorm,
+    PathNorm,
     SparseGroupLasso,
     SpectralBall,
     SpectralNorm,
@@ -137,6 +138,33 @@ def test_dtype_stays(label, dtype):
     penalty(t).backward()
     for array in (penalty.gradient(w), penalty.prox(w, 0.1), penalty(t).data, t.grad.data):
         assert array.dtype == dtype
+
+
+def chain_of_weights():
+    return [draw(4, 3), draw(2, 4, seed=1), draw(3, 2, seed=2)]
+
+
+def test_path_norm_is_the_sum_over_paths():
+    a, b, c = chain_of_weights()
+    paths = itertools.product(range(3), range(4), range(2), range(3))
+    total = sum((a[j, i] * b[k, j] * c[o, k]) ** 2 for i, j, k, o in paths)
+    assert PathNorm(0.7).value(a, b, c) == pytest.approx(0.7 * total, rel=1e-12)
+
+
+@pytest.mark.parametrize("create_graph", [False, True], ids=["closed form", "autograd"])
+def test_gradient_of_the_path_norm_equals_central_differences(create_graph):
+    penalty, weights, eps = PathNorm(0.7), chain_of_weights(), 1e-6
+    leaves = [mr.Tensor(w, requires_grad=True) for w in weights]
+    found = mr.grad(penalty(*leaves), leaves, create_graph=create_graph)
+    for k, (g, closed) in enumerate(zip(found, penalty.gradient(*weights), strict=True)):
+        np.testing.assert_allclose(g.numpy(), closed, rtol=1e-12)
+        for i in np.ndindex(closed.shape):
+            ends = []
+            for step in (eps, -eps):
+                moved = [w.copy() for w in weights]
+                moved[k][i] += step
+                ends.append(penalty.value(*moved))
+            assert closed[i] == pytest.approx((ends[0] - ends[1]) / (2 * eps), rel=1e-7, abs=1e-7)
 
 
 # --- prox -----------------------------------------------------------------------------------------
@@ -318,7 +346,7 @@ BALLS = {
 
 
 def drawn_points(n, seed=0):
-    """(v (4, 3), strength or radius, step): also of low rank, with ties and with zeros."""
+    """(v (4, 3), strength or radius, step): low rank, ties, zeros, equal singular values, too."""
     rng = np.random.default_rng(seed)
     for i in range(n):
         v = rng.normal(size=(4, 3)) * rng.uniform(0.1, 2)
@@ -328,6 +356,8 @@ def drawn_points(n, seed=0):
             v = np.round(v)
         if i % 5 == 3:
             v[rng.integers(4)] = v[:, rng.integers(3)] = 0
+        if i % 5 == 4:
+            v = matrix(v, lambda s: np.where(rng.uniform(size=3) < 0.7, s.max(), s))
         yield v, float(10 ** rng.uniform(-1.5, 0.8)), float(10 ** rng.uniform(-2, 0.3))
 
 
@@ -348,6 +378,17 @@ def test_prox_of_a_norm_minimises_by_duality(label):
         zeros += not u.any()
     assert (2 * max(worst, 0)) ** 0.5 < 1e-6
     assert label == "GroupLasso groups" or 10 < zeros < 990
+
+
+@pytest.mark.parametrize("label", NORMS)
+def test_gradient_of_a_norm_is_a_subgradient_also_at_ties(label):
+    """That is a point q of the dual ball with ⟨q, w⟩ = λΩ(w); of length 0 at 0."""
+    make, omega, into_dual_ball = NORMS[label]
+    for w, strength, _ in drawn_points(200):
+        q = make(strength).gradient(w)
+        np.testing.assert_allclose(into_dual_ball(q, strength), q, rtol=0, atol=1e-12 * strength)
+        assert (q * w).sum() == pytest.approx(strength * omega(w), rel=1e-12)
+    assert not make(1.0).gradient(np.zeros((4, 3))).any()
 
 
 @pytest.mark.parametrize("label", BALLS)

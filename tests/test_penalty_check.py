@@ -29,7 +29,7 @@ from minireg.penalties import (
     soft_threshold,
     translated,
 )  # fmt: skip
-from minireg.penalty_check import CHECKS, OPTIMIZERS, check_penalty
+from minireg.penalty_check import CHECKS, KINKS, OPTIMIZERS, _Case, check_penalty
 
 CENTER = np.random.default_rng(0).normal(size=(4, 3))
 SHIPPED = {
@@ -47,7 +47,7 @@ SHIPPED = {
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_penalty_passes(name):
-    report = check_penalty(SHIPPED[name])
+    report = check_penalty(SHIPPED[name], trials=10)
     assert report, report
 
 
@@ -94,6 +94,148 @@ def test_a_penalty_of_ten_lines_is_enough():
     np.testing.assert_allclose(Huber(0.5).gradient(np.array([0.5, 3.0])), [0.25, 0.5])
 
 
+# --- not convex, with strengths of any name -------------------------------------------------------
+
+
+class SCAD(Penalty):
+    """Fan & Li (2001), as somebody would write it: its λ is a threshold and multiplies nothing."""
+
+    convex = False
+
+    def __init__(self, lam, a=3.7):
+        self.lam, self.a = lam, a
+
+    def value(self, w):
+        x, lam, a = np.abs(w), self.lam, self.a
+        middle = (2 * a * lam * x - x * x - lam**2) / (2 * (a - 1))
+        flat = lam**2 * (a + 1) / 2
+        return np.where(x <= lam, lam * x, np.where(x <= a * lam, middle, flat)).sum()
+
+    def prox(self, v, step):
+        """For steps below a − 1 only."""
+        x, lam, a = np.abs(v), self.lam, self.a
+        middle = ((a - 1) * x - step * a * lam) / (a - 1 - step)
+        near = np.maximum(x - step * lam, 0)
+        return np.sign(v) * np.where(x <= (1 + step) * lam, near, np.where(x <= a * lam, middle, x))
+
+
+class MCP(Penalty):
+    """Zhang (2010)."""
+
+    convex = False
+
+    def __init__(self, alpha, gamma=3.0):
+        self.alpha, self.gamma = alpha, gamma
+
+    def value(self, w):
+        x, alpha, gamma = np.abs(w), self.alpha, self.gamma
+        return np.where(
+            x <= gamma * alpha, alpha * x - x * x / (2 * gamma), gamma * alpha**2 / 2
+        ).sum()
+
+    def prox(self, v, step):
+        """For steps below γ only."""
+        near = soft_threshold(v, step * self.alpha) / (1 - step / self.gamma)
+        return np.where(np.abs(v) <= self.gamma * self.alpha, near, v)
+
+
+class NamedSCAD(SCAD):
+    """Its λ is called strength, which promises nothing about the value either."""
+
+    strength = Strength()
+    lam = property(lambda self: self.strength)
+
+    def __init__(self, strength, a=3.7):
+        self.strength, self.a = strength, a
+
+
+class NamedMCP(MCP):
+    alpha = property(lambda self: self.strength)
+
+    def __init__(self, strength, gamma=3.0):
+        self.strength, self.gamma = strength, gamma
+
+
+WEAKLY_CONVEX = {
+    "SCAD": SCAD(0.5), "SCAD, small": SCAD(0.02), "SCAD, large": SCAD(2.0), "SCAD, bent": SCAD(0.3, a=2.1),
+    "SCAD, named": NamedSCAD(0.5), "MCP": MCP(0.5), "MCP, bent": MCP(0.5, gamma=0.2),
+    "MCP, named": NamedMCP(0.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WEAKLY_CONVEX)
+def test_a_threshold_is_no_strength_that_multiplies(name):
+    penalty = WEAKLY_CONVEX[name]
+    report = check_penalty(penalty, trials=4)
+    assert report, report
+    assert report["prox: scaling"].verdict == "n/a"
+    assert report["prox: brute force"].verdict == "ok"
+    for check in ("prox: identity", "effect: SGD via gradient", "effect: momentum via prox"):
+        assert report[check].verdict == "ok"
+
+
+def test_steps_stay_where_a_weakly_convex_prox_is_unique():
+    for penalty, rho in ((SCAD(0.5), 1 / 2.7), (MCP(0.5, gamma=0.2), 5.0), (L0(0.5), 0.0)):
+        found = _Case(penalty, [(4, 3)], 1, 0)
+        assert found.weakness == pytest.approx(rho, abs=1e-4)
+        assert found.longest == pytest.approx(min(2, 0.9 / rho) if rho else 2, rel=1e-3)
+
+
+def test_strengths_are_found_under_any_name():
+    class Weighted(Lasso):
+        strength = property(lambda self: self.lam * self.share)
+
+        def __init__(self):
+            self.axis, self.share, self.lam, self.convex = 1, 0.25, 0.7, True
+
+    case = _Case(Weighted(), [(4, 3)], 3, 0)
+    assert case.strengths == ("share",)
+    assert _Case(ElasticNet(0.2, 0.3), [(4, 3)], 3, 0).strengths == ("l1", "l2")
+    assert _Case(SpectralNorm(0.2), [(4, 3)], 3, 0).strengths == ("strength",)
+    assert _Case(NamedSCAD(0.2), [(4, 3)], 3, 0).strengths == ()
+    without_step = spoilt(Weighted(), prox=lambda s, v, t: soft_threshold(v, s.strength))
+    assert check_penalty(without_step, trials=2)["prox: scaling"].verdict == "wrong"
+
+
+# --- nothing to check -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trials", [0, -1, 2.5])
+def test_no_trials_are_not_vacuously_ok(trials):
+    with pytest.raises(ValueError, match="check_penalty: trials must be an integer ≥ 1, got"):
+        check_penalty(L1(0.5), trials=trials)
+
+
+@pytest.mark.parametrize(
+    "penalty", [L1(0.0), SCAD(0.0), GroupLasso(0.0), PathNorm(0.0), L2Ball(1e3)], ids=repr
+)
+def test_a_penalty_that_does_nothing_is_neither_ok_nor_wrong(penalty):
+    with pytest.raises(ValueError, match="is 0 wherever it was tried, so there is nothing to che"):
+        check_penalty(penalty)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 2, 2), (5,), ()])
+def test_points_at_kinks_are_among_the_trials(shape):
+    points = {k: w for k, (w,) in zip(KINKS, _Case(L1(1.0), [shape], 1, 0).points(), strict=False)}
+    assert len(points) == len(KINKS)
+    assert all(w.shape == shape and np.isfinite(w).all() for w in points.values())
+    assert not points["zero"].any()
+    if len(shape) < 2:
+        return
+    flat = {k: w.reshape(len(w), -1) for k, w in points.items()}
+    assert not flat["a row of zeros"][0].any()
+    assert not flat["a column of zeros"][:, 0].any()
+    assert 0 < (flat["zeros"] == 0).sum() < flat["zeros"].size
+    assert (np.abs(flat["ties"]) == 1).all()
+    for kink, count in {
+        "equal singular values": min(flat["zero"].shape),
+        "two equal singular values": 2,
+    }.items():
+        s = np.linalg.svd(flat[kink], compute_uv=False)
+        assert (abs(s - s[0]) < 1e-12).sum() == count
+    assert np.linalg.matrix_rank(flat["rank one"]) == 1
+
+
 # --- planted faults ---------------------------------------------------------------------------
 
 
@@ -132,6 +274,15 @@ def spoilt(right=None, **methods):
 def _changes_its_input(self, v, step):
     v[...] = soft_threshold(v, step * self.strength)
     return v
+
+
+def length_of_rows(w):
+    return np.linalg.norm(w, axis=1, keepdims=True)
+
+
+def _summed_over_ties(self, w):
+    u, s, vt = np.linalg.svd(w, full_matrices=False)
+    return self.strength * (u * (s >= s[0] * (1 - 1e-12))) @ vt
 
 
 # fault: (penalty, the check that must catch it)
@@ -189,6 +340,38 @@ FAULTS = {
         spoilt(parts=lambda s: {"half": L1(s.strength / 2)}), "parts"),
     "parts in an order that is not the prox's": (
         spoilt(ElasticNet(0.4, 0.6), parts=lambda s: {"l2": L2(s.l2), "l1": L1(s.l1)}), "parts"),
+    # each term by itself in the sources' formulas
+    "L2 without its half": (
+        spoilt(L2(0.7), value=lambda s, w: s.strength * np.square(w).sum()), "gradient = differences"),
+    "L2's prox without its step": (
+        spoilt(L2(0.7), prox=lambda s, v, t: v / (1 + s.strength)), "prox: brute force"),
+    "L2's prox towards a center that it takes whole": (
+        spoilt(L2(0.7, CENTER), prox=lambda s, v, t: (v + CENTER) / (1 + t * s.strength)),
+        "prox: optimality"),
+    "elastic net's prox shrinks twice": (
+        spoilt(ElasticNet(0.4, 0.6), prox=lambda s, v, t: soft_threshold(v, t * s.l1) / (1 + 2 * t * s.l2)),
+        "prox: brute force"),
+    "group lasso's gradient without √|g|": (
+        spoilt(GroupLasso(0.5), gradient=lambda s, w: GroupLasso(0.5, scale="none").gradient(w)),
+        "gradient = autograd"),
+    "nuclear norm's prox without its step": (
+        spoilt(NuclearNorm(0.6), prox=lambda s, v, t: NuclearNorm(0.6).prox(v, 1.0)), "prox: brute force"),
+    "path norm's gradient without its 2": (
+        spoilt(PathNorm(0.3), gradient=lambda s, *w: tuple(g / 2 for g in PathNorm(0.3).gradient(*w))),
+        "gradient = differences"),
+    # right at almost every point
+    "spectral norm's gradient as a sum over ties": (
+        spoilt(SpectralNorm(0.9), gradient=_summed_over_ties), "subgradient inequality"),
+    "group lasso's gradient that is NaN at a group of zeros": (
+        spoilt(GroupLasso(0.5), gradient=lambda s, w: 0.5 * 3**0.5 * w / length_of_rows(w)),
+        "subgradient inequality"),
+    "a gradient that is NaN at 0, of what is not convex": (
+        spoilt(SCAD(0.5), gradient=lambda s, w: Penalty.gradient(s, w) + 0 / w), "subgradient inequality"),
+    "SCAD's prox without its middle": (
+        spoilt(SCAD(0.5), prox=lambda s, v, t: np.where(np.abs(v) <= 1.85, soft_threshold(v, t * s.lam), v)),
+        "prox: brute force"),
+    "a threshold with a constant in its value": (
+        spoilt(NamedSCAD(0.5), value=lambda s, w: SCAD.value(s, w) + 0.1), "prox: identity"),
     "an exception": (spoilt(gradient=lambda s, w: w @ w @ w), "gradient = autograd"),
 }  # fmt: skip
 
@@ -197,7 +380,7 @@ FAULTS = {
 def test_planted_fault_is_caught(fault):
     penalty, check = FAULTS[fault]
     with np.errstate(all="ignore"):
-        report = check_penalty(penalty)
+        report = check_penalty(penalty, trials=4)
     assert not report
     assert report[check].verdict == "wrong", report
 
