@@ -95,36 +95,36 @@ def test_each_mixed_block_of_a_hessian():
 
 
 def test_hypergradient_through_five_steps_of_descent():
-    lr = 0.3
+    """Of the loss on held-out data, by the strength of L2 and by the data that were trained on."""
 
     def start(nn):
         return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
 
-    x, y, x_val, y_val = draw(8, 3), draw(8, 1, seed=1), draw(6, 3, seed=2), draw(6, 1, seed=3)
+    x_train, y = draw(8, 3), draw(8, 1, seed=1)
+    held_out = draw(6, 3, seed=2), draw(6, 1, seed=3)
 
-    def validation(lib, model, log_strength):
+    def validation(lib, model, log_strength, x):
         weights = [*model.parameters()]
 
         def loss(x, y):
             a, b, c, d = weights
-            output = lib.linear(lib.linear(lib.put(x, False), a, b).tanh(), c, d)
+            output = lib.linear(lib.linear(x, a, b).tanh(), c, d)
             return ((output - lib.put(y, False)) ** 2).mean()
 
         for _ in range(5):
-            l2 = sum((w**2).sum() for w in weights[::2])
-            slopes = lib.grad(
-                loss(x, y) + 0.5 * log_strength.exp() * l2, weights, create_graph=True
-            )
-            weights = [w - lr * g for w, g in zip(weights, slopes, strict=True)]
-        return loss(x_val, y_val)
+            total = loss(x, y) + 0.5 * log_strength.exp() * sum((w**2).sum() for w in weights[::2])
+            slopes = lib.grad(total, weights, create_graph=True)
+            weights = [w - 0.3 * g for w, g in zip(weights, slopes, strict=True)]
+        return loss(lib.put(held_out[0], False), held_out[1])
 
-    def hypergradient(lib, model, log_strength):
-        value = validation(lib, model, log_strength)
-        return [value.detach(), *lib.grad(value, [log_strength, *model.parameters()])]
+    def hypergradient(lib, model, *hyper):
+        value = validation(lib, model, *hyper)
+        return [value.detach(), *lib.grad(value, [*hyper, *model.parameters()])]
 
-    found, h = agree(hypergradient, start, np.array(-2.0)), 1e-5
-    ours, _ = pair(start)
-    ends = [validation(OURS, ours, mr.Tensor(np.array(-2.0 + t))).item() for t in (h, -h)]
+    found, h = agree(hypergradient, start, np.array(-2.0), x_train), 1e-5
+    model, _ = pair(start)
+    ends = [validation(OURS, model, mr.tensor(np.array(-2.0 + t)), mr.tensor(x_train)).item()
+            for t in (h, -h)]  # fmt: skip
     close(found[1], (ends[0] - ends[1]) / (2 * h), 1e-6)
 
 
