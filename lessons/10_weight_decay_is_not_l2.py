@@ -229,11 +229,12 @@ def _():
        $\lambda$ cancels. The pull is $\eta$ all along the slider: $\lambda=0.0001$ pulls as hard as
        $\lambda=1$ (as long as $\lambda|\theta|\gg\epsilon$).
 
-    ## The pull and the size of the weight
+    ## The size of the weight
 
-    002 §L2正则化 vs 解耦权重衰减 blames Adam for a decay that depends on the size of the weight
-    (与权重大小相关). It is the other way round: decay is *meant* to grow with the weight, and there
-    Adam with L2 loses it.
+    002 §L2正则化 vs 解耦权重衰减 blames Adam with L2 for a decay whose *effect* depends on the size of
+    the weight (与权重大小相关). Effect can mean two things. Left, the pull itself: decay is meant to grow
+    with the weight, and it is Adam with L2 that does not. Right, the share of itself that a weight
+    loses: decay is meant to take the same share of all, and there the text is right.
     """)
     return
 
@@ -249,24 +250,22 @@ def pulls(sizes, strength=0.1, noise=0.0, steps=20, lr=1e-3, **places):
 
 @app.function(hide_code=True)
 def pull_picture():
-    """The pull of a step against the size of the weight."""
+    """What a step takes from a weight against its size: the pull, and the share of the weight."""
     sizes = np.logspace(-1, 1, 9)
-    figure, (ax,) = drawing(size=(7, 4))
-    ax.loglog(sizes, pulls(sizes, decay=True), "o-", color=GREEN, label="AdamW: ηλ|θ|")
-    ax.loglog(
-        sizes,
-        pulls(sizes, l2=True, noise=10.0),
-        "s-",
-        color=BLUE,
-        label="Adam with L2, noise s = 10: ηλ|θ|/s",
-    )
-    ax.loglog(sizes, pulls(sizes, l2=True), "^-", color=ORANGE, label="Adam with L2, no data: η")
-    ax.set(
-        xlabel="size of the weight |θ|",
-        ylabel="pull of one step (η = 0.001, λ = 0.1)",
-        ylim=(5e-7, 0.02),
-    )
-    ax.legend(frameon=False, fontsize=9)
+    figure, axes = drawing(2, size=(11, 4))
+    for ax, unit, name in zip(axes, (1, sizes), ("pull", "share: pull/|θ|"), strict=True):
+        for pull, mark, colour, label in (
+            (pulls(sizes, decay=True), "o-", GREEN, "AdamW"),
+            (pulls(sizes, l2=True, noise=10.0), "s-", BLUE, "Adam with L2, noise s = 10"),
+            (pulls(sizes, l2=True), "^-", ORANGE, "Adam with L2, no data"),
+        ):
+            ax.loglog(sizes, pull / unit, mark, color=colour, label=label)
+        ax.set(
+            xlabel="size of the weight |θ|",
+            ylabel=f"{name} of one step (η = 0.001, λ = 0.1)",
+            ylim=(5e-7, 0.2),
+        )
+    axes[0].legend(frameon=False, fontsize=9)
     return figure
 
 

@@ -269,14 +269,15 @@ def errata(results: Iterable[Result]) -> str:
     for r in results:
         c = r.claim
         if c.verdict in WRONG:
-            breaks_, corrects_ = (
-                "".join(f"  - {f!r}\n" for f in r.figures if f.role == role)
-                for role in ("breaks", "corrects")
-            )
+            shown = {
+                role: "".join(f"  - {f!r}\n" for f in r.figures if f.role == role)
+                for role in ("holds", "breaks", "corrects")
+            }
+            true = f"- What is true of it:\n{shown['holds']}" if shown["holds"] else ""
             parts.append(
                 f"## {c.id} {c.title}\n\n{c.verdict.capitalize()}. *{c.source}*\n\n"
-                f"- The text says: {c.statement}\n- Against it:\n{breaks_}"
-                f"- Correct is: {c.corrected}\n- For it:\n{corrects_}"
+                f"- The text says: {c.statement}\n{true}- Against it:\n{shown['breaks']}"
+                f"- Correct is: {c.corrected}\n- For it:\n{shown['corrects']}"
             )
     head = f"# Errata of the source texts\n\n{len(parts)} {ERRATA_HEAD}"
     legend = "".join(f"- {number}: {text}\n" for number, text in SOURCES.items())

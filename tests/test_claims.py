@@ -250,11 +250,18 @@ def test_the_command_prints_the_errata(capsys):
 def test_the_page_of_errata_is_the_one_the_claims_make():
     """Statements and corrections; the figures on it are those of one machine."""
     page = (Path(__file__).parents[1] / "docs" / "errata.md").read_text(encoding="utf-8")
-    figures = r"(?m)^  - .*\n"
+    figures = r"(?m)^  - .*\n|^- What is true of it:\n"
     empty = claims.errata(claims.Result(c, (), 0.0) for c in ALL.values())
     assert re.sub(figures, "", page) == re.sub(figures, "", empty), (
         "minireg claims --errata > docs/errata.md"
     )
+
+
+def test_the_readme_counts_the_verdicts():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    wrong = [sum(c.verdict == verdict for c in ALL.values()) for verdict in claims.WRONG]
+    assert f"make {len(ALL)} claims." in readme
+    assert f"{wrong[0]} are imprecise and {wrong[1]} false as stated" in " ".join(readme.split())
 
 
 def test_a_claim_that_fails_is_exit_code_1(capsys, monkeypatch):

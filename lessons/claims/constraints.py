@@ -73,9 +73,10 @@ def ball() -> Iterator[Figure]:
 
 
 @claim(
-    "C114", "FALSE AS STATED", "002 §约束优化视角",
+    "C114", "IMPRECISE", "002 §约束优化视角",
     "The feasible point nearest the free optimum (最近的点)",
-    "With the free optimum θ_uc outside the ball, the solution is the feasible point nearest to it.",
+    "With the free optimum θ_uc outside the ball, the solution is the feasible point \"nearest\" to it (in "
+    "quotation marks in the text, which names no metric).",
     corrected="For a quadratic loss it is nearest in the metric of the Hessian. The Euclidean nearest is "
     "√C·θ_uc/‖θ_uc‖: another point, of higher loss, unless the Hessian is a multiple of 1.",
 )  # fmt: skip

@@ -157,7 +157,8 @@ def dropout_gradient() -> Iterator[Figure]:
 @claim(
     "C78", "IMPRECISE", "000 §Dropout的隐式正则化, §10.3.7; 001 §9.3.5, §9.3.6",
     "Dropout is equivalent to L2 (Dropout与L2等价)",
-    "Dropout and L2 are mathematically equivalent.",
+    "There is a mathematical equivalence of dropout and L2 (001); dropout acts like some form of weight "
+    "decay (000).",
     corrected="Exactly (per feature) for a linear model with squared loss. In logistic regression "
     "the penalty follows the curvature σ(1−σ) and is quadratic for small w only; in a deep net "
     "it is a ridge on the last layer in terms of its random inputs, blind to ‖W‖ before it.",
@@ -170,7 +171,7 @@ def dropout_beyond_linear() -> Iterator[Figure]:
     relu(cz) = c·relu(z), (cW, v/c) has the same f and the same penalty for c > 0, but another L2.
     """
     x, y = load_breast_cancer(return_X_y=True)
-    x, y, keep = standardized(x[:, :8]), y[:, None].astype(float), 0.5
+    x, y, keep = standardized(x[:, :8]), y[:, None].astype(float), 0.7
     inputs, targets = here(x), here(y)
     logistic = mr.nn.BCEWithLogitsLoss(reduction="none")
 

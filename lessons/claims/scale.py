@@ -109,7 +109,8 @@ def change(factors: dict[str, float], **options: float) -> float:
 @claim(
     "C126", "TRUE-WITH-CONDITIONS", "003 §批量归一化悖论",
     "L2 before BatchNorm leaves the function alone (批量归一化悖论)",
-    "Shrinking the weights of a layer before BatchNorm does not change what the network computes.",
+    "Shrinking the weights of a layer before BatchNorm leaves what the network computes essentially as it "
+    "was.",
     corrected="Exactly so at ε = 0 with the statistics of the batch. With ε the outputs change by O(ε/σ²), "
     "which counts once the weights are small; in evaluation the running statistics are of older weights.",
 )  # fmt: skip

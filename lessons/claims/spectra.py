@@ -13,7 +13,15 @@ import numpy as np
 import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.inspect.implicit import stable_rank
-from minireg.penalties import L1, L2, FrobeniusNorm, NuclearNorm, Penalty, SpectralNorm
+from minireg.penalties import (
+    L1,
+    L2,
+    FrobeniusNorm,
+    NuclearNorm,
+    PathNorm,
+    Penalty,
+    SpectralNorm,
+)
 
 from ._data import descend, diabetes, digits, fitted, here, host, mlp, parameter
 
@@ -75,6 +83,8 @@ def spectral_norm() -> Iterator[Figure]:
     share = np.random.default_rng(0).dirichlet([1.0] * 3)
     hull = penalty.subdiff_distance(np.eye(3), -np.diag(share))
     yield holds("distance of Σ p_i e_ie_iᵀ, Σp = 1, to the subgradients at I", hull, at_most=1e-12)
+    chosen = penalty.subdiff_distance(np.eye(3), -penalty.gradient(np.eye(3)))
+    yield holds("the same of the gradient that is returned there", chosen, at_most=1e-12)
     after = _sigma(penalty.prox(np.diag([3.0, 2.9, 1.0]), 1.0))
     yield breaks("σ₂ after a proximal step of 1 from (3, 2.9, 1)", after[1], at_most=2.451)
     yield holds("|σ − (2.45, 2.45, 1)| there", abs(after - [2.45, 2.45, 1]).max(), at_most=1e-12)
@@ -107,6 +117,10 @@ def spectral_hessian() -> Iterator[Figure]:
     yield breaks("condition number, where L₀ alone has 1", found[-1] / found[0], at_least=1.5)
     flat = (spectrum(lambda w: 0.5 * lam * SpectralNorm(1.0)(w) ** 2) < 1 + 1e-8).sum()
     yield breaks("of 12 directions, not lifted by ½λ‖W‖₂²", flat, at_least=6, at_most=6)
+    tie, norm = 2 * np.linalg.qr(_matrix(4, 3, seed=2))[0], SpectralNorm(1.0)  # σ = (2, 2, 2)
+    plane = lambda v: norm.value(tie) + (norm.gradient(tie) * (v - tie)).sum()
+    above = min(norm.value(v) - plane(v) for v in (2 * tie, *tie + _matrix(500, 4, 3, seed=3)))
+    yield corrects("convex: ‖V‖₂ over its tangent at a triple tie, 501 V", above, at_least=-1e-12)
     pairs = [1 / (σ[0] + sign * s) for s in σ[1:] for sign in (-1, 1)]
     predicted = 1 + lam * np.sort([*[0.0] * 7, *pairs, 1 / σ[0]])
     off = abs(found - predicted).max()
@@ -602,7 +616,8 @@ def rescaling() -> Iterator[Figure]:
 )  # fmt: skip
 def path_norm() -> Iterator[Figure]:
     """Every path through unit j has one weight into it, times c_j, and one out of it, over c_j. The sum
-    over paths of products is a product of matrices: 1ᵀW_L²⋯W₁²1, squares taken entry by entry.
+    over paths of products is a product of matrices: 1ᵀW_L²⋯W₁²1, squares taken entry by entry. It is
+    of degree 2 in each W_l, so ⟨W_l, ∇_l⟩ is twice its value (Euler).
     Two copies of a unit with ½a_j each: 2·(½a_j)² = ½a_j².
     """
     model, factors = _network(0), np.random.default_rng(100).uniform(0.1, 10, 6)
@@ -614,6 +629,16 @@ def path_norm() -> Iterator[Figure]:
     walks = product(range(4), range(6), range(5), range(2))
     total = sum((w3[o, k] * w2[k, j] * w1[j, i]) ** 2 for i, j, k, o in walks)
     yield holds("|path norm − Σ over 240 paths|", abs(value - total), at_most=1e-12)
+    slopes, h = PathNorm(1.0).gradient(w1, w2, w3), 1e-5
+    probe = np.zeros_like(w2)
+    probe[1, 2] = h
+    difference = (PathNorm(1.0)(w1, w2 + probe, w3) - PathNorm(1.0)(w1, w2 - probe, w3)) / (2 * h)
+    off = abs(slopes[1][1, 2] - difference)
+    yield holds("|its gradient − a central difference|, one weight", off, at_most=1e-8)
+    off = max(
+        abs((w * g).sum() / (2 * value) - 1) for w, g in zip((w1, w2, w3), slopes, strict=True)
+    )
+    yield holds("|⟨W_l, ∇_l⟩/(2·path norm) − 1|, every layer", off, at_most=1e-12)
     ratios = [f(scaled) / f(model) for f in (_size, mr.lipschitz_bound)]
     yield holds("‖θ‖² after/before", ratios[0], at_least=2)
     yield holds("Π‖W_l‖₂ after/before", ratios[1], at_least=1.5)
