@@ -982,6 +982,26 @@ def test_arrays_stay_where_they_live_in_their_dtype(name):
     assert not syncs
 
 
+LISTS = {
+    batchnorm_gradient: ([[1.0], [0.1], [4.0]], [[1.0], [2.0], [0.3]], [0.7]),
+    layernorm_gradient: ([[1.0, 0.1, 4.0]], [[1.0, 2.0, 0.3]], [0.7, 1.0, 2.0]),
+    rmsnorm_gradient: ([[1, 2, 4]], [[1, 2, 3]], [1, 1, 2]),
+    effective_lr: ([[0.1, 0.7]], 0.1),
+    early_stopping_filter: ([0.1, 2.0], 0.1, 3),
+    equivalent_strength: ([0.1, 2.0], 0.1, 3),
+    ridge_filter: ([0.1, 2.0], 0.3),
+    stable_rank: ([[0.1, 2.0], [0.3, 0.4]],),
+    effective_rank: ([[0.1, 2.0], [0.3, 0.4]],),
+}
+
+
+@pytest.mark.parametrize("function", LISTS, ids=lambda f: f.__name__)
+def test_lists_are_arrays_in_float64(function):
+    given = LISTS[function]
+    arrays = [np.array(a, float) if isinstance(a, list) else a for a in given]
+    np.testing.assert_array_equal(function(*given), function(*arrays))
+
+
 def test_models_and_matrices_on_a_device():
     model, x = dropped().eval(), mr.Tensor(X)
     loss = lambda: (model(x) ** 2).mean()

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import nn
-from ..backend import Array, Stream, is_array, move, of
+from ..backend import Array, Stream, as_array, move, of
 from ..engine import enable_grad, grad
 from ..errors import describe
 from ..nn.module import Module, Parameter, check_sizes
@@ -31,7 +31,7 @@ from ..penalties import L1, L2
 from ..penalties.base import Penalty
 from ..penalties.spectral import rank_tolerance, svd
 from ..solver import solve
-from ..tensor import Tensor, tensor
+from ..tensor import Tensor
 from .curvature import Closure, Estimate, Hessian, Operator, Params, Space, eigenvalues
 
 CHAINS = 20  # of a Gibbs sampler, whose spread is the error of their mean
@@ -43,10 +43,17 @@ def _check_positive(owner: str, **values: Any) -> None:
             raise ValueError(f"{owner}: {name} must be a finite number > 0, got {value!r}")
 
 
+def _numbers(x: Any, name: str = "x") -> Array:
+    """A floating array as it is; integers, and what first becomes an array here, in float64."""
+    if isinstance(x, int | float | list | tuple):
+        x = np.asarray(x, np.float64)
+    x = as_array(x, name)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
 def _host(x: Any) -> Array:
     """x on the host in float64."""
-    x = array_of(x)
-    return np.asarray(move(x, "numpy") if is_array(x) else x, np.float64)
+    return move(_numbers(x), "numpy").astype(np.float64, copy=False)
 
 
 def _data(owner: str, x: Any, y: Any) -> tuple[Array, Array]:
@@ -259,12 +266,12 @@ def batchnorm_gradient(x: Any, g: Any, weight: Any = None, eps: float = 1e-5) ->
     >>> found.total.ravel()
     array([-1., -2.,  1.,  2.])
     """
-    x, g = array_of(x), array_of(g)
+    x, g = _numbers(x, "x"), _numbers(g, "g")
     if x.ndim < 2 or x.shape != g.shape:
         raise ValueError(
             f"batchnorm_gradient: got x {x.shape} and g {g.shape}, expected both (N, C) or (N, C, …)"
         )
-    gamma = None if weight is None else array_of(weight).reshape(-1, *(1,) * (x.ndim - 2))
+    gamma = None if weight is None else _numbers(weight, "weight").reshape(-1, *(1,) * (x.ndim - 2))
     return _through(x, g, gamma, (0, *range(2, x.ndim)), eps)
 
 
@@ -272,7 +279,7 @@ def _along(
     owner: str, x: Any, g: Any, weight: Any, axis: int | tuple[int, ...]
 ) -> tuple[Array, Array, Any, tuple[int, ...]]:
     """The arguments of a normalisation over features, checked; weight as it broadcasts to x."""
-    x, g = array_of(x), array_of(g)
+    x, g = _numbers(x, "x"), _numbers(g, "g")
     axes = np.lib.array_utils.normalize_axis_tuple(axis, x.ndim, "axis")
     if x.shape != g.shape or not axes:
         raise ValueError(
@@ -281,7 +288,7 @@ def _along(
         )
     sizes = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
     if weight is not None:
-        weight = array_of(weight)
+        weight = _numbers(weight, "weight")
         if weight.shape != (expected := tuple(x.shape[i] for i in sorted(axes))):
             raise ValueError(f"{owner}: got a weight {weight.shape}, expected {expected}")
         weight = weight.reshape(sizes)
@@ -394,7 +401,7 @@ def norm_gradient(
 
     layer.forward = watched  # type: ignore[method-assign]
     with enable_grad():
-        value = loss(model(x if isinstance(x, Tensor) else tensor(x)))
+        value = loss(model(x if isinstance(x, Tensor) else Tensor(as_array(x, "norm_gradient: x"))))
     if len(calls) != 1:
         raise ValueError(f"norm_gradient: {name!r} ran {len(calls)} times, expected once")
     if not isinstance(value, Tensor) or value.size != 1:
@@ -444,7 +451,7 @@ def effective_lr(weight: Any, lr: float, axis: Any = None) -> Any:
     """
     _check_positive("effective_lr", lr=lr)
     if not isinstance(weight, Module):
-        return lr / np.square(array_of(weight)).sum(axis=axis)
+        return lr / np.square(_numbers(weight, "weight")).sum(axis=axis)
     found = {
         f"{prefix}.{name}.weight".lstrip("."): effective_lr(layer.weight, lr)
         for prefix, block in weight.named_modules()
@@ -476,8 +483,9 @@ def early_stopping_filter(eigenvalues: Array, lr: float, steps: int) -> Array:
     """
     _check_positive("early_stopping_filter", lr=lr)
     check_sizes("early_stopping_filter", steps=steps)
-    z = lr * eigenvalues  # near 0 the difference of two numbers near 1 would lose its digits
-    with np.errstate(over="ignore"):  # what diverges may end at infinity
+    z = lr * _numbers(eigenvalues, "eigenvalues")
+    # Near 0 the difference of two numbers near 1 would lose its digits; what diverges may overflow.
+    with np.errstate(over="ignore"):
         small = -np.expm1(steps * np.log1p(-np.minimum(z, 0.5)))
         return np.where(z < 0.5, small, 1 - (1 - z) ** steps)
 
@@ -492,6 +500,7 @@ def ridge_filter(eigenvalues: Array, strength: float) -> Array:
     """
     if not strength >= 0:
         raise ValueError(f"ridge_filter: strength must be ≥ 0, got {strength!r}")
+    eigenvalues = _numbers(eigenvalues, "eigenvalues")
     return np.where(
         eigenvalues == 0, 0, eigenvalues / np.where(eigenvalues == 0, 1, eigenvalues + strength)
     )
@@ -506,6 +515,7 @@ def equivalent_strength(eigenvalues: Array, lr: float, steps: int) -> Array:
     >>> equivalent_strength(np.array([0.0, 1.0, 10.0]), lr=0.1, steps=2).round(4)
     array([5.    , 4.2632, 0.    ])
     """
+    eigenvalues = _numbers(eigenvalues, "eigenvalues")
     learnt = early_stopping_filter(eigenvalues, lr, steps)
     flat, unlearnt, lost = eigenvalues == 0, learnt == 0, np.isinf(learnt)
     with np.errstate(over="ignore"):
@@ -692,7 +702,7 @@ def degrees_of_freedom(x: Any, strength: float) -> float:
     >>> round(degrees_of_freedom(np.diag([1.0, 2.0]), strength=0.5), 4)
     1.3
     """
-    x = array_of(x)
+    x = _numbers(x)
     s = svd(x)[1]
     mu = np.where(s > rank_tolerance(x, s), s * s / len(x), 0)
     return float(ridge_filter(mu, strength).sum())
@@ -706,7 +716,7 @@ def stable_rank(w: Any) -> float:
     >>> stable_rank(np.diag([2.0, 1.0]))
     1.25
     """
-    s = svd(array_of(w))[1]
+    s = svd(_numbers(w, "w"))[1]
     return float(((s / (s.max() or 1.0)) ** 2).sum())
 
 
@@ -718,7 +728,7 @@ def effective_rank(w: Any) -> float:
     >>> round(effective_rank(np.diag([3.0, 3.0, 0.0])), 10)
     2.0
     """
-    s = svd(array_of(w))[1]
+    s = svd(_numbers(w, "w"))[1]
     share = s / (s.sum() or 1.0)
     entropy = -(share * np.log(np.where(share > 0, share, 1))).sum()
     return float(np.exp(entropy)) if s.any() else 0.0
