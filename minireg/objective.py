@@ -8,7 +8,7 @@ shares of a parameter sum to its ``.grad``.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -30,12 +30,36 @@ if TYPE_CHECKING:
     from .optim.optimizer import Optimizer
 
 
-class Attributed(Tensor):
+Owed = tuple[tuple[str, Penalty], ...]
+
+
+class Owing(Tensor):
+    """A parameter's gradient that knows which terms' prox must follow the step: (name, penalty)."""
+
+    __slots__ = ("owed",)
+    owed: Owed
+
+    def __init__(self, data: Array, owed: Owed = ()) -> None:
+        super().__init__(data)
+        self.owed = owed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Owing, (self.data, self.owed)
+
+
+class Attributed(Owing):
     """A parameter's gradient that knows what it is made of: each term's share of it."""
 
     __slots__ = ("name", "shares")
     name: str  # of the parameter
     shares: dict[str, Array]
+
+    def __init__(self, data: Array, name: str, shares: dict[str, Array], owed: Owed = ()) -> None:
+        super().__init__(data, owed)
+        self.name, self.shares = name, shares
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Attributed, (self.data, self.name, self.shares, self.owed)
 
 
 def added(arrays: Iterable[Array], out: Array | None = None) -> Array:
@@ -54,18 +78,44 @@ def named_parts(loss: AnyLoss, output: Any, target: Any) -> dict[str, Tensor]:
     """The terms of a loss by name; of a plain function one called "data"."""
     if isinstance(loss, Loss):
         return dict(loss.parts(output, target))
-    return {"data": loss(output, target)}
+    value = loss(output, target)
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"Objective: loss must return a Tensor, got {value!r:.60}; float(), .item() and .numpy() "
+            "in it would end the graph"
+        )
+    return {"data": value}
 
 
-Selector = str | Sequence[str] | Callable[[str, Parameter], bool] | None
+Selector = str | Parameter | Iterable[str | Parameter] | Callable[[str, Parameter], bool] | None
+
+
+_ON = (
+    "Term: on must be a glob over the names of parameters, a Parameter, several of both, or a "
+    "predicate (name, parameter) -> bool"
+)
+
+
+def _instance(value: Any) -> str:
+    """What to write instead of a class."""
+    return f"; write {value.__name__}(…)" if isinstance(value, type) else ""
+
+
+def _hits(wanted: Any, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """The parameters that a glob matches, or one that is given itself."""
+    if isinstance(wanted, str):
+        return {n: p for n, p in parameters.items() if fnmatchcase(n, wanted)}
+    if isinstance(wanted, Parameter):
+        return {n: p for n, p in parameters.items() if p is wanted}
+    raise TypeError(f"{_ON}, got {wanted!r:.60} among them")
 
 
 @dataclass(frozen=True)
 class Term:
     """A penalty, the parameters it applies to, and how it acts.
 
-    ``on``: None for weights only, a glob over parameter names, a list of globs, or a
-    predicate ``(name, parameter) -> bool``. ``via``: ``"gradient"`` adds its gradient to
+    ``on``: None for weights only, a glob over parameter names, a Parameter, several of both, or
+    a predicate ``(name, parameter) -> bool``. ``via``: ``"gradient"`` adds its gradient to
     the loss's; ``"prox"`` leaves the gradient alone and applies the penalty's prox after
     each optimizer step, which is what makes zeros exact. By default a penalty acts via its
     gradient, and what has none to speak of (L0, constraints) via its prox.
@@ -77,7 +127,17 @@ class Term:
 
     def __post_init__(self) -> None:
         if not isinstance(self.penalty, Penalty):
-            raise TypeError(f"Term: expected a Penalty, got {self.penalty!r}")
+            raise TypeError(
+                f"Term: expected a Penalty, got {self.penalty!r}{_instance(self.penalty)}"
+            )
+        on = self.on
+        if isinstance(on, str | Parameter):
+            object.__setattr__(self, "on", (on,))
+        elif isinstance(on, Iterable) and not isinstance(on, Module):
+            object.__setattr__(self, "on", tuple(on))
+        elif on is not None and (isinstance(on, Module) or not callable(on)):
+            hint = "; pass its parameters()" if isinstance(on, Module) else ""
+            raise TypeError(f"{_ON}, got {on!r:.60}{hint}")
         if self.via is None:
             object.__setattr__(self, "via", self.penalty.via)
         if self.via not in ("gradient", "prox"):
@@ -97,12 +157,13 @@ class Term:
             chosen = {n: p for n, p in parameters.items() if on(n, p)}
         else:
             chosen = {}
-            for pattern in [on] if isinstance(on, str) else on:
-                hits = {n: p for n, p in parameters.items() if fnmatchcase(n, pattern)}
+            for wanted in on:
+                hits = _hits(wanted, parameters)
                 if not hits:
-                    near = difflib.get_close_matches(pattern, parameters, 3, 0.3) or [*parameters]
+                    text = wanted if isinstance(wanted, str) else ""
+                    near = difflib.get_close_matches(text, parameters, 3, 0.3) or [*parameters]
                     raise ValueError(
-                        f"objective term {label!r}: on={pattern!r} matches no parameter; near: "
+                        f"objective term {label!r}: on={wanted!r:.60} matches no parameter; near: "
                         f"{', '.join(near)}"
                     )
                 chosen |= hits
@@ -142,17 +203,23 @@ class Objective:
     """
 
     def __init__(self, loss: AnyLoss, penalties: Mapping[str, Any] | None = None) -> None:
-        if not callable(loss):
+        if not callable(loss) or isinstance(loss, type):
             raise TypeError(
-                f"Objective: loss must be a loss or a function of output and target, got {loss!r:.80}"
+                "Objective: loss must be a loss or a function of output and target, got "
+                f"{loss!r:.80}{_instance(loss)}"
+            )
+        if penalties is not None and not isinstance(penalties, Mapping):
+            raise TypeError(
+                "Objective: penalties must be a mapping of names to penalties, got "
+                f"{penalties!r:.60}; write {{'l2': mr.penalties.L2(0.1)}}"
             )
         self.loss, self.terms = loss, {}
         for name, spec in (penalties or {}).items():
             if name in ("data", "smoothing", "total"):
                 raise ValueError(f"Objective: {name!r} is the name of a loss term; choose another")
-            if isinstance(spec, Penalty):
-                spec = Term(spec)
-            self.terms[name] = spec if isinstance(spec, Term) else Term(*spec)
+            if isinstance(spec, tuple | list):
+                spec = Term(*spec)
+            self.terms[name] = spec if isinstance(spec, Term) else Term(spec)
         self._model: Module | None = None
         self._chosen: dict[str, dict[str, Parameter]] = {}
         self._attached: set[str] = set()
@@ -167,6 +234,11 @@ class Objective:
         Calling the objective does this by itself when the model changes; call it again
         after freezing or replacing parameters.
         """
+        if not isinstance(model, Module):
+            raise TypeError(
+                f"Objective: model must be a Module, got {model!r:.60}; a function becomes one as the "
+                "forward of a class"
+            )
         if model is not self._model:
             self._attached.clear()
         parameters = dict(model.named_parameters())
@@ -241,13 +313,10 @@ class Objective:
             total = term.penalty.over(self._chosen[name].values())
             total = _zero(next(iter(values.values()))) if total is None else total
             values[name] = total.detach() if term.via == "prox" else total
-        pulls = {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items() if t.via == "prox"}
-        closed = {
-            n: (t.penalty, self._chosen[n])
-            for n, t in self.terms.items()
-            if t.via == "gradient" and t.penalty.separable
-        }
-        return Terms(values, loss_parts, dict(model.named_parameters()), pulls, closed)
+        acting = {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items()}
+        pulls = {n: acting[n] for n, t in self.terms.items() if t.via == "prox"}
+        pushes = {n: acting[n] for n, t in self.terms.items() if t.via == "gradient"}
+        return Terms(values, loss_parts, dict(model.named_parameters()), pulls, pushes)
 
 
 def _zero(like: Tensor) -> Tensor:
@@ -262,7 +331,7 @@ class Terms(Mapping[str, Tensor]):
     loss_parts: tuple[str, ...]
     parameters: dict[str, Parameter]
     pulls: dict[str, tuple[Penalty, dict[str, Parameter]]] = field(default_factory=dict)
-    closed: dict[str, tuple[Penalty, dict[str, Parameter]]] = field(default_factory=dict)
+    pushes: dict[str, tuple[Penalty, dict[str, Parameter]]] = field(default_factory=dict)
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -290,36 +359,70 @@ class Terms(Mapping[str, Tensor]):
         ``optimizer`` they are left where that can be: its next step adds them within its own pass
         (on a GPU in its kernel), and only then ``.grad`` is complete.
         """
+        if not any(value.requires_grad for value in self.values_.values()):
+            raise RuntimeError(
+                "Terms.backward: no term depends on anything that requires a gradient; evaluate the "
+                "objective outside no_grad(), and unfreeze what is to be trained"
+            )
+        for name, value in self.values_.items():
+            if value.size != 1:
+                raise RuntimeError(
+                    f"Terms.backward: the term {name!r} has shape {value.shape}, expected a scalar; "
+                    "take the loss with reduction='mean'"
+                )
+        owed = self._owed()
+        if attribute:
+            self._add_shares(owed)
+        else:
+            self._add_sum(owed, optimizer)
+
+    def _owed(self) -> dict[Parameter, Owed]:
+        """Which prox must follow the step of a parameter, for this gradient and those before it."""
+        owed: dict[Parameter, Owed] = {}
+        for p in self.parameters.values():
+            if isinstance(p.grad, Owing) and p.grad.owed:
+                owed[p] = p.grad.owed
+        for name, (penalty, chosen) in self.pulls.items():
+            for p in chosen.values():
+                if (name, penalty) not in owed.get(p, ()):
+                    owed[p] = (*owed.get(p, ()), (name, penalty))
+        return owed
+
+    def _add_sum(self, owed: Mapping[Parameter, Owed], optimizer: Optimizer | None) -> None:
+        """One pass for all terms, and the separable penalties in place."""
+        closed = {n: pair for n, pair in self._closed().items() if pair[0].separable}
+        before = {p: p.grad for _, chosen in closed.values() for p in chosen}
+        first, *rest = (v for n, v in self.values_.items() if n not in closed)
+        sum(rest, first).backward()
+        pulled: dict[Parameter, list[Penalty]] = {}
+        for penalty, chosen in closed.values():
+            for p in chosen:
+                pulled.setdefault(p, []).append(penalty)
+        for p, g in before.items():
+            if p.grad is None or p.grad is g:  # the loss does not reach p; g may be held
+                p.grad = Tensor(added([np.zeros_like(p.data), *([] if g is None else [g.data])]))
+        for p, rows in owed.items():
+            if p.grad is not None:
+                p.grad = Owing(p.grad.data, rows)
+        left = set() if optimizer is None else optimizer.defer(pulled, before)
+        alike: dict[Any, tuple[list[Penalty], list[Any]]] = {}
+        for p in pulled.keys() - left:
+            _, pairs = alike.setdefault(tuple(map(id, pulled[p])), (pulled[p], []))
+            pairs.append((p.data, p.grad.data))  # type: ignore[union-attr]
+        for penalties, pairs in alike.values():
+            name = "_".join(type(penalty).__name__ for penalty in penalties)
+            each(name, ["w", "g"], partial(add_gradients, penalties), pairs)
+
+    def _add_shares(self, owed: Mapping[Parameter, Owed]) -> None:
+        """A pass for each part of the loss, the closed form of each penalty, and their sum."""
         closed = self._closed()
-        if not attribute:
-            before = {p: p.grad for _, chosen in closed.values() for p in chosen}
-            first, *rest = (v for n, v in self.values_.items() if n not in closed)
-            sum(rest, first).backward()
-            pulled: dict[Parameter, list[Penalty]] = {}
-            for penalty, chosen in closed.values():
-                for p in chosen:
-                    pulled.setdefault(p, []).append(penalty)
-            for p, g in before.items():
-                if p.grad is None or p.grad is g:  # the loss does not reach p; g may be held
-                    p.grad = Tensor(
-                        added([np.zeros_like(p.data), *([] if g is None else [g.data])])
-                    )
-            left = set() if optimizer is None else optimizer.defer(pulled, before)
-            alike: dict[Any, tuple[list[Penalty], list[Any]]] = {}
-            for p in pulled.keys() - left:
-                _, rows = alike.setdefault(tuple(map(id, pulled[p])), (pulled[p], []))
-                rows.append((p.data, p.grad.data))  # type: ignore[union-attr]
-            for penalties, rows in alike.values():
-                name = "_".join(type(penalty).__name__ for penalty in penalties)
-                each(name, ["w", "g"], partial(add_gradients, penalties), rows)
-            return
         names = {p: n for n, p in self.parameters.items()}
         wanted = [p for p in self.parameters.values() if p.requires_grad]
         for name, value in self.values_.items():
             if not value.requires_grad:
                 self.gradients[name] = {}
                 continue
-            if name in closed:
+            if name in closed and closed[name][0].separable:
                 penalty, chosen = closed[name]
                 self.gradients[name] = {names[p]: Tensor(penalty.gradient(p.data)) for p in chosen}
                 continue
@@ -328,8 +431,16 @@ class Terms(Mapping[str, Tensor]):
             self.gradients[name] = {
                 names[p]: Tensor(g) for p in wanted if (g := found.get(p)) is not None
             }
+        parts = {term: penalty.parts() for term, (penalty, _) in closed.items()}
         for name, p in self.parameters.items():
-            shares = {term: g[name].data for term, g in self.gradients.items() if name in g}
+            shares: dict[str, Array] = {}
+            for term, gradients in self.gradients.items():
+                if name not in gradients:
+                    continue
+                if some := parts.get(term):
+                    shares |= {f"{term}.{part}": q.gradient(p.data) for part, q in some.items()}
+                else:
+                    shares[term] = gradients[name].data
             if shares:
                 if p.grad is not None:  # gradients add up, and so do their shares
                     earlier = getattr(p.grad, "shares", {"gradient": p.grad.data})
@@ -339,16 +450,17 @@ class Terms(Mapping[str, Tensor]):
                     shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
                 own = all((a.shape, a.dtype) == (p.shape, p.dtype) for a in shares.values())
                 room = p._place.room(p.data) if p._place is not None and own else None
-                p.grad = Attributed(added(shares.values(), room))
-                p.grad.name, p.grad.shares = name, shares
+                p.grad = Attributed(added(shares.values(), room), name, shares, owed.get(p, ()))
 
     def _closed(self) -> dict[str, tuple[Penalty, list[Parameter]]]:
-        """The terms to add in place: beside a loss with a gradient, and where no hook wants the sum."""
-        if not any(v.requires_grad for n, v in self.values_.items() if n not in self.closed):
+        """The terms whose closed form may serve: beside a loss with a gradient, and where no hook
+        wants the sum.
+        """
+        if not any(v.requires_grad for n, v in self.values_.items() if n not in self.pushes):
             return {}
         return {
             name: (penalty, [p for p in chosen.values() if p.requires_grad])
-            for name, (penalty, chosen) in self.closed.items()
+            for name, (penalty, chosen) in self.pushes.items()
             if self.values_[name].requires_grad and not any(p._hooks for p in chosen.values())
         }
 

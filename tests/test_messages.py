@@ -148,6 +148,35 @@ ERRORS = {
     "a class instead of a penalty": (
         lambda: mr.check_penalty(penalties.L1), TypeError, "check_penalty Penalty instance L1"),
     # --- objective and fit -----------------------------------------------------------------------
+    "a list of penalties": (
+        lambda: mr.Objective(nn.MSELoss(), [penalties.L1(0.1)]), TypeError,
+        "Objective penalties mapping L1(0.1) {'l2': mr.penalties.L2(0.1)}"),
+    "a single penalty": (
+        lambda: mr.Objective(nn.MSELoss(), penalties.L1(0.1)), TypeError,
+        "Objective penalties mapping L1(0.1)"),
+    "a number as penalty": (
+        lambda: mr.Objective(nn.MSELoss(), {"l1": 0.1}), TypeError, "Term expected Penalty 0.1"),
+    "a class as penalty": (
+        lambda: mr.Objective(nn.MSELoss(), {"l1": penalties.L1}), TypeError, "Term Penalty write L1(…)"),
+    "a class as loss": (
+        lambda: mr.Objective(nn.MSELoss), TypeError, "Objective loss MSELoss write MSELoss(…)"),
+    "a loss that returns a number": (
+        lambda: mr.Objective(lambda a, b: 0.5)(net(), t(1, 3), t(1, 2)), TypeError,
+        "Objective loss must return a Tensor, got 0.5"),
+    "a loss that returns nothing": (
+        lambda: mr.Objective(lambda a, b: None)(net(), t(1, 3), t(1, 2)), TypeError, "loss Tensor None"),
+    "a function as model": (
+        lambda: mr.Objective(nn.MSELoss())(lambda x: x, t(1, 3), t(1, 3)), TypeError,
+        "Objective model Module function"),
+    "on= a number": (
+        lambda: mr.Objective(nn.MSELoss(), {"l1": (penalties.L1(1.0), 3)}), TypeError,
+        "Term on glob Parameter predicate got 3"),
+    "on= a layer": (
+        lambda: mr.Objective(nn.MSELoss(), {"l1": (penalties.L1(1.0), net())}), TypeError,
+        "Term on glob Parameter Linear parameters()"),
+    "on= numbers": (
+        lambda: mr.Objective(nn.MSELoss(), {"l1": (penalties.L1(1.0), [3])}).table(net()), TypeError,
+        "Term on glob Parameter got 3 among them"),
     # --- sweep, files and data sets --------------------------------------------------------------
     "save an optimizer": (
         lambda: mr.save("a.npz", optim.Adam([t(2)])), TypeError,

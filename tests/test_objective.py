@@ -669,7 +669,7 @@ def test_a_gradient_knows_its_name_and_its_shares():
     mr.Objective(LOSS, PENALTIES)(*args).backward()
     for name, p in args[0].named_parameters():
         assert p.grad.name == name
-        assert set(p.grad.shares) <= {"data", "smoothing", *PENALTIES}
+        assert set(p.grad.shares) <= {"data", "smoothing", "l2", "l1", "both.l1", "both.l2"}
         np.testing.assert_allclose(sum(p.grad.shares.values()), p.grad.data, rtol=1e-12, atol=1e-15)
     grads = [p.grad for p in args[0].parameters()]
     twins = copy.deepcopy(args[0])
@@ -702,3 +702,107 @@ def test_any_function_of_output_and_target_is_a_loss():
     assert terms["data"].item() == mr.Objective(nn.MSELoss())(model, x, y)["data"].item()
     with pytest.raises(TypeError, match=r"Objective: loss must be a loss or a function .* got 0.1"):
         mr.Objective(0.1)
+
+
+# --- sums of penalties ------------------------------------------------------------------------------
+
+SUMS = {
+    "en": (ElasticNet(0.02, 0.3), ["en.l1", "en.l2"], "0.weight"),
+    "sgl": (SparseGroupLasso(0.1, 0.2), ["sgl.l1", "sgl.group"], "3.weight"),
+}
+
+
+@pytest.mark.parametrize("term", SUMS)
+def test_a_sum_of_penalties_is_one_term_and_a_share_for_each_part(term):
+    penalty, names, parameter = SUMS[term]
+    args = batch(mlp())
+    terms = mr.Objective(LOSS, {term: penalty})(*args)
+    assert list(terms) == ["data", "smoothing", term]
+    for _ in range(2):  # shares of a second backward are added
+        terms.backward()
+        terms = mr.Objective(LOSS, {term: penalty})(*args)
+    p = dict(args[0].named_parameters())[parameter]
+    assert list(p.grad.shares) == ["data", "smoothing", *names]
+    for name, part in zip(names, penalty.parts().values(), strict=True):
+        np.testing.assert_array_equal(p.grad.shares[name], 2 * part.gradient(p.data))
+    np.testing.assert_allclose(sum(p.grad.shares.values()), p.grad.numpy(), atol=1e-15)
+
+
+# --- mistakes that were silent ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_defect_7_a_loss_without_a_reduction_is_refused(attribute):
+    """It gave the gradient of the sum, N times too large, if terms were attributed."""
+    model, x, y = batch(mlp())
+    terms = mr.Objective(nn.CrossEntropyLoss(reduction="none"), PENALTIES)(model, x, y)
+    with pytest.raises(RuntimeError, match=r"'data' has shape \(8,\), expected a scalar.*'mean'"):
+        terms.backward(attribute)
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+@pytest.mark.parametrize("dead", ["no_grad", "frozen"])
+def test_defect_7_terms_without_a_graph_have_no_backward(dead, attribute):
+    model, x, y = batch(mlp())
+    model.requires_grad_(dead != "frozen")
+    with mr.no_grad() if dead == "no_grad" else mr.enable_grad():
+        terms = mr.Objective(LOSS, PENALTIES)(model, x, y)
+    with pytest.raises(RuntimeError, match="no term depends on anything that requires a gradient"):
+        terms.backward(attribute)
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_terms_have_one_backward(attribute):
+    terms = mr.Objective(LOSS, PENALTIES)(*batch(mlp()))
+    terms.backward(attribute)
+    with pytest.raises(RuntimeError, match="second backward"):
+        terms.backward(attribute)
+
+
+# --- what a gradient owes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [(True, True), (False, False), (True, False), (False, True)])
+def test_a_gradient_knows_which_prox_it_owes(order):
+    model, x, y = batch(mlp())
+    l1, ball = L1(0.1), L2Ball(1.0)
+    objective = mr.Objective(LOSS, {"l1": (l1, "0.weight", "prox"), "l2": L2(0.1), "ball": ball})
+    objective.bind(model).attach(optim.SGD(model.parameters()))
+    for attribute in order:  # also of gradients that are added up
+        objective(model, x, y).backward(attribute)
+        owed = {n: getattr(p.grad, "owed", ()) for n, p in model.named_parameters()}
+        assert owed.pop("0.weight") == (("l1", l1), ("ball", ball))
+        assert owed.pop("3.weight") == (("ball", ball),)
+        assert set(owed.values()) == {()}
+    mr.Objective(LOSS)(model, x, y).backward(attribute=False)
+    assert model[0].weight.grad.owed == (("l1", l1), ("ball", ball))
+
+
+def test_a_copied_gradient_keeps_its_shares():
+    model, x, y = batch(mlp())
+    mr.Objective(LOSS, PENALTIES)(model, x, y).backward()
+    grad = model[0].weight.grad
+    again = copy.deepcopy(grad)
+    assert again.name == "0.weight"
+    assert list(again.shares) == list(grad.shares)
+    assert not np.shares_memory(again.shares["data"], grad.shares["data"])
+    assert again.owed == ()
+
+
+# --- on= --------------------------------------------------------------------------------------------
+
+
+def test_on_takes_parameters_themselves():
+    model = mlp()
+    for on in (
+        model[0].weight,
+        [model[0].weight],
+        model[0].parameters(),
+        ["0.bias", model[0].weight],
+    ):
+        rows = mr.Objective(LOSS, {"l2": (L2(0.1), on)}).assignments(model)
+        chosen = {r.parameter for r in rows if r.penalties != "–"}
+        assert "0.weight" in chosen <= {"0.weight", "0.bias"}
+    with pytest.raises(ValueError, match=r"'l2': on=Parameter\(.* matches no parameter"):
+        mr.Objective(LOSS, {"l2": (L2(0.1), nn.Parameter([1.0]))}).table(model)

@@ -76,6 +76,8 @@ def _loaded(name: str, t: Tensor, value: Any) -> Array:
         raise ValueError(f"load_state_dict: {name!r} has shape {t.shape}, got {tuple(new.shape)}")
     if not getattr(t.data.flags, "writeable", True):
         raise ValueError(f"load_state_dict: {name!r} is a read-only array; give the module a copy")
+    if new.dtype == t.dtype:
+        return new
     with np.errstate(over="ignore", invalid="ignore"):
         cast = new.astype(t.dtype)
     same = np.isfinite(cast) == np.isfinite(new) if t.dtype.kind == "f" else cast == new
