@@ -183,6 +183,8 @@ class _Subject:
                 f"{check}: nothing to check, no input is floating and requires a gradient; "
                 "pass arrays, or Tensors with requires_grad=True"
             )
+        if not any(x.size for x in self.points.values()):
+            raise ValueError(f"{check}: nothing to check, every input is empty")
 
     def _admit(self, i: int, x: Any) -> None:
         name = self.names[i]
@@ -317,7 +319,7 @@ class _Check:
         if method not in ("central", "complex"):
             raise ValueError(f"{check}: method={method!r}, expected 'central' or 'complex'")
         for name, value in (("eps", eps), ("rtol", rtol), ("atol", atol)):
-            if value is not None and not (value > 0 or (value == 0 and name != "eps")):
+            if value is not None and not (0 < value < np.inf or (value == 0 and name != "eps")):
                 raise ValueError(f"{check}: {name}={value!r}, expected a positive number")
         self.subject, self.central, self.directional = subject, method == "central", directional
         self.start = subject.start  # first of all: raises when fn cannot be checked here
@@ -330,6 +332,8 @@ class _Check:
         self.spots: list[Any] = [
             (k, e) for k, s in enumerate(subject.shapes) for e in np.ndindex(s)
         ]
+        if not self.spots:
+            raise ValueError(f"{check}: nothing to check, fn returned empty arrays only")
         self.rows = np.eye(len(self.spots))
         if len(self.spots) > _ONE_BY_ONE:
             self.rows = _bounded(np.random.default_rng(seed), (1, len(self.spots)))
@@ -339,7 +343,7 @@ class _Check:
         """Check every input."""
         found = self.subject.gradients(self.rows)
         inputs = [
-            self.check_input(i, np.stack([g[i].ravel() for g in found]) if found else None)
+            self.check_input(i, np.stack([g[i].ravel() for g in found]))
             for i in self.subject.points
         ]
         method = "central differences" if self.central else "complex step"
@@ -473,10 +477,10 @@ class _Check:
             return WRONG, best
         return (PRECISION if abs(a - best) > allowed else OK), best
 
-    def check_input(self, i: int, gradients: Array | None) -> InputReport:
+    def check_input(self, i: int, gradients: Array) -> InputReport:
         """Measure every slope of input i, (L, R) of them, then look closely at the doubtful ones."""
         x, name = self.subject.points[i], self.subject.names[i]
-        if not x.size or gradients is None:
+        if not x.size:
             return InputReport(i, name, OK, f"{x.size} entries", None)
         # Each row of directions is a line to measure along; one entry moves by its reach.
         reach = _reach(x).ravel()

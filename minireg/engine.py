@@ -10,7 +10,7 @@ accumulating, freeing. A freed node has no arguments left.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import backend as backends
-from .backend import Array
+from .backend import Array, is_array
 from .errors import check_backward
 from .tensor import RETAIN, Tensor
 
@@ -105,11 +105,15 @@ def _replay(entry: Any, g: Tensor, raw: Any, tensors: Any, parents: Any, kw: Any
     return {i: found.get(args[i]) for i, _ in parents}
 
 
+_at_leaves = threading.Lock()  # passes of several threads may end in the same leaf
+
+
 class _Rooms(dict[Tensor, Any]):
     """Arrays in flat storage that one pass fills with the gradients of leaves; None: there is none."""
 
     def __missing__(self, leaf: Tensor) -> Any:
-        own = self[leaf] = leaf._place.room(leaf.data)
+        with _at_leaves:
+            own = self[leaf] = leaf._place.room(leaf.data)
         return own
 
 
@@ -165,7 +169,7 @@ def backprop(
     nothing is written and the result maps each reached target to its gradient. Gradients
     are raw arrays, or Tensors under ``create_graph``.
     """
-    wanted, order = _reachable(roots, targets)
+    order, through, wanted = _reachable(roots, targets)
     is_target, found = frozenset(targets or ()), {}
     pending: dict[Tensor, Any] = {}
     rooms = _Rooms() if targets is None and not create_graph else None
@@ -188,7 +192,10 @@ def backprop(
                 if targets is None and y.requires_grad:
                     hooked = y._hooks is not None  # hooks may keep what they were given
                     own = None if y._place is None or rooms is None or hooked else rooms[y]
-                    _accumulate(y, g, own, hooked or any(g is r for r in gradients))
+                    with _at_leaves:
+                        _accumulate(y, g, own, hooked or any(g is r for r in gradients))
+                continue
+            if through is not None and y not in through:
                 continue
             entry, raw, parents, _, _, place = node
             if raw is None:
@@ -232,32 +239,42 @@ def backprop(
 
 def _reachable(
     roots: Sequence[Tensor], targets: Sequence[Tensor] | None
-) -> tuple[set[Tensor] | None, list[Tensor]]:
-    """What leads to a target (None: everything), and all ancestors of roots, oldest first."""
+) -> tuple[list[Tensor], set[Tensor] | None, set[Tensor] | None]:
+    """Ancestors of roots, oldest first; those to pass through to a target, and these with targets.
+
+    None: all of them. What is older than every target leads to none, so it is left out. But a
+    leaf that was changed in place is younger than its results: leaves count as the oldest.
+    """
+    oldest = min((0 if t._node is None else t._seq for t in targets), default=0) if targets else 0
     seen, stack = set(roots), list(roots)
     while stack:
         node = stack.pop()._node
         if node is not None:
             for _, p in node[2]:
-                if p.requires_grad and p not in seen:
+                if p.requires_grad and p._seq >= oldest and p not in seen:
                     seen.add(p)
                     stack.append(p)
     # A result is always younger than what it was made from: age is a topological order.
     order = sorted(seen, key=attrgetter("_seq"))
     if targets is None:
-        return None, order
-    wanted = set(targets)
+        return order, None, None
+    through, wanted = set(), set(targets)
     for t in order:
-        node = t._node  # where a freed one led to is not known: backprop will say so
-        if node is not None and (node[1] is None or any(p in wanted for _, p in node[2])):
+        node = t._node
+        if node is None:
+            continue
+        # Where a freed one led to is not known, only that it was older; backprop will say so.
+        if any(p in wanted for _, p in node[2]) or (node[1] is None and t._seq > oldest):
+            through.add(t)
             wanted.add(t)
-    return wanted, order
+    return order, through, wanted
 
 
 def _run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
     for hook in tuple(y._hooks or ()):
         if hook is RETAIN:
-            y.grad = g.copy() if create_graph else Tensor(unscalar(g.copy()))
+            kept = g.copy() if y.grad is None else (y.grad if create_graph else y.grad.data) + g
+            y.grad = kept if create_graph else Tensor(unscalar(kept))
         elif (new := hook(g if create_graph else Tensor(unscalar(g)))) is not None:
             g = new if create_graph else getattr(new, "data", new)
     return g
@@ -299,7 +316,13 @@ def _seed(name: str, output: Tensor, gradient: Any, create_graph: bool) -> Any:
             )
         gradient = np.ones_like(output.data)
     elif not isinstance(gradient, Tensor):
-        gradient = backends.of(output.data).xp.asarray(gradient, dtype=output.dtype)
+        try:
+            gradient = backends.of(output.data).xp.asarray(gradient, dtype=output.dtype)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{name}: the gradient must be a Tensor, an array or numbers of the output's shape "
+                f"{output.shape}, got {gradient!r:.60} ({error})"
+            ) from error
     elif type(gradient.data) is not type(output.data) and gradient.backend != output.backend:
         raise TypeError(
             f"{name}: got a gradient on {gradient.backend} for an output on {output.backend}; "
@@ -324,9 +347,25 @@ def backward(
     backprop([output], [g], None, retain_graph or create_graph, create_graph)
 
 
+def _inputs(inputs: Any) -> list[Tensor]:
+    """What to differentiate at, as a list; ``TypeError`` unless all are Tensors."""
+    if isinstance(inputs, Tensor):
+        return [inputs]
+    each = hasattr(inputs, "__iter__") and not isinstance(inputs, Mapping) and not is_array(inputs)
+    found = list(inputs) if each else [inputs]
+    for position, x in enumerate(found):
+        if not isinstance(x, Tensor):
+            what = f"input {position} must be a Tensor" if each else "inputs must be Tensors"
+            fix = (
+                "pass its values()" if isinstance(x, Mapping) else "pass what outputs was made from"
+            )
+            raise TypeError(f"grad: {what}, got {type(x).__name__}; {fix}")
+    return found
+
+
 def grad(
     outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Iterable[Tensor],
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -334,8 +373,9 @@ def grad(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of ``outputs`` (weighed by ``grad_outputs``, summed) at ``inputs``.
 
-    Returns one Tensor an input, and leaves every ``.grad`` alone. An input that the
-    outputs do not depend on raises, or gives None with ``allow_unused``.
+    Returns one Tensor an input, and leaves every leaf's ``.grad`` alone; an input may be a leaf or
+    any result on the way. One that the outputs do not depend on raises, or gives None with
+    ``allow_unused``.
 
     >>> from minireg import tensor
     >>> x = tensor(2.0, requires_grad=True)
@@ -345,7 +385,7 @@ def grad(
     """
     if not isinstance(outputs, list | tuple):
         outputs, grad_outputs = [outputs], [grad_outputs]  # type: ignore[list-item]
-    outs, ins = list(outputs), [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    outs, ins = list(outputs), _inputs(inputs)
     weights = [None] * len(outs) if grad_outputs is None else list(grad_outputs)
     if len(weights) != len(outs):
         raise ValueError(f"grad: got {len(weights)} grad_outputs for {len(outs)} outputs")

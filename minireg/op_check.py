@@ -1,12 +1,13 @@
 """check_op: is an op of the table what it promises to be?
 
-The generated tests of an op, for whoever adds one: derivatives of orders 1 and 2, the two
-readings of its rules, its definition, float32, strides, empty arrays, broadcasting,
-untouched inputs, and gradients that alias nothing.
+The generated tests of an op, for whoever adds one: derivatives of orders 1 and 2, at all
+inputs and at some, the two readings of its rules, its definition, float32, strides, empty
+arrays, broadcasting, untouched inputs, and gradients that alias nothing.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -88,9 +89,9 @@ def _wave(y: Any) -> Array:
     return wave
 
 
-def _near(a: Any, b: Any, rtol: float = 1e-12) -> bool:
+def _near(a: Any, b: Any, rtol: float = 1e-12, floor: float = 0.0) -> bool:
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
+    scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0), floor)
     return a.shape == b.shape and bool((np.abs(a - b) <= rtol * scale).all())
 
 
@@ -109,6 +110,71 @@ def _second(case: _Case, function: Callable[..., Any]) -> list[Any]:
             for x, g in zip([*leaves, seed], found, strict=True)
         ),
     ]
+
+
+class Places:
+    """Where a function is differentiated: at its inputs and its result, some of them or all.
+
+    The inputs are results themselves, so a gradient is asked for in the middle of a graph.
+    ``grad`` and ``tensor`` are minireg's, or another library's.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], leaves: Sequence[Any],
+        grad: Callable[..., Any] = grad, tensor: Callable[[Array], Any] = Tensor,
+    ) -> None:  # fmt: skip
+        self.grad, self.tensor = grad, tensor
+        inputs = [x * 1.0 for x in leaves]
+        y = function(*inputs)
+        self.inputs, self.targets = [*leaves, *inputs], [*inputs, y]
+        self.cost = (y * y * self.wave(y)).sum()
+
+    def wave(self, y: Any) -> Any:
+        """Uneven weights for the entries of y."""
+        return self.tensor((1.5 + np.cos(np.arange(math.prod(y.shape)))).reshape(tuple(y.shape)))
+
+    def some(self) -> list[tuple[int, ...]]:
+        """Each target, each pair, and all."""
+        every = range(len(self.targets))
+        return list(dict.fromkeys([*combinations(every, 1), *combinations(every, 2), tuple(every)]))
+
+    def first(self, some: Sequence[int], create_graph: bool = False) -> list[Any]:
+        """Gradients at some of the targets."""
+        targets = [self.targets[i] for i in some]
+        return list(self.grad(self.cost, targets, None, True, create_graph, allow_unused=True))
+
+    def second(self, first: Sequence[Any]) -> list[Any]:
+        """Gradients of these, weighed, at the leaves and at the inputs made from them."""
+        live = [g for g in first if g is not None and g.requires_grad]
+        weights = [self.wave(g) for g in live]
+        if not live:
+            return [None] * len(self.inputs)
+        return list(self.grad(live, self.inputs, weights, True, allow_unused=True))
+
+
+def at_some_places(ours: Places, theirs: Places) -> Iterator[tuple[str, bool]]:
+    """What was compared, and whether it is the same: gradients, and gradients of these.
+
+    Ours at each place, each pair and all are held against theirs at all places.
+    """
+    every = theirs.first(range(len(theirs.targets)), create_graph=True)
+    for some in ours.some():
+        wanted, recorded = [every[i] for i in some], ours.first(some, create_graph=True)
+        where = f"at {', '.join(map(str, some))} of {len(every)} places"
+        yield f"the gradient {where}", _alike(ours.first(some), wanted)
+        yield f"the recorded gradient {where}", _alike(recorded, wanted)
+        again = _alike(ours.second(recorded), theirs.second(wanted))
+        yield f"the second derivative from the gradient {where}", again
+
+
+def _alike(got: Sequence[Any], want: Sequence[Any]) -> bool:
+    """Equal but for rounding; what depends on nothing has a gradient of 0, or none."""
+
+    def array(x: Any, other: Any) -> Array:
+        return np.zeros(other.shape) if x is None else np.asarray(x.detach().data)
+
+    pairs = [(a, b) for a, b in zip(got, want, strict=True) if a is not b]
+    return all(_near(array(a, b), array(b, a), 1e-9, 1e-4) for a, b in pairs)
 
 
 def _elementwise(case: _Case) -> bool:
@@ -175,6 +241,16 @@ def _definition(case: _Case) -> Failures:
         yield "the gradient is not that of its definition"
     if not all(map(_near, _second(case, case), expected)):
         yield "the second derivative is not that of its definition"
+
+
+def _some_inputs(case: _Case) -> Failures:
+    """Asked for at some inputs only, the gradient is the same and still depends on all."""
+    ours, theirs = (
+        Places(case, [Tensor(a, requires_grad=True) for a in case.arrays]) for _ in "12"
+    )
+    yield from (
+        f"{what} is not that from all" for what, same in at_some_places(ours, theirs) if not same
+    )
 
 
 def _float32(case: _Case) -> Failures:
@@ -311,6 +387,7 @@ OP_CHECKS: dict[str, Callable[[_Case], Failures]] = {
     "order 2": _order_2,
     "two readings": _two_readings,
     "definition": _definition,
+    "some inputs": _some_inputs,
     "float32": _float32,
     "strides": _strides,
     "empty": _empty,

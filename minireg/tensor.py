@@ -192,7 +192,7 @@ class Tensor:
         return lambda: hooks.remove(hook) if hook in hooks else None
 
     def retain_grad(self) -> Tensor:
-        """Keep ``.grad`` of this intermediate result in the next backward; returns itself."""
+        """Add to ``.grad`` of this intermediate result in each backward pass; returns itself."""
         if self._node is not None:
             self._hooks = [*(self._hooks or ()), RETAIN]
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import minireg as mr
+from minireg import engine
 from minireg.ops import table as ops_table
 
 
@@ -51,6 +53,7 @@ class Tally(dict[str, list[list[float]]]):
 
 
 TALLY, NOT_RUN = pytest.StashKey[Tally](), pytest.StashKey[str]()
+CHECKS = pytest.StashKey[Counter[bool]]()  # of second derivatives: how many were right, and wrong
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -58,6 +61,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     tally = session.config.stash.get(TALLY, None)
     if tally is not None and hasattr(session.config, "workeroutput"):
         session.config.workeroutput["tally"] = dict(tally), sorted(tally.wrong)
+    if (checks := session.config.stash.get(CHECKS, None)) and hasattr(
+        session.config, "workeroutput"
+    ):
+        session.config.workeroutput["checks"] = checks[True], checks[False]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -69,12 +76,20 @@ def pytest_testnodedown(node: Any) -> None:
         for name, passed in cases.items():
             whole.setdefault(name, []).extend(passed)
         whole.wrong.update(wrong)
+    if found := getattr(node, "workeroutput", {}).get("checks"):
+        right, wrong = found
+        node.config.stash.setdefault(CHECKS, Counter()).update({True: right, False: wrong})
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """How many drawn cases were compared with PyTorch, and how far off the worst was."""
     if TALLY in config.stash:
         terminalreporter.write_line(f"drawn oracle cases: {config.stash[TALLY]}")
+    if CHECKS in config.stash:
+        checks = config.stash[CHECKS]
+        terminalreporter.write_line(
+            f"second derivatives from some inputs: {checks.total():,} checks, {checks[False]} wrong"
+        )
     gpu = {  # (a module that is skipped as a whole has no keywords)
         o: [t for t in terminalreporter.stats.get(o, ()) if "gpu" in getattr(t, "keywords", ())]
         for o in ("skipped", "deselected")
@@ -98,6 +113,12 @@ def tally(pytestconfig: pytest.Config) -> Tally:
     return pytestconfig.stash.setdefault(TALLY, Tally())
 
 
+@pytest.fixture(scope="session")
+def checks(pytestconfig: pytest.Config) -> Counter[bool]:
+    """Where the law of second derivatives counts what it found right and wrong."""
+    return pytestconfig.stash.setdefault(CHECKS, Counter())
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A random generator that is the same in every run."""
@@ -112,6 +133,22 @@ def table() -> Iterator[dict[str, Any]]:
     for now, before in ((ops_table.TABLE, ops), (ops_table.NUMPY, answers)):
         now.clear()
         now.update(before)
+
+
+@pytest.fixture
+def forgetful_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the past: a gradient through a fused op forgot the inputs it was not asked for."""
+
+    def replay(entry: Any, g: Any, raw: Any, tensors: Any, parents: Any, kw: Any) -> Any:
+        args, shadows = list(raw), {}
+        for i, p in parents:
+            args[i] = shadows[i] = p.reshape(p.shape)
+        found = engine.backprop(
+            [entry.definition(*args, **kw)], [g], [*shadows.values()], True, True
+        )
+        return {i: found.get(shadow) for i, shadow in shadows.items()}
+
+    monkeypatch.setattr(engine, "_replay", replay)
 
 
 @pytest.fixture(autouse=True)

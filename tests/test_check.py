@@ -447,11 +447,10 @@ def test_fixed_inputs_are_noted_and_passed_on(rng):
 def test_python_floats_scalars_and_empty_arrays():
     assert gradcheck(lambda x: x**2, 3.0).worst.analytic == pytest.approx(6)
     assert gradcheck(lambda x: x**2, np.float32(3)).verdict == OK
-    empty = gradcheck(lambda x: x * 2, np.zeros((0, 3)))
+    empty = gradcheck(lambda x, y: (x.sum(), y), (np.zeros(0), np.ones(2)))
     assert empty.verdict == OK
-    assert empty.worst is None
-    assert "0 entries" in str(empty)
-    assert gradcheck(lambda x, y: (x.sum(), y), (np.zeros(0), np.ones(2))).verdict == OK
+    assert empty.inputs[0].worst is None
+    assert "x: ok (0 entries)" in str(empty)
 
 
 def test_inputs_and_their_grad_stay_as_they_are(rng):
@@ -529,6 +528,10 @@ MISUSE = {
     "a list": ((mr.exp, [1.0]), {}, TypeError, "input 0 is a list, expected a Tensor or an array"),
     "a string": ((lambda x, how: x, (X, "sum")), {}, TypeError, "how is a str.*lambda"),
     "nothing to check": ((mr.exp, np.arange(3)), {}, ValueError, "nothing to check"),
+    "no inputs": ((lambda: mr.tensor(1.0), ()), {}, ValueError, "nothing to check"),
+    "empty inputs": ((mr.exp, np.zeros((0, 3))), {}, ValueError, "every input is empty"),
+    "empty outputs": ((lambda x: x[:0], np.ones(3)), {}, ValueError, "fn returned empty arrays"),
+    "infinite tolerance": ((mr.exp, np.ones(3)), {"atol": np.inf}, ValueError, "atol=inf"),
     "no gradient wanted": ((mr.exp, mr.tensor(X)), {}, ValueError, "requires_grad=True"),
     "complex input": ((mr.exp, X + 1j), {}, TypeError, "complex128, expected real"),
     "no Tensor": ((lambda x: x.numpy() * 2, X), {}, TypeError, "fn returned ndarray, expected"),

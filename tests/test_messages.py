@@ -135,6 +135,19 @@ ERRORS = {
     "cat": (lambda: mr.cat([t(2)]), AttributeError, "minireg cat mr.concatenate"),
     "zeros": (lambda: mr.zeros(3), AttributeError, "minireg zeros np.zeros(shape,"),
     "export of a graph": (lambda: np.from_dlpack(t(2)), BufferError, "DLPack gradient .detach()"),
+    "gradient that is a word": (
+        lambda: t(2).backward("x"), TypeError, "backward gradient must be (2,) got 'x'"),
+    "gradient that is ragged": (
+        lambda: mr.grad(t(2), t(2), [[1, [2]]]), TypeError, "grad gradient must be (2,) got [1, [2]]"),
+    "grad at an array": (
+        lambda: mr.grad(t(2).sum(), np.ones(2)), TypeError, "grad inputs must be Tensors got ndarray"),
+    "grad at arrays": (
+        lambda: mr.grad(t(2).sum(), [t(2), np.ones(2)]), TypeError,
+        "grad input 1 must be a Tensor got ndarray"),
+    "grad at a dict": (
+        lambda: mr.grad(t(2).sum(), {"w": t(2)}), TypeError, "grad inputs must be Tensors got dict values()"),
+    "grad at a number": (
+        lambda: mr.grad(t(2).sum(), 2.0), TypeError, "grad inputs must be Tensors got float"),
     # --- layers and losses -----------------------------------------------------------------------
     "cuda": (lambda: net().cuda(), AttributeError, 'Linear cuda model.to("cupy")'),
     # --- optimizers, schedules, ledger -----------------------------------------------------------

@@ -185,6 +185,10 @@ def _twice_the_same(g, y, saved, needs, a, b):
     return (d := g * 1.0), d
 
 
+def _first_or_nothing(g, y, saved, needs, a, b):
+    return (g * b, g * a) if 0 in needs else (None, g)
+
+
 def fused(value, backward, definition):
     return lambda name, **kw: mr.op(
         name, lambda *x: (value(*x), None), backward=backward, definition=definition, **kw
@@ -216,6 +220,7 @@ PLANTED = {  # check that must notice: an op that is wrong in just this
         fused(lambda x: x * x, lambda g, y, s, n, x: (g * 2 * x,), lambda x: x**3),
         unary(),
     ),
+    "some inputs": (fused(lambda a, b: a * b, _first_or_nothing, lambda a, b: a * b), PAIRS),
     "float32": (plain(lambda x: x * np.float64(2), lambda g, y, x: g * 2), unary()),
     "strides": (plain(_read_in_memory_order, lambda g, y, x: g), SQUARES),
     "empty": (plain(_no_empty, lambda g, y, x: g * 2), unary()),
@@ -248,10 +253,16 @@ def test_every_check_has_a_planted_defect():
 
 def test_only_the_broken_promise_is_reported(table):
     """The narrow defects fail their own check and no other."""
-    for check in ("broadcast", "strides", "empty", "aliases"):
+    for check in ("some inputs", "broadcast", "strides", "empty", "aliases"):
         make, samples = PLANTED[check]
         report = check_op(make("planted", formula="?", samples=samples))
         assert [c for c, failed in report.failures.items() if failed] == [check], report
+
+
+@pytest.mark.parametrize("name", ["linear", "normalize", "cross_entropy", "dropout", "penalty"])
+def test_a_replay_that_forgets_inputs_is_noticed(name, forgetful_replay):
+    report = check_op(name)
+    assert [check for check, failed in report.failures.items() if failed] == ["some inputs"], report
 
 
 def test_broadcasting_samples_would_hide_nothing(table):

@@ -1,0 +1,78 @@
+"""Second derivatives from some of the inputs, against PyTorch: the law, and what it is for.
+
+The law of test_second_order.py for every op, composed function, loss and layer; then the uses
+that rest on it: penalties on input gradients, mixed blocks of a Hessian, hypergradients, and
+differential equations.
+"""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from against import host, torch, twin
+from drawn import Draw
+from test_drawn_torch import FUNCTIONS, Case
+from test_nn_torch import FIRST_ORDER_ONLY, LAYERS, nn, tnn, twins
+
+import minireg as mr
+from minireg.op_check import Places, at_some_places
+
+CASES = 3  # of each function
+
+
+def law(ours, theirs, arrays):
+    """What was compared, and whether it is the same."""
+    leaves = [mr.Tensor(np.array(a), requires_grad=True) for a in arrays]
+    places = Places(theirs, [twin(a) for a in arrays], torch.autograd.grad, torch.tensor)
+    return at_some_places(Places(ours, leaves), places)
+
+
+def drawn_case(name, seed):
+    rng = np.random.default_rng(seed)
+    return Case(name, Draw(lambda low, high: int(rng.integers(low, high + 1)), dims=3, side=3))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name, checks):
+    for seed in range(CASES):
+        case = drawn_case(name, seed)
+        for what, same in law(case.ours, case.theirs, case.arrays):
+            checks[same] += 1
+            assert same, f"{what}, {case!r}"
+
+
+def of_parameters(layer):
+    """A layer as a function of its input and its parameters."""
+    paths = [name.rpartition(".") for name, _ in layer.named_parameters()]
+
+    def function(x, *values):
+        for (path, _, name), value in zip(paths, values, strict=True):
+            owner = layer
+            for part in filter(None, path.split(".")):
+                owner = getattr(owner, part)
+            object.__setattr__(owner, name, value)
+        return layer(x)
+
+    return function
+
+
+def of_twin_parameters(layer):
+    names = [name for name, _ in layer.named_parameters()]
+    call = torch.func.functional_call
+    return lambda x, *values: call(layer, dict(zip(names, values, strict=True)), x)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # a copy inside PyTorch
+@pytest.mark.parametrize("label", [label for label in LAYERS if label not in FIRST_ORDER_ONLY])
+def test_layers(label, checks):
+    build, x = LAYERS[label]
+    models = twins(build(nn), build(tnn))
+    arrays = [host(p) for p in models[0].parameters()]
+    ours, theirs = of_parameters(models[0]), of_twin_parameters(models[1])
+    if isinstance(x, np.ndarray):  # of indices
+        compared = law(partial(ours, x), partial(theirs, torch.tensor(x)), arrays)
+    else:
+        compared = law(ours, theirs, [np.random.default_rng(1).normal(size=x), *arrays])
+    for what, same in compared:
+        checks[same] += 1
+        assert same, what
