@@ -502,7 +502,11 @@ def _lanczos(home):
 def _implicit(home):
     w, x = at(home, 5, 3), at(home, 5, 3, seed=1)
     parts = implicit.batchnorm_gradient(w, x, weight=at(home, 3))
+    make = lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.GroupNorm(2, 4)).double()
+    model = made(home, make)
+    inside = (implicit.norm_gradient(model, n, x, lambda y: (y**3).sum()).total for n in "12")
     return [
+        *implicit.layernorm_gradient(w, x, at(home, 3)), *implicit.rmsnorm_gradient(w, x), *inside,
         implicit.dropout_penalty(w, x, 0.5), *parts, parts.total, implicit.tangential(w, x, axis=0),
         implicit.effective_lr(w, 0.1), implicit.early_stopping_filter(w * w, 0.1, 3),
         implicit.ridge_filter(w * w, 0.5), implicit.equivalent_strength(w * w, 0.1, 3),
@@ -524,6 +528,8 @@ def _implicit_host(home):
     )
     assert math.isfinite(drawn.value)
     closure, params = bowl(home)
+    start = [p.data * 0.5 for p in params]
+    run = implicit.early_stopping_spectrum(closure, params, lr=0.01, steps=5, start=start)
     margin = implicit.max_margin(separable, y)
     known = (
         implicit.Gaussian(1.0).posterior(x, x[:, 0]),
@@ -534,6 +540,7 @@ def _implicit_host(home):
         implicit.angle(w, w + 1), implicit.nearest_interpolant(x, y).tolist(),
         implicit.degrees_of_freedom(x, 0.1),
         implicit.stable_rank(x), implicit.effective_rank(x), *(p.mean.tolist() for p in known),
+        run.eigenvalues, run.learnt, run.measured, run.strength,
     ]  # fmt: skip
 
 
