@@ -71,6 +71,31 @@ def added(arrays: Iterable[Array], out: Array | None = None) -> Array:
     return total
 
 
+def settled(shares: Mapping[str, Array], g: Array) -> tuple[dict[str, Array], Array]:
+    """What is left of each share in a gradient that was their sum and is g now, and the rest.
+
+    Where g is a multiple of the sum (clipping by norm) every share has been multiplied alike;
+    where each element lies between 0 and its sum (clipping by value) so have its shares. Else
+    the shares are as they were, and what was done to the sum is the rest. Nothing here waits
+    for a device.
+
+    >>> shares = {"data": np.array([3.0, 1.0]), "l2": np.array([1.0, 1.0])}
+    >>> settled(shares, np.array([2.0, 2.0]))
+    ({'data': array([1.5, 1. ]), 'l2': array([0.5, 1. ])}, array([0., 0.]))
+    """
+    total = added(shares.values())
+    alive = total != 0
+    with np.errstate(all="ignore"):
+        least = np.finfo(total.dtype).tiny
+        common = (g * total).sum() / np.maximum((total * total).sum(), least)
+        multiple = (np.abs(g - common * total) <= 1e-3 * np.abs(common * total)).all()
+        factor = np.where(alive, g / np.where(alive, total, 1), np.where(multiple, common, 1))
+    within = np.where(alive, (factor >= 0) & (factor <= 1), g == 0).all()
+    scaled = multiple | within
+    factor = np.where(scaled, factor, 1).astype(g.dtype, copy=False)
+    return {t: share * factor for t, share in shares.items()}, np.where(scaled, 0, g - total)
+
+
 AnyLoss = Loss | Callable[[Any, Any], Tensor]
 
 
@@ -262,7 +287,7 @@ class Objective:
             raise RuntimeError("Objective.attach: call objective.bind(model) first")
         for name, term in self.terms.items():
             if term.via == "prox":
-                optimizer.add_prox(self._chosen[name].values(), term.penalty)
+                optimizer.add_prox(self._chosen[name].values(), term.penalty, name)
                 self._attached.add(name)
         return self
 
@@ -444,8 +469,10 @@ class Terms(Mapping[str, Tensor]):
             if shares:
                 if p.grad is not None:  # gradients add up, and so do their shares
                     earlier = getattr(p.grad, "shares", {"gradient": p.grad.data})
-                    if (rest := p.grad.data - added(earlier.values())).any():
-                        earlier = earlier | {"clip": earlier.get("clip", 0) + rest}
+                    if (p.grad.data != added(earlier.values())).any():
+                        earlier, rest = settled(earlier, p.grad.data)
+                        if rest.any():
+                            earlier["edited"] = earlier.get("edited", 0) + rest
                     both = earlier.keys() & shares.keys()
                     shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
                 own = all((a.shape, a.dtype) == (p.shape, p.dtype) for a in shares.values())

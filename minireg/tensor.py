@@ -56,6 +56,7 @@ class Tensor:
     data: Array
     grad: Tensor | None
     requires_grad: bool
+    owed: tuple[Any, ...] = ()  # of a gradient: (term, penalty) whose prox is to follow the step
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         backends.of(data)  # raises for anything that is not an array of a known backend

@@ -779,6 +779,7 @@ OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
         {"momentum": 0.9, "weight_decay": 0.1},
         {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
         {"momentum": 0.9, "dampening": 0.5, "maximize": True},
+        {"momentum": 0.9, "weight_decay": 0.1, "decoupled": True},
     ],
     "Adam": [{}, {"weight_decay": 0.1}, {"amsgrad": True}],
     "AdamW": [

@@ -64,11 +64,12 @@ def test_train_json_is_one_object_and_repeats_exactly(tmp_path, capsys):
 # --- the ledger -----------------------------------------------------------------------------------
 
 WAYS = {
-    "prox": ([], ["data", "smoothing", "l2", "prox"]),
+    "prox": ([], ["data", "smoothing", "l2", "l1 prox"]),
     "gradient": (["--l1-via", "gradient"], ["data", "smoothing", "l2", "l1"]),
     "clipped adamw": (["--optimizer", "adamw", "--weight-decay", "0.1", "--clip-norm", "0.5"],
-                      ["data", "smoothing", "l2", "clip", "decay", "prox"]),
-    "coupled decay": (["--weight-decay", "0.1"], ["data", "smoothing", "l2", "weight_decay", "prox"]),
+                      ["data", "smoothing", "l2", "data clip", "smoothing clip", "l2 clip", "decay",
+                       "l1 prox"]),
+    "coupled decay": (["--weight-decay", "0.1"], ["data", "smoothing", "l2", "weight_decay", "l1 prox"]),
 }  # fmt: skip
 
 
@@ -95,8 +96,8 @@ def test_the_ledger_table(tmp_path, capsys):
     assert cli.main([*QUICK, "--no-report", "--out", str(tmp_path / "a[b]")]) == 0
     shown = capsys.readouterr().out
     table = shown.partition("who moved the weights ")[2].partition("residual")[0]
-    shares = re.findall(r"^ (\w+) +[\d.]+ +([+-][\d.]+)% +[+-][\d.]+%", table, re.M)
-    assert [entry for entry, _ in shares] == ["data", "smoothing", "l2", "prox"]
+    shares = re.findall(r"^ (\w[\w ]*\w) +[\d.]+ +([+-][\d.]+)% +[+-][\d.]+%", table, re.M)
+    assert [entry for entry, _ in shares] == ["data", "smoothing", "l2", "l1 prox"]
     assert sum(float(share) for _, share in shares) == pytest.approx(100, abs=0.3)
     assert "a[b]/: history.json" in shown.replace("\n", "")
 

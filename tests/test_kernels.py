@@ -742,7 +742,7 @@ float *at_exp_avg_ = (float *)exp_avg_at + j;
 float *at_exp_avg_sq_ = (float *)exp_avg_sq_at + j;
 const float p_ = *at_p_, g_ = *at_g_, exp_avg_ = *at_exp_avg_, exp_avg_sq_ = *at_exp_avg_sq_;
 const float t2 = (exp_avg_ * a0) + (g_ * a1);
-const float t6 = (exp_avg_sq_ * a2) + ((g_ * g_) * a3);
+const float t6 = (exp_avg_sq_ * a2) + ((g_ * a3) * g_);
 *at_p_ = (p_ * a7) - ((t2 / ((sqrt(t6) * a4) + a5)) * a6);
 *at_exp_avg_ = t2;
 *at_exp_avg_sq_ = t6;"""

@@ -59,7 +59,8 @@ def unscaled(self):
 def due_if_frozen(self):
     for group in self.param_groups:
         for p in group["params"]:
-            yield p, np.zeros_like(p.data) if p.grad is None else p.grad.data, group
+            p.grad = mr.Tensor(np.zeros_like(p.data)) if p.grad is None else p.grad
+            yield p, p.grad.data, group
 
 
 def clips_the_data_only(parameters, max_norm):

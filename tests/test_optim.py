@@ -19,6 +19,11 @@ OPTIMIZERS = {
     "momentum": ("SGD", {"lr": 0.1, "momentum": 0.9}),
     "dampening": ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.4, "weight_decay": 0.3}),
     "nesterov": ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.3}),
+    "SGD, decoupled": ("SGD", {"lr": 0.1, "weight_decay": 0.3, "decoupled": True}),
+    "dampening, decoupled": ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.4, "weight_decay": 0.3,
+                                     "decoupled": True}),
+    "nesterov, decoupled": ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.3,
+                                    "decoupled": True}),
     "Adam": ("Adam", {"lr": 0.1}),
     "Adam, decay": ("Adam", {"lr": 0.1, "betas": (0.7, 0.8), "eps": 1e-3, "weight_decay": 0.3}),
     "AdamW": ("AdamW", {"lr": 0.1, "weight_decay": 0.3}),
@@ -238,6 +243,54 @@ def test_coupled_decay_is_an_l2_gradient_and_decoupled_decay_is_not():
             steps[name, way] = p.data
     for name, equal in {"SGD": True, "Adam": True, "AdamW": False}.items():
         assert np.allclose(steps[name, "weight_decay"], steps[name, "L2"], rtol=1e-12) == equal
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "dampening": 0.4},
+                                     {"momentum": 0.9, "nesterov": True}])  # fmt: skip
+def test_decoupled_decay_of_sgd_passes_by_the_momentum(options):
+    """Claim C35: the buffer is that of g alone, and θ before the step shrinks by the factor 1 − lr·wd."""
+    p, q = parameter(draw(5)), parameter(draw(5))
+    decayed = optim.SGD([p], lr=0.1, weight_decay=0.3, decoupled=True, **options)
+    plain = optim.SGD([q], lr=0.1, **options)
+    for seed in range(5):
+        give(p, seed)
+        give(q, seed)
+        q.data[...] = p.data
+        plain.step()
+        step, before = q.data - p.data, p.data.copy()
+        decayed.step()
+        np.testing.assert_allclose(p.data, (1 - 0.1 * 0.3) * before + step, rtol=1e-13)
+    if options:
+        buffers = (o.state[w]["momentum_buffer"] for o, w in ((decayed, p), (plain, q)))
+        np.testing.assert_array_equal(*buffers)
+    assert decayed.text != plain.text
+    assert (plain.decays(plain.param_groups[0]), decayed.decay_of(p)) == ((0.0, 0.0), 0.3)
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float16", 300), ("float32", 2e19)])
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "RMSprop"])
+def test_one_large_gradient_does_not_freeze_a_parameter_for_good(name, dtype, large):
+    """Its square overflows, but not times 1 − β₂: then v is finite, and forgets."""
+    p = mr.Tensor(np.ones(1, dtype), requires_grad=True)
+    optimizer = getattr(optim, name)([p], lr=0.1, eps=1e-4)
+    for g in (large, *[large / 10] * 20):
+        p.grad = mr.Tensor(np.full(1, g, dtype))
+        optimizer.step()
+    assert all(np.isfinite(a).all() for a in optimizer.state[p].values())
+    assert p.item() < 0.7
+
+
+def test_a_step_that_owes_a_prox_is_refused():
+    """An objective whose prox terms were attached to an earlier optimizer (defect 6)."""
+    p, l1 = parameter(draw(3)), L1(1.0)
+    first, second = optim.SGD([p]), optim.SGD([p])
+    first.add_prox([p], l1, "sparse")
+    p.grad = type("Owing", (mr.Tensor,), {"owed": (("sparse", l1),)})(draw(3, seed=1))
+    first.step()
+    before = p.data.copy()
+    with pytest.raises(RuntimeError, match=r"SGD.step: .*'sparse'.*objective.attach\(optimizer\)"):
+        second.step()
+    np.testing.assert_array_equal(p.data, before)
 
 
 @pytest.mark.parametrize("scale", ["lr", "schedule"])

@@ -24,13 +24,12 @@ import numpy as np
 from ..backend import NUMPY, Array, of
 from ..engine import unscalar
 from ..nn.module import Module
-from ..objective import Attributed, added
+from ..objective import Attributed, added, settled
 from ..optim.optimizer import LinearStep, Optimizer
 from ..tensor import Tensor
 
 Key = tuple[str, ...]
-
-
+STAGES = "fresh", "clip", "decay", "noise", "prox", "extrapolation"  # carried moves with fresh
 NOTHING = LinearStep(0.0)
 
 
@@ -43,57 +42,57 @@ class Row(Mapping[Key, Array]):
     """The change of one parameter: a mapping from entries to arrays of its shape.
 
     Of one step: ``(term, "fresh")`` is what this step's gradient of a term did, ``(term,
-    "carried")`` what its earlier gradients did through the momentum, ``("clip",)`` what clipping,
-    or anything else that touched ``p.grad`` after backward, took away or added, ``("decay",)``
-    decoupled weight decay, ``("prox",)`` the prox or projection. A coupled ``weight_decay=`` is
-    a term of that name, and ("earlier", "carried") momentum from before the ledger was
-    opened. Of several steps: ``(term,)``, fresh and carried together.
+    "carried")`` what its earlier gradients did through the momentum, ``(term, "clip")`` what
+    clipping took from it (for a factor c it is c − 1 times the fresh entry; by value c is that
+    of each element), ``("decay",)`` decoupled weight decay, ``(term, "prox")`` the prox or
+    projection of a term, ``("prox",)`` that of a penalty which is the optimizer's own.
+
+    Some terms are not the objective's: a coupled ``weight_decay=`` is one of that name (it joins
+    the gradient after clipping), "edited" is what was done to ``p.grad`` after backward that is no
+    scaling, and ("earlier", "carried") is momentum from before the ledger was opened. What clipping
+    took does not enter the momentum either, so "carried" is what has entered it. Of several steps:
+    ``(term,)``, fresh and carried together, and the others as they are.
     """
 
     before: Array
     after: Array
     fresh: dict[str, Array] = field(default_factory=dict)  # each term's gradient
     carried: dict[str, Array] = field(default_factory=dict)  # its momentum before the step
+    kept: dict[str, Array] = field(default_factory=dict)  # what clipping left of its gradient
     linear: LinearStep = NOTHING
     decay: float = 0.0
-    others: dict[str, Array] = field(default_factory=dict)  # changes that are known as such
+    others: dict[Key, Array] = field(default_factory=dict)  # changes that are known as such
 
     def __iter__(self) -> Iterator[Key]:
-        terms = dict.fromkeys([*self.fresh, *self.carried])
-        for term in terms:
-            if term != "clip" and term in self.fresh:
+        for term in dict.fromkeys([*self.fresh, *self.carried]):
+            if term in self.fresh:
                 yield (term, "fresh")
-            if term != "clip" and term in self.carried:
+            if term in self.carried:
                 yield (term, "carried")
-        if "clip" in terms:
-            yield ("clip",)
+        yield from ((term, "clip") for term in self.kept)
         if self.decay:
             yield ("decay",)
-        yield from ((name,) for name in self.others)
+        yield from self.others
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __getitem__(self, key: Key) -> Array:
         match key:
+            case _ if key in self.others:
+                return self.others[key]
             case ("decay",) if self.decay:
                 return -self.decay * self.before
-            case (name,) if name in self.others:
-                return self.others[name]
-            case ("clip",) if "clip" in self.fresh or "clip" in self.carried:
-                return self._pull("clip", "fresh", "carried")
-            case (term, "fresh" | "carried" as half) if term != "clip" and term in getattr(
-                self, half
-            ):
-                return self._pull(term, half)
+            case (term, "fresh") if term in self.fresh:
+                return self._pull(self.linear.fresh * self.fresh[term])
+            case (term, "carried") if term in self.carried:
+                return self._pull(self.linear.carried * self.carried[term])
+            case (term, "clip") if term in self.kept:
+                return self._pull(self.linear.fresh * (self.kept[term] - self.fresh[term]))
         raise KeyError(f"Row: no entry {key!r}, expected one of {list(self)}")
 
-    def _pull(self, term: str, *halves: str) -> Array:
-        """scale·(fresh·g + carried·m) of a term, or half of it."""
-        change, *rest = (getattr(self.linear, half) * getattr(self, half)[term]
-                         for half in halves if term in getattr(self, half))  # fmt: skip
-        for part in rest:
-            change += part
+    def _pull(self, change: Array) -> Array:
+        """How far θ goes for fresh·g or carried·m."""
         change *= self._scale
         return change
 
@@ -122,12 +121,8 @@ class Row(Mapping[Key, Array]):
         return off / max(sizes) if any(sizes) else off
 
     def of(self, term: str) -> Array:
-        """The entries of a term together, fresh and carried."""
-        keys = [key for key in self if key[0] == term]
-        parts = [self[key] for key in keys if len(key) == 1]
-        if len(parts) < len(keys):
-            parts.append(self._pull(term, "fresh", "carried"))
-        return sum(parts[1:], parts[0]) if parts else np.zeros_like(self.before)
+        """The entries of a term together: what it did in all."""
+        return added([self[key] for key in self if key[0] == term] or [np.zeros_like(self.before)])
 
     def effective_decay(self, term: str) -> Array:
         """−Δ/θ: the fraction by which the term shrank each weight (0 where the weight was 0).
@@ -161,7 +156,7 @@ class Books(dict[str, Row]):
     def entries(self) -> list[Key]:
         """The entries of all rows, in the order of the pipeline."""
         keys = dict.fromkeys(key for row in self.values() for key in row)
-        return [*(k for k in keys if len(k) == 2), *(k for k in keys if len(k) == 1)]
+        return sorted(keys, key=lambda k: STAGES.index(k[-1]) if k[-1] in STAGES else 0)
 
     @property
     def residual(self) -> float:
@@ -275,28 +270,31 @@ class Ledger:
     def before(self, p: Tensor, group: dict[str, Any]) -> None:
         """A parameter's step begins."""
         g, (coupled, _) = p.grad.data, self.optimizer.decays(group)  # type: ignore[union-attr]
+        kept: dict[str, Array] = {}
         if isinstance(p.grad, Attributed):
             name, fresh = p.grad.name, dict(p.grad.shares)
-            known = added(fresh.values())
-            if of(g) is not NUMPY or (g != known).any():  # to look would wait for a device
-                fresh["clip"] = fresh.get("clip", 0) + (g - known)
+            if of(g) is not NUMPY or (g != added(fresh.values())).any():  # a device we don't ask
+                kept, rest = settled(fresh, g)
+                if of(g) is not NUMPY or rest.any():
+                    fresh["edited"] = fresh.get("edited", 0) + rest
+                    kept = {} if of(g) is NUMPY else kept
         else:
             name = self._names.setdefault(p, f"parameter {len(self._names)}")
             fresh = {"gradient": g.copy()}
         if group.get("maximize"):
-            fresh = {term: -share for term, share in fresh.items()}
+            fresh, kept = ({term: -g for term, g in some.items()} for some in (fresh, kept))
         if coupled:
             fresh["weight_decay"] = coupled * p.data
         momentum = self.optimizer.momentum(p)
         if p not in self._momenta:
             self._momenta[p] = {} if momentum is None else {"earlier": momentum.copy()}
-        row = Row(p.data.copy(), p.data, fresh, self._momenta[p])
+        row = Row(p.data.copy(), p.data, fresh, self._momenta[p], kept)
         self._open[p] = name, row, momentum is None
 
-    def also(self, p: Tensor, name: str, change: Array) -> None:
+    def also(self, p: Tensor, entry: Key, change: Array) -> None:
         """Something beside the step proper changes the parameter."""
         others = self._open[p][1].others
-        others[name] = others[name] + change if name in others else change
+        others[entry] = others[entry] + change if entry in others else change
 
     def after(self, p: Tensor, group: dict[str, Any]) -> None:
         """The parameter's step is complete."""
@@ -317,7 +315,7 @@ class Ledger:
         """m ← keep·m + gain·g of every term, kept in units of the gain: a pass less over each."""
         unit = 1.0 if isinstance(gain, int | float) and not gain else gain
         momenta = {term: unscalar(m * (keep / unit)) for term, m in row.carried.items()}
-        for term, g in row.fresh.items() if unit is gain else ():
+        for term, g in (row.fresh | row.kept).items() if unit is gain else ():
             momenta[term] = np.add(momenta[term], g, out=momenta[term]) if term in momenta else g
         self._momenta[p], self._units[p] = momenta, unit
 
@@ -373,9 +371,10 @@ def _add(books: Books, name: str, row: Row) -> None:
         books[name] = Row(row.before, row.after)
     whole = books[name]
     whole.after = row.after
-    for term in dict.fromkeys(key[0] for key in row):
-        change = row.of(term)
-        if term in whole.others:
-            whole.others[term] += change
+    for key in row:
+        entry = key[:1] if key[-1] in ("fresh", "carried") else key
+        change = row[key]
+        if entry in whole.others:
+            whole.others[entry] += change
         else:
-            whole.others[term] = change.copy()
+            whole.others[entry] = change.copy()

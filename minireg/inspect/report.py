@@ -161,11 +161,17 @@ def _drawing(owner: str, runs: Runs) -> Iterator[None]:
 def _looks(runs: Runs) -> tuple[Looks, Looks]:
     """How each run and each term looks, the same in every picture."""
     names = [t for run in runs.values() for t in (*run.history.terms, *_booked(run))]
-    terms = dict.fromkeys(t for t in names if t != "data")
     dashes = ("dashed", "dotted", "dashdot")
     by_run = {n: (RUN_COLOURS[i % 6], "solid") for i, n in enumerate(runs)}
-    by_term = {n: (TERM_COLOURS[i % 6], dashes[i % 3]) for i, n in enumerate(terms)}
-    return by_run, {"data": ("#7d8590", "solid")} | by_term
+    kinds = dict.fromkeys(k for k in map(_kind, names) if k != "data")
+    by_kind = {k: (TERM_COLOURS[i % 6], dashes[i % 3]) for i, k in enumerate(kinds)}
+    by_kind["data"] = ("#7d8590", "solid")
+    return by_run, {n: by_kind[_kind(n)] for n in ("data", *names)}
+
+
+def _kind(entry: str) -> str:
+    """What shares a colour: a term and its prox, and what clipping took from any term."""
+    return "clip" if entry.endswith(" clip") else entry.removesuffix(" prox")
 
 
 def _booked(run: Run) -> list[str]:
@@ -411,9 +417,9 @@ READ = {
     "Who moved the weights": "The books of all updates together: ‖Δ‖ is how far the entry moved the "
     "weights in the end, its share is ⟨Δ, movement⟩/‖movement‖² (the shares add up to 100 %; below 0 "
     "it worked against the rest), its growth is ⟨Δ, w₀⟩/‖w₀‖² (below 0 it shrank what was there). "
-    "Momentum is split by the term that it came from. Entries that are no term: clip is what clipping "
-    "took away, decay the optimizer’s own, prox the soft threshold or projection after each step. The "
-    "residual is what the books do not explain, relative to the largest weight or change: rounding.",
+    "Momentum is split by the term that it came from. Beside a term’s name, clip is what clipping took "
+    "from it and prox its soft threshold or projection after each step; decay is the optimizer’s own. "
+    "The residual is what the books do not explain, relative to the largest weight or change: rounding.",
     "Who moved each layer": "The same for each epoch and layer, stacked: what lies above the line at 0 "
     "pushed with the movement of that epoch, what lies below against it; together they make 100 %.",
     "Weights": "Left, counted apart, the share of the weights that are exactly 0; right, all others "

@@ -110,7 +110,7 @@ class Optimizer:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
-        self._prox: dict[Tensor, list[Penalty]] = {}
+        self._prox: dict[Tensor, list[tuple[str, Penalty]]] = {}  # with the name of the term
         self._deferred: dict[Tensor, Deferred] = {}
         self._columns: dict[tuple[Flat, str], Column] = {}  # where states lie
         self.scheduled = False  # whether a schedule has taken the rates as its base
@@ -161,14 +161,16 @@ class Optimizer:
         for i, beta in enumerate(group.get("betas", ())):
             check_option(owner, f"betas[{i}]", beta, "[0, 1)")
 
-    def add_prox(self, params: Iterable[Tensor], penalty: Penalty) -> None:
+    def add_prox(self, params: Iterable[Tensor], penalty: Penalty, name: str | None = None) -> None:
         """Apply the penalty's prox to these parameters at the end of each step.
 
         The prox is as long as the step: where a constant gradient of 1 would move θ by t, it
         is ``penalty.prox(θ, t)``, so t is lr/(1 − μ) with momentum μ and lr/(√v̂ + ε), element
         by element, under Adam and RMSprop. The end point then minimises loss + penalty, as it
         does with the penalty's gradient; with ``prox(θ, lr)`` it would be loss + (1 − μ)·penalty.
-        Asking twice for the same penalty and parameter changes nothing. Raises
+        Several follow one another in the order in which they came; the ledger books each as
+        ``(name, "prox")``, or as ``("prox",)`` if it has no name. Asking twice for the same
+        penalty and parameter changes nothing. Raises
         ``NotImplementedError`` where a step for each element meets a penalty that is no sum over
         elements and has no prox in that metric.
         """
@@ -179,8 +181,8 @@ class Optimizer:
             )
         for p in params:
             known = self._prox.setdefault(p, [])
-            if not any(penalty is other for other in known):
-                known.append(penalty)
+            if not any(penalty is other for _, other in known):
+                known.append((name or "", penalty))
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters (they become None)."""
@@ -216,13 +218,21 @@ class Optimizer:
             )
         return penalties
 
+    def _proxes(self, p: Tensor) -> list[Penalty]:
+        """The penalties whose prox follows the step of p."""
+        return [penalty for _, penalty in self._prox.get(p, ())]
+
     def step(self, *, max_norm: float | None = None) -> None:
         """One update of every parameter that has a gradient; frozen ones are never touched.
 
         ``max_norm`` scales the gradients first, in place, as :func:`clip_grad_norm_` does; on a GPU
-        in the kernel of the update.
+        in the kernel of the update. Raises ``RuntimeError`` where a gradient comes from an
+        objective with a term that acts via its prox, which this optimizer does not apply.
         """
         due, watch = list(self._due()), self.observer
+        for p, _, _ in due:
+            if p.grad.owed:  # type: ignore[union-attr]
+                self._check_owed(p)
         factor = None if max_norm is None else self._clip_factor(due, max_norm)
         if watch:  # it is to see the gradient that the step takes
             self._scale(due, factor)
@@ -232,9 +242,9 @@ class Optimizer:
                 watch.before(p, group)
             complete = self._advance(members, factor)
             for p, _, group in () if complete else members:
-                for name, new in self._after_step(p, group):
+                for entry, new in self._after_step(p, group):
                     if watch:
-                        watch.also(p, name, new - p.data)
+                        watch.also(p, entry, new - p.data)
                     p.data[...] = new
         self._deferred.clear()
         self._join([p for p, _, _ in due])
@@ -242,6 +252,16 @@ class Optimizer:
             p._seq = next_seq()  # a graph that has read the old values will notice
             if watch:
                 watch.after(p, group)
+
+    def _check_owed(self, p: Tensor) -> None:
+        """Raise ``RuntimeError`` if the gradient of p counts on a prox that is not applied here."""
+        for name, penalty in p.grad.owed:  # type: ignore[union-attr]
+            if not any(penalty is applied for applied in self._proxes(p)):
+                raise RuntimeError(
+                    f"{type(self).__name__}.step: objective term {name!r} acts via its prox, which this "
+                    f"optimizer does not apply to a parameter of shape {p.shape}: call "
+                    "objective.attach(optimizer)"
+                )
 
     def _due(self) -> Iterator[tuple[Tensor, Array, dict[str, Any]]]:
         """(parameter, gradient, group) of what a step updates."""
@@ -267,10 +287,19 @@ class Optimizer:
             if factor is not None:
                 g *= like(factor, g)
 
-    def _after_step(self, p: Tensor, group: dict[str, Any]) -> Iterator[tuple[str, Array]]:
-        """What follows the step of a parameter: a name for it, and the new values."""
-        for penalty in self._prox.get(p, ()):
-            yield "prox", penalty.prox(p.data, self._prox_step(p, group))
+    def _after_step(
+        self, p: Tensor, group: dict[str, Any]
+    ) -> Iterator[tuple[tuple[str, ...], Array]]:
+        """What follows the step of a parameter: its entry in the books, and the new values."""
+        for name, penalty in self._prox.get(p, ()):
+            step = self._prox_step(p, group)
+            end = penalty.prox(p.data, step)
+            parts = penalty.parts() if name and self.observer else {}
+            for part in [*parts][:-1]:
+                yield (f"{name}.{part}", "prox"), parts[part].prox(p.data, step)
+            if parts:
+                name = f"{name}.{[*parts][-1]}"
+            yield (name, "prox") if name else ("prox",), end
 
     def _join(self, params: list[Tensor]) -> None:
         """What a step does last, with all parameters together."""
@@ -299,7 +328,7 @@ class Optimizer:
         alike: dict[Any, list[Due]] = {}
         sharing = _sharing([p for p, _, _ in due])
         for p, g, group in due:
-            penalties = [tuple(map(id, some)) for some in (self._pulls(p), self._prox.get(p, ()))]
+            penalties = [tuple(map(id, some)) for some in (self._pulls(p), self._proxes(p))]
             where = type(p.data), p.data.dtype, self._fits(p, g, group, factor)
             key = self._stage(p, group), id(group), where, *penalties, p if p in sharing else None
             alike.setdefault(key, []).append((p, g, group))
@@ -373,7 +402,7 @@ class Optimizer:
         common = [] if factor is None else ["factor"]
         # else something precedes the prox, or somebody wants to see what it does
         own = type(self)._after_step is Optimizer._after_step and self.observer is None
-        proxes = self._prox.get(p, []) if own else []
+        proxes = self._proxes(p) if own else []
         arrays, kind = ("p", "g", *self._states(group), *common), type(self).__name__
         known = {k: _told(k, v) for k, v in group.items()}
         for penalties in (proxes, []):
@@ -423,6 +452,18 @@ class Optimizer:
     def decays(self, group: dict[str, Any]) -> tuple[float, float]:
         """(coupled, decoupled) decay: what joins the gradient, what shrinks θ directly."""
         return group.get("weight_decay", 0.0), 0.0
+
+    def decay_of(self, p: Tensor) -> float:
+        """The weight decay, coupled or decoupled, that reaches a parameter; 0 if it is not here.
+
+        >>> import minireg as mr
+        >>> w, b = mr.nn.Linear(2, 1).parameters()
+        >>> optimizer = mr.optim.SGD([{"params": w, "weight_decay": 0.1}, {"params": b}])
+        >>> optimizer.decay_of(w), optimizer.decay_of(b)
+        (0.1, 0.0)
+        """
+        groups = (g for g in self.param_groups if any(p is q for q in g["params"]))
+        return float(next(groups, {}).get("weight_decay", 0.0))
 
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """The step just made, as a linear function of the gradient and of past ones.

@@ -18,11 +18,12 @@ def _lasting(lr: Any, momentum: float) -> Any:
 
 
 class SGD(Optimizer):
-    """Gradient descent with (Nesterov) momentum and coupled weight decay.
+    """Gradient descent with (Nesterov) momentum and weight decay, coupled or decoupled.
 
     d = g + wd·θ;  b ← μb + (1 − dampening)d;  θ ← θ − lr·(d + μb if nesterov else b).
-    ``weight_decay`` is an L2 gradient that passes through the momentum (claims C29, C33).
-    ``maximize`` climbs: it steps along −g.
+    ``weight_decay`` is an L2 gradient that passes through the momentum (claims C29, C33). With
+    ``decoupled`` it is none: d = g, and θ shrinks by the factor 1 − lr·wd beside the step (claim
+    C35; SGDW of Loshchilov & Hutter, ICLR 2019). ``maximize`` climbs: it steps along −g.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0], requires_grad=True); opt = SGD([w], lr=0.5)
@@ -30,7 +31,13 @@ class SGD(Optimizer):
     0.5
     """
 
-    text = "b ← μb + g + wd·θ;  θ ← θ − lr·b"
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        """The update in one line."""
+        if self.defaults["decoupled"]:
+            return "b ← μb + g;  θ ← (1 − lr·wd)θ − lr·b"
+        return "b ← μb + g + wd·θ;  θ ← θ − lr·b"
+
     buffer = "momentum_buffer"
 
     def __init__(
@@ -43,11 +50,12 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        decoupled: bool = False,
     ) -> None:
         super().__init__(
             params,
-            {"lr": lr, "momentum": momentum, "dampening": dampening,
-             "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize},
+            {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+             "nesterov": nesterov, "maximize": maximize, "decoupled": decoupled},
         )  # fmt: skip
 
     def _check(self, group: dict[str, Any]) -> None:
@@ -58,16 +66,21 @@ class SGD(Optimizer):
                 f"momentum={group['momentum']!r}, dampening={group['dampening']!r}"
             )
 
-    @staticmethod
-    def formula(p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
+    def formula(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
         """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
-        d = (-g if group["maximize"] else g) + group["weight_decay"] * p
+        coupled, shrink = self.decays(group)
+        d = (-g if group["maximize"] else g) + coupled * p
         if mu := group["momentum"]:
             damped = (1 - group["dampening"]) * d
             b = mu * state["momentum_buffer"] + damped if "momentum_buffer" in state else d
             state["momentum_buffer"] = b
             d = d + mu * b if group["nesterov"] else b
-        return p - group["lr"] * d
+        return p - shrink * p - group["lr"] * d
+
+    def decays(self, group: dict[str, Any]) -> tuple[float, float]:
+        """wd·θ joins the gradient, or θ shrinks by lr·wd."""
+        coupled, _ = super().decays(group)
+        return (0.0, group["lr"] * coupled) if group["decoupled"] else (coupled, 0.0)
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
@@ -87,15 +100,17 @@ class SGD(Optimizer):
         return _lasting(group["lr"] * fresh if mu else group["lr"], mu)
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
-        lr, mu, decay = group["lr"], group["momentum"], group["weight_decay"]
+        lr, mu, (coupled, shrink) = group["lr"], group["momentum"], self.decays(group)
         fresh = 1.0 if first else 1 - group["dampening"]
         nesterov = group["nesterov"]
 
         def update(p: Array, g: Array, *rest: Array) -> None:
             *states, t = rest
-            if decay:
-                np.multiply(p, decay, out=t)
+            if coupled:
+                np.multiply(p, coupled, out=t)
                 g = np.add(g, t, out=t)
+            if shrink:
+                p *= 1 - shrink
             if mu:
                 b = states[0]
                 b *= mu
@@ -201,8 +216,8 @@ class Adam(Optimizer):
             m *= beta1
             m += np.multiply(g, 1 - beta1, out=t)
             v *= beta2
-            np.multiply(g, g, out=t)
-            t *= 1 - beta2
+            np.multiply(g, 1 - beta2, out=t)  # a large g overflows only where (1 − β₂)g² does
+            t *= g
             v += t
             if largest:
                 v = np.maximum(largest[0], v, out=largest[0])
@@ -345,8 +360,8 @@ class RMSprop(Optimizer):
                 np.multiply(p, decay, out=u)
                 g = np.add(g, u, out=u)
             v *= alpha
-            np.multiply(g, g, out=t)
-            t *= 1 - alpha
+            np.multiply(g, 1 - alpha, out=t)  # as under Adam
+            t *= g
             v += t
             if centered:
                 a = more[0]
@@ -423,9 +438,11 @@ class SGLD(Optimizer):
 
         return update
 
-    def _after_step(self, p: Tensor, group: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+    def _after_step(
+        self, p: Tensor, group: dict[str, Any]
+    ) -> Iterator[tuple[tuple[str, ...], Array]]:
         if scale := (2 * group["lr"] * group["temperature"]) ** 0.5:
-            yield "noise", p.data + scale * self.noise.normal_like(p.data)
+            yield ("noise",), p.data + scale * self.noise.normal_like(p.data)
         yield from super()._after_step(p, group)
 
     def state_dict(self) -> dict[str, Any]:

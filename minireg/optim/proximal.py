@@ -87,6 +87,6 @@ class ProximalGradient(Optimizer):
             t_next = (1 + np.sqrt(1 + 4 * t * t)) / 2
             further = (t - 1) / t_next * (x - state["x"])
             if self.observer:
-                self.observer.also(p, "extrapolation", further)
+                self.observer.also(p, ("extrapolation",), further)
             p.data += further
             state["x"], state["t"] = x, t_next

@@ -133,6 +133,38 @@ def test_optimizer_equals_torch(label, parameters):
     same_parameters(mine, yours)
 
 
+@pytest.mark.parametrize(
+    "label", [label for label, (name, _) in OPTIMIZERS.items() if name == "SGD"]
+)
+def test_decoupled_decay_equals_torch_sgd_and_decay_by_hand(label):
+    options = OPTIMIZERS[label][1] | {"weight_decay": 0.0}
+    mine, yours = paired("small")
+    ours = optim.SGD(mine, **options | {"weight_decay": 0.2}, decoupled=True)
+    theirs = topt.SGD(yours, **options)
+    for _ in range(STEPS):
+        for each, params in ((ours, mine), (theirs, yours)):
+            each.zero_grad()
+            loss(params).backward()
+            if each is theirs:
+                with torch.no_grad():
+                    for p in yours:
+                        p *= 1 - options["lr"] * 0.2
+            each.step()
+    same_parameters(mine, yours)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "RMSprop"])
+def test_half_precision_after_a_large_gradient_equals_torch(name):
+    p, q = mr.Tensor(np.ones(1, np.float16), True), twin(np.ones(1, np.float16))
+    ours, theirs = getattr(optim, name)([p], lr=0.1), getattr(topt, name)([q], lr=0.1)
+    for g in (300.0, *[1.0] * 20):
+        p.grad, q.grad = mr.Tensor(np.full(1, g, np.float16)), torch.full((1,), g).half()
+        ours.step()
+        theirs.step()
+        assert p.item() == pytest.approx(q.item(), abs=2e-3)
+    assert p.item() < 0.9
+
+
 def test_there_are_many_configurations():
     assert len(CONFIGURATIONS) == 148
 
