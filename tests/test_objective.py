@@ -26,6 +26,7 @@ from minireg.penalties import (
     scaled,
     translated,
 )
+from minireg.penalties.base import Penalty, Strength
 
 C = 3
 LOSS = nn.CrossEntropyLoss(label_smoothing=0.2)
@@ -146,6 +147,37 @@ def test_a_penaltys_share_is_its_closed_form():
         if name.endswith("weight"):
             share = terms.gradients["l1"][name].numpy()
             np.testing.assert_array_equal(share, L1(0.01).gradient(p.data))
+
+
+class ByValue(Penalty):
+    """L2, of which nothing but the value is written down, as in a user's first penalty."""
+
+    strength = Strength()
+
+    def __init__(self, strength):
+        self.strength = strength
+
+    def value(self, w):
+        return 0.5 * self.strength * (w * w).sum()
+
+
+def test_a_penalty_known_by_its_value_trains_like_its_closed_form():
+    args, found = batch(mlp()), []
+    for penalty in (L2(0.3), ByValue(0.3)):
+        objective = mr.Objective(LOSS, {"own": penalty})
+        for backward in (
+            lambda terms: terms.backward(),
+            lambda terms: terms.backward(attribute=False),
+            lambda terms: terms.total.backward(),
+        ):
+            args[0].zero_grad()
+            backward(objective(*args))
+            found.append(gradients(args[0]))
+    for other in found[1:]:
+        for name, g in other.items():
+            np.testing.assert_allclose(g, found[0][name], rtol=1e-12, atol=1e-14)
+    with mr.no_grad():
+        np.testing.assert_array_equal(ByValue(0.5).gradient(draw(3)), 0.5 * draw(3))
 
 
 def test_total_is_mean_loss_plus_penalties():

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ..backend import NUMPY, Array, blocks, is_array, of
-from ..engine import grad, unscalar
+from ..engine import enable_grad, grad, unscalar
 from ..ops.table import op
 from ..tensor import Tensor
 
@@ -128,7 +128,8 @@ class Penalty:
     def gradient(self, w: Array) -> Array:
         """∇(λΩ)(w), same shape as w; one documented choice at kinks. By default, autograd's."""
         t = Tensor(w, requires_grad=True)
-        (g,) = grad(self.value(t), t, allow_unused=True)
+        with enable_grad():  # a backward pass, which asks for it, records nothing itself
+            (g,) = grad(self.value(t), t, allow_unused=True)
         return np.zeros_like(w) if g is None else g.data
 
     def add_gradient(self, w: Array, total: Array) -> Array:
