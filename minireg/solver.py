@@ -3,26 +3,34 @@
 Both run FISTA with restart (:class:`minireg.optim.ProximalGradient`) on all data at once and
 stop by the certificate: the distance of −∇loss to the penalty's subdifferential, together
 with the gradient of what is not penalised. At 0 the point is optimal, if the loss is convex.
+Everything happens in float64: a model of another dtype is given the solution, rounded, at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
-from .backend import Array, is_array, move
+from .backend import Array, as_array, move
 from .engine import backprop, grad, no_grad
+from .errors import check_option
 from .nn.module import Module
 from .objective import AnyLoss, Objective, Selector, Term
-from .ops.table import array_of
 from .optim import ProximalGradient
 from .penalties import Penalty
 from .penalties.base import length
-from .tensor import Tensor
+from .tensor import Tensor, next_seq
+
+
+def _exact(x: Any, name: str) -> Array:
+    """An array; of lists of numbers one in float64."""
+    return as_array(np.asarray(x) if isinstance(x, list | tuple) else x, name)
 
 
 @dataclass(frozen=True)
@@ -41,17 +49,35 @@ class Composite:
     def __init__(
         self, model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, on: Selector
     ) -> None:
+        if not isinstance(model, Module):
+            raise TypeError(f"solve: model must be a Module, got {model!r:.60}")
         self.model, self.loss, self.penalty = model, loss, penalty
         self.params = [p for p in model.parameters() if p.requires_grad]
         if not self.params:
             raise ValueError("solve: every parameter of the model is frozen")
-        home, dtype = self.params[0].backend, self.params[0].dtype
-        x, y = (move(a if is_array(a) else np.asarray(a), home) for a in map(array_of, (x, y)))
-        self.x = Tensor(x.astype(dtype, copy=False))
-        self.y = y if y.dtype.kind in "iu" else y.astype(dtype, copy=False)
+        home = self.params[0].backend
+        x, y = (move(_exact(a, f"solve: {n}"), home) for n, a in {"x": x, "y": y}.items())
+        self.x = Tensor(x.astype(np.float64, copy=False))
+        self.y = y if y.dtype.kind in "iu" else y.astype(np.float64, copy=False)
         objective = Objective(loss, {"penalty": Term(penalty, on, via="prox")}).bind(model)
         self.penalised = dict.fromkeys(objective.chosen("penalty"))
         self.lr = 0.0  # not known yet
+
+    @contextmanager
+    def in_float64(self) -> Iterator[None]:
+        """Meanwhile the model is in float64; then its own arrays hold what was found, rounded."""
+        tensors = dict.fromkeys(t for _, t in self.model._named_tensors())
+        held = {t: t.data for t in tensors if t.dtype.kind == "f" and t.dtype != np.float64}
+        for t, own in held.items():
+            t.data = own.astype(np.float64)
+        try:
+            yield
+        finally:
+            for p in self.params:
+                p.grad = None
+            for t, own in held.items():
+                own[...] = t.data
+                t.data, t._seq = own, next_seq()
 
     def data(self) -> Tensor:
         """The loss on all data."""
@@ -95,6 +121,11 @@ class Composite:
             size = sum(float(np.square(a).sum()) for a in u) ** 0.5
         return size
 
+    def _is_rounding(self, certificate: float, gradient: dict[Tensor, Array]) -> bool:
+        """Whether no more than float64's rounding of the numbers it is made from is left of it."""
+        sizes = sum(float(length(g)) + float(length(p.data)) / self.lr for p, g in gradient.items())
+        return certificate <= 10 * float(np.finfo(np.float64).eps) * sizes
+
     def _copies(self) -> list[Array]:
         return [p.data.copy() for p in self.params]
 
@@ -114,16 +145,31 @@ class Composite:
 
     def solve(self, tol: float, max_steps: int) -> Solution:
         """Minimise to the certificate, from where the parameters are."""
+        with self.in_float64():
+            return self._solve(tol, max_steps)
+
+    def _solve(self, tol: float, max_steps: int) -> Solution:
+        if not np.isfinite(float(self.data().sum())):
+            raise FloatingPointError(
+                "solve: the loss is not finite where it starts; look for NaN and inf in x, y and "
+                "the model's parameters"
+            )
         if not self.lr:
             self.lr = 1 / (1.01 * self.curvature() or 1.0)
         optimizer, best, kept = self._optimizer(), np.inf, self._copies()
+        lowest, since = np.inf, 0
         for step in range(max_steps + 1):
             gradient = self.gradient()
             certificate = self.certificate(gradient)
-            if certificate <= tol or step == max_steps:
+            if certificate < lowest:
+                lowest, since = certificate, step
+            last = step == max_steps or (
+                step - since >= 1000 and self._is_rounding(certificate, gradient)
+            )
+            if certificate <= tol or last:
                 self._project()
                 certificate = self.certificate(self.gradient())
-                if certificate <= tol or step == max_steps:
+                if certificate <= tol or last:
                     break
             if step % 100 == 0:  # where the curvature has grown, the rate must fall
                 ahead = self._copies()
@@ -140,8 +186,6 @@ class Composite:
             for p, g in gradient.items():
                 p.grad = Tensor(g)
             optimizer.step()
-        for p in self.params:
-            p.grad = None
         return Solution(step, certificate, self.value(), certificate <= tol)
 
 
@@ -153,10 +197,12 @@ def solve(
 
     Parameters
     ----------
-    model, loss : convex together for a global minimum, for example a Linear with MSELoss.
+    model, loss : convex together for a global minimum, for example a Linear with MSELoss. A
+        model in float32 gets the solution rounded; certificate and value are those in float64.
     penalty, on : a convex penalty with a prox, and the parameters it applies to (weights).
     tol : stop when the certificate, a gradient norm, is at most this.
-    max_steps : give up after so many; ``converged`` says so.
+    max_steps : give up after so many, or earlier where float64 can tell no more: then
+        ``converged`` is False and a ``RuntimeWarning`` says how far it came.
 
     The step is 1/L, L being the largest eigenvalue of the loss's Hessian, measured.
 
@@ -167,9 +213,27 @@ def solve(
     >>> solution.converged, model.weight.numpy().round(6)
     (True, array([[0.625, 0.   ]]))
     """
-    if not tol >= 0 or max_steps < 1:
-        raise ValueError(f"solve: got tol={tol!r}, max_steps={max_steps!r}, expected ≥ 0 and ≥ 1")
-    return Composite(model, loss, penalty, x, y, on).solve(tol, max_steps)
+    _check("solve", tol, max_steps)
+    solution = Composite(model, loss, penalty, x, y, on).solve(tol, max_steps)
+    _warn_unless_converged("solve", [solution], tol)
+    return solution
+
+
+def _check(owner: str, tol: float, max_steps: int) -> None:
+    check_option(owner, "tol", tol, "[0, inf)")
+    check_option(owner, "max_steps", max_steps, 1)
+
+
+def _warn_unless_converged(owner: str, solutions: list[Solution], tol: float) -> None:
+    missed = [s for s in solutions if not s.converged]
+    if missed:
+        where = f"{len(missed)} of {len(solutions)} strengths ended" if owner == "path" else "ended"
+        warnings.warn(
+            f"{owner}: {where} up to {max(s.certificate for s in missed):.1e} from stationary after "
+            f"{max(s.steps for s in missed)} steps, expected tol={tol:g}; bring features and targets "
+            "to a size of about 1, or pass a larger max_steps or tol",
+            RuntimeWarning, stacklevel=3,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -177,7 +241,7 @@ class Path:
     """A regularization path: for each strength (n,) the parameters, and how the fit ended."""
 
     strengths: Array
-    parameters: dict[str, Array]  # name → (n, *shape)
+    parameters: dict[str, Array]  # name → (n, *shape), float64
     solutions: list[Solution]
 
     @property
@@ -214,10 +278,13 @@ class Path:
 
     def __repr__(self) -> str:
         worst = max(s.certificate for s in self.solutions)
+        missed = sum(not s.converged for s in self.solutions)
         return (
             f"Path({len(self.strengths)} strengths from {self.strengths[0]:.3g} to "
             f"{self.strengths[-1]:.3g}, {self.nonzero[0]} to {self.nonzero[-1]} weights not 0, "
-            f"{sum(s.steps for s in self.solutions):,} steps, certificates ≤ {worst:.1e})"
+            f"{sum(s.steps for s in self.solutions):,} steps, certificates ≤ {worst:.1e}"
+            + f", {missed} not converged" * (missed > 0)
+            + ")"
         )
 
 
@@ -241,6 +308,8 @@ def path(
     >>> int(found.nonzero[0]), int(found.nonzero[-1])
     (0, 9)
     """
+    _check("path", tol, max_steps)
+    check_option("path", "ratio", ratio, "(0, 1]")
     problem = Composite(model, loss, penalty, x, y, on)
     field = "strength" if hasattr(penalty, "strength") else "l1"
     if not hasattr(penalty, field):
@@ -250,7 +319,7 @@ def path(
         top = _largest(problem, tol, max_steps)
         values = top * np.logspace(0, np.log10(ratio), strengths)
     else:
-        values = np.asarray(strengths, float)
+        values = _exact(strengths, "path: strengths").astype(float)
     if values.ndim != 1 or not values.size:
         raise ValueError(
             f"path: got strengths={strengths!r}, expected a count ≥ 1 or a list of values"
@@ -258,25 +327,28 @@ def path(
     kept: dict[str, list[Array]] = {n: [] for n, p in model.named_parameters() if p.requires_grad}
     solutions = []
     try:
-        for strength in values:
-            setattr(penalty, field, float(strength))
-            solutions.append(problem.solve(tol, max_steps))
-            for name, p in model.named_parameters():
-                if name in kept:
-                    kept[name].append(p.numpy().copy())
+        with problem.in_float64():
+            for strength in values:
+                setattr(penalty, field, float(strength))
+                solutions.append(problem.solve(tol, max_steps))
+                for name, p in model.named_parameters():
+                    if name in kept:
+                        kept[name].append(p.numpy().copy())
     finally:
         setattr(penalty, field, before)
+    _warn_unless_converged("path", solutions, tol)
     return Path(values, {name: np.stack(arrays) for name, arrays in kept.items()}, solutions)
 
 
 def _largest(problem: Composite, tol: float, max_steps: int) -> float:
     """The strength at which all penalised weights are just 0, with the others fitted."""
-    for p in problem.penalised:
-        p.assign(0.0)
-    free = [p for p in problem.params if p not in problem.penalised]
-    everything, problem.params = problem.params, free
-    if free:
-        problem.solve(tol, max_steps)
-    problem.params, problem.lr = everything, 0.0
-    gradient = problem.gradient()
-    return max(float(problem.penalty.max_strength(gradient[p])) for p in problem.penalised)
+    everything = problem.params
+    with problem.in_float64():
+        for p in problem.penalised:
+            p.assign(0.0)
+        problem.params = [p for p in everything if p not in problem.penalised]
+        if problem.params:
+            problem.solve(tol, max_steps)
+        problem.params, problem.lr = everything, 0.0
+        gradient = problem.gradient()
+        return max(float(problem.penalty.max_strength(gradient[p])) for p in problem.penalised)

@@ -158,6 +158,21 @@ ERRORS = {
     "nothing to check": (
         lambda: mr.check_penalty(penalties.L1(0.0)), ValueError,
         "check_penalty L1(0) 0 wherever it was tried strength > 0"),
+    "solve without a model": (
+        lambda: mr.solve(3, nn.MSELoss(), penalties.L1(0.1), t(2, 3), t(2, 2)), TypeError,
+        "solve model Module 3"),
+    "solve of words": (
+        lambda: mr.solve(net(), nn.MSELoss(), penalties.L1(0.1), np.array(["a"]), t(2, 2)), TypeError,
+        "solve: x numbers <U1"),
+    "solve of NaN": (
+        lambda: mr.solve(net(), nn.MSELoss(), penalties.L1(0.1), np.full((2, 3), np.nan), np.ones((2, 2))),
+        FloatingPointError, "solve not finite NaN x, y parameters"),
+    "path ratio": (
+        lambda: mr.path(net(), nn.MSELoss(), penalties.L1(0.1), t(2, 3), t(2, 2), ratio=-1.0), ValueError,
+        "path ratio (0, 1] -1.0"),
+    "path strengths": (
+        lambda: mr.path(net(), nn.MSELoss(), penalties.L1(0.1), np.ones((2, 3)), np.ones((2, 2)), ["a"]),
+        TypeError, "path: strengths numbers <U1"),
     "a class instead of a penalty": (
         lambda: mr.check_penalty(penalties.L1), TypeError, "check_penalty Penalty instance L1"),
     # --- objective and fit -----------------------------------------------------------------------

@@ -156,14 +156,97 @@ def test_no_neighbour_is_better(penalty):
 
 def test_too_few_steps_are_reported():
     x, y = draw(30, 6) * np.geomspace(1, 1e-2, 6), draw(30, 1, seed=1)
-    solution = solve(linear(), MSE, L1(1e-3), x, y, max_steps=7)
+    with pytest.warns(
+        RuntimeWarning, match="solve: ended up to .* after 7 steps, expected tol=1e-10"
+    ):
+        solution = solve(linear(), MSE, L1(1e-3), x, y, max_steps=7)
     assert solution == Solution(7, solution.certificate, solution.value, False)
     assert solution.certificate > 1e-10
 
 
+def test_a_path_says_how_many_strengths_were_missed():
+    x, y = draw(30, 6), draw(30, 1, seed=1)
+    with pytest.warns(
+        RuntimeWarning, match="path: 2 of 3 strengths ended up to .* from stationary"
+    ):
+        found = path(linear(), MSE, L1(0.1), x, y, [9.0, 0.1, 0.01], max_steps=30, tol=1e-9)
+    assert repr(found).endswith(", 2 not converged)")
+
+
+def test_a_tolerance_below_rounding_ends_early():
+    """With targets of 10⁹ a gradient is known to 10⁻⁶; it once took all its steps to find out."""
+    x, y = draw(30, 6), 1e9 * draw(30, 1, seed=1)
+    with pytest.warns(RuntimeWarning, match="bring features and targets to a size of about 1"):
+        solution = solve(linear(), MSE, L1(1e8), x, y)
+    assert solution.steps < 3000
+    assert 1e-10 < solution.certificate < 1e-5
+
+
+@pytest.mark.parametrize("where", ["x", "weight"])
+def test_nan_is_said_at_once(where):
+    x, y, model = draw(30, 6), draw(30, 1, seed=1), linear()
+    (x if where == "x" else model.weight.data)[0, 0] = np.nan
+    with pytest.raises(FloatingPointError, match="solve: the loss is not finite where it starts"):
+        solve(model, MSE, L1(0.1), x, y)
+
+
+# --- in float64, whatever the model's dtype -------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("label", CLOSED)
+def test_a_solution_is_found_in_float64_and_rounded(label, dtype):
+    penalty = CLOSED[label][0]
+    y, exact, model = targets(X), linear(), linear().to(dtype)
+    expected = solve(exact, MSE, penalty, X, y)
+    held = [p.data for p in model.parameters()]
+    solution = solve(model, MSE, penalty, X, y)
+    assert solution.converged
+    assert solution.steps <= expected.steps + 5  # starts elsewhere, by rounding
+    assert solution.value == pytest.approx(expected.value, rel=1e-9)
+    for p, own, q in zip(model.parameters(), held, exact.parameters(), strict=True):
+        assert p.data is own  # what else holds the array sees it, too
+        assert p.grad is None
+        np.testing.assert_allclose(
+            p.data, q.data.astype(dtype), rtol=2 * np.finfo(dtype).eps, atol=1e-9
+        )
+        np.testing.assert_array_equal(p.data == 0, q.data == 0)
+
+
+def test_a_path_and_a_constrained_problem_of_a_float32_model_are_exact():
+    x, y = draw(40, 6), draw(40, 1, seed=1)
+    fine, coarse = (
+        path(linear().to(d), MSE, L1(0.1), x, y, 4, ratio=1e-2) for d in (np.float64, np.float32)
+    )
+    np.testing.assert_allclose(coarse.strengths, fine.strengths, rtol=1e-8)
+    np.testing.assert_allclose(
+        coarse.parameters["weight"], fine.parameters["weight"], rtol=0, atol=1e-9
+    )
+    problem = mr.constrained.Problem(
+        linear(bias=False).to(np.float32), MSE, L1(1.0), x, y, on="weight"
+    )
+    budget = 0.5 * problem.budget_of(0.0)
+    strength = problem.strength_of(budget)
+    assert problem.budget_of(strength) == pytest.approx(budget, rel=1e-9)
+    assert problem.shadow_price(budget) == pytest.approx(strength, rel=1e-6)
+    assert max(problem.kkt(strength, budget)) < 1e-5  # at the rounded parameters
+
+
+def test_the_dtype_comes_back_after_an_error():
+    model = linear().to(np.float32)
+
+    def loss(z, y):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        solve(model, loss, L1(0.1), X, targets(X))
+    assert {p.dtype for p in model.parameters()} == {np.dtype(np.float32)}
+
+
 def test_the_certificate_is_the_distance_from_stationary():
     x, y, model, penalty = draw(30, 6), draw(30, 1, seed=1), linear(), L1(0.2)
-    solution = solve(model, MSE, penalty, x, y, max_steps=3)
+    with pytest.warns(RuntimeWarning, match="from stationary"):
+        solution = solve(model, MSE, penalty, x, y, max_steps=3)
     residual = x @ model.weight.data.T + model.bias.data - y
     gradient = 2 * (residual.T @ x) / 30
     expected = np.hypot(penalty.subdiff_distance(model.weight.data, gradient), 2 * residual.mean())
@@ -316,8 +399,10 @@ def test_drawing_without_matplotlib_names_the_extra(monkeypatch):
 
 # label: (call, error, message)
 MISUSE = {
-    "negative tol": (lambda m, y: solve(m, MSE, L1(1), X, y, tol=-1.0), ValueError, "got tol=-1.0"),
-    "no steps": (lambda m, y: solve(m, MSE, L1(1), X, y, max_steps=0), ValueError, "max_steps=0"),
+    "negative tol": (lambda m, y: solve(m, MSE, L1(1), X, y, tol=-1.0), ValueError,
+        "solve: tol must be a finite number ≥ 0, got -1.0"),
+    "no steps": (lambda m, y: solve(m, MSE, L1(1), X, y, max_steps=0), ValueError,
+        "solve: max_steps must be an integer ≥ 1, got 0"),
     "no penalty": (lambda m, y: solve(m, MSE, 0.1, X, y), TypeError, "expected a Penalty, got 0.1"),
     "no such parameter": (
         lambda m, y: solve(m, MSE, L1(1), X, y, on="wieght"), ValueError, "no parameter; near: weight"),
@@ -371,7 +456,7 @@ def test_path_keeps_a_coefficient_and_refuses_no_strengths():
     model = nn.Linear(3, 1).to(np.float64)
     mr.path(model, nn.MSELoss(), penalty, x, x[:, :1], strengths=np.int64(2))
     assert vars(penalty)["strength"] is ramp
-    for strengths in (0, [], 2.5):
+    for strengths in (0, [], 2.5, [[1.0]]):
         with pytest.raises(ValueError, match="expected a count ≥ 1 or a list"):
             mr.path(model, nn.MSELoss(), penalty, x, x[:, :1], strengths=strengths)
 
@@ -389,7 +474,7 @@ def test_solve_goes_back_when_it_has_overshot():
 def test_solve_refuses_a_frozen_model_and_a_tolerance_that_is_no_number():
     x = np.eye(3)
     model = nn.Linear(3, 1).to(np.float64)
-    with pytest.raises(ValueError, match="tol=nan"):
+    with pytest.raises(ValueError, match="tol must be a finite number ≥ 0, got nan"):
         mr.solve(model, nn.MSELoss(), penalties.L1(0.1), x, x[:, :1], tol=float("nan"))
     model.requires_grad_(False)
     with pytest.raises(ValueError, match="frozen"):

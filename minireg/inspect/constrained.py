@@ -140,7 +140,8 @@ class Problem:
         one parameter (``ValueError``), by default the weight.
 
     What is unique needs a convex loss and penalty. Each solve starts from the model's parameters
-    and leaves its solution there; ``RuntimeError`` if it does not reach ``tol``.
+    and leaves its solution there (rounded, if the model is not in float64); ``RuntimeError`` if it
+    does not reach ``tol``.
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); model = mr.nn.Linear(1, 1, bias=False).to(np.float64)
@@ -187,13 +188,15 @@ class Problem:
 
     def kkt(self, multiplier: float, budget: float) -> KKT:
         """The residuals of :func:`kkt` at the model's present parameters."""
-        g = self._solver.gradient()[self.w]
-        return kkt(g, self.w, self.penalty, multiplier, budget)
+        with self._solver.in_float64():
+            g = self._solver.gradient()[self.w]
+            return kkt(g, self.w, self.penalty, multiplier, budget)
 
     def budget_of(self, strength: float) -> float:
         """Ω(w*(λ)): the budget with the same solution as the penalty of this strength."""
-        self.penalised(strength)
-        return float(self.penalty.value(self.w.data))
+        with self._solver.in_float64():
+            self.penalised(strength)
+            return float(self.penalty.value(self.w.data))
 
     def strength_of(self, budget: float) -> float:
         """The λ with Ω(w*(λ)) = C, 0 where the budget does not bind.
