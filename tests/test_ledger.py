@@ -532,6 +532,21 @@ def test_tables_read():
     assert "nothing booked" in repr(Ledger(optim.SGD([mr.Tensor(np.ones(2), True)], 0.1)))
 
 
+def test_the_whole_holds_what_is_not_yet_recorded():
+    p = mr.Tensor(np.ones(3), requires_grad=True)
+    optimizer = optim.SGD([p], 0.1)
+    ledger = Ledger(optimizer, accumulate=True)
+    for step in range(1, 5):
+        optimizer.zero_grad()
+        (p * p).sum().backward()
+        optimizer.step()
+        for _ in range(2):  # looking changes nothing
+            np.testing.assert_allclose(ledger.whole["parameter 0"].actual, p.data - 1, rtol=1e-14)
+            assert ledger.whole.residual < 1e-14
+        if step == 2:
+            ledger.record()
+
+
 def test_the_books_of_a_whole_training_balance(tmp_path):
     mr.manual_seed(0)
     data = mr.datasets.load("wine")

@@ -251,7 +251,7 @@ class Ledger:
         self, optimizer: Optimizer, model: Module | None = None, accumulate: bool = False
     ) -> None:
         self.optimizer, self.accumulate, self.steps = optimizer, accumulate, 0
-        self.last, self.since, self.whole = Books(), Books(), Books()
+        self.last, self.since, self._recorded = Books(), Books(), Books()
         self.history: list[dict[str, float]] = []
         self._names: dict[Tensor, str] = {}
         if model is not None:
@@ -335,10 +335,16 @@ class Ledger:
                 for column in ("length", "share", "growth"):
                     found["/".join(filter(None, (name, column, line["entry"])))] = line[column]
         self.history.append(found)
-        for name, row in self.since.items():
-            _add(self.whole, name, row)
-        self.since = Books()
+        self._recorded, self.since = self.whole, Books()
         return found
+
+    @property
+    def whole(self) -> Books:
+        """The books of all steps so far; empty unless ``accumulate``."""
+        books = Books()
+        for name, row in (*self._recorded.items(), *self.since.items()):
+            _add(books, name, row)
+        return books
 
     def columns(self) -> dict[str, list[float]]:
         """The history by column; NaN where a record lacks one."""
