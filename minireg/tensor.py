@@ -129,6 +129,10 @@ class Tensor:
         extras += f", from={self._node[0].name}" if self._node else leaf
         return f"{type(self).__name__}({text}{extras})"
 
+    def __format__(self, spec: str) -> str:
+        """``f"{loss:.4f}"`` of a single element is that of the number."""
+        return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
+
     def __len__(self) -> int:
         return len(self.data)
 

@@ -529,3 +529,10 @@ def test_a_graph_of_pytorch_is_not_cut_without_a_word() -> None:
     torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match=r"x got a torch.Tensor that requires .* \.detach\(\)"):
         mr.backend.as_array(torch.ones(2, requires_grad=True), "x")
+
+
+def test_a_single_element_is_formatted_like_a_number():
+    assert f"{mr.tensor(2.5):.3f} {mr.tensor([0.5]):.0%} {mr.tensor(3):>4d}" == "2.500 50%    3"
+    assert f"{mr.tensor([1.0, 2.0])}" == str(mr.tensor([1.0, 2.0]))
+    with pytest.raises(TypeError, match="unsupported format string passed to Tensor"):
+        format(mr.tensor([1.0, 2.0]), ".3f")

@@ -529,6 +529,9 @@ def test_tables_read():
     assert "after 50 steps" in repr(ledger)
     with pytest.raises(ValueError, match="by must be one of"):
         ledger.last.table("neuron")
+    row = repr(ledger.last["0.weight"])
+    assert row.startswith("Row(data fresh, ")
+    assert len(row) < 200
     assert "nothing booked" in repr(Ledger(optim.SGD([mr.Tensor(np.ones(2), True)], 0.1)))
 
 

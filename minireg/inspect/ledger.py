@@ -77,6 +77,10 @@ class Row(Mapping[Key, Array]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def __repr__(self) -> str:
+        entries = ", ".join(" ".join(key) for key in self)
+        return f"Row({entries}; residual {float(self.residual):.1e})"
+
     def __getitem__(self, key: Key) -> Array:
         match key:
             case _ if key in self.others:
