@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .backend import Array, Stream, move
+from .backend import Array, Stream, as_array, move
 from .checkpoint import replacing
 from .engine import no_grad
 from .errors import check_option
@@ -24,6 +26,11 @@ from .objective import AnyLoss, Objective, named_parts
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
 from .tensor import Tensor
+
+_OF_TERMS = ("value", "norm", "share", "cosine")  # the columns of each term
+
+# False where somebody else must hear of Ctrl-C, who otherwise would go on: a sweep
+catches_interrupt: ContextVar[bool] = ContextVar("catches_interrupt", default=True)
 
 
 @dataclass
@@ -40,7 +47,7 @@ class History:
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
-    stopped: str = "epochs"  # or "early stopping", "interrupted"
+    stopped: str = "epochs"  # or "early stopping", "interrupted", "error"
     best_epoch: int | None = None
 
     def __getitem__(self, column: str) -> list[float]:
@@ -93,7 +100,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def evaluate(model: Module, loss: AnyLoss, x: Array, y: Array) -> dict[str, float]:
+def evaluate(model: Module, loss: AnyLoss, x: Any, y: Any) -> dict[str, float]:
     """The bare data loss, and for labels the accuracy, in evaluation mode, without a graph.
 
     >>> from minireg import nn
@@ -104,7 +111,7 @@ def evaluate(model: Module, loss: AnyLoss, x: Array, y: Array) -> dict[str, floa
     model.eval()
     try:
         with no_grad():
-            output = model(Tensor(x))
+            output, y = model(Tensor(as_array(x, "evaluate: x"))), as_array(y, "evaluate: y")
             figures = {"loss": float(named_parts(loss, output, y)["data"].data)}
             if y.dtype.kind in "iu" and output.ndim == 2 and y.ndim == 1:
                 figures["accuracy"] = float((output.data.argmax(axis=1) == y).mean())
@@ -129,16 +136,65 @@ def _placed(name: str, data: Any, model: Module) -> tuple[Array, Array]:
         raise TypeError(f"fit: {name} must be a pair (x, y), got {type(data).__name__}")
     like, indices = next(model.parameters()), any(isinstance(m, Embedding) for m in model.modules())
     arrays: list[Any] = []
-    for a, discrete in zip(data, (indices, True), strict=True):
-        raw = a.data if isinstance(a, Tensor) else a if hasattr(a, "dtype") else np.asarray(a)
-        raw = move(raw, like.backend)
+    for a, part, discrete in zip(data, "xy", (indices, True), strict=True):
+        raw = move(as_array(a, f"fit: {part} of {name}"), like.backend)
         arrays.append(raw if discrete and raw.dtype.kind in "iu" else raw.astype(like.dtype))
-    x, y = arrays
-    if len(x) != len(y) or len(x) == 0:
+    inputs, targets = (len(a) if a.ndim else 0 for a in arrays)
+    if inputs != targets or inputs == 0:
         raise ValueError(
-            f"fit: {name} has {len(x)} inputs and {len(y)} targets; expected equal, > 0"
+            f"fit: {name} has {inputs} inputs and {targets} targets; expected equal, > 0"
         )
-    return x, y
+    return arrays[0], arrays[1]
+
+
+def _check(model: Module, optimizer: Any, early_stopping: Any, scheduler: Any, ledger: Any) -> None:
+    """Raise unless these belong together and there is something to train."""
+    for name, value, kind in (
+        ("optimizer", optimizer, Optimizer), ("early_stopping", early_stopping, EarlyStopping),
+        ("scheduler", scheduler, LRScheduler), ("ledger", ledger, Ledger),
+    ):  # fmt: skip
+        if not isinstance(value, kind) and (value is not None or kind is Optimizer):
+            raise TypeError(f"fit: {name} must be of type {kind.__name__}, got {value!r:.60}")
+    parameters = list(model.parameters())
+    trainable = {p for p in parameters if p.requires_grad}
+    if not trainable:
+        why = "has no parameters" if not parameters else "is frozen; call model.requires_grad_()"
+        raise ValueError(f"fit: there is nothing to train, the model {why}")
+    if trainable.isdisjoint(p for group in optimizer.param_groups for p in group["params"]):
+        raise ValueError(
+            "fit: the optimizer holds none of the model's trainable parameters (was the model made "
+            "anew?); make it from model.parameters()"
+        )
+    if scheduler is not None and scheduler.optimizer is not optimizer:
+        raise ValueError(
+            "fit: the scheduler belongs to another optimizer; make it from the one given"
+        )
+    if ledger is not None and (
+        ledger.optimizer is not optimizer or optimizer.observer is not ledger
+    ):
+        raise ValueError(
+            "fit: the ledger does not watch this optimizer (it is another's, or closed); make it "
+            "with mr.Ledger(optimizer)"
+        )
+    if ledger is not None and ledger._names and trainable.isdisjoint(ledger._names):
+        raise ValueError(
+            "fit: the ledger was made for another model; make it with mr.Ledger(optimizer, model)"
+        )
+
+
+def _check_monitor(owner: str, column: str | None, parts: Collection[str]) -> None:
+    """``ValueError`` if the history of a training on these parts will have no such column."""
+    if column is None or column.partition("/")[0] in _OF_TERMS:
+        return
+    if "validation" in column and "validation" not in parts:
+        raise ValueError(f"fit: {owner} on {column!r} needs validation data")
+    known = [f"{part}_{figure}" for part in parts for figure in ("loss", "accuracy")]
+    known += ["epoch", "lr", "seconds", "zeros", "weights"]
+    known += ["gap", "accuracy_gap"] if "validation" in parts else []
+    if column not in known:
+        raise ValueError(
+            f"fit: {owner} on {column!r}, expected one of {known} or a term's, as in 'value/data'"
+        )
 
 
 def fit(
@@ -184,7 +240,11 @@ def fit(
     progress : show a progress bar (rich); by default when stderr is a terminal and rich is there.
 
     Ctrl-C ends the training cleanly: the history so far comes back with
-    ``stopped == "interrupted"``. A loss that is not finite raises ``FloatingPointError``.
+    ``stopped == "interrupted"`` (within :func:`minireg.sweep` it ends the sweep). A training loss
+    that is not finite raises ``FloatingPointError``; that of a held-out part is warned of. However
+    a training ends, the best weights are put back, and an error has the finished epochs as its
+    ``history``. Before it begins raises ``TypeError`` or ``ValueError`` for data that are no pair of
+    numbers and for a model, optimizer, scheduler and ledger that do not belong together.
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); model = mr.nn.Linear(2, 1)
@@ -193,12 +253,16 @@ def fit(
     >>> history["train_loss"][-1] < 1e-3
     True
     """
-    check_option("fit", "epochs", epochs, 1)
-    check_option("fit", "batch_size", batch_size, 1)
-    check_option("fit", "dropout_draws", dropout_draws, 0)
+    for name, value, least in (
+        ("epochs", epochs, 1), ("batch_size", batch_size, 1), ("seed", seed, 0),
+        ("dropout_draws", dropout_draws, 0),
+    ):  # fmt: skip
+        check_option("fit", name, value, least)
+    if clip_norm is not None:
+        check_option("fit", "clip_norm", clip_norm, "(0, inf]")
     goal = objective if isinstance(objective, Objective) else Objective(objective)
-    goal.bind(model).attach(optimizer)
-    first = next(model.parameters())
+    goal.bind(model)
+    _check(model, optimizer, early_stopping, scheduler, ledger)
     data = {"train": _placed("train", train, model)}
     if validation is not None:
         data["validation"] = _placed("validation", validation, model)
@@ -208,22 +272,20 @@ def fit(
                 f"fit: watch has a part {name!r}, which is given by {name}=; rename it"
             )
         data[name] = _placed(f"watch[{name!r}]", pair, model)
-    if early_stopping is not None and validation is None and "validation" in early_stopping.monitor:
-        raise ValueError(f"fit: early stopping on {early_stopping.monitor!r} needs validation data")
     if early_stopping is not None:
+        _check_monitor("early stopping", early_stopping.monitor, data)
         early_stopping.reset()
-    if scheduler is not None and scheduler.optimizer is not optimizer:
-        raise ValueError(
-            "fit: the scheduler belongs to another optimizer; make it from the one given"
-        )
+    if scheduler is not None:
+        _check_monitor("the scheduler", scheduler.monitor, {*data, "validation"})
+    goal.attach(optimizer)
     history, shuffle = History(), Stream("shuffle", seed)
-    x, y = data["train"]
+    (x, y), home = data["train"], next(model.parameters()).backend
     try:
         with _bar(progress, label, epochs) as advance:
             for epoch in range(1, epochs + 1):
                 start = time.perf_counter()
                 statistics: list[dict[str, Any]] = []
-                for i, index in enumerate(_batches(len(x), batch_size, shuffle, first.backend)):
+                for i, index in enumerate(_batches(len(x), batch_size, shuffle, home)):
                     batch = x[index], y[index]
                     attribute = (i == 0, ledger is not None)
                     statistics += _update(
@@ -234,11 +296,7 @@ def fit(
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
                 row = {"epoch": epoch, "lr": rate, **_figures(model, goal.loss, data, statistics)}
-                if not math.isfinite(row["train_loss"]):
-                    raise FloatingPointError(
-                        f"fit: the training loss is {row['train_loss']} after epoch {epoch}; lower "
-                        "the learning rate, or find the first bad op with mr.detect_anomaly()"
-                    )
+                _check_losses(row, history, x)
                 row["seconds"] = time.perf_counter() - start
                 history.rows.append(row)
                 if ledger is not None:
@@ -253,10 +311,40 @@ def fit(
                     break
     except KeyboardInterrupt:
         history.stopped = "interrupted"
-    if early_stopping is not None and early_stopping.restore_best and early_stopping.best_look:
-        early_stopping.restore(model)
-        history.best_epoch = early_stopping.best_look
+        if not catches_interrupt.get():
+            raise
+    except Exception as error:
+        history.stopped = "error"
+        error.history = history  # type: ignore[attr-defined]
+        shapes = f"x {x.shape} {x.dtype}, y {y.shape} {y.dtype}"
+        rows = "; a Linear takes rows, put nn.Flatten() before it" if x.ndim > 2 else ""
+        error.add_note(f"fit: in epoch {len(history) + 1}, trained on {shapes}{rows}")
+        raise
+    finally:
+        if early_stopping is not None and early_stopping.restore_best and early_stopping.best_look:
+            early_stopping.restore(model)
+            history.best_epoch = early_stopping.best_look
     return history
+
+
+def _check_losses(row: Mapping[str, float], history: History, x: Array) -> None:
+    """``FloatingPointError`` for a training loss that is not finite, one warning for another's."""
+    epoch = int(row["epoch"])
+    if not math.isfinite(row["train_loss"]):
+        advice = "lower the learning rate, or find the first bad op with mr.detect_anomaly()"
+        if not np.isfinite(x).all():
+            advice = "the inputs hold NaN or infinity"
+        raise FloatingPointError(
+            f"fit: the training loss is {row['train_loss']} after epoch {epoch}; {advice}"
+        )
+    for column, value in row.items():
+        first = not history.rows or math.isfinite(history.rows[-1][column])
+        if column.endswith("_loss") and not math.isfinite(value) and first:
+            warnings.warn(
+                f"fit: {column} is {value} after epoch {epoch}, though the training loss is finite; "
+                "look at that part's data",
+                stacklevel=3,
+            )
 
 
 def _update(
@@ -297,8 +385,7 @@ def _figures(
         for name, value in evaluate(model, loss, *pair).items()
     }
     row |= _gaps(row) | _zeros(model)
-    columns = ("value", "norm", "share", "cosine")
-    return row | {f"{c}/{s['term']}": s[c] for s in statistics for c in columns}
+    return row | {f"{c}/{s['term']}": s[c] for s in statistics for c in _OF_TERMS}
 
 
 def _zeros(model: Module) -> dict[str, float]:

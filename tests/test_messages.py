@@ -176,6 +176,15 @@ ERRORS = {
     "a class instead of a penalty": (
         lambda: mr.check_penalty(penalties.L1), TypeError, "check_penalty Penalty instance L1"),
     # --- objective and fit -----------------------------------------------------------------------
+    "seed of fit": (
+        lambda: mr.fit(net(), nn.MSELoss(), optim.SGD(net().parameters()), ([0], [0]), seed=-1), ValueError,
+        "fit seed integer ≥ 0 -1"),
+    "labels that are words": (
+        lambda: mr.fit(n := net(), nn.MSELoss(), optim.SGD(n.parameters()), (np.ones((1, 3)), ["a"])),
+        TypeError, "fit y train numbers a"),
+    "a function to fit": (
+        lambda: mr.fit(lambda x: x, nn.MSELoss(), optim.SGD([t(2)]), ([0], [0])), TypeError,
+        "model Module function"),
     "a list of penalties": (
         lambda: mr.Objective(nn.MSELoss(), [penalties.L1(0.1)]), TypeError,
         "Objective penalties mapping L1(0.1) {'l2': mr.penalties.L2(0.1)}"),

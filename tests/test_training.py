@@ -311,6 +311,43 @@ def test_other_errors_pass_through():
         run(nn.Sequential(nn.Linear(4, C), Fails(ZeroDivisionError, 9)))
 
 
+class Grows(nn.Module):
+    """A weight of which the training loss is not finite from a given training call on."""
+
+    def __init__(self, call: int):
+        self.call, self.calls, self.w = call, 0, nn.Parameter(np.ones((4, C), np.float32))
+
+    def forward(self, x):
+        self.calls += self.training
+        return x @ self.w * (np.nan if self.calls >= self.call else 1.0)
+
+
+def test_defect_14_a_divergence_keeps_the_finished_epochs_and_the_best_weights():
+    stopping = Snapshots(patience=50)
+    model = Grows(call=10)  # of four a epoch
+    with pytest.raises(
+        FloatingPointError, match="the training loss is nan after epoch 3"
+    ) as raised:
+        run(model, early_stopping=stopping, optimizer=optim.SGD(model.parameters(), 0.1))
+    history = raised.value.history
+    assert (history.stopped, len(history)) == ("error", 2)
+    assert same_state(model.state_dict(), stopping.states[history.best_epoch - 1])
+    assert np.isfinite(model.w.data).all()
+
+
+def test_any_error_keeps_the_finished_epochs():
+    with pytest.raises(ZeroDivisionError) as raised:
+        run(nn.Sequential(nn.Linear(4, C), Fails(ZeroDivisionError, 9)))
+    assert len(raised.value.history) == 2
+
+
+def test_nan_in_the_training_data_is_named_as_the_cause():
+    x, y = labelled()
+    x[0, 0] = np.nan
+    with pytest.raises(FloatingPointError, match="after epoch 1; the inputs hold NaN or infinity"):
+        run(nn.Linear(4, C), train=(x, y))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_not_finite_says_so(bad):
     model = nn.Linear(4, C)
@@ -378,7 +415,9 @@ def test_every_sample_is_used_once_an_epoch():
     assert (first != second).any()
 
 
-@pytest.mark.parametrize("kind", ["float64", "float16", "tensor", "list", "integers"])
+@pytest.mark.parametrize(
+    "kind", ["float64", "float16", "tensor", "list", "integers", "pandas", "torch"]
+)
 def test_the_model_keeps_its_dtype_whatever_the_data(kind):
     class Dtypes(nn.Module):
         def __init__(self):
@@ -396,8 +435,15 @@ def test_the_model_keeps_its_dtype_whatever_the_data(kind):
         "list": (x.tolist(), y.tolist()),
         "integers": (np.round(9 * x).astype(np.int64), y),
     }
+    if kind == "pandas":
+        pandas = pytest.importorskip("pandas")
+        data[kind] = pandas.DataFrame(x), pandas.Series(y)
+    if kind == "torch":
+        torch = pytest.importorskip("torch")
+        data[kind] = torch.from_numpy(x), torch.from_numpy(y)
     model = nn.Sequential(Dtypes(), mlp(), Dtypes())
-    run(model, train=data[kind], validation=data[kind])
+    _, history = run(model, train=data[kind], validation=data[kind])
+    assert "train_accuracy" in history.rows[0]
     assert {a.dtype.name for a in model.state_dict().values()} == {"float32", "int64"}
     assert model[2].seen == {"float32"}
 
@@ -437,7 +483,16 @@ REFUSED = {
     "batch size": ({"batch_size": -8}, ValueError, "fit: batch_size must be an integer ≥ 1, got -8"),
     "labels": ({"train": (X, Y + 1)}, ValueError, "label 3 is outside 0 … 2"),
     "features": ({"train": (X[:, :3], Y)}, ValueError, r"linear: got x of shape \(8, 3\), expected"),
-    "clip": ({"clip_norm": -1.0}, ValueError, r"max_norm must be in \[0, inf\], got -1.0"),
+    "clip": ({"clip_norm": -1.0}, ValueError, r"fit: clip_norm must be in \(0, inf\], got -1\.0"),
+    "no step at all": ({"clip_norm": 0}, ValueError, r"fit: clip_norm must be in \(0, inf\], got 0"),
+    "string labels": (
+        {"train": (X, np.array(list("abc"))[Y])}, TypeError, "fit: y of train must be numbers"),
+    "objects": ({"validation": (X.astype(object), Y)}, TypeError, "fit: x of validation must be numbers"),
+    "numbers": ({"train": (1.0, 2.0)}, ValueError, "fit: train has 0 inputs and 0 targets"),
+    "an optimizer's class": ({"optimizer": optim.SGD}, TypeError, "optimizer must be of type Optimizer"),
+    "patience": ({"early_stopping": 3}, TypeError, "early_stopping must be of type EarlyStopping, got 3"),
+    "a scheduler's class": (
+        {"scheduler": optim.lr_scheduler.StepLR}, TypeError, "scheduler must be of type LRScheduler"),
 }  # fmt: skip
 
 
@@ -446,6 +501,91 @@ def test_fit_says_what_it_expected(label):
     options, error, message = REFUSED[label]
     with pytest.raises(error, match=message):
         run(**options)
+
+
+def taught(**options) -> mr.History:
+    """A linear model and SGD, or what is given instead."""
+    model = options.pop("model", None) or nn.Linear(4, C)
+    optimizer = options.pop("optimizer", None) or optim.SGD(model.parameters(), 0.1)
+    options = {"epochs": 2, "progress": False} | options
+    return mr.fit(model, nn.CrossEntropyLoss(), optimizer, (X, Y), **options)
+
+
+def watched(change) -> dict[str, object]:
+    """A model, its optimizer and a ledger, of which one is of another model."""
+    model, other = nn.Linear(4, C), nn.Linear(4, C)
+    mine, others = (optim.SGD(m.parameters(), 0.1) for m in (model, other))
+    ledger = {
+        "of another optimizer": lambda: mr.Ledger(others),
+        "of another model": lambda: mr.Ledger(mine, other),
+        "closed": lambda: (ledger := mr.Ledger(mine)).close() or ledger,
+        "replaced": lambda: (mr.Ledger(mine), mr.Ledger(mine))[0],
+    }[change]()
+    return {"model": model, "optimizer": mine, "ledger": ledger}
+
+
+# what trained nothing, or booked nothing, without a word: (options, message)
+NOTHING = {
+    "an optimizer of another model": (
+        lambda: {"optimizer": optim.Adam(nn.Linear(4, C).parameters())},
+        r"holds none of the model's trainable parameters .* make it from model\.parameters\(\)"),
+    "a frozen model": (
+        lambda: {"model": nn.Linear(4, C).requires_grad_(False)},
+        r"nothing to train, the model is frozen; call model\.requires_grad_\(\)"),
+    "a model without parameters": (
+        lambda: {"model": nn.ReLU(), "optimizer": optim.SGD(nn.Linear(4, C).parameters())},
+        "nothing to train, the model has no parameters"),
+    "a ledger of another optimizer": (
+        lambda: watched("of another optimizer"), "the ledger does not watch this optimizer"),
+    "a ledger of another model": (
+        lambda: watched("of another model"), "the ledger was made for another model"),
+    "a closed ledger": (lambda: watched("closed"), "the ledger does not watch this optimizer"),
+    "a replaced ledger": (lambda: watched("replaced"), "the ledger does not watch this optimizer"),
+    "a scheduler of another optimizer": (
+        lambda: {"scheduler": optim.lr_scheduler.StepLR(optim.SGD(nn.Linear(4, C).parameters()), 1)},
+        "the scheduler belongs to another optimizer"),
+    "an unknown monitor of the scheduler": (
+        lambda: {"model": (m := nn.Linear(4, C)), "optimizer": (o := optim.SGD(m.parameters())),
+                 "scheduler": optim.lr_scheduler.ReduceLROnPlateau(o, monitor="val_loss")},
+        "fit: the scheduler on 'val_loss', expected one of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", NOTHING)
+def test_defect_5_what_would_train_or_book_nothing_is_refused(label):
+    options, message = NOTHING[label]
+    with pytest.raises(ValueError, match=message):
+        taught(**options())
+
+
+def test_images_for_a_linear_model_get_a_hint():
+    images = draw(6, 3, 3, 4)
+    with pytest.raises(ValueError, match="cross_entropy") as raised:
+        run(nn.Linear(4, C), train=(images, np.arange(6) % C), validation=None)
+    assert (
+        "fit: in epoch 1, trained on x (6, 3, 3, 4) float32, y (6,) int64"
+        in raised.value.__notes__[0]
+    )
+    assert "put nn.Flatten() before it" in raised.value.__notes__[0]
+
+
+def test_nan_in_the_validation_data_is_told_once():
+    x, y = labelled(12, seed=1)
+    x[3, 0] = np.nan
+    with pytest.warns(UserWarning, match="fit: validation_loss is nan after epoch 1") as told:
+        _, history = run(nn.Linear(4, C), validation=(x, y))
+    assert len(told) == 1
+    assert np.isnan(history["validation_loss"]).all()
+
+
+def test_defect_23_a_nan_that_stops_early_is_told_once():
+    stop = optim.EarlyStopping(patience=2)
+    with pytest.warns(UserWarning, match="EarlyStopping: validation_loss is nan at look 2") as told:
+        assert [stop.update(v) for v in (1.0, float("nan"), float("nan"))] == [False, False, True]
+    assert len(told) == 1
+    stop.reset()
+    with pytest.warns(UserWarning, match="nan at look 1"):
+        stop.update(float("nan"))
 
 
 # --- pipeline -------------------------------------------------------------------------------------

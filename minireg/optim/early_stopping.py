@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 from ..errors import check_option
@@ -46,10 +47,18 @@ class EarlyStopping:
         self.best = math.inf
         self.best_look = self.looks = 0
         self._weights: dict[str, Any] | None = None
+        self._told = False  # of a NaN
 
     def update(self, value: float, model: Module | None = None) -> bool:
         """Look at a new value (and keep the model's weights if it is the best); True to stop."""
         self.looks += 1
+        if math.isnan(value) and not self._told:
+            self._told = True
+            warnings.warn(
+                f"EarlyStopping: {self.monitor} is nan at look {self.looks}, which counts as no "
+                "improvement, as will every further one",
+                stacklevel=2,
+            )
         if self.sign * value < self.best - self.min_delta:
             self.best, self.best_look = self.sign * value, self.looks
             self._weights = None if model is None else model.state_dict()
