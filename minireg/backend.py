@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ class Backend:
 
 
 _BACKENDS: dict[str, Backend] = {}
-_BY_TYPE: dict[type, Backend] = {}
+BY_TYPE: dict[type, Backend] = {}
 
 
 def register(backend: Backend) -> Backend:
@@ -62,7 +63,7 @@ def register(backend: Backend) -> Backend:
     True
     """
     _BACKENDS[backend.name] = backend
-    _BY_TYPE[backend.array] = backend
+    BY_TYPE[backend.array] = backend
     return backend
 
 
@@ -100,11 +101,14 @@ def get(name: str) -> Backend:
     >>> get("numpy").name
     'numpy'
     """
-    if name in _BACKENDS:
+    if isinstance(name, str) and name in _BACKENDS:
         return _BACKENDS[name]
     if name == "cupy":
         return _load_cupy()
-    raise ValueError(f"backend: got {name!r}, expected one of {sorted({*_BACKENDS, 'cupy'})}")
+    other = "" if isinstance(name, str) else "; a dtype is for .astype(dtype)"
+    raise ValueError(
+        f"backend: got {name!r}, expected one of {sorted({*_BACKENDS, 'cupy'})}{other}"
+    )
 
 
 def of(array: Array) -> Backend:
@@ -113,7 +117,7 @@ def of(array: Array) -> Backend:
     >>> of(np.zeros(3)).name
     'numpy'
     """
-    found = _BY_TYPE.get(type(array))
+    found = BY_TYPE.get(type(array))
     if found is None:
         if isinstance(array, np.ndarray | np.generic):
             return NUMPY
@@ -129,23 +133,24 @@ def of(array: Array) -> Backend:
 
 
 def is_array(x: object) -> bool:
-    """Whether ``x`` is an array (or array scalar) of a registered backend."""
-    return type(x) in _BY_TYPE or isinstance(x, np.ndarray | np.generic) or hasattr(x, "dtype")
+    """Whether ``x`` is an array (or array scalar) of NumPy, CuPy or a registered backend."""
+    kinds = (np.generic, *BY_TYPE)
+    return type(x) in BY_TYPE or isinstance(x, kinds) or type(x).__module__.startswith("cupy")
 
 
 def raw(x: Any) -> Any:
     """The array of a Tensor; anything else as it is."""
-    ours = hasattr(type(x), "requires_grad") and isinstance(x.data, tuple(_BY_TYPE))
+    ours = hasattr(type(x), "requires_grad") and isinstance(x.data, tuple(BY_TYPE))
     return x.data if ours else x
 
 
-def as_array(x: Any, name: str = "data") -> Array:
+def as_array(x: Any, name: str = "data", floats: Any = np.float32) -> Array:
     """Anything like an array of numbers as an array of a known backend.
 
     An array stays as it is, memory and dtype; a Tensor gives its data, outside the graph. What
     speaks DLPack or has ``__array__`` (PyTorch tensors, pandas Series and data frames) keeps its
     dtype and shares memory where it can. Python numbers and nested lists of them go to the
-    default backend, floats as float32; Tensors and arrays in lists are stacked.
+    default backend, floats as ``floats``; Tensors and arrays in lists are stacked.
 
     Raises ``TypeError`` naming ``name`` for what holds no numbers (objects, strings, dates,
     records) or hides some (a mask), and ``ValueError`` for lists of unequal lengths.
@@ -153,11 +158,11 @@ def as_array(x: Any, name: str = "data") -> Array:
     >>> as_array([1.0, 2.0]).dtype, as_array([np.ones(2), np.ones(2)]).dtype
     (dtype('float32'), dtype('float64'))
     """
-    array = x if type(x) in _BY_TYPE else _converted(x, name)
+    array = x if type(x) in BY_TYPE else _converted(x, name, floats)
     if array.dtype.kind not in "biufc":
         raise TypeError(
-            f"{name} must be numbers, got {_described(x)} of dtype {array.dtype}; encode what is "
-            "none, and give a table columns of numbers only"
+            f"{name} must be numbers, got {_described(x)} of dtype {array.dtype}; encode words and "
+            "dates as numbers, and fill what is missing"
         )
     return array
 
@@ -167,7 +172,7 @@ def _described(x: Any) -> str:
     return f"{x!r:.60}" if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def _converted(x: Any, name: str) -> Array:
+def _converted(x: Any, name: str, floats: Any) -> Array:
     if (data := raw(x)) is not x:
         return as_array(data, name)
     if getattr(x, "requires_grad", False):
@@ -200,7 +205,7 @@ def _converted(x: Any, name: str) -> Array:
             f"{name} must be an array of numbers or lists of equal lengths, got {_described(x)}: {error}"
         ) from error
     if python:
-        array = array.astype(np.float32) if array.dtype == np.float64 else array
+        array = array.astype(floats) if array.dtype == np.float64 else array
         return move(array, get_backend())
     return array
 
@@ -252,25 +257,36 @@ def use_backend(name: str) -> Iterator[Backend]:
 
 # --- random streams ----------------------------------------------------------------------
 
-_root_seed = 0
-_children: dict[str, int] = {}
+
+class _Seeds(threading.local):
+    """What streams follow, in each thread by itself: threads at work together draw what each would alone."""
+
+    root = 0  # a thread's own, or of the main thread
+
+    def __init__(self) -> None:
+        self.children: dict[str, int] = {}
+
+
+_seeds = _Seeds()
 
 
 def manual_seed(seed: int) -> None:
-    """Restart every stream created from now on from ``seed`` (an integer ≥ 0).
+    """Restart every stream created from now on in this thread from ``seed`` (an integer ≥ 0).
 
-    Streams already held by a layer go on undisturbed. Without this call the seed is 0:
+    Threads without a seed of their own follow the main thread's. Streams already held by a
+    layer go on undisturbed. Without this call the seed is 0:
     nothing in minireg ever draws from an unseeded source.
 
     >>> manual_seed(1); a = Stream("init").normal((2,))
     >>> manual_seed(1); bool((a == Stream("init").normal((2,))).all())
     True
     """
-    global _root_seed
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"manual_seed: seed must be an integer ≥ 0, got {seed!r}")
-    _root_seed = int(seed)
-    _children.clear()
+    _seeds.root = int(seed)
+    _seeds.children.clear()
+    if threading.current_thread() is threading.main_thread():
+        _Seeds.root = int(seed)
 
 
 def blocks(*arrays: Array) -> Iterator[Sequence[Array]]:
@@ -304,8 +320,8 @@ class Stream:
     def __init__(self, name: str, seed: int | None = None) -> None:
         self.name, self.seed = name, seed
         if seed is None:
-            child = _children[name] = _children.get(name, -1) + 1
-            self._entropy = [_root_seed, zlib.crc32(name.encode()), child]
+            child = _seeds.children[name] = _seeds.children.get(name, -1) + 1
+            self._entropy = [_seeds.root, zlib.crc32(name.encode()), child]
         else:
             self._entropy = [seed]
         self._rng: dict[str, Any] = {}

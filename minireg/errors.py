@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ def describe(a: Any) -> str:
     >>> describe(np.zeros((2, 3)))
     'ndarray(2, 3) float64 on numpy'
     """
-    if not hasattr(a, "shape"):
+    if not backends.is_array(raw(a)):
         return repr(a)[:60]
     return f"{type(a).__name__}{tuple(a.shape)} {a.dtype} on {backends.of(raw(a)).name}"
 
@@ -129,10 +130,12 @@ def check_mapping(owner: str, name: str, value: Any, example: str) -> None:
         raise TypeError(f"{owner}: {name} must be a mapping by name, got {got}; write {example}")
 
 
-def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
+def explained(
+    error: Exception, name: str, args: Sequence[Any], options: Mapping[str, Any] = {}
+) -> Exception:
     """The same error, saying which op was given what."""
-    homes = {backends.of(raw(a)).name for a in args if hasattr(a, "shape")}
-    got = ", ".join(describe(a) for a in args)
+    homes = {backends.of(raw(a)).name for a in args if backends.is_array(raw(a))}
+    got = ", ".join([*map(describe, args), *(f"{k}={describe(v)}" for k, v in options.items())])
     if len(homes) > 1:
         return TypeError(
             f"{name}: operands live on different backends, got ({got}); "
@@ -141,7 +144,8 @@ def explained(error: Exception, name: str, args: Sequence[Any]) -> Exception:
     kinds = (ValueError, TypeError, IndexError, np.linalg.LinAlgError)
     other = TypeError if isinstance(error, AttributeError) else ValueError  # of what is no array
     kind = type(error) if type(error) in kinds else other
-    return kind(f"{name}: {str(error).removeprefix(f'{name}: ')}; got ({got})")
+    text = re.sub(r"^[\w.<>]+\(\) ", "", str(error))  # the Python function behind the op
+    return kind(f"{name}: {text.removeprefix(f'{name}: ')}; got ({got})")
 
 
 def caller() -> str:

@@ -8,6 +8,7 @@ of ops in :mod:`minireg.ops`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from itertools import count
 from operator import attrgetter
@@ -53,6 +54,7 @@ class Tensor:
         "__weakref__",
     )
     __hash__ = object.__hash__
+    __pandas_priority__ = 5000  # series * t is the recorded op, too
     data: Array
     grad: Tensor | None
     requires_grad: bool
@@ -134,12 +136,19 @@ class Tensor:
         return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
 
     def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("a 0-d Tensor has no length and no items; .item() gives its number")
         return len(self.data)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"a Tensor of shape {self.shape} is neither true nor false: use .any() or .all(), and "
+                "any(t is u for u in tensors) in place of `in`"
+            )
         return bool(self.data)
 
     def __float__(self) -> float:
@@ -152,6 +161,12 @@ class Tensor:
         if self._node is not None:
             raise TypeError("cannot pickle or deep-copy a recorded result: use .detach() first")
         return type(self), (self.data, self.requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        make, arguments = self.__reduce__()
+        twin: Tensor = make(*copy.deepcopy(arguments, memo))
+        twin.grad = copy.deepcopy(self.grad, memo)
+        return twin
 
     # --- gradients -----------------------------------------------------------------------
 
@@ -219,10 +234,28 @@ class Tensor:
                 "needs for the backward pass; write the out-of-place form (t = t + x, "
                 "mr.where(mask, a, t)) or change t.detach()"
             )
-        value = value.data if isinstance(value, Tensor) else value
-        self.data[...] = backends.move(value, self.backend) if hasattr(value, "shape") else value
-        self._seq = next_seq()
+        self._put("assign", ..., value)
         return self
+
+    def _put(self, name: str, index: Any, value: Any) -> None:
+        """Write ``value`` to a place of the data, unless its type or its shape does not fit."""
+        if not isinstance(value, int | float) or self.dtype.kind != "f":
+            floats = self.dtype if self.dtype.kind == "f" else np.float64
+            value = backends.as_array(value, f"{name}: value", floats)
+            if not np.can_cast(value.dtype, self.dtype, "same_kind"):
+                raise TypeError(
+                    f"{name}: value must be of a type that dtype {self.dtype} can hold, got "
+                    f"{value.dtype}; convert one of them with .astype(…)"
+                )
+            value = backends.move(value, self.backend)
+        try:
+            self.data[index] = value
+        except ValueError as error:
+            place = self.data[index].shape
+            raise ValueError(
+                f"{name}: got a value of shape {np.shape(value)}, expected one that broadcasts to {place}"
+            ) from error
+        self._seq = next_seq()
 
     def _inplace(self, name: str, other: Any) -> Tensor:
         """``t += x``: in place on a leaf outside recording, else the recorded ``t = t + x``."""
@@ -236,7 +269,8 @@ class Tensor:
                     "in `with mr.no_grad():`, or write w = w + x for a recorded result"
                 )
             return result  # type: ignore[no-any-return]
-        return self.assign(result)
+        self._put("in-place change", ..., result)
+        return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
         from .engine import is_grad_enabled
@@ -246,8 +280,7 @@ class Tensor:
                 "item assignment would change values that the graph needs; use "
                 "mr.where(mask, new, t), or change a leaf inside `with mr.no_grad():`"
             )
-        self.data[index] = value.data if isinstance(value, Tensor) else value
-        self._seq = next_seq()
+        self._put("item assignment", index, value)
 
     # --- as a NumPy citizen ------------------------------------------------------------------
 
@@ -289,6 +322,10 @@ def tensor(
     (dtype('float32'), dtype('float64'))
     """
     array = backends.as_array(data, "tensor: data")
-    if dtype is not None:
-        array = array.astype(dtype)
+    try:
+        array = array if dtype is None else array.astype(dtype)
+    except TypeError as error:
+        raise TypeError(
+            f"tensor: dtype must be NumPy's, or its name like 'float32', got {dtype!r}"
+        ) from error
     return Tensor(backends.move(array, backend) if backend else array, requires_grad)

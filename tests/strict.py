@@ -520,7 +520,7 @@ def registered(name: str = "strict", fused: bool = False) -> Iterator[backends.B
             patch.setattr(cuda, "_processors", lambda: 132)
             patch.setattr(kernels, "_compiled", lambda xp, *_: partial(_counted, _[-1]))
         patch.setitem(backends._BACKENDS, name, backend)
-        patch.setitem(backends._BY_TYPE, StrictArray, backend)
+        patch.setitem(backends.BY_TYPE, StrictArray, backend)
         yield backend
 
 

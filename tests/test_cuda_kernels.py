@@ -189,7 +189,7 @@ def emulator(monkeypatch, libraries):
         "emulated", Making(), Emulated, np.array, lambda a: a.ctypes.data, cuda.KERNELS
     )
     monkeypatch.setitem(backends._BACKENDS, "emulated", backend)
-    monkeypatch.setitem(backends._BY_TYPE, Emulated, backend)
+    monkeypatch.setitem(backends.BY_TYPE, Emulated, backend)
     monkeypatch.setattr(cuda, "_compiled", run)
     return run
 

@@ -20,6 +20,14 @@ def labels(*values):
     return np.array(values)
 
 
+def leaf(*values):
+    return mr.tensor(list(values))
+
+
+def added(x, y):
+    x += y
+
+
 def net():
     return nn.Linear(3, 2).to(np.float64)
 
@@ -134,6 +142,20 @@ ERRORS = {
     "no attribute": (lambda: t(2).foo, AttributeError, "Tensor attribute foo"),
     "cat": (lambda: mr.cat([t(2)]), AttributeError, "minireg cat mr.concatenate"),
     "zeros": (lambda: mr.zeros(3), AttributeError, "minireg zeros np.zeros(shape,"),
+    "dtype of PyTorch": (lambda: mr.tensor([1.0], dtype="torch.float"), TypeError, "tensor: dtype got"),
+    "assign None": (lambda: leaf(1.0, 2.0).assign(None), TypeError, "assign: value numbers None"),
+    "assign words": (lambda: leaf(1.0).assign("a"), TypeError, "assign: value numbers 'a'"),
+    "assign complex": (lambda: leaf(1.0).assign(1j), TypeError, "assign: value float32 complex128 .astype"),
+    "assign shape": (lambda: leaf(1.0, 2.0).assign(np.ones(3)), ValueError, "assign: (3,) expected (2,)"),
+    "integers += 0.5": (lambda: added(leaf(1, 2), 0.5), TypeError, "in-place change: int64 float64"),
+    "integers [0] = 0.7": (lambda: leaf(1, 2).__setitem__(0, 0.7), TypeError, "item assignment: int64"),
+    "items of a number": (lambda: list(leaf(1.0).sum()), TypeError, "0-d Tensor length .item()"),
+    "truth": (lambda: t(2) in [t(2)], ValueError, "Tensor (2,) .any() .all() in"),
+    "to a dtype": (lambda: t(2).to(np.float64), ValueError, "to: float64 expected numpy .astype(dtype)"),
+    "axis": (lambda: mr.mean(t(2, 3), axis=True), TypeError, "mean: axis=True"),
+    "unknown option of an op": (lambda: mr.sum(t(2), axes=1), TypeError, "sum: got axes=1"),
+    "unknown option of a function": (lambda: mr.sort(t(2), axes=1), TypeError, "sort axes"),
+    "sum of words": (lambda: mr.sum("abc"), TypeError, "sum: got ('abc')"),
     "export of a graph": (lambda: np.from_dlpack(t(2)), BufferError, "DLPack gradient .detach()"),
     "gradient that is a word": (
         lambda: t(2).backward("x"), TypeError, "backward gradient must be (2,) got 'x'"),

@@ -36,8 +36,10 @@ def _composed(functions: dict[str, Any]) -> dict[str, Any]:
 
 _ARRAYS = _functions(elementwise, shapes, products, reductions)
 _LINALG = _functions(linalg)
-for _f in (*_LINALG.values(), products.matmul, products.outer, products.tensordot):
-    answers_for(getattr(np.linalg, _f.__name__))(_f)
+for _name, _f in _LINALG.items():
+    setattr(linalg, _name, answers_for(getattr(np.linalg, _name))(_f))
+for _f in (products.matmul, products.outer, products.tensordot):
+    NUMPY[getattr(np.linalg, _f.__name__)] = _f
 _METHODS = {"astype", "copy", "to"}  # of Tensor, but no functions of the package
 _INTERNAL = _METHODS | {"getitem", "scatter"}
 _OURS = {name: f for name, f in _ARRAYS.items() if name not in _INTERNAL}

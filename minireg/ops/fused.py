@@ -168,12 +168,12 @@ _NORMS = shaped(
     (Shape(4, 5), {"axes": (0,), "eps": 1e-3}),
 )
 # fmt: off
+_NORM_FORMULA = (r"\bar x = \tfrac1s(u - \langle u\rangle - \hat x\langle u\hat x\rangle)"
+                 r"\text{ with means over the batch (BatchNorm) or the features (LayerNorm)},\ "
+                 r"\bar x = \tfrac1s(u - \hat x\langle u\hat x\rangle)\text{ (RMSNorm)},\ u = "
+                 r"\gamma\bar y;\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y")
 normalize = op("normalize", _normalize, backward=_normalize_backward, definition=_normalize_definition,
-               formula=r"\bar x = \tfrac1s(u - \langle u\rangle - \hat x\langle u\hat x\rangle)"
-                       r"\text{ with means over the batch (BatchNorm) or the features (LayerNorm)},\ "
-                       r"\bar x = \tfrac1s(u - \hat x\langle u\hat x\rangle)\text{ (RMSNorm)},\ u = "
-                       r"\gamma\bar y;\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y",
-               samples=_NORMS)
+               formula=_NORM_FORMULA, samples=_NORMS)
 # fmt: on
 
 # --- cross entropy against a target distribution -------------------------------------------------------

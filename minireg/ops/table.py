@@ -8,13 +8,16 @@ and records itself, so any order of derivative works and nothing is paid otherwi
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
+from ..backend import BY_TYPE, as_array, is_array
 from ..engine import ANOMALY, RECORD, state, unscalar
 from ..errors import check_forward, explained
 from ..tensor import Tensor, next_seq
@@ -47,6 +50,7 @@ class Op:
         return f"Op({self.name}: {self.formula})"
 
 
+_PLAIN = {np.ndarray, int, float, bool, tuple, list, type(None), str, slice}  # no look at these
 TABLE: dict[str, Op] = {}
 NUMPY: dict[Any, Callable[..., Any]] = {}  # what NumPy's own functions do on a Tensor
 
@@ -93,7 +97,7 @@ def op(
     >>> del TABLE["cube"]
     """
     fused, differentiable = backward is not None, bool(rules or each or backward)
-    new, seq, record, ndarray = object.__new__, next_seq, RECORD, np.ndarray
+    new, seq, record, ndarray, plain = object.__new__, next_seq, RECORD, np.ndarray, _PLAIN
 
     def call(*args: Any, **kw: Any) -> Any:
         raw: list[Any] = []
@@ -106,19 +110,27 @@ def op(
                 if a.requires_grad:
                     recorded = differentiable
             else:
+                if type(a) not in plain and hasattr(type(a), "__array__") and not is_array(a):
+                    a = as_array(a, name)  # another library's
                 raw.append(a)
             i += 1
         try:
             y = value(*raw, **kw)
         except (ValueError, TypeError, IndexError, AttributeError) as error:
-            raise explained(error, name, args) from error
+            if again := _adapted(entry, args, kw):
+                return call(*again[0], **again[1])
+            raise explained(error, name, args, kw) from error
         saved = place = None
         if fused:
             y, saved = y
         if not parents:
             return y
+        if type(y) is not ndarray:
+            y = unscalar(y)
+            if isinstance(y, Tensor) and (again := _adapted(entry, args, kw)):  # one was in kw
+                return call(*again[0], **again[1])
         t = new(Tensor)
-        t.data = y if type(y) is ndarray else unscalar(y)
+        t.data = y
         t.grad = t._hooks = t._place = None
         t._seq = seq()
         if (mode := state.mode) != record:
@@ -146,15 +158,81 @@ def array_of(x: Any) -> Any:
     return x.data if isinstance(x, Tensor) else x
 
 
+# --- what stands for an array, and other words for an option ----------------------------------------
+
+
+def array_like(x: Any, name: str) -> Any:
+    """``x`` if it is a Tensor or an array, else as one (:func:`~minireg.backend.as_array`).
+
+    Tensors in a list are stacked, and the stack is recorded.
+    """
+    if isinstance(x, Tensor) or type(x) in BY_TYPE:
+        return x
+    if isinstance(x, list | tuple) and _holds_tensors(x):
+        return TABLE["stack"].function(*(array_like(e, name) for e in x))
+    return as_array(x, name)
+
+
+def _holds_tensors(x: Any) -> bool:
+    return isinstance(x, Tensor) or (
+        isinstance(x, list | tuple)
+        and (any(isinstance(e, Tensor) for e in x) or (len(x) > 0 and _holds_tensors(x[0])))
+    )
+
+
+_PYTORCH = {"dim": "axis", "keepdim": "keepdims"}
+
+
+def _adapted(
+    entry: Op | str, args: Any, kw: Any, lists: bool = True
+) -> tuple[list[Any], dict[str, Any]] | None:
+    """The arguments once more, of which NumPy could make nothing; None if there is no other way.
+
+    Lists in place of an array become one, PyTorch's words NumPy's; and Tensors given by keyword
+    go to their place, where they are recorded.
+    """
+    name, rules = (entry, ()) if isinstance(entry, str) else (entry.name, entry.rules)
+    given = {_PYTORCH.get(k, k): v for k, v in kw.items()}
+    found = list(args)
+    if not isinstance(entry, str) and any(isinstance(v, Tensor) for v in kw.values()):
+        try:
+            bound = inspect.signature(entry.value).bind(*args, **given)
+        except (ValueError, TypeError):  # no such name
+            return None
+        bound.apply_defaults()
+        found, given = list(bound.args), bound.kwargs
+    for i, a in enumerate(found if lists else ()):
+        if isinstance(a, list | tuple) and (i == 0 or (i < len(rules) and rules[i] is not None)):
+            found[i] = array_like(a, name)
+    same = given == kw and all(a is b for a, b in zip(found, args, strict=False))
+    return None if same and len(found) == len(args) else (found, given)
+
+
 # --- NumPy's own functions on a Tensor ---------------------------------------------------------
 
 
 def answers_for(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: the composed function answers for these NumPy functions on a Tensor."""
+    """Decorator: the composed function answers for these NumPy functions on a Tensor.
+
+    It takes what an op takes: lists for arrays, ``dim`` for ``axis``.
+    """
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        NUMPY.update(dict.fromkeys(functions, function))
-        return function
+        @wraps(function)
+        def call(*args: Any, **kw: Any) -> Any:
+            try:
+                return function(*args, **kw)
+            except (TypeError, AttributeError) as error:
+                if again := _adapted(
+                    function.__name__, args, kw, isinstance(error, AttributeError)
+                ):
+                    return function(*again[0], **again[1])
+                if isinstance(error, TypeError):
+                    raise
+                raise explained(error, function.__name__, args, kw) from error
+
+        NUMPY.update(dict.fromkeys(functions, call))
+        return call
 
     return enter
 
