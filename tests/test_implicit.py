@@ -614,6 +614,26 @@ def test_spectrum_of_many_parameters_is_known_by_products():
     assert found.vectors.shape == (122, 3)
 
 
+def test_spectrum_of_a_fit_that_stopped_early():
+    """On noise, what is learnt first helps and what is learnt last does not."""
+    mr.manual_seed(3)
+    x, w = draw(60, 12, seed=5) * np.logspace(0.5, -1, 12), np.append(np.ones(3), np.zeros(9))
+    y = (x @ w + 2 * draw(60, seed=6))[:, None]
+    model, loss = nn.Linear(12, 1, bias=False).double(), nn.MSELoss()
+    start = copy.deepcopy(model)
+    history = mr.fit(
+        model, loss, mr.optim.SGD(model.parameters(), 0.02), (x[:30], y[:30]), (x[30:], y[30:]),
+        epochs=2000, batch_size=30, early_stopping=mr.optim.EarlyStopping(patience=20),
+    )  # fmt: skip
+    assert history.stopped == "early stopping"
+    steps = history.best_epoch  # one batch an epoch
+    found = early_stopping_spectrum(
+        lambda: loss(model(mr.Tensor(x[:30])), y[:30]), model, lr=0.02, steps=steps, start=start
+    )
+    close(found.measured, found.learnt, 1e-8)
+    assert found.learnt[0] < 0.2 < 0.999 < found.learnt[-1]
+
+
 def test_spectrum_near_a_minimum_of_a_smooth_loss():
     mr.manual_seed(1)
     model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double()

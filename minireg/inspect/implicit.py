@@ -551,7 +551,8 @@ def early_stopping_spectrum(
 
     ``start`` are the parameters before the run, as a Module (a deep copy), a list of arrays or a
     flat array; with it the part of the way that was really gone is measured too: moved against moved
-    plus what Newton's step would still go, vᵢ·(w − w₀) / vᵢ·(w − w₀ − ∇L/μᵢ).
+    plus what Newton's step would still go, vᵢ·(w − w₀) / vᵢ·(w − w₀ − ∇L/μᵢ). After a ``fit`` that
+    stopped early the steps are ``history.best_epoch`` times the batches of an epoch.
 
     Exact for a quadratic loss under full-batch gradient descent at a constant ``lr`` without momentum,
     where learnt and measured agree. Elsewhere it is the quadratic at the fit, and only near
