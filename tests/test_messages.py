@@ -237,6 +237,17 @@ ERRORS = {
         lambda: mr.Objective(nn.MSELoss(), {"l1": (penalties.L1(1.0), [3])}).table(net()), TypeError,
         "Term on glob Parameter got 3 among them"),
     # --- sweep, files and data sets --------------------------------------------------------------
+    "sweep over a number": (
+        lambda: mr.sweep(len, {"l2": 0.1}), TypeError, "sweep grid['l2'] sequence 0.1 [0.1]"),
+    "sweep over a word": (lambda: mr.sweep(len, {"opt": "adam"}), TypeError, "sweep grid['opt'] ['adam']"),
+    "sweep over a list": (lambda: mr.sweep(len, [1, 2]), TypeError, "sweep grid mapping [1, 2]"),
+    "seeds of a sweep": (lambda: mr.sweep(len, {"l2": [0]}, seeds=3), TypeError, "sweep seeds 3 range(3)"),
+    "sweep of nothing callable": (lambda: mr.sweep(0.1, {"l2": [0]}), TypeError, "sweep function 0.1"),
+    "sweep without a result": (
+        lambda: mr.sweep(lambda l2, seed: None, {"l2": [0]}), TypeError, "sweep function return number None"),
+    "a figure called like a parameter": (
+        lambda: mr.sweep(lambda l2, seed: {"l2": 1}, {"l2": [0]}), ValueError,
+        "sweep ['l2'] parameters figures"),
     "save an optimizer": (
         lambda: mr.save("a.npz", optim.Adam([t(2)])), TypeError,
         "save state Module mapping optimizer optimizer.state_dict()['state']"),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import math
+import os
+import signal
 
+import numpy as np
 import pytest
 
 import minireg as mr
@@ -65,6 +69,114 @@ def test_an_error_names_the_point():
     with pytest.raises(ZeroDivisionError) as caught:
         mr.sweep(broken, {"l2": [3]})
     assert "sweep: at {'l2': 3}, seed 0" in caught.value.__notes__
+
+
+# --- what fails or is interrupted ---------------------------------------------------------------
+
+
+class OddError(Exception):
+    """Cannot be rebuilt from its text, so no process can send it to another."""
+
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+
+
+def trouble(l2, seed):
+    if l2 == "raises":
+        raise ZeroDivisionError("no")
+    if l2 == "odd":
+        raise OddError(1, 2)
+    if l2 == "other":
+        return {"other": 1.0}
+    if l2 == "array":
+        return np.ones(2)
+    if l2 == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return l2 + seed
+
+
+def failures(found):
+    return {
+        (r["l2"], r["seed"]): f"{type(r['error']).__name__}: {r['error']}" for r in found.failed
+    }
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_defect_9_a_point_that_fails_loses_no_other(n_jobs):
+    grid = {"l2": [0.0, "raises", "odd", 1.0, "other", "array", 2.0]}
+    with pytest.warns(
+        UserWarning, match="sweep: 4 of 7 runs failed\n  failed at l2='raises', seed 3"
+    ):
+        found = mr.sweep(trouble, grid, seeds=[3], n_jobs=n_jobs)
+    assert found["value"] == [3.0, 4.0, 5.0]
+    assert failures(found) == {
+        ("raises", 3): "ZeroDivisionError: no",
+        ("odd", 3): "OddError: 1 and 2" if n_jobs == 1 else "RuntimeError: OddError: 1 and 2",
+        ("other", 3): "ValueError: returned ['other'], where the first run did ['value']",
+        ("array", 3): "TypeError: sweep: the function must return a number or a mapping of named "
+        "numbers, got array([1., 1.])",
+    }
+    assert "failed at l2='raises', seed 3: ZeroDivisionError: no" in repr(found)
+    assert found.stopped == "finished"
+
+
+def test_defect_9_a_worker_that_is_killed_loses_no_other_point():
+    grid = {"l2": [0.0, 1.0, "dies", 2.0, 3.0, 4.0]}
+    with pytest.warns(UserWarning, match="failed at l2='dies', seed 0: .* worker was killed"):
+        found = mr.sweep(trouble, grid, n_jobs=2)
+    assert found["l2"] == found["value"] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert [r["l2"] for r in found.failed] == ["dies"]
+
+
+class Interrupts(mr.nn.Module):
+    def forward(self, x):
+        raise KeyboardInterrupt
+
+
+def stopped_in_fit(l2, seed):
+    model = mr.nn.Sequential(mr.nn.Linear(1, 1), *[Interrupts()] * (l2 == 2))
+    sgd = mr.optim.SGD(model.parameters(), 0.1)
+    x = np.ones((2, 1), np.float32)
+    mr.fit(model, mr.nn.MSELoss(), sgd, (x, x), epochs=1, progress=False)
+    return l2
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_defect_9_an_interrupt_gives_back_the_finished_rows_and_makes_none(n_jobs):
+    """Also where fit, which catches it, is what is interrupted."""
+    found = mr.sweep(stopped_in_fit, {"l2": [0, 1, 2, 3]}, n_jobs=n_jobs)
+    assert found.stopped == "interrupted"
+    assert found["l2"] == [0, 1] or (n_jobs == 2 and 2 not in found["l2"])
+    assert found.failed == ()
+    assert "runs, interrupted" in repr(found)
+
+
+def test_fit_alone_still_returns_after_an_interrupt():
+    mr.sweep(stopped_in_fit, {"l2": [2]})
+    assert stopped_in_fit(2, 0) == 2
+
+
+def test_where_every_run_fails_the_first_error_is_raised_and_says_where():
+    with pytest.raises(ZeroDivisionError) as raised:
+        mr.sweep(trouble, {"l2": ["raises", "odd"]}, n_jobs=2)
+    assert "sweep: at {'l2': 'raises'}, seed 0" in raised.value.__notes__[0]
+    assert 'raise ZeroDivisionError("no")' in raised.value.__notes__[1]
+
+
+def test_defect_16_the_best_point_is_no_nan():
+    found = mr.sweep(lambda l2, seed: math.nan if l2 == 0 else l2, {"l2": [0, 1, 2]}, seeds=[0, 1])
+    for mode, best in (("min", 1), ("max", 2)):
+        with pytest.warns(UserWarning, match="Sweep.best: 'value' is nan at l2=0, left out"):
+            assert found.best("value", mode)["l2"] == best
+    with pytest.raises(ValueError, match="'value' is a number at none of 1 points"):
+        mr.sweep(lambda l2, seed: math.nan, {"l2": [0]}).best("value")
+
+
+def test_values_of_any_kind_can_be_swept():
+    found = mr.sweep(
+        lambda sizes, seed: sum(sizes) + seed, {"sizes": [[8, 8], [4]]}, seeds=range(3)
+    )
+    assert found.best("value") == {"sizes": [4], "mean": 5.0, "std": 1.0, "seeds": 3}
 
 
 @pytest.mark.parametrize("grid", [{}, {"l2": []}, {"seed": [1]}])
