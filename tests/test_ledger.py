@@ -535,6 +535,28 @@ def test_tables_read():
     assert "nothing booked" in repr(Ledger(optim.SGD([mr.Tensor(np.ones(2), True)], 0.1)))
 
 
+def test_the_books_of_the_last_step_are_of_nothing_else():
+    """They kept the rows of parameters that a later step did not touch, or knew by another name."""
+    mr.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2)).double()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    ledger, objective = Ledger(optimizer), mr.Objective(nn.MSELoss())
+    batch = model, mr.Tensor(np.ones((2, 3))), np.ones((2, 2))
+    names = [n for n, _ in model.named_parameters()]
+    for backward in ("total", "terms", "total", "frozen"):
+        if backward == "frozen":
+            model[0].requires_grad_(False)
+        optimizer.zero_grad()
+        terms = objective(*batch)
+        (terms.total if backward == "total" else terms).backward()
+        optimizer.step()
+        if ledger.steps == 1:  # nothing has told the names yet
+            assert [*ledger.last] == [f"parameter {i}" for i in range(4)]
+        else:
+            assert [*ledger.last] == (names[2:] if backward == "frozen" else names)
+    assert ledger.steps == 4
+
+
 def test_the_whole_holds_what_is_not_yet_recorded():
     p = mr.Tensor(np.ones(3), requires_grad=True)
     optimizer = optim.SGD([p], 0.1)

@@ -273,10 +273,13 @@ class Ledger:
 
     def before(self, p: Tensor, group: dict[str, Any]) -> None:
         """A parameter's step begins."""
+        if not self._open:  # the first one's: the step before is over
+            self.last, self.steps = Books(), self.steps + 1
         g, (coupled, _) = p.grad.data, self.optimizer.decays(group)  # type: ignore[union-attr]
         kept: dict[str, Array] = {}
         if isinstance(p.grad, Attributed):
             name, fresh = p.grad.name, dict(p.grad.shares)
+            self._names[p] = name
             if of(g) is not NUMPY or (g != added(fresh.values())).any():  # a device we don't ask
                 kept, rest = settled(fresh, g)
                 if of(g) is not NUMPY or rest.any():
@@ -310,7 +313,6 @@ class Ledger:
             row.carried = {}
         else:
             self._roll(p, row, linear.keep * unit, linear.gain)
-        self.steps += name == next(iter(self.last), name)  # once for each round
         self.last[name] = row
         if self.accumulate:
             _add(self.since, name, row)
