@@ -181,7 +181,7 @@ def backprop(
         while order:
             y = order.pop()
             g = pending.pop(y, None)
-            if g is None:
+            if g is None or (wanted is not None and y not in wanted):
                 continue
             if y._hooks is not None:
                 g = _run_hooks(y, g, create_graph)
@@ -271,12 +271,14 @@ def _reachable(
 
 
 def _run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
-    for hook in tuple(y._hooks or ()):
-        if hook is RETAIN:
-            kept = g.copy() if y.grad is None else (y.grad if create_graph else y.grad.data) + g
-            y.grad = kept if create_graph else Tensor(unscalar(kept))
-        elif (new := hook(g if create_graph else Tensor(unscalar(g)))) is not None:
+    hooks = tuple(y._hooks or ())
+    for hook in hooks:
+        new = None if hook is RETAIN else hook(g if create_graph else Tensor(unscalar(g)))
+        if new is not None:
             g = new if create_graph else getattr(new, "data", new)
+    if RETAIN in hooks:  # what all hooks made of it, whenever they came
+        kept = g.copy() if y.grad is None else (y.grad if create_graph else y.grad.data) + g
+        y.grad = kept if create_graph else Tensor(unscalar(kept))
     return g
 
 

@@ -213,7 +213,7 @@ class Tensor:
 
     def retain_grad(self) -> Tensor:
         """Add to ``.grad`` of this intermediate result in each backward pass; returns itself."""
-        if self._node is not None:
+        if self._node is not None and RETAIN not in (self._hooks or ()):
             self._hooks = [*(self._hooks or ()), RETAIN]
         return self
 

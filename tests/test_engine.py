@@ -414,6 +414,21 @@ def test_retain_grad_keeps_the_gradient_of_an_intermediate_result():
     assert x.retain_grad() is x
 
 
+def test_a_retained_gradient_is_kept_once_and_after_all_hooks():
+    y = (leaf(1.0, 2.0) * 3).retain_grad().retain_grad()
+    y.register_hook(lambda g: -g)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.grad.numpy(), [-1, -1])
+
+
+def test_hooks_of_an_output_that_leads_to_no_input_are_not_called():
+    x, w, calls = leaf(1.0), leaf(2.0), []
+    y, z = x * 2, w * 3
+    z.register_hook(calls.append)
+    assert grads([y, z], x) == [2.0]
+    assert not calls
+
+
 # --- recording modes ------------------------------------------------------------------------------
 
 
