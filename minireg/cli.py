@@ -9,12 +9,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import io
+import itertools
 import json
+import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,12 +26,12 @@ import numpy as np
 
 from . import __version__, backend, checkpoint, course, datasets, nn, optim, penalties
 from .claims import VERDICTS, Result, errata, select
-from .inspect import Run, overview, report
 from .inspect.ledger import Ledger
 from .inspect.reference import reference
+from .inspect.report import Run, comparison, headline, overview, report
 from .objective import Objective, Term
 from .penalty_check import PenaltyReport, check_penalty
-from .training import History, fit
+from .training import finite, fit
 
 EPILOG = """\
 what happens
@@ -221,7 +225,9 @@ def _parser() -> Parser:
     )
     add("--backend", choices=("numpy", "cupy"), default="numpy", help="default numpy")
     add = train.add_argument_group("output").add_argument
-    add("--out", type=Path, metavar="DIR", help="run folder; default runs/DATASET-DATE-TIME")
+    add("--out", type=Path, metavar="DIR",
+        help="run folder, new or empty; default runs/DATASET-DATE-TIME")  # fmt: skip
+    add("--force", action="store_true", help="write into --out even if it is not empty")
     add("--json", action="store_true", help="print one JSON object instead of tables")
     add("--no-report", action="store_true", help="skip report.html and overview.png")
     add("--no-progress", action="store_true", help="no progress bar")
@@ -269,8 +275,12 @@ def _parser() -> Parser:
     return parser
 
 
+LABELS = ("plain", "regularized")  # the two runs of ``minireg train``
+FILES = {"report.html", "overview.png", "ledger.csv", *(f"weights-{n}.npz" for n in LABELS)}
+
+
 class MissingError(Exception):
-    """Something the command needs is not installed or not usable."""
+    """Something the command needs is not installed or not usable, or failed."""
 
 
 def _need(**packages: str) -> None:
@@ -319,13 +329,18 @@ def _train_one(args: argparse.Namespace, data: datasets.Dataset, label: str) -> 
         optimizer = kind(model.parameters(), args.lr, weight_decay=decay)
     objective = Objective(loss, terms)
     ledger = Ledger(optimizer, accumulate=True) if on else None
+    x, y = data.validation
+    watch = {"test": (x[1::2], y[1::2])}  # the epoch is chosen on one half, judged on the other
+    if (flipped := data.flipped).any():
+        noisy = data.x_train[flipped]
+        watch |= {"wrong": (noisy, data.y_train[flipped]), "true": (noisy, data.y_true[flipped])}
     history = fit(
-        model, objective, optimizer, data.train, data.validation,
+        model, objective, optimizer, data.train, (x[::2], y[::2]),
         epochs=args.epochs, batch_size=args.batch_size, seed=args.seed, clip_norm=args.clip_norm,
         early_stopping=optim.EarlyStopping(args.patience) if args.patience else None,
-        ledger=ledger, progress=False if args.no_progress else None, label=label,
+        ledger=ledger, watch=watch, progress=False if args.no_progress else None, label=label,
     )  # fmt: skip
-    return Run(history, model, objective.assignments(), ledger)
+    return Run(history, model, objective.assignments(), ledger, int(flipped.sum()))
 
 
 def train(args: argparse.Namespace) -> int:
@@ -338,31 +353,59 @@ def train(args: argparse.Namespace) -> int:
         data = datasets.load(args.dataset, args.noise, args.validation, seed=args.seed)
     except (ImportError, FileNotFoundError, ValueError) as error:
         raise MissingError(str(error)) from error
-    folder = args.out or Path("runs") / f"{args.dataset}-{datetime.now():%Y%m%d-%H%M%S}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MissingError(f"cannot make the run folder {folder}: {error.strerror}") from error
+    folder = _run_folder(args)
     runs: dict[str, Run] = {}
-    interrupted = False
+    interrupted, problem = False, ""
     try:
         if not args.json:
-            _console().print(f"{data}\n{_settings_line(args)}\n", highlight=False)
-        with backend.use_backend(args.backend):
-            for label in ("plain", "regularized"):
+            _console().print(f"{data}\n{_settings_line(args)}\n", highlight=False, markup=False)
+        # what overflows ends in one message, not in a warning for each op
+        with backend.use_backend(args.backend), np.errstate(all="ignore"):
+            for label in LABELS:
                 runs[label] = _train_one(args, data, label)
+                _write(args, folder, runs, pictures=False)  # a killed second run leaves the first
                 if interrupted := runs[label].history.stopped == "interrupted":
                     break
     except KeyboardInterrupt:  # outside fit, which ends by itself
         interrupted = True
-    files = _write(args, folder, runs)
+    except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
+        problem = f"the {label} run failed: {str(error) or type(error).__name__}"
+    files, unwritten = _write(args, folder, runs, pictures=not args.no_report)
+    for name in FILES - {*files} if args.force else ():  # of an earlier run
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
     if args.json:
-        print(
-            json.dumps({"settings": _settings(args), "folder": str(folder), "runs": _figures(runs)})
-        )
+        record = {"settings": _settings(args), "folder": str(folder), "runs": _figures(runs)}
+        print(json.dumps(finite(record), allow_nan=False))
     else:
         _show(runs, folder, files, args)
+    if problem or unwritten:
+        kept = f"; {', '.join(files)} of {', '.join(runs)} kept in {folder}" if runs else ""
+        raise MissingError("; ".join(filter(None, (problem, unwritten))) + kept)
     return 130 if interrupted else 0
+
+
+def _run_folder(args: argparse.Namespace) -> Path:
+    """The folder of this run and of no other: claimed by making its history.json."""
+    stem = args.out or Path("runs") / f"{args.dataset}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder: Path = stem
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(2):
+            try:
+                folder.mkdir(exist_ok=args.out is not None)
+                break
+            except FileExistsError:  # another run began in the same second
+                if not folder.is_dir():
+                    raise
+                folder = stem.with_name(f"{stem.name}-{number}")
+        if any(folder.iterdir()) and not args.force:
+            raise MissingError(f"{folder} is not empty; choose another --out, or add --force to "
+                               "replace what a run has left there")  # fmt: skip
+        (folder / "history.json").touch(exist_ok=args.force)
+    except OSError as error:
+        raise MissingError(f"cannot make the run folder {folder}: {error.strerror}") from error
+    return folder
 
 
 def _resolve(args: argparse.Namespace) -> None:
@@ -380,15 +423,17 @@ def _resolve(args: argparse.Namespace) -> None:
     _usable(args.backend)
 
 
-def _usable(name: str) -> None:
+def _usable(*names: str) -> None:
+    """Whether a backend can be used; also the one that MINIREG_BACKEND names."""
     try:
-        backend.get(name)
-    except (ImportError, RuntimeError) as error:
+        for name in (backend.get_backend(), *names):
+            backend.get(name)
+    except (ImportError, RuntimeError, ValueError) as error:
         raise MissingError(str(error)) from error
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    hidden = {"command", "out", "json", "no_report", "no_progress"}
+    hidden = {"command", "out", "force", "json", "no_report", "no_progress"}
     return {k: v for k, v in vars(args).items() if k not in hidden}
 
 
@@ -416,51 +461,77 @@ def _figures(runs: dict[str, Run]) -> dict[str, Any]:
 
 
 def _ledger_figures(run: Run) -> dict[str, Any]:
-    """Who moved the weights in the epochs that were finished."""
-    if run.ledger is None or not run.ledger.whole:
+    """Who moved the weights, once an epoch was finished."""
+    if run.ledger is None or not run.ledger.history:
         return {}
     books = run.ledger.whole
     return {"ledger": {"residual": books.residual, "entries": books.summary()}}
 
 
-def _write(args: argparse.Namespace, folder: Path, runs: dict[str, Run]) -> list[str]:
-    """Write the run folder; returns the names of the files."""
+def _write(
+    args: argparse.Namespace, folder: Path, runs: dict[str, Run], pictures: bool
+) -> tuple[list[str], str]:
+    """Write the run folder, each file beside its place and then renamed; what one cannot be written
+    is no reason to lose the next. Returns the names of the files, and what went wrong.
+    """
     histories = {label: run.history.to_dict() for label, run in runs.items()}
-    text = json.dumps(
-        {"settings": _settings(args), "command": _command(args), "runs": histories}, indent=1
-    )
-    (folder / "history.json").write_text(text + "\n")
-    files = ["history.json"]
+    record = {"settings": _settings(args), "command": _command(args), "runs": histories}
+    text = json.dumps(finite(record), indent=1, allow_nan=False) + "\n"
+    writers: dict[str, Callable[[Path], object]] = {
+        "history.json": _whole(lambda path: path.write_text(text, "utf-8"))
+    }
     for label, run in runs.items():
         if run.model is not None:
-            files.append(f"weights-{label}.npz")
-            checkpoint.save(folder / files[-1], run.model)
+            writers[f"weights-{label}.npz"] = partial(checkpoint.save, state=run.model)
         if run.ledger is not None and run.ledger.history:
-            files.append("ledger.csv")
-            run.ledger.to_csv(folder / files[-1])
-    if not args.no_report and runs:
-        files.append("report.html")
-        title = f"minireg train: {args.dataset}"
-        report(
-            folder / files[-1], runs, title=title, settings=_settings(args), command=_command(args)
-        )
+            writers["ledger.csv"] = _whole(run.ledger.to_csv)
+    if pictures and runs:
+        page = partial(report, runs=runs, title=f"minireg train: {args.dataset}",
+                       settings=_settings(args), command=_command(args))  # fmt: skip
+        writers["report.html"] = _whole(page)
         if all(len(run.history) for run in runs.values()):
-            files.append("overview.png")
-            overview(runs).savefig(folder / files[-1], dpi=110)
-    return files
+            writers["overview.png"] = _whole(
+                lambda path: overview(runs).savefig(path, format="png", dpi=110)
+            )
+    reasons: dict[str, list[str]] = {}
+    for name, write in writers.items():
+        try:
+            write(folder / name)
+        except OSError as error:
+            reasons.setdefault(error.strerror or str(error), []).append(name)
+    failed = [name for names in reasons.values() for name in names]
+    wrong = [f"cannot write {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    return [name for name in writers if name not in failed], "; ".join(wrong)
+
+
+def _whole(write: Callable[[Path], object]) -> Callable[[Path], object]:
+    """``write``, but a file is there as a whole or not at all."""
+
+    def to(path: Path) -> None:
+        with checkpoint.replacing(path) as beside:
+            write(beside)
+
+    return to
 
 
 # --- the terminal ----------------------------------------------------------------------------
 
 
+ASCII = str.maketrans({"−": "-", "\xa0": " ", "“": '"', "”": '"'})  # a minus is never lost
+
+
 def _console() -> Any:
     from rich.console import Console
 
-    return Console()
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Terminal()
 
 
 def _show(runs: dict[str, Run], folder: Path, files: list[str], args: argparse.Namespace) -> None:
-    from rich.markup import escape
+    from rich.text import Text
 
     console = _console()
     console.print()
@@ -470,98 +541,106 @@ def _show(runs: dict[str, Run], folder: Path, files: list[str], args: argparse.N
     done = {label: run for label, run in runs.items() if len(run.history)}
     if "regularized" in done:
         console.print(_assignment_table(done["regularized"]))
-        console.print(_term_table(done["regularized"].history, args))
+        console.print(_term_table(done["regularized"]))
         if figures := _ledger_figures(done["regularized"]):
             console.print(_ledger_table(**figures["ledger"]))
     if done:
-        console.print(
-            _comparison_table({label: run.history for label, run in done.items()}, args.noise)
-        )
-    where = f"[bold]{escape(str(folder))}/[/]"
-    console.print(f"written to {where}: {', '.join(files)}", highlight=False)
+        console.print(_comparison_table(done, args.noise))
+        console.print(Text(headline(done).translate(ASCII), style="bold"), end="\n\n")
+    where = Text.assemble("written to ", (f"{folder}/", "bold"), f": {', '.join(files)}")
+    console.print(where, highlight=False)
 
 
-def _table(title: str, *columns: str, left: int = 1) -> Any:
-    """A table whose first ``left`` columns are text and the others figures."""
+def _table(
+    title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "",
+    figures: Sequence[str] = (), spare: Sequence[str] = (), whole: Sequence[str] = (),
+) -> Any:  # fmt: skip
+    """A table with small print below. Text wraps, but not columns of ``figures`` and ``whole`` ones:
+    where the terminal is too narrow for them the ``spare`` columns are left out, one by one, and
+    the small print says so.
+    """
     from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(
-        title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )  # fmt: skip
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right")
-    return table
-
-
-def _explained(table: Any, text: str) -> Any:
-    """The table with a line of small print below, as wide as the terminal allows."""
+    from rich.cells import cell_len
     from rich.console import Group
+    from rich.table import Table
     from rich.text import Text
 
-    return Group(table, Text(text + "\n", style="dim"))
+    cells = [[c if isinstance(c, Text) else Text(c) for c in row] for row in rows]
+    rigid, least = {*figures, *whole}, {}  # how narrow each column may become
+    for i, name in enumerate(head):
+        found = [row[i].plain for row in cells]
+        widths = map(
+            cell_len, (*(found if name in rigid else " ".join(found).split()), *name.split())
+        )
+        least[name] = max(widths, default=1) if name in rigid else min(12, max(widths, default=1))
+    width, shown = _console().width, [*head]
+    for name in spare:
+        if sum(least[n] + 2 for n in shown) + 1 > width:
+            shown.remove(name)
+    table = Table(
+        title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    tight = sum(max(least[n], cell_len(n)) + 2 for n in shown) + 1 > width
+    for name in shown:
+        rigidly: Any = {"no_wrap": True, "min_width": least[name]} if name in rigid else {}
+        title = name.replace(" ", "\n") if rigidly and tight else name
+        justify: Any = "right" if name in figures else "left"
+        table.add_column(Text(title), justify=justify, overflow="fold", **rigidly)
+    for row in cells:
+        table.add_row(*(row[head.index(name)] for name in shown))
+    gone = ", ".join(name for name in head if name not in shown)
+    small = [note] * bool(note) + [f"too narrow for: {gone}"] * bool(gone)
+    return Group(table, Text("\n".join(small) + "\n", style="dim")) if small else table
 
 
 def _assignment_table(run: Run) -> Any:
     head = ("parameter", "shape", "kind", "penalties", "why")
-    table = _table("which penalty acts on which parameter", *head, left=5)
-    for row in run.assignments:
-        shape = "×".join(map(str, row.shape))
-        table.add_row(row.parameter, shape, row.kind, row.penalties, row.why)
-    return table
-
-
-def _term_table(history: History, args: argparse.Namespace) -> Any:
-    table = _table(
-        f"the terms of the objective, first batch of epoch {int(history.last['epoch'])}",
-        "term", "via", "value", "‖gradient‖", "share", "cosine to data", left=2,
-    )  # fmt: skip
-    for term in history.terms:
-        value, norm, share, cosine = (
-            history.last[f"{k}/{term}"] for k in ("value", "norm", "share", "cosine")
-        )
-        via = args.l1_via if term == "l1" else "gradient"
-        table.add_row(term, via, f"{value:.4f}", f"{norm:.4f}", f"{share:.1%}", f"{cosine:+.3f}")
-    return _explained(table, "cosine −1: the term pulls straight against the data")
-
-
-def _ledger_table(residual: float, entries: list[dict[str, Any]]) -> Any:
-    table = _table("who moved the weights", "entry", "‖Δ‖", "share", "growth")
-    for row in entries:
-        table.add_row(
-            row["entry"], f"{row['length']:.3f}", f"{row['share']:+.1%}", f"{row['growth']:+.1%}"
-        )
-    return _explained(
-        table,
-        "all updates together, momentum counted with the term that it came from\n"
-        "share: of the movement from first to last weights, sums to 100%, below 0: against it\n"
-        "growth: of the first weights, below 0: shrunk\n"
-        f"residual {residual:.0e}: so far are the books from the change of the weights",
+    rows = [(a.parameter, "×".join(map(str, a.shape)), a.kind, a.penalties, a.why)
+            for a in run.assignments]  # fmt: skip
+    return _table(
+        "which penalty acts on which parameter", head, rows, spare=("kind", "shape", "why")
     )
 
 
-def _comparison_table(histories: dict[str, History], noise: float) -> Any:
-    table = _table("without and with regularizers", "", *histories)
-    first = next(iter(histories.values())).last
-    rows = {
-        "training loss": ("train_loss", "{:.3f}"), "validation loss": ("validation_loss", "{:.3f}"),
-        "loss gap": ("gap", "{:+.3f}"), "training accuracy": ("train_accuracy", "{:.1%}"),
-        "validation accuracy": ("validation_accuracy", "{:.1%}"),
-        "accuracy gap": ("accuracy_gap", "{:+.1%}"),
-    }  # fmt: skip
-    for title, (column, form) in rows.items():
-        if column in first:
-            table.add_row(title, *(form.format(h.last[column]) for h in histories.values()))
-    zeros = [(int(h.last["zeros"]), int(h.last["weights"])) for h in histories.values()]
-    table.add_row("weights", *(f"{n:,}" for _, n in zeros))
-    table.add_row("exactly 0", *(f"{z:,} ({z / n:.1%})" for z, n in zeros))
-    table.add_row("epochs", *(str(len(h)) for h in histories.values()))
-    table.add_row("seconds", *(f"{sum(h['seconds']):.1f}" for h in histories.values()))
-    text = "loss gap: validation − training; accuracy gap: training − validation"
-    text += f"\n{noise:.0%} of the training labels are wrong, no validation label is" * bool(noise)
-    return _explained(table, text)
+def _term_table(run: Run) -> Any:
+    last, rows = run.last, []
+    for term in run.history.terms:
+        value, norm, share, cosine = (
+            last[f"{k}/{term}"] for k in ("value", "norm", "share", "cosine")
+        )
+        rows.append(
+            (term, run.via(term), f"{value:.4f}", f"{norm:.4f}", f"{share:.1%}", f"{cosine:+.3f}")
+        )
+    head = ("term", "via", "value", "‖gradient‖", "share", "cosine to data")
+    return _table(
+        f"the terms of the objective, first batch of epoch {int(last['epoch'])}", head, rows,
+        "cosine -1: the term pulls straight against the data", head[2:], ("value", "via"),
+    )  # fmt: skip
+
+
+def _ledger_table(residual: float, entries: list[dict[str, Any]]) -> Any:
+    head = ("entry", "‖Δ‖", "share", "growth")
+    rows = [(e["entry"], f"{e['length']:.3f}", f"{e['share']:+.1%}", f"{e['growth']:+.1%}")
+            for e in entries]  # fmt: skip
+    note = (
+        "all updates together, momentum counted with the term that it came from\n"
+        "share: of the movement from first to last weights, sums to 100%, below 0: against it\n"
+        "growth: of the first weights, below 0: shrunk\n"
+        f"residual {residual:.0e}: so far are the books from the change of the weights"
+    )
+    return _table("who moved the weights", head, rows, note, head[1:])
+
+
+def _comparison_table(runs: dict[str, Run], noise: float) -> Any:
+    head, *rows = [[cell.translate(ASCII) for cell in row] for row in comparison(runs)]
+    note = (
+        "end: the weights that the run holds; best: its epoch of the lowest validation loss, which "
+        "early stopping would choose. Nothing is chosen by the test data"
+    )
+    note += f"\n{noise:.0%} of the training labels are wrong, no other label is" * bool(noise)
+    spare = [name for name in head[::-1] if name.endswith("best")]
+    return _table("without and with regularizers", head, rows, note, head[1:], spare)
 
 
 def check(args: argparse.Namespace) -> int:
@@ -570,6 +649,7 @@ def check(args: argparse.Namespace) -> int:
     if not where or not name:
         _parser().exit(2, f"minireg check-penalty: expected WHERE:NAME, such as "
                           f"minireg.penalties:L2 or my.py:Huber, got {args.penalty!r}\n")  # fmt: skip
+    _usable()
     found = getattr(_module(where), name, None)
     if found is None:
         raise MissingError(f"{where} has no {name!r}")
@@ -614,24 +694,20 @@ def _check_table(report: PenaltyReport, narrow: bool) -> Any:
     """A line a check, cut at the right margin; what is wrong is never cut."""
     from rich.text import Text
 
-    table = _table(report.penalty, "check", "measured", "limit", "verdict", "what was compared")
-    table.columns = table.columns[: 4 if narrow else 5]
-    table.columns[0].no_wrap = not narrow
-    for column in table.columns[3:]:
-        column.justify = "left"
     colours = {"ok": "green", "wrong": "bold red", "n/a": "dim"}
+    rows = []
     for f in report.findings:
         wrong = f.verdict == "wrong"
         figures = ("", "") if f.figure is None else (f"{f.figure:.1e}", f"{f.limit:.0e}")
-        row = [Text(f.check), *figures, Text(f.verdict, colours[f.verdict])]
-        if not narrow:
-            row.append(Text(f.note, no_wrap=not wrong, overflow="fold" if wrong else "ellipsis"))
-        elif wrong:
-            row[0] = Text(f"{f.check}\n  {f.note}")
-        table.add_row(*row)
+        name = Text(f"{f.check}\n  {f.note}" if wrong and narrow else f.check)
+        note = Text(f.note, no_wrap=not wrong, overflow="fold" if wrong else "ellipsis")
+        rows.append((name, *figures, Text(f.verdict, colours[f.verdict]), note))
+    head = ("check", "measured", "limit", "verdict", "what was compared")[: 4 if narrow else 5]
     verdicts = [f.verdict for f in report.findings]
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in colours)
-    return _explained(table, counts if report or "wrong" in verdicts else "nothing applied")
+    summary = counts if report or "wrong" in verdicts else "nothing applied"
+    return _table(report.penalty, head, rows, summary, ("measured", "limit"), ("limit",),
+                  () if narrow else ("check",))  # fmt: skip
 
 
 def claims(args: argparse.Namespace) -> int:
@@ -654,7 +730,7 @@ def claims(args: argparse.Namespace) -> int:
             if args.explain:
                 print(result.explain(), end="\n\n")
     if args.json:
-        print(json.dumps([r.to_dict() for r in results], indent=1, ensure_ascii=False))
+        print(json.dumps([r.to_dict() for r in results], indent=1))  # ASCII: fits every stdout
     elif args.errata:
         print(errata(results), end="")
     elif not args.explain:
@@ -666,22 +742,23 @@ def _claims_table(results: Sequence[Result]) -> Any:
     """A line a claim with its first figure; of one that failed, all that is wrong."""
     from rich.text import Text
 
-    head = ("", "the texts say", "verdict", "measured", "seconds")
-    table = _table("claims of the source texts, measured", *head, left=4)
     colours = dict(zip(VERDICTS, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
+    rows = []
     for r in results:
         wrong = [f"{f!r}" for f in r.figures if not f.passed] + [r.error] * bool(r.error)
         measured = Text("\n".join(wrong), "bold red") if wrong else Text(f"{r.figures[0]!r}")
         verdict = Text(r.claim.verdict.lower(), colours[r.claim.verdict])
-        table.add_row(r.claim.id, Text(r.claim.statement), verdict, measured, f"{r.seconds:.2f}")
+        rows.append((r.claim.id, r.claim.statement, verdict, measured, f"{r.seconds:.2f}"))
     counts = {v: sum(r.claim.verdict == v for r in results) for v in VERDICTS}
     passed = sum(map(bool, results))
-    return _explained(
-        table,
+    return _table(
+        "claims of the source texts, measured",
+        ("", "the texts say", "verdict", "measured", "seconds"), rows,
         f"{len(results)} claims: {', '.join(f'{n} {v.lower()}' for v, n in counts.items() if n)}\n"
         f"{passed} as the verdict says, {len(results) - passed} not; "
         f"{sum(r.seconds for r in results):.1f} s",
-    )
+        ("seconds",), ("seconds", "the texts say"),
+    )  # fmt: skip
 
 
 def lesson(args: argparse.Namespace) -> int:
@@ -760,26 +837,41 @@ COMMANDS = {"train": train, "check-penalty": check, "claims": claims, "lesson": 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``minireg`` command; returns the exit code."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    if args.command is None:
-        parser.print_help()
-        return 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # λ where the encoding has none is no traceback
+    command = "minireg"
     try:
-        return COMMANDS[args.command](args)
-    except MissingError as error:
-        print(f"minireg {args.command}: {error}", file=sys.stderr)
-        return 1
-    except FloatingPointError as error:
-        print(f"minireg {args.command}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        with contextlib.suppress(BrokenPipeError):
-            print(f"minireg {args.command}: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader went away: nothing more to say, and no traceback
+        try:
+            parser = _parser()
+            args = parser.parse_args(argv)
+            if args.command is None:
+                parser.print_help()
+                return 0
+            command = f"minireg {args.command}"
+            return COMMANDS[args.command](args)
+        finally:
+            _flush()
+    except BrokenPipeError:  # the reader went away: nothing more to say
         return 0
+    except KeyboardInterrupt:
+        problem, code = "interrupted", 130
+    except OSError as error:
+        problem, code = f"{error.filename or 'output'}: {error.strerror or error}", 1
+    except MissingError as error:
+        problem, code = str(error), 1
+    with contextlib.suppress(OSError):
+        print(f"{command}: {problem}", file=sys.stderr)
+    return code
+
+
+def _flush() -> None:
+    """Write out what stdout holds; what it cannot write would fail once more when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 if __name__ == "__main__":

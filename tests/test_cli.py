@@ -51,7 +51,8 @@ def test_train_writes_what_it_shows(tmp_path, capsys):
 def test_train_json_is_one_object_and_repeats_exactly(tmp_path, capsys):
     records = []
     for _ in range(2):
-        assert cli.main([*QUICK, "--json", "--no-report", "--out", str(tmp_path)]) == 0
+        args = [*QUICK, "--json", "--no-report", "--out", str(tmp_path), "--force"]
+        assert cli.main(args) == 0
         records.append(json.loads(capsys.readouterr().out))
     for record in records:
         for run in record["runs"].values():
@@ -116,7 +117,8 @@ def test_ctrl_c_with_empty_books(tmp_path, capsys, monkeypatch):
     assert "ledger.csv" not in shown
     assert not (tmp_path / "ledger.csv").exists()
     assert "Who moved" not in (tmp_path / "report.html").read_text()
-    assert cli.main([*QUICK, "--json", "--no-report", "--out", str(tmp_path)]) == 130
+    args = [*QUICK, "--json", "--no-report", "--out", str(tmp_path / "again")]
+    assert cli.main(args) == 130
     assert "ledger" not in json.loads(capsys.readouterr().out)["runs"]["regularized"]
 
 
@@ -347,10 +349,173 @@ def test_a_wrong_flag_is_one_line_and_exit_code_2(flags, says, capsys):
     assert error.count("\n") == 1
 
 
-def test_a_diverging_run_says_so(tmp_path, capsys):
-    with pytest.warns(RuntimeWarning):
-        assert cli.main([*QUICK, "--lr", "1e8", "--no-report", "--out", str(tmp_path)]) == 1
-    assert "lower the learning rate" in capsys.readouterr().err
+# --- nothing is lost ------------------------------------------------------------------------------
+
+ONCE = [
+    "train",
+    "--dataset",
+    "wine",
+    "--hidden",
+    "8",
+    "--epochs",
+    "1",
+    "--no-progress",
+    "--no-report",
+]
+
+
+def in_one_line(capsys, args: list[str], code: int = 1) -> str:
+    """Run a command that fails: no traceback, one line on stderr, this exit code."""
+    assert cli.main(args) == code
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    return error
+
+
+def test_two_runs_of_the_same_second_get_two_folders(tmp_path, capsys, monkeypatch):
+    """Reliability 15."""
+
+    class Stopped(cli.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 11, 29, 13, 9, 1)
+
+    monkeypatch.setattr(cli, "datetime", Stopped)
+    monkeypatch.chdir(tmp_path)
+    for seed in "123":
+        assert cli.main([*ONCE, "--seed", seed]) == 0
+    capsys.readouterr()
+    found = {f.name: json.loads((f / "history.json").read_text())["settings"]["seed"]
+             for f in (tmp_path / "runs").iterdir()}  # fmt: skip
+    stem = "wine-20261129-130901"
+    assert found == {stem: 1, f"{stem}-2": 2, f"{stem}-3": 3}
+
+
+def test_a_folder_that_is_not_empty_is_only_written_with_force(tmp_path, capsys):
+    (tmp_path / "report.html").write_text("of an earlier run")
+    (tmp_path / "notes.txt").write_text("mine")
+    kept = {p.name: p.read_text() for p in tmp_path.iterdir()}
+    error = in_one_line(capsys, [*ONCE, "--out", str(tmp_path)])
+    assert "is not empty; choose another --out, or add --force" in error
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == kept
+    assert cli.main([*ONCE, "--out", str(tmp_path), "--force"]) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "notes.txt", "history.json", "ledger.csv", "weights-plain.npz", "weights-regularized.npz",
+    }  # fmt: skip
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_two_runs_into_the_same_new_folder_are_not_mixed(tmp_path, capsys, monkeypatch):
+    load = cli.datasets.load
+
+    def late(*args, **options):  # another run begins while this one loads its data
+        monkeypatch.setattr(cli.datasets, "load", load)
+        assert cli.main([*ONCE, "--seed", "7", "--out", str(tmp_path / "a")]) == 0
+        return load(*args, **options)
+
+    monkeypatch.setattr(cli.datasets, "load", late)
+    assert "is not empty" in in_one_line(capsys, [*ONCE, "--out", str(tmp_path / "a")])
+    assert json.loads((tmp_path / "a" / "history.json").read_text())["settings"]["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (
+            ["--lr", "1e8"],
+            r"the plain run failed: .*training loss is \w+ after epoch \d; lower the learn",
+        ),
+        (["--hidden", "1000000000000"], "the plain run failed: Unable to allocate"),
+        (["--norm", "batch", "--batch-size", "1"], "the plain run failed: .*more than one|batch"),
+    ],
+)
+def test_a_run_that_fails_says_which_and_why_in_one_line(flags, says, tmp_path, capsys):
+    """Reliability 14: no traceback, no warning for each op."""
+    error = in_one_line(capsys, [*ONCE, *flags, "--out", str(tmp_path)])
+    assert re.search(says, error)
+    assert json.loads((tmp_path / "history.json").read_text())["runs"] == {}
+
+
+def test_the_finished_run_is_kept_when_the_second_diverges(tmp_path, capsys):
+    flags = ["--l2", "1e6", "--epochs", "4"]
+    assert cli.main([*QUICK, *flags, "--out", str(tmp_path), "--json"]) == 1
+    out, error = capsys.readouterr()
+    assert re.match(r"minireg train: the regularized run failed: .* after epoch \d", error)
+    assert error.count("\n") == 1
+    for name in ("history.json", "weights-plain.npz", "report.html"):
+        assert name in error
+        assert (tmp_path / name).exists()
+    record = json.loads((tmp_path / "history.json").read_text())
+    assert len(record["runs"]["plain"]["columns"]["epoch"]) == 4
+    assert list(json.loads(out)["runs"]) == ["plain"]
+
+
+def test_a_figure_that_is_not_finite_is_null(tmp_path, capsys, monkeypatch):
+    """Reliability 23: NaN is no JSON."""
+    train_one = cli._train_one
+
+    def lost(*args):
+        run = train_one(*args)
+        run.history.rows[-1]["validation_loss"] = float("nan")
+        run.history.rows[-1]["gap"] = float("inf")
+        return run
+
+    monkeypatch.setattr(cli, "_train_one", lost)
+    assert cli.main([*QUICK, "--json", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    for text in (out, (tmp_path / "history.json").read_text()):
+        record = json.loads(text, parse_constant=pytest.fail)
+    assert record["runs"]["plain"]["columns"]["validation_loss"][-1] is None
+    assert json.loads(out)["runs"]["plain"]["gap"] is None
+
+
+@pytest.mark.parametrize("name", ["history.json", "weights-plain.npz", "report.html", "ledger.csv"])
+def test_what_cannot_be_written_does_not_lose_the_rest(name, tmp_path, capsys):
+    """Reliability 14: a name that is a folder; the figures are shown, the other files written."""
+    (tmp_path / name).mkdir()
+    assert cli.main([*QUICK, "--out", str(tmp_path), "--force"]) == 1
+    out, error = capsys.readouterr()
+    assert error.count("\n") == 1
+    assert f"cannot write {name}: Is a directory" in error
+    assert "without and with regularizers" in out
+    others = {"history.json", "weights-plain.npz", "weights-regularized.npz", "report.html"} - {
+        name
+    }
+    assert others < {p.name for p in tmp_path.iterdir() if p.is_file()}
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_file(tmp_path, capsys, monkeypatch):
+    """Reliability 14."""
+    write = Path.write_text
+
+    def full(self, text, *args, **options):
+        if "<!doctype" in text:
+            write(self, text[:1000], *args, **options)
+            raise OSError(28, "No space left on device")
+        return write(self, text, *args, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    error = in_one_line(capsys, [*QUICK, "--out", str(tmp_path)])
+    assert (
+        "cannot write report.html: No space left on device; history.json, weights-plain.npz"
+        in error
+    )
+    assert "report.html" not in {p.name for p in tmp_path.iterdir()}
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    "command", [ONCE, ["claims", "--id", "C23"], ["check-penalty", "minireg.penalties:L1"]]
+)
+def test_a_wrong_default_backend_is_said_before_anything_is_computed(
+    command, tmp_path, capsys, monkeypatch
+):
+    """Reliability 14: MINIREG_BACKEND=junk ended in a traceback after the training."""
+    monkeypatch.setattr(cli.backend, "_default", "junk")
+    monkeypatch.chdir(tmp_path)
+    assert "got 'junk', expected one of ['cupy', 'numpy']" in in_one_line(capsys, command)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_missing_packages_name_the_extra(monkeypatch, capsys):

@@ -618,6 +618,7 @@ HOST = {
     "optim.clip.squares": "CUDA source, checked by its own tests",
     "optim.optimizer.Optimizer.kernel_source": "CUDA source, checked by its own tests",
     "checkpoint.load": "files; test_checkpoints above",
+    "checkpoint.replacing": "names of files",
     "checkpoint.save": "files; test_checkpoints above",
     "inspect.ledger.Ledger.to_csv": "writes figures that record fetched",
     "inspect.ledger.Ledger.to_parquet": "writes figures that record fetched",
@@ -628,6 +629,7 @@ HOST = {
     "penalties.constraints.Constraint.norm": "raises: a subclass defines it",
     "solver.Path.draw": "a picture of host arrays",
     "training.History.to_json": "writes a file",
+    "training.finite": "figures for JSON",
 }
 TEXTS = {"extra_repr", "parameters_text", "formula", "to_sklearn"}  # of objects that run above
 

@@ -36,6 +36,10 @@ class Run:
     """A training to report on: its history and, where at hand, the trained model, the rows of
     the objective's assignment table, and the ledger that :func:`minireg.fit` filled.
 
+    Figures come from a part "test" where ``fit`` was told to ``watch`` one: the best epoch is chosen
+    by the validation data. ``wrong`` says how many training labels are wrong; then the history
+    watches these inputs with their wrong labels as "wrong" and with the true ones as "true".
+
     >>> from minireg import History
     >>> Run(History()).last
     {}
@@ -45,6 +49,7 @@ class Run:
     model: Module | None = None
     assignments: list[Assignment] = field(default_factory=list)
     ledger: Ledger | None = None
+    wrong: int = 0
 
     @property
     def last(self) -> dict[str, float]:
@@ -63,6 +68,22 @@ class Run:
         return self.history.best_epoch or lowest
 
     @property
+    def moments(self) -> dict[str, dict[str, float]]:
+        """The rows to compare: of the weights that the model holds, and of the best epoch."""
+        if self.history.best_epoch:
+            return {"restored": self.last}
+        found, best = {"end": self.last}, self.best_epoch
+        if best is not None and best < len(self.history):
+            found["best"] = self.history.rows[best - 1]
+        return found
+
+    def via(self, term: str) -> str:
+        """How a term acts: "gradient" or "prox"; "–" where the assignments do not say."""
+        acts = {act for a in self.assignments for act in a.penalties.split(", ")}
+        ways = [way for way in ("gradient", "prox") if f"{term} ({way})" in acts]
+        return "gradient" if term in ("data", "smoothing") else "".join(ways) or "–"
+
+    @property
     def active(self) -> list[str]:
         """The terms that pull at all: one of strength 0 does not."""
         return [t for t in self.history.terms if any(self.column(f"norm/{t}"))]
@@ -79,7 +100,7 @@ def _number(value: float | None, sign: str = "", unit: str = "") -> str:
     """Three decimals, or hundredths of a ``unit``, with a true minus; "–" for None."""
     if value is None:
         return "–"
-    kind = ".1e" if 0 < abs(value) < 5e-4 else ".3f"
+    kind = ".3f" if 5e-4 <= abs(value) < 1e6 or not value else ".1e"
     text = f"{100 * value:{sign}.1f}\xa0{unit}" if unit else f"{value:{sign}{kind}}"
     return text.replace("-", "−")
 
@@ -92,31 +113,45 @@ def _against(own: float, label: str, other: float, sign: str = "", unit: str = "
 
 
 def headline(runs: Runs) -> str:
-    """Who does best on validation data, by how much, and how the gaps compare, in plain words.
+    """In plain words: who ends best and by how much, whether another, stopped at its best epoch, does
+    as well, and what became of wrong training labels.
 
     >>> from minireg import History
     >>> headline({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
-    '“a” reaches a validation loss of 0.750.'
+    '“a” ends with a validation loss of 0.750.'
     """
     last = {label: run.last for label, run in runs.items()}
-    columns = ("validation_accuracy", "validation_loss", "train_loss")
+    columns = ("test_accuracy", "validation_accuracy", "test_loss", "validation_loss", "train_loss")
     key = next((k for k in columns if any(k in row for row in last.values())), "")
-    unit = "%" if key.endswith("accuracy") else ""
+    unit, sign = ("%", 1) if key.endswith("accuracy") else ("", -1)
     name = key.replace("train_", "training ").replace("_", " ")
     known = [n for n, row in last.items() if math.isfinite(row.get(key, math.nan))]
-    ranked = sorted(known, key=lambda n: last[n][key], reverse=bool(unit))
+    ranked = sorted(known, key=lambda n: sign * last[n][key], reverse=True)
     text = "There is no epoch to compare."
     if ranked:
-        best, *others = ranked
-        text = f"“{best}” reaches a {name} of {_number(last[best][key], unit=unit)}"
+        winner, *others = ranked
+        own = last[winner][key]
+        text = f"“{winner}” ends with a {name} of {_number(own, unit=unit)}"
         for n in others[:1]:
-            text += _against(last[best][key], n, last[n][key], unit=unit)
-        if "gap" in last[best]:
-            gap = last[best]["gap"]
-            text += f". Its gap between validation and training loss is {_number(gap, '+')}"
-            for n in others[:1]:
-                text += _against(gap, n, last[n]["gap"], "+") if "gap" in last[n] else ""
+            text += _against(own, n, last[n][key], unit=unit)
         text += "."
+        if stopped := {
+            n: runs[n].moments["best"][key] for n in others if "best" in runs[n].moments
+        }:
+            n = max(stopped, key=lambda n: sign * stopped[n])
+            gap = _number(abs(own - stopped[n]), unit="points" * bool(unit))
+            text += f" Stopped at its best epoch ({runs[n].best_epoch}), “{n}” has "
+            text += _number(stopped[n], unit=unit)
+            as_well = sign * (stopped[n] - own) >= 0
+            more = f", {gap} {'less' if unit else 'more'}."
+            text += ": early stopping alone does as well." if as_well else more
+    learnt = []
+    for label, run in runs.items():
+        if run.wrong and run.last:
+            heart, true = (round(run.last[f"{p}_accuracy"] * run.wrong) for p in ("wrong", "true"))
+            learnt.append(f"“{label}” has learnt {heart} of {run.wrong} wrong training labels by heart "
+                          f"and answers {true} with the true one")  # fmt: skip
+    text += f" {'; '.join(learnt)}." if learnt else ""
     for label, run in runs.items():
         epochs, how, kept = len(run.history), run.history.stopped, run.history.best_epoch
         if how != "epochs" or not epochs:
@@ -124,6 +159,44 @@ def headline(runs: Runs) -> str:
             text += f" ({how})" * (how != "epochs")
             text += f" and holds the weights of epoch {kept}." if kept else "."
     return text
+
+
+def comparison(runs: Runs) -> list[list[str]]:
+    """A head and rows of figures: of each run as it ends, and at its best epoch.
+
+    >>> from minireg import History
+    >>> comparison({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
+    [['', 'a, end'], ['epoch', '1'], ['training loss', '0.500'], ['validation loss', '0.750']]
+    """
+    columns = {
+        f"{label}, {when}": _figures(run, row)
+        for label, run in runs.items()
+        for when, row in run.moments.items()
+    }
+    names = next(iter(columns.values()))
+    rows = [[name, *(column[name] for column in columns.values())] for name in names]
+    return [["", *columns], *(row for row in rows if {*row[1:]} != {"–"})]
+
+
+def _figures(run: Run, row: Mapping[str, float]) -> dict[str, str]:
+    """What the comparison shows of an epoch."""
+    found = {"epoch": f"{row.get('epoch', 0):.0f}"}
+    losses = {"train": "training", "validation": "validation", "test": "test"}
+    for part, name in losses.items():
+        found[f"{name} loss"] = _number(row.get(f"{part}_loss"))
+    found["gap (validation − training)"] = _number(row.get("gap"), "+")
+    for part, name in losses.items():
+        found[f"{name} accuracy"] = _number(row.get(f"{part}_accuracy"), unit="%")
+    found["accuracy gap (training − validation)"] = _number(row.get("accuracy_gap"), "+", "%")
+    parts = {"wrong": "wrong labels learnt by heart", "true": "… answered with the true label"}
+    for part, name in parts.items():
+        share = row.get(f"{part}_accuracy") if run.wrong else None
+        found[name] = "–" if share is None else f"{round(share * run.wrong)} of {run.wrong}"
+    zeros, of = row.get("zeros", 0), row.get("weights", 0)
+    found["weights that are exactly 0"] = _number(zeros / of, unit="%") if of else "–"
+    until = int(row["epoch"]) if row and row is not run.last else len(run.history)
+    seconds = run.column("seconds")[:until]
+    return found | {"seconds": f"{sum(seconds):.1f}" if seconds else "–"}
 
 
 # --- drawing ---------------------------------------------------------------------------------
@@ -160,23 +233,32 @@ def _drawing(owner: str, runs: Runs) -> Iterator[None]:
 
 def _looks(runs: Runs) -> tuple[Looks, Looks]:
     """How each run and each term looks, the same in every picture."""
-    names = [t for run in runs.values() for t in (*run.history.terms, *_booked(run))]
+    names = [t for run in runs.values() for t in (*run.history.terms, *map(_term, _booked(run)))]
+    terms = dict.fromkeys(t for t in names if t != "data")
     dashes = ("dashed", "dotted", "dashdot")
     by_run = {n: (RUN_COLOURS[i % 6], "solid") for i, n in enumerate(runs)}
-    kinds = dict.fromkeys(k for k in map(_kind, names) if k != "data")
-    by_kind = {k: (TERM_COLOURS[i % 6], dashes[i % 3]) for i, k in enumerate(kinds)}
-    by_kind["data"] = ("#7d8590", "solid")
-    return by_run, {n: by_kind[_kind(n)] for n in ("data", *names)}
+    by_term = {n: (TERM_COLOURS[i % 6], dashes[i % 3]) for i, n in enumerate(terms)}
+    return by_run, {"data": ("#7d8590", "solid")} | by_term
 
 
-def _kind(entry: str) -> str:
-    """What shares a colour: a term and its prox, and what clipping took from any term."""
-    return "clip" if entry.endswith(" clip") else entry.removesuffix(" prox")
+# What an entry of the ledger says about how its term acted, and how it is hatched.
+HATCHES = {"fresh": "", "carried": "..", "clip": "xx", "prox": "//"}
+
+
+def _term(entry: str) -> str:
+    """The term of an entry of the ledger, which gives it its colour.
+
+    >>> _term("l1 prox"), _term("decay")
+    ('l1', 'decay')
+    """
+    term, _, how = entry.rpartition(" ")
+    return term if term and how in HATCHES else entry
 
 
 def _booked(run: Run) -> list[str]:
-    """Entries of the run's ledger over the whole training."""
-    return [" ".join(key) for key in run.ledger.whole.entries()] if run.ledger else []
+    """The entries that the run's ledger recorded."""
+    columns = run.ledger.columns() if run.ledger else {}
+    return [c.removeprefix("share/") for c in columns if c.startswith("share/")]
 
 
 def _axes(canvas: Any, ylabel: str, runs: Iterable[Run]) -> Any:
@@ -211,25 +293,35 @@ def _legend(canvas: Any, axes: Any) -> Any:
     return axes
 
 
+# what a chart of curves shows: column → its name; dashed, then solid with a dot at the best epoch
+LINES = {
+    "loss": {"train_loss": "training", "validation_loss": "validation"},
+    "accuracy": {"train_accuracy": "training", "validation_accuracy": "validation"},
+    "wrong labels": {"wrong_accuracy": "learnt by heart", "true_accuracy": "true label given"},
+}
+
+
 def _curves(canvas: Any, runs: Runs, what: str, looks: Looks) -> Any:
-    """Loss or accuracy: training dashed, validation solid; a single run with gap and best epoch."""
-    axes = _axes(canvas, what, runs.values())
-    if what == "accuracy":
+    """The two curves of each run; of a single one with the gap between them."""
+    axes = _axes(canvas, "share" if what == "wrong labels" else what, runs.values())
+    if what != "loss":
         _percent(axes.yaxis)
     for label, run in runs.items():
-        colour, x = looks[label][0], run.column("epoch")
-        train, held = run.column(f"train_{what}"), run.column(f"validation_{what}")
-        of = "" if len(runs) == 1 else f"{label}, "
-        if train:
-            _line(axes, x, train, (colour, "dashed"), f"{of}training")
-        if held:
-            _line(axes, x, held, looks[label], f"{of}validation")
-        if held and len(runs) == 1:
-            axes.fill_between(x, train, held, color=colour, alpha=0.15, lw=0)
+        (colour, _), x, of = (
+            looks[label],
+            run.column("epoch"),
+            "" if len(runs) == 1 else f"{label}, ",
+        )
+        curves = {name: y for column, name in LINES[what].items() if (y := run.column(column))}
+        for (name, y), dash in zip(curves.items(), ("dashed", "solid"), strict=False):
+            _line(axes, x, y, (colour, dash), f"{of}{name}")
+        if len(curves) == 2:
+            low, high = curves.values()
+            if len(runs) == 1:
+                axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
             if best := run.best_epoch:
-                axes.plot(
-                    x[best - 1], held[best - 1], "o", color=colour, mec=PAGE, ms=8, clip_on=False
-                )
+                spot = x[best - 1], high[best - 1]
+                axes.plot(*spot, "o", color=colour, mec=PAGE, ms=8, clip_on=False)
     return axes
 
 
@@ -274,11 +366,14 @@ def _movers(canvas: Any, booked: tuple[Run, Mapping[str, list[float]]], looks: L
     axes.axhline(0, color=INK, lw=0.6)
     if len(x) == 1:  # one epoch has no width
         x, columns = [x[0] - 0.5, x[0] + 0.5], {k: [*v, *v] for k, v in columns.items()}
-    shares = {n: np.nan_to_num(v) for n, v in columns.items() if n in looks and np.any(v)}
-    fills = [looks[n][0] for n in shares]
+    shares = {n: np.nan_to_num(v) for n, v in columns.items() if n != "epoch" and np.any(v)}
+    fills = [looks[_term(n)][0] for n in shares]
+    hatches = [HATCHES.get(n.rpartition(" ")[2], "") for n in shares]
     for half, labels in ((np.maximum, [_shown(n) for n in shares]), (np.minimum, [])):
         parts = [half(v, 0) for v in shares.values()]
-        axes.stackplot(x, *parts, colors=fills, labels=labels, edgecolor=PAGE, lw=0.3)
+        axes.stackplot(
+            x, *parts, colors=fills, hatch=hatches, labels=labels, edgecolor=PAGE, lw=0.3
+        )
     return axes
 
 
@@ -394,15 +489,19 @@ pre { padding: .8rem 1rem; background: var(--band); white-space: pre-wrap }
 FIRST = " Measured at the first batch of each epoch, over all parameters together."
 # How to read each part, for someone who meets these pictures for the first time.
 READ = {
-    "In figures": "The gap is validation loss − training loss, both of the bare data loss (no "
-    "penalty, no smoothing) in evaluation mode. Above 0 the network does better on what it has "
-    "seen; memorising makes it grow. Below 0 the training labels are the harder ones, for instance "
-    "because some are wrong and the network does not learn those by heart. Each figure is of one "
-    "training: before believing a small difference, repeat it with other seeds.",
+    "In figures": "“end” is the epoch whose weights the run holds, “best” the one of the lowest "
+    "validation loss, which early stopping would choose. Nothing is chosen by the test data, if there "
+    "are any, so these figures are the ones to compare. The gap is validation loss − training loss, "
+    "both of the bare data loss (no penalty, no smoothing) in evaluation mode. Above 0 the network "
+    "does better on what it has seen; memorising makes it grow. Below 0 the training labels are the "
+    "harder ones, for instance because some are wrong and the network does not learn those by heart. "
+    "Each figure is of one training: before believing a small difference, repeat it with other seeds.",
     "Loss": "The shaded band is the gap; the dot is the best epoch, that of the lowest validation "
     "loss. Where the solid line turns up while the dashed one keeps falling, the network memorises.",
     "Accuracy": "The share of right answers, with the gap shaded. If some training labels are "
     "wrong, a training accuracy of 100 % means that those were learnt by heart too.",
+    "Wrong labels": "Of the training inputs whose label is wrong, the share that is answered with "
+    "just this label, and with the true one instead. The dot is the best epoch.",
     "Share of each term in the gradient": "The height of a colour is the norm of that term’s "
     "gradient, divided by the sum of the norms of all terms: a colour that grows is taking over "
     "the step. A run with the data term alone is left out. Dropout, batch normalisation and early "
@@ -417,11 +516,14 @@ READ = {
     "Who moved the weights": "The books of all updates together: ‖Δ‖ is how far the entry moved the "
     "weights in the end, its share is ⟨Δ, movement⟩/‖movement‖² (the shares add up to 100 %; below 0 "
     "it worked against the rest), its growth is ⟨Δ, w₀⟩/‖w₀‖² (below 0 it shrank what was there). "
-    "Momentum is split by the term that it came from. Beside a term’s name, clip is what clipping took "
-    "from it and prox its soft threshold or projection after each step; decay is the optimizer’s own. "
-    "The residual is what the books do not explain, relative to the largest weight or change: rounding.",
-    "Who moved each layer": "The same for each epoch and layer, stacked: what lies above the line at 0 "
-    "pushed with the movement of that epoch, what lies below against it; together they make 100 %.",
+    "Momentum is split by the term that it came from. Of a term, clip is what clipping took away and "
+    "prox what its soft threshold or projection did after each step; decay is the optimizer’s own. The "
+    "residual is what the books do not explain, relative to the largest weight or change: rounding. Of "
+    "a ledger made without accumulate=True these are the books of the last step.",
+    "Who moved each layer": "The same for each epoch and layer, stacked (without accumulate=True, for "
+    "the last step of each epoch): what lies above the line at 0 pushed with the movement, what lies "
+    "below against it; together they make 100 %. All that a term did has its colour, hatched where it "
+    "was by momentum, clipping or prox.",
     "Weights": "Left, counted apart, the share of the weights that are exactly 0; right, all others "
     "on a log scale. L2 makes the hill narrower; L1 via its prox moves weights into the left bar.",
     "What is regularized, and why": "Penalties apply to weights only, unless on= says otherwise: "
@@ -481,37 +583,16 @@ def _charts(
     return f"<div>{text}</div>" if text else ""
 
 
-def _figures(run: Run) -> dict[str, str]:
-    """What the table shows of a run."""
-    last, zeros, of = run.last, run.last.get("zeros", 0), run.last.get("weights", 0)
-    restored = " (restored)" if run.history.best_epoch else ""
-    return {
-        "training loss": _number(last.get("train_loss")),
-        "validation loss": _number(last.get("validation_loss")),
-        "gap (validation − training)": _number(last.get("gap"), "+"),
-        "training accuracy": _number(last.get("train_accuracy"), unit="%"),
-        "validation accuracy": _number(last.get("validation_accuracy"), unit="%"),
-        "accuracy gap (training − validation)": _number(last.get("accuracy_gap"), "+", "points"),
-        "weights that are exactly 0": _number(zeros / of, unit="%") if of else "–",
-        "epochs": str(len(run.history)),
-        "best epoch": f"{run.best_epoch or '–'}{restored}",
-        "seconds": f"{sum(run.column('seconds')):.1f}",
-    }
-
-
 def _terms(runs: Runs) -> str:
     """Each term of each run at the epoch whose weights the model holds."""
     rows = []
     for label, run in runs.items():
-        acts = {act for a in run.assignments for act in a.penalties.split(", ")}
         for term in run.history.terms:
-            ways = [way for way in ("gradient", "prox") if f"{term} ({way})" in acts]
-            via = "gradient" if term in ("data", "smoothing") else "".join(ways) or "–"
             value, norm, share, cosine = (
                 run.last[f"{k}/{term}"] for k in ("value", "norm", "share", "cosine")
             )
             pull = _number(norm), _number(share, unit="%"), _number(cosine if norm else None, "+")
-            rows.append([f"{label}: {term}", _number(value), *pull, via])
+            rows.append([f"{label}: {term}", _number(value), *pull, run.via(term)])
     head = ("term", "value", "norm", "share", "cosine", "via")
     return _table(head, rows, "figures")
 
@@ -520,7 +601,9 @@ def _books(runs: Runs) -> str:
     """The ledger over the whole training, entry by entry."""
     rows: list[list[str]] = []
     for label, run in runs.items():
-        books = run.ledger.whole  # type: ignore[union-attr]
+        whole = run.ledger.whole  # type: ignore[union-attr]
+        books = whole or run.ledger.last  # type: ignore[union-attr]
+        label += "" if whole else ", last step"
         for row in books.summary():
             share, growth = _number(row["share"], "+", "%"), _number(row["growth"], "+", "%")
             rows.append([f"{label}: {row['entry']}", _number(row["length"]), share, growth])
@@ -547,12 +630,11 @@ def _assignments(runs: Runs) -> str:
 def _parts(runs: Runs) -> Iterator[tuple[str, str]]:
     """(heading, HTML) of each part about the runs; the HTML is "" where there is nothing."""
     by_run, by_term = _looks(runs)
-    figures = [_figures(run) for run in runs.values()]
-    rows = [[name, *(column[name] for column in figures)] for name in figures[0]]
-    yield "In figures", _table(["", *runs], (r for r in rows if {*r[1:]} != {"–"}), "figures")
-    for heading, what in {"Loss": "loss", "Accuracy": "accuracy"}.items():
-        shown = {n: {n: run} for n, run in runs.items() if run.column(f"train_{what}")}
-        yield heading, _charts(what, shown, partial(_curves, what=what, looks=by_run))
+    head, *rows = comparison(runs)
+    yield "In figures", _table(head, rows, "figures")
+    for what, lines in LINES.items():
+        shown = {n: {n: run} for n, run in runs.items() if any(map(run.column, lines))}
+        yield what.capitalize(), _charts(what, shown, partial(_curves, what=what, looks=by_run))
     terms = {n: run for n, run in runs.items() if run.active}
     several = {n: run for n, run in terms.items() if len(run.active) > 1}
     shares = _charts("share", several, partial(_shares, looks=by_term))
@@ -567,9 +649,9 @@ def _parts(runs: Runs) -> Iterator[tuple[str, str]]:
     layers = {}
     for label, run in booked.items():
         recorded = run.ledger.columns() if run.ledger else {}
-        for layer in dict.fromkeys(c.partition("/share/")[0] for c in recorded if "/share/" in c):
-            head = f"{layer}/share/"
-            found = {c.removeprefix(head): v for c, v in recorded.items() if c.startswith(head)}
+        for layer in run.ledger.last.layers() if run.ledger else ():
+            first = f"{layer}/share/"
+            found = {c.removeprefix(first): v for c, v in recorded.items() if c.startswith(first)}
             layers[f"{label}: layer {layer}"] = run, {"epoch": recorded["epoch"], **found}
     yield "Who moved each layer", _charts("share", layers, partial(_movers, looks=by_term), False)
     yield "Weights", _charts("weights", _weights(runs), partial(_histogram, looks=by_run), False)
