@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .backend import Stream
+from .errors import check_option
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 ByteArray = np.ndarray[Any, np.dtype[np.uint8]]
@@ -220,12 +221,12 @@ def load(
             f"datasets.load: unknown data set {name!r}, expected one of {sorted(TABLE)}"
         )
     loader, task, _ = TABLE[name]
-    if not 0 <= noise < 1:
-        raise ValueError(f"datasets.load: noise must be in [0, 1), got {noise!r}")
+    check_option("datasets.load", "noise", noise, "[0, 1)")
+    check_option("datasets.load", "seed", seed, 0)
     if noise and task == "regression":
         raise ValueError(f"datasets.load: noise flips labels, but {name!r} is a regression")
-    if validation is not None and not 0 < validation < 1:
-        raise ValueError(f"datasets.load: validation must be in (0, 1), got {validation!r}")
+    if validation is not None:
+        check_option("datasets.load", "validation", validation, "(0, 1)")
     x, y, feature_names, tests = _from_idx(name) if loader is None else _from_sklearn(loader)
     if validation is None and tests:
         train, test = np.split(np.arange(len(x)), [len(x) - tests])

@@ -210,6 +210,7 @@ class Assignment:
     kind: str
     penalties: str
     why: str
+    decay: float = 0.0  # the optimizer's weight decay that reaches it
 
 
 class Objective:
@@ -291,7 +292,9 @@ class Objective:
                 self._attached.add(name)
         return self
 
-    def assignments(self, model: Module | None = None) -> list[Assignment]:
+    def assignments(
+        self, model: Module | None = None, optimizer: Optimizer | None = None
+    ) -> list[Assignment]:
         """The rows of :meth:`table`."""
         if model is not None:
             self.bind(model)
@@ -308,20 +311,34 @@ class Objective:
                 if not hits:
                     free = {"bias": "default: no biases", "norm": "default: no norms"}
                     why = free.get(p.kind, "no term chooses it")
-            rows.append(Assignment(name, p.shape, p.kind, ", ".join(kinds) or "–", why))
+            decay = 0.0 if optimizer is None else optimizer.decay_of(p)
+            rows.append(Assignment(name, p.shape, p.kind, ", ".join(kinds) or "–", why, decay))
         return rows
 
-    def table(self, model: Module | None = None) -> str:
-        """Text table: parameter | shape | kind | penalties | why."""
-        head = ("parameter", "shape", "kind", "penalties", "why")
-        rows = [
-            (r.parameter, str(r.shape), r.kind, r.penalties, r.why) for r in self.assignments(model)
-        ]
+    def table(self, model: Module | None = None, optimizer: Optimizer | None = None) -> str:
+        """Text table: parameter | shape | kind | penalties | why.
+
+        With an ``optimizer`` also its weight decay of each parameter, and a line that names the
+        biases and norms that this reaches.
+        """
+        found = self.assignments(model, optimizer)
+        head = ["parameter", "shape", "kind", "penalties", "why"]
+        rows = [[r.parameter, str(r.shape), r.kind, r.penalties, r.why] for r in found]
+        if optimizer is not None:
+            head.insert(4, "decay")
+            for row, r in zip(rows, found, strict=True):
+                row.insert(4, f"{r.decay:g}")
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        return "\n".join(
+        lines = [
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
             for row in (head, *rows)
-        )
+        ]
+        if reached := [r.parameter for r in found if r.decay and r.kind != "weight"]:
+            lines.append(
+                f"weight decay reaches biases and norms ({', '.join(reached)}): "
+                "mr.optim.decay_groups spares them"
+            )
+        return "\n".join(lines)
 
     def __call__(self, model: Module, x: Any, y: Any) -> Terms:
         """Evaluate every term at ``model`` on the batch (x, y)."""

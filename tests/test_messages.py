@@ -237,6 +237,11 @@ ERRORS = {
         lambda: mr.Objective(nn.MSELoss(), {"l1": (penalties.L1(1.0), [3])}).table(net()), TypeError,
         "Term on glob Parameter got 3 among them"),
     # --- sweep, files and data sets --------------------------------------------------------------
+    "held-out share as text": (
+        lambda: mr.datasets.load("wine", validation="0.3"), ValueError,
+        "datasets.load validation (0, 1) '0.3'"),
+    "seed of a data set": (
+        lambda: mr.datasets.load("wine", seed=-1), ValueError, "datasets.load seed integer ≥ 0 -1"),
     "sweep over a number": (
         lambda: mr.sweep(len, {"l2": 0.1}), TypeError, "sweep grid['l2'] sequence 0.1 [0.1]"),
     "sweep over a word": (lambda: mr.sweep(len, {"opt": "adam"}), TypeError, "sweep grid['opt'] ['adam']"),

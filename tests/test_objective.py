@@ -1,6 +1,7 @@
 """Objective: the books balance, selectors choose what they say, prox terms act after the step."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -350,6 +351,24 @@ def test_table_says_what_acts_on_what_and_why():
     )
     assert objective.table(model) == TABLE
     assert objective.table() == TABLE
+
+
+def test_the_table_shows_which_biases_and_norms_weight_decay_reaches():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm(2))
+    objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.1)})
+    some, rest = list(model[0].parameters()), list(model[1].parameters())
+    groups = [{"params": some, "weight_decay": 0.01}, {"params": rest[:1]}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which says the same
+        optimizer = optim.AdamW(groups, weight_decay=0)
+    *rows, last = objective.table(model, optimizer).splitlines()
+    assert rows[0].split() == ["parameter", "shape", "kind", "penalties", "decay", "why"]
+    assert last == (
+        "weight decay reaches biases and norms (0.bias): mr.optim.decay_groups spares them"
+    )
+    assert [r.decay for r in objective.assignments(model, optimizer)] == [0.01, 0.01, 0, 0]
+    weights = {"params": some[:1], "weight_decay": 0.01}, {"params": rest}
+    assert "reaches" not in objective.table(model, optim.AdamW(weights, weight_decay=0))
 
 
 def test_a_weight_that_no_term_chooses_is_told():
@@ -809,6 +828,23 @@ def test_a_gradient_knows_which_prox_it_owes(order):
         assert set(owed.values()) == {()}
     mr.Objective(LOSS)(model, x, y).backward(attribute=False)
     assert model[0].weight.grad.owed == (("l1", l1), ("ball", ball))
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_defect_6_a_new_optimizer_without_the_prox_does_not_step(attribute):
+    model, x, y = batch(mlp())
+    first, second = (optim.SGD(model.parameters(), 0.1) for _ in range(2))
+    objective = mr.Objective(LOSS, {"l1": (L1(1.0), None, "prox")}).bind(model).attach(first)
+    before = model.state_dict()
+    objective(model, x, y).backward(attribute, second)
+    with pytest.raises(
+        RuntimeError, match=r"'l1' acts via its prox.*objective\.attach\(optimizer\)"
+    ):
+        second.step()
+    assert all((p.data == before[n]).all() for n, p in model.named_parameters())
+    objective.attach(second)
+    second.step()
+    assert any((p.data == 0).any() for p in model.parameters())
 
 
 def test_a_copied_gradient_keeps_its_shares():
