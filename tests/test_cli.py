@@ -422,7 +422,7 @@ def test_two_runs_into_the_same_new_folder_are_not_mixed(tmp_path, capsys, monke
     ("flags", "says"),
     [
         (
-            ["--lr", "1e8"],
+            ["--lr", "1e12", "--hidden", "16"],
             r"the plain run failed: .*training loss is \w+ after epoch \d; lower the learn",
         ),
         (["--hidden", "1000000000000"], "the plain run failed: Unable to allocate"),
