@@ -293,7 +293,12 @@ def _accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
     if leaf.grad is not None:  # out of place: the old gradient may be held elsewhere
         old = leaf.grad.data
         own = own if own is not None and (old.shape, old.dtype) == (own.shape, own.dtype) else None
-        g = leaf.grad + g if isinstance(g, Tensor) else np.add(old, g, out=own)
+        if not isinstance(g, Tensor):
+            heir = leaf.grad._heir(g)  # looks at g, whose array may be the room itself
+            heir.data = unscalar(np.add(old, g, out=own))
+            leaf.grad = heir
+            return
+        g = leaf.grad + g
     elif own is not None:
         g = _filled(own, g)
     elif foreign:

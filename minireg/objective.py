@@ -46,6 +46,9 @@ class Owing(Tensor):
     def __reduce__(self) -> tuple[Any, ...]:
         return Owing, (self.data, self.owed)
 
+    def _heir(self, more: Array) -> Tensor:
+        return Owing(self.data, self.owed)
+
 
 class Attributed(Owing):
     """A parameter's gradient that knows what it is made of: each term's share of it."""
@@ -60,6 +63,10 @@ class Attributed(Owing):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Attributed, (self.data, self.name, self.shares, self.owed)
+
+    def _heir(self, more: Array) -> Tensor:
+        shares = self.shares | {"gradient": self.shares.get("gradient", 0) + more}
+        return Attributed(self.data, self.name, shares, self.owed)
 
 
 def added(arrays: Iterable[Array], out: Array | None = None) -> Array:

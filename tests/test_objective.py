@@ -150,6 +150,29 @@ def test_a_penaltys_share_is_its_closed_form():
             np.testing.assert_array_equal(share, L1(0.01).gradient(p.data))
 
 
+@pytest.mark.parametrize("attribute", [True, False])
+def test_what_another_loss_adds_is_a_share_and_takes_no_debt_away(attribute):
+    """A plain backward after terms.backward() threw the shares away, and what the prox still owed."""
+    model, x, y = batch(mlp())
+    objective = mr.Objective(LOSS, {"l2": L2(0.1), "l1": (L1(0.01), None, "prox")}).bind(model)
+    objective.attach(optim.SGD(model.parameters(), 0.1))
+    other = lambda: (model(x) ** 2).sum()
+    objective(model, x, y).backward(attribute)
+    before = gradients(model)
+    other().backward()
+    added = mr.grad(other(), [*model.parameters()])
+    for (name, p), g in zip(model.named_parameters(), added, strict=True):
+        np.testing.assert_allclose(p.grad.data, before[name] + g.data, rtol=1e-12)
+        if attribute:
+            assert [*p.grad.shares][-1] == "gradient"
+            np.testing.assert_allclose(p.grad.shares["gradient"], g.data, rtol=1e-12)
+    other().backward()
+    if attribute:
+        np.testing.assert_allclose(p.grad.shares["gradient"], 2 * g.data, rtol=1e-12)
+    with pytest.raises(RuntimeError, match="'l1' acts via its prox, which this optimizer does not"):
+        optim.SGD(model.parameters(), 0.1).step()
+
+
 class ByValue(Penalty):
     """L2, of which nothing but the value is written down, as in a user's first penalty."""
 
