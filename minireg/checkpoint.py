@@ -37,6 +37,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ('{}', 1)
     """
     path = Path(os.path.realpath(path))  # a link stays one
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {str(path.parent)!r} to write {path.name!r} to")
     if path.exists() and not path.is_file():
         yield path
         return
@@ -87,6 +89,11 @@ def _arrays(state: Any) -> dict[str, np.ndarray[Any, Any]]:
             raise TypeError(f"save: names must be text, got {name!r}; write {str(name)!r}")
         if "\0" in name or name != name.encode(errors="replace").decode():
             raise ValueError(f"save: the name {name!r} has a character that no file can keep")
+        if isinstance(value, Mapping | Module):
+            raise TypeError(
+                f"save: {name!r} is a {type(value).__name__}, expected an array; make one flat "
+                f"mapping, as with {{f'{name}.{{n}}': a for n, a in model.state_dict().items()}}"
+            )
         raw = as_array(value, f"save: {name!r}")
         found[name] = np.array(of(raw).to_numpy(raw), order="C")
     return found
@@ -106,6 +113,14 @@ def save(path: str | Path, state: Module | Mapping[str, Any]) -> None:
     suffix, arrays = _suffix("save", path), _arrays(state)
     if suffix == ".safetensors":
         write = _safetensors().save_file
+        for name, array in arrays.items():
+            if name == "__metadata__" or array.dtype == np.complex128:
+                what = (
+                    f"an array called {name!r}"
+                    if name == "__metadata__"
+                    else f"{name!r}, complex128"
+                )
+                raise ValueError(f"save: .safetensors cannot hold {what}; take .npz")
         with replacing(path) as beside:
             write(arrays, str(beside))
         return

@@ -216,7 +216,7 @@ def load(
     >>> load("wine", noise=0.2)
     Dataset(wine: 125 training (25 labels flipped), 53 validation, 13 features)
     """
-    if name not in TABLE:
+    if not isinstance(name, str) or name not in TABLE:
         raise ValueError(
             f"datasets.load: unknown data set {name!r}, expected one of {sorted(TABLE)}"
         )

@@ -220,6 +220,15 @@ class Assignment:
     decay: float = 0.0  # the optimizer's weight decay that reaches it
 
 
+# names that the terms of a loss and the ledger's books have for themselves
+_TAKEN = dict.fromkeys(("data", "smoothing", "total"), "a loss term") | {
+    "weight_decay": "the optimizer's own decay",
+    "earlier": "momentum from before the ledger",
+    "gradient": "what was in .grad before",
+    "edited": "what was done to .grad afterwards",
+}
+
+
 class Objective:
     """``loss`` plus ``penalties``: {name: penalty | (penalty, on) | (penalty, on, via) | Term}.
 
@@ -248,11 +257,23 @@ class Objective:
             )
         self.loss, self.terms = loss, {}
         for name, spec in (penalties or {}).items():
-            if name in ("data", "smoothing", "total"):
-                raise ValueError(f"Objective: {name!r} is the name of a loss term; choose another")
+            if not isinstance(name, str):
+                raise TypeError(f"Objective: names of penalties must be text, got {name!r}")
+            if what := _TAKEN.get(name):
+                raise ValueError(f"Objective: {name!r} is the name of {what}; choose another")
             if isinstance(spec, tuple | list):
+                if not 1 <= len(spec) <= 3:
+                    raise TypeError(
+                        f"Objective: {name!r} must be a penalty or (penalty, on, via), got {spec!r:.60}"
+                    )
                 spec = Term(*spec)
             self.terms[name] = spec if isinstance(spec, Term) else Term(spec)
+        for name, term in self.terms.items():
+            for part in term.penalty.parts():
+                if f"{name}.{part}" in self.terms:
+                    raise ValueError(
+                        f"Objective: {f'{name}.{part}'!r} is the name of a part of {name!r}; choose another"
+                    )
         self._model: Module | None = None
         self._chosen: dict[str, dict[str, Parameter]] = {}
         self._attached: set[str] = set()
@@ -293,6 +314,10 @@ class Objective:
         """Hand the ``via="prox"`` terms to ``optimizer``, which applies them after each step."""
         if self._model is None:
             raise RuntimeError("Objective.attach: call objective.bind(model) first")
+        if not hasattr(optimizer, "add_prox"):
+            raise TypeError(
+                f"Objective.attach: optimizer must be an Optimizer, got {type(optimizer).__name__}"
+            )
         for name, term in self.terms.items():
             if term.via == "prox":
                 optimizer.add_prox(self._chosen[name].values(), term.penalty, name)

@@ -207,8 +207,10 @@ def sweep(
         raise TypeError(f"sweep: grid must be a mapping of names to values, got {grid!r:.60}")
     for name, values in (*((f"grid[{k!r}]", v) for k, v in grid.items()), ("seeds", seeds)):
         if isinstance(values, str) or not hasattr(values, "__len__"):
-            fix = f"range({values!r})" if name == "seeds" else f"[{values!r}]"
+            fix = "range(3)" if name == "seeds" else f"[{values!r}]"
             raise TypeError(f"sweep: {name} must be a sequence, got {values!r:.60}; write {fix}")
+    if not isinstance(n_jobs, int) or n_jobs == 0:
+        raise ValueError(f"sweep: n_jobs must be an integer other than 0, got {n_jobs!r}")
     if not grid or not all(len(values) for values in grid.values()) or not len(seeds):
         raise ValueError(f"sweep: nothing to run, got grid={dict(grid)!r} and seeds={seeds!r}")
     if "seed" in grid:

@@ -266,6 +266,8 @@ def fit(
     data = {"train": _placed("train", train, model)}
     if validation is not None:
         data["validation"] = _placed("validation", validation, model)
+    if not isinstance(watch, Mapping | None):
+        raise TypeError(f"fit: watch must be a mapping of names to pairs (x, y), got {watch!r:.60}")
     for name, pair in (watch or {}).items():
         if name in ("train", "validation"):
             raise ValueError(

@@ -207,6 +207,22 @@ ERRORS = {
     "a function to fit": (
         lambda: mr.fit(lambda x: x, nn.MSELoss(), optim.SGD([t(2)]), ([0], [0])), TypeError,
         "model Module function"),
+    "a number as name": (
+        lambda: mr.Objective(nn.MSELoss(), {3: penalties.L1(1.0)}), TypeError, "Objective names text 3"),
+    "too much of a term": (
+        lambda: mr.Objective(nn.MSELoss(), {"l1": (penalties.L1(1.0), None, "prox", 3)}), TypeError,
+        "Objective 'l1' (penalty, on, via) L1"),
+    "the name of a part": (
+        lambda: mr.Objective(
+            nn.MSELoss(), {"en": penalties.ElasticNet(1.0, 1.0), "en.l1": penalties.L1(1.0)}), ValueError,
+        "Objective 'en.l1' part of 'en'"),
+    "attach to a model": (
+        lambda: mr.Objective(nn.MSELoss()).bind(net()).attach(net()), TypeError,
+        "attach optimizer Optimizer Linear"),
+    "a list to watch": (
+        lambda: mr.fit(n := net(), nn.MSELoss(), optim.SGD(n.parameters()), ([[1.0] * 3], [[1.0] * 2]),
+                       watch=[1]), TypeError, "fit watch mapping [1]"),
+    "monitor": (lambda: optim.EarlyStopping(monitor=None), TypeError, "EarlyStopping monitor None"),
     "a list of penalties": (
         lambda: mr.Objective(nn.MSELoss(), [penalties.L1(0.1)]), TypeError,
         "Objective penalties mapping L1(0.1) {'l2': mr.penalties.L2(0.1)}"),
@@ -242,6 +258,19 @@ ERRORS = {
         "datasets.load validation (0, 1) '0.3'"),
     "seed of a data set": (
         lambda: mr.datasets.load("wine", seed=-1), ValueError, "datasets.load seed integer ≥ 0 -1"),
+    "a list as data set": (lambda: mr.datasets.load(["wine"]), ValueError, "datasets.load ['wine'] digits"),
+    "workers of a sweep": (
+        lambda: mr.sweep(len, {"l2": [0]}, n_jobs=0), ValueError, "sweep n_jobs integer other than 0"),
+    "save a nest": (
+        lambda: mr.save("a.npz", {"model": net()}), TypeError, "save 'model' Linear flat state_dict()"),
+    "save to no folder": (
+        lambda: mr.save("/nowhere/a.npz", net()), FileNotFoundError, "no folder '/nowhere' 'a.npz'"),
+    "save complex numbers as safetensors": (
+        lambda: mr.save("a.safetensors", {"w": np.ones(1, complex)}), ValueError,
+        "save .safetensors 'w' complex128 .npz"),
+    "save metadata": (
+        lambda: mr.save("a.safetensors", {"__metadata__": np.ones(1)}), ValueError,
+        "save .safetensors '__metadata__' .npz"),
     "sweep over a number": (
         lambda: mr.sweep(len, {"l2": 0.1}), TypeError, "sweep grid['l2'] sequence 0.1 [0.1]"),
     "sweep over a word": (lambda: mr.sweep(len, {"opt": "adam"}), TypeError, "sweep grid['opt'] ['adam']"),

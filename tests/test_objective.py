@@ -536,9 +536,17 @@ def test_a_term_acts_via_gradient_or_prox():
         mr.Term(L2(0.1), via="both")
 
 
-@pytest.mark.parametrize("name", ["data", "smoothing", "total"])
-def test_names_of_the_loss_are_taken(name):
-    with pytest.raises(ValueError, match=f"'{name}' is the name of a loss term"):
+# name: what has it; a term of the same name would be booked together with that
+TAKEN = {
+    "data": "a loss term", "smoothing": "a loss term", "total": "a loss term",
+    "weight_decay": "the optimizer's own decay", "earlier": "momentum from before",
+    "gradient": "what was in .grad", "edited": "what was done to .grad",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_names_of_the_books_are_taken(name):
+    with pytest.raises(ValueError, match=f"'{name}' is the name of {TAKEN[name]}"):
         mr.Objective(LOSS, {name: L2(0.1)})
 
 

@@ -103,15 +103,17 @@ def _hidden(root: Module) -> Iterator[tuple[str, str]]:
 
 def _mover(target: Any) -> Callable[[Array], Array]:
     """What :meth:`Module.to` does with each array."""
+    dtype = None
     try:
         dtype = np.dtype(target)
     except TypeError:  # not a dtype, so the name of a backend
-        name = get(target).name
-        return lambda array: move(array, name)
-    if target is None or dtype.kind != "f":
+        if isinstance(target, str):
+            name = get(target).name
+            return lambda array: move(array, name)
+    if target is None or dtype is None or dtype.kind != "f":
         raise TypeError(
-            f"Module.to: expected the name of a backend or a floating dtype, got {target!r}; "
-            "integers and complex numbers cannot be trained"
+            "Module.to: expected the name of a backend or a floating dtype, as np.float32, got "
+            f"{target!r}; integers and complex numbers cannot be trained"
         )
     return lambda array: array.astype(dtype) if array.dtype.kind == "f" else array
 

@@ -37,6 +37,8 @@ class EarlyStopping:
     ) -> None:
         check_option("EarlyStopping", "patience", patience, 1)
         check_option("EarlyStopping", "min_delta", min_delta, "[0, inf)")
+        if not isinstance(monitor, str):
+            raise TypeError(f"EarlyStopping: monitor must name a column, got {monitor!r}")
         self.patience, self.min_delta = patience, min_delta
         self.monitor, self.restore_best = monitor, restore_best
         self.sign = -1.0 if monitor.endswith("accuracy") else 1.0
