@@ -10,7 +10,7 @@ import numpy as np
 import minireg as mr
 from minireg.claims import Figure, breaks, claim, corrects, holds, reports
 
-from ._data import diabetes, digits, fitted, here, mlp, ridge, ridge_errors, standardized
+from ._data import diabetes, digits, far, fitted, here, mlp, ridge, ridge_errors, standardized
 
 # --- the scale of inputs ----------------------------------------------------------------------
 
@@ -282,8 +282,9 @@ def exempt_or_not() -> Iterator[Figure]:
     "saturate are steep near their boundary only, and before a normalisation the scale does not count.",
 )  # fmt: skip
 def sensitivity() -> Iterator[Figure]:
-    """‖W(x − x')‖ ≤ ‖W‖₂‖x − x'‖, with equality along the first right singular vector. f(x) = tanh(s·aᵀx) has
-    ‖∇f‖ = s‖a‖(1 − f²): it is s‖a‖ where aᵀx = 0, and falls like 4s‖a‖exp(−2s|aᵀx|) elsewhere.
+    """‖W(x − x')‖ ≤ ‖W‖₂‖x − x'‖, with equality along the first right singular vector. Of a linear unit
+    ½‖∇ₓf‖² = ½‖w‖²: to penalise its slope is L2. f(x) = tanh(s·aᵀx) has ‖∇f‖ = s‖a‖(1 − f²): it is s‖a‖
+    where aᵀx = 0, and falls like 4s‖a‖exp(−2s|aᵀx|) elsewhere.
     """
     x = np.random.default_rng(0).standard_normal((2000, 10))
     layer = mr.nn.Linear(10, 5, dtype=np.float64)
@@ -291,6 +292,12 @@ def sensitivity() -> Iterator[Figure]:
     yield holds(
         "linear layer: largest gain found / ‖W‖₂", found, at_least=1 - 1e-6, at_most=1 + 1e-6
     )
+
+    one = mr.nn.Linear(10, 1, dtype=np.float64)
+    points = mr.tensor(here(x), requires_grad=True)
+    (slope,) = mr.grad(one(points).sum(), points, create_graph=True)
+    (pull,) = mr.grad((0.5 * slope**2).sum(axis=1).mean(), one.weight)
+    yield holds("linear unit: |∂(½‖∇ₓf‖²)/∂w − w|", far(pull, one.weight), at_most=1e-12)
 
     def slopes(model: mr.nn.Module, at: np.ndarray = x) -> np.ndarray:
         points = mr.tensor(here(at), requires_grad=True)
