@@ -41,8 +41,16 @@ ERRATA_HEAD = """\
 statements that are imprecise or false as stated. Against each stands a counterexample, and for its
 correction a measurement; beside a figure is the range that it has to lie in. Written by
 `minireg claims --errata`, which measures all of it; `minireg claims --id C39 --explain` adds the
-derivation and the place of the program. The texts, in their own numbering:
+derivation, the conventions, lines to try and the place of the program. The texts, in their own
+numbering:
 """
+ROLES = {
+    "holds": "the statement, or what is true of it",
+    "breaks": "where it fails",
+    "corrects": "the corrected statement",
+    "reports": "a figure without a range",
+}
+IMPORTS = "import numpy as np, minireg as mr; P, F = mr.penalties, mr.nn.functional"
 HERE = Path(__file__).parent
 #: In a wheel the lessons lie inside the package, in a checkout beside it.
 LESSONS = HERE / "lessons" if (HERE / "lessons").is_dir() else HERE.parent / "lessons"
@@ -127,20 +135,25 @@ class Result:
             "passed": self.passed, "measured": {f.what: f.value for f in self.figures},
             "figures": [{"role": f.role, "what": f.what, "value": f.value, "tolerance": f.tolerance,
                          "passed": f.passed} for f in self.figures],
-            "error": self.error, "seconds": round(self.seconds, 4),
+            "lessons": c.lessons, "error": self.error, "seconds": round(self.seconds, 4),
         }  # fmt: skip
 
     def explain(self) -> str:
-        """Source, statement, derivation, where the program is, and every figure."""
+        """All there is to say: what is claimed, what is so and why, what was measured, and how."""
         c = self.claim
-        parts = {"source": c.source, "the text says": c.statement, "corrected": c.corrected,
-                 "program": c.location}  # fmt: skip
-        texts = {name: textwrap.fill(text, 96) for name, text in parts.items() if text}
-        texts["because"] = c.derivation
-        texts["measured"] = "\n".join(self._lines())
-        order = ("source", "the text says", "corrected", "because", "measured", "program")
+        fill = partial(textwrap.fill, width=96)
+        roles = dict.fromkeys(f.role for f in self.figures)
+        legend = [fill(f"({'; '.join(f'{role}: {ROLES[role]}' for role in roles)})")]
+        parts = {
+            "source": fill(c.source), "the text says": fill(c.statement),
+            "corrected": fill(c.corrected), "because": c.derivation, "conventions": c.conventions,
+            "measured": "\n".join([*self._lines(), *legend * bool(roles)]),
+            "try it": f">>> {IMPORTS}\n{c.example}" if c.example else "",
+            "lesson": " ".join(f"minireg lesson {number}" for number in c.lessons),
+            "program": c.location,
+        }  # fmt: skip
         return "\n".join(
-            [f"{c}", *(f"{n}\n{textwrap.indent(texts[n], '  ')}" for n in order if n in texts)]
+            [f"{c}", *(f"{n}\n{textwrap.indent(text, '  ')}" for n, text in parts.items() if text)]
         )
 
     def _lines(self) -> list[str]:
@@ -178,8 +191,24 @@ class Claim:
 
     @property
     def derivation(self) -> str:
-        """The docstring of its program."""
-        return inspect.getdoc(self.measure) or ""
+        """Why it is so: the docstring of its program up to the example."""
+        return (inspect.getdoc(self.measure) or "").partition(">>>")[0].rstrip()
+
+    @property
+    def example(self) -> str:
+        """Lines of Python that show it with the public API, a doctest (see :data:`IMPORTS`)."""
+        return "".join((inspect.getdoc(self.measure) or "").partition(">>>")[1:])
+
+    @property
+    def conventions(self) -> str:
+        """Halves, means and letters: what the docstring of its file says after the first line."""
+        return (inspect.getdoc(inspect.getmodule(self.measure)) or "").partition("\n\n")[2]
+
+    @property
+    def lessons(self) -> list[int]:
+        """The numbers of the lessons that measure it."""
+        paths = sorted(LESSONS.glob("[0-9][0-9]_*.py"))
+        return [int(p.name[:2]) for p in paths if f'"{self.id}"' in p.read_text("utf-8")]
 
     @property
     def location(self) -> str:
@@ -212,6 +241,8 @@ def claim(
     id: str, verdict: str, source: str, title: str, statement: str, corrected: str = ""
 ) -> Callable[[Callable[[], Iterable[Figure]]], Claim]:
     """Enter a claim: decorates a generator of figures whose docstring derives the result.
+
+    The docstring ends with an example, a doctest under :data:`IMPORTS`.
 
     ``source`` is the text's number and its own numbering, ``statement`` what it says in our words,
     ``corrected`` the statement that holds where that one does not, or needs conditions.

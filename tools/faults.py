@@ -72,7 +72,7 @@ FAULTS = {
     "M05": Fault(
         "ElasticNet.prox divides by 1 + 2·t·l2", L2_L1,
         "/ (1 + step * self.l2)", "/ (1 + 2 * step * self.l2)",
-        "C58 C60", (PENALTIES, "prox_minimises_by_brute_force and Elastic")),
+        "C60", (PENALTIES, "prox_minimises_by_brute_force and Elastic")),
     "M06": Fault(
         "GroupLasso(scale='sqrt') without √|g|", GROUPS,
         "return math.sqrt(rows.shape[1])", "return 1.0",
@@ -80,16 +80,15 @@ FAULTS = {
     "M07": Fault(
         "NuclearNorm.prox without the step", SPECTRAL,
         "np.maximum(s - step * self.strength, 0)", "np.maximum(s - self.strength, 0)",
-        "C95 C96", (PENALTIES, "prox_of_a_norm_minimises and Nuclear")),
+        "C95", (PENALTIES, "prox_of_a_norm_minimises and Nuclear")),
     "M08": Fault(
         "PathNorm.gradient without its 2", "penalties/path.py",
         "2 * self.strength * w * np.outer", "self.strength * w * np.outer",
         "C100", (PENALTIES, "gradient_of_the_path_norm")),
     "M09": Fault(
         "SGD: coupled decay beside the step, not through the momentum", RULES,
-        "                np.multiply(p, decay, out=t)\n                g = np.add(g, t, out=t)\n"
-        "            if mu:",
-        "                p *= 1 - lr * decay\n            if mu:",
+        '(coupled, shrink) = group["lr"], group["momentum"], self.decays(group)',
+        '(coupled, shrink) = group["lr"], group["momentum"], (0.0, group["lr"] * group["weight_decay"])',
         "C32 C34 C35", FORMULA),
     "M10": Fault(
         "SGD(nesterov=True) is heavy ball", RULES,
@@ -103,7 +102,7 @@ FAULTS = {
         "Adam: ε inside the root", RULES,
         "np.sqrt(v, out=t)\n            t *= root\n            t += eps",
         "np.multiply(v, root * root, out=t)\n            t += eps\n            np.sqrt(t, out=t)",
-        "C36 C38 C41", FORMULA),
+        "C36 C41", FORMULA),
     "M13": Fault(
         "Adam's v̂ is not corrected for its start", RULES,
         "root = (1 - beta2**step) ** -0.5", "root = 1.0",
@@ -210,7 +209,41 @@ FAULTS = {
     "M36": Fault(
         "under create_graph a fused op depends on the inputs asked for alone", "engine.py",
         "for i, p in tensors:  # a shadow", "for i, p in parents:  # a shadow",
-        "C130", ("tests/test_engine.py", "fused")),
+        "C130", ("tests/test_second_order.py", "linear")),
+    "M37": Fault(
+        "SGD's step is 1 % too long", RULES,
+        "np.multiply(g, lr, out=t)\n            p -= t",
+        "np.multiply(g, 1.01 * lr, out=t)\n            p -= t",
+        "C23 C24 C25 C27 C29 C101 C104 C111", FORMULA),
+    "M38": Fault(
+        "AdamW's decay joins the gradient", RULES,
+        'return 0.0, scale * group["weight_decay"]', 'return group["weight_decay"], 0.0',
+        "C29 C39 C40 C41 C104 C112", (OPTIM, "coupled_decay_is")),
+    "M39": Fault(
+        "a norm's gradient lacks the term through the variance", FUSED,
+        "dx = np.subtract(direct, through_variance, out=through_variance)",
+        "dx = direct - 0 * through_variance",
+        "C13 C19 C127", (NN, "gradient_of_batch_norm")),
+    "M40": Fault(
+        "L2.gradient is that of λ‖w‖²", L2_L1,
+        "np.multiply(self._factor(w),", "np.multiply(2 * self._factor(w),",
+        "C22 C24 C27 C28 C31", (PENALTIES, "gradient_equals_central_differences and L2")),
+    "M41": Fault(
+        "NuclearNorm.prox cuts singular values off", SPECTRAL,
+        "np.maximum(s - step * self.strength, 0)", "np.where(s > step * self.strength, s, 0)",
+        "C95", (PENALTIES, "prox_of_a_norm_minimises and Nuclear")),
+    "M42": Fault(
+        "clipping does not divide by the norm", "optim/clip.py",
+        "max_norm / (total + 1e-6)", "max_norm",
+        "C110 C111 C112", (OPTIM, "clipping_scales_all_gradients")),
+    "M43": Fault(
+        "the ledger's momenta do not fade", LEDGER,
+        "linear.keep * unit", "unit",
+        "C33 C37 C38", ("tests/test_ledger.py", "would_have_done_alone")),
+    "M44": Fault(
+        "L1.prox without the step", L2_L1,
+        "return soft_threshold(v, step * self.strength)", "return soft_threshold(v, self.strength)",
+        "C47 C56 C57 C61 C95", (PENALTIES, "prox_minimises_by_brute_force and L1")),
 }  # fmt: skip
 
 

@@ -1,7 +1,10 @@
 """Momentum and adaptive optimisers: where the L2 penalty goes, and what AdamW changes.
 
-``weight_decay=`` of SGD and Adam is the coupled one, the gradient λθ of ½λ‖θ‖²; AdamW's is
-decoupled. β is the momentum here, μ in the texts; λ and γ are strengths of the decay.
+``weight_decay=`` of SGD and Adam is coupled, the gradient λθ of ½λ‖θ‖²; AdamW's, and that of
+SGD(decoupled=True), stands beside the step. Losses are means over samples, the squared error
+without a half. η is the learning rate; the momentum is β in C33 and C35, μ in C32 and C34 (and in
+the texts); λ and γ are strengths of decay; v is the momentum's buffer, of Adam the average of g²
+(m that of g, and hats correct both for their start); s is the size of the data's gradients.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,13 +35,12 @@ def _ridge(strength: Any) -> np.ndarray:
 
 
 def _descend(
-    kind: type, steps: int, decoupled: float = 0.0, final: float = 1.0,
+    kind: type, steps: int, final: float = 1.0,
     watch: Callable[[Row], Any] | None = None, **options: Any,
 ) -> np.ndarray:  # fmt: skip
     """Iterates of full-batch training on diabetes from 0: (steps, 10).
 
-    The rate falls to ``final`` of what it was; ``decoupled`` decay goes beside the step; ``watch``
-    sees the ledger's row of each step.
+    The rate falls to ``final`` of what it was; ``watch`` sees the ledger's row of each step.
     """
     x, y = (mr.tensor(here(a.reshape(442, -1))) for a in diabetes())
     model, loss, path = mr.nn.Linear(10, 1, bias=False, dtype=np.float64), mr.nn.MSELoss(), []
@@ -49,8 +51,6 @@ def _descend(
     for _ in range(steps):
         optimizer.zero_grad()
         loss(model(x), y).backward()
-        if decoupled:
-            w.assign((1 - options["lr"] * decoupled) * w.data)
         optimizer.step()
         schedule.step()
         path.append(w.numpy()[0].copy())
@@ -88,6 +88,12 @@ def nesterov() -> Iterator[Figure]:
     μ(1 + a) and 1, and μ(1 + a) > 1 iff a > (1 − μ)/μ. Taking the printed θ̃ on the left side
     literally, θ̃ ← θ̃ − μv − ηv′, gives the determinant μ(1 + a): the same threshold.
     With θ̃ = θ − ημv: θ̃′ = θ′ − ημv′ = θ̃ − η(g + μv′), which is what SGD(nesterov=True) does.
+
+    >>> w = mr.tensor([1.0], requires_grad=True)
+    >>> opt = mr.optim.SGD([w], lr=0.1, momentum=0.9, nesterov=True, weight_decay=1.0)
+    >>> for _ in range(2): w.grad = mr.tensor([0.0]); opt.step()
+    >>> round(w.item(), 5)  # v: 1, 1.71; θ̃: 1 − .1·1.9 = .81, .81 − .1·(.81 + .9·1.71)
+    0.5751
     """
     μ, η, λ = 0.9, 0.1, 1.0
     H, b = _quadratic()
@@ -135,6 +141,13 @@ def momentum_mixes() -> Iterator[Figure]:
     v_l2 = λ Σ β^k θ_{t−k}. For a θ that hardly moves v_l2 ≈ λθ/(1 − β), of which only the share
     1 − β is this step's; the share β is history. Nesterov's step g + βv splits likewise: the share of
     history is β²/(1 − β) of 1/(1 − β), so β².
+
+    >>> w = mr.tensor([1.0], requires_grad=True)
+    >>> opt = mr.optim.SGD([w], lr=0.1, momentum=0.9, weight_decay=1.0); ledger = mr.Ledger(opt)
+    >>> for _ in range(2): w.grad = mr.tensor([0.0]); opt.step()
+    >>> row = ledger.last["parameter 0"]
+    >>> row["weight_decay", "fresh"].round(4), row["weight_decay", "carried"].round(4)
+    (array([-0.09], dtype=float32), array([-0.09], dtype=float32))
     """
     η, β, λ = 0.005, 0.9, 0.1
     x, y = diabetes()
@@ -181,6 +194,14 @@ def over_accumulation() -> Iterator[Figure]:
     """θ_{t+1} = (1 + μ − ηλ)θ_t − μθ_{t−1}: the roots of z² − (1 + μ − ηλ)z + μ are complex, and θ
     oscillates, iff 1 + μ − ηλ < 2√μ. Else call the roots r > s, both between 0 and 1: θ_t is proportional to
     r^{t+1}(1 − s) − s^{t+1}(1 − r) > 0. For small ηλ the larger is r ≈ 1 − ηλ/(1 − μ).
+
+    >>> w, low = mr.tensor([1.0, 1.0], requires_grad=True), np.ones(2)
+    >>> opt = mr.optim.SGD([w], lr=1.0, momentum=0.9)
+    >>> for _ in range(200):
+    ...     w.grad = mr.tensor(np.float32([0.02, 0.001]) * w.data); opt.step()
+    ...     low = np.minimum(low, w.data)
+    >>> low.round(2)  # ηλ = 0.02 overshoots 0, 0.001 < (1 − √0.9)² does not
+    array([-0.3 ,  0.12])
     """
     products = np.array([0.02, 0.0027, 0.0026, 0.0005])  # ηλ, and (1 − √0.9)² = 0.002633
     penalty = mr.penalties.L2(1.0, weight=here(products))
@@ -211,12 +232,21 @@ def over_accumulation() -> Iterator[Figure]:
 def decoupled_under_momentum() -> Iterator[Figure]:
     """At rest θ = (1 − ηγ)θ − ηv, so v = −γθ, and v = g/(1 − β) (damped: v = g) with g = ∇L₀(θ): hence
     ∇L₀ + (1 − β)γθ = 0 (damped: ∇L₀ + γθ = 0). With L2 v = (∇L₀ + λθ)/(1 − β) = 0 whatever β.
+
+    >>> ends = []
+    >>> for decoupled in (False, True):
+    ...     w = mr.tensor([0.0], requires_grad=True)
+    ...     opt = mr.optim.SGD([w], 0.1, momentum=0.9, weight_decay=1.0, decoupled=decoupled)
+    ...     for _ in range(400): w.grad = mr.tensor(w.data - 2); opt.step()
+    ...     ends.append(round(w.item(), 3))
+    >>> ends  # where 2 − θ = λθ, and 2 − θ = (1 − β)γθ
+    [1.0, 1.818]
     """
     β, γ = 0.9, 1.0
 
     def pair(steps: int, **options: float) -> tuple[np.ndarray, np.ndarray]:
         coupled = _descend(SGD, steps, lr=0.1, weight_decay=γ, **options)
-        return coupled, _descend(SGD, steps, lr=0.1, decoupled=γ, **options)
+        return coupled, _descend(SGD, steps, lr=0.1, weight_decay=γ, decoupled=True, **options)
 
     yield holds("|L2 − decoupled| on the way, β = 0", far(*pair(50)), at_most=1e-12)
     coupled, decoupled = pair(600, momentum=β)
@@ -243,6 +273,11 @@ def adams_second_moment() -> Iterator[Figure]:
     """v_t = (1 − β₂) Σ β₂^k g²_{t−k}, weights that sum to 1 − β₂ᵗ: v̂ = v/(1 − β₂ᵗ) is a weighted mean
     of g² = variance + mean². After one step m̂ = g and v̂ = g²: the step is η·sign(g), whatever
     |g| ≫ ε. The centred RMSprop does divide by the standard deviation.
+
+    >>> w = mr.tensor([0.0], requires_grad=True); opt = mr.optim.Adam([w])
+    >>> for _ in range(100): w.grad = mr.tensor([3.0]); opt.step()
+    >>> round(float(opt.state[w]["exp_avg_sq"][0] / (1 - 0.999**100)), 3)  # v̂ of a constant 3
+    9.0
     """
     w, constant = parameter([0]), np.full((300, 1), 3.0)
     optimizer = Adam([w])
@@ -277,6 +312,15 @@ def adams_second_moment() -> Iterator[Figure]:
 def relative_influence() -> Iterator[Figure]:
     """m is linear: m̂ = m̂_data + m̂_l2, and the step −η m̂/(√v̂ + ε) divides both by one number. It is 0
     where m̂ is, at rest where ∇L₀ + λθ = 0. The decay a step, η m̂_l2/(√v̂ θ), goes as 1/√v̂.
+
+    >>> model = mr.nn.Linear(2, 1, bias=False, dtype=np.float64)
+    >>> opt = mr.optim.Adam(model.parameters()); ledger = mr.Ledger(opt)
+    >>> objective = mr.Objective(mr.nn.MSELoss(), {"l2": P.L2(0.1)})
+    >>> terms = objective(model, np.array([[1.0, 100.0]]), np.array([[5.0]]))
+    >>> terms.backward(); opt.step(); row = ledger.last["weight"]
+    >>> before = [terms.gradients[term]["weight"].numpy() for term in ("l2", "data")]
+    >>> bool(np.allclose(row.of("l2") / row.of("data"), before[0] / before[1]))
+    True
     """
     x, y = diabetes()
     inputs = here(x * np.logspace(-1, 2, 10))  # so the gradients differ in size
@@ -312,6 +356,12 @@ def relative_influence() -> Iterator[Figure]:
 def decay_by_gradient_size() -> Iterator[Figure]:
     """For data gradients with mean 0 and variance s², E g² = s² + λ²θ² while m̂_l2 ≈ λθ: the ledger's
     −Δ_l2/θ is ηλ/√(s² + λ²θ²). Without data m̂/√v̂ = sign(θ) and the step is η, whatever λ.
+
+    >>> w = mr.tensor([1.0, 1.0], requires_grad=True)
+    >>> opt = mr.optim.Adam([w], lr=0.001, weight_decay=0.01); ledger = mr.Ledger(opt)
+    >>> for i in range(200): w.grad = mr.tensor(np.float32([0.1, 10.0]) * (-1) ** i); opt.step()
+    >>> ledger.last["parameter 0"].effective_decay("weight_decay").round(7)  # about ηλ/s
+    array([9.96e-05, 1.00e-06], dtype=float32)
     """
     η, λ, sizes = 1e-4, 0.01, np.array([0.01, 0.1, 1.0, 10.0])
     rng, rates = np.random.default_rng(0), []
@@ -346,6 +396,11 @@ def decay_by_weight_size() -> Iterator[Figure]:
     """SGD pulls by ηλθ and AdamW too: ten times the weight, ten times the pull, and the share ηλ of each.
     Without a data gradient Adam has m̂ ≈ λθ and √v̂ ≈ λ|θ| and pulls by η·sign(θ), the share η/|θ|; with
     gradients s ≫ λ|θ| by ηλθ/s, the share ηλ/s.
+
+    >>> w = mr.tensor([0.1, 10.0], requires_grad=True); w.grad = mr.tensor([0.0, 0.0])
+    >>> opt = mr.optim.Adam([w], lr=0.001, weight_decay=0.1); ledger = mr.Ledger(opt); opt.step()
+    >>> ledger.last["parameter 0"].effective_decay("weight_decay").round(5)  # the share that each loses
+    array([0.01  , 0.0001], dtype=float32)
     """
 
     def pulls(kind: type, noise: float = 0.0) -> np.ndarray:
@@ -379,6 +434,10 @@ def adamw_decay() -> Iterator[Figure]:
     """θ ← (1 − ηλ)θ − ηu with u from data gradients only. Two starts under the same gradients have the
     same u, so their difference shrinks by 1 − ηλ a step, in every weight. u = m̂/√v̂ (ε = 0) does
     not change if all gradients do by a factor; under L2 λθ then loses weight against them.
+
+    >>> w = mr.tensor([0.1, 10.0], requires_grad=True); w.grad = mr.tensor([0.0, 0.0])
+    >>> mr.optim.AdamW([w], lr=0.1, weight_decay=0.5).step(); w.numpy()
+    array([0.095, 9.5  ], dtype=float32)
     """
     η, λ, T, rng = 1e-2, 0.1, 200, np.random.default_rng(0)
     gradients = rng.normal(size=(T, 1, 4)) * [0.01, 0.1, 1.0, 10.0] * np.ones((2, 1))
@@ -411,6 +470,11 @@ def adamw_limit() -> Iterator[Figure]:
     sign g_j = −sign θ_j, the optimality conditions of the box ‖θ‖∞ ≤ 1/λ (sufficient for a convex
     loss). With noise √v̂ ≈ s: the mean step g/s + λθ vanishes where g + λsθ = 0. β₂ = 0.9 and a
     falling rate, so that short runs arrive.
+
+    >>> w = mr.tensor([0.0], requires_grad=True); opt = mr.optim.AdamW([w], lr=0.01, weight_decay=0.1)
+    >>> for _ in range(600): w.grad = mr.tensor(w.data - 2); opt.step()
+    >>> round(w.item(), 2)  # argmin ½(θ − 2)², not 2/(1 + λ)
+    1.86
     """
     x, y = diabetes()
     options = {"lr": 0.1, "betas": (0.9, 0.9), "final": 1e-8}
@@ -441,6 +505,11 @@ def adamw_generalisation() -> Iterator[Figure]:
     """Measured on digits with 15 % wrong labels (MLP 64-128-10, 10 epochs, three seeds): each at its
     best of three λ they tie. Predictable: AdamW shrinks all weights by ηλ, while under L2 the decay
     of a weight is ηλ/√v̂, which spreads with the gradients.
+
+    >>> w = mr.tensor([1.0, 1.0], requires_grad=True); w.grad = mr.tensor([0.1, 10.0])
+    >>> opt = mr.optim.AdamW([w], lr=0.001, weight_decay=0.01); ledger = mr.Ledger(opt); opt.step()
+    >>> ledger.last["parameter 0"]["decay",].round(8)  # −ηλθ, whatever the gradients
+    array([-1.e-05, -1.e-05], dtype=float32)
     """
     x, y, *validation = digits()
 

@@ -1,4 +1,9 @@
-"""Budgets and prices, priors and penalties, and what descent prefers when nothing is penalised."""
+"""Budgets and prices, priors and penalties, and what descent prefers when nothing is penalised.
+
+Losses are means over N samples, without a half. A budget C is on ‖w‖² as in the text, which is Ω
+of L2(2), so λ counts λ‖w‖²; elsewhere L2 is ½λ‖w‖². H is a Hessian, γ a margin, b a bias; a
+prior's s or τ is its standard deviation, σ that of the noise in y.
+"""
 
 from collections.abc import Iterator
 from functools import cache
@@ -54,6 +59,9 @@ def ball() -> Iterator[Figure]:
     For convex L that makes w a free optimum, so with all free optima outside ‖w‖² = C. Then
     −∇L(w) = 2λw with λ ≥ 0, the equation of ridge. Without convexity ∇L(w) = 0 inside is just a
     valley: L = (w² − 2w)² − ½w on |w| ≤ 1 is least at w = 0.07, though the free optimum is 2.06.
+
+    >>> P.L2Ball(1.0).prox(np.array([3.0, 4.0]), 1.0), P.L2Ball(1.0).prox(np.array([0.3, 0.4]), 1.0)
+    (array([0.6, 0.8]), array([0.3, 0.4]))
     """
     x, y = diabetes()
     inside = [ball_fit(x, y, budget) for budget in BUDGETS]
@@ -86,6 +94,11 @@ def nearest() -> Iterator[Figure]:
     So least loss in the ball *is* least distance ‖w − w₀‖_H. Its contours are ellipses, and one
     touches the sphere where H(w₀ − w) is parallel to w; the radial point has w₀ − w parallel to w.
     Both hold only where w is an eigenvector of H, as it always is for H = c·1.
+
+    >>> x, model = np.diag([3.0, 1.0]), mr.nn.Linear(2, 1, bias=False, dtype=np.float64)
+    >>> _ = mr.solve(model, mr.nn.MSELoss(), P.L2Ball(1.0), x, x @ [[2.0], [2.0]])
+    >>> model.weight.numpy().round(3), P.L2Ball(1.0).prox(np.array([2.0, 2.0]), 1.0).round(3)
+    (array([[0.981, 0.193]]), array([0.707, 0.707]))
     """
     x, y = diabetes()
     problem = least_squares()
@@ -122,6 +135,11 @@ def lagrange() -> Iterator[Figure]:
     Ω(v) ≤ Ω(w) and L(w) + λΩ(w) ≤ L(v) + λΩ(v) give L(w) ≤ L(v). A sigmoid unit σ(8w − 8) fitted
     to 1 has a loss that falls all the way, so its constrained solution is w = √C; but near w = ½ the
     loss is concave, L + λw² has a local *maximum* there, and its minimum jumps over it.
+
+    >>> model = mr.nn.Linear(1, 1, bias=False, dtype=np.float64)
+    >>> problem = mr.constrained.Problem(model, mr.nn.MSELoss(), P.L2(2.0), [[1.0]], [[2.0]])
+    >>> round(problem.strength_of(1.0), 6)  # for w² ≤ 1: (w − 2)² + λw² is least at w = 1
+    1.0
     """
     for name, penalty, budgets in (("‖w‖²", L2(2.0), BUDGETS), ("‖w‖₁", L1(1.0), (0.5, 1.0, 1.5))):
         problem, apart, residual = least_squares(penalty), 0.0, 0.0
@@ -158,6 +176,11 @@ def shadow_price() -> Iterator[Figure]:
     By the envelope theorem dL*/dC is the partial derivative at the solution, −λ*; complementary
     slackness λ*(Ω − C) = 0 makes the constraint active where λ* > 0, and where it is not, more of it
     buys nothing. C is counted in units of Ω: for ½‖w‖² the price of the same ball is twice as high.
+
+    >>> model = mr.nn.Linear(1, 1, bias=False, dtype=np.float64)
+    >>> problem = mr.constrained.Problem(model, mr.nn.MSELoss(), P.L2(2.0), [[1.0]], [[2.0]])
+    >>> round(problem.shadow_price(1.0), 5)  # −d(√C − 2)²/dC at C = 1
+    1.0
     """
     problem = least_squares()
     prices = [problem.shadow_price(budget) for budget in BUDGETS]
@@ -223,6 +246,10 @@ def svm() -> Iterator[Figure]:
     Fix the free scale by min y(θ·x + b) = 1: the nearest distance is 1/‖θ‖ then, and the largest
     such distance belongs to the shortest θ. Every other scale has the same margin and another 1/‖θ‖.
     Minimising ‖θ‖² + b² instead gives up margin for a small b.
+
+    >>> found = mr.implicit.max_margin(np.array([[3.0, 0.0], [-1.0, 0.0]]), np.array([1.0, -1.0]))
+    >>> found.direction, found.margin
+    (array([1., 0.]), 1.0)
     """
     x, y = iris()
     theta, b = hard_margin(x, y)
@@ -270,6 +297,9 @@ def maximum_a_posteriori() -> Iterator[Figure]:
     With Gaussian noise the first is ½Σ(y − xw)²/σ²; times 2σ²/N it is the mean squared error, and the
     prior's ½‖w‖²/τ² becomes ½λ‖w‖² with λ = 2σ²/(Nτ²). The same factor on both leaves the optimum;
     on one alone it does not: the sum grows with the data while the prior stays, the mean does not.
+
+    >>> mr.implicit.Gaussian(std=0.1).penalty(442, 0.7)  # λ = 2σ²/(Nτ²)
+    L2(0.221719): ½λ‖w‖²
     """
     x, y = diabetes()
     prior, noise = Gaussian(std=0.1), 0.7
@@ -306,6 +336,10 @@ def gaussian_prior() -> Iterator[Figure]:
 
     With Gaussian noise the log posterior is quadratic, so the posterior is Gaussian, symmetric about
     its peak: its mean is its mode, and that is ridge's solution.
+
+    >>> w = mr.tensor(np.array([2.0]), requires_grad=True)
+    >>> mr.grad(-mr.implicit.Gaussian(std=0.5**-0.5).log_density(w), w)[0].numpy().round(6)  # λθ with λ = ½
+    array([1.])
     """
     w, strength = np.random.default_rng(0).normal(size=20), 0.3
     off = far(gradient_at(Gaussian(strength**-0.5), w), L2(strength).gradient(here(w)))
@@ -339,6 +373,9 @@ def laplace_prior() -> Iterator[Figure]:
     E θ⁴/(E θ²)² is (4!/λ⁴)/(2!/λ²)² = 6 against 3. For one observation y = ½ with unit noise and λ = 1,
     the cost ½(θ − ½)² + |θ| has its kink as its minimum, because |y| ≤ λ. But a density is no mass:
     P(|θ| < ε) tends to 0 with ε, and the mean weighs the side of y more.
+
+    >>> mr.implicit.Laplace(1.0).posterior(np.ones((1, 1)), np.array([0.5])).mode
+    array([0.])
     """
     prior, t = Laplace(0.5**0.5), np.linspace(-40, 40, 800_001)
     off = far(gradient_at(prior, t[:9]), L1(2**0.5).gradient(here(t[:9])))
@@ -403,6 +440,10 @@ def implicit_bias() -> Iterator[Figure]:
     So w grows along a positive combination of support vectors, which is the dual form of the SVM.
     Along it ẇ ~ exp(−‖w‖γ), γ the margin: ‖w‖ ~ ln t/γ, and γ = 1/‖θ_svm‖ in canonical scale (Soudry
     et al. 2018). What was picked up on the way fades like 1/‖w‖. A step η/L undoes the slowing down.
+
+    >>> x, y = np.array([[3.0, 0.0], [0.0, 1.0]]), np.array([1.0, 1.0])
+    >>> mr.implicit.max_margin(x, y).direction.round(3)
+    array([0.316, 0.949])
     """
     x, y = iris()
     best = max_margin(augmented(x), y)
@@ -437,6 +478,12 @@ def explicit_l2() -> Iterator[Figure]:
     norm the least loss has the largest margin (Rosset, Zhu & Hastie 2004). What the other points add
     fades like 1/‖w‖ ~ 1/ln(1/λ), and on the way the angle may rise for a while (here from
     10⁻⁷ to 10⁻¹¹). Newton's steps w ← w − H⁻¹∇ find w for every λ, from the one before.
+
+    >>> x, model = np.array([[3.0, 0.0], [0.0, 1.0]]), mr.nn.Linear(2, 1, bias=False, dtype=np.float64)
+    >>> _ = mr.solve(model, mr.nn.BCEWithLogitsLoss(), P.L2(1.0), x, np.ones((2, 1)))
+    >>> best = mr.implicit.max_margin(x, np.ones(2)).direction
+    >>> round(mr.implicit.angle(model.weight.numpy()[0], best), 1)  # degrees
+    40.6
     """
     x, y = iris()
     best, inputs, labels = max_margin(augmented(x), y), here(x), here((y[:, None] + 1) / 2)
@@ -482,6 +529,9 @@ def interpolation() -> Iterator[Figure]:
     The interpolants are w* + null(X); the one with w − w₀ in the row space has w − w₀ ⟂ null(X), which
     makes it the nearest: w₀ + X⁺(y − Xw₀), and X⁺y for w₀ = 0. Adam's division by √v̂ leaves the row
     space, so it ends elsewhere.
+
+    >>> mr.implicit.nearest_interpolant(np.array([[1.0, 1.0]]), np.array([2.0]), start=np.array([3.0, 0.0]))
+    array([ 2.5, -0.5])
     """
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(10, 40)), rng.normal(size=10)

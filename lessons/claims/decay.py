@@ -1,6 +1,8 @@
 """The L2 penalty and weight decay: what they do to a weight in one step, and in the end.
 
-Strengths are those of the package: mean loss + Σ λΩ, and L2 is ½λ‖w‖².
+L2 is ½λ‖θ‖², with the gradient λθ; 004 (C27, C28) takes λ‖θ‖², with 2λθ. The loss is a mean over
+samples, the squared error without a half. η is the learning rate, g = ∇L₀ the gradient of the
+data loss, T the number of steps, μ the momentum; in C30 ρ is a correlation and κ an eigenvalue.
 """
 
 from collections.abc import Iterator, Sequence
@@ -65,7 +67,11 @@ def one_step(penalty: mr.penalties.Penalty, lr: float, weight: Sequence[float]) 
     "(λ/2)‖θ‖² has the gradient λθ, which adds to the gradient of the data loss.",
 )  # fmt: skip
 def l2_gradient() -> Iterator[Figure]:
-    """∂/∂θⱼ ½λ Σ θₖ² = λθⱼ; a derivative of a sum is the sum of the derivatives."""
+    """∂/∂θⱼ ½λ Σ θₖ² = λθⱼ; a derivative of a sum is the sum of the derivatives.
+
+    >>> P.L2(0.5).gradient(np.array([3.0, -4.0]))
+    array([ 1.5, -2. ])
+    """
     penalty, rng = mr.penalties.L2(0.3), np.random.default_rng(0)
     w = mr.tensor(here(rng.standard_normal((5, 4))), requires_grad=True)
     (gradient,) = mr.grad(penalty.value(w), w)
@@ -90,7 +96,12 @@ def l2_gradient() -> Iterator[Figure]:
     "A gradient step on L₀ + (λ/2)‖θ‖² is θ ← (1 − ηλ)θ − η∇L₀(θ).",
 )  # fmt: skip
 def decay_factor() -> Iterator[Figure]:
-    """θ − η(∇L₀(θ) + λθ) = (1 − ηλ)θ − η∇L₀(θ), the same number by the distributive law."""
+    """θ − η(∇L₀(θ) + λθ) = (1 − ηλ)θ − η∇L₀(θ), the same number by the distributive law.
+
+    >>> w = mr.tensor([2.0], requires_grad=True); w.grad = mr.tensor([1.0])
+    >>> mr.optim.SGD([w], lr=0.5, weight_decay=0.5).step(); w.item()  # (1 − ηλ)·2 − η·1
+    1.0
+    """
     lr, strength, w = 0.1, 0.3, np.random.default_rng(0).standard_normal(10)
     penalised, decayed = linear(w), linear(w)
     regress(penalised, mr.optim.SGD(penalised.parameters(), lr), 100, strength)
@@ -118,6 +129,11 @@ def decay_factor() -> Iterator[Figure]:
 def norm_decay() -> Iterator[Figure]:
     """Unroll θ_{t+1} = aθ_t − ηg_t with a = 1 − ηλ: θ_T = aᵀθ₀ − ηΣ_t aᵀ⁻¹⁻ᵗ g_t. The second part does
     not fade: it tends to θ* with λθ* = −∇L₀(θ*), which is not 0 unless ∇L₀(0) is.
+
+    >>> w = mr.tensor([0.0], requires_grad=True); opt = mr.optim.SGD([w], lr=0.5, weight_decay=1.0)
+    >>> for _ in range(50): w.grad = mr.tensor(w.data - 3); opt.step()
+    >>> w.item()  # from 0 it grows, to where λθ = 3 − θ
+    1.5
     """
     lr, strength, steps = 0.1, 0.02, 1000
     a = 1 - lr * strength
@@ -151,6 +167,10 @@ def norm_decay() -> Iterator[Figure]:
 def uniform_shrink() -> Iterator[Figure]:
     """Without a data gradient θⱼ ← (1 − ηλ)θⱼ: one number for all j, and |1 − ηλ| < 1 ⇔ 0 < ηλ < 2.
     Adam divides each λθⱼ by its own √v̂ⱼ, at the first step λ|θⱼ|, so all move by η: by the share η/|θⱼ|.
+
+    >>> w = mr.tensor([3.0, 0.5], requires_grad=True); w.grad = mr.tensor([0.0, 0.0])
+    >>> mr.optim.Adam([w], lr=0.1, weight_decay=1.0).step(); w.numpy().round(4)  # the same amount, not share
+    array([2.9, 0.4], dtype=float32)
     """
     w = np.array([3.0, -1.0, 0.5, 0.01])
     spread = 0.0
@@ -187,6 +207,10 @@ def product() -> Iterator[Figure]:
     """The limit solves ∇L₀(θ) + λθ = 0: no η in it. If L₀(cw) = L₀(w), then ∇L₀(√c·w) = ∇L₀(w)/√c, so the
     step from √c·w with cη and λ/c leads to (1 − ηλ)√c·w − cη∇L₀(w)/√c = √c·((1 − ηλ)w − η∇L₀(w)), which
     is √c times where the step from w leads.
+
+    >>> argmin = lambda lam: P.L2(lam).prox(np.array([3.0]), 1.0)  # of ½(θ − 3)² + ½λθ², for any η
+    >>> argmin(0.5), argmin(2.0)
+    (array([2.]), array([1.]))
     """
     ends = {}
     for lr, strength in ((0.2, 0.4), (0.05, 1.6), (0.05, 0.4)):
@@ -222,7 +246,12 @@ def product() -> Iterator[Figure]:
     "9.98.",
 )  # fmt: skip
 def worked_example() -> Iterator[Figure]:
-    """One step of SGD on λ‖θ‖² is θ − η·2λθ = (1 − 2ηλ)θ, and 2·0.01·0.1 = 0.002."""
+    """One step of SGD on λ‖θ‖² is θ − η·2λθ = (1 − 2ηλ)θ, and 2·0.01·0.1 = 0.002.
+
+    >>> w = mr.tensor([10.0], requires_grad=True); w.grad = mr.tensor(2 * 0.1 * w.data)  # 2λθ
+    >>> mr.optim.SGD([w], lr=0.01).step(); round(w.item(), 4)
+    9.98
+    """
     after = one_step(mr.penalties.scaled(mr.penalties.L2(0.1), 2), 0.01, [10.0]).after.item()
     pulled = 1 - after / 10
     yield breaks("share of 2 % that is reached", pulled / 0.02, at_most=0.5)
@@ -238,6 +267,9 @@ def worked_example() -> Iterator[Figure]:
 def pull_by_size() -> Iterator[Figure]:
     """A step on λ‖θ‖² pulls by 2ηλθ, proportional to θ: the share 2ηλ is the same for all. A step on
     λ‖θ‖₁ pulls by ηλ·sign θ, the same for all: as a share it is hardest on the small ones.
+
+    >>> 0.01 * 2 * P.L2(0.1).gradient(np.array([100.0, 0.01]))  # η·2λθ
+    array([2.e-01, 2.e-05])
     """
     w = np.array([100.0, 10.0, 0.01])
     l2 = one_step(mr.penalties.scaled(mr.penalties.L2(0.1), 2), 0.01, w)
@@ -264,6 +296,13 @@ def l2_is_decay() -> Iterator[Figure]:
     """SGD: C23. After the step: (1 − ηλ)(θ − ηg) = (1 − ηλ)θ − ηg + η²λg. Momentum carries μλθ₀ over to the
     second step, decay does not: from rest they differ by ημλθ₀ then. Adam's first step is η·sign(g + λθ): a
     small λ has no effect on it, while decay takes ηλθ.
+
+    >>> ends = []
+    >>> for opt in (mr.optim.Adam, mr.optim.AdamW):
+    ...     w = mr.tensor([2.0], requires_grad=True); w.grad = mr.tensor([1.0])
+    ...     opt([w], lr=0.1, weight_decay=0.5).step(); ends.append(round(w.item(), 4))
+    >>> ends
+    [1.9, 1.8]
     """
     lr, strength, w0 = 0.1, 0.05, np.random.default_rng(0).standard_normal(10)
     g = data_gradient(w0)
@@ -281,10 +320,7 @@ def l2_is_decay() -> Iterator[Figure]:
     off = np.linalg.norm(after - coupled) / (lr**2 * strength * np.linalg.norm(g))
     yield breaks("SGD: ‖L2 − decay after the step‖ / η²λ‖g‖", off, **exactly)
     momentum = end(mr.optim.SGD, strength, steps=2, momentum=0.9)
-    decayed, buffer = w0, 0.0
-    for _ in range(2):
-        buffer = 0.9 * buffer + data_gradient(decayed)
-        decayed = (1 - lr * strength) * decayed - lr * buffer
+    decayed = end(mr.optim.SGD, 0.0, steps=2, momentum=0.9, weight_decay=strength, decoupled=True)
     off = np.linalg.norm(momentum - decayed) / (0.9 * lr * strength * np.linalg.norm(w0))
     yield breaks("momentum 0.9, two steps: ‖L2 − decay‖ / ημλ‖θ₀‖", off, **exactly)
     adam, adamw = end(mr.optim.Adam, strength), end(mr.optim.AdamW, 0.0, weight_decay=strength)
@@ -303,6 +339,11 @@ def spreading() -> Iterator[Figure]:
     """At a fixed sum Σ wⱼ² is least for equal wⱼ, and of copies of a feature only the sum counts.
     Standardised x₁, x₂ with correlation ρ have the Hessian 2[[1, ρ], [ρ, 1]], with the eigenvalue
     κ = 2(1 − ρ) for w₁ − w₂; y = x₁ has w₁ − w₂ = 1, of which ridge leaves κ/(κ + λ).
+
+    >>> x, model = np.ones((4, 2)), mr.nn.Linear(2, 1, bias=False, dtype=np.float64)
+    >>> _ = mr.solve(model, mr.nn.MSELoss(), P.L2(2.0), x, np.full((4, 1), 3.0))
+    >>> model.weight.numpy().round(4)  # a feature and its copy
+    array([[1., 1.]])
     """
     x, y = diabetes()
     copies = np.repeat(x[:, 2:3], 4, axis=1)
@@ -327,7 +368,13 @@ def spreading() -> Iterator[Figure]:
     "At the optimum the pull of the penalty balances the pull of the data: λθ* = −∇L_data(θ*).",
 )  # fmt: skip
 def compromise() -> Iterator[Figure]:
-    """At a minimum of a differentiable J = L + ½λ‖θ‖² the gradient ∇L + λθ is 0: equal and opposite."""
+    """At a minimum of a differentiable J = L + ½λ‖θ‖² the gradient ∇L + λθ is 0: equal and opposite.
+
+    >>> model = mr.nn.Linear(1, 1, bias=False, dtype=np.float64)
+    >>> _ = mr.solve(model, mr.nn.MSELoss(), P.L2(2.0), [[1.0]], [[3.0]])
+    >>> w = model.weight.item(); round(2 * w, 4), round(-2 * (w - 3), 4)  # λθ*, −∇L
+    (3.0, 3.0)
+    """
     model = linear(ridge(*diabetes(), strength=0.2))
     optimizer = mr.optim.SGD(model.parameters(), lr=0.1)
     ledger = mr.Ledger(optimizer)

@@ -1,4 +1,10 @@
-"""What L2 does to the loss surface: contours, minimisers, Hessian, conditioning, speed."""
+"""What L2 does to the loss surface: contours, minimisers, Hessian, conditioning, speed.
+
+½λ‖θ‖² is added; XᵀX + λI belongs to half the *sum* of squares, XᵀX/n + λI to half their mean
+(MSELoss has no half: there λ is doubled). H₀ is the data loss's Hessian, μ₁ ≥ … ≥ μ_d are its
+eigenvalues (those of XᵀX in C66 to C69; in C65 with λ), κ is the ratio of the largest to the
+smallest; J is the loss with its penalty.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -57,6 +63,11 @@ def rounding() -> Iterator[Figure]:
     """J(θ* + tv) − J* = ½t²vᵀ(A + λI)v exactly: a contour is an ellipse with the axes of A and half-axes
     √(2·level/(μ + λ)). For ¼(10θ₁⁴ + θ₂⁴) the Hessian at the minimum is λI, a circle, but far out
     the quartic rules, with axis ratio 10^¼.
+
+    >>> w = mr.tensor(np.array([1.0, 1.0]), requires_grad=True)
+    >>> J = lambda lam: 0.5 * (np.array([10.0, 1.0]) * w * w).sum() + P.L2(lam)(w)
+    >>> [round(mr.curvature.condition_number(lambda: J(lam), w) ** 0.5, 3) for lam in (0, 1, 100)]
+    [3.162, 2.345, 1.044]
     """
     ratios = np.array([axis_ratio(lam, 0.5) for lam in STRENGTHS])
     lam = np.array(STRENGTHS)
@@ -85,6 +96,12 @@ def near_and_far() -> Iterator[Figure]:
     """A quadratic has one Hessian, A + λI, everywhere: contours differ in size only. In general L₀ and
     ½λ‖θ‖² compete by growth: near 0 the penalty is O(‖θ‖²) beside L₀(0) + ∇L₀ᵀθ, and far out it
     wins against a logistic loss, which grows as ‖θ‖.
+
+    >>> w = mr.tensor(np.array([100.0, 100.0]), requires_grad=True)
+    >>> loss = lambda: 0.5 * (np.array([10.0, 1.0]) * w**2).sum() + P.L2(1.0)(w)
+    >>> mr.curvature.hessian(loss, w)  # the same far from 0 as at 0
+    array([[11.,  0.],
+           [ 0.,  2.]])
     """
     ratios = [axis_ratio(1.0, level) for level in (1e-4, 1.0, 1e4)]
     yield breaks("axis ratio of the smallest contour, λ = 1", ratios[0], at_least=2.3)
@@ -119,6 +136,14 @@ def near_and_far() -> Iterator[Figure]:
 def better_directions() -> Iterator[Figure]:
     """With d = θ − θ*, cos = dᵀHd/(‖d‖‖Hd‖). Kantorovich: (dᵀHd)² ≥ 4μ₁μ₂/(μ₁ + μ₂)²·‖d‖²‖Hd‖²,
     with equality on a mix of the two eigenvectors; the bound rises to 1 with λ as μ₁/μ₂ falls.
+
+    >>> def cosine(lam):  # of the gradient of ½(10θ₁² + θ₂²) + ½λ‖θ‖² to θ, where it is worst
+    ...     mu = np.array([10.0, 1.0]) + lam
+    ...     w = mr.tensor(mu**-0.5, requires_grad=True)
+    ...     g = mr.grad(0.5 * (np.array([10.0, 1.0]) * w * w).sum() + P.L2(lam)(w), w)[0].numpy()
+    ...     return round(float(g @ w.data / np.linalg.norm(g) / np.linalg.norm(w.data)), 3)
+    >>> cosine(0.0), cosine(100.0)
+    (0.575, 0.999)
     """
     angles = np.random.default_rng(65).uniform(0, 2 * np.pi, 20_000)
     d = np.c_[np.cos(angles), np.sin(angles)]
@@ -150,6 +175,12 @@ def better_directions() -> Iterator[Figure]:
 def closed_forms() -> Iterator[Figure]:
     """Xᵀ(Xθ − y) + λθ = 0, and XᵀX + λI has eigenvalues ≥ λ > 0. With 1/n in front of the squares,
     XᵀX/n + λI = (XᵀX + nλI)/n. With λ = 0 and two equal columns θ + t(e_i − e_j) fits as well.
+
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 20, 3)); y = y[:, :1]
+    >>> model = mr.nn.Linear(3, 1, bias=False, dtype=np.float64)
+    >>> _ = mr.solve(model, mr.nn.MSELoss(), P.L2.from_sklearn(5.0, n=20), x, y)
+    >>> bool(np.allclose(model.weight.numpy()[0], np.linalg.solve(x.T @ x + 5 * np.eye(3), x.T @ y)[:, 0]))
+    True
     """
     x, y = diabetes()
     lam, n = 50.0, len(y)
@@ -190,6 +221,9 @@ def shrunk_least_squares() -> Iterator[Figure]:
     """XᵀX + λI = XᵀX(I + λ(XᵀX)⁻¹); apply the inverse to Xᵀy = XᵀXθ_OLS. The eigenvalues are
     1/(1 + λ/μ). With two equal columns θ_OLS is not unique, but ridge is: an invertible map cannot
     take all of them to it, even with a pseudo-inverse.
+
+    >>> mr.implicit.ridge_filter(np.array([1.0, 4.0]), strength=1.0)  # eigenvalues μ/(μ + λ)
+    array([0.5, 0.8])
     """
     x, y = diabetes()
     lam, n = 50.0, len(y)
@@ -219,6 +253,11 @@ def shrunk_least_squares() -> Iterator[Figure]:
 def all_directions() -> Iterator[Figure]:
     """Vᵀθ_ridge = μ/(μ + λ)·Vᵀθ_OLS, factors below 1 in the eigenbasis V. A coefficient is a sum of such
     terms with signs: if a large negative one shrinks more than the rest, the sum grows or flips.
+
+    >>> q = np.array([[1.0, 1.0], [-1.0, 1.0]]) / 2**0.5  # eigenvectors of XᵀX, with μ = 1 and 9
+    >>> ols = np.array([1.0, 0.1])
+    >>> (q @ (mr.implicit.ridge_filter(np.array([1.0, 9.0]), 3.0) * (q.T @ ols))).round(3)
+    array([0.525, 0.3  ])
     """
     x, y = diabetes()
     ols = fitted(x, y, L2(0.0))
@@ -242,6 +281,9 @@ def all_directions() -> Iterator[Figure]:
 def selective_shrinkage() -> Iterator[Figure]:
     """The factor μ/(μ + λ) rises with μ. The variance of vᵀθ_OLS is σ²/μ, that of vᵀθ_ridge σ²μ/(μ + λ)²:
     it falls by the square of the factor, most where μ is small and the variance was large.
+
+    >>> mr.implicit.ridge_filter(np.array([0.1, 1.0, 10.0]), strength=1.0).round(3)
+    array([0.091, 0.5  , 0.909])
     """
     x, y = diabetes()
     mu, v = np.linalg.eigh(x.T @ x)
@@ -276,6 +318,11 @@ def small_net() -> tuple[mr.nn.Sequential, mr.Tensor, Any]:
 def shifted_hessian() -> Iterator[Figure]:
     """∂²(½λ Σθ_k²)/∂θ_i∂θ_j = λδ_ij, and H₀v = μv gives (H₀ + λI)v = (μ + λ)v. Nothing here asks L₀ to
     be convex.
+
+    >>> w = mr.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    >>> top = lambda lam: mr.curvature.eigenvalues(lambda: (w**3).sum() + P.L2(lam)(w), w, k=2)
+    >>> top(0.0).round(6), top(0.5).round(6)
+    (array([ 6., 12.]), array([ 6.5, 12.5]))
     """
     lam = 0.3
     net, x, y = small_net()
@@ -317,6 +364,11 @@ def mean_square(x: np.ndarray, y: np.ndarray, w: mr.Tensor, lam: float) -> Closu
 def conditioning() -> Iterator[Figure]:
     """(μ₁ + λ)/(μ_d + λ) − μ₁/μ_d = λ(μ_d − μ₁)/(μ_d(μ_d + λ)) ≤ 0 if μ_d > 0. For μ_d < 0 the condition
     number is max|μ + λ|/min|μ + λ|, and some |μ + λ| passes through 0.
+
+    >>> w = mr.tensor(np.array([1.0, 1.0]), requires_grad=True)
+    >>> loss = lambda s: 0.5 * (np.array([100.0, 1.0]) * w * w).sum() + P.L2(s)(w)
+    >>> [round(mr.curvature.condition_number(lambda: loss(s), w), 2) for s in (0.0, 9.0, 1e4)]
+    [100.0, 10.9, 1.01]
     """
     x, y = diabetes()
     w = parameter(np.zeros(10))
@@ -365,6 +417,12 @@ def speed() -> Iterator[Figure]:
     """With η = 2/(μ₁ + μ_d) each error component shrinks by |1 − ημ| ≤ (κ − 1)/(κ + 1) a step, at both ends
     with equality; log((κ + 1)/(κ − 1)) ≈ 2/κ, so 10⁻⁶ takes ½κ·ln 10⁶ steps. Momentum has the
     same with √κ. The limit is (H₀ + λI)⁻¹H₀θ_OLS.
+
+    >>> w = mr.tensor(np.array([1.0, 1.0]), requires_grad=True)
+    >>> opt = mr.optim.SGD([w], lr=2 / 11)  # for curvatures 10 and 1
+    >>> for _ in range(30): w.grad = mr.tensor(np.array([10.0, 1.0]) * w.data); opt.step()
+    >>> (w.numpy() / ((10 - 1) / (10 + 1)) ** 30).round(4)  # (κ − 1)/(κ + 1) a step in both
+    array([1., 1.])
     """
     x, y = diabetes()
     mu, lam = np.linalg.eigvalsh(x.T @ x / len(y)), np.array([0, 0.01, 0.1, 1])
@@ -402,6 +460,11 @@ def rippled(lam: float) -> tuple[np.ndarray, np.ndarray]:
 def landscape() -> Iterator[Figure]:
     """H₀ + λI ≻ 0 iff μ_min > −λ. The curvature of 0.05(θ − 3)² + ½cos 6θ is 0.1 − 18cos 6θ ∈ [−17.9, 18.1]:
     λ ≤ 17.9 leaves places that are not convex, and with λ the smoothness constant is 18.1 + λ.
+
+    >>> t = mr.tensor(np.array([0.0]), requires_grad=True)
+    >>> J = lambda lam: (0.5 * mr.cos(6 * t)).sum() + P.L2(lam)(t)
+    >>> [mr.curvature.hessian(lambda: J(lam), t).item() for lam in (0, 18)]
+    [-18.0, 0.0]
     """
     slopes, curvatures = zip(*(rippled(lam) for lam in (0.0, 1.0, 17.8, 18.0)), strict=True)
     minima = [((s[:-1] < 0) & (s[1:] >= 0)).sum() for s in slopes]
@@ -427,6 +490,13 @@ def flat_minima() -> Iterator[Figure]:
     """L(αw) = L(w) before BatchNorm: differentiate twice, α²H(αw) = H(w). For ReLU, W₁ → cW₁, W₂ → W₂/c
     leaves f, hence all predictions, but its block of the Hessian in W₁ goes as c⁻², in W₂ as c².
     With directions that are scaled along with the weights both compensate.
+
+    >>> def sharpness(a, b):  # of (ab − 1)², where ab = 1
+    ...     w = [mr.tensor(np.array([c]), requires_grad=True) for c in (a, b)]
+    ...     top = mr.curvature.eigenvalues(lambda: ((w[0] * w[1] - 1) ** 2).sum(), w)
+    ...     return round(float(top[0]), 3)
+    >>> sharpness(1.0, 1.0), sharpness(2.0, 0.5), sharpness(10.0, 0.1)
+    (4.0, 8.5, 200.02)
     """
     rng = np.random.default_rng(74)
     x, y = mr.tensor(here(rng.normal(size=(60, 4)))), here(rng.integers(0, 3, 60))

@@ -1,6 +1,10 @@
 """Elastic net and group lasso: what happens to correlated features and to whole rows.
 
-The data loss is the mean square here, so λ is twice that of a loss with a half in front.
+The data loss is the mean square, without a half: λ is twice that of a loss with a half in front.
+The text's elastic net has no half either: l2 = 2λ₂ in ElasticNet. Its groups are the rows of W
+where y = xW, that is the columns of a Linear, axis=0, and it has no √|g|: scale="none". η is the
+learning rate, ρ a correlation, r the residual, n the number of samples; in C59 s and t are the
+sum and the difference of two weights.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,6 +62,9 @@ def elastic_net() -> Iterator[Figure]:
     """u − v + η(λ₁s + 2λ₂u) = 0 with s ∈ ∂|u|: u(1 + 2ηλ₂) = v − ηλ₁s, the soft threshold divided by
     1 + 2ηλ₂. The objective is strictly convex and symmetric in two equal columns, so its only
     minimiser gives them equal weights.
+
+    >>> P.ElasticNet(1.0, 2 * 0.5).prox(np.array([3.0]), 1.0)  # soft(3, λ₁)/(1 + 2λ₂), λ₂ = 0.5
+    array([1.])
     """
     first, second, lr = 0.7, 0.4, 0.5
     penalty = ElasticNet(first, 2 * second)
@@ -87,6 +94,11 @@ def random_choice() -> Iterator[Figure]:
     ‖θ‖₁ = max(|s|, |t|). While |t| < s only s pays: t̂ = qᵀy/‖q‖² is plain least squares and
     ŝ = pᵀy/‖p‖² − nλ/(2‖p‖²). For |t̂| ≥ ŝ the optimum is t = ±s, one weight is 0. For q = 0
     no t matters: the first coordinate visited takes all, proximal steps from 0 stay symmetric.
+
+    >>> model = mr.nn.Linear(2, 1, bias=False, dtype=np.float64); _ = model.weight.assign(0.0)
+    >>> _ = mr.solve(model, mr.nn.MSELoss(), P.L1(1.0), np.ones((4, 2)), np.full((4, 1), 3.0))
+    >>> model.weight.numpy().round(4)  # equal columns: proximal steps from 0 keep both
+    array([[1.25, 1.25]])
     """
     rng, lam = np.random.default_rng(59), 0.2
     kept, wrong = [], 0
@@ -127,6 +139,15 @@ def stable_path() -> Iterator[Figure]:
     """Strict convexity gives uniqueness. Subtracting x_iᵀr/n = λ₁s + 2λ₂θ_i for i and j with the same s,
     2λ₂(θ_i − θ_j) = (x_i − x_j)ᵀr/n ≤ ‖x_i − x_j‖‖r‖/n, with ‖x_i − x_j‖ = √(2n(1 − ρ)) for standardized
     columns and ‖r‖ ≤ ‖y‖, as θ = 0 is no better (Zou & Hastie 2005).
+
+    >>> ends = []
+    >>> for start in (-5.0, 5.0):
+    ...     model = mr.nn.Linear(2, 1, bias=False, dtype=np.float64); _ = model.weight.assign([[start, 0.0]])
+    ...     x, y = np.ones((4, 2)), np.full((4, 1), 3.0)
+    ...     _ = mr.solve(model, mr.nn.MSELoss(), P.ElasticNet(1.0, 1.0), x, y)
+    ...     ends.append(model.weight.numpy().round(3).tolist()[0])
+    >>> ends  # one minimiser, wherever it starts
+    [[1.0, 1.0], [1.0, 1.0]]
     """
     rng, n, d, net = np.random.default_rng(60), 40, 6, ElasticNet(0.1, 0.4)
     x = rng.normal(size=(200, n, d)) + rng.normal(size=(200, n, 1))
@@ -168,6 +189,11 @@ def group_threshold() -> Iterator[Figure]:
     """v − u ∈ k·∂‖u‖, k = ηλ: for u ≠ 0 that is ku/‖u‖, so u is parallel to v and ‖v‖ − k long, if this is
     > 0; for u = 0 it is the ball ‖v‖ ≤ k. At the optimum −∇_iL₀ ∈ λ∂‖w_i‖ likewise. With one
     column ‖w_i‖ = |w_i|: the lasso.
+
+    >>> v = np.array([[3.0, 4.0], [0.3, 0.4]])
+    >>> P.GroupLasso(1.0, axis=1, scale="none").prox(v, 1.0).round(2)
+    array([[2.4, 3.2],
+           [0. , 0. ]])
     """
     lam, lr = 0.8, 0.5
     k, v = lam * lr, np.random.default_rng(61).normal(size=(200, 3)) / 3
@@ -205,6 +231,11 @@ def input_selection() -> Iterator[Figure]:
     """Input i meets W in Σ_i x_i w_i, so it is without influence iff its whole group is 0. For z = Wx that
     group is a column. Grouping rows there asks for whole outputs to be switched off, and the
     entrywise L1 knows no groups at all: it leaves zeros inside those that live.
+
+    >>> w = np.array([[3.0, 0.1], [4.0, 0.1]])  # (outputs, inputs) as in Linear: the second is weak
+    >>> P.GroupLasso(1.0, axis=0, scale="none").prox(w, 1.0).round(2)
+    array([[2.4, 0. ],
+           [3.2, 0. ]])
     """
     x, y = multitask(62)
     columns, rows = (GroupLasso(0.1, axis=axis, scale="none") for axis in (0, 1))

@@ -1,6 +1,10 @@
 """Noise as a penalty: dropout, and softer labels.
 
-Dropout's p is the probability of dropping here and of keeping in the texts; programs say ``keep``.
+p is the probability of *keeping* in the texts and in what is derived here (programs say
+``keep``), but of *dropping* wherever ``p=`` is an argument: Dropout(p) and mr.implicit take 1 −
+keep. The squared error is a mean without a half, the penalty Σ λ_j w_j² without one, too. q is a
+target, q̃ the smoothed one, ε the smoothing, K the number of classes, z logits, U the uniform
+distribution, σ the sigmoid; logarithms are natural.
 """
 
 from collections.abc import Iterator
@@ -65,6 +69,13 @@ def dropout_is_a_ridge() -> Iterator[Figure]:
 
     E ŷ = wᵀx and Var ŷ = Σ_j w_j² x_j² Var(m_j)/p² = ((1−p)/p) Σ_j w_j² x_j². As a squared error is
     bias² plus variance, E(y − ŷ)² = (y − wᵀx)² + ((1−p)/p) Σ_j w_j² x_j²; then average over the data.
+
+    >>> x, y = np.array([[1.0, 3.0]]), np.zeros((1, 1))
+    >>> model = mr.nn.Sequential(mr.nn.Dropout(0.5), mr.nn.Linear(2, 1, bias=False)).double()
+    >>> _ = model[1].weight.assign([[1.0, 1.0]])
+    >>> effect = mr.implicit.dropout_effect(lambda: mr.nn.MSELoss()(model(x), y), model)
+    >>> effect.value, effect.gradients["1.weight"]  # Σ λ_j w_j² and 2λ_j w_j with λ = (1, 9)
+    (10 ± 0, array([[ 2., 18.]]))
     """
     x, y = stretched()
     keep, d = 0.6, x.shape[1]
@@ -109,6 +120,11 @@ def dropout_coefficient() -> Iterator[Figure]:
     """λ_j from C75. The sum over features, (1/N)‖X‖_F², is d times their mean: the text counts every
     feature's moment for every weight. Read with x as one sample, (1/N)‖x_i‖² is on average d/N times
     the mean moment instead. The first is right for d = 1 only, the second hardly ever.
+
+    >>> x = np.random.default_rng(0).normal(size=(50, 10)); w = np.ones(10)
+    >>> text = 0.25 / 50 * (x**2).sum() * (w @ w)  # keep = 0.8: (1 − p)/p = 0.25
+    >>> round(float(text / mr.implicit.dropout_penalty(w, x, p=0.2)), 6)  # too large by d = 10
+    10.0
     """
     x, y = diabetes()
     n, y, keep, w = len(x), y[:, None], 0.8, weights(x.shape[1])
@@ -138,6 +154,10 @@ def dropout_coefficient() -> Iterator[Figure]:
 def dropout_gradient() -> Iterator[Figure]:
     """Expectation and gradient may be swapped, as there are finitely many masks:
     E∇L = ∇E L = ∇(L₀ + Σ λ_j w_j²) = ∇L₀ + 2λ_j w_j. Multiply the loss by ½ and the 2 is gone.
+
+    >>> x = np.array([[1.0, 3.0]]); w = mr.tensor(np.array([1.0, 1.0]), requires_grad=True)
+    >>> mr.grad(mr.implicit.dropout_penalty(w, x, p=0.5), w)[0].numpy()  # 2λ_j w_j, λ = (1, 9)
+    array([ 2., 18.])
     """
     x, y = stretched()
     linear, keep = mr.nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64), 0.6
@@ -169,6 +189,12 @@ def dropout_beyond_linear() -> Iterator[Figure]:
     most L2's ⅛ Var z, and near it for small w; but A is asymptotically linear, so for large w it
     grows like ‖w‖ only. In f = vᵀ(m∘h)/p, h = relu(Wx), dropout adds ((1−p)/p) Σ_k v_k² mean h_k². As
     relu(cz) = c·relu(z), (cW, v/c) has the same f and the same penalty for c > 0, but another L2.
+
+    >>> x, z = np.array([[1.0], [6.0]]), np.array([1.0, 6.0])
+    >>> s = mr.sigmoid(z)
+    >>> added = lambda curvature: mr.implicit.dropout_penalty(np.ones(1), x, 0.3, curvature)
+    >>> round(float(added(0.25)), 3), round(float(added(s * (1 - s))), 3)  # as L2, as it is
+    (0.991, 0.031)
     """
     x, y = load_breast_cancer(return_X_y=True)
     x, y, keep = standardized(x[:, :8]), y[:, None].astype(float), 0.7
@@ -243,6 +269,10 @@ def dropout_helps() -> Iterator[Figure]:
     """No theorem: the noise penalises the variance of what the last layer sees (C78), and how much
     that helps depends on the data. Here 15 % of the labels are wrong, so fitting them all hurts.
     A 64-128-10 ReLU net, 60 epochs of Adam on 300 digits; worst of 3 seeds.
+
+    >>> x = np.random.default_rng(0).normal(size=(30, 5))
+    >>> [round(float(mr.implicit.dropout_penalty(np.ones(5), x, p)), 1) for p in (0.0, 0.2, 0.5)]
+    [0.0, 1.2, 4.6]
     """
     loss, accuracy = (
         {keep: over_seeds(f"validation_{what}", keep=keep) for keep in (1.0, 0.5)}
@@ -299,6 +329,10 @@ def smoothed_target() -> Iterator[Figure]:
     It vanishes at p = q̃: p_y = 1 − ε + ε/K, the others ε/K, so the logits differ by
     log(1 + K(1−ε)/ε). With ε = 0 no p = q̃ is finite: the gap g obeys dg/dt → K·e^(−g), so it grows
     like log(ηKt) for ever.
+
+    >>> z = mr.tensor(np.zeros(5), requires_grad=True)
+    >>> mr.grad(mr.nn.CrossEntropyLoss(label_smoothing=0.1)(z, np.array(0)), z)[0].numpy().round(4)  # p − q̃
+    array([-0.72,  0.18,  0.18,  0.18,  0.18])
     """
     z = weights(CLASSES, seed=3)
     target = (1 - EPSILON) * np.eye(CLASSES)[0] + EPSILON / CLASSES
@@ -323,6 +357,12 @@ def smoothed_target() -> Iterator[Figure]:
 def smoothing_as_divergence() -> Iterator[Figure]:
     """−Σ q̃_k log p_k = −(1−ε) log p_y − (ε/K) Σ log p_k = (1−ε)·CE + ε·H(U, p), and
     H(U, p) = KL(U‖p) + H(U) with H(U) = log K. The constant has no gradient.
+
+    >>> z, y = np.array([[2.0, 0.0, 0.0, 0.0, 0.0]]), np.array([0])
+    >>> kl = mr.nn.KLDivLoss(reduction="batchmean")(F.log_softmax(z, -1), np.full((1, 5), 0.2))
+    >>> text = 0.9 * F.cross_entropy(z, y) + 0.1 * kl
+    >>> round(float(F.cross_entropy(z, y, label_smoothing=0.1) - text), 6)  # 0.1·log 5
+    0.160944
     """
     rng = np.random.default_rng(0)
     z = mr.tensor(here(rng.standard_normal((7, CLASSES))), requires_grad=True)
@@ -349,6 +389,12 @@ def smoothing_penalty() -> Iterator[Figure]:
     """L_LS − (1−ε)·CE = −(ε/K) Σ_j log p_j. As p_k → 1 its own part −(ε/K) log p_k → 0; with the rest
     shared equally the others give (ε/K)(K−1) log((K−1)/(1−p_k)) → ∞. In logits, −ε log p_k pulls with
     −ε(1−p_k) < 0, upwards in z_k, and −(ε/K) Σ log p_j with ε(p_k − 1/K) > 0, downwards.
+
+    >>> z, y = mr.tensor(np.log([0.9, 0.05, 0.05]), requires_grad=True), np.array(0)
+    >>> text = 0.1 * F.cross_entropy(z, y)
+    >>> added = F.cross_entropy(z, y, label_smoothing=0.1) - 0.9 * F.cross_entropy(z, y)
+    >>> [round(float(mr.grad(a, z)[0].numpy()[0]), 4) for a in (text, added)]  # ∂/∂z_k
+    [-0.01, 0.0567]
     """
     label = here(0)
     text, true = [], []
@@ -378,6 +424,12 @@ def smoothing_penalty() -> Iterator[Figure]:
 def hard_gradient() -> Iterator[Figure]:
     """∂(−log p_k)/∂p_k = −1/p_k → −1; the softmax brings ∂p_k/∂z_k = p_k(1 − p_k), and the product is
     p_k − 1 → 0. The smoothed loss has p_k − q̃_k (C80) with q̃_k = 1 − ε + ε/K < 1.
+
+    >>> p = mr.tensor(np.array([0.999, 0.001]), requires_grad=True)
+    >>> z = mr.tensor(np.log(p.numpy()), requires_grad=True)
+    >>> by_p, by_z = mr.grad(-mr.log(p)[0], p)[0], mr.grad(F.cross_entropy(z, np.array(0)), z)[0]
+    >>> round(float(by_p[0].item()), 3), round(float(by_z[0].item()), 3)
+    (-1.001, -0.001)
     """
     label, turn = here(0), 1 - EPSILON + EPSILON / CLASSES
     z = logits_of(0.999)
@@ -402,6 +454,15 @@ def hard_gradient() -> Iterator[Figure]:
 def smoothing_helps() -> Iterator[Figure]:
     """At the optimum of the training loss the logit gap is log(1 + K(1−ε)/ε), decreasing in ε (C80);
     what that does on new data is an experiment. As in C79, with keep = 1; worst of 3 seeds.
+
+    >>> margins, y = [], np.array(0)
+    >>> for e in (0.05, 0.3):
+    ...     z = mr.tensor(np.zeros(5), requires_grad=True); opt = mr.optim.SGD([z], lr=3.0)
+    ...     for _ in range(300):
+    ...         opt.zero_grad(); F.cross_entropy(z, y, label_smoothing=e).backward(); opt.step()
+    ...     margins.append(round(float(z.numpy()[0] - z.numpy()[1]), 2))
+    >>> margins  # log(1 + K(1 − ε)/ε)
+    [4.56, 2.54]
     """
     strengths = (0.0, 0.05, 0.1, 0.3)
     margin, accuracy, over = (

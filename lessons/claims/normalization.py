@@ -1,4 +1,10 @@
-"""Normalisation: what BatchNorm, LayerNorm and RMSNorm keep, lose and cost."""
+"""Normalisation: what BatchNorm, LayerNorm and RMSNorm keep, lose and cost.
+
+σ² is the variance with divisor N, ε is added to it inside the root, s = √(σ² + ε), x̂ = (x −
+μ)/s; γ and β are learnt. RMSNorm has s = √(mean x² + ε). N or B is the size of the batch, D the
+number of features; m is the weight of a new batch in the running statistics (``momentum=``); ȳ is
+the gradient by y.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -47,6 +53,11 @@ def _jacobian(f: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
 def general_form() -> Iterator[Figure]:
     """x̂ = (x − μ)/√(σ² + ε) is affine in x, so its mean is (μ − μ)/√(σ² + ε) = 0 and its variance
     σ²/(σ² + ε). With the divisor N − 1 the variance of x̂ would be N/(N − 1).
+
+    >>> x = np.random.default_rng(0).normal(3, 2, (64, 1))
+    >>> y = F.batch_norm(x, training=True, eps=0.0)
+    >>> bool(abs(y.mean()) < 1e-12), bool(abs(y.var() - 1) < 1e-12)
+    (True, True)
     """
     x = _sample(64, 8)
     exact, small, constant = (
@@ -74,6 +85,11 @@ def three_norms() -> Iterator[Figure]:
     """RMSNorm is the general form with μ := 0 and σ := RMS. Since RMS² = μ² + σ² its output has
     second moment 1, mean μ/√(μ² + σ²) and variance σ²/(μ² + σ²): for N(3, 2²) 3/√13 = 0.83 and
     4/13 = 0.31. The second moment of x − μ is σ², so RMSNorm after centring is LayerNorm.
+
+    >>> x = np.random.default_rng(0).normal(3, 2, (4, 8))
+    >>> centred = x - x.mean(1, keepdims=True)
+    >>> bool(np.allclose(F.layer_norm(x, (8,), eps=0.0), F.rms_norm(centred, (8,), eps=0.0)))
+    True
     """
     x = _sample(64, 8)
     rms, layer, centred = _norm(RMS, 8), _norm(LN, 8), x - x.mean(1, keepdims=True)
@@ -97,6 +113,11 @@ def affine_restores() -> Iterator[Figure]:
     """γ(x − μ)/√(σ² + ε) + β = x for all x iff γ = √(σ² + ε) and β = μ. In BatchNorm γ, β, μ and σ
     all belong to a feature. In LayerNorm μ_i and σ_i belong to a sample: x_ij = σ_i x̂_ij + μ_i is
     no function of x̂_ij alone, and the best γ_j, β_j (least squares) leave a part of x.
+
+    >>> x = np.random.default_rng(0).normal(3, 2, (4, 8))
+    >>> y = F.batch_norm(x, None, None, x.std(0), x.mean(0), training=True, eps=0.0)
+    >>> bool(np.allclose(y, x))
+    True
     """
     x = _sample(64, 8)
     norm = _norm(BN, 8, 1e-5)
@@ -125,6 +146,9 @@ def batch_statistics() -> Iterator[Figure]:
     """A channel of NCHW has N·H·W values that share μ, σ, γ and β: moving the channel axis last and
     flattening the others gives the N×D case, column by column. What BatchNorm keeps for inference
     estimates the population's variance and so has the divisor N − 1.
+
+    >>> F.batch_norm(np.array([[1.0], [3.0]]), training=True, eps=0.0).ravel()
+    array([-1.,  1.])
     """
     x, norm = _sample(4, 3, 5, 6), mr.nn.BatchNorm2d(3, dtype=np.float64)
     (y,) = _rows(norm, x)
@@ -151,6 +175,11 @@ def running_statistics() -> Iterator[Figure]:
     """The running mean after t batches is Σ m(1 − m)^k μ_{t−k}: expectation (1 − (1 − m)ᵗ)μ, variance
     in the limit σ²/B·m²/(1 − (1 − m)²) = σ²/B·m/(2 − m). A batch mean is off by σ/√B, which is the
     gap between training and evaluation. For B = 2, x̂ = ±(x₁ − x₂)/|x₁ − x₂| is locally constant.
+
+    >>> norm = mr.nn.BatchNorm(1, dtype=np.float64)
+    >>> for _ in range(5): _ = norm(mr.tensor(np.array([[0.0], [2.0]])))
+    >>> norm.running_mean.numpy().round(4)  # 1 − 0.9⁵ of μ = 1
+    array([0.4095])
     """
     rng = np.random.default_rng(0)
     norm, wide, size = _norm(BN, 8).eval(), 4000, 8
@@ -186,6 +215,10 @@ def running_statistics() -> Iterator[Figure]:
 def layer_norm_by_sample() -> Iterator[Figure]:
     """μ_i and σ_i² are sums over j of x_ij, so ∂y_i/∂x_k = 0 for k ≠ i. In BatchNorm they are sums
     over i, and every sample's output depends on all.
+
+    >>> x = np.array([[1.0, 3.0], [5.0, 9.0]])
+    >>> bool((F.layer_norm(x, (2,))[0] == F.layer_norm(x[:1], (2,))[0]).all())
+    True
     """
     x = _sample(64, 8)
     other = x.copy()
@@ -212,6 +245,11 @@ def scale_and_shift() -> Iterator[Figure]:
     """RMS(αx) = |α| RMS(x), so RMSNorm(αx) = sign(α) RMSNorm(x); mean and standard deviation scale
     likewise, so LN(αx) = sign(α) x̂⊙γ + β. LN(x + c) = LN(x) since x + c − mean(x + c) = x − mean(x);
     RMS(x + c)² = σ² + (μ + c)² keeps nothing. ε sets a scale and so breaks the invariance.
+
+    >>> x = np.array([[1.0, 2.0, 6.0]])
+    >>> change = lambda z: abs(F.rms_norm(z, (3,), eps=0.0) - F.rms_norm(x, (3,), eps=0.0)).max()
+    >>> round(float(change(7 * x)), 2), round(float(change(x + 3)), 2)
+    (0.0, 0.36)
     """
     x, rng = _sample(64, 8), np.random.default_rng(1)
     rms, layer = _norm(RMS, 8), _norm(LN, 8)
@@ -272,6 +310,10 @@ def cost_of_rmsnorm() -> Iterator[Figure]:
     ⟨u⟩, its subtraction and β̄. Before it, a linear layer of D×D takes 2D operations an element.
     An array that counts what is done to it goes through the layers; what has one number a row
     (the root, ε) counts as that.
+
+    >>> from minireg.claims import load
+    >>> print(load()["C16"]().figures[0])
+    share of LayerNorm's work, forward: 0.5721 (0.56 to 0.58)
     """
     width = 256
     layers = LN(width), RMS(width)
@@ -308,6 +350,9 @@ def _trained(norm: type, seed: int, rate: float, batch: int) -> float:
 def which_norm() -> Iterator[Figure]:
     """No theorem, but for one case: features with mean 0 in every sample, where LN = RMSNorm. Measured
     on an MLP, three seeds; nothing here speaks of CNNs, RNNs or Transformers.
+
+    >>> F.batch_norm(np.array([[1.0], [4.0]]), training=True, eps=0.0).ravel()  # any batch of 2
+    array([-1.,  1.])
     """
     centred = _sample(64, 8)
     centred -= centred.mean(1, keepdims=True)
@@ -349,6 +394,12 @@ def faster_training() -> Iterator[Figure]:
     """Measured: an MLP of 64-128-10 on digits, three seeds each, with BatchNorm and without. What is
     a theorem (C21) cuts both ways: for weights before BatchNorm the gradient goes as 1/‖w‖ and the
     relative step as η/‖w‖², so a large start is not harmless but slow.
+
+    >>> x = np.random.default_rng(0).normal(size=(9, 2))
+    >>> w = mr.tensor(np.array([[3.0, 4.0]]), requires_grad=True)
+    >>> y = lambda a: F.batch_norm(F.linear(x, a * w), training=True, eps=0.0)[0].sum()
+    >>> (mr.grad(y(0.5), w)[0].numpy() / mr.grad(y(1.0), w)[0].numpy()).round(6)  # by aw: 1/a
+    array([[1., 1.]])
     """
     none, batch = (
         np.array([[_steps(norm, s, rate) for s in SEEDS] for rate in (0.01, 0.1, 0.5)])
@@ -374,6 +425,11 @@ def batchnorm_jacobian() -> Iterator[Figure]:
     """With x̂ = (x − μ)/s: ∂μ/∂x = 1ᵀ/N and ∂s/∂x = x̂ᵀ/N, hence ∂x̂/∂x = (I − 11ᵀ/N)/s − x̂(∂s/∂x)/s
     = (I − 11ᵀ/N − x̂x̂ᵀ/N)/s. For ε = 0, 1/√N and x̂/√N are orthonormal, so the bracket is the
     projection onto N − 2 dimensions; (γ/σ)I is off by ‖I − P‖/‖P‖ = √(2/(N − 2)).
+
+    >>> x, g = np.array([[0.0], [2.0], [4.0]]), np.array([[1.0], [0.0], [0.0]])
+    >>> parts = mr.implicit.batchnorm_gradient(x, g, eps=0.0)
+    >>> parts.direct.ravel().round(3), parts.total.ravel().round(3)  # what γ/σ says, what is so
+    (array([0.612, 0.   , 0.   ]), array([ 0.102, -0.204,  0.102]))
     """
     γ, norm = 1.7, _norm(BN, 1)
     norm.weight.assign(γ)
@@ -433,6 +489,11 @@ def gradient_flow() -> Iterator[Figure]:
     keeps the 1/α. At initialisation ReLU halves the squared gradient, Wᵀ multiplies it by s² and
     BN by 1/σ² with σ² = s²·Var relu(z) = s²(½ − 1/2π), z ~ N(0, 1): ½/(½ − 1/2π) = π/(π − 1). Without
     BN a chain of ReLU layers is homogeneous: the gradient goes as the scale to the power of depth.
+
+    >>> w = mr.tensor(2.0, requires_grad=True)
+    >>> y = F.batch_norm(w * np.array([[0.0], [1.0], [3.0]]), training=True, eps=0.0)
+    >>> bool(abs(mr.grad(y[0].sum(), w)[0].item()) < 1e-6)  # the scale of the weights does not count
+    True
     """
     deep, _ = _chain(30, 256, 1.0)
     growth = (deep[0] / deep[-1]) ** (1 / 29)
@@ -460,6 +521,14 @@ def batchnorm_hessian() -> Iterator[Figure]:
     sum to 0 and their squares to N, so x̂₁² ≤ (N − 1)(N − x̂₁²) by Cauchy-Schwarz: x̂₁² ≤ N − 1.
     For the loss log(1 + e^(−γm)) the gradient goes as γ/(1 + e^(γm)), which falls for γm > 1.28; both
     γ are measured on the same batch.
+
+    >>> x = np.random.default_rng(0).normal(size=(30, 2))
+    >>> def top(scale):
+    ...     w = mr.tensor(scale * np.array([[1.0, 2.0]]), requires_grad=True)
+    ...     loss = lambda: F.batch_norm(F.linear(x, w), training=True, eps=0.0)[:3].square().sum()
+    ...     return float(mr.curvature.eigenvalues(loss, w)[0])
+    >>> round(top(0.1) / top(1.0), 3)
+    100.0
     """
     rng = np.random.default_rng(0)
     sample, start, norm = rng.normal(size=(80, 5)), rng.normal(size=(1, 5)), _norm(BN, 1)

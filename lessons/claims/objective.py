@@ -1,6 +1,9 @@
 """The penalised objective: what the trade-off is, its conventions, and what it does for generalisation.
 
-Strengths are those of the package: mean loss + Σ λΩ, and L2 is ½λ‖w‖².
+The loss is a mean over samples, the squared error without a half; L2 is ½λ‖w‖². So ridge solves
+(XᵀX/n + ½λI)w = Xᵀy/n, and the Hessian of the squared error is 2XᵀX/n. L is the data loss, Ω a
+penalty, n samples, d features, σ² the variance of noise; μ are eigenvalues of the Hessian (in C01
+a second strength).
 """
 
 from collections.abc import Iterator
@@ -42,6 +45,10 @@ def trade_off() -> Iterator[Figure]:
     L(a) + λΩ(a) ≤ L(b) + λΩ(b)  and  L(b) + μΩ(b) ≤ L(a) + μΩ(a).
     The sum of the two is (μ − λ)(Ω(b) − Ω(a)) ≤ 0: Ω falls. Then the first gives L(a) ≤ L(b): L rises.
     Neither L nor Ω need be convex, but a and b have to be global minimisers.
+
+    >>> ends = [P.L2(s).prox(np.array([3.0]), 1.0)[0] for s in (0, 1, 2)]  # argmin ½(θ − 3)² + ½sθ²
+    >>> [(float(0.5 * (w - 3) ** 2), float(0.5 * w**2)) for w in ends]  # the fit given up, the penalty saved
+    [(0.0, 4.5), (1.125, 1.125), (2.0, 0.5)]
     """
     _, data, omega = rippled(np.geomspace(1e-3, 1e2, 60))
     yield holds("largest rise of Ω(θ*) over 60 λ, rippled loss", rise(omega), at_most=0)
@@ -71,6 +78,10 @@ def trade_off() -> Iterator[Figure]:
 def factor_of_two() -> Iterator[Figure]:
     """λ‖θ‖² = ½(2λ)‖θ‖², so everything known of ½λ‖θ‖² holds with 2λ for λ: the gradient is 2λθ, and
     with the mean squared error the minimiser solves (XᵀX/n + λI)θ = Xᵀy/n, where ½λ‖θ‖² has λ/2.
+
+    >>> w = mr.tensor([3.0], requires_grad=True)
+    >>> mr.grad(P.scaled(P.L2(0.5), 2)(w), w)[0].numpy()  # 2λθ
+    array([3.], dtype=float32)
     """
     x, y = diabetes()
     whole = mr.penalties.scaled(mr.penalties.L2(0.3), 2)
@@ -110,6 +121,13 @@ def generalisation_gap() -> Iterator[Figure]:
     (not on each sample) training lies below the best there is, and the trained model above it.
     Least squares with d Gaussian features and noise σ: the residual has n − d degrees of freedom, so
     E[L_n(θ_n)] = σ²(1 − d/n), and E[L(θ_n)] = σ²(1 + E tr(XᵀX)⁻¹) = σ²(1 + d/(n − d − 1)).
+
+    >>> draw = np.random.default_rng(0).normal(size=(20, 11))
+    >>> x, y = draw[:, :10], draw[:, 10:]  # 10 weights for 20 samples of noise with variance 1
+    >>> model = mr.nn.Linear(10, 1, bias=False, dtype=np.float64)
+    >>> seen = mr.solve(model, mr.nn.MSELoss(), P.L2(0.0), x, y).value
+    >>> round(seen, 2), round(1 + float((model.weight.numpy() ** 2).sum()), 2)  # and expected
+    (0.62, 1.62)
     """
     rng, gaps, off = np.random.default_rng(0), {}, []
     for d, n in ((10, 20), (10, 40), (10, 120), (3, 20)):
@@ -172,6 +190,13 @@ def three_regimes() -> Iterator[Figure]:
     """Not a theorem. At λ = 0 the net can fit random labels, and pays on new ones; λ → ∞ sends all weights
     to 0 and the loss to that of the biases alone, log 10 for 10 equal classes. If any λ between helps,
     the validation loss has an interior minimum; where, only the data can say.
+
+    >>> x = np.random.default_rng(0).normal(size=(2, 30, 12))  # to train on, and to validate
+    >>> y = 2 * x[..., 0] + np.random.default_rng(1).normal(size=(2, 30))
+    >>> model, strengths = mr.nn.Linear(12, 1, bias=False, dtype=np.float64), [30, 0.3, 0]
+    >>> path = mr.path(model, mr.nn.MSELoss(), P.L2(1.0), x[0], y[0, :, None], strengths)
+    >>> [round(float(np.mean((x[1] @ w[0] - y[1]) ** 2)), 1) for w in path.parameters["weight"]]
+    [2.6, 1.1, 1.3]
     """
     histories = sweep(mr.get_backend())
     strengths = np.array([*histories])
@@ -200,6 +225,10 @@ def small_gap() -> Iterator[Figure]:
     """Ridge predicts ŷ = Hy. With new noise at the same x the squared error is on average above that of
     training by (2/n) Σ cov(ŷᵢ, yᵢ) = (2σ²/n) tr H: proportional to the capacity of C06, which only falls.
     The least L_val = L_train + gap is where dL_train/dλ = −d gap/dλ > 0: there the gap is still falling.
+
+    >>> x = np.eye(60, 10) * 60**0.5
+    >>> [round(2 / 60 * mr.implicit.degrees_of_freedom(x, s), 3) for s in (0, 1, 9)]  # ridge's gap
+    [0.333, 0.167, 0.033]
     """
     gap, validation = last("gap"), last("validation_loss")
     best = validation.argmin()
@@ -227,6 +256,9 @@ def capacity_dial() -> Iterator[Figure]:
     """Ridge predicts ŷ = Hy with H = X(XᵀX + nλI/2)⁻¹Xᵀ (mean squared error, ½λ‖w‖²). Its degrees of freedom
     Σ ∂ŷᵢ/∂yᵢ = tr H = Σ μ/(μ + λ), μ the eigenvalues 2·eig(XᵀX/n) of the loss's Hessian, are continuous and
     strictly falling in λ. Two separate minima of a rippled loss, though, change places at one λ.
+
+    >>> [round(mr.implicit.degrees_of_freedom(np.eye(10) * 10**0.5, s), 6) for s in (0, 1, 9)]
+    [10.0, 5.0, 1.0]
     """
     x = diabetes()[0][:60]
     mu = 2 * np.linalg.eigvalsh(x.T @ x / 60)
@@ -254,6 +286,10 @@ def norm_or_square() -> Iterator[Figure]:
     """prox of ½k‖u‖²: u − v + ku = 0, so u = v/(1 + k), never 0. prox of k‖u‖: at u ≠ 0, u − v + ku/‖u‖ = 0
     gives u = (1 − k/‖v‖)v, which needs ‖v‖ > k; at u = 0 the subgradients of k‖u‖ are the ball of radius k,
     so 0 is optimal if and only if ‖v‖ ≤ k.
+
+    >>> v = np.array([3.0, -4.0])
+    >>> P.L2(1.0).prox(v, 5.0).round(2), P.FrobeniusNorm(1.0).prox(v, 5.0)
+    (array([ 0.5 , -0.67]), array([ 0., -0.]))
     """
     start = np.array([3.0, -1.0, 0.5, 2.0])
     v, size = here(start), np.linalg.norm(start)
@@ -290,6 +326,10 @@ def small_weights() -> Iterator[Figure]:
     """Orthonormal features, least squares w = w⁰ + noise of variance σ² in each of d coordinates. Ridge
     keeps the share s of w: its risk is (1 − s)²‖w⁰‖² + s²dσ². Its slope at s = 1 is 2dσ²: some shrinkage
     helps wherever there is noise. The least is at s = ‖w⁰‖²/(‖w⁰‖² + dσ²): inside (0, 1), without noise at 1.
+
+    >>> risk = lambda s: float(4 * (1 - s) ** 2 + 4 * s**2)  # bias² and variance, if the share s is kept
+    >>> [risk(mr.implicit.ridge_filter(np.ones(1), lam)[0]) for lam in (0, 1, 9)]
+    [4.0, 2.0, 3.2800000000000002]
     """
     strengths = (0.0, 0.01, 0.1, 0.5, 2.0, 10.0)
     test = ridge_errors(20, strengths)[:, 1]

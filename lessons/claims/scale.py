@@ -1,6 +1,8 @@
 """Scale: of inputs, of weights before a normalisation, and of weights as a measure of complexity.
 
-Strengths are those of the package: mean loss + Σ λΩ, and L2 is ½λ‖w‖².
+The loss is a mean over samples, the squared error without a half; L2 is ½λ‖w‖². η is the learning
+rate, α a factor of scale, g = ∇L. Of BatchNorm, σ is the deviation over the batch, ε stands
+inside the root, γ and β are learnt; σ² is the variance of noise in C125.
 """
 
 from collections.abc import Iterator
@@ -25,6 +27,14 @@ def scaled_inputs() -> Iterator[Figure]:
     """With v = αw: L(αX, w) + ½μ‖w‖² = L(X, v) + ½(μ/α²)‖v‖², the problem of X at the strength μ/α². So
     μ = α²λ gives the same v, the same predictions, and w = v/α, while μ = λ is the problem of X at λ/α².
     Out of μ‖w‖₁ comes one α, not two.
+
+    >>> ends = []
+    >>> for scale, strength in ((1, 0.2), (10, 0.2 * 10**2)):
+    ...     model = mr.nn.Linear(1, 1, bias=False, dtype=np.float64)
+    ...     _ = mr.solve(model, mr.nn.MSELoss(), P.L2(strength), [[1.0 * scale]], [[3.0]])
+    ...     ends.append(round(scale * model.weight.item(), 6))
+    >>> ends  # the same prediction
+    [2.727273, 2.727273]
     """
     x, y = diabetes()
     alpha, lam = 1000, 0.2  # metres as millimetres
@@ -59,6 +69,10 @@ def standardise() -> Iterator[Figure]:
     """Units are a diagonal matrix: X ↦ XD. Least squares answers w ↦ D⁻¹w, with the same predictions; the
     penalty ‖w‖² is no longer the same. Standardising gives XD and X the same columns. With XᵀX = nI and noise
     σ² in y ridge keeps the share 2/(2 + λ), and the best is (C08) at λ = 2dσ²/(n‖w⁰‖²): it falls as 1/n.
+
+    >>> x = np.array([[1.0], [-1.0]])
+    >>> [round(mr.implicit.degrees_of_freedom(scale * x, 1.0), 2) for scale in (1, 10)]
+    [0.5, 0.99]
     """
     x, y = diabetes()
     units = np.where(np.arange(10) == 2, 10.0, 1.0)  # one feature in millimetres for centimetres
@@ -117,6 +131,10 @@ def change(factors: dict[str, float], **options: float) -> float:
 def paradox() -> Iterator[Figure]:
     """z = wᵀx + b has mean μ and deviation σ over the batch. With αw, α > 0, it has a deviation of ασ, and
     z − μ is α times what it was: (αz − αμ)/√(α²σ² + ε) = (z − μ)/√(σ² + ε/α²). Only ε has become ε/α².
+
+    >>> y = lambda w: F.batch_norm(w * np.array([[0.0], [1.0], [3.0]]), training=True, eps=0.0)
+    >>> bool(np.allclose(y(1.0), y(0.01)))
+    True
     """
     exact = max(change({"0.weight": a}) for a in (100, 0.1, 0.01))
     yield holds("largest change of outputs at w × 100, 0.1, 0.01, ε = 0", exact, at_most=1e-12)
@@ -174,6 +192,9 @@ def effective_rate() -> Iterator[Figure]:
     """L(αw) = L(w) for α > 0. Differentiate by w: α∇L(αw) = ∇L(w); by α at 1: ⟨w, ∇L(w)⟩ = 0. So a step turns
     w by the angle η‖∇L(w)‖/‖w‖ = (η/‖w‖²)‖∇L(w/‖w‖)‖, and ‖w − ηg‖² = ‖w‖² + η²‖g‖² grows. Decay takes about
     2ηλ‖w‖² a step: with g̃ = g‖w‖ the two cancel at ‖w‖⁴ = ηE‖g̃‖²/2λ, where the angle is η‖g̃‖/‖w‖² = √(2ηλ).
+
+    >>> [float(mr.implicit.effective_lr(np.array([[a]]), 0.1)) for a in (2.0, 1.0)]
+    [0.025, 0.1]
     """
     (w, _), (g,) = turns(lr=0.01)
     (_, _), (halved,) = turns(scale=0.5, lr=0.01)
@@ -214,6 +235,11 @@ def effective_rate() -> Iterator[Figure]:
 def gamma_and_beta() -> Iterator[Figure]:
     """y = γx̂ + β is linear in (γ, β), and W·relu(cy) = c·W·relu(y) for c > 0. W/c takes c back, and
     another BatchNorm after W cancels it as it does any positive scale (C126).
+
+    >>> norm = mr.nn.BatchNorm(1, eps=0.0, dtype=np.float64); x = np.array([[0.0], [1.0], [3.0]])
+    >>> before = norm(x).numpy(); _ = norm.weight.assign(0.5)
+    >>> norm(x).numpy().ravel() / before.ravel()
+    array([0.5, 0.5, 0.5])
     """
     both = {"1.weight": 0.5, "1.bias": 0.5}
     whole, half = (np.linalg.norm(outputs(batch_net(), f)) for f in ({}, both))
@@ -238,6 +264,11 @@ def gamma_and_beta() -> Iterator[Figure]:
 def exempt_or_not() -> Iterator[Figure]:
     """No theorem: C126 to C128 say what each decay does, not whether that is good. A layer whose decay keeps
     ‖w‖ small turns faster (C127), here without end as the rate is constant. Compared are the same seeds.
+
+    >>> model = mr.nn.Sequential(mr.nn.Linear(4, 3), mr.nn.BatchNorm(3), mr.nn.Linear(3, 2))
+    >>> objective = mr.Objective(mr.nn.CrossEntropyLoss(), {"l2": P.L2(0.01)}).bind(model)
+    >>> [p.kind for p in objective.chosen("l2")]  # neither γ nor β nor biases, unless on= says so
+    ['weight', 'weight']
     """
     x, y, x_val, y_val = map(here, digits())
     strength, seeds = 1e-2, 3
@@ -285,6 +316,11 @@ def sensitivity() -> Iterator[Figure]:
     """‖W(x − x')‖ ≤ ‖W‖₂‖x − x'‖, with equality along the first right singular vector. Of a linear unit
     ½‖∇ₓf‖² = ½‖w‖²: to penalise its slope is L2. f(x) = tanh(s·aᵀx) has ‖∇f‖ = s‖a‖(1 − f²): it is s‖a‖
     where aᵀx = 0, and falls like 4s‖a‖exp(−2s|aᵀx|) elsewhere.
+
+    >>> model = mr.nn.Linear(2, 2, bias=False, dtype=np.float64)
+    >>> _ = model.weight.assign([[30.0, 0.0], [0.0, 1.0]])
+    >>> round(mr.lipschitz_lower(model, np.zeros((1, 2))), 4)
+    30.0
     """
     x = np.random.default_rng(0).standard_normal((2000, 10))
     layer = mr.nn.Linear(10, 5, dtype=np.float64)
@@ -341,6 +377,11 @@ def smooth_curves() -> Iterator[Figure]:
     """f = Σ θⱼtʲ has ∫f″² = θᵀRθ with Rⱼₖ = ∫ j(j−1)k(k−1)tʲ⁺ᵏ⁻⁴, far from a multiple of I: a shorter θ
     may be a rougher one. By C01 it is what is penalised that falls with λ, here ‖θ‖² and there θᵀRθ. In the
     eigenvectors of R the latter is an L2 penalty with a weight for each coordinate.
+
+    >>> rough = P.L2(2.0, weight=np.array([0.0, 0.0, 8.0])).value  # ∫f″² of θ₀ + θ₁t + θ₂t² on [−1, 1]
+    >>> straight, bent = np.array([0.0, 2.0, 0.0]), np.array([0.0, 0.0, 1.0])
+    >>> [(float(P.L2(2.0).value(w)), float(rough(w))) for w in (straight, bent)]
+    [(4.0, 0.0), (1.0, 8.0)]
     """
     rng, powers, strengths = np.random.default_rng(0), np.arange(13), np.geomspace(1e-8, 1e3, 100)
     t = np.sort(rng.uniform(-1, 1, 15))

@@ -1,6 +1,9 @@
 """L1: subgradients, proximal operators, thresholds, and what becomes exactly 0.
 
-The data loss is the mean square here, so λ is twice that of a loss with a half in front.
+The data loss is the mean square, without a half: λ is twice that of a loss with a half in front.
+J = L₀ + λΩ, g_j = ∂_jL₀, γ_j is any number in [−1, 1]; η is the learning rate, and k = ηλ what a
+step thresholds at; L is the largest curvature, n the number of samples. L1 is λ‖θ‖₁, L2 ½λ‖θ‖²,
+L0 λ·#{θ ≠ 0}.
 """
 
 from collections.abc import Iterator
@@ -53,6 +56,10 @@ def subdifferential() -> Iterator[Figure]:
     |y| ≥ |s||y| ≥ s·y shows that |s| ≤ 1 suffices. For θ ≠ 0 there is a derivative, sign θ,
     and a convex function has no other subgradient where it is differentiable. Autograd
     takes one element of the set, sign(0) = 0, the smallest.
+
+    >>> distance = lambda s: float(P.L1(1.0).subdiff_distance(np.zeros(1), np.array([-s])))
+    >>> distance(-1.0), distance(0.5), distance(1.5)  # of s from [−1, 1]
+    (0.0, 0.0, 0.5)
     """
     absolute = L1(1.0)
     y, slopes = np.linspace(-9, 9, 181), np.linspace(-1.5, 1.5, 301)
@@ -78,6 +85,10 @@ def l1_gradient() -> Iterator[Figure]:
     """Off 0 this is the sum rule of derivatives. At 0, L₀(y) ≥ L₀(0) + L₀'(0)y if L₀ is convex, and
     |y| ≥ γy: adding them, L₀'(0) + λγ supports the sum. Without convexity the first
     inequality fails: −½θ² + |θ| → −∞ has no supporting line at 0, whatever γ.
+
+    >>> w = mr.tensor([2.0, 0.0, -3.0], requires_grad=True)
+    >>> mr.grad(P.L1(0.5)(w), w)[0].numpy()
+    array([ 0.5,  0. , -0.5], dtype=float32)
     """
     x, y = diabetes()
     model = mr.nn.Linear(10, 1, bias=False, dtype=np.float64)
@@ -111,6 +122,10 @@ def arbitrary_choice() -> Iterator[Figure]:
     supports J at θ, whatever γ_j in [−1, 1] where θ_j = 0. Moving a zero by δ changes J by
     g_jδ + λ|δ| + O(δ²) > 0 for |g_j| < λ, so no step descends there; the one along g_j + λγ_j with
     γ_j = ±1 climbs by about η(λ² − g_j²). The element of least norm has γ_j = −g_j/λ.
+
+    >>> p, w, u = P.L1(1.0), np.array([0.0]), np.array([-2.0])
+    >>> [float(p.value(u) - p.value(w) - s * u[0]) for s in (-1.0, 0.3, 1.0)]  # ≥ 0 for each γ = s in [−1, 1]
+    [0.0, 2.6, 4.0]
     """
     x, y = diabetes()
     penalty = L1(LAM)
@@ -147,6 +162,10 @@ def exact_zeros() -> Iterator[Figure]:
     """At the minimiser of L1, θ_j = 0 wherever |g_j| < λ: an interval of g_j, of positive measure.
     Ridge has g_j = −λθ_j, so θ_j = 0 only where g_j = 0, of measure 0. A subgradient step from
     θ_j moves by η|g_j + λ sign θ_j| < 2ηλ near there, hence jumps over 0 and stays within 2ηλ.
+
+    >>> v = np.array([3.0, 0.4, -0.2])
+    >>> P.L1(0.5).prox(v, 1.0), P.L2(0.5).prox(v, 1.0).round(2)
+    (array([2.5, 0. , 0. ]), array([ 2.  ,  0.27, -0.13]))
     """
     x, y = diabetes()
     best = fitted(x, y, L1(LAM))
@@ -179,6 +198,10 @@ def sparsity_theorem() -> Iterator[Figure]:
     """The one-sided derivatives at 0 are a + λ > 0 and a − λ < 0, so 0 is a local minimum; local is
     global if L₀ is convex. Conversely 0 ∈ a + λ[−1, 1] is necessary. Without convexity
     another basin may lie deeper: (θ² − 1)² + 0.2θ has a = 0.2, and its well at −1 costs only λ.
+
+    >>> argmin = lambda a: P.L1(1.0).prox(np.array([-a]), 1.0)  # of ½θ² + aθ + |θ|
+    >>> argmin(0.9), argmin(1.5)
+    (array([0.]), array([-0.5]))
     """
     rng = np.random.default_rng(47)
     slopes, h, c = rng.uniform(-1, 1, 2000), rng.uniform(0.5, 2, 2000), rng.uniform(0, 1, 2000)
@@ -213,6 +236,10 @@ def sparsity_theorem() -> Iterator[Figure]:
 def hard_filter() -> Iterator[Figure]:
     """0 ∈ g_j + λ∂|θ_j| says g_j = −λ sign θ_j for θ_j ≠ 0, so |g_j| = λ, and |g_j| ≤ λ for θ_j = 0.
     Along the way |g_j| tells nothing: ½(θ − 3)² with λ = 1 has |g| = ½ at θ = 2.5, yet θ* = 2.
+
+    >>> t = P.L1(1.0).prox(np.array([3.0]), 1.0)  # argmin ½(θ − 3)² + |θ|
+    >>> float(t[0]), float(abs(t - 3)[0])  # θ*, and |g| there: λ, not more
+    (2.0, 1.0)
     """
     x, y = diabetes()
     w = fitted(x, y, L1(LAM))
@@ -240,6 +267,9 @@ def which_threshold() -> Iterator[Figure]:
     """argmin_u ½(u − v)² + kΩ(u), where a step of length η with strength λ has k = ηλ. L2: u − v + ku = 0.
     L1: u − v + k sign u = 0, or 0 if |v| ≤ k. [u ≠ 0]: u = v costs k, u = 0 costs ½v²; so v stays if
     |v| > √(2k). Gradients: λ sign θ is bounded without any clipping, and λθ is not bounded.
+
+    >>> [float(p(1.0).prox(np.array([3.0]), 0.5)[0]) for p in (P.L1, P.L2, P.L0)]
+    [2.5, 2.0, 3.0]
     """
     lam, lr = 1.4, 0.5
     k = lr * lam
@@ -268,6 +298,10 @@ def comparison() -> Iterator[Figure]:
     """A corner of {‖θ‖₁ ≤ 1} is optimal when −∇L₀ lies in its normal cone, a wedge of 90° for each of
     4 corners: positive probability. On the circle the normal is one ray, and to touch it on an
     axis has probability 0.
+
+    >>> w = np.array([3.0, -2.0])
+    >>> P.L1(0.5).gradient(w), P.L2(0.5).gradient(w)
+    (array([ 0.5, -0.5]), array([ 1.5, -1. ]))
     """
     lam, angles = 0.1, np.linspace(0, 2 * np.pi, 361) + 1e-3
     circle = np.array([np.cos(angles), np.sin(angles)]).T
@@ -306,6 +340,10 @@ def comparison() -> Iterator[Figure]:
 def shifted_twice() -> Iterator[Figure]:
     """For |θ| ≥ λ, |y| = |θ| − λ, and soft leaves max(|θ| − 2λ, 0); for 0 < |θ| < λ, |y| = λ − |θ| < λ
     gives 0. So the recipe is soft(θ, 2λ), which minimises ½(u − θ)² + 2λ|u|.
+
+    >>> soft = P.soft_threshold
+    >>> [float(soft(np.array([t]), 1.0)[0]) for t in (3.0, 3.0 - 1.0)]  # right, and after the shift
+    [2.0, 1.0]
     """
     lam = 1.0
     recipe = prox(L1(lam), V - np.sign(V) * lam)
@@ -328,6 +366,9 @@ def closed_form() -> Iterator[Figure]:
     """θ − y + λs = 0 with s ∈ ∂|θ|: solve for θ > 0, θ < 0 and θ = 0. With XᵀX/n = I the mean
     square is Σ(θ_j − z_j)² + const, z = Xᵀy/n, so θ_j = soft(z_j, λ/2); otherwise the
     coordinates are coupled. 0 is optimal iff −∇L₀(0) ∈ λ[−1, 1]ᵈ.
+
+    >>> P.L1(1.0).prox(np.array([3.0, 0.5, -3.0]), 1.0)
+    array([ 2.,  0., -2.])
     """
     lam = 0.8
     pieces = np.select([lam < V, -lam > V], [V - lam, V + lam], 0.0)
@@ -355,6 +396,9 @@ def hard_threshold() -> Iterator[Figure]:
     """Of ½(u − y)² + λ₀[u ≠ 0], u = y costs λ₀ and u = 0 costs ½y²: y stays if |y| > √(2λ₀), a jump of
     that size. The penalty is flat wherever it is differentiable, so a gradient sees nothing
     of it; a fixed point of the thresholded steps only needs every zero to stay below its own threshold.
+
+    >>> P.L0(0.5 * 1.0**2).prox(np.array([3.0, 0.9, 1.1]), 1.0)  # the threshold is √(2λ₀) = 1
+    array([3. , 0. , 1.1])
     """
     x, y = diabetes()
     inputs, targets, supports = here(x.T), here(y), []
@@ -388,6 +432,10 @@ def hard_threshold() -> Iterator[Figure]:
 def sparser() -> Iterator[Figure]:
     """Both operators are 0 exactly for |y| ≤ λ. As proxes of λ‖·‖₀ and λ‖·‖₁ they are 0 for |y| ≤ √(2λ)
     and |y| ≤ λ, and √(2λ) > λ iff λ < 2.
+
+    >>> v = np.array([0.5, 1.5, 3.0])
+    >>> P.L1(1.0).prox(v, 1.0), P.L0(0.5).prox(v, 1.0)  # at one threshold
+    (array([0. , 0.5, 2. ]), array([0. , 1.5, 3. ]))
     """
     lam, v = 0.7, 3 * np.random.default_rng(54).normal(size=100_000)
     soft, kept = prox(L1(lam), v), prox(L0(0.5 * lam**2), v)
@@ -415,6 +463,10 @@ def relaxation() -> Iterator[Figure]:
     """f = c[θ ≠ 0] on |θ| ≤ B has f*(s) = max(0, B|s| − c) and f** = (c/B)|θ|. With c = 1, B = 1 that is
     |θ|. hard(·, λ) has c = ½λ², so its relaxation is soft with threshold λ²/(2B); that is λ
     only for B = ½λ, a box where hard leaves nothing.
+
+    >>> x = np.linspace(-1, 1, 5)[:, None]
+    >>> [float(P.L1(1.0).value(a) - P.L0(1.0).value(a)) for a in x]  # ≤ 0
+    [0.0, -0.5, 0.0, -0.5, 0.0]
     """
 
     def envelope(penalty: Penalty, box: float) -> tuple[np.ndarray, np.ndarray]:
@@ -447,6 +499,10 @@ def relaxation() -> Iterator[Figure]:
 def proximal_step() -> Iterator[Figure]:
     """θ = soft(θ − ηg, k) says (θ − ηg) − θ ∈ k∂|θ|, that is −g ∈ (k/η)∂‖θ‖₁: the optimum for strength k/η.
     θ ↦ θ − ηg is a contraction for η < 2/L and soft does not expand; beyond, the steps grow.
+
+    >>> w = mr.tensor([1.0, 0.1], requires_grad=True); w.grad = mr.tensor([0.0, 0.0])
+    >>> mr.optim.ProximalGradient([w], lr=0.5, penalty=P.L1(1.0)).step(); w.numpy()  # k = ηλ
+    array([0.5, 0. ], dtype=float32)
     """
     rng = np.random.default_rng(56)
     x = rng.normal(size=(60, 12))
@@ -489,6 +545,12 @@ def feature_selection() -> Iterator[Figure]:
     """z stays out iff |zᵀr|·2/n ≤ λ, r the residual. With the true features S alone, shrinkage leaves
     r = ½λX_S(X_SᵀX_S/n)⁻¹sign θ_S + noise: z stays out if |zᵀX_S(X_SᵀX_S)⁻¹sign θ_S| < 1 with a margin for
     the noise (irrepresentable condition, Zhao & Yu 2006). A mix z = 0.4 Σ_S x + noise has 4·0.4 > 1.
+
+    >>> x = np.random.default_rng(0).normal(size=(100, 5))
+    >>> model = mr.nn.Linear(5, 1, bias=False, dtype=np.float64)
+    >>> _ = mr.solve(model, mr.nn.MSELoss(), P.L1(0.5), x, x[:, :2].sum(1, keepdims=True))
+    >>> (model.weight.numpy() != 0).ravel()
+    array([ True,  True, False, False, False])
     """
     rng, draws, n, d = np.random.default_rng(57), 50, 100, 30
     x = rng.normal(size=(draws, n, d))

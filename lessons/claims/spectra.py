@@ -1,6 +1,10 @@
 """Singular values: matrix norms and their penalties, Lipschitz bounds, low rank, rescaling.
 
-σ₁ ≥ σ₂ ≥ … are the singular values of W, ‖W‖₂ = σ₁, ‖W‖_F² = Σσ_k², ‖W‖_* = Σσ_k.
+σ₁ ≥ σ₂ ≥ … are the singular values of W with vectors u_k and v_k, ‖W‖₂ = σ₁, ‖W‖_F² = Σσ_k²,
+‖W‖_* = Σσ_k. The penalties are λ times a norm, without half or square; only L2 is ½λ‖W‖_F². K is
+a Lipschitz constant, γ that of an activation (C87), σ in C87 the activation itself; z are logits,
+ρ is the spectral radius, μ an eigenvalue, η the learning rate; path norm means the sum of squared
+products.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -66,6 +70,10 @@ def spectral_norm() -> Iterator[Figure]:
     u₁ and v₁ are stationary on their spheres, so d(u₁ᵀWv₁) = u₁ᵀ dW v₁: the gradient is u₁v₁ᵀ, and
     W − ηu₁v₁ᵀ has the same singular vectors and σ₁ − η. At I all unit vectors tie: along E₁₁ the
     slope of σ₁ is 1 forwards and 0 backwards. The prox takes ηλ off Σσ_k in all, from the top.
+
+    >>> gradient = P.SpectralNorm(1.0).gradient
+    >>> np.diag(gradient(np.diag([3.0, 2.0]))), np.diag(gradient(np.eye(2)))
+    (array([1., 0.]), array([0.5, 0.5]))
     """
     w, penalty = _matrix(4, 3), SpectralNorm(1.0)
     squares, v = np.linalg.eigh(w.T @ w)
@@ -103,6 +111,10 @@ def spectral_hessian() -> Iterator[Figure]:
     Second-order perturbation sums |⟨e, M e₁⟩|²·2/(σ₁ − λ_e): curvature 1/(σ₁ − σ_k) and
     1/(σ₁ + σ_k) for k ≥ 2, 1/σ₁ for |m − n| directions, and 0 for all others, W among them. For
     L₀ = ½‖W − Y‖_F² the Hessian is I + λ∇²σ₁: λ_min stays 1, the condition is 1 + λ/(σ₁ − σ₂).
+
+    >>> w = mr.tensor(np.array([[2.0, 0.0], [0.0, 1.0]]), requires_grad=True)
+    >>> mr.curvature.eigenvalues(lambda: P.SpectralNorm(1.0)(w), w, k=4).round(4)
+    array([0.    , 0.    , 0.3333, 1.    ])
     """
     w, y, lam = parameter(_matrix(4, 3)), here(_matrix(4, 3, seed=1)), 1.0
     σ = _sigma(w.numpy())
@@ -144,6 +156,11 @@ def _secants(model: mr.nn.Module, points: np.ndarray) -> float:
 def layer_constant() -> Iterator[Figure]:
     """‖Wσ(x) − Wσ(y)‖ ≤ ‖W‖₂‖σ(x) − σ(y)‖ ≤ ‖W‖₂γ‖x − y‖. It is attained where σ has its steepest
     slope in every coordinate: the sigmoid, γ = ¼, at 0, along the first right singular vector.
+
+    >>> model = mr.nn.Sequential(mr.nn.Sigmoid(), mr.nn.Linear(2, 2, bias=False)).double()
+    >>> _ = model[1].weight.assign([[8.0, 0.0], [0.0, 1.0]])
+    >>> mr.lipschitz_bound(model)  # ‖W‖₂γ with γ = ¼
+    2.0
     """
     w, points = _matrix(4, 3), 2 * _matrix(20_000, 3, seed=1)
     models = [mr.nn.Sequential(σ(), _chain([w])) for σ in (mr.nn.Sigmoid, mr.nn.Tanh, mr.nn.ReLU)]
@@ -167,6 +184,11 @@ def network_bound() -> Iterator[Figure]:
     """Constants of composed maps multiply. The mean of the log of the norms is at most the log of
     their mean (Jensen), which bounds the product by the sum. The product is attained when the layers
     line up: a positive matrix has positive u₁ and v₁ (Perron), so ReLU lets v₁ pass.
+
+    >>> model = mr.nn.Sequential(mr.nn.Linear(2, 2), mr.nn.ReLU(), mr.nn.Linear(2, 2)).double()
+    >>> _ = model[0].weight.assign([[3.0, 0.0], [0.0, 1.0]]), model[2].weight.assign([[2.0, 0.0], [0.0, 1.0]])
+    >>> mr.lipschitz_bound(model)
+    6.0
     """
     penalty, rng = SpectralNorm(1.0), np.random.default_rng(88)
     shapes, ratios, tight = ((16, 8), (16, 16), (4, 16)), [], []
@@ -198,6 +220,12 @@ def certificate() -> Iterator[Figure]:
     """z_y − z_j = (e_y − e_j)ᵀf and ‖e_y − e_j‖ = √2, so it is √2·K-Lipschitz. That is attained by
     f(x) = (x, −x)/√2: K = 1, the margin at x = 1 is √2, and x = 0 is the boundary. A linear model's
     class first changes at the nearest hyperplane, min (z_y − z_j)/‖w_y − w_j‖.
+
+    >>> model = mr.nn.Linear(1, 2, bias=False, dtype=np.float64)
+    >>> _ = model.weight.assign(np.array([[1.0], [-1.0]]) / 2**0.5)
+    >>> x = np.array([[1.0]]); z = model(x).numpy()[0]
+    >>> round(float(z[0] - z[1]) / mr.lipschitz_bound(model), 4), mr.certified_radius(model, x).round(4)
+    (1.4142, array([1.]))
     """
     two = _chain([np.array([[1.0], [-1.0]]) / 2**0.5])
     one, label, loss = here(np.ones((1, 1))), here(np.array([0])), mr.nn.CrossEntropyLoss()
@@ -255,6 +283,12 @@ def robustness() -> Iterator[Figure]:
     """cf has the classes of f for c > 0, so the same points flip; margin and K both get the factor c.
     That training with the penalty keeps more of the margin than of K is no theorem. Measured: an
     MLP of 64-128-10 on digits, 60 epochs, three seeds, 20 steps of PGD with ‖δ‖ ≤ 0.7.
+
+    >>> model = mr.nn.Linear(2, 3, dtype=np.float64); x = np.array([[1.0, 2.0]])
+    >>> before = mr.certified_radius(model, x)
+    >>> _ = [p.assign(p.data / 16) for p in model.parameters()]
+    >>> bool(abs(mr.certified_radius(model, x) - before).max() < 1e-12)
+    True
     """
     backend = mr.get_backend()
     (radius, survived), (bound, plain), (none, _) = (
@@ -291,6 +325,11 @@ def early_layers() -> Iterator[Figure]:
     """log Π‖W_l‖ = Σ log ‖W_l‖ treats all layers alike. In a ReLU net without biases f is of degree 1
     in each W_l, so ⟨W_l, ∇_lL₀⟩ is the same number for all l (Euler). Under L₀ + ½λΣ‖W_l‖_F² gradient
     flow thus has d(‖W_l‖² − ‖W_k‖²)/dt = −2λ(‖W_l‖² − ‖W_k‖²): the differences die out.
+
+    >>> w = [mr.tensor(np.diag([s, 1.0]), requires_grad=True) for s in (5.0, 2.0)]
+    >>> slopes = mr.grad(sum(mr.log(mr.linalg.norm(v, 2)) for v in w), w)
+    >>> [round(float((v.numpy() * g.numpy()).sum()), 6) for v, g in zip(w, slopes)]
+    [1.0, 1.0]
     """
     x, y = map(here, diabetes())
     rng, loss = np.random.default_rng(91), mr.nn.MSELoss()
@@ -333,6 +372,10 @@ def early_layers() -> Iterator[Figure]:
 def frobenius_norm() -> Iterator[Figure]:
     """tr WᵀW = ΣW_ij², in whatever order, and WᵀW has the eigenvalues σ_k². Rotations QW leave WᵀW
     alone. σ₁² ≤ Σσ_k² ≤ (Σσ_k)² orders the three norms.
+
+    >>> w = np.array([[3.0, 0.0], [0.0, 4.0]])
+    >>> float(2 * P.L2(1.0).value(w)), float(P.FrobeniusNorm(1.0).value(w) ** 2)
+    (25.0, 25.0)
     """
     w, penalty = _matrix(5, 3), L2(1.0)
     square = 2 * penalty.value(w)
@@ -359,6 +402,10 @@ def frobenius_norm() -> Iterator[Figure]:
 def equal_penalty() -> Iterator[Figure]:
     """All three gradients are U diag(d)Vᵀ with W's own singular vectors: d_k = σ_k for ½‖W‖_F², 1 for
     ‖W‖_*, and (1, 0, …, 0) for ‖W‖₂. A step turns σ into σ − ηλd.
+
+    >>> w = np.diag([3.0, 1.0])
+    >>> [np.diag(p(0.5).gradient(w)) for p in (P.L2, P.NuclearNorm, P.SpectralNorm)]
+    [array([1.5, 0.5]), array([0.5, 0.5]), array([0.5, 0. ])]
     """
     w, η, λ = _matrix(4, 3), 0.1, 0.5
     σ, (l2, nuclear, top) = _sigma(w), (_lost(p(λ), w, η) for p in (L2, NuclearNorm, SpectralNorm))
@@ -385,6 +432,10 @@ def spectral_radius() -> Iterator[Figure]:
     """Wx = μx gives |μ|‖x‖ ≤ ‖W‖₂‖x‖. [[0, a], [0, 0]] has only the eigenvalue 0, but norm a. ρ depends
     on the eigenvectors' angles, too, so a step along −u₁v₁ᵀ may raise it. A normal matrix is QΛQ* with
     unitary Q, so that σ_k = |μ_k|; and ‖W^k‖^{1/k} → ρ (Gelfand).
+
+    >>> w = np.array([[0.0, 100.0], [0.0, 0.0]])
+    >>> float(P.SpectralNorm(1.0).value(w)), float(abs(np.linalg.eigvals(w)).max())
+    (100.0, 0.0)
     """
     penalty, shift = SpectralNorm(1.0), np.array([[0.0, 100.0], [0.0, 0.0]])
     gap = penalty.value(shift) - _radius(shift)
@@ -411,6 +462,10 @@ def spectral_radius() -> Iterator[Figure]:
 def nuclear_norm() -> Iterator[Figure]:
     """dσ_k = u_kᵀ dW v_k, summed: ⟨UVᵀ, dW⟩. ⟨W, Z⟩ = Σσ_k u_kᵀZv_k ≤ ‖Z‖₂Σσ_k, with equality at Z = UVᵀ.
     A diagonal W has σ_k = |w_kk|: there the norm is L1 and its prox the soft threshold.
+
+    >>> d = np.array([2.0, -0.5])
+    >>> float(P.NuclearNorm(1.0).value(np.diag(d))), float(P.L1(1.0).value(d))
+    (2.5, 2.5)
     """
     penalty, w = NuclearNorm(1.0), _matrix(4, 3)
     p, (u, _, vt) = parameter(w), np.linalg.svd(w, full_matrices=False)
@@ -443,6 +498,10 @@ def nuclear_solution() -> Iterator[Figure]:
     """W is optimal iff −∇L₀ ∈ λ∂‖W‖_* = λ{UVᵀ + N : UᵀN = 0, NV = 0, ‖N‖₂ ≤ 1}, of spectral norm λ if
     W ≠ 0. For ∇L₀ = W − Y take W = U max(Σ − λ, 0)Vᵀ: Y − W = λU_rV_rᵀ + what of Y lies below λ.
     J is 1-strongly convex, so J(W + D) − J(W) ≥ ½‖D‖².
+
+    >>> P.NuclearNorm(0.8).prox(np.diag([3.0, 0.5]), 1.0).round(6)  # σ = 2.2 > λ
+    array([[2.2, 0. ],
+           [0. , 0. ]])
     """
     λ, y, rng = 0.8, _matrix(8, 5), np.random.default_rng(96)
     penalty = NuclearNorm(λ)
@@ -490,6 +549,11 @@ def completion() -> Iterator[Figure]:
     900 here, so 90 entries cannot do. If only one row of Y is not 0, the same is true of the
     minimiser, whose nuclear norm is then the length of that row: what is hidden of it becomes 0,
     however much is seen. Under L2 every hidden entry does, as it treats each by itself.
+
+    >>> P.NuclearNorm(1.0).prox(np.ones((3, 3)) + 0.1 * np.eye(3), 1.0).round(3)  # rank 1
+    array([[0.7, 0.7, 0.7],
+           [0.7, 0.7, 0.7],
+           [0.7, 0.7, 0.7]])
     """
     truth, penalty = _matrix(30, 2) @ _matrix(2, 30, seed=1), NuclearNorm(0.05)
     error, rank = _completed(truth, 0.7, penalty)
@@ -518,6 +582,10 @@ def low_rank() -> Iterator[Figure]:
     component on a small μ shrinks towards the others and evens the singular values out. And
     ½(‖A‖_F² + ‖B‖_F²) ≥ ‖BA‖_*, with equality for A = √Σ Vᵀ, B = U√Σ. The mean square over k outputs
     has the Hessian 2μ/k, so the λ of the factor is ½kλ.
+
+    >>> kept = mr.implicit.ridge_filter(np.array([10.0, 0.1]), 1.0)  # a strong and a weak direction
+    >>> [round(mr.implicit.stable_rank(np.diag(s)), 2) for s in (np.array([1, 10.0]), kept * [1, 10])]
+    [1.01, 2.0]
     """
     rng, n, k, λ = np.random.default_rng(98), 60, 6, 0.1
     x, left, right = (np.linalg.qr(rng.normal(size=(m, k)))[0] for m in (n, k, k))
@@ -579,6 +647,11 @@ def rescaling() -> Iterator[Figure]:
     """a relu(α(wᵀx + b))/α = a relu(wᵀx + b). ½(c²‖w_j‖² + ‖a_j‖²/c²) is least at c² = ‖a_j‖/‖w_j‖, with
     the value ‖w_j‖‖a_j‖. ½(s − ab)² + ½λ(a² + b²): from (s − ab)b = λa and (s − ab)a = λb follow
     a = b and ab = s − λ.
+
+    >>> model = mr.nn.Sequential(mr.nn.Linear(2, 3), mr.nn.ReLU(), mr.nn.Linear(3, 1)).double()
+    >>> x = np.array([[1.0, 2.0]]); before = model(x).numpy()
+    >>> bool(np.allclose(mr.rescale(model, 0, 10.0)(x).numpy(), before))
+    True
     """
     model = _network(0)
     scaled = mr.rescale(_network(0), "0", 10.0)
@@ -619,6 +692,11 @@ def path_norm() -> Iterator[Figure]:
     over paths of products is a product of matrices: 1ᵀW_L²⋯W₁²1, squares taken entry by entry. It is
     of degree 2 in each W_l, so ⟨W_l, ∇_l⟩ is twice its value (Euler).
     Two copies of a unit with ½a_j each: 2·(½a_j)² = ½a_j².
+
+    >>> value = P.PathNorm(1.0).value
+    >>> a, b = np.array([[1.0, 2.0]]), np.array([[3.0]])
+    >>> float(value(a, b)), float(value(10 * a, b / 10)), float(value(2 * a, b))
+    (45.0, 45.0, 180.0)
     """
     model, factors = _network(0), np.random.default_rng(100).uniform(0.1, 10, 6)
     w1, w2, w3 = (p.numpy() for p in model.parameters() if p.kind == "weight")

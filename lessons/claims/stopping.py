@@ -1,4 +1,10 @@
-"""Regularization without a penalty: learning-rate schedules, early stopping, gradient clipping."""
+"""Regularization without a penalty: learning-rate schedules, early stopping, gradient clipping.
+
+The squared error is a mean without a half (with one in C109), and L2 is ½λ‖θ‖². η is the learning
+rate, η_t that of step t, T the number of steps (in C103 the temperature), μ an eigenvalue of the
+data loss's Hessian, s² the variance of noise. Clipping is to the norm C, all tensors together; g
+is the gradient of loss and penalty.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -96,6 +102,10 @@ def schedule_as_penalty() -> Iterator[Figure]:
     schedules with the same sum end at the same point. A step of size η is θ − η∇L, the flow of
     L̃ = L + ηL₁ gives θ − η∇L̃ + ½η²∇²L∇L + O(η³); they agree to O(η³) if ∇L₁ = ½∇²L∇L, hence
     L₁ = ¼‖∇L‖². Over a fixed time the O(η²) of each step in L's own flow adds up to O(η).
+
+    >>> w = mr.tensor(np.array([2.0]), requires_grad=True)
+    >>> mr.implicit.step_penalty(lambda: (w**2).sum(), w, lr=0.1).item()  # (η/4)(2w)²
+    0.4
     """
     time, total = 2.0, []
     for steps in (100, 400):
@@ -145,6 +155,14 @@ def small_steps_stay() -> Iterator[Figure]:
     until the loss is no parabola any more. At a kink that comes too late; where the curvature falls
     off smoothly, as in −log(e^(−p) + e^(−q)) of two parabolas, steps become shorter than 2/a asks for,
     and the iterate jumps to and fro between two points. As η falls they close in on the minimum.
+
+    >>> w = mr.tensor(np.array([-1.05]), requires_grad=True); opt = mr.optim.SGD([w], lr=0.01)
+    >>> for _ in range(100):
+    ...     opt.zero_grad()
+    ...     mr.minimum(50 * (w + 1) ** 2, 0.5 * (w - 1) ** 2).sum().backward()
+    ...     opt.step()
+    >>> w.item()  # η < 2/100: in the sharp minimum, at −1
+    -1.0
     """
 
     def curvature(lr: float, decayed: bool = True, smooth: bool = False) -> float:
@@ -194,6 +212,12 @@ def temperature() -> Iterator[Figure]:
     """On ½aθ², θ ← (1 − ηa)θ + n with noise of variance v has the stationary variance V that solves
     V = (1 − ηa)²V + v: V = v/(ηa(2 − ηa)). SGD has v = η²s², so V = ηs²/(a(2 − ηa)); Langevin has
     v = 2ηT, so V = T/(a(1 − ½ηa)), the T/a of exp(−L/T) up to O(η); descent has v = 0. Here a = 1.
+
+    >>> w = mr.tensor(np.zeros(4000), requires_grad=True)
+    >>> opt = mr.optim.SGLD([w], lr=0.2, temperature=0.1, seed=0)
+    >>> for _ in range(60): w.grad = mr.tensor(w.data); opt.step()
+    >>> round(float(w.numpy().var()), 2)  # T/(1 − ½η)
+    0.11
     """
     sgd, langevin = mr.optim.SGD, partial(mr.optim.SGLD, temperature=0.1)
     rates = np.array([0.2, 0.1, 0.05])
@@ -217,6 +241,12 @@ def temperature() -> Iterator[Figure]:
 def decay_per_step() -> Iterator[Figure]:
     """θ − η_t(g + λθ) = (1 − η_tλ)θ − η_t g. Without g what is left of θ₀ is Π(1 − η_tλ), and as
     log(1 − u) = −u − ½u² − …, that is exp(−λΣη_t) up to a factor of about exp(−½λ²Ση_t²).
+
+    >>> w = mr.tensor(np.array([1.0]), requires_grad=True); opt = mr.optim.SGD([w], lr=0.5, weight_decay=0.2)
+    >>> schedule = mr.optim.lr_scheduler.ExponentialLR(opt, 0.5)
+    >>> for _ in range(2): w.grad = mr.tensor(np.zeros(1)); opt.step(); schedule.step()
+    >>> w.item()  # (1 − .1)(1 − .05)
+    0.855
     """
     steps, lr, strength = 200, 0.2, 0.1
     schedule = partial(CosineAnnealingLR, T_max=steps)
@@ -249,6 +279,12 @@ def late_decay() -> Iterator[Figure]:
     """θ ← θ − η_t(∇L + λθ) has the same fixed point for every η_t, where ‖λθ‖ = ‖∇L‖. A mode of
     curvature μ approaches it by Π(1 − η_t(μ + λ)) ≈ exp(−(μ + λ)Ση_t), so Ση_t decides how near it
     gets. With minibatches the noise keeps θ at a distance ∝ √η (C103), which decay removes.
+
+    >>> w = mr.tensor(np.array([0.0]), requires_grad=True); opt = mr.optim.SGD([w], lr=0.5, weight_decay=1.0)
+    >>> schedule = mr.optim.lr_scheduler.CosineAnnealingLR(opt, 60)
+    >>> for _ in range(60): w.grad = mr.tensor(w.data - 3); opt.step(); schedule.step()
+    >>> w.item()  # where λθ = 3 − θ, with a falling rate as with a constant one
+    1.5
     """
     steps, lr, strength = 1200, 0.2, 0.3
     end = partial(descend, squared, START, lr, steps, weight_decay=strength)
@@ -290,6 +326,10 @@ def stop_early() -> Iterator[Figure]:
     """No theorem beyond C109: the net fits what generalises first, and the wrong labels later.
     A 64-128-10 ReLU net, Adam, 300 digits of which 40 % got random labels; up to 100 epochs or until
     10 bring no better validation loss, whose weights are put back. Worst of 3 seeds.
+
+    >>> stop = mr.optim.EarlyStopping(patience=2)
+    >>> [stop.update(v) for v in (1.0, 0.5, 0.6, 0.7)], stop.best
+    ([False, False, False, True], 0.5)
     """
     data = [here(a) for a in digits(noise=0.4)]
     train, validation = data[:2], data[2:]
@@ -333,6 +373,9 @@ def stopping_as_ridge() -> Iterator[Figure]:
     filters are 1 − e⁻ˣ and x/(1 + x) at λ = 1/(ηT). The bias has e⁻ˣ ≤ 1/(1 + x), and the variances
     are as the squares: the largest (1 − e⁻ˣ)(1 + x)/x is 1.2985, squared 1.686 (Ali et al. 2019). For
     large steps that fails: T = 1, ημ = 1 learns all, ridge half, so 4 times the variance.
+
+    >>> mr.implicit.equivalent_strength(np.array([0.01, 1.0, 5.0]), lr=0.1, steps=10).round(4)
+    array([0.9945, 0.5353, 0.0049])
     """
     values, vectors, best = modes()
     lr, steps = 0.02, 100
@@ -365,6 +408,12 @@ def stopping_as_prox() -> Iterator[Figure]:
     """The minimiser u has ∇L₀(u) + (u − θ₀)/(ηT) = 0, u = θ₀ − ηT∇L₀(u): backward Euler, the gradient
     being taken at the end. Descent takes it at T points before: θ_T = θ₀ − η Σ_t ∇L₀(θ_t). T = 1 on
     the Hessian diag(2, .1), ∇L₀(0) = −(1, 1), η = .3: descent (.3, .3), u = (.1875, .2913).
+
+    >>> mu = np.array([2.0, 0.1])
+    >>> mr.implicit.early_stopping_filter(mu, lr=0.3, steps=1)  # what a step of descent learns
+    array([0.6 , 0.03])
+    >>> mr.implicit.ridge_filter(mu, 1 / 0.3).round(4)  # the minimiser of L + ‖θ − θ₀‖²/(2·0.3)
+    array([0.375 , 0.0291])
     """
     x, y = diabetes()
     start, lr, steps = np.random.default_rng(0).standard_normal((1, 10)) / 2, 0.02, 100
@@ -374,7 +423,8 @@ def stopping_as_prox() -> Iterator[Figure]:
         """Of the squared error plus ½·strength·‖w − center‖²."""
         model = mr.nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64)
         model.weight.assign(center)
-        mr.solve(model, mr.nn.MSELoss(), mr.penalties.L2(strength, here(center)), x, y, tol=1e-12)
+        penalty = mr.penalties.L2(strength, here(center))
+        mr.solve(model, mr.nn.MSELoss(), penalty, x, y, tol=1e-12, max_steps=2000)
         return model.weight.numpy()
 
     text, scaled = (minimiser(x, y[:, None], 1 / t, start) for t in (steps, lr * steps))
@@ -402,6 +452,10 @@ def bias_and_variance() -> Iterator[Figure]:
     w*_i, and f_i = 1 − (1−ημ_i)ᵀ of the way to it is gone (half mean squares, μ of XᵀX/N). From 0:
     bias² = Σ (1−f_i)²w*_i², variance = s²/N Σ f_i²/μ_i. For 0 < ημ ≤ 1 f grows with T up to 1. With ημ
     = 1.5 it is 1.5 after one step and .75 after two.
+
+    >>> learnt = lambda steps: mr.implicit.early_stopping_filter(np.array([0.5]), 0.2, steps)[0]
+    >>> [(round(float((1 - learnt(t)) ** 2), 2), round(float(learnt(t) ** 2), 2)) for t in (1, 10, 50)]
+    [(0.81, 0.01), (0.12, 0.42), (0.0, 0.99)]
     """
     n, s, lr = 30, 1.0, 0.2
     x, true = diabetes()[0][:n], np.random.default_rng(0).standard_normal(10) / 3
@@ -447,6 +501,11 @@ def bias_and_variance() -> Iterator[Figure]:
 def clipping() -> Iterator[Figure]:
     """min(1, C/‖g‖)·g has at most the norm C and g's direction, so a step is at most ηC long: a cliff
     does not throw θ away. Near a minimum ‖g‖ < C, clipping does nothing, and ημ > 2 repels as ever.
+
+    >>> w = [mr.tensor([0.0], requires_grad=True) for _ in range(2)]
+    >>> w[0].grad, w[1].grad = mr.tensor([30.0]), mr.tensor([40.0])
+    >>> _ = mr.optim.clip_grad_norm_(w, 5.0); [round(p.grad.item(), 4) for p in w]
+    [3.0, 4.0]
     """
     cliff = lambda w: ((w**20 - 0.5) ** 2).sum()
     wild = abs(descend(cliff, [1.15], 0.002, 1)[0])
@@ -517,18 +576,26 @@ def clipped_share() -> Iterator[Figure]:
     """Put g_clip = Cg/‖g‖ into the left side: Cλθ·g/‖g‖³. The share before is λθ·g/‖g‖²; after, the
     parts being scaled by c = C/‖g‖, it is cλθ·cg/‖cg‖², the same. The printed right side is ‖g‖/C times
     the share without clipping, so by its own measure clipping would make L2 stronger.
+
+    >>> model = mr.nn.Linear(1, 1, bias=False, dtype=np.float64); _ = model.weight.assign(2.0)
+    >>> opt = mr.optim.SGD(model.parameters(), lr=1.0); ledger = mr.Ledger(opt)
+    >>> objective = mr.Objective(mr.nn.MSELoss(), {"l2": P.L2(1.0)})
+    >>> objective(model, np.array([[1.0]]), np.array([[-4.0]])).backward()
+    >>> _ = mr.optim.clip_grad_norm_(model.parameters(), 7.0); opt.step()
+    >>> {" ".join(k): round(float(v[0, 0]), 3) for k, v in ledger.last["weight"].items()}
+    {'data fresh': -12.0, 'l2 fresh': -2.0, 'data clip': 6.0, 'l2 clip': 1.0}
     """
     limit, wrong, square, kept, size = 0.5, [], [], [], []
     for scale in (1, 10, 1000):
-        parts, _, moved = step(scale, limit, mr.optim.SGD, STRENGTH)
+        parts, books, moved = step(scale, limit, mr.optim.SGD, STRENGTH)
         g, pull, clipped = sum(parts.values()), parts["l2"], -moved / 0.1
-        factor = clipped / g  # of each element
+        left_of_l2 = -(books["l2", "fresh"] + books["l2", "clip"]) / 0.1
         norm = np.linalg.norm(g)
         left, right = (pull * clipped).sum() / norm**2, (pull * g).sum() / (limit * norm)
         wrong.append(right / left)
         square.append(right / left / (norm / limit) ** 2 - 1)
-        kept.append(share(factor * pull, clipped) / share(pull, g) - 1)
-        size.append(np.linalg.norm(factor * pull) / np.linalg.norm(pull) * norm / limit - 1)
+        kept.append(share(left_of_l2, clipped) / share(pull, g) - 1)
+        size.append(np.linalg.norm(left_of_l2) / np.linalg.norm(pull) * norm / limit - 1)
     yield breaks("right side over left side, smallest of 3 scales", min(wrong), at_least=10)
     yield corrects("|that/(‖g‖/C)² − 1|", np.abs(square).max(), at_most=1e-5)
     yield corrects("|L2's share clipped/unclipped − 1|", np.abs(kept).max(), at_most=1e-10)
@@ -549,6 +616,13 @@ def clipping_and_decay() -> Iterator[Figure]:
     descent with a rate ηc ≤ η. A mean of clipped gradients of minibatches need not vanish there. A
     decay outside the clip has c∇L + λθ = 0, in effect λ/c; but Adam's step m̂/(√v̂ + ε) divides out a
     factor that all gradients have in common, its first step any factor.
+
+    >>> w = mr.tensor([0.0], requires_grad=True); opt = mr.optim.SGD([w], lr=0.1)
+    >>> for _ in range(800):
+    ...     w.grad = mr.tensor(100 * (w.data - 2) + 100 * w.data)  # of data and of penalty
+    ...     _ = mr.optim.clip_grad_norm_([w], 0.05); opt.step()
+    >>> round(w.item(), 2)  # still where 2 − θ = θ
+    1.0
     """
     limit, sgd = 0.05, mr.optim.SGD
     shares = [share(parts["l2"], sum(parts.values()))
