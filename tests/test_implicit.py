@@ -1003,6 +1003,7 @@ def test_arrays_stay_where_they_live_in_their_dtype(name):
 
 
 LISTS = {
+    dropout_penalty: ([0.1, 0.7], [[1.0, 2.0], [3.0, 4.0]], 0.3, [1, 2]),
     batchnorm_gradient: ([[1.0], [0.1], [4.0]], [[1.0], [2.0], [0.3]], [0.7]),
     layernorm_gradient: ([[1.0, 0.1, 4.0]], [[1.0, 2.0, 0.3]], [0.7, 1.0, 2.0]),
     rmsnorm_gradient: ([[1, 2, 4]], [[1, 2, 3]], [1, 1, 2]),

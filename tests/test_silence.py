@@ -1,0 +1,127 @@
+"""What docs/pytorch.md calls silent runs without a word (warnings are errors here), and this happens."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minireg as mr
+from minireg import nn, optim
+
+PAGE = Path(__file__).parents[1] / "docs" / "pytorch.md"
+LOGITS = np.array([[2.0, -1.0, 0.5], [1.5, 3.0, 0.1]], np.float32)
+LABELS = np.array([0, 1])
+
+
+def leaf():
+    return mr.tensor(np.array([1.0, 2.0]), requires_grad=True)
+
+
+def losses(*steps, lr=0.1, change=None, **options):
+    """½w² after each of so many steps of SGD."""
+    w, found = leaf(), []
+    optimizer = optim.SGD([w], lr, **options)
+    if change is not None:
+        optimizer.param_groups[0]["lr"] = change
+    for _ in range(*steps):
+        optimizer.zero_grad()
+        loss = (w * w).sum() * 0.5
+        loss.backward()
+        optimizer.step()
+        found.append(loss.item())
+    return np.diff(found)
+
+
+def no_zero_grad():
+    w = leaf()
+    for _ in range(3):
+        (w * w).sum().backward()
+    return (w.grad.data == 6 * w.data).all()
+
+
+def no_eval():
+    layer, x = nn.Dropout(0.5, seed=0), np.ones(50, np.float32)
+    return (layer(x) != layer(x)).any()
+
+
+def frozen():
+    w = leaf().requires_grad_(False)
+    optimizer, other = optim.SGD([w, v := leaf()], 0.1), v.data.copy()
+    (w * v).sum().backward()
+    optimizer.step()
+    return (w.data == [1, 2]).all() and (v.data != other).all()
+
+
+def nan_gradient():
+    w = leaf()
+    (w * np.nan).sum().backward()
+    optim.SGD([w], 0.1).step()
+    return np.isnan(w.data).all()
+
+
+def nan_batch():
+    layer = nn.BatchNorm(3)
+    layer(mr.tensor(np.full((2, 3), np.nan, np.float32)))
+    layer(mr.tensor(LOGITS))
+    return np.isnan(layer.running_mean.data).all()
+
+
+def watched_nan():
+    optimizer = optim.SGD([leaf()], 0.1)
+    schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+    for _ in range(4):
+        schedule.step(float("nan"))
+    return optimizer.param_groups[0]["lr"] < 1e-3
+
+
+def changed_data():
+    w = leaf()
+    loss = (w * w).sum()
+    w.data[:] = 100
+    loss.backward()
+    return (w.grad.data == 200).all()
+
+
+def softmax(x):
+    return nn.functional.softmax(mr.tensor(x))
+
+
+SILENT = {
+    "forgetting `zero_grad`": no_zero_grad,
+    "forgetting `eval()`": no_eval,
+    "a frozen parameter in an optimizer": frozen,
+    "a gradient that is NaN": nan_gradient,
+    "NaN in a batch, BatchNorm": nan_batch,
+    "momentum above 1": lambda: losses(60, momentum=1.5)[-1] > 1e3,
+    "dampening above 1": lambda: (losses(5, momentum=0.9, dampening=5.0)[1:] > 0).all(),
+    "a negative rate, set later": lambda: (losses(5, change=-0.1) > 0).all(),
+    "a schedule that watches NaN": watched_nan,
+    "target distributions that sum to more than 1": lambda: np.isclose(
+        nn.CrossEntropyLoss()(LOGITS, np.eye(3, dtype=np.float32)[LABELS] * 5),
+        5 * nn.CrossEntropyLoss()(LOGITS, LABELS),
+    ),
+    "negative target probabilities": lambda: nn.CrossEntropyLoss()(LOGITS, -softmax(LOGITS)) < 0,
+    "binary targets outside [0, 1]": lambda: nn.BCEWithLogitsLoss()(LOGITS + 9, LOGITS * 0 + 2) < 0,
+    "logits given to `NLLLoss`": lambda: nn.NLLLoss()(LOGITS, LABELS) < 0,
+    "probabilities given to `NLLLoss`": lambda: -1 <= nn.NLLLoss()(softmax(LOGITS), LABELS) < 0,
+    "probabilities given to `KLDivLoss`": lambda: (
+        nn.KLDivLoss(reduction="batchmean")(softmax(LOGITS), softmax(LOGITS)) < 0
+    ),
+    "`t.data` changed between forward and backward": changed_data,
+}
+
+
+def mistakes(heading):
+    """First column of the table under a heading of the page."""
+    section = PAGE.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| (.+?) \|", section, re.MULTILINE)[2:]
+
+
+def test_the_page_lists_what_is_silent():
+    assert mistakes("Silent, as in PyTorch") == [*SILENT]
+
+
+@pytest.mark.parametrize("mistake", SILENT)
+def test_is_silent_and_does_what_the_page_says(mistake):
+    assert SILENT[mistake]()
