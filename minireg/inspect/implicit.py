@@ -89,8 +89,9 @@ def dropout_penalty(weight: Any, x: Any, p: float, curvature: Any = 2.0) -> Any:
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout_penalty: p is the chance of dropping, in [0, 1); got {p!r}")
-    weight, x = (a if isinstance(a, Tensor) else _numbers(a) for a in (weight, x))
-    curvature = curvature if isinstance(curvature, int | float) else _numbers(curvature)
+    weight, x, curvature = (
+        a if isinstance(a, Tensor | int | float) else _numbers(a) for a in (weight, x, curvature)
+    )
     if x.ndim != 2 or weight.ndim not in (1, 2) or weight.shape[-1] != x.shape[1]:
         raise ValueError(
             f"dropout_penalty: got a weight {weight.shape} and x {x.shape}, expected (in,) or "
