@@ -409,7 +409,12 @@ class Terms(Mapping[str, Tensor]):
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
+        if name not in self.values_:
+            raise KeyError(f"Terms: no term {name!r}, expected one of {[*self]} (or .total)")
         return self.values_[name]
+
+    def __repr__(self) -> str:
+        return f"Terms({', '.join(f'{name}={value:.4g}' for name, value in self.items())})"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.values_)

@@ -311,6 +311,19 @@ ERRORS = {
     "to integers": (lambda: net().to(int), TypeError, "Module.to floating dtype 'int' integers"),
     "to None": (lambda: net().to(None), TypeError, "Module.to floating dtype None"),
     "to a device": (lambda: net().to("cpu"), ValueError, "cpu expected numpy"),
+    # --- looking inside --------------------------------------------------------------------------
+    "a term that is none": (
+        lambda: mr.Objective(nn.MSELoss())(net(), t(1, 3), t(1, 2))["l3"], KeyError,
+        "Terms 'l3' expected ['data'] .total"),
+    "a number as schedule": (
+        lambda: penalties.Coefficient(0.1), TypeError, "Coefficient schedule function 0.1"),
+    "terms to draw": (
+        lambda: mr.draw(mr.Objective(nn.MSELoss())(net(), t(1, 3), t(1, 2))), TypeError,
+        "draw Tensor Terms .total"),
+    "a history to report": (
+        lambda: mr.report("report.html", mr.History()), TypeError,
+        "report Run History mr.Run(history, model)"),
+    "a word to report": (lambda: mr.report("report.html", "run"), TypeError, "report Run 'run'"),
 }  # fmt: skip
 
 

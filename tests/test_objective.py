@@ -399,6 +399,12 @@ def test_a_weight_that_no_term_chooses_is_told():
     assert {r.parameter: r.why for r in rows}["3.weight"] == "no term chooses it"
 
 
+def test_terms_print_as_their_values():
+    terms = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})(*batch(mlp())[:2], np.ones((8, C)))
+    expected = ", ".join(f"{name}={value.item():.4g}" for name, value in terms.items())
+    assert repr(terms) == f"Terms({expected})"
+
+
 def test_repr_of_an_objective():
     objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.1), "l1": (L1(0.5), "*")})
     assert repr(objective) == (

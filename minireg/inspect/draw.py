@@ -28,13 +28,18 @@ def draw(output: Tensor, names: Module | Mapping[str, Tensor] | None = None) -> 
     program, ``.render("file", format="svg")`` does.
 
     Raises ``ImportError`` naming the extra without graphviz, ``RuntimeError`` for a graph
-    that backward has freed.
+    that backward has freed, ``TypeError`` for what is no Tensor.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
     >>> "not computed yet" in draw((w * w).sum(), {"w": w}).source
     True
     """
+    if not isinstance(output, Tensor):
+        raise TypeError(
+            f"draw: output must be a Tensor, got a {type(output).__name__}; of an objective's terms "
+            "take .total"
+        )
     try:
         graphviz = importlib.import_module("graphviz")
     except ImportError as error:

@@ -219,8 +219,12 @@ STYLE: Any = {
 @contextmanager
 def _drawing(owner: str, runs: Runs) -> Iterator[None]:
     """Check ``runs``, and draw in the house style whatever the user's settings are."""
-    if not runs or not all(isinstance(run, Run) for run in runs.values()):
-        raise TypeError(f"{owner}: runs must map one label or more to a Run, got {runs!r}")
+    mapped = isinstance(runs, Mapping) and runs
+    if not mapped or not all(isinstance(run, Run) for run in runs.values()):
+        raise TypeError(
+            f"{owner}: runs must map one label or more to a Run, got {runs!r:.80}; write "
+            "{'run': mr.Run(history, model)}"
+        )
     try:
         import matplotlib
     except ImportError as error:

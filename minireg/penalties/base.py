@@ -46,6 +46,11 @@ class Coefficient:
     """
 
     def __init__(self, schedule: Callable[[int], float]) -> None:
+        if not callable(schedule):
+            raise TypeError(
+                f"Coefficient: schedule must be a function of the updates so far, got {schedule!r}; "
+                "a strength that stays takes the number itself"
+            )
         self.schedule, self.updates = schedule, 0
 
     def step(self) -> None:
