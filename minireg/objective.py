@@ -438,17 +438,19 @@ class Terms(Mapping[str, Tensor]):
         ``optimizer`` they are left where that can be: its next step adds them within its own pass
         (on a GPU in its kernel), and only then ``.grad`` is complete.
         """
-        if not any(value.requires_grad for value in self.values_.values()):
-            raise RuntimeError(
-                "Terms.backward: no term depends on anything that requires a gradient; evaluate the "
-                "objective outside no_grad(), and unfreeze what is to be trained"
-            )
+        live = False
         for name, value in self.values_.items():
-            if value.size != 1:
+            live = live or value.requires_grad
+            if value.data.size != 1:
                 raise RuntimeError(
                     f"Terms.backward: the term {name!r} has shape {value.shape}, expected a scalar; "
                     "take the loss with reduction='mean'"
                 )
+        if not live:
+            raise RuntimeError(
+                "Terms.backward: no term depends on anything that requires a gradient; evaluate the "
+                "objective outside no_grad(), and unfreeze what is to be trained"
+            )
         owed = self._owed()
         if attribute:
             self._add_shares(owed)
@@ -459,7 +461,7 @@ class Terms(Mapping[str, Tensor]):
         """Which prox must follow the step of a parameter, for this gradient and those before it."""
         owed: dict[Parameter, Owed] = {}
         for p in self.parameters.values():
-            if isinstance(p.grad, Owing) and p.grad.owed:
+            if p.grad is not None and p.grad.owed:
                 owed[p] = p.grad.owed
         for name, (penalty, chosen) in self.pulls.items():
             for p in chosen.values():
