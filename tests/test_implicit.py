@@ -281,6 +281,26 @@ def test_terms_add_up_to_the_gradient_and_are_what_they_say(shape, eps):
         close(getattr(found, name), path, 1e-11)
 
 
+class Remembers(nn.Module):
+    """A model that keeps a result of its last run, as one does to look at it later."""
+
+    def __init__(self):
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x):
+        self.hidden = self.norm(x)
+        return self.hidden * self.hidden
+
+
+def test_gradient_of_a_norm_in_a_model_that_keeps_results():
+    model = Remembers().double()
+    model(mr.Tensor(X))
+    kept = model.hidden
+    found = norm_gradient(model, "norm", X, mr.sum)
+    assert model.hidden is kept
+    close(found.total, layernorm_gradient(X, 2 * kept.data).total)
+
+
 def split_paths(x, u, axes, eps, center=True):
     """The gradient of ⟨u, normalised x⟩ with only one way at a time leading back to x."""
     mean = x.mean(axis=axes, keepdims=True) if center else mr.Tensor(np.zeros_like(x.data))

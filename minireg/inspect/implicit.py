@@ -372,10 +372,10 @@ def norm_gradient(
     ``name`` on its way to the layer's input: BatchNorm (1d, 2d), LayerNorm, RMSNorm or GroupNorm. In
     evaluation BatchNorm's statistics are constants, and all is direct.
 
-    Works on a copy of the model: running statistics, gradients, modes and random streams stay as
-    they are, and dropout draws the mask that it would draw next. Raises ``ValueError`` for a name
-    that is none of a normalisation, for one that runs not once, and for a loss that is no scalar
-    or does not depend on it.
+    Works on a copy of the model that shares the weights: running statistics, gradients, modes and
+    random streams stay as they are, and dropout draws the mask that it would draw next. Raises
+    ``ValueError`` for a name that is none of a normalisation, for one that runs not once, and for a
+    loss that is no scalar or does not depend on it.
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); x = np.random.default_rng(0).normal(size=(8, 2))
@@ -384,7 +384,8 @@ def norm_gradient(
     >>> found.total.shape, bool(abs(found.total.sum(axis=0)).max() < 1e-12)  # no shift passes
     ((8, 3), True)
     """
-    model = copy.deepcopy(model)
+    held = [t for _, t in model._named_tensors() if isinstance(t, Parameter) or t._node is not None]
+    model = copy.deepcopy(model, {id(t): t for t in held})  # weights, and results, can be shared
     modules, calls = dict(model.named_modules()), []
     layer = modules.get(name)
     if not isinstance(layer, NORMS):
