@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from . import backend as backends
-from .backend import Array, is_array
+from .backend import Array, as_array, is_array
 from .errors import check_backward
 from .tensor import RETAIN, Tensor
 
@@ -274,8 +274,17 @@ def _run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
     hooks = tuple(y._hooks or ())
     for hook in hooks:
         new = None if hook is RETAIN else hook(g if create_graph else Tensor(unscalar(g)))
-        if new is not None:
-            g = new if create_graph else getattr(new, "data", new)
+        if new is None:
+            continue
+        if not isinstance(new, Tensor):
+            new = Tensor(as_array(new, "backward: what a hook returns"))
+        if new.shape != g.shape:
+            raise ValueError(
+                f"backward: a hook returned a gradient of shape {new.shape} for one of {g.shape}; "
+                "return the same shape, or None to change nothing"
+            )
+        new = new if new.dtype == g.dtype else new.astype(g.dtype)
+        g = new if create_graph else new.data
     if RETAIN in hooks:  # what all hooks made of it, whenever they came
         kept = g.copy() if y.grad is None else (y.grad if create_graph else y.grad.data) + g
         y.grad = kept if create_graph else Tensor(unscalar(kept))
@@ -292,6 +301,11 @@ def _accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
     """Add g to the leaf's gradient, in the array ``own`` if given; a foreign g is somebody else's."""
     if leaf.grad is not None:  # out of place: the old gradient may be held elsewhere
         old = leaf.grad.data
+        if old.shape != g.shape:
+            raise ValueError(
+                f"backward: the leaf of shape {g.shape} has a .grad of shape {old.shape}, to which "
+                "nothing can be added; set it to None or to a Tensor of the leaf's shape"
+            )
         own = own if own is not None and (old.shape, old.dtype) == (own.shape, own.dtype) else None
         if not isinstance(g, Tensor):
             heir = leaf.grad._heir(g)  # looks at g, whose array may be the room itself
@@ -323,13 +337,14 @@ def _seed(name: str, output: Tensor, gradient: Any, create_graph: bool) -> Any:
             )
         gradient = np.ones_like(output.data)
     elif not isinstance(gradient, Tensor):
-        try:
-            gradient = backends.of(output.data).xp.asarray(gradient, dtype=output.dtype)
-        except (TypeError, ValueError) as error:
+        given = gradient
+        with suppress(TypeError, ValueError):
+            gradient = backends.of(output.data).xp.asarray(given)
+        if getattr(gradient, "dtype", np.dtype(object)).kind not in "biufc":
             raise TypeError(
                 f"{name}: the gradient must be a Tensor, an array or numbers of the output's shape "
-                f"{output.shape}, got {gradient!r:.60} ({error})"
-            ) from error
+                f"{output.shape}, got {given!r:.60}"
+            )
     elif type(gradient.data) is not type(output.data) and gradient.backend != output.backend:
         raise TypeError(
             f"{name}: got a gradient on {gradient.backend} for an output on {output.backend}; "
@@ -340,6 +355,11 @@ def _seed(name: str, output: Tensor, gradient: Any, create_graph: bool) -> Any:
             f"{name}: got a gradient of shape {gradient.shape} for an output of {output.shape}"
         )
     if gradient.dtype != output.dtype:
+        if gradient.dtype.kind == "c" and output.dtype.kind != "c":
+            raise TypeError(
+                f"{name}: got a gradient of {gradient.dtype} for an output of {output.dtype}, expected "
+                "real numbers"
+            )
         gradient = gradient.astype(output.dtype)
     if create_graph:
         return gradient if isinstance(gradient, Tensor) else Tensor(gradient)
@@ -393,7 +413,9 @@ def grad(
     if not isinstance(outputs, list | tuple):
         outputs, grad_outputs = [outputs], [grad_outputs]  # type: ignore[list-item]
     outs, ins = list(outputs), _inputs(inputs)
-    weights = [None] * len(outs) if grad_outputs is None else list(grad_outputs)
+    weights = grad_outputs if isinstance(grad_outputs, list | tuple) else [grad_outputs]
+    if grad_outputs is None:
+        weights = [None] * len(outs)
     if len(weights) != len(outs):
         raise ValueError(f"grad: got {len(weights)} grad_outputs for {len(outs)} outputs")
     seeds = [_seed("grad", o, w, create_graph) for o, w in zip(outs, weights, strict=True)]

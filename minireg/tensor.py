@@ -211,6 +211,10 @@ class Tensor:
         """
         if not self.requires_grad:
             raise RuntimeError("register_hook: this tensor does not require a gradient")
+        if not callable(hook):
+            raise TypeError(
+                f"register_hook: hook must be a function of the gradient, got {hook!r:.60}"
+            )
         hooks = self._hooks = self._hooks or []
         hooks.append(hook)
         return lambda: hooks.remove(hook) if hook in hooks else None

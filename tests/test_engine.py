@@ -421,6 +421,15 @@ def test_a_retained_gradient_is_kept_once_and_after_all_hooks():
     np.testing.assert_array_equal(y.grad.numpy(), [-1, -1])
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_may_return_an_array_of_any_dtype(create_graph):
+    x = leaf(1.0, 2.0)
+    x.register_hook(lambda g: np.array([5, 6], np.float32))
+    (x * x).sum().backward(create_graph=create_graph)
+    assert x.grad.dtype == np.float64
+    assert x.grad.numpy().tolist() == [5.0, 6.0]
+
+
 def test_hooks_of_an_output_that_leads_to_no_input_are_not_called():
     x, w, calls = leaf(1.0), leaf(2.0), []
     y, z = x * 2, w * 3

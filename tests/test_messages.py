@@ -161,6 +161,16 @@ ERRORS = {
         lambda: t(2).backward("x"), TypeError, "backward gradient must be (2,) got 'x'"),
     "gradient that is ragged": (
         lambda: mr.grad(t(2), t(2), [[1, [2]]]), TypeError, "grad gradient must be (2,) got [1, [2]]"),
+    "complex gradient": (
+        lambda: t(2).backward(np.array([1j, 2])), TypeError, "backward gradient complex128 float64 real"),
+    "grad_outputs that is no list": (
+        lambda: mr.grad([t(2), t(2)], t(2), 1.0), ValueError, "grad 1 grad_outputs 2 outputs"),
+    "hook that is no function": (lambda: t(2).register_hook(3), TypeError, "register_hook function 3"),
+    "hook that returns another shape": (
+        lambda: hooked(np.ones(3)), ValueError, "backward hook (3,) (2,) None"),
+    "hook that returns a word": (lambda: hooked("x"), TypeError, "backward hook numbers 'x'"),
+    "grad of another shape": (
+        lambda: accumulated(np.ones(3)), ValueError, "backward leaf (2,) .grad (3,) None"),
     "grad at an array": (
         lambda: mr.grad(t(2).sum(), np.ones(2)), TypeError, "grad inputs must be Tensors got ndarray"),
     "grad at arrays": (
@@ -325,6 +335,19 @@ ERRORS = {
         "report Run History mr.Run(history, model)"),
     "a word to report": (lambda: mr.report("report.html", "run"), TypeError, "report Run 'run'"),
 }  # fmt: skip
+
+
+def hooked(gradient):
+    x = t(2)
+    x.register_hook(lambda g: gradient)
+    (x * 2).sum().backward()
+    return x.grad
+
+
+def accumulated(gradient):
+    x = t(2)
+    x.grad = mr.tensor(gradient)
+    (x * 2).sum().backward()
 
 
 def twice(loss):
