@@ -384,8 +384,9 @@ def norm_gradient(
     >>> found.total.shape, bool(abs(found.total.sum(axis=0)).max() < 1e-12)  # no shift passes
     ((8, 3), True)
     """
-    held = [t for _, t in model._named_tensors() if isinstance(t, Parameter) or t._node is not None]
-    model = copy.deepcopy(model, {id(t): t for t in held})  # weights, and results, can be shared
+    own = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor)]
+    held = {id(t): t for t in own if isinstance(t, Parameter) or t._node is not None}
+    model = copy.deepcopy(model, held)  # weights are only read, and results cannot be copied
     modules, calls = dict(model.named_modules()), []
     layer = modules.get(name)
     if not isinstance(layer, NORMS):
