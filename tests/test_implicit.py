@@ -1122,6 +1122,7 @@ def test_error(what):
         call()
 
 
+@pytest.mark.filterwarnings("ignore:solve")  # which says so itself, too
 def test_mode_that_is_not_reached_raises(monkeypatch):
     monkeypatch.setattr(mr.implicit, "solve", partial(mr.solve, max_steps=3))
     with pytest.raises(
