@@ -424,6 +424,8 @@ def _penalties(home):
         penalties.L1(0.1),
     ):
         penalty.add_gradient(w, total)
+    for part in penalties.SparseGroupLasso(0.1, 0.2).parts().values():
+        part.add_gradient(w, total)
     return [
         smooth.gradient(w), smooth.subdiff_distance(w, g), soft.gradient(w), soft.subdiff_distance(w, g),
         ball.prox(w, 0.5), raised.value(w), total, penalties.PathNorm(0.1).over(chain),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -220,7 +220,7 @@ def add_gradients(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
 
 def like(a: Any, w: Any) -> Any:
     """``a``, if it is an array, in w's dtype."""
-    return a.astype(w.dtype, copy=False) if hasattr(a, "astype") else a
+    return a.astype(w.dtype) if hasattr(a, "astype") and a.dtype != w.dtype else a
 
 
 def constant(value: Any, w: Any) -> Any:
@@ -249,9 +249,59 @@ def scratch(w: Array) -> Array:
     return held[: w.size].reshape(w.shape)
 
 
+def ratio(a: Any, b: Any) -> Any:
+    """a/b, and 0 where b = 0."""
+    return np.where(b == 0, 0, a / np.where(b == 0, 1, b))
+
+
+def widened(x: Any) -> Any:
+    """float16 in float32, in which it is summed; anything else as it is."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
+
+
+def largest(x: Array) -> Any:
+    """The largest element, where the array lives; 0 if there is none."""
+    return x.max() if x.size else x.sum()
+
+
+@cache
+def _limits(dtype: Any) -> tuple[float, float]:
+    """What is 0 when squared, and what loses digits (as does what is longer than its inverse)."""
+    kind = np.finfo(dtype)
+    return float(kind.tiny * kind.eps) ** 0.5, float(kind.tiny) ** 0.4
+
+
+def norms(rows: Any) -> Any:
+    """Length of each row, as a column; float16 is measured in float32.
+
+    Where squares leave the range of the dtype, a row is measured in units of its largest element.
+    What is 0 when squared (|x| < 4e-23 in float32) counts as 0.
+    """
+    plain: Any = partial(np.linalg.norm, axis=1, keepdims=True)
+    rows = widened(rows)
+    if isinstance(rows, Tensor) or not rows.size:
+        return plain(rows)
+    least, edge = _limits(rows.dtype)
+
+    def in_units(rows: Array) -> Array:
+        most = np.abs(rows).max(axis=1, keepdims=True)
+        odd = ((most > least) & (most <= edge)) | ((most >= 1 / edge) & (most < np.inf))
+        unit = like(np.where(odd, most, 1), rows)
+        return unit * plain(rows / unit)
+
+    if of(rows) is not NUMPY:  # to look at lengths would wait for the device
+        return in_units(rows)
+    with np.errstate(over="ignore"):
+        found = plain(rows)
+    odd = ~((found == 0) | ((found > edge) & (found < 1 / edge)))[:, 0]
+    if odd.any():
+        found[odd] = in_units(rows[odd])
+    return found
+
+
 def length(x: Array) -> Any:
     """Euclidean length of all entries together, where the array lives."""
-    return np.sqrt(np.square(x).sum())
+    return like(norms(x.reshape(1, -1))[0, 0], x)
 
 
 # The closed form is the fast rule, the value in primitive ops its definition: the same

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..backend import Array, of
 from ..tensor import Tensor
-from .base import Formula, Penalty, Strength, constant, length
-from .groups import Groups, norms, ratio
+from .base import Formula, Penalty, Strength, constant, largest, length, like, norms, ratio, widened
+from .groups import Groups
 from .spectral import as_matrix, cone_part, near, project_l1, svd
 
 
@@ -78,14 +78,14 @@ class MaxNorm(Constraint):
         rows = self.groups.rows(v)
         lengths = norms(rows)
         factor = np.where(lengths > self.radius, ratio(self.radius, lengths), 1)
-        return self.groups.back(rows * factor.astype(v.dtype), v)
+        return self.groups.back(rows * factor.astype(rows.dtype), v)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """‖g‖ without what pushes a group on its sphere straight outwards."""
         rows, pull = self.groups.rows(w), self.groups.rows(g)
         outward = ratio(rows, norms(rows))
         pressure = np.maximum(-(pull * outward).sum(axis=1, keepdims=True), 0)
-        return length(pull + np.where(self._on_sphere(w), pressure, 0) * outward)
+        return like(length(pull + np.where(self._on_sphere(w), pressure, 0) * outward), w)
 
     def parameters_text(self) -> str:
         """The radius and the groups."""
@@ -122,7 +122,7 @@ class L1Ball(Constraint):
 
     def norm(self, w: Array) -> Any:
         """‖w‖₁."""
-        return np.abs(w).sum()
+        return np.abs(widened(w)).sum()
 
     def prox(self, v: Array, step: Any) -> Array:
         """A soft threshold at the level that meets the radius."""
@@ -130,13 +130,15 @@ class L1Ball(Constraint):
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to a·∂‖w‖₁ for the best multiplier a ≥ 0 (0 inside the ball)."""
+        w, g, home = widened(w), widened(g), w
         free = w != 0
         waiting = -np.sort(-np.where(free, 0, np.abs(g)).reshape(-1))
         pushed = np.where(free, -g * np.sign(w), 0).sum() + np.cumsum(waiting) - waiting
-        counts = free.sum() + of(w).xp.arange(w.size)
-        best = np.maximum(ratio(pushed, counts).max(), 0)
+        counts = (free.sum() + of(w).xp.arange(w.size)).astype(w.dtype)
+        best = np.maximum(largest(ratio(pushed, counts)), 0)
         a = np.where(self._on_sphere(w), best, 0)
-        return length(np.where(free, g + a * np.sign(w), np.maximum(np.abs(g) - a, 0)))
+        off = np.where(free, g + a * np.sign(w), np.maximum(np.abs(g) - a, 0))
+        return like(length(off), home)
 
 
 class SpectralBall(Constraint):
@@ -151,12 +153,13 @@ class SpectralBall(Constraint):
 
     def norm(self, w: Array) -> Any:
         """σ₁."""
-        return svd(w)[1].max()
+        return largest(svd(w)[1])
 
     def prox(self, v: Array, step: Any) -> Array:
         """Singular values clipped at r."""
         u, s, vt = svd(v)
-        return v - ((u * np.maximum(s - self.radius, 0)) @ vt).reshape(v.shape)
+        clipped = ((u * np.minimum(s, self.radius)) @ vt).reshape(v.shape)
+        return np.where((s > self.radius).any(), clipped, v)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {U₁TV₁ᵀ : T ⪰ 0} over the singular values at r (0 inside)."""

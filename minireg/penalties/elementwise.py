@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import Array
 from ..ops.table import array_of
-from .base import Formula, Penalty, Strength, constant, length, like
+from .base import Formula, Penalty, Strength, constant, largest, length, like
 
 
 def soft_threshold(v: Array, threshold: Any) -> Array:
@@ -84,8 +84,8 @@ class L2(Penalty):
 
     def value(self, w: Any) -> Any:
         """½λ Σ weight·(w − center)²."""
-        squares = np.square(self._offset(w))
-        weighed = squares if self.weight is None else like(self.weight, w) * squares
+        off = self._offset(w)  # in this order 0·∞ does not occur
+        weighed = np.square(off) if self.weight is None else like(self.weight, w) * off * off
         return 0.5 * self.strength * weighed.sum()
 
     def gradient(self, w: Array, out: Array | None = None) -> Array:
@@ -165,7 +165,7 @@ class L1(Penalty):
 
     def max_strength(self, g: Array) -> Any:
         """max|g|."""
-        return np.abs(g).max()
+        return largest(np.abs(g))
 
 
 class ElasticNet(Penalty):
@@ -240,7 +240,7 @@ class ElasticNet(Penalty):
 
     def max_strength(self, g: Array) -> Any:
         """The l1 above which w = 0 is optimal, for any l2: max|g|."""
-        return np.abs(g).max()
+        return largest(np.abs(g))
 
 
 class L0(Penalty):

@@ -10,17 +10,12 @@ import numpy as np
 
 from ..backend import Array, move, of
 from ..ops.table import array_of
-from .base import Formula, Penalty, Strength, length
+from .base import Formula, Penalty, Strength, largest, length, like, norms, ratio, widened
 from .elementwise import L1, soft_threshold
 
 
 def _home(x: Any) -> str:
     return of(array_of(x)).name
-
-
-def ratio(a: Any, b: Any) -> Any:
-    """a/b, and 0 where b = 0."""
-    return np.where(b == 0, 0, a / np.where(b == 0, 1, b))
 
 
 class Groups:
@@ -67,7 +62,11 @@ class Groups:
         return len(lead), [*lead, *spanned]
 
     def rows(self, w: Any) -> Any:
-        """(groups, members); explicit groups are filled up with 0 to the longest."""
+        """(groups, members); explicit groups are filled up with 0 to the longest.
+
+        float16 becomes float32, and :meth:`back` rounds again.
+        """
+        w = widened(w)
         if self.members is None:
             lead, order = self._order(w)
             shape = [w.shape[a] for a in order]
@@ -95,7 +94,8 @@ class Groups:
         if self.members is None:
             _, order = self._order(like)
             inverse = sorted(range(like.ndim), key=order.__getitem__)
-            return np.transpose(rows.reshape([like.shape[a] for a in order]), inverse)
+            found = np.transpose(rows.reshape([like.shape[a] for a in order]), inverse)
+            return found.astype(like.dtype, copy=False)
         index, places = self._explicit(_home(like))
         flat = like.copy().reshape(-1)
         flat[index.reshape(-1)[places] - 1] = rows.reshape(-1)[places]
@@ -104,7 +104,7 @@ class Groups:
     def scales(self, rows: Any) -> Any:
         """√|g|: a number, or a column with one for each explicit group."""
         if self.members is None:
-            return math.sqrt(rows.shape[1])
+            return math.sqrt(rows.shape[1]) or 1.0
         key = home, dtype = _home(rows), rows.dtype
         if key not in self._columns:
             column = np.sqrt([[len(m)] for m in self.members]).astype(dtype)
@@ -115,11 +115,6 @@ class Groups:
         if self.members is not None:
             return f"{len(self.members)} groups"
         return f"axis={self.axis[0] if self.axis and len(self.axis) == 1 else self.axis}"
-
-
-def norms(rows: Any) -> Any:
-    """Length of each row, as a column."""
-    return np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 class GroupLasso(Penalty):
@@ -174,7 +169,7 @@ class GroupLasso(Penalty):
     def value(self, w: Any) -> Any:
         """λ Σ s_g‖w_g‖."""
         rows = self.groups.rows(w)
-        return self.strength * (self._scales(rows) * norms(rows)).sum()
+        return like(self.strength * (self._scales(rows) * norms(rows)).sum(), w)
 
     def gradient(self, w: Array) -> Array:
         """λ s_g w_g/‖w_g‖, 0 where w_g = 0."""
@@ -202,7 +197,7 @@ class GroupLasso(Penalty):
     def max_strength(self, g: Array) -> Any:
         """max over groups of ‖g_g‖/s_g."""
         rows = self.groups.rows(g)
-        return (norms(rows) / self._scales(rows)).max()
+        return like(largest(norms(rows) / self._scales(rows)), g)
 
     def parameters_text(self) -> str:
         """The strengths and the groups."""
@@ -216,8 +211,8 @@ def _metric_prox(rows: Array, k: Array) -> Array:
     u = v·ν/(ν + k), where ν = ‖u‖ is the root of Σ v²/(ν + k)² = 1 (0 if there is none): found
     by Newton's method on 1/√Σ, which is nearly linear in ν, as for a trust region.
     """
-    largest = (np.abs(rows) - k).max(axis=1, keepdims=True)
-    nu = np.maximum(norms(rows) - k.max(axis=1, keepdims=True), largest)
+    beyond = (np.abs(rows) - k).max(axis=1, keepdims=True)
+    nu = np.maximum(norms(rows) - k.max(axis=1, keepdims=True), beyond)
     nu = np.maximum(nu, 0)  # not above the root, and no |v|/(nu + k) above 1
     for _ in range(12):
         shrunk = ratio(rows, nu + k)

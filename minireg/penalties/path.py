@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import Array
 from ..tensor import Tensor
-from .base import Formula, Penalty, Strength, penalty_value
+from .base import Formula, Penalty, Strength, length, penalty_value
 
 
 class PathNorm(Penalty):
@@ -71,7 +71,8 @@ class PathNorm(Penalty):
         """‖g + gradient‖ for a chain of weights and one of loss gradients (or one of each)."""
         pulls = self.gradient(*w) if isinstance(w, list | tuple) else self.gradient(w)
         chain = g if isinstance(g, list | tuple) else [g]
-        return np.sqrt(sum(np.square(a + b).sum() for a, b in zip(chain, pulls, strict=True)))
+        parts = [(a + b).reshape(-1) for a, b in zip(chain, pulls, strict=True)]
+        return length(np.concatenate(parts))
 
     def prox(self, v: Array, step: Any) -> Array:
         """There is none."""

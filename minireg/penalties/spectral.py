@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 from weakref import ReferenceType, ref
 
@@ -10,12 +12,16 @@ import numpy as np
 from ..backend import NUMPY, Array, of
 from ..engine import is_grad_enabled
 from ..tensor import Tensor
-from .base import Formula, Penalty, Strength, length, penalty_value
-from .elementwise import soft_threshold
+from .base import Formula, Penalty, Strength, largest, length, like, penalty_value, widened
 
 
 def as_matrix(w: Any) -> Any:
     """w with all axes but the first as one, as for the weight of a convolution."""
+    if w.dtype == np.float16:
+        raise TypeError(
+            "penalties on singular values need float32 or float64, got float16, which has no SVD; "
+            "keep the weights in float32"
+        )
     return w.reshape(1, -1) if w.ndim < 2 else w.reshape(w.shape[0], -1) if w.ndim > 2 else w
 
 
@@ -24,14 +30,28 @@ def svd(w: Array) -> tuple[Array, Array, Array]:
 
     As a stack of one: a stack of matrices up to 32×32 CuPy decomposes without the host.
     """
-    u, s, vt = np.linalg.svd(as_matrix(w)[None], full_matrices=False)
+    with _explained():
+        u, s, vt = np.linalg.svd(as_matrix(w)[None], full_matrices=False)
     return u[0], s[0], vt[0]
 
 
 def eigh(a: Array) -> tuple[Array, Array]:
     """Eigenvalues, rising, and eigenvectors of a symmetric matrix; a stack as in :func:`svd`."""
-    values, vectors = np.linalg.eigh(a[None])
+    with _explained():
+        values, vectors = np.linalg.eigh(a[None])
     return values[0], vectors[0]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What LAPACK says of NaN ("did not converge") in words that help."""
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        raise np.linalg.LinAlgError(
+            "singular values: the weight holds NaN, inf or numbers whose squares are inf; look for "
+            "where training diverged, for example with mr.detect_anomaly()"
+        ) from error
 
 
 def rank_tolerance(w: Array, s: Array) -> Any:
@@ -48,15 +68,18 @@ def near(w: Array) -> float:
 def project_l1(v: Array, radius: Any) -> Array:
     """The nearest point with ‖u‖₁ ≤ radius: a soft threshold (Duchi et al. 2008).
 
-    The threshold is the largest of (sum of the k largest |v| − radius)/k, or 0.
+    The threshold is the largest of (sum of the k largest |v| − radius)/k, or 0; counted from max|v|
+    downwards, so that rounding is of the size of the radius however far v is.
 
     >>> project_l1(np.array([3.0, -1.0]), 2.0)
     array([2., 0.])
     """
-    largest = -np.sort(-np.abs(v).reshape(-1))
-    k = of(v).xp.arange(1, v.size + 1, dtype=v.dtype)
-    threshold = ((np.cumsum(largest) - radius) / k).max()
-    return soft_threshold(v, np.maximum(threshold, 0))
+    size = np.abs(widened(v))
+    top = largest(size)
+    below = size - top
+    sums = np.cumsum(-np.sort(-below.reshape(-1)))
+    cut = largest((sums - radius) / of(v).xp.arange(1, v.size + 1, dtype=size.dtype))
+    return like(np.where(cut > -top, np.sign(v) * np.maximum(below - cut, 0), v), v)
 
 
 def cone_part(pull: Array, u: Array, vt: Array, kept: Array, trace: float | None = None) -> Array:
@@ -75,7 +98,7 @@ def cone_part(pull: Array, u: Array, vt: Array, kept: Array, trace: float | None
         # projects on it; what is not kept is shifted down, so that it gets nothing
         far = 2 * (length(block) + trace)
         values, basis = eigh(block - np.diag(far * ~kept))
-        values = project_l1(np.maximum(values + far, 0) + trace * (values > -far), trace)
+        values = project_l1(np.where(values > -far, values + (far + trace), 0), trace)
     return u @ (basis * values) @ basis.T @ vt
 
 
@@ -174,7 +197,7 @@ class SpectralNorm(Penalty):
 
     def __call__(self, w: Any) -> Any:
         """The value; its backward is λu₁v₁ᵀ."""
-        if self.method == "svd" or not isinstance(w, Tensor):
+        if self.method == "svd" or not isinstance(w, Tensor) or not w.size:
             return super().__call__(w)
         return penalty_value(w, penalty=_Followed(self, *self._follow(w)))
 
@@ -207,7 +230,8 @@ class SpectralNorm(Penalty):
 
     def value(self, w: Any) -> Any:
         """λσ₁."""
-        return self.strength * np.linalg.norm(as_matrix(w), 2)
+        with _explained():
+            return self.strength * np.linalg.norm(as_matrix(w), 2)
 
     def gradient(self, w: Array) -> Array:
         """λ U₁V₁ᵀ/r over the r singular values that equal σ₁; 0 at 0."""
@@ -237,7 +261,7 @@ class SpectralNorm(Penalty):
 
 def _length_and_direction(x: Array) -> tuple[Any, Array]:
     """‖x‖ and x/‖x‖; where squares are 0 to the dtype, something shorter, and 0 of 0."""
-    size = length(x)
+    size = np.sqrt(np.square(x).sum())
     return size, x / np.maximum(size, (len(x) * float(np.finfo(x.dtype).tiny)) ** 0.5)
 
 
@@ -280,7 +304,8 @@ class NuclearNorm(Penalty):
 
     def value(self, w: Any) -> Any:
         """λΣσ_k."""
-        return self.strength * np.linalg.norm(as_matrix(w), "nuc")
+        with _explained():
+            return self.strength * np.linalg.norm(as_matrix(w), "nuc")
 
     def gradient(self, w: Array) -> Array:
         """λU_rV_rᵀ."""
@@ -302,8 +327,8 @@ class NuclearNorm(Penalty):
         beside = off - u @ (u.T @ off)
         beside = beside - (beside @ vt.T) @ vt
         beyond = np.maximum(svd(beside)[1] - self.strength, 0)
-        return np.sqrt(np.square(off - beside).sum() + np.square(beyond).sum())
+        return np.hypot(length(off - beside), length(beyond))
 
     def max_strength(self, g: Array) -> Any:
         """The spectral norm of g, the dual norm."""
-        return svd(g)[1].max()
+        return largest(svd(g)[1])
