@@ -275,6 +275,7 @@ class Objective:
                         f"Objective: {f'{name}.{part}'!r} is the name of a part of {name!r}; choose another"
                     )
         self._model: Module | None = None
+        self._known: list[int] = []  # the model's parameters, and which are frozen
         self._chosen: dict[str, dict[str, Parameter]] = {}
         self._attached: set[str] = set()
 
@@ -285,8 +286,8 @@ class Objective:
     def bind(self, model: Module) -> Objective:
         """Decide now which parameters of ``model`` each term applies to; returns itself.
 
-        Calling the objective does this by itself when the model changes; call it again
-        after freezing or replacing parameters.
+        Calling the objective does this by itself when the model changes, and when its parameters
+        are replaced, frozen or unfrozen.
         """
         if not isinstance(model, Module):
             raise TypeError(
@@ -297,7 +298,7 @@ class Objective:
             self._attached.clear()
         parameters = dict(model.named_parameters())
         self._chosen = {n: t.select(n, parameters) for n, t in self.terms.items()}
-        self._model = model
+        self._model, self._known = model, _signature(parameters)
         return self
 
     def chosen(self, term: str) -> list[Parameter]:
@@ -328,12 +329,12 @@ class Objective:
         self, model: Module | None = None, optimizer: Optimizer | None = None
     ) -> list[Assignment]:
         """The rows of :meth:`table`."""
-        if model is not None:
-            self.bind(model)
-        if self._model is None:
+        model = self._model if model is None else model
+        if model is None:
             raise RuntimeError("Objective: give the model once, objective.table(model)")
+        self.bind(model)
         rows = []
-        for name, p in self._model.named_parameters():
+        for name, p in model.named_parameters():
             hits = [n for n in self.terms if name in self._chosen[n]]
             kinds = [f"{n} ({self.terms[n].via})" for n in hits]
             why = "frozen: never touched"
@@ -376,6 +377,9 @@ class Objective:
         """Evaluate every term at ``model`` on the batch (x, y)."""
         if model is not self._model:
             self.bind(model)
+        parameters = dict(model.named_parameters())
+        if _signature(parameters) != self._known:
+            self.bind(model)
         values = named_parts(self.loss, model(x), y)
         loss_parts = tuple(values)
         for name, term in self.terms.items():
@@ -390,7 +394,12 @@ class Objective:
         acting = {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items()}
         pulls = {n: acting[n] for n, t in self.terms.items() if t.via == "prox"}
         pushes = {n: acting[n] for n, t in self.terms.items() if t.via == "gradient"}
-        return Terms(values, loss_parts, dict(model.named_parameters()), pulls, pushes)
+        return Terms(values, loss_parts, parameters, pulls, pushes)
+
+
+def _signature(parameters: Mapping[str, Parameter]) -> list[int]:
+    """Equal as long as the parameters are the same, and the same of them frozen."""
+    return [id(p) if p.requires_grad else -id(p) for p in parameters.values()]
 
 
 def _zero(like: Tensor) -> Tensor:

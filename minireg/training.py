@@ -61,6 +61,8 @@ class History:
     @property
     def last(self) -> dict[str, float]:
         """The row whose weights the model holds: the best epoch if it was restored."""
+        if not self.rows:
+            raise IndexError(f"History: no epoch has finished, it was stopped by {self.stopped}")
         return self.rows[(self.best_epoch or len(self.rows)) - 1]
 
     @property
@@ -156,14 +158,22 @@ def _check(model: Module, optimizer: Any, early_stopping: Any, scheduler: Any, l
         if not isinstance(value, kind) and (value is not None or kind is Optimizer):
             raise TypeError(f"fit: {name} must be of type {kind.__name__}, got {value!r:.60}")
     parameters = list(model.parameters())
-    trainable = {p for p in parameters if p.requires_grad}
+    trainable = {p: n for n, p in model.named_parameters() if p.requires_grad}
     if not trainable:
         why = "has no parameters" if not parameters else "is frozen; call model.requires_grad_()"
         raise ValueError(f"fit: there is nothing to train, the model {why}")
-    if trainable.isdisjoint(p for group in optimizer.param_groups for p in group["params"]):
+    held = {p for group in optimizer.param_groups for p in group["params"]}
+    missing = [n for p, n in trainable.items() if p not in held]
+    if len(missing) == len(trainable):
         raise ValueError(
             "fit: the optimizer holds none of the model's trainable parameters (was the model made "
             "anew?); make it from model.parameters()"
+        )
+    if missing and held - {*parameters}:
+        warnings.warn(
+            f"fit: the optimizer holds other parameters than the model's and lacks {missing}, which "
+            "will not be trained; was a layer replaced after the optimizer was made?",
+            stacklevel=3,
         )
     if scheduler is not None and scheduler.optimizer is not optimizer:
         raise ValueError(
@@ -176,7 +186,7 @@ def _check(model: Module, optimizer: Any, early_stopping: Any, scheduler: Any, l
             "fit: the ledger does not watch this optimizer (it is another's, or closed); make it "
             "with mr.Ledger(optimizer)"
         )
-    if ledger is not None and ledger._names and trainable.isdisjoint(ledger._names):
+    if ledger is not None and ledger._names and trainable.keys().isdisjoint(ledger._names):
         raise ValueError(
             "fit: the ledger was made for another model; make it with mr.Ledger(optimizer, model)"
         )
@@ -298,7 +308,7 @@ def fit(
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
                 row = {"epoch": epoch, "lr": rate, **_figures(model, goal.loss, data, statistics)}
-                _check_losses(row, history, x)
+                _check_losses(row, history, x, y)
                 row["seconds"] = time.perf_counter() - start
                 history.rows.append(row)
                 if ledger is not None:
@@ -329,13 +339,13 @@ def fit(
     return history
 
 
-def _check_losses(row: Mapping[str, float], history: History, x: Array) -> None:
+def _check_losses(row: Mapping[str, float], history: History, *data: Array) -> None:
     """``FloatingPointError`` for a training loss that is not finite, one warning for another's."""
     epoch = int(row["epoch"])
     if not math.isfinite(row["train_loss"]):
         advice = "lower the learning rate, or find the first bad op with mr.detect_anomaly()"
-        if not np.isfinite(x).all():
-            advice = "the inputs hold NaN or infinity"
+        if not all(np.isfinite(a).all() for a in data):
+            advice = "the training data hold NaN or infinity"
         raise FloatingPointError(
             f"fit: the training loss is {row['train_loss']} after epoch {epoch}; {advice}"
         )

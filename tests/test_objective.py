@@ -355,6 +355,35 @@ def test_a_new_model_is_bound_by_itself():
         assert terms["l2"].item() == pytest.approx(sum(0.5 * (w**2).sum() for w in weights))
 
 
+def test_the_choice_follows_what_is_unfrozen_or_replaced():
+    model, x, y = batch(mlp())
+    model[0].requires_grad_(False)
+    objective = mr.Objective(LOSS, {"l2": L2(1.0)})
+    for change in (
+        lambda: None,
+        lambda: model[0].requires_grad_(True),
+        lambda: setattr(model[3], "weight", nn.Parameter(draw(C, 6))),
+        lambda: setattr(model[3], "weight", nn.Parameter(draw(C, 6, seed=1))),
+    ):
+        change()
+        weights = [p.data for p in model.parameters() if p.kind == "weight" and p.requires_grad]
+        expected = sum(0.5 * (w**2).sum() for w in weights)
+        assert objective(model, x, y)["l2"].item() == pytest.approx(expected)
+
+
+def test_a_parameter_unfrozen_after_attach_is_owed_its_prox():
+    model, x, y = batch(mlp())
+    model[0].requires_grad_(False)
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    objective = mr.Objective(LOSS, {"l1": (L1(1.0), None, "prox")}).bind(model).attach(optimizer)
+    model[0].requires_grad_(True)
+    objective(model, x, y).backward()
+    with pytest.raises(RuntimeError, match=r"'l1' acts via its prox.*objective\.attach"):
+        optimizer.step()
+    objective.attach(optimizer)
+    optimizer.step()
+
+
 # --- the assignment table -------------------------------------------------------------------------
 
 TABLE = """\

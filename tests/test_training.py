@@ -208,6 +208,8 @@ def test_an_empty_history_can_be_looked_at():
     assert repr(history) == "History(no epoch finished, stopped: interrupted)"
     assert history["train_loss"] == history.terms == []
     assert history.to_dict()["columns"] == {}
+    with pytest.raises(IndexError, match="no epoch has finished, it was stopped by interrupted"):
+        history.last
 
 
 def test_repr_of_a_history():
@@ -341,11 +343,14 @@ def test_any_error_keeps_the_finished_epochs():
     assert len(raised.value.history) == 2
 
 
-def test_nan_in_the_training_data_is_named_as_the_cause():
-    x, y = labelled()
-    x[0, 0] = np.nan
-    with pytest.raises(FloatingPointError, match="after epoch 1; the inputs hold NaN or infinity"):
-        run(nn.Linear(4, C), train=(x, y))
+@pytest.mark.parametrize("part", [0, 1])
+def test_nan_in_the_training_data_is_named_as_the_cause(part):
+    data = draw(N, 4), draw(N, 1)
+    data[part][0, 0] = np.nan
+    with pytest.raises(
+        FloatingPointError, match="after epoch 1; the training data hold NaN or inf"
+    ):
+        run(nn.Linear(4, 1), train=data, validation=None, objective=nn.MSELoss())
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -556,6 +561,15 @@ def test_defect_5_what_would_train_or_book_nothing_is_refused(label):
     options, message = NOTHING[label]
     with pytest.raises(ValueError, match=message):
         taught(**options())
+
+
+def test_a_layer_replaced_after_its_optimizer_was_made_is_told():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, C))
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    model[1] = nn.Linear(4, C)
+    with pytest.warns(UserWarning, match=r"lacks \['1\.weight', '1\.bias'\].* layer replaced"):
+        taught(model=model, optimizer=optimizer)
+    taught(model=model, optimizer=optim.SGD(model[1].parameters(), 0.1))  # a head alone is a choice
 
 
 def test_images_for_a_linear_model_get_a_hint():
