@@ -91,7 +91,7 @@ what is shown
 examples
   minireg claims                                 all of them
   minireg claims --topic decay
-  minireg claims --id C39 --explain              statement, derivation, program, figures
+  minireg claims --id C39 --explain              why, conventions, figures, lines to try
   minireg claims --errata > errata.md            the corrections, as a page
   minireg claims --backend cupy                  the same measured on a GPU
   minireg claims --json | jq '.[] | select(.passed | not)'

@@ -256,7 +256,7 @@ def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def claims(tree: Path, ids: Iterable[str]) -> list[str]:
-    """The claims of these that fail; all of them if minireg does not even run."""
+    """The claims of these that fail; RuntimeError where minireg does not even run."""
     chosen = sorted(set(ids))
     found = run(tree, "-m", "minireg", "claims", "--json", "--no-progress", "--id", *chosen)
     try:

@@ -362,8 +362,8 @@ def gaussian_prior() -> Iterator[Figure]:
 @claim(
     "C120", "TRUE-WITH-CONDITIONS", "003 §贝叶斯视角",
     "L1 is a Laplace prior, and weights become exactly 0 (拉普拉斯先验)",
-    "λ‖θ‖₁ is the prior Laplace(0, 1/λ), of a sharper peak and heavier tails than a Gaussian, which makes "
-    "some weights exactly 0.",
+    "λ‖θ‖₁ is the prior Laplace(0, 1/λ), of a sharper peak and heavier tails than a Gaussian, which "
+    "encourages some weights to become exactly 0.",
     corrected="Exact zeros belong to the most probable point only: draws from prior or posterior, and the "
     "posterior's mean, are not 0 (with probability 1).",
 )  # fmt: skip

@@ -198,7 +198,7 @@ def uniform_shrink() -> Iterator[Figure]:
 @claim(
     "C26", "IMPRECISE", "000 注记 10.7; 001 §9.3.2; 003 §动态二重奏",
     "The product of rate and strength (学习率与正则化强度的乘积)",
-    "What acts is the product ηλ, which may be treated as one hyper-parameter.",
+    "What acts is the product ηλ, in practice usually treated as one hyper-parameter.",
     corrected="ηλ is how much a step forgets; where SGD ends depends on λ alone. The product is the one knob "
     "for weights before a BatchNorm, whose scale does not count: (η, λ, w₀) → (cη, λ/c, √c·w₀) keeps all "
     "directions.",

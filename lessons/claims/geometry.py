@@ -482,7 +482,7 @@ def landscape() -> Iterator[Figure]:
 @claim(
     "C74", "IMPRECISE", "003 §塑造景观; 000 引理 10.28",
     "Small weights and flat minima (平坦极小值)",
-    "Minima with smaller weights, which L2 favours, are usually flatter and generalise better.",
+    "Minima with smaller weights, which L2 favours, are usually flatter and tend to generalise better.",
     corrected="Flatness of L₀ depends on the parametrisation: rescaled ReLU layers are the same function "
     "with another Hessian, and before BatchNorm H(αw) = H(w)/α². Relative to the weights it is the same.",
 )  # fmt: skip

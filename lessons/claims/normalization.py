@@ -478,8 +478,8 @@ def _chain(
 @claim(
     "C20", "IMPRECISE", "000 引理 10.24, second half",
     "BatchNorm and the flow of gradients (梯度流改善)",
-    "Dividing by σ enlarges gradients where σ is small and shrinks them where it is large, which keeps "
-    "the gradients of different layers stable.",
+    "Dividing by σ enlarges gradients where σ is small and shrinks them where it is large, which helps "
+    "to keep the gradients of different layers stable.",
     corrected="It makes the gradients of activations independent of the scale of the weights before them; "
     "those of weights go as 1/‖W‖, and through ReLU and BatchNorm at initialisation the "
     "gradient grows by √(π/(π − 1)) = 1.21 a layer on its way back.",
@@ -511,7 +511,8 @@ def gradient_flow() -> Iterator[Figure]:
 @claim(
     "C21", "IMPRECISE", "000 定理 10.15; 001 §9.3.5",
     "BatchNorm and the Hessian (BatchNorm对Hessian的影响)",
-    "Unit variance limits the activations and so the gradients; a smaller γ makes gradients smaller.",
+    "Unit variance limits the activations and so, indirectly, the gradients; a smaller γ makes gradients "
+    "smaller.",
     corrected="|x̂| ≤ √(N − 1), and at a fixed gradient above the one below goes as γ. But for weights "
     "before BatchNorm L(αw) = L(w), so ∇L(αw) = ∇L(w)/α and H(αw) = H(w)/α²: unbounded as "
     "w → 0. And a smaller γ can mean a larger gradient, where the loss saturates.",

@@ -181,10 +181,10 @@ def last(column: str) -> np.ndarray:
 @claim(
     "C04", "EMPIRICAL", "002 §为何需要参数范数惩罚; 003 §原理与机制; 004 §损失函数最小目标",
     "Three regimes along λ (过拟合 / 良好泛化 / 欠拟合)",
-    "λ = 0 overfits, the validation loss turning up, a large λ (1e-2) underfits, and one between (1e-4) "
-    "generalises best.",
-    corrected="The U shape is there, the quoted λ are not: they depend on the scale of loss, inputs and "
-    "weights. Here 1e-4 still overfits, and 1e-2 is the best.",
+    "λ = 0 may overfit, the validation loss turning up, a large λ (say 1e-2) underfits, and one between (say "
+    "1e-4) may generalise best.",
+    corrected="The U shape is there; the examples of λ are no guide: it depends on the scale of loss, inputs "
+    "and weights. Here 1e-4 still overfits, and 1e-2 is the best.",
 )  # fmt: skip
 def three_regimes() -> Iterator[Figure]:
     """Not a theorem. At λ = 0 the net can fit random labels, and pays on new ones; λ → ∞ sends all weights
@@ -318,7 +318,7 @@ def norm_or_square() -> Iterator[Figure]:
     "000 定理 10.10, comment; 001 定理 9.3.1, comment; 002 §为何需要参数范数惩罚; 003 §原理与机制; "
     "004 §为什么“让权重小”有助于泛化",
     "Small weights generalise better (小权重与泛化)",
-    "Among models that fit well those with smaller weights predict better.",
+    "Among models that fit well those with smaller weights tend to predict better.",
     corrected="A trade of bias for variance: it pays where there is noise and the target itself is modest, "
     "up to an interior optimum, and costs where there is no noise.",
 )  # fmt: skip

@@ -275,7 +275,7 @@ def _robust(model: mr.nn.Module) -> tuple[float, float]:
 @claim(
     "C90", "TRUE-WITH-CONDITIONS", "000 定理 10.18, §10.3.7; 002 §谱范数",
     "Spectral regularisation and robustness (对抗鲁棒性)",
-    "A penalty on spectral norms lowers the Lipschitz constant, and a smaller one is more robust.",
+    "A penalty on spectral norms limits the Lipschitz constant, which helps against attacks.",
     corrected="What counts is margin/(√2K): it helps if the margin shrinks less than K does. Dividing all "
     "logits by 16 gives K/16 and changes no radius, and too strong a penalty leaves no margin.",
 )  # fmt: skip
@@ -541,7 +541,7 @@ def _completed(truth: np.ndarray, share: float, penalty: Penalty) -> tuple[float
 @claim(
     "C97", "TRUE-WITH-CONDITIONS", "000 定理 10.19, last sentence, §10.3.7; 001 §9.3.5–9.3.6",
     "Low rank and matrix completion (低秩诱导, 矩阵补全)",
-    "The nuclear norm induces low rank and recovers a low-rank matrix from sparse entries.",
+    "The nuclear norm tends to low rank and can recover a low-rank matrix from sparse entries.",
     corrected="From enough entries, and if the matrix is not concentrated on a few of them (incoherent).",
 )  # fmt: skip
 def completion() -> Iterator[Figure]:

@@ -606,7 +606,7 @@ def clipped_share() -> Iterator[Figure]:
     "C112", "IMPRECISE", "000 推论 10.3 and the advice after it, §10.3.7",
     "Where gradients explode clipping weakens L2; raise λ to make up (梯度爆炸时的正则化削弱)",
     "When gradients explode, L2's share of the clipped gradient becomes small, so clipping weakens L2 "
-    "and λ should be raised with it.",
+    "and λ may have to be raised to make up for it.",
     corrected="L2's share falls because the data's gradient grows, clipped or not. If data and penalty "
     "are clipped together the minimum stays (with all data in each step), and a larger λ moves it. A "
     "decay that is added after clipping, as weight_decay= is, even gains under SGD.",
