@@ -256,6 +256,18 @@ def test_row_of_dropout_is_its_effect_on_the_batch():
         terms.statistics({"data": effect})
 
 
+def test_training_measures_the_first_batch_before_its_step():
+    model, closure = classifier()
+    expected = dropout_effect(closure, model)
+    history = mr.fit(
+        model, nn.CrossEntropyLoss(), mr.optim.SGD(model.parameters(), 0.5),
+        (X / 10, np.arange(7) % 3), epochs=1, batch_size=7, dropout_draws=1,
+    )  # fmt: skip
+    close(history["value/dropout"][0], expected.value)
+    norm = np.sqrt(sum(np.square(g).sum() for g in expected.gradients.values()))
+    close(history["norm/dropout"][0], norm)
+
+
 def test_row_of_dropout_needs_dropout_and_a_count():
     with pytest.raises(ValueError, match="fit: dropout_draws must be an integer ≥ 0, got -1"):
         trained(dropout_draws=-1)
