@@ -150,7 +150,7 @@ def _outcomes(function: Callable[..., Any], runs: list[Any], n_jobs: int) -> Ite
     """
     joblib = importlib.import_module("joblib")
     width = joblib.effective_n_jobs(n_jobs)
-    waiting = dict(enumerate(runs))
+    waiting = dict.fromkeys(range(len(runs)))
 
     def ended(some: list[int], n_jobs: int) -> Iterator[Outcome]:
         # so many are under way as there are workers, in order: it is known which

@@ -222,6 +222,18 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
         assert str(beside) == os.devnull
 
 
+def test_a_replaced_file_keeps_its_permissions(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    mr.save(path, OLD)
+    path.chmod(0o600)
+    mr.save(path, NEW)
+    assert path.stat().st_mode & 0o777 == 0o600
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(PermissionError, match=r"a\.npz' is read-only"):
+        mr.save(path, OLD)
+    assert sorted(mr.load(path)) == ["b", "w"]
+
+
 # --- odd files and odd names ------------------------------------------------------------------------
 
 
