@@ -298,7 +298,7 @@ def late_decay() -> Iterator[Figure]:
     limits = [apart(ridge(strength), w) for w in (end(), cosine)]
     yield corrects("distance to ridge(λ), η constant or cosine", max(limits), at_most=1e-10)
     stopped = end(partial(ExponentialLR, gamma=0.8))
-    yield holds("… where Ση = 1 is too small", apart(ridge(strength), stopped), at_least=0.05)
+    yield corrects("… where Ση = 1 is too small", apart(ridge(strength), stopped), at_least=0.05)
     rng = np.random.default_rng(0)
     x, y = diabetes()
 
