@@ -41,13 +41,14 @@ def check_option(owner: str, name: str, value: Any, limit: int | str | tuple[Any
     good: Any
     if isinstance(limit, tuple):
         *first, last = map(repr, limit)
-        good, expected = value in limit, f"{', '.join(first)} or {last}"
+        good = not getattr(value, "ndim", 0) and value in limit
+        expected = f"{', '.join(first)} or {last}"
     elif isinstance(limit, int):
-        good = isinstance(value, int | np.integer) and value >= limit
+        good = _number(value) and isinstance(value, int | np.integer) and value >= limit
         expected = f"an integer ≥ {limit}"
     else:
         low, high = map(float, limit[1:-1].split(","))
-        good = isinstance(value, int | float | np.number) and (
+        good = _number(value) and (
             low < value < high
             or (value == low and limit[0] == "[")
             or (value == high and limit[-1] == "]")
@@ -55,6 +56,10 @@ def check_option(owner: str, name: str, value: Any, limit: int | str | tuple[Any
         expected = "a finite number ≥ 0" if limit == "[0, inf)" else f"in {limit}"
     if not good:
         raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 # What people who know PyTorch write, and what it is here. One entry a name: of a Tensor ("t."),

@@ -612,6 +612,46 @@ def test_the_books_of_a_whole_training_balance(tmp_path):
     assert [float(r["share/data"]) for r in rows] == columns["share/data"]
 
 
+def test_the_running_product_of_decay_is_a_column():
+    """η_tλ and Π(1 − η_tλ): what decay alone would leave, and does leave where no gradient is."""
+    for make in (
+        lambda p: optim.AdamW(p, 0.5, weight_decay=0.1),
+        lambda p: optim.SGD(p, 0.5, weight_decay=0.1),
+        lambda p: optim.SGD(p, 0.5, weight_decay=0.1, decoupled=True),
+        lambda p: optim.AdamW(p, 0.5, weight_decay=0.05, decay_scale="schedule"),
+    ):
+        w = mr.Tensor(np.array([2.0, -1.0]), requires_grad=True)
+        optimizer = make([w])
+        schedule, ledger = optim.lr_scheduler.ExponentialLR(optimizer, 0.5), Ledger(optimizer)
+        for _ in range(3):
+            w.grad = mr.Tensor(np.zeros(2))
+            optimizer.step()
+            schedule.step()
+            ledger.record()
+        columns = ledger.columns()
+        np.testing.assert_allclose(columns["decay"], [0.05, 0.025, 0.0125])
+        np.testing.assert_allclose(columns["shrink"], np.cumprod([0.95, 0.975, 0.9875]))
+        np.testing.assert_allclose(w.data, columns["shrink"][-1] * np.array([2.0, -1.0]))
+
+
+def test_the_running_product_is_there_for_each_group_that_decays_and_for_no_other():
+    def record(kind, *decays):
+        groups = [
+            {"params": mr.Tensor(np.ones(2), requires_grad=True), "weight_decay": d} for d in decays
+        ]
+        optimizer = kind(groups, lr=0.1)
+        ledger = Ledger(optimizer)
+        for group in groups:
+            group["params"].grad = mr.Tensor(np.ones(2))
+        optimizer.step()
+        return {k: v for k, v in ledger.record().items() if k.split("/")[0] in ("decay", "shrink")}
+
+    assert record(optim.SGD, 0.0) == record(optim.Adam, 0.5) == {}
+    assert record(optim.AdamW, 0.0, 0.5) == {"decay": 0.05, "shrink": 0.95}
+    both = record(optim.SGD, 0.5, 0.0, 1.0)
+    assert both == {"decay/0": 0.05, "shrink/0": 0.95, "decay/2": 0.1, "shrink/2": 0.9}
+
+
 def test_parquet_needs_pyarrow_and_says_so(tmp_path, monkeypatch):
     ledger = last(OPTIMIZERS["sgd"], steps=2)
     ledger.record()

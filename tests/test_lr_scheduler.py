@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import test_optim
 
 import minireg as mr
 from minireg import nn, optim
@@ -169,7 +170,6 @@ def test_momentum_runs_against_the_rate(name, key, three_phase):
         group = o.param_groups[0]
         lr.append(group["lr"])
         momentum.append(group[key][0] if key == "betas" else group[key])
-        o.step()
         schedule.step()
     top = int(np.argmax(lr))
     assert (lr[0], lr[top], lr[-1]) == pytest.approx((0.02, 0.5, 0.02 / 1e4), rel=1e-2)
@@ -511,3 +511,42 @@ def test_decay_by_schedule_follows_the_multiplier():
             schedule.step()
             expected *= 1 - 0.2 * cosine(k / 10)
         assert w.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("label", ["StepLR", "ReduceLROnPlateau", "SequentialLR"])
+def test_a_state_is_loaded_whole_or_changes_nothing(label):
+    o = optimizer()
+    schedule = {
+        "StepLR": lambda: schedules.StepLR(o, 3),
+        "ReduceLROnPlateau": lambda: schedules.ReduceLROnPlateau(o),
+        "SequentialLR": lambda: schedules.SequentialLR(
+            o, [schedules.LinearLR(o), schedules.MultiStepLR(o, [2, 4])], [3]
+        ),
+    }[label]()
+    good, refused = schedule.state_dict(), 0
+    for bad in test_optim.mutations(good, np.random.default_rng(0)):
+        before = repr(schedule.state_dict())
+        try:
+            schedule.load_state_dict(bad)
+        except (TypeError, ValueError):
+            assert repr(schedule.state_dict()) == before
+            refused += 1
+        else:
+            schedule.step(*[1.0] * (label == "ReduceLROnPlateau"))
+            schedule.load_state_dict(good)
+    assert refused > 40
+
+
+def test_a_state_of_another_schedule_is_refused():
+    """Defect 8: {"step": 3} replaced the method."""
+    schedule = schedules.ExponentialLR(optimizer(), 0.5)
+    for state in ({"step": 3}, {}, schedules.StepLR(optimizer(), 3).state_dict()):
+        with pytest.raises(
+            ValueError, match=r"ExponentialLR.load_state_dict: state lacks .* of schedule"
+        ):
+            schedule.load_state_dict(state)
+    with pytest.raises(ValueError, match=r"load_state_dict: base_lrs is \[.*\] here, got \[\]"):
+        schedule.load_state_dict(schedule.state_dict() | {"base_lrs": []})
+    with pytest.raises(ValueError, match=r"load_state_dict: gamma must be .* got -1"):
+        schedule.load_state_dict(schedule.state_dict() | {"gamma": -1})
+    schedule.step()

@@ -114,7 +114,8 @@ ERRORS = {
     "unknown option": (
         lambda: optim.SGD([{"params": [t(2)], "beta": 1}]), ValueError, "SGD beta expected lr"),
     "no parameters": (lambda: optim.SGD([]), ValueError, "SGD no parameters"),
-    "clip": (lambda: optim.clip_grad_norm_([t(2)], -1.0), ValueError, "clip_grad_norm_ max_norm ≥ 0 -1.0"),
+    "clip": (
+        lambda: optim.clip_grad_norm_([t(2)], -1.0), ValueError, "clip_grad_norm_ max_norm [0, inf] -1.0"),
     "schedule": (
         lambda: optim.lr_scheduler.StepLR(optim.SGD([t(2)]), 0), ValueError, "StepLR step_size 1 0"),
     "prox with a step for each element": (
@@ -183,6 +184,42 @@ ERRORS = {
     # --- layers and losses -----------------------------------------------------------------------
     "cuda": (lambda: net().cuda(), AttributeError, 'Linear cuda model.to("cupy")'),
     # --- optimizers, schedules, ledger -----------------------------------------------------------
+    "a module for its parameters": (
+        lambda: optim.SGD(net()), TypeError, "SGD parameters module Linear model.parameters()"),
+    "a method for its result": (
+        lambda: optim.Adam(net().parameters), TypeError, "Adam parameters itself model.parameters()"),
+    "a number for parameters": (lambda: optim.SGD([0.1]), TypeError, "SGD Tensors 0.1 model.parameters()"),
+    "one beta": (lambda: optim.Adam([t(2)], betas=0.9), ValueError, "Adam betas pair 0.9"),
+    "three betas": (
+        lambda: optim.Adam([t(2)], betas=(0.9, 0.9, 0.9)), ValueError, "Adam betas pair (0.9, 0.9, 0.9)"),
+    "a group without params": (lambda: optim.SGD([{"lr": 0.1}]), TypeError, "SGD group dict 'params' ['lr']"),
+    "groups and Tensors": (
+        lambda: optim.SGD([{"params": [t(2)]}, t(2)]), TypeError, "SGD group dict 'params' Tensor"),
+    "whole numbers as parameters": (
+        lambda: optim.SGD([mr.tensor([1, 2])]), TypeError, "SGD leaf floats int64"),
+    "lr True": (lambda: optim.SGD([t(2)], lr=True), ValueError, "SGD lr number True"),
+    "nesterov in words": (
+        lambda: optim.SGD([t(2)], nesterov="yes"), ValueError, "SGD nesterov True False yes"),
+    "a number for a penalty": (
+        lambda: optim.ProximalGradient([t(2)], penalty=0.1), TypeError,
+        "ProximalGradient penalty Penalty 0.1 L1(0.1)"),
+    "a closure": (lambda: optim.SGD([t(2)]).step(lambda: 0), TypeError, "SGD.step closure before"),
+    "a gradient of another shape": (
+        lambda: stepped(t(2, 3), t(3)), ValueError, "SGD.step gradient (2, 3) (3,)"),
+    "clipping a module": (
+        lambda: optim.clip_grad_norm_(net(), 1.0), TypeError, "clip_grad_norm_ module model.parameters()"),
+    "clipping by words": (
+        lambda: optim.clip_grad_norm_([t(2)], "big"), ValueError, "clip_grad_norm_ max_norm [0, inf] 'big'"),
+    "one milestone": (
+        lambda: optim.lr_scheduler.MultiStepLR(optim.SGD([t(2)]), 5), TypeError,
+        "MultiStepLR milestones list 5"),
+    "a number for a function": (
+        lambda: optim.lr_scheduler.LambdaLR(optim.SGD([t(2)]), 0.5), TypeError,
+        "LambdaLR lr_lambda function 0.5"),
+    "a ledger of a model": (
+        lambda: mr.Ledger(net()), TypeError, "Ledger Optimizer Linear Ledger(optimizer, model)"),
+    "decay groups of a list": (
+        lambda: optim.decay_groups([t(2)], 0.1), TypeError, "decay_groups model Module Tensor"),
     # --- penalties and solvers -------------------------------------------------------------------
     "no trials": (
         lambda: mr.check_penalty(penalties.L1(0.1), trials=0), ValueError,
@@ -348,6 +385,11 @@ def accumulated(gradient):
     x = t(2)
     x.grad = mr.tensor(gradient)
     (x * 2).sum().backward()
+
+
+def stepped(p, gradient):
+    p.grad = gradient
+    optim.SGD([p]).step()
 
 
 def twice(loss):

@@ -13,7 +13,7 @@ the factors). The ledger keeps these m and copies of θ; the rest is worked out 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -254,6 +254,11 @@ class Ledger:
     def __init__(
         self, optimizer: Optimizer, model: Module | None = None, accumulate: bool = False
     ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"Ledger: optimizer must be an Optimizer, got {optimizer!r:.80}; a model comes second, "
+                "as Ledger(optimizer, model)"
+            )
         self.optimizer, self.accumulate, self.steps = optimizer, accumulate, 0
         self.last, self.since, self._recorded = Books(), Books(), Books()
         self.history: list[dict[str, float]] = []
@@ -263,6 +268,9 @@ class Ledger:
         self._momenta: dict[Tensor, dict[str, Array]] = {}
         self._units: dict[Tensor, Any] = {}
         self._open: dict[Tensor, tuple[str, Row, bool]] = {}
+        self._decays: dict[
+            int, tuple[float, float]
+        ] = {}  # by group: η_tλ of its last step, Π(1 − η_tλ)
         optimizer.observer = self
 
     def close(self) -> None:
@@ -303,8 +311,21 @@ class Ledger:
         others = self._open[p][1].others
         others[entry] = others[entry] + change if entry in others else change
 
-    def after(self, p: Tensor, group: dict[str, Any]) -> None:
-        """The parameter's step is complete."""
+    def after(self, due: Sequence[tuple[Tensor, Array, dict[str, Any]]]) -> None:
+        """The steps of these parameters, with their gradients and groups, are complete."""
+        for p, _, group in due:
+            self._book(p, group)
+        self.steps += bool(due)
+        moved = {id(group) for _, _, group in due}
+        for k, group in enumerate(self.optimizer.param_groups):
+            coupled, decay = self.optimizer.decays(group)
+            if not self.optimizer.elementwise:
+                decay = decay or coupled * group["lr"]
+            if decay and id(group) in moved:
+                _, left = self._decays.get(k, (0.0, 1.0))
+                self._decays[k] = decay, left * (1 - decay)
+
+    def _book(self, p: Tensor, group: dict[str, Any]) -> None:
         name, row, first = self._open.pop(p)
         linear, unit = self.optimizer.linear(p, group, first), self._units.get(p, 1.0)
         row.linear = linear._replace(carried=linear.carried * unit)
@@ -331,11 +352,19 @@ class Ledger:
         """Append what happened since the last record (the last step, unless ``accumulate``).
 
         Columns: those given, ``step``, ``residual``, ``zeros``, and for the model and each layer
-        ``length/ENTRY``, ``share/ENTRY``, ``growth/ENTRY``, led by the layer's name.
+        ``length/ENTRY``, ``share/ENTRY``, ``growth/ENTRY``, led by the layer's name. Where weight
+        decay is, ``decay`` is η_tλ of the last step, the fraction by which it shrinks θ, and
+        ``shrink`` is Π(1 − η_tλ) since the ledger was opened: what decay alone has left of θ (claims
+        C25, C105). If several groups decay, ``decay/K`` and ``shrink/K`` are those of group K.
+        Coupled decay has them where the step is as long for every element, as under SGD (its
+        momentum prolongs them); under Adam no such number exists.
         """
         books = self.since if self.accumulate else self.last
         found: dict[str, float] = {**columns, "step": self.steps, "residual": books.residual}
         found["zeros"] = sum(int((row.after == 0).sum()) for row in books.values())
+        for k, (decay, left) in self._decays.items():
+            which = f"/{k}" if len(self._decays) > 1 else ""
+            found |= {f"decay{which}": decay, f"shrink{which}": left}
         for name, part in {"": books, **books.layers()}.items():
             for line in part.summary():
                 for column in ("length", "share", "growth"):

@@ -66,23 +66,23 @@ def check_sizes(owner: str, **sizes: Any) -> None:
         check_option(owner, name, size, 1)
 
 
-def _loaded(name: str, t: Tensor, value: Any) -> Array:
+def loaded(name: str, t: Tensor, value: Any) -> Array:
     """``value`` as what may overwrite ``t``, or an error that tells why it may not."""
-    new = move(as_array(value, f"load_state_dict: {name!r}"), t.backend)
+    new = move(as_array(value, name), t.backend)
     one_is_bool = (new.dtype.kind == "b") != (t.dtype.kind == "b")
     if one_is_bool or not np.can_cast(new.dtype, t.dtype, "same_kind"):
-        raise TypeError(f"load_state_dict: {name!r} has dtype {t.dtype}, got {new.dtype}")
+        raise TypeError(f"{name} has dtype {t.dtype}, got {new.dtype}")
     if tuple(new.shape) != t.shape:
-        raise ValueError(f"load_state_dict: {name!r} has shape {t.shape}, got {tuple(new.shape)}")
+        raise ValueError(f"{name} has shape {t.shape}, got {tuple(new.shape)}")
     if not getattr(t.data.flags, "writeable", True):
-        raise ValueError(f"load_state_dict: {name!r} is a read-only array; give the module a copy")
+        raise ValueError(f"{name} is a read-only array; give the module a copy")
     if new.dtype == t.dtype:
         return new
     with np.errstate(over="ignore", invalid="ignore"):
         cast = new.astype(t.dtype)
     same = np.isfinite(cast) == np.isfinite(new) if t.dtype.kind == "f" else cast == new
     if not same.all():
-        raise ValueError(f"load_state_dict: {name!r} holds a number beyond the range of {t.dtype}")
+        raise ValueError(f"{name} holds a number beyond the range of {t.dtype}")
     return cast
 
 
@@ -293,7 +293,11 @@ class Module:
             near = {n: difflib.get_close_matches(str(n), own, 1) for n in extra}
             hints = "".join(f"; did {n!r} mean {m[0]!r}?" for n, m in near.items() if m)
             raise KeyError(f"load_state_dict: missing {missing}, unexpected {extra}{hints}")
-        new = {name: _loaded(name, t, state[name]) for name, t in own.items() if name in state}
+        new = {
+            name: loaded(f"load_state_dict: {name!r}", t, state[name])
+            for name, t in own.items()
+            if name in state
+        }
         for name, array in new.items():
             own[name].assign(array)
 

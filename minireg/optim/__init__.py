@@ -3,7 +3,7 @@
 from . import lr_scheduler
 from .clip import clip_grad_norm_, clip_grad_value_
 from .early_stopping import EarlyStopping
-from .optimizer import Optimizer
+from .optimizer import Optimizer, decay_groups
 from .optimizers import SGD, SGLD, Adam, AdamW, RMSprop
 from .proximal import ProximalGradient
 
@@ -18,5 +18,6 @@ __all__ = [
     "RMSprop",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "decay_groups",
     "lr_scheduler",
 ]

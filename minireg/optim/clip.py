@@ -10,11 +10,26 @@ import numpy as np
 
 from ..backend import Array, of
 from ..engine import unscalar
+from ..errors import check_option, check_parameters
 from ..flat import Column, Flat, Place, joined
 from ..kernels import UNTRACEABLE, Kernel, each, fits, trace
 from ..penalties import Penalty
 from ..penalties.base import add_gradients, like
 from ..tensor import Tensor
+
+
+def parameter_list(owner: str, parameters: Any) -> list[Tensor]:
+    """The Tensors that were given, one or several; ``TypeError`` for a module, a number, …"""
+    check_parameters(owner, parameters)
+    if isinstance(parameters, Tensor):
+        return [parameters]
+    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    for p in found:
+        if not isinstance(p, Tensor):
+            raise TypeError(
+                f"{owner}: expected Tensors as parameters, got {p!r:.80}; pass model.parameters()"
+            )
+    return found
 
 
 def clip_factor(
@@ -29,11 +44,9 @@ def clip_factor(
     >>> norm, factor = clip_factor(w, 1.0); norm.item(), round(factor.item(), 4)
     (5.0, 0.2)
     """
-    if not max_norm >= 0:
-        raise ValueError(f"clip_grad_norm_: max_norm must be ≥ 0, got {max_norm!r}")
-    if not norm_type > 0:
-        raise ValueError(f"clip_grad_norm_: norm_type must be > 0 or inf, got {norm_type!r}")
-    params = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    check_option("clip_grad_norm_", "max_norm", max_norm, "[0, inf]")
+    check_option("clip_grad_norm_", "norm_type", norm_type, "(0, inf]")
+    params = parameter_list("clip_grad_norm_", parameters)
     gradients = [p.grad.data for p in params if p.grad is not None]
     due = [(p, p.grad.data, ()) for p in params if p.grad is not None]
     if norm_type == 2 and (found := factor_by_kernel(due, max_norm)):
@@ -107,7 +120,7 @@ def clip_grad_norm_(
     >>> clip_grad_norm_(w, 1.0).item(), w.grad.numpy().round(4)
     (5.0, array([0.6, 0.8], dtype=float32))
     """
-    params = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    params = parameter_list("clip_grad_norm_", parameters)
     total, factor = clip_factor(params, max_norm, norm_type)
     rows = joined([(p._place, [p.grad.data]) for p in params if p.grad is not None], _gradients)
     each("clip", ["g", "factor"], _scale, [(g, like(factor.data, g)) for (g,) in rows], common=1)
@@ -136,8 +149,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> clip_grad_value_(w, 1.0); w.grad.numpy()
     array([ 1. , -0.5], dtype=float32)
     """
-    if not clip_value >= 0:
-        raise ValueError(f"clip_grad_value_: clip_value must be ≥ 0, got {clip_value!r}")
-    for p in [parameters] if isinstance(parameters, Tensor) else parameters:
+    check_option("clip_grad_value_", "clip_value", clip_value, "[0, inf]")
+    for p in parameter_list("clip_grad_value_", parameters):
         if p.grad is not None:
             np.clip(p.grad.data, -clip_value, clip_value, out=p.grad.data)

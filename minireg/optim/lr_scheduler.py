@@ -12,13 +12,19 @@ from __future__ import annotations
 import copy
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import check_option
+from ..errors import check_mapping, check_option
 from .optimizer import Optimizer
 
 Limit = int | str | tuple[str, ...]  # least integer, interval, or choices
+# of what every schedule keeps beside its options
+_LIMITS: dict[str, Limit] = {
+    "last_epoch": -1,
+    "base_lrs": "[0, inf)",
+    "interval": ("epoch", "step"),
+}
 
 
 def _each(owner: str, name: str, value: Any, optimizer: Optimizer) -> list[Any]:
@@ -30,6 +36,22 @@ def _each(owner: str, name: str, value: Any, optimizer: Optimizer) -> list[Any]:
     return values
 
 
+def _epochs(owner: str, milestones: Any) -> list[int]:
+    if not isinstance(milestones, Iterable):
+        raise TypeError(f"{owner}: milestones must be a list of epochs, got {milestones!r}")
+    return list(milestones)
+
+
+def _alike(value: Any, here: Any, any_length: bool) -> bool:
+    """Whether a saved value is of the same kind as that which it is to replace."""
+    if isinstance(here, list | tuple):
+        lists = isinstance(value, list | tuple) and (any_length or len(value) == len(here))
+        return lists and all(_alike(v, here[0], any_length) for v in value if here)
+    if isinstance(here, bool) or not isinstance(here, int | float):
+        return type(value) is type(here)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class LRScheduler:
     """Base class: counts epochs and sets the rates that its rule gives.
 
@@ -39,7 +61,7 @@ class LRScheduler:
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
     >>> schedule = ExponentialLR(opt, gamma=0.5)
-    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    >>> schedule.step(); schedule.get_last_lr()
     [0.5]
     """
 
@@ -64,16 +86,20 @@ class LRScheduler:
         owner = type(self).__name__
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{owner}: expected an Optimizer, got {optimizer!r:.80}")
-        for name, limit in self.limits.items():
-            value = options.get(name, ())
-            for each in value if isinstance(value, list | tuple) else [value]:
-                check_option(owner, name, each, limit)
+        self._check(owner, options)
         self.optimizer = optimizer
         vars(self).update(options)
         if not optimizer.scheduled:  # the first schedule takes the rates as they are now
             for group in optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
             optimizer.scheduled = True
+
+    def _check(self, owner: str, options: Mapping[str, Any]) -> None:
+        """Raise ``ValueError`` for an option, or one of several, that is out of its limits."""
+        for name, limit in {**_LIMITS, **self.limits}.items():
+            value = options.get(name, ())
+            for each in value if isinstance(value, list | tuple) else [value]:
+                check_option(owner, name, each, limit)
 
     def _start(self) -> None:
         self._starting = True  # a rule that continues from the last rate leaves it as it is
@@ -115,9 +141,27 @@ class LRScheduler:
         """Everything but the optimizer, whose state has the rates; copies, safe to keep."""
         return copy.deepcopy({k: v for k, v in vars(self).items() if k not in self._unsaved})
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave."""
-        vars(self).update(copy.deepcopy(state))
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave, all or nothing.
+
+        Before anything changes raises ``TypeError`` for what is no mapping, ``ValueError`` for one
+        with other names, values of other kinds or out of their limits.
+        """
+        self._check_state(state)
+        vars(self).update(copy.deepcopy(dict(state)))
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        owner, mine = f"{type(self).__name__}.load_state_dict", self.state_dict()
+        check_mapping(owner, "state", state, "schedule.state_dict()")
+        if state.keys() != mine.keys():
+            raise ValueError(
+                f"{owner}: state lacks {[*mine.keys() - state.keys()]} and has "
+                f"{[*state.keys() - mine.keys()]} besides; is it of another kind of schedule?"
+            )
+        for name, value in state.items():
+            if not _alike(value, mine[name], name in self.limits):
+                raise ValueError(f"{owner}: {name} is {mine[name]!r} here, got {value!r:.80}")
+        self._check(owner, state)
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.limits)
@@ -140,6 +184,11 @@ class LambdaLR(LRScheduler):
     lr_lambda: Any
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
+        for each in lr_lambda if isinstance(lr_lambda, list | tuple) else [lr_lambda]:
+            if not callable(each):
+                raise TypeError(
+                    f"LambdaLR: lr_lambda must be a function of the epoch, or a list of them, got {each!r}"
+                )
         super().__init__(optimizer, last_epoch, lr_lambda=lr_lambda)
 
     def get_lr(self) -> list[float]:
@@ -194,7 +243,8 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        super().__init__(optimizer, last_epoch, milestones=list(milestones), gamma=gamma)
+        epochs = _epochs("MultiStepLR", milestones)
+        super().__init__(optimizer, last_epoch, milestones=epochs, gamma=gamma)
 
     def rate(self, lr: float, base: float) -> float:
         """See :attr:`formula`."""
@@ -575,7 +625,7 @@ class SequentialLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         self._join(optimizer)
-        self._schedulers, self._milestones = list(schedulers), list(milestones)
+        self._schedulers, self._milestones = list(schedulers), _epochs("SequentialLR", milestones)
         for i, each in enumerate(self._schedulers):
             if not hasattr(each, "base_lrs"):
                 raise ValueError(
@@ -623,8 +673,13 @@ class SequentialLR(LRScheduler):
         """Its own state, and that of each schedule under ``_schedulers``."""
         return {**super().state_dict(), "_schedulers": [s.state_dict() for s in self._schedulers]}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave."""
-        super().load_state_dict({k: v for k, v in state.items() if k != "_schedulers"})
-        for each, saved in zip(self._schedulers, state["_schedulers"], strict=True):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave, of every schedule or of none."""
+        self._check_state(state)
+        pairs = [*zip(self._schedulers, state["_schedulers"], strict=True)]
+        for each, saved in pairs:
+            each._check_state(saved)
+        for each, saved in pairs:
             each.load_state_dict(saved)
+        own = {k: v for k, v in state.items() if k != "_schedulers"}
+        vars(self).update(copy.deepcopy(own))

@@ -18,24 +18,31 @@ behind it, is recorded into one kernel (:mod:`minireg.kernels`).
 from __future__ import annotations
 
 import copy
+import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ..backend import Array, blocks, move, of
-from ..errors import check_option
+from ..backend import Array, blocks, of
+from ..errors import check_mapping, check_option, check_parameters
 from ..flat import Column, Flat, joined, lay_out, placed
 from ..kernels import UNTRACEABLE, Kernel, Scalar, fits, trace
+from ..nn.module import Module, loaded
 from ..penalties import Penalty
 from ..penalties.base import add_gradients, like
 from ..tensor import Tensor, next_seq
-from .clip import clip_factor, factor_by_kernel
+from .clip import clip_factor, factor_by_kernel, parameter_list
 
-_RANGES = {
+_SCHEDULED = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"}  # by a schedule
+_RANGES: dict[str, Any] = {
     "lr": "[0, inf)", "momentum": "[0, inf)", "weight_decay": "[0, inf)", "eps": "[0, inf)",
-    "temperature": "[0, inf)", "alpha": "[0, 1)",
+    "decay_scale": ("lr", "schedule"), "temperature": "[0, inf)", "alpha": "[0, 1)", "dampening": "(-inf, inf)",
+    **dict.fromkeys(_SCHEDULED, "[0, inf)"),
+    **dict.fromkeys(("nesterov", "decoupled", "amsgrad", "centered", "accelerated", "maximize"),
+                    (True, False)),
 }  # fmt: skip
 
 
@@ -100,6 +107,9 @@ class Optimizer:
     """
 
     observer: Any = None  # a Ledger, told of every parameter's step
+    states: tuple[
+        str, ...
+    ] = ()  # all that may be kept of a parameter, beside the number of its steps
     buffer = ""  # the state that is linear in past gradients, if there is one
     elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
@@ -114,14 +124,33 @@ class Optimizer:
         self._deferred: dict[Tensor, Deferred] = {}
         self._columns: dict[tuple[Flat, str], Column] = {}  # where states lie
         self.scheduled = False  # whether a schedule has taken the rates as its base
-        given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
+        check_parameters(type(self).__name__, params)
+        given: list[Any] = [params] if isinstance(params, Tensor | str) else [*params]
         if not given:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimize")
-        groups = given if isinstance(given[0], dict) else [{"params": given}]
-        for group in groups:
+        grouped = any(isinstance(g, Mapping) for g in given)
+        for group in given if grouped else [{"params": given}]:
             self.add_param_group(group)
         self._made = True
         self._lay_out()
+        chosen = inspect.signature(type(self)).parameters.get("weight_decay")
+        by_hand = chosen and not grouped and defaults.get("weight_decay") != chosen.default
+        if by_hand and (spared := self._decayed_too()):
+            warnings.warn(f"{type(self).__name__}: {spared}", stacklevel=3)
+
+    def _decayed_too(self) -> str:
+        """Which parameters weight decay reaches that are no weights, and what spares them."""
+        kinds = [
+            getattr(p, "kind", "weight")
+            for group in self.param_groups
+            for p in group["params"]
+            if group.get("weight_decay")
+        ]
+        found = {"biases": kinds.count("bias"), "scales and shifts of norms": kinds.count("norm")}
+        told = " and ".join(f"{kind} ({n})" for kind, n in found.items() if n)
+        return told and (
+            f"weight decay reaches {told}; mr.optim.decay_groups(model, weight_decay) spares them"
+        )
 
     def _lay_out(self) -> None:
         lay_out(sorted(group["params"], key=_order) for group in self.param_groups)
@@ -132,12 +161,18 @@ class Optimizer:
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add ``{"params": …}`` with options that override the defaults."""
         owner = type(self).__name__
-        params = group["params"]
-        params = [params] if isinstance(params, Tensor) else list(params)
+        if not isinstance(group, Mapping) or "params" not in group:
+            got = f"the keys {[*group]}" if isinstance(group, Mapping) else repr(group)
+            raise TypeError(
+                f"{owner}: a group must be a dict with 'params' and options, got {got:.80}"
+            )
+        params = parameter_list(owner, group["params"])
         known = {p for g in self.param_groups for p in g["params"]}
         for p in params:
-            if not isinstance(p, Tensor) or not p.is_leaf:
-                raise TypeError(f"{owner}: expected leaf Tensors as parameters, got {p!r:.80}")
+            if not p.is_leaf or p.dtype.kind != "f":
+                raise TypeError(
+                    f"{owner}: expected leaf Tensors of floats as parameters, got {p!r:.80}"
+                )
             if p in known:
                 raise ValueError(f"{owner}: a parameter of shape {p.shape} is in two groups")
             known.add(p)
@@ -155,11 +190,15 @@ class Optimizer:
     def _check(self, group: dict[str, Any]) -> None:
         """Raise ``ValueError`` for an option out of range."""
         owner = type(self).__name__
-        for name, interval in _RANGES.items():
+        for name, limit in _RANGES.items():
             if name in group:
-                check_option(owner, name, group[name], interval)
-        for i, beta in enumerate(group.get("betas", ())):
-            check_option(owner, f"betas[{i}]", beta, "[0, 1)")
+                check_option(owner, name, group[name], limit)
+        if "betas" in group:
+            betas = group["betas"]
+            if not isinstance(betas, tuple | list) or len(betas) != 2:
+                raise ValueError(f"{owner}: betas must be a pair of numbers, got {betas!r}")
+            for i, beta in enumerate(betas):
+                check_option(owner, f"betas[{i}]", beta, "[0, 1)")
 
     def add_prox(self, params: Iterable[Tensor], penalty: Penalty, name: str | None = None) -> None:
         """Apply the penalty's prox to these parameters at the end of each step.
@@ -174,12 +213,17 @@ class Optimizer:
         ``NotImplementedError`` where a step for each element meets a penalty that is no sum over
         elements and has no prox in that metric.
         """
+        if not isinstance(penalty, Penalty):
+            raise TypeError(
+                f"{type(self).__name__}: the penalty must be a Penalty, got {penalty!r:.80}; write one "
+                "with its strength, as mr.penalties.L1(0.1)"
+            )
         if self.elementwise and not penalty.elementwise_step:
             raise NotImplementedError(
                 f"{type(self).__name__}: {penalty!r} has no prox with a step for each element, which "
                 "this optimizer's step has; take SGD or ProximalGradient, or via='gradient'"
             )
-        for p in params:
+        for p in parameter_list(f"{type(self).__name__}.add_prox", params):
             known = self._prox.setdefault(p, [])
             if not any(penalty is other for _, other in known):
                 known.append((name or "", penalty))
@@ -222,17 +266,20 @@ class Optimizer:
         """The penalties whose prox follows the step of p."""
         return [penalty for _, penalty in self._prox.get(p, ())]
 
-    def step(self, *, max_norm: float | None = None) -> None:
+    def step(self, closure: None = None, *, max_norm: float | None = None) -> None:
         """One update of every parameter that has a gradient; frozen ones are never touched.
 
         ``max_norm`` scales the gradients first, in place, as :func:`clip_grad_norm_` does; on a GPU
         in the kernel of the update. Raises ``RuntimeError`` where a gradient comes from an
-        objective with a term that acts via its prox, which this optimizer does not apply.
+        objective with a term that acts via its prox, which this optimizer does not apply, and
+        warns where there is no gradient at all.
         """
         due, watch = list(self._due()), self.observer
-        for p, _, _ in due:
-            if p.grad.owed:  # type: ignore[union-attr]
-                self._check_owed(p)
+        for p, g, _ in due:
+            if p.grad.owed or g.shape != p.data.shape:  # type: ignore[union-attr]
+                self._check_due(p, g)
+        if closure is not None or not due:
+            self._told_nothing(closure)
         factor = None if max_norm is None else self._clip_factor(due, max_norm)
         if watch:  # it is to see the gradient that the step takes
             self._scale(due, factor)
@@ -248,13 +295,31 @@ class Optimizer:
                     p.data[...] = new
         self._deferred.clear()
         self._join([p for p, _, _ in due])
-        for p, _, group in due:
+        for p, _, _ in due:
             p._seq = next_seq()  # a graph that has read the old values will notice
-            if watch:
-                watch.after(p, group)
+        if watch:
+            watch.after(due)
 
-    def _check_owed(self, p: Tensor) -> None:
-        """Raise ``RuntimeError`` if the gradient of p counts on a prox that is not applied here."""
+    def _told_nothing(self, closure: Any) -> None:
+        """Say so where a step has no gradients, or a closure that should give them."""
+        owner = f"{type(self).__name__}.step"
+        if closure is not None:
+            raise TypeError(
+                f"{owner}: takes no closure, got {closure!r:.60}; call it before the step"
+            )
+        warnings.warn(
+            f"{owner}: no parameter has a gradient, so nothing changes; call backward() on a loss of "
+            "these parameters first",
+            stacklevel=3,
+        )
+
+    def _check_due(self, p: Tensor, g: Array) -> None:
+        """Raise for a gradient of another shape, and for one that counts on a prox not applied here."""
+        if g.shape != p.shape:
+            raise ValueError(
+                f"{type(self).__name__}.step: the gradient of a parameter of shape {p.shape} has shape "
+                f"{g.shape}"
+            )
         for name, penalty in p.grad.owed:  # type: ignore[union-attr]
             if not any(penalty is applied for applied in self._proxes(p)):
                 raise RuntimeError(
@@ -503,39 +568,97 @@ class Optimizer:
             ],
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave, onto parameters in the same order."""
-        params = self._parameters()
-        if len(state["param_groups"]) != len(self.param_groups) or any(
-            int(i) >= len(params) for i in state["state"]
-        ):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave, onto parameters in the same order; all or nothing.
+
+        Arrays come to where the parameters live, in their dtype. Before anything changes raises
+        ``TypeError`` or ``ValueError`` for what is no such state: of another kind of optimizer, for
+        other groups, parameters or shapes, with an option out of range or an array missing.
+        """
+        owner = f"{type(self).__name__}.load_state_dict"
+        check_mapping(owner, "state", state, "optimizer.state_dict()")
+        if lacking := {"state", "param_groups"} - state.keys():
+            raise ValueError(f"{owner}: state lacks {sorted(lacking)}; pass optimizer.state_dict()")
+        groups, params = state["param_groups"], self._parameters()
+        if not isinstance(groups, list | tuple):
+            raise TypeError(f"{owner}: state['param_groups'] must be a list, got {groups!r:.60}")
+        check_mapping(owner, "state['state']", state["state"], "{position: {name: array}}")
+        if len(groups) != len(self.param_groups) or not {*state["state"]} <= {*range(len(params))}:
             raise ValueError(
-                f"{type(self).__name__}.load_state_dict: got {len(state['param_groups'])} groups, "
+                f"{owner}: got {len(groups)} groups and state of the parameters {[*state['state']]}, "
                 f"expected {len(self.param_groups)} with {len(params)} parameters in all"
             )
-        for group, saved in zip(self.param_groups, state["param_groups"], strict=True):
+        for i, (group, saved) in enumerate(zip(self.param_groups, groups, strict=True)):
+            check_mapping(owner, f"group {i}", saved, "{option: value}")
+            lacking, more = self.defaults.keys() - saved.keys(), saved.keys() - self.defaults.keys()
+            if lacking or not more <= _SCHEDULED:
+                raise ValueError(
+                    f"{owner}: group {i} lacks {sorted(lacking)} and has {sorted(more - _SCHEDULED)} "
+                    "besides; is it of another kind of optimizer?"
+                )
+            self._check({**group, **saved})
+        options = [
+            {**g, **s} for g, s in zip(self.param_groups, groups, strict=True) for _ in g["params"]
+        ]
+        found = {
+            params[i]: self._loaded(f"{owner}: parameter {i}", params[i], options[i], kept)
+            for i, kept in state["state"].items()
+        }
+        for group, saved in zip(self.param_groups, groups, strict=True):
             group.update(saved)
         self.scheduled = True  # the saved initial_lr is the base
-        self.state = {
-            params[int(i)]: {
-                k: v if k == "step" else self._loaded(params[int(i)], k, v) for k, v in s.items()
-            }
-            for i, s in state["state"].items()
-        }
+        self.state = found
 
-    def _loaded(self, p: Tensor, name: str, value: Array) -> Array:
-        """A saved state where the parameter lives."""
-        value = move(value.copy(), p.backend)
-        if value.shape != p.shape or value.dtype != p.dtype:
-            return value
-        room = self._zeros(p, name)
-        room[...] = value
-        return room
+    def _loaded(
+        self, name: str, p: Tensor, group: dict[str, Any], kept: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The saved state of a parameter, where it lives."""
+        check_mapping(name, "state", kept, "{name: array}")
+        if not {"step", *self._states(group)} <= kept.keys() <= {"step", *self.states}:
+            raise ValueError(
+                f"{name}: got the states {[*kept]}, expected step, {', '.join(self._states(group))}"
+            )
+        check_option(name, "step", kept["step"], 0)
+        found: dict[str, Any] = {"step": int(kept["step"])}
+        for key in kept.keys() - found.keys():
+            like = p if key != "t" else Tensor(of(p.data).xp.zeros((), p.dtype))
+            array = loaded(f"{name}: {key!r}", like, kept[key])
+            found[key] = self._zeros(p, key) if like is p else like.data
+            found[key][...] = array
+        return found
 
     def __repr__(self) -> str:
         options = ", ".join(f"{k}={v!r}" for k, v in self.param_groups[0].items()
                             if k in self.defaults and v is not False)  # fmt: skip
         n = sum(p.size for g in self.param_groups for p in g["params"])
-        return f"{type(self).__name__}({options}) on {n:,} numbers: {self.text}"
+        lines = [
+            f"{type(self).__name__}({options}) on {n:,} numbers: {self.text}",
+            self._decayed_too(),
+        ]
+        return "\n  ".join(filter(None, lines))
 
     text = ""
+
+
+def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups of a model's parameters: weights, which decay, and biases and norms, which do not.
+
+    Decay says that small weights are likely; of a bias, or of the scale and shift of a
+    normalisation, nobody believes it (claims C128, C129). Raises ``TypeError`` for what is no
+    module, ``ValueError`` for a decay out of [0, ∞).
+
+    >>> import minireg as mr
+    >>> model = mr.nn.Sequential(mr.nn.Linear(4, 3), mr.nn.BatchNorm(3))
+    >>> [(len(g["params"]), g["weight_decay"]) for g in decay_groups(model, 0.1)]
+    [(1, 0.1), (3, 0.0)]
+    >>> optimizer = mr.optim.AdamW(decay_groups(model, 0.1), lr=1e-3)
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"decay_groups: model must be a Module, got {model!r:.80}")
+    check_option("decay_groups", "weight_decay", weight_decay, "[0, inf)")
+    weights: list[Tensor] = []
+    others: list[Tensor] = []
+    for p in model.parameters():
+        (weights if p.kind == "weight" else others).append(p)
+    groups = [(weights, weight_decay), (others, 0.0)]
+    return [{"params": some, "weight_decay": decay} for some, decay in groups if some]

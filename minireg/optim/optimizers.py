@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class SGD(Optimizer):
             return "b ← μb + g;  θ ← (1 − lr·wd)θ − lr·b"
         return "b ← μb + g + wd·θ;  θ ← θ − lr·b"
 
+    states = ("momentum_buffer",)
     buffer = "momentum_buffer"
 
     def __init__(
@@ -142,6 +143,7 @@ class Adam(Optimizer):
 
     text = "θ ← θ − lr·m̂/(√v̂ + ε), moments of g + wd·θ"
     scratch = 2
+    states = "exp_avg", "exp_avg_sq", "max_exp_avg_sq"
     buffer, elementwise = "exp_avg", True
 
     def __init__(
@@ -266,13 +268,6 @@ class AdamW(Adam):
              "amsgrad": amsgrad, "maximize": maximize, "decay_scale": decay_scale},
         )  # fmt: skip
 
-    def _check(self, group: dict[str, Any]) -> None:
-        super()._check(group)
-        if group["decay_scale"] not in ("lr", "schedule"):
-            raise ValueError(
-                f"AdamW: decay_scale must be 'lr' or 'schedule', got {group['decay_scale']!r}"
-            )
-
     def decays(self, group: dict[str, Any]) -> tuple[float, float]:
         """None is coupled; θ shrinks by lr·wd, or by the schedule's multiplier times wd."""
         scale = group["lr"]
@@ -297,6 +292,7 @@ class RMSprop(Optimizer):
 
     text = "θ ← θ − lr·g/(√v + ε), v a running mean of g²"
     scratch = 2
+    states = "square_avg", "grad_avg", "momentum_buffer"
     buffer, elementwise = "momentum_buffer", True
 
     def __init__(
@@ -449,7 +445,12 @@ class SGLD(Optimizer):
         """State, options, and where the noise stands."""
         return {**super().state_dict(), "noise": self.noise.state}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave; the noise goes on from there."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave, all or nothing; the noise goes on from there."""
+        trial = Stream("sgld", 0)
+        try:
+            trial.state = state["noise"]
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"SGLD.load_state_dict: no state of the noise: {error!r}") from error
         super().load_state_dict(state)
         self.noise.state = state["noise"]

@@ -33,6 +33,7 @@ class ProximalGradient(Optimizer):
     """
 
     text = "θ ← prox(θ − lr·g, lr)"
+    states = "x", "t"
 
     def __init__(
         self,
@@ -71,10 +72,10 @@ class ProximalGradient(Optimizer):
 
         return update
 
-    def step(self, *, max_norm: float | None = None) -> None:
+    def step(self, closure: None = None, *, max_norm: float | None = None) -> None:
         """A proximal gradient step, and the extrapolation of what is accelerated."""
         self._ahead = [(p, p.data.copy(), g["lr"]) for p, _, g in self._due() if g["accelerated"]]
-        super().step(max_norm=max_norm)
+        super().step(closure, max_norm=max_norm)
 
     def _join(self, params: list[Tensor]) -> None:
         uphill: Any = 0.0

@@ -11,6 +11,10 @@ import minireg as mr
 from minireg import optim
 from minireg.optim import lr_scheduler
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.* no parameter has a gradient"
+)  # only rates matter
+
 STEPS = 200
 LIBRARIES = (optim, torch.optim)
 # of the two parameter groups; for the first, m + (η − m) with m below is another number than η
