@@ -210,7 +210,7 @@ def _parser() -> Parser:
     add("--lr", type=_number(0), metavar="η", help="learning rate; default 0.05 (sgd) or 0.001")
     add("--momentum", type=_number(0, 1), default=0.9, metavar="μ", help="of sgd; default 0.9")
     add("--weight-decay", type=_number(0), default=0.0, metavar="WD",
-        help="the optimizer's own decay, in the regularized run; default 0")  # fmt: skip
+        help="the optimizer's own decay of weights, in the regularized run; default 0")  # fmt: skip
     add("--epochs", type=_number(1, whole=True), default=60, metavar="N", help="default 60")
     add("--batch-size", type=_number(1, whole=True), default=64, metavar="N", help="default 64")
     add("--clip-norm", type=_number(1e-12), metavar="C", help="clip the gradient norm; default off")
@@ -319,14 +319,13 @@ def _train_one(args: argparse.Namespace, data: datasets.Dataset, label: str) -> 
         terms["l2"] = Term(penalties.L2(args.l2))
     if on and args.l1:
         terms["l1"] = Term(penalties.L1(args.l1), via=args.l1_via)
-    decay = args.weight_decay if on else 0.0
+    groups = optim.decay_groups(model, args.weight_decay if on else 0.0)
     optimizer: optim.Optimizer
     if args.optimizer == "sgd":
-        optimizer = optim.SGD(model.parameters(), args.lr, args.momentum, weight_decay=decay,
-                              nesterov=args.momentum > 0)  # fmt: skip
+        optimizer = optim.SGD(groups, args.lr, args.momentum, nesterov=args.momentum > 0)
     else:
         kind = optim.Adam if args.optimizer == "adam" else optim.AdamW
-        optimizer = kind(model.parameters(), args.lr, weight_decay=decay)
+        optimizer = kind(groups, args.lr)
     objective = Objective(loss, terms)
     ledger = Ledger(optimizer, accumulate=True) if on else None
     x, y = data.validation

@@ -534,7 +534,7 @@ def adamw_generalisation() -> Iterator[Figure]:
         """Validation loss and accuracy in the end, and the books of the last step."""
         mr.manual_seed(seed)
         model = mlp()
-        optimizer = kind(model.parameters(), 0.01, weight_decay=λ)
+        optimizer = kind([{"params": model.parameters(), "weight_decay": λ}], 0.01)  # biases, too
         ledger = mr.Ledger(optimizer, model)
         history = mr.fit(
             model, mr.nn.CrossEntropyLoss(), optimizer, (x, y), validation,

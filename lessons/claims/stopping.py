@@ -545,7 +545,7 @@ def step(
     model.weight.assign(np.random.default_rng(0).standard_normal((1, 10)))
     model.bias.assign(-1.5)
     objective = mr.Objective(mr.nn.MSELoss(), {"l2": (mr.penalties.L2(l2), "*")})
-    optimizer = kind(model.parameters(), lr=0.1, **options)
+    optimizer = kind([{"params": model.parameters(), **options}], lr=0.1)
     ledger = mr.Ledger(optimizer)
     terms = objective(model, here(x), here(scale * y[:, None]))
     terms.backward()

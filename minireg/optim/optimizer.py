@@ -39,8 +39,8 @@ from .clip import clip_factor, factor_by_kernel, parameter_list
 _SCHEDULED = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"}  # by a schedule
 _RANGES: dict[str, Any] = {
     "lr": "[0, inf)", "momentum": "[0, inf)", "weight_decay": "[0, inf)", "eps": "[0, inf)",
-    "decay_scale": ("lr", "schedule"), "temperature": "[0, inf)", "alpha": "[0, 1)", "dampening": "(-inf, inf)",
-    **dict.fromkeys(_SCHEDULED, "[0, inf)"),
+    "decay_scale": ("lr", "schedule"), "temperature": "[0, inf)", "alpha": "[0, 1)",
+    "dampening": "(-inf, inf)", **dict.fromkeys(_SCHEDULED, "[0, inf)"),
     **dict.fromkeys(("nesterov", "decoupled", "amsgrad", "centered", "accelerated", "maximize"),
                     (True, False)),
 }  # fmt: skip
