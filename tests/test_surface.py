@@ -275,13 +275,14 @@ def _fit(home):
 @runs("Ledger", waits=True)
 def _ledger(home, tmp=None):
     model = made(home, lambda: nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3)))
-    optimizer = optim.AdamW(model.parameters(), lr=1e-2)
+    optimizer = optim.AdamW(optim.decay_groups(model, 0.01), lr=1e-2)
+    assert optimizer.decay_of(model[0].weight) == 0.01
     objective = mr.Objective(LOSS, {"l2": penalties.L2(1e-2)})
     ledger = mr.Ledger(optimizer, model, accumulate=True)
     for _ in range(2):
         optimizer.zero_grad()
         objective(model, mr.tensor(X16, np.float32, backend=home), place(LABELS, home)).backward()
-        optim.clip_grad_norm_(model.parameters(), 0.1)  # on a device its entry is there even if 0
+        optim.clip_grad_norm_(model.parameters(), 0.1)
         optimizer.step()
     record = ledger.record(epoch=1)
     ledger.close()
@@ -633,7 +634,13 @@ HOST = {
     "training.History.to_json": "writes a file",
     "training.finite": "figures for JSON",
 }
-TEXTS = {"extra_repr", "parameters_text", "formula", "to_sklearn"}  # of objects that run above
+TEXTS = {
+    "extra_repr",
+    "parameters_text",
+    "formula",
+    "text",
+    "to_sklearn",
+}  # of objects that run above
 
 
 def code_of(f: Any) -> CodeType | None:

@@ -64,6 +64,13 @@ class Row(Mapping[Key, Array]):
     others: dict[Key, Array] = field(default_factory=dict)  # changes that are known as such
 
     def __iter__(self) -> Iterator[Key]:
+        unseen = of(self.before) is not NUMPY  # a step books these without a look at the device
+        for key in self.booked():
+            if not (unseen and (key[0] == "edited" or key[-1] == "clip")) or self[key].any():
+                yield key
+
+    def booked(self) -> Iterator[Key]:
+        """The entries without a look at them; of those on a device some may be 0 throughout."""
         for term in dict.fromkeys([*self.fresh, *self.carried]):
             if term in self.fresh:
                 yield (term, "fresh")
@@ -268,9 +275,8 @@ class Ledger:
         self._momenta: dict[Tensor, dict[str, Array]] = {}
         self._units: dict[Tensor, Any] = {}
         self._open: dict[Tensor, tuple[str, Row, bool]] = {}
-        self._decays: dict[
-            int, tuple[float, float]
-        ] = {}  # by group: η_tλ of its last step, Π(1 − η_tλ)
+        # by group: η_tλ of its last step, Π(1 − η_tλ)
+        self._decays: dict[int, tuple[float, float]] = {}
         optimizer.observer = self
 
     def close(self) -> None:
@@ -281,8 +287,6 @@ class Ledger:
 
     def before(self, p: Tensor, group: dict[str, Any]) -> None:
         """A parameter's step begins."""
-        if not self._open:  # the first one's: the step before is over
-            self.last, self.steps = Books(), self.steps + 1
         g, (coupled, _) = p.grad.data, self.optimizer.decays(group)  # type: ignore[union-attr]
         kept: dict[str, Array] = {}
         if isinstance(p.grad, Attributed):
@@ -313,9 +317,10 @@ class Ledger:
 
     def after(self, due: Sequence[tuple[Tensor, Array, dict[str, Any]]]) -> None:
         """The steps of these parameters, with their gradients and groups, are complete."""
+        if due:
+            self.last, self.steps = Books(), self.steps + 1
         for p, _, group in due:
             self._book(p, group)
-        self.steps += bool(due)
         moved = {id(group) for _, _, group in due}
         for k, group in enumerate(self.optimizer.param_groups):
             coupled, decay = self.optimizer.decays(group)
@@ -412,7 +417,7 @@ def _add(books: Books, name: str, row: Row) -> None:
         books[name] = Row(row.before, row.after)
     whole = books[name]
     whole.after = row.after
-    for key in row:
+    for key in row.booked():
         entry = key[:1] if key[-1] in ("fresh", "carried") else key
         change = row[key]
         if entry in whole.others:
