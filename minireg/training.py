@@ -6,7 +6,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -192,15 +192,19 @@ def _check(model: Module, optimizer: Any, early_stopping: Any, scheduler: Any, l
         )
 
 
-def _check_monitor(owner: str, column: str | None, parts: Collection[str]) -> None:
+def _check_monitor(
+    owner: str, column: str | None, parts: Mapping[str, tuple[Array, Array]]
+) -> None:
     """``ValueError`` if the history of a training on these parts will have no such column."""
     if column is None or column.partition("/")[0] in _OF_TERMS:
         return
     if "validation" in column and "validation" not in parts:
         raise ValueError(f"fit: {owner} on {column!r} needs validation data")
-    known = [f"{part}_{figure}" for part in parts for figure in ("loss", "accuracy")]
-    known += ["epoch", "lr", "seconds", "zeros", "weights"]
-    known += ["gap", "accuracy_gap"] if "validation" in parts else []
+    known = ["epoch", "lr", "seconds", "zeros", "weights", *(f"{part}_loss" for part in parts)]
+    known += ["gap"] if "validation" in parts else []
+    labels = [part for part, (_, y) in parts.items() if y.dtype.kind in "iu" and y.ndim == 1]
+    known += [f"{part}_accuracy" for part in labels]
+    known += ["accuracy_gap"] if "validation" in labels else []
     if column not in known:
         raise ValueError(
             f"fit: {owner} on {column!r}, expected one of {known} or a term's, as in 'value/data'"
@@ -288,7 +292,7 @@ def fit(
         _check_monitor("early stopping", early_stopping.monitor, data)
         early_stopping.reset()
     if scheduler is not None:
-        _check_monitor("the scheduler", scheduler.monitor, {*data, "validation"})
+        _check_monitor("the scheduler", scheduler.monitor, {"validation": data["train"], **data})
     goal.attach(optimizer)
     history, shuffle = History(), Stream("shuffle", seed)
     (x, y), home = data["train"], next(model.parameters()).backend

@@ -282,6 +282,18 @@ def test_a_monitor_that_is_no_column_is_told():
         run(early_stopping=optim.EarlyStopping(monitor="val_loss"))
 
 
+def test_a_monitor_is_looked_up_before_the_first_epoch():
+    model = nn.Linear(4, 1)
+    before = model.state_dict()
+    stopping = optim.EarlyStopping(monitor="validation_accuracy")
+    data = draw(N, 4), draw(N, 1)
+    with pytest.raises(
+        ValueError, match=r"early stopping on 'validation_accuracy', expected one of"
+    ):
+        run(model, train=data, validation=data, objective=nn.MSELoss(), early_stopping=stopping)
+    assert same_state(model.state_dict(), before)
+
+
 def test_early_stopping_on_validation_needs_validation_data():
     with pytest.raises(ValueError, match="on 'validation_loss' needs validation data"):
         run(validation=None, early_stopping=optim.EarlyStopping())
