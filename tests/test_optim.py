@@ -812,6 +812,7 @@ STOPS = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:EarlyStopping. validation_loss is nan")
 @pytest.mark.parametrize("label", STOPS)
 def test_early_stopping_looks(label):
     options, figures, stops, best = STOPS[label]
