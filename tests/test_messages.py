@@ -221,6 +221,50 @@ ERRORS = {
     "decay groups of a list": (
         lambda: optim.decay_groups([t(2)], 0.1), TypeError, "decay_groups model Module Tensor"),
     # --- penalties and solvers -------------------------------------------------------------------
+    "prox with a negative step": (
+        lambda: penalties.L1(0.1).prox(np.ones(2), -1.0), ValueError, "L1.prox step ≥ 0 -1.0"),
+    "prox with a step that is NaN": (
+        lambda: penalties.L2Ball(0.1).prox(np.ones(2), float("nan")), ValueError, "L2Ball.prox step ≥ 0 nan"),
+    "prox without a step": (
+        lambda: penalties.NuclearNorm(0.1).prox(np.ones((2, 2)), None), ValueError,
+        "NuclearNorm.prox step ≥ 0 None"),
+    "L2 with a negative weight": (
+        lambda: penalties.L2(0.1, weight=np.array([1.0, -1.0])), ValueError, "L2 weight ≥ 0 -1"),
+    "L2 with words": (
+        lambda: penalties.L2(0.1, center=["a"]), TypeError, "L2: center numbers ['a']"),
+    "L2 with a center of another shape": (
+        lambda: penalties.L2(0.1, center=np.ones((4, 3))).value(np.ones(3)), ValueError,
+        "L2: center (4, 3) (3,)"),
+    "translated by another shape": (
+        lambda: penalties.translated(penalties.L1(0.1), np.ones(4)).prox(np.ones(3), 1.0), ValueError,
+        "translated: center (4,) (3,)"),
+    "an axis and groups": (
+        lambda: penalties.GroupLasso(0.1, axis=1, groups=[[0, 1]]), ValueError,
+        "GroupLasso axis=1 groups= exclude"),
+    "an axis that is none": (
+        lambda: penalties.GroupLasso(0.1, axis="rows"), TypeError, "GroupLasso axis integer tuple None rows"),
+    "an axis twice": (
+        lambda: penalties.MaxNorm(0.1, axis=(0, 0)), TypeError, "MaxNorm axis different (0, 0)"),
+    "groups that are no lists": (
+        lambda: penalties.SparseGroupLasso(0.1, 0.1, groups=[0, 1]), ValueError,
+        "SparseGroupLasso groups lists of positions [0, 1]"),
+    "groups of fractions": (
+        lambda: penalties.GroupLasso(0.1, groups=[[0.5]]), ValueError, "GroupLasso groups positions [[0.5]]"),
+    "a group lasso of integers": (
+        lambda: penalties.GroupLasso(0.1).gradient(np.ones((2, 2), int)), TypeError, "floating int64"),
+    "spectral norm of NaN": (
+        lambda: penalties.SpectralNorm(0.1).gradient(np.full((2, 2), np.nan)), np.linalg.LinAlgError,
+        "singular values NaN detect_anomaly"),
+    "nuclear norm of float16": (
+        lambda: penalties.NuclearNorm(0.1).value(np.ones((2, 2), np.float16)), TypeError,
+        "singular values float32 float16"),
+    "path norm of a list": (
+        lambda: penalties.PathNorm(0.1)([np.ones((2, 2))]), TypeError, "PathNorm Module one by one"),
+    "scaling a number": (lambda: penalties.scaled(3, 2.0), TypeError, "scaled Penalty 3"),
+    "scaling by a word": (
+        lambda: penalties.scaled(penalties.L1(0.1), "a"), ValueError, "scaled factor='a' finite numbers"),
+    "from scikit-learn without observations": (
+        lambda: penalties.L2.from_sklearn(1.0, 0), ValueError, "L2.from_sklearn n ≥ 1 0"),
     "no trials": (
         lambda: mr.check_penalty(penalties.L1(0.1), trials=0), ValueError,
         "check_penalty trials an integer ≥ 1 0"),

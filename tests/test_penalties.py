@@ -778,6 +778,40 @@ def test_numpy_strengths_are_numbers():
     assert L1(np.float32(0.5)).strength == L2(np.int64(2)).strength / 4 == 0.5
 
 
+@pytest.mark.parametrize("step", [-1.0, -1e-300, math.nan, np.float32(-1), None, "1"])
+def test_a_prox_with_a_step_that_is_none_is_refused(step):
+    class Own(L1):
+        def prox(self, v, step):
+            return v
+
+    for penalty in (
+        L2(0.1),
+        Own(0.1),
+        SparseGroupLasso(0.1, 0.1),
+        L1Ball(1.0),
+        scaled(L1(0.1), 2.0),
+    ):
+        with pytest.raises(ValueError, match=r"prox: step must be ≥ 0, got"):
+            penalty.prox(np.ones(SHAPE), step)
+        penalty.prox(np.ones(SHAPE), 0)
+        if penalty.elementwise_step:
+            penalty.prox(np.ones(SHAPE), np.zeros(SHAPE))
+
+
+@pytest.mark.parametrize("weight", [-1.0, [1.0, -1e-9], math.nan, mr.Tensor(np.array([1.0, -1.0]))])
+def test_a_negative_weight_of_l2_is_refused(weight):
+    with pytest.raises(ValueError, match="L2: weight must be ≥ 0, got"):
+        L2(0.1, weight=weight)
+
+
+def test_center_and_weight_are_what_as_array_takes():
+    w = np.ones(2, np.float32)
+    given = L2(0.5, center=[3.0, 1.0], weight=[2, 0])
+    np.testing.assert_array_equal(given.gradient(w), [-2, 0])
+    assert given.gradient(w).dtype == np.float32
+    np.testing.assert_array_equal(translated(L1(1.0), [3, 1]).gradient(w), [-1, 0])
+
+
 # --- strengths that change ------------------------------------------------------------------------
 
 

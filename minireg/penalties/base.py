@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import cache, partial, wraps
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..backend import NUMPY, Array, blocks, is_array, of
+from ..backend import NUMPY, Array, as_array, blocks, is_array, of
 from ..engine import enable_grad, grad, unscalar
 from ..ops.table import op
 from ..tensor import Tensor
@@ -64,7 +64,8 @@ class Coefficient:
         return f"Coefficient({float(self):g} after {self.updates} updates)"
 
 
-_NUMBERS = int | float | np.number | Coefficient
+_STEPS = int | float | np.number
+_NUMBERS = _STEPS | Coefficient
 
 
 def checked_strength(owner: str, name: str, value: Any) -> float:
@@ -125,6 +126,8 @@ class Penalty:
         # both are said of the formulas of this class, not of a child's
         cls.separable = vars(cls).get("separable", False)
         cls.parts = vars(cls).get("parts", Penalty.parts)  # type: ignore[method-assign]
+        if "prox" in vars(cls):
+            cls.prox = _with_checked_step(cls.prox)  # type: ignore[method-assign]
 
     def value(self, w: Any) -> Any:
         """λ·Ω(w): an array gives a scalar, a Tensor a differentiable scalar Tensor."""
@@ -149,7 +152,7 @@ class Penalty:
         return np.add(total, self.gradient(w, **out), out=total)
 
     def prox(self, v: Array, step: Any) -> Array:
-        """argmin_u ½‖u − v‖² + step·λΩ(u), same shape as v; step is a number ≥ 0.
+        """argmin_u ½‖u − v‖² + step·λΩ(u), same shape as v; step is a number ≥ 0 (``ValueError``).
 
         With ``elementwise_step`` the step may be an array of v's shape: the prox in the
         metric of its inverses, argmin_u Σ ½(u − v)²/step + λΩ(u).
@@ -208,6 +211,17 @@ class Penalty:
         return f"{type(self).__name__}({self.parameters_text()}): {self.text}"
 
 
+def _with_checked_step(prox: Callable[..., Array]) -> Callable[..., Array]:
+    @wraps(prox)
+    def checked(self: Penalty, v: Array, step: Any) -> Array:
+        # (a step for each element is the optimizer's, and to look at it may wait for a device)
+        if isinstance(step, str | None) or (isinstance(step, _STEPS) and not step >= 0):
+            raise ValueError(f"{type(self).__name__}.prox: step must be ≥ 0, got {step!r}")
+        return prox(self, v, step)
+
+    return checked
+
+
 def _field(penalty: Penalty, name: str) -> Any:
     return next((vars(c)[name] for c in type(penalty).__mro__ if name in vars(c)), None)
 
@@ -221,6 +235,23 @@ def add_gradients(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
 def like(a: Any, w: Any) -> Any:
     """``a``, if it is an array, in w's dtype."""
     return a.astype(w.dtype) if hasattr(a, "astype") and a.dtype != w.dtype else a
+
+
+def fixed(x: Any, name: str) -> Any:
+    """What a penalty keeps of an argument: numbers and None as they are, anything else as an array."""
+    return x if x is None or isinstance(x, _STEPS) else as_array(x, name)
+
+
+def fitting(a: Any, w: Any, name: str) -> Any:
+    """``a`` in w's dtype; ``ValueError`` unless it broadcasts to w's shape."""
+    if hasattr(a, "shape") and a.shape != w.shape:
+        try:
+            fits = np.broadcast_shapes(a.shape, w.shape) == w.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"{name} has shape {a.shape}, expected that of the weight, {w.shape}")
+    return like(a, w)
 
 
 def constant(value: Any, w: Any) -> Any:
@@ -255,7 +286,9 @@ def ratio(a: Any, b: Any) -> Any:
 
 
 def widened(x: Any) -> Any:
-    """float16 in float32, in which it is summed; anything else as it is."""
+    """float16 in float32, in which it is summed; ``TypeError`` for what is not floating."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"a penalty measures floating weights, got {x.dtype}; convert them first")
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
-from .base import Coefficient, Penalty, checked_strength, like
+from .base import Coefficient, Penalty, checked_strength, fitting, fixed
 
 
 class Composed(Penalty):
@@ -57,6 +57,18 @@ class Composed(Penalty):
         return repr(self.inner).partition(":")[0]
 
 
+def _check(rule: str, penalty: Any) -> None:
+    if not isinstance(penalty, Penalty):
+        raise TypeError(f"{rule}: expected a Penalty, got {penalty!r:.60}")
+
+
+def _at(rule: str, center: Any) -> Callable[[Any], Any]:
+    """The center as a function of the weight that it is of."""
+    name = f"{rule}: center"
+    given = fixed(center, name)
+    return lambda w: fitting(given, w, name)
+
+
 def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Penalty:
     """factor·f(argument·w): prox_t = prox of f at step t·factor·argument², seen through the argument.
 
@@ -64,7 +76,9 @@ def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Pena
     >>> scaled(L1(1.0), factor=2.0).prox(np.array([3.0, -1.0]), step=1.0).tolist()
     [1.0, 0.0]
     """
-    if not (0 < factor < np.inf and 0 < abs(argument) < np.inf):
+    _check("scaled", penalty)
+    numbers = all(isinstance(x, int | float | np.number) for x in (factor, argument))
+    if not (numbers and 0 < factor < np.inf and 0 < abs(argument) < np.inf):
         raise ValueError(
             f"scaled: got factor={factor!r}, argument={argument!r}, expected finite numbers, "
             "factor > 0 and argument ≠ 0"
@@ -86,12 +100,14 @@ def translated(penalty: Penalty, center: Array) -> Penalty:
     >>> translated(L1(1.0), np.array([2.0, 2.0])).prox(np.array([2.5, 5.0]), step=1.0)
     array([2., 4.])
     """
+    _check("translated", penalty)
+    c = _at("translated", center)
     return Composed(
         penalty, f"f(w − c), f = {penalty.text}",
-        lambda w: penalty.value(w - like(center, w)),
-        lambda v, step: penalty.prox(v - like(center, v), step) + like(center, v),
-        lambda w: penalty.gradient(w - like(center, w)),
-        lambda w, g: penalty.subdiff_distance(w - like(center, w), g),
+        lambda w: penalty.value(w - c(w)),
+        lambda v, step: penalty.prox(v - c(v), step) + c(v),
+        lambda w: penalty.gradient(w - c(w)),
+        lambda w, g: penalty.subdiff_distance(w - c(w), g),
     )  # fmt: skip
 
 
@@ -102,6 +118,8 @@ def plus_quadratic(penalty: Penalty, l2: float, center: Any = 0.0) -> Penalty:
     >>> plus_quadratic(L1(0.5), 1.0).prox(np.array([3.0, -0.25]), step=1.0).tolist()
     [1.25, 0.0]
     """
+    _check("plus_quadratic", penalty)
+    c = _at("plus_quadratic", center)
     if isinstance(l2, Coefficient):
         raise TypeError(
             "plus_quadratic: l2 must be a number; schedule an L2 term beside the penalty"
@@ -109,12 +127,12 @@ def plus_quadratic(penalty: Penalty, l2: float, center: Any = 0.0) -> Penalty:
     checked_strength("plus_quadratic", "l2", l2)
     return Composed(
         penalty, f"f(w) + ½·{l2:g}‖w − c‖², f = {penalty.text}",
-        lambda w: penalty.value(w) + 0.5 * l2 * np.square(w - like(center, w)).sum(),
+        lambda w: penalty.value(w) + 0.5 * l2 * np.square(w - c(w)).sum(),
         lambda v, step: penalty.prox(
-            (v + step * l2 * like(center, v)) / (1 + step * l2), step / (1 + step * l2)
+            (v + step * l2 * c(v)) / (1 + step * l2), step / (1 + step * l2)
         ),
-        lambda w: penalty.gradient(w) + l2 * (w - like(center, w)),
-        lambda w, g: penalty.subdiff_distance(w, g + l2 * (w - like(center, w))),
+        lambda w: penalty.gradient(w) + l2 * (w - c(w)),
+        lambda w, g: penalty.subdiff_distance(w, g + l2 * (w - c(w))),
     )  # fmt: skip
 
 
@@ -128,6 +146,7 @@ def conjugate(penalty: Penalty) -> Penalty:
     >>> conjugate(L1(1.0)).prox(np.array([3.0, -0.5]), step=2.0)
     array([ 1. , -0.5])
     """
+    _check("conjugate", penalty)
 
     def prox(v: Array, step: Any) -> Array:
         if np.ndim(step) == 0 and not step > 0:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..errors import check_option
 from ..ops.table import array_of
-from .base import Formula, Penalty, Strength, constant, largest, length, like
+from .base import Formula, Penalty, Strength, constant, fitting, fixed, largest, length
 
 
 def soft_threshold(v: Array, threshold: Any) -> Array:
@@ -52,12 +53,16 @@ class L2(Penalty):
 
     def __init__(self, strength: Any, center: Any = None, weight: Any = None) -> None:
         self.strength = strength
-        self.center, self.weight = array_of(center), array_of(weight)
+        self.center, self.weight = fixed(center, "L2: center"), fixed(weight, "L2: weight")
+        # (one on a device is taken on trust: to look at it would wait)
+        host = isinstance(self.weight, np.ndarray | int | float | np.number)
+        if host and not np.all(self.weight >= 0):
+            raise ValueError(f"L2: weight must be ≥ 0, got {weight!r:.60}")
         self.separable = self.separable and center is None and weight is None
         if center is not None:
             self.text = "½λ‖w − c‖²"
-        fixed = [a.shape for a in (self.center, self.weight) if hasattr(a, "shape")]
-        self.shapes = tuple(fixed[:1]) or self.shapes
+        shaped = [a.shape for a in (self.center, self.weight) if hasattr(a, "shape")]
+        self.shapes = tuple(shaped[:1]) or self.shapes
 
     @classmethod
     def from_sklearn(cls, alpha: float, n: int) -> L2:
@@ -66,6 +71,7 @@ class L2(Penalty):
         >>> L2.from_sklearn(5.0, n=100)
         L2(0.1): ½λ‖w‖²
         """
+        check_option("L2.from_sklearn", "n", n, 1)
         return cls(2 * alpha / n)
 
     def to_sklearn(self, n: int) -> dict[str, float]:
@@ -77,15 +83,23 @@ class L2(Penalty):
         return {"alpha": n * self.strength / 2, "C": _inverse(n * self.strength)}
 
     def _offset(self, w: Any) -> Any:
-        return w if self.center is None else w - like(self.center, w)
+        return w if self.center is None else w - fitting(self.center, w, "L2: center")
 
     def _factor(self, w: Any) -> Any:
-        return self.strength if self.weight is None else self.strength * like(self.weight, w)
+        return (
+            self.strength
+            if self.weight is None
+            else self.strength * fitting(self.weight, w, "L2: weight")
+        )
 
     def value(self, w: Any) -> Any:
         """½λ Σ weight·(w − center)²."""
         off = self._offset(w)  # in this order 0·∞ does not occur
-        weighed = np.square(off) if self.weight is None else like(self.weight, w) * off * off
+        weighed = (
+            np.square(off)
+            if self.weight is None
+            else fitting(self.weight, w, "L2: weight") * off * off
+        )
         return 0.5 * self.strength * weighed.sum()
 
     def gradient(self, w: Array, out: Array | None = None) -> Array:
@@ -95,7 +109,9 @@ class L2(Penalty):
     def prox(self, v: Array, step: Any) -> Array:
         """(v + tλ·weight·center)/(1 + tλ·weight): a linear shrink, never exactly 0."""
         k = step * self._factor(v)
-        return (v if self.center is None else v + k * like(self.center, v)) / (1 + k)
+        return (v if self.center is None else v + k * fitting(self.center, v, "L2: center")) / (
+            1 + k
+        )
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """‖g + λ·weight·(w − center)‖."""
@@ -198,8 +214,7 @@ class ElasticNet(Penalty):
         >>> ElasticNet.from_sklearn(0.1, l1_ratio=0.25)
         ElasticNet(l1=0.05, l2=0.15): l1·‖w‖₁ + ½·l2·‖w‖²
         """
-        if not 0 <= l1_ratio <= 1:
-            raise ValueError(f"from_sklearn: l1_ratio must be in [0, 1], got {l1_ratio!r}")
+        check_option("ElasticNet.from_sklearn", "l1_ratio", l1_ratio, "[0, 1]")
         return cls(2 * alpha * l1_ratio, 2 * alpha * (1 - l1_ratio))
 
     def to_sklearn(self, n: int) -> dict[str, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,23 @@ from .elementwise import L1, soft_threshold
 
 def _home(x: Any) -> str:
     return of(array_of(x)).name
+
+
+Axis = int | tuple[int, ...] | EllipsisType | None  # what a group spans; ...: 1
+
+
+def _positions(owner: str, members: Sequence[Sequence[int]]) -> list[list[int]]:
+    try:
+        found = [[index(i) for i in m] for m in members]
+    except TypeError:  # no lists, or no integers in them
+        found = [[]]
+    named = [i for m in found for i in m]
+    if not (named and all(found) and len(set(named)) == len(named) and min(named) >= 0):
+        raise ValueError(
+            f"{owner}: groups must be disjoint, non-empty lists of positions ≥ 0 in w.ravel(), "
+            f"got {members!r:.80}"
+        )
+    return found
 
 
 class Groups:
@@ -32,22 +51,22 @@ class Groups:
     def __init__(
         self,
         owner: str,
-        axis: int | tuple[int, ...] | None = None,
+        axis: Axis = None,
         members: Sequence[Sequence[int]] | None = None,
     ) -> None:
+        if members is not None and axis is not ...:
+            raise ValueError(f"{owner}: axis={axis!r} and groups= exclude each other; give one")
+        axis = 1 if axis is ... else axis
         self.owner, self.axis = owner, (axis,) if isinstance(axis, int) else axis
-        self.members = None if members is None else [[int(i) for i in m] for m in members]
+        listed = self.axis if self.axis is not None else ()
+        good = isinstance(listed, tuple) and all(isinstance(a, int) for a in listed)
+        if not good or len(set(listed)) < len(listed):
+            raise TypeError(
+                f"{owner}: axis must be an integer, a tuple of different ones or None, got {axis!r}"
+            )
+        self.members = None if members is None else _positions(owner, members)
         self._indices: dict[str, tuple[Array, Array]] = {}  # by backend
         self._columns: dict[tuple[str, Any], Array] = {}  # by backend and dtype
-        if self.members is not None:
-            named = [i for m in self.members for i in m]
-            if not (
-                named and all(self.members) and len(set(named)) == len(named) and min(named) >= 0
-            ):
-                raise ValueError(
-                    f"{owner}: groups must be disjoint, non-empty lists of positions ≥ 0 in "
-                    f"w.ravel(), got {members!r:.80}"
-                )
 
     def _order(self, w: Any) -> tuple[int, list[int]]:
         """(number of axes that groups do not span, all axes, those first)."""
@@ -77,16 +96,16 @@ class Groups:
                 f"{self.owner}: groups name position {last} of a weight of shape {w.shape}, "
                 f"which has {w.size} elements"
             )
-        index, _ = self._explicit(_home(w))
-        return np.pad(w.reshape(-1), (1, 0))[index]
+        sources, _ = self._explicit(_home(w))
+        return np.pad(w.reshape(-1), (1, 0))[sources]
 
     def _explicit(self, home: str) -> tuple[Array, Array]:
         """Where each row comes from in (0, *w), and where w's members stand in the rows."""
         if home not in self._indices:
             assert self.members is not None
             width = max(map(len, self.members))
-            index = np.array([[*(i + 1 for i in m), *[0] * (width - len(m))] for m in self.members])
-            self._indices[home] = move(index, home), move(np.flatnonzero(index), home)
+            rows = np.array([[*(i + 1 for i in m), *[0] * (width - len(m))] for m in self.members])
+            self._indices[home] = move(rows, home), move(np.flatnonzero(rows), home)
         return self._indices[home]
 
     def back(self, rows: Array, like: Array) -> Array:
@@ -96,9 +115,9 @@ class Groups:
             inverse = sorted(range(like.ndim), key=order.__getitem__)
             found = np.transpose(rows.reshape([like.shape[a] for a in order]), inverse)
             return found.astype(like.dtype, copy=False)
-        index, places = self._explicit(_home(like))
+        sources, places = self._explicit(_home(like))
         flat = like.copy().reshape(-1)
-        flat[index.reshape(-1)[places] - 1] = rows.reshape(-1)[places]
+        flat[sources.reshape(-1)[places] - 1] = rows.reshape(-1)[places]
         return flat.reshape(like.shape)
 
     def scales(self, rows: Any) -> Any:
@@ -124,8 +143,8 @@ class GroupLasso(Penalty):
     ----------
     strength : λ ≥ 0.
     axis : the axes that a group spans, as in ``np.linalg.norm(w, axis=axis)``. For a weight
-        (out, in) axis=1 makes a group of each row (an output unit), axis=0 of each
-        column (an input feature), None one group of everything.
+        (out, in) axis=1, the default, makes a group of each row (an output unit), axis=0 of
+        each column (an input feature), None one group of everything.
     groups : instead of an axis, lists of positions in ``w.ravel()``; what is in none of
         them is not penalised.
     scale : "sqrt" for s_g = √|g| (Yuan & Lin 2006), "none" for s_g = 1.
@@ -150,7 +169,7 @@ class GroupLasso(Penalty):
     def __init__(
         self,
         strength: Any,
-        axis: int | tuple[int, ...] | None = 1,
+        axis: Axis = ...,
         groups: Sequence[Sequence[int]] | None = None,
         scale: str = "sqrt",
     ) -> None:
@@ -243,7 +262,7 @@ class SparseGroupLasso(GroupLasso):
         self,
         strength: Any,
         l1: Any,
-        axis: int | tuple[int, ...] | None = 1,
+        axis: Axis = ...,
         groups: Sequence[Sequence[int]] | None = None,
         scale: str = "sqrt",
     ) -> None:

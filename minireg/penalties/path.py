@@ -82,6 +82,10 @@ class PathNorm(Penalty):
 def _chain(weights: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(weights) == 1 and hasattr(weights[0], "parameters"):
         weights = tuple(p for p in weights[0].parameters() if p.kind == "weight")
+    if not weights or not all(hasattr(w, "ndim") for w in weights):
+        raise TypeError(
+            f"PathNorm: expected a Module, or its weights one by one, got {weights!r:.60}"
+        )
     for i, w in enumerate(weights):
         if w.ndim != 2 or (i and w.shape[1] != weights[i - 1].shape[0]):
             shapes = " → ".join(str(x.shape) for x in weights)
