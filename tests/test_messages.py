@@ -408,6 +408,9 @@ ERRORS = {
         "Terms 'l3' expected ['data'] .total"),
     "a number as schedule": (
         lambda: penalties.Coefficient(0.1), TypeError, "Coefficient schedule function 0.1"),
+    "a loss as closure": (
+        lambda: mr.curvature.eigenvalues((net().weight ** 2).sum(), net()), TypeError,
+        "curvature closure function Tensor lambda"),
     "terms to draw": (
         lambda: mr.draw(mr.Objective(nn.MSELoss())(net(), t(1, 3), t(1, 2))), TypeError,
         "draw Tensor Terms .total"),

@@ -56,6 +56,11 @@ class Estimate(float):
 
 
 def _scalar(closure: Closure) -> Tensor:
+    if not callable(closure):
+        raise TypeError(
+            f"curvature: closure must be a function that computes the loss, got {describe(closure)}; "
+            "write lambda: … around what makes it"
+        )
     value = closure()
     if not isinstance(value, Tensor) or value.size != 1:
         raise (ValueError if isinstance(value, Tensor) else TypeError)(
