@@ -352,9 +352,11 @@ def train(args: argparse.Namespace) -> int:
         data = datasets.load(args.dataset, args.noise, args.validation, seed=args.seed)
     except (ImportError, FileNotFoundError, ValueError) as error:
         raise MissingError(str(error)) from error
-    folder = _run_folder(args)
-    runs: dict[str, Run] = {}
-    interrupted, problem = False, ""
+    folder, runs = _run_folder(args), dict[str, Run]()
+    written = _write(folder, _record(args, runs))  # better to fail now than after the training
+    problem, interrupted = "; ".join(filter(None, written.values())), False
+    if problem:
+        raise MissingError(problem)
     try:
         if not args.json:
             _console().print(f"{data}\n{_settings_line(args)}\n", highlight=False, markup=False)
@@ -362,14 +364,17 @@ def train(args: argparse.Namespace) -> int:
         with backend.use_backend(args.backend), np.errstate(all="ignore"):
             for label in LABELS:
                 runs[label] = _train_one(args, data, label)
-                _write(args, folder, runs, pictures=False)  # a killed second run leaves the first
+                written |= _write(folder, _record(args, runs))  # whatever becomes of the next
                 if interrupted := runs[label].history.stopped == "interrupted":
                     break
     except KeyboardInterrupt:  # outside fit, which ends by itself
         interrupted = True
+        written |= _write(folder, _record(args, runs))
     except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
         problem = f"the {label} run failed: {str(error) or type(error).__name__}"
-    files, unwritten = _write(args, folder, runs, pictures=not args.no_report)
+    if runs and not args.no_report:
+        written |= _write(folder, _pictures(args, runs))
+    files = [name for name, wrong in written.items() if not wrong]
     for name in FILES - {*files} if args.force else ():  # of an earlier run
         with contextlib.suppress(OSError):
             (folder / name).unlink()
@@ -378,9 +383,12 @@ def train(args: argparse.Namespace) -> int:
         print(json.dumps(finite(record), allow_nan=False))
     else:
         _show(runs, folder, files, args)
-    if problem or unwritten:
-        kept = f"; {', '.join(files)} of {', '.join(runs)} kept in {folder}" if runs else ""
-        raise MissingError("; ".join(filter(None, (problem, unwritten))) + kept)
+    problems = list(dict.fromkeys(filter(None, (problem, *written.values()))))
+    if problems:
+        kept = [f"{', '.join(files)} of {' and '.join(runs)} are in {folder}"] * bool(
+            runs and files
+        )
+        raise MissingError("; ".join(problems + kept))
     return 130 if interrupted else 0
 
 
@@ -427,7 +435,7 @@ def _usable(*names: str) -> None:
     try:
         for name in (backend.get_backend(), *names):
             backend.get(name)
-    except (ImportError, RuntimeError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise MissingError(str(error)) from error
 
 
@@ -467,43 +475,50 @@ def _ledger_figures(run: Run) -> dict[str, Any]:
     return {"ledger": {"residual": books.residual, "entries": books.summary()}}
 
 
-def _write(
-    args: argparse.Namespace, folder: Path, runs: dict[str, Run], pictures: bool
-) -> tuple[list[str], str]:
-    """Write the run folder, each file beside its place and then renamed; what one cannot be written
-    is no reason to lose the next. Returns the names of the files, and what went wrong.
-    """
+Writer = Callable[[Path], object]
+
+
+def _record(args: argparse.Namespace, runs: dict[str, Run]) -> dict[str, Writer]:
+    """The figures and weights of the run folder: name of the file → what writes it."""
     histories = {label: run.history.to_dict() for label, run in runs.items()}
     record = {"settings": _settings(args), "command": _command(args), "runs": histories}
     text = json.dumps(finite(record), indent=1, allow_nan=False) + "\n"
-    writers: dict[str, Callable[[Path], object]] = {
-        "history.json": _whole(lambda path: path.write_text(text, "utf-8"))
-    }
+    writers = {"history.json": _whole(lambda path: path.write_text(text, "utf-8"))}
     for label, run in runs.items():
         if run.model is not None:
             writers[f"weights-{label}.npz"] = partial(checkpoint.save, state=run.model)
         if run.ledger is not None and run.ledger.history:
             writers["ledger.csv"] = _whole(run.ledger.to_csv)
-    if pictures and runs:
-        page = partial(report, runs=runs, title=f"minireg train: {args.dataset}",
-                       settings=_settings(args), command=_command(args))  # fmt: skip
-        writers["report.html"] = _whole(page)
-        if all(len(run.history) for run in runs.values()):
-            writers["overview.png"] = _whole(
-                lambda path: overview(runs).savefig(path, format="png", dpi=110)
-            )
-    reasons: dict[str, list[str]] = {}
+    return writers
+
+
+def _pictures(args: argparse.Namespace, runs: dict[str, Run]) -> dict[str, Writer]:
+    """The report, and the overview where there is something to see."""
+    page = partial(report, runs=runs, title=f"minireg train: {args.dataset}",
+                   settings=_settings(args), command=_command(args))  # fmt: skip
+    writers = {"report.html": _whole(page)}
+    if all(len(run.history) for run in runs.values()):
+        writers["overview.png"] = _whole(
+            lambda path: overview(runs).savefig(path, format="png", dpi=110)
+        )
+    return writers
+
+
+def _write(folder: Path, writers: dict[str, Writer]) -> dict[str, str]:
+    """Write files; returns what is wrong with each, mostly "". One that cannot be written is no
+    reason to lose the next.
+    """
+    wrong = {}
     for name, write in writers.items():
         try:
             write(folder / name)
+            wrong[name] = ""
         except OSError as error:
-            reasons.setdefault(error.strerror or str(error), []).append(name)
-    failed = [name for names in reasons.values() for name in names]
-    wrong = [f"cannot write {', '.join(names)}: {reason}" for reason, names in reasons.items()]
-    return [name for name in writers if name not in failed], "; ".join(wrong)
+            wrong[name] = f"cannot write {name}: {error.strerror or error}"
+    return wrong
 
 
-def _whole(write: Callable[[Path], object]) -> Callable[[Path], object]:
+def _whole(write: Writer) -> Writer:
     """``write``, but a file is there as a whole or not at all."""
 
     def to(path: Path) -> None:
@@ -801,7 +816,7 @@ def info(args: argparse.Namespace) -> int:
     print("backend numpy: ready")
     try:
         print(f"backend cupy: ready, CuPy {backend.get('cupy').xp.__version__}")
-    except (ImportError, RuntimeError) as error:
+    except (ImportError, OSError, RuntimeError) as error:  # CuPy wants a home to write to
         reason = str(error).removeprefix("backend 'cupy': ")
         print(f"backend cupy: not usable: {reason}")
     packages = {"rich": "cli", "matplotlib": "viz", "graphviz": "viz", "sklearn": "lessons",
@@ -836,9 +851,12 @@ COMMANDS = {"train": train, "check-penalty": check, "claims": claims, "lesson": 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``minireg`` command; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # λ where the encoding has none is no traceback
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # started without one
+            setattr(sys, name, io.StringIO())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a λ that the encoding lacks is no traceback
     command = "minireg"
     try:
         try:

@@ -103,16 +103,17 @@ def own_copy(lesson: Lesson, folder: Path) -> tuple[Path, bool]:
 
 
 def edit(path: Path) -> int:
-    """Open a notebook in the browser until Ctrl-C; the exit code of marimo."""
-    command = ["-m", "marimo", "--yes", "edit", "--skip-update-check", "--no-sandbox"]
+    """Open a notebook in the browser until Ctrl-C; the exit code of marimo.
+
+    This process becomes marimo's server: whatever ends it, no server stays behind.
+    """
+    options = ["--yes", "edit", "--skip-update-check", "--no-sandbox"]
+    command = [sys.executable, "-m", "marimo", *options, str(path)]
     # All cells run on opening; a marimo that does not know this waits for a click on "run all".
     settings = {"_MARIMO_CONFIG_OVERLOAD_RUNTIME_AUTO_INSTANTIATE": "true"}
-    server = subprocess.Popen([sys.executable, *command, str(path)], env=os.environ | settings)
-    while True:
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            pass  # marimo got it, too, and saves and stops its kernels
+    if sys.platform == "win32":  # there exec would leave a server and return at once
+        return subprocess.call(command, env=os.environ | settings)
+    return os.execve(sys.executable, command, os.environ | settings)
 
 
 # --- what the texts say, what was measured ---------------------------------------------------------

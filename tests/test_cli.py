@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -461,7 +462,7 @@ def test_a_figure_that_is_not_finite_is_null(tmp_path, capsys, monkeypatch):
         return run
 
     monkeypatch.setattr(cli, "_train_one", lost)
-    assert cli.main([*QUICK, "--json", "--out", str(tmp_path)]) == 0
+    assert cli.main([*ONCE, "--json", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     for text in (out, (tmp_path / "history.json").read_text()):
         record = json.loads(text, parse_constant=pytest.fail)
@@ -469,20 +470,25 @@ def test_a_figure_that_is_not_finite_is_null(tmp_path, capsys, monkeypatch):
     assert json.loads(out)["runs"]["plain"]["gap"] is None
 
 
-@pytest.mark.parametrize("name", ["history.json", "weights-plain.npz", "report.html", "ledger.csv"])
+@pytest.mark.parametrize("name", ["weights-plain.npz", "ledger.csv"])
 def test_what_cannot_be_written_does_not_lose_the_rest(name, tmp_path, capsys):
     """Reliability 14: a name that is a folder; the figures are shown, the other files written."""
     (tmp_path / name).mkdir()
-    assert cli.main([*QUICK, "--out", str(tmp_path), "--force"]) == 1
+    assert cli.main([*ONCE, "--out", str(tmp_path), "--force"]) == 1
     out, error = capsys.readouterr()
     assert error.count("\n") == 1
-    assert f"cannot write {name}: Is a directory" in error
+    assert f"cannot write {name}: Is a directory; history.json, " in error
+    assert f"of plain and regularized are in {tmp_path}" in error
     assert "without and with regularizers" in out
-    others = {"history.json", "weights-plain.npz", "weights-regularized.npz", "report.html"} - {
-        name
-    }
-    assert others < {p.name for p in tmp_path.iterdir() if p.is_file()}
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+    files = {"history.json", "weights-plain.npz", "weights-regularized.npz", "ledger.csv"}
+    assert {p.name for p in tmp_path.iterdir() if p.is_file()} == files - {name}
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_training(tmp_path, capsys, monkeypatch):
+    (tmp_path / "history.json").mkdir()
+    monkeypatch.setattr(cli, "_train_one", None)
+    error = in_one_line(capsys, [*ONCE, "--out", str(tmp_path), "--force"])
+    assert error == "minireg train: cannot write history.json: Is a directory\n"
 
 
 def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_file(tmp_path, capsys, monkeypatch):
@@ -503,6 +509,95 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_file(tmp_path, capsy
     )
     assert "report.html" not in {p.name for p in tmp_path.iterdir()}
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+COMMANDS = {
+    "help": ["--help"], "train help": ["train", "--help"], "claims help": ["claims", "--help"],
+    "lesson help": ["lesson", "--help"], "check help": ["check-penalty", "--help"], "ops": ["ops"],
+    "info": ["info"], "lesson": ["lesson"], "claims": ["claims", "--id", "C39", "C23"],
+    "explain": ["claims", "--id", "C39", "--explain"], "errata": ["claims", "--id", "C39", "--errata"],
+    "check": ["check-penalty", "minireg.penalties:L1", "--trials", "1"], "train": ONCE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii", "gbk"])
+def test_every_command_speaks_every_encoding(encoding, tmp_path, monkeypatch, capsys):
+    """Reliability 10: text that the encoding lacks is replaced, never a traceback."""
+    monkeypatch.chdir(tmp_path)
+    for name, command in COMMANDS.items():
+        raw = io.BytesIO()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+            try:
+                code = cli.main(command)
+            except SystemExit as stop:
+                code = stop.code
+            text = raw.getvalue().decode(encoding)
+        assert code == 0, name
+        assert text, name
+        if name == "train":
+            assert not re.search(r"\s\?\d", text), "a minus was replaced"
+    assert capsys.readouterr().err == ""
+
+
+def test_json_is_whole_in_any_encoding(monkeypatch, capsys):
+    raw = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+        cli.main(["claims", "--id", "C23", "--json"])
+        text = raw.getvalue()
+    cli.main(["claims", "--id", "C23", "--json"])
+    one, other = (json.loads(t)[0] for t in (text, capsys.readouterr().out))
+    assert one["statement"] == other["statement"]
+    assert "λ" in one["statement"]
+
+
+@pytest.mark.parametrize("name", ["train", "claims"])
+def test_forty_columns_keep_every_figure_whole(name, tmp_path, monkeypatch, capsys):
+    """Reliability 23: figures were cut to "1.07…". Columns go by name instead."""
+    monkeypatch.chdir(tmp_path)
+    command = [*QUICK, "--no-report"] if name == "train" else COMMANDS[name]
+    shown = {}
+    for width in (40, 200):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert cli.main([*command, *(["--out", str(width)] * (name == "train"))]) == 0
+        shown[width] = capsys.readouterr().out
+        assert max(map(len, shown[width].splitlines())) <= width
+    assert "too narrow for: " in shown[40]
+    assert "too narrow for: " not in shown[200]
+    assert "…" not in shown[40].replace("… answered", "")
+    if name == "train":
+        columns = r"^ (\w[\w ]*?) +[\d.]+ +([+-][\d.]+%) +([+-][\d.]+%) *$"
+        figures = {width: re.findall(columns, text, re.M) for width, text in shown.items()}
+        assert figures[40] == figures[200]
+        assert len(figures[40]) == 4
+        for gone in ("shape", "via"):
+            assert re.search(f"too narrow for: [^\n]*{gone}", shown[40])
+
+
+def run(*command: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "minireg", *command], text=True,
+                          stderr=subprocess.PIPE, timeout=60, **options)  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+def test_a_reader_that_went_away_and_a_full_device():
+    read, write = os.pipe()
+    os.close(read)
+    done = run("ops", stdout=write)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+    with open("/dev/full", "w") as full:
+        done = run("info", stdout=full)
+    assert (done.returncode, done.stderr) == (1, "minireg info: output: No space left on device\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX environment")
+def test_without_a_home_or_a_stdout(tmp_path):
+    env = {k: v for k, v in os.environ.items() if k not in ("HOME", "MPLCONFIGDIR")}
+    done = run(*ONCE, "--out", str(tmp_path / "a"), env=env, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "a" / "history.json").read_text())["runs"]["regularized"]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -198,11 +200,15 @@ def test_a_fault_in_minireg_fails_the_lesson(monkeypatch, capsys):
     assert "FAILED: AssertionError: C23" in said.err
 
 
-def test_opening_copies_once_and_ctrl_c_ends_it(installed, tmp_path):
-    """A server, a copy to write in, the reader's answers kept, nothing written to the package."""
+def test_opening_copies_once_and_ends_with_its_server(installed, tmp_path):
+    """A server, a copy to write in, the reader's answers kept, nothing written to the package; Ctrl-C
+    ends it all, and so does any other signal (reliability 23).
+    """
     name = course.find(2).path.name
     original = (installed / "minireg" / "lessons" / name).read_text("utf-8")
-    for said in ("copied to", "opening your copy"):
+    for said, end, code in (
+        ("copied to", signal.SIGINT, 0), ("opening your copy", signal.SIGKILL, -signal.SIGKILL),
+    ):  # fmt: skip
         process = run_installed(installed, tmp_path, "-m", "minireg", "lesson", "2",
                                 stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
         with process:
@@ -211,9 +217,13 @@ def test_opening_copies_once_and_ctrl_c_ends_it(installed, tmp_path):
                 heard.append(line)
                 if "URL" in line:
                     break
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to both processes
+            address = "localhost", int(re.search(r":(\d+)", line)[1])
+            socket.create_connection(address).close()
+            process.send_signal(end)
             heard.append(process.stdout.read())
-        assert process.returncode == 0, heard
+        assert process.returncode == code, heard
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
         assert heard[0].startswith(said)
         assert "Traceback" not in "".join(heard)
         if said == "copied to":
