@@ -169,7 +169,7 @@ def backprop(
     nothing is written and the result maps each reached target to its gradient. Gradients
     are raw arrays, or Tensors under ``create_graph``.
     """
-    order, through, wanted = _reachable(roots, targets)
+    order, wanted, through = _reachable(roots, targets)
     is_target, found = frozenset(targets or ()), {}
     pending: dict[Tensor, Any] = {}
     rooms = _Rooms() if targets is None and not create_graph else None
@@ -181,12 +181,14 @@ def backprop(
         while order:
             y = order.pop()
             g = pending.pop(y, None)
-            if g is None or (wanted is not None and y not in wanted):
+            if g is None:
                 continue
             if y._hooks is not None:
                 g = _run_hooks(y, g, create_graph)
             if y in is_target:
                 found[y] = g
+                if y not in through:
+                    continue
             node = y._node
             if node is None:
                 if targets is None and y.requires_grad:
@@ -194,8 +196,6 @@ def backprop(
                     own = None if y._place is None or rooms is None or hooked else rooms[y]
                     with _at_leaves:
                         _accumulate(y, g, own, hooked or any(g is r for r in gradients))
-                continue
-            if through is not None and y not in through:
                 continue
             entry, raw, parents, _, _, place = node
             if raw is None:
@@ -239,13 +239,14 @@ def backprop(
 
 def _reachable(
     roots: Sequence[Tensor], targets: Sequence[Tensor] | None
-) -> tuple[list[Tensor], set[Tensor] | None, set[Tensor] | None]:
-    """Ancestors of roots, oldest first; those to pass through to a target, and these with targets.
+) -> tuple[list[Tensor], set[Tensor] | None, set[Tensor]]:
+    """What leads to a target, oldest first; the same with the targets (None: everything does);
+    and what is to be passed through.
 
-    None: all of them. What is older than every target leads to none, so it is left out. But a
-    leaf that was changed in place is younger than its results: leaves count as the oldest.
+    What is older than every target leads to none, so it is left out. But a leaf that was
+    changed in place is younger than its results: leaves count as the oldest.
     """
-    oldest = min((0 if t._node is None else t._seq for t in targets), default=0) if targets else 0
+    oldest = min([0 if t._node is None else t._seq for t in targets or ()], default=0)
     seen, stack = set(roots), list(roots)
     while stack:
         node = stack.pop()._node
@@ -257,17 +258,21 @@ def _reachable(
     # A result is always younger than what it was made from: age is a topological order.
     order = sorted(seen, key=attrgetter("_seq"))
     if targets is None:
-        return order, None, None
+        return order, None, seen
     through, wanted = set(), set(targets)
     for t in order:
         node = t._node
         if node is None:
             continue
-        # Where a freed one led to is not known, only that it was older; backprop will say so.
-        if any(p in wanted for _, p in node[2]) or (node[1] is None and t._seq > oldest):
-            through.add(t)
-            wanted.add(t)
-    return order, through, wanted
+        for _, p in node[2]:
+            if p in wanted:
+                break
+        else:  # where a freed one led to is not known, only that it was older; backprop will say so
+            if node[1] is not None or t._seq <= oldest:
+                continue
+        through.add(t)
+        wanted.add(t)
+    return [t for t in order if t in wanted], wanted, through
 
 
 def _run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
@@ -413,9 +418,9 @@ def grad(
     if not isinstance(outputs, list | tuple):
         outputs, grad_outputs = [outputs], [grad_outputs]  # type: ignore[list-item]
     outs, ins = list(outputs), _inputs(inputs)
-    weights = grad_outputs if isinstance(grad_outputs, list | tuple) else [grad_outputs]
-    if grad_outputs is None:
-        weights = [None] * len(outs)
+    weights = [None] * len(outs) if grad_outputs is None else grad_outputs
+    if not isinstance(weights, list | tuple):
+        weights = [weights]
     if len(weights) != len(outs):
         raise ValueError(f"grad: got {len(weights)} grad_outputs for {len(outs)} outputs")
     seeds = [_seed("grad", o, w, create_graph) for o, w in zip(outs, weights, strict=True)]
