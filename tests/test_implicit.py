@@ -1094,7 +1094,7 @@ ERRORS = {
     "no norm": (lambda: norm_gradient(NORMED, "0", A, mr.sum), r"'0' is a Linear, .* has: '1', '2'"),
     "no module": (lambda: norm_gradient(LINEAR, "1", A, mr.sum), r"no module of the model, .* none"),
     "norm unused": (lambda: norm_gradient(NORMED, "1", A, lambda y: mr.tensor(1.0)), "does not depend"),
-    "no scalar": (lambda: norm_gradient(NORMED, "1", A, lambda y: y), r"lambda y: criterion\(y, target\)"),
+    "no scalar": (lambda: norm_gradient(NORMED, "1", A, lambda y: y), "of one element; reduce it"),
     "norm twice": (lambda: norm_gradient(TWICE, "1", A, mr.sum), "'1' ran 2 times, expected once"),
     "rate": (lambda: effective_lr(B, 0.0), "effective_lr: lr must be a finite number > 0, got 0.0"),
     "filter's rate": (lambda: early_stopping_filter(B, -1.0, 2), "early_stopping_filter: lr"),

@@ -408,6 +408,9 @@ ERRORS = {
         "Terms 'l3' expected ['data'] .total"),
     "a number as schedule": (
         lambda: penalties.Coefficient(0.1), TypeError, "Coefficient schedule function 0.1"),
+    "a loss without its target": (
+        lambda: mr.implicit.norm_gradient(net(), "", np.ones((1, 3)), nn.MSELoss()), TypeError,
+        "norm_gradient loss function MSELoss lambda y: criterion(y, target)"),
     "a loss as closure": (
         lambda: mr.curvature.eigenvalues((net().weight ** 2).sum(), net()), TypeError,
         "curvature closure function Tensor lambda"),

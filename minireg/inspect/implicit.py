@@ -25,7 +25,9 @@ from .. import nn
 from ..backend import Array, Stream, as_array, move, of
 from ..engine import enable_grad, grad
 from ..errors import describe
+from ..losses import Loss
 from ..nn.module import Module, Parameter, check_sizes
+from ..objective import Objective
 from ..ops.table import array_of
 from ..penalties import L1, L2
 from ..penalties.base import Penalty
@@ -384,6 +386,11 @@ def norm_gradient(
     >>> found.total.shape, bool(abs(found.total.sum(axis=0)).max() < 1e-12)  # no shift passes
     ((8, 3), True)
     """
+    if not callable(loss) or isinstance(loss, Loss | Objective):
+        raise TypeError(
+            f"norm_gradient: loss must be a function of the model's output, got {loss!r:.60}; write "
+            "lambda y: criterion(y, target)"
+        )
     own = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor)]
     held = {id(t): t for t in own if isinstance(t, Parameter) or t._node is not None}
     model = copy.deepcopy(model, held)  # weights are only read, and results cannot be copied
@@ -412,7 +419,7 @@ def norm_gradient(
     if not isinstance(value, Tensor) or value.size != 1:
         raise ValueError(
             f"norm_gradient: loss returned {describe(value)}, expected a Tensor of one element; "
-            "it takes the model's output: lambda y: criterion(y, target)"
+            "reduce it (.sum(), .mean())"
         )
     arrived = grad(value, calls[0][1], allow_unused=True)[0] if value.requires_grad else None
     if arrived is None:
