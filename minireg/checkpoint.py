@@ -128,7 +128,10 @@ def save(path: str | Path, state: Module | Mapping[str, Any]) -> None:
                 )
                 raise ValueError(f"save: .safetensors cannot hold {what}; take .npz")
         with replacing(path) as beside:
-            write(arrays, str(beside))
+            try:
+                write(arrays, str(beside))
+            except Exception as error:  # its own kind, which names no file
+                raise OSError(f"save: {str(path)!r} cannot be written: {error}") from error
         return
     # what np.savez does, but open to every name ("file") and closed to pickles
     with replacing(path) as beside, zipfile.ZipFile(beside, "w") as archive:
