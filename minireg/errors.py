@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def check_option(owner: str, name: str, value: Any, limit: int | str | tuple[Any
         good = _number(value) and isinstance(value, int | np.integer) and value >= limit
         expected = f"an integer ≥ {limit}"
     else:
-        low, high = map(float, limit[1:-1].split(","))
+        low, high = _bounds(limit)
         good = _number(value) and (
             low < value < high
             or (value == low and limit[0] == "[")
@@ -56,6 +57,12 @@ def check_option(owner: str, name: str, value: Any, limit: int | str | tuple[Any
         expected = "a finite number ≥ 0" if limit == "[0, inf)" else f"in {limit}"
     if not good:
         raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
+
+
+@cache
+def _bounds(interval: str) -> tuple[float, float]:
+    low, high = interval[1:-1].split(",")
+    return float(low), float(high)
 
 
 def _number(value: Any) -> bool:

@@ -23,7 +23,7 @@ def parameter_list(owner: str, parameters: Any) -> list[Tensor]:
     check_parameters(owner, parameters)
     if isinstance(parameters, Tensor):
         return [parameters]
-    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    found: list[Any] = list(parameters) if hasattr(parameters, "__iter__") else [parameters]
     for p in found:
         if not isinstance(p, Tensor):
             raise TypeError(
@@ -33,7 +33,7 @@ def parameter_list(owner: str, parameters: Any) -> list[Tensor]:
 
 
 def clip_factor(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0
+    params: Sequence[Tensor], max_norm: float, norm_type: float = 2.0
 ) -> tuple[Tensor, Tensor]:
     """‖g‖ of all gradients jointly, and min(1, max_norm/(‖g‖ + 1e-6)), as scalar Tensors.
 
@@ -41,12 +41,9 @@ def clip_factor(
 
     >>> import minireg as mr
     >>> w = mr.tensor([0.0, 0.0], requires_grad=True); w.grad = mr.tensor([3.0, 4.0])
-    >>> norm, factor = clip_factor(w, 1.0); norm.item(), round(factor.item(), 4)
+    >>> norm, factor = clip_factor([w], 1.0); norm.item(), round(factor.item(), 4)
     (5.0, 0.2)
     """
-    check_option("clip_grad_norm_", "max_norm", max_norm, "[0, inf]")
-    check_option("clip_grad_norm_", "norm_type", norm_type, "(0, inf]")
-    params = parameter_list("clip_grad_norm_", parameters)
     gradients = [p.grad.data for p in params if p.grad is not None]
     due = [(p, p.grad.data, ()) for p in params if p.grad is not None]
     if norm_type == 2 and (found := factor_by_kernel(due, max_norm)):
@@ -120,6 +117,8 @@ def clip_grad_norm_(
     >>> clip_grad_norm_(w, 1.0).item(), w.grad.numpy().round(4)
     (5.0, array([0.6, 0.8], dtype=float32))
     """
+    check_option("clip_grad_norm_", "max_norm", max_norm, "[0, inf]")
+    check_option("clip_grad_norm_", "norm_type", norm_type, "(0, inf]")
     params = parameter_list("clip_grad_norm_", parameters)
     total, factor = clip_factor(params, max_norm, norm_type)
     rows = joined([(p._place, [p.grad.data]) for p in params if p.grad is not None], _gradients)

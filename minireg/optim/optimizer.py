@@ -120,7 +120,7 @@ class Optimizer:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
-        self._prox: dict[Tensor, list[tuple[str, Penalty]]] = {}  # with the name of the term
+        self._prox: dict[Tensor, dict[Penalty, str]] = {}  # with the name of the term
         self._deferred: dict[Tensor, Deferred] = {}
         self._columns: dict[tuple[Flat, str], Column] = {}  # where states lie
         self.scheduled = False  # whether a schedule has taken the rates as its base
@@ -224,9 +224,7 @@ class Optimizer:
                 "this optimizer's step has; take SGD or ProximalGradient, or via='gradient'"
             )
         for p in parameter_list(f"{type(self).__name__}.add_prox", params):
-            known = self._prox.setdefault(p, [])
-            if not any(penalty is other for _, other in known):
-                known.append((name or "", penalty))
+            self._prox.setdefault(p, {}).setdefault(penalty, name or "")
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters (they become None)."""
@@ -261,10 +259,6 @@ class Optimizer:
                 "call terms.backward() without optimizer="
             )
         return penalties
-
-    def _proxes(self, p: Tensor) -> list[Penalty]:
-        """The penalties whose prox follows the step of p."""
-        return [penalty for _, penalty in self._prox.get(p, ())]
 
     def step(self, closure: None = None, *, max_norm: float | None = None) -> None:
         """One update of every parameter that has a gradient; frozen ones are never touched.
@@ -321,7 +315,7 @@ class Optimizer:
                 f"{g.shape}"
             )
         for name, penalty in p.grad.owed:  # type: ignore[union-attr]
-            if not any(penalty is applied for applied in self._proxes(p)):
+            if penalty not in self._prox.get(p, ()):
                 raise RuntimeError(
                     f"{type(self).__name__}.step: objective term {name!r} acts via its prox, which this "
                     f"optimizer does not apply to a parameter of shape {p.shape}: call "
@@ -356,8 +350,8 @@ class Optimizer:
         self, p: Tensor, group: dict[str, Any]
     ) -> Iterator[tuple[tuple[str, ...], Array]]:
         """What follows the step of a parameter: its entry in the books, and the new values."""
-        for name, penalty in self._prox.get(p, ()):
-            step = self._prox_step(p, group)
+        for penalty in (known := self._prox.get(p, {})):
+            name, step = known[penalty], self._prox_step(p, group)
             end = penalty.prox(p.data, step)
             parts = penalty.parts() if name and self.observer else {}
             for part in [*parts][:-1]:
@@ -393,7 +387,7 @@ class Optimizer:
         alike: dict[Any, list[Due]] = {}
         sharing = _sharing([p for p, _, _ in due])
         for p, g, group in due:
-            penalties = [tuple(map(id, some)) for some in (self._pulls(p), self._proxes(p))]
+            penalties = [tuple(map(id, some)) for some in (self._pulls(p), self._prox.get(p, ()))]
             where = type(p.data), p.data.dtype, self._fits(p, g, group, factor)
             key = self._stage(p, group), id(group), where, *penalties, p if p in sharing else None
             alike.setdefault(key, []).append((p, g, group))
@@ -467,7 +461,7 @@ class Optimizer:
         common = [] if factor is None else ["factor"]
         # else something precedes the prox, or somebody wants to see what it does
         own = type(self)._after_step is Optimizer._after_step and self.observer is None
-        proxes = self._proxes(p) if own else []
+        proxes = [*self._prox.get(p, ())] if own else []
         arrays, kind = ("p", "g", *self._states(group), *common), type(self).__name__
         known = {k: _told(k, v) for k, v in group.items()}
         for penalties in (proxes, []):

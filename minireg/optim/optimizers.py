@@ -80,8 +80,8 @@ class SGD(Optimizer):
 
     def decays(self, group: dict[str, Any]) -> tuple[float, float]:
         """wd·θ joins the gradient, or θ shrinks by lr·wd."""
-        coupled, _ = super().decays(group)
-        return (0.0, group["lr"] * coupled) if group["decoupled"] else (coupled, 0.0)
+        decay = group["weight_decay"]
+        return (0.0, group["lr"] * decay) if group["decoupled"] else (decay, 0.0)
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
