@@ -104,6 +104,10 @@ class Optimizer:
 
     ``params`` is an iterable of Tensors or of dicts ``{"params": …, option: value}``, one
     a group. Groups live in ``param_groups``; per-parameter state in ``state``.
+
+    As PyTorch does, it says nothing of parameters that require no gradient (they stay as they
+    are), a momentum ≥ 1, gradients that add up because nobody called ``zero_grad``, NaN in a
+    gradient, or a rate that was set to a negative number later.
     """
 
     observer: Any = None  # a Ledger, told of every parameter's step
