@@ -734,6 +734,37 @@ def test_proximal_gradient_finds_the_coefficients_of_sklearn(label, diabetes):
     assert (w.numpy() == 0).any() == (label != "ridge")
 
 
+# --- how the source texts write them ---------------------------------------------------------------
+
+# label: (penalty for λ = 0.7, the texts' formula, its gradient)
+TEXTS = {
+    "½λ‖θ‖²": (L2(0.7), lambda w: 0.35 * (w * w).sum(), lambda w: 0.7 * w),
+    "λ‖θ‖²": (L2(2 * 0.7), lambda w: 0.7 * (w * w).sum(), lambda w: 2 * 0.7 * w),
+    "λ₁‖θ‖₁ + λ₂‖θ‖²": (
+        ElasticNet(0.7, 2 * 0.3), lambda w: 0.7 * np.abs(w).sum() + 0.3 * (w * w).sum(),
+        lambda w: 0.7 * np.sign(w) + 0.6 * w),
+    "λ Σ_i ‖what leaves input i‖": (
+        GroupLasso(0.7, axis=0, scale="none"), lambda w: 0.7 * sum(length(w[:, i]) for i in range(3)),
+        lambda w: 0.7 * w / length(w, 0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", TEXTS)
+def test_a_formula_of_the_texts(label):
+    penalty, value, gradient = TEXTS[label]
+    w = draw(*SHAPE)
+    assert penalty.value(w) == pytest.approx(value(w), rel=1e-14)
+    np.testing.assert_allclose(penalty.gradient(w), gradient(w), rtol=1e-14)
+
+
+def test_beside_a_summed_half_squared_loss_lambda_is_two_lambda_over_n():
+    x, y, strength = draw(20, 3), draw(20, 1, seed=1), 0.7
+    ridge = np.linalg.solve(x.T @ x + strength * np.eye(3), x.T @ y)
+    model = nn.Linear(3, 1, bias=False, dtype=np.float64)
+    mr.solve(model, nn.MSELoss(), L2(2 * strength / len(x)), x, y)
+    np.testing.assert_allclose(model.weight.data.T, ridge, atol=1e-9)
+
+
 # --- how it reads, and what it refuses ------------------------------------------------------------
 
 REPRS = {

@@ -31,6 +31,10 @@ class L2(Penalty):
 
     Its gradient λ(w − center) is weight decay under plain SGD only (claim C29).
 
+    Most of the source texts write ½λ‖θ‖², too; where one writes λ‖θ‖², with gradient 2λθ, that is
+    ``L2(2 * λ)``. A loss that they sum over n rows with a half, ½‖Xθ − y‖², is n/2 times MSELoss, so
+    beside it their λ, of this and of every other penalty, is 2λ/n here.
+
     Parameters
     ----------
     strength : λ ≥ 0.
@@ -186,6 +190,8 @@ class L1(Penalty):
 
 class ElasticNet(Penalty):
     """l1·‖w‖₁ + ½·l2·‖w‖²: zeros from the first, grouping from the second (claim C58).
+
+    The source text has no half, λ₁‖θ‖₁ + λ₂‖θ‖², so its λ₂ is ``l2 = 2 * λ₂``.
 
     >>> pen = ElasticNet(l1=0.5, l2=1.0); w = np.array([3.0, -0.25])
     >>> float(pen.value(w)), pen.gradient(w), pen.prox(w, step=1.0)

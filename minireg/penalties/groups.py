@@ -139,6 +139,9 @@ class Groups:
 class GroupLasso(Penalty):
     r"""λ Σ_g s_g‖w_g‖₂ with s_g = √|g|: whole groups become exactly 0 (claims C61, C62).
 
+    The source text's group is what leaves one input, and has no √|g|: its penalty is
+    ``GroupLasso(λ, axis=0, scale="none")``.
+
     Parameters
     ----------
     strength : λ ≥ 0.
@@ -149,7 +152,7 @@ class GroupLasso(Penalty):
         them is not penalised.
     scale : "sqrt" for s_g = √|g| (Yuan & Lin 2006), "none" for s_g = 1.
 
-    At w_g = 0 the gradient is 0.
+    At w_g = 0 the gradient is 0 (as 0 counts what is so short that its square is 0).
 
     >>> pen = GroupLasso(1.0, axis=1, scale="none"); w = np.array([[3.0, 4.0], [0.6, 0.8]])
     >>> float(pen.value(w)), pen.prox(w, step=1.0).round(2).tolist()

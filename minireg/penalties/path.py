@@ -17,7 +17,8 @@ class PathNorm(Penalty):
 
     It belongs to a whole chain of linear layers, (out, in) weights in order: unlike L2 it
     does not change when a ReLU unit's inputs are scaled by c and its outputs by 1/c. Computed
-    by one pass of the squared weights over ones, λ 1ᵀW_L²…W_1²1. There is no prox:
+    by one pass of the squared weights over ones, λ 1ᵀW_L²…W_1²1. As in the source text that is the
+    square of a norm, without a root, and biases are left out. There is no prox:
     the value is a polynomial of degree 2L in all weights together.
 
     >>> pen = PathNorm(1.0); a, b = np.array([[1.0, 2.0]]), np.array([[3.0]])

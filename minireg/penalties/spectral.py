@@ -156,7 +156,7 @@ class SpectralNorm(Penalty):
     Called on a Tensor it follows σ₁ by power iteration: each weight keeps its 16 largest singular
     vectors, taken from one SVD at the first call and moved whenever the term is recorded;
     evaluation goes the same way and keeps nothing. On arrays, and where a second derivative is
-    asked for, everything is exact, through the SVD.
+    asked for, everything is exact, through the SVD; so is a Tensor's value with method="svd".
 
     The gradient is λuvᵀ for unit u and v, so it is a subgradient up to the error of the value,
     however σ₁ and σ₂ tie. Where σ₂ < .998 σ₁ its cosine to the exact one stayed above .9999
