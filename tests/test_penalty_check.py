@@ -29,7 +29,10 @@ from minireg.penalties import (
     soft_threshold,
     translated,
 )  # fmt: skip
+from minireg.penalties.base import constant, length
+from minireg.penalties.constraints import Constraint
 from minireg.penalty_check import CHECKS, KINKS, OPTIMIZERS, _Case, check_penalty
+from minireg.tensor import Tensor
 
 CENTER = np.random.default_rng(0).normal(size=(4, 3))
 SHIPPED = {
@@ -195,6 +198,83 @@ def test_strengths_are_found_under_any_name():
     assert _Case(NamedSCAD(0.2), [(4, 3)], 3, 0).strengths == ()
     without_step = spoilt(Weighted(), prox=lambda s, v, t: soft_threshold(v, s.strength))
     assert check_penalty(without_step, trials=2)["prox: scaling"].verdict == "wrong"
+
+
+def test_right_penalties_of_other_kinds_pass():
+    """Kinks on the axes, ties of sizes, sums of groups, and what is not 0 at 0."""
+
+    class NonNegative(Constraint):
+        def __init__(self):
+            pass
+
+        def value(self, w):
+            raw = w.data if isinstance(w, Tensor) else w
+            return constant(np.where((raw < 0).any(), np.inf, 0.0).astype(raw.dtype), w)
+
+        def prox(self, v, step):
+            return np.maximum(v, 0)
+
+        def subdiff_distance(self, w, g):
+            return length(np.where(w > 0, g, np.minimum(g, 0)))
+
+    class LargestSize(Lasso):
+        def value(self, w):
+            return self.strength * np.abs(w).max()
+
+        gradient = Penalty.gradient
+
+        def prox(self, v, step):
+            return v - L1Ball(step * self.strength).prox(v, 1.0)
+
+        def subdiff_distance(self, w, g):
+            return Penalty.subdiff_distance(self, w, g)
+
+        def max_strength(self, g):
+            return np.abs(g).sum()
+
+    class Trimmed(Lasso):
+        """All but the four largest."""
+
+        convex, gradient, largest = False, Penalty.gradient, 4
+
+        def value(self, w):
+            sizes = np.sort(np.abs(w).reshape(-1))
+            return self.strength * sizes[: sizes.size - self.largest].sum()
+
+        def prox(self, v, step):
+            u, kept = (
+                soft_threshold(v, step * self.strength).reshape(-1),
+                np.argsort(-np.abs(v), None),
+            )
+            u[kept[: self.largest]] = v.reshape(-1)[kept[: self.largest]]
+            return u.reshape(v.shape)
+
+        def subdiff_distance(self, w, g):
+            return Penalty.subdiff_distance(self, w, g)
+
+        def max_strength(self, g):
+            raise NotImplementedError("never all 0")
+
+    class Margin(Lasso):
+        """It grows towards 0, and w = 0 is not its minimum."""
+
+        def value(self, w):
+            return self.strength * np.maximum(0, 1 - w).sum()
+
+        gradient = Penalty.gradient
+
+        def prox(self, v, step):
+            return np.where(v < 1, np.minimum(v + step * self.strength, 1), v)
+
+        def subdiff_distance(self, w, g):
+            return Penalty.subdiff_distance(self, w, g)
+
+        def max_strength(self, g):
+            raise NotImplementedError("w = 0 is no minimum")
+
+    for penalty in (NonNegative(), LargestSize(), Trimmed(), Margin()):
+        report = check_penalty(penalty, trials=5)
+        assert report, report
 
 
 # --- nothing to check -----------------------------------------------------------------------------
