@@ -189,6 +189,7 @@ ERRORS = {
     "a method for its result": (
         lambda: optim.Adam(net().parameters), TypeError, "Adam parameters itself model.parameters()"),
     "a number for parameters": (lambda: optim.SGD([0.1]), TypeError, "SGD Tensors 0.1 model.parameters()"),
+    "a rate for parameters": (lambda: optim.SGD(0.1), TypeError, "SGD Tensors 0.1 model.parameters()"),
     "one beta": (lambda: optim.Adam([t(2)], betas=0.9), ValueError, "Adam betas pair 0.9"),
     "three betas": (
         lambda: optim.Adam([t(2)], betas=(0.9, 0.9, 0.9)), ValueError, "Adam betas pair (0.9, 0.9, 0.9)"),

@@ -105,15 +105,11 @@ class Optimizer:
     ``params`` is an iterable of Tensors or of dicts ``{"params": …, option: value}``, one
     a group. Groups live in ``param_groups``; per-parameter state in ``state``.
 
-    As PyTorch does, it says nothing of parameters that require no gradient (they stay as they
-    are), a momentum ≥ 1, gradients that add up because nobody called ``zero_grad``, NaN in a
-    gradient, or a rate that was set to a negative number later.
+    What it takes without a word, as PyTorch does, is listed in ``docs/pytorch.md``.
     """
 
     observer: Any = None  # a Ledger, told of every parameter's step
-    states: tuple[
-        str, ...
-    ] = ()  # all that may be kept of a parameter, beside the number of its steps
+    states: tuple[str, ...] = ()  # of a parameter: what may be kept beside the number of its steps
     buffer = ""  # the state that is linear in past gradients, if there is one
     elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
@@ -129,7 +125,8 @@ class Optimizer:
         self._columns: dict[tuple[Flat, str], Column] = {}  # where states lie
         self.scheduled = False  # whether a schedule has taken the rates as its base
         check_parameters(type(self).__name__, params)
-        given: list[Any] = [params] if isinstance(params, Tensor | str) else [*params]
+        several = isinstance(params, Iterable) and not isinstance(params, Tensor)
+        given: list[Any] = [*params] if several else [params]
         if not given:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimize")
         grouped = any(isinstance(g, Mapping) for g in given)
