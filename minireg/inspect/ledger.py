@@ -157,6 +157,10 @@ class Row(Mapping[Key, Array]):
 class Books(dict[str, Row]):
     """Rows by parameter name, and their views: by layer, as a whole, as a text table."""
 
+    def __missing__(self, name: str) -> Row:
+        booked = ", ".join(map(repr, self)) or "nothing yet"
+        raise KeyError(f"Books: no row of a parameter {name!r}; booked: {booked}")
+
     def layers(self) -> dict[str, Books]:
         """The rows by the module that holds the parameter."""
         found: dict[str, Books] = {}
