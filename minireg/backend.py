@@ -318,6 +318,8 @@ class Stream:
     """
 
     def __init__(self, name: str, seed: int | None = None) -> None:
+        if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
+            raise ValueError(f"Stream: the seed must be an integer ≥ 0 or None, got {seed!r}")
         self.name, self.seed = name, seed
         if seed is None:
             child = _seeds.children[name] = _seeds.children.get(name, -1) + 1

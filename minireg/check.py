@@ -216,7 +216,8 @@ class _Subject:
         kind = np.result_type(np.float64, *shift.values())  # all complex as soon as one is
         for i, x in self.points.items():
             moved = np.array(x + shift.get(i, 0.0), dtype=kind)
-            args[i] = Tensor(backends.move(moved, self.homes[i]), requires_grad=True)
+            args[i] = Tensor(backends.move(moved, self.homes[i]))
+            args[i].requires_grad = True  # a complex one, too: the step takes analytic functions
         return args
 
     def results(self, shift: dict[int, Any] | None = None) -> tuple[Tensor, ...]:

@@ -220,6 +220,11 @@ def backprop(
                 if d.shape != data.shape:
                     d = _fit(d, data.shape)
                 if d.dtype is not data.dtype and d.dtype != data.dtype:
+                    if d.dtype.kind == "c":  # not what the formulas were written for
+                        raise TypeError(
+                            f"{entry.name}: no gradient goes through complex numbers; write them as "
+                            "two real tensors"
+                        )
                     d = d.astype(data.dtype)
                 if place is not None:
                     check_backward(entry.name, i, d, place)

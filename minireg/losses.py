@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from .backend import NUMPY, of
+from .backend import NUMPY, as_array, of
 from .errors import check_option
 from .nn.module import Module
-from .ops import fused
+from .ops import fused, reductions
 from .ops.elementwise import relu, softplus
-from .ops.table import array_of
+from .ops.table import array_like, array_of, kernel
+from .tensor import Tensor
 
 Reduction = Literal["mean", "sum", "none"]
 KLReduction = Literal["mean", "sum", "none", "batchmean"]
@@ -44,7 +46,7 @@ def _check(owner: str, reductions: Any = Reduction, **options: Any) -> None:
         check_option(owner, name, options[name], limits[name])
 
 
-def _floating(name: str, **arrays: Any) -> None:
+def floating(name: str, **arrays: Any) -> None:
     """Refuse integers, which NumPy would promote to float64."""
     for what, a in arrays.items():
         if a.dtype.kind != "f":
@@ -54,39 +56,75 @@ def _floating(name: str, **arrays: Any) -> None:
             )
 
 
-def _same_shape(name: str, x: Any, target: Any) -> None:
-    """Refuse what broadcasting would let pass unnoticed."""
+def _pair(name: str, x: Any, target: Any) -> tuple[Any, Any]:
+    """x and target in x's dtype; whole numbers are targets, too, and one number is for all of x.
+
+    Other shapes must agree: broadcasting would let (N, 1) against (N,) pass unnoticed.
+    """
+    x = array_like(x, f"{name}: x")
+    target = array_like(target, f"{name}: target", x.dtype)
+    if target.dtype.kind in "iub":
+        target = array_of(target).astype(x.dtype)
+    floating(name, x=x, target=target)
+    if target.ndim == 0 < x.ndim:
+        target = np.broadcast_to(target, x.shape)
     if x.shape != target.shape:
         raise ValueError(
             f"{name}: got x of shape {x.shape} and target of shape {target.shape}, expected equal "
             "shapes; reshape one of them"
         )
-
-
-def _difference(name: str, x: Any, target: Any) -> Any:
-    """x − target in x's dtype; whole numbers are targets, too, as in PyTorch."""
-    if target.dtype.kind in "iu":
-        target = array_of(target).astype(x.dtype)
-    _floating(name, x=x, target=target)
-    _same_shape(name, x, target)
-    return x - target
+    return x, target
 
 
 def _factor(name: str, what: str, factor: Any, x: Any) -> Any:
     """A constant in x's dtype; it must broadcast to x's shape."""
+    factor = _weights(name, what, factor)
     pairs = zip(factor.shape[::-1], x.shape[::-1], strict=False)
     if len(factor.shape) > x.ndim or any(n not in (1, m) for n, m in pairs):
         raise ValueError(
             f"{name}: got {what} of shape {factor.shape}, expected one that broadcasts to {x.shape}"
         )
-    return array_of(factor).astype(x.dtype)
+    return factor.astype(x.dtype)
+
+
+def _weights(name: str, what: str, weights: Any) -> Any:
+    """``weights`` as an array; ``ValueError`` for a negative one (not on a GPU: it would wait)."""
+    found = as_array(weights, f"{name}: {what}", np.float64)
+    if of(found) is NUMPY and (found < 0).any():
+        raise ValueError(f"{name}: {what} must be ≥ 0, got {found.min()}")
+    return found
+
+
+_warned: set[str] = set()
+
+
+def _suspect(name: str, z: Any, rows: bool) -> None:
+    """Warn once if logits are probabilities beyond doubt; never ask a GPU, which would wait."""
+    a = array_of(z)
+    if type(a) is not np.ndarray or name in _warned or a.size < 2 or not 0 <= a.item(0) <= 1:
+        return
+    low, high = a.min(), a.max()
+    if low < 0 or high > 1 or (low == 0 and high == 1 and ((a == 0) | (a == 1)).all()):
+        return
+    if rows:
+        certain = a.ndim == 2 and len(a) > 1 < a.shape[1] and abs(a.sum(axis=1) - 1).max() < 1e-3
+    else:
+        certain = a.size >= 16 and high - low > 0.5
+    if certain:
+        _warned.add(name)
+        makes = "softmax" if rows else "sigmoid"
+        warnings.warn(
+            f"{name}: the logits look like probabilities (all in [0, 1]{', rows sum to 1' * rows}); it "
+            f"applies the {makes} itself, so leave out the model's (said once)",
+            stacklevel=4,
+        )
 
 
 def _reduce(loss: Any, reduction: str, divisor: Any = None) -> Any:
     if reduction == "none":
         return loss
     if reduction == "mean":
-        return loss.mean() if divisor is None else loss.sum() / divisor
+        return loss.mean() if divisor is None else reductions.per(loss.sum(), divisor)
     return loss.sum()
 
 
@@ -94,7 +132,8 @@ def _reduce(loss: Any, reduction: str, divisor: Any = None) -> Any:
 
 
 def _classes_last(name: str, x: Any) -> Any:
-    _floating(name, logits=x)
+    x = array_like(x, f"{name}: logits")
+    floating(name, logits=x)
     if x.ndim == 0:
         raise ValueError(f"{name}: got scalar logits, expected (C,), (N, C) or (N, C, …)")
     return np.moveaxis(x, 1, -1) if x.ndim > 2 else x
@@ -104,7 +143,7 @@ def _labels(
     name: str, z: Any, target: Any, ignore_index: int | None = None, instead: str = ""
 ) -> Any:
     """The labels as an array, for z with classes last; ``ValueError`` if they are none for it."""
-    labels, classes = array_of(target), z.shape[-1]
+    labels, classes = as_array(target, f"{name}: target"), z.shape[-1]
     if labels.shape != z.shape[:-1] or labels.dtype.kind not in "iu":
         raise ValueError(
             f"{name}: got targets of shape {labels.shape} and dtype {labels.dtype} for logits of "
@@ -134,17 +173,24 @@ def _one_hot(z: Any, labels: Any, ignore_index: int | None = None) -> tuple[Any,
 def _class_weight(name: str, z: Any, weight: Any) -> Any:
     if weight is None:
         return None
+    weight = _weights(name, "weight", weight)
     if weight.shape != z.shape[-1:]:
-        raise ValueError(f"{name}: got weight of shape {weight.shape}, expected {z.shape[-1:]}")
-    return array_of(weight).astype(z.dtype)
+        raise ValueError(
+            f"{name}: got weight of shape {weight.shape}, expected {z.shape[-1:]}, one a class (other "
+            "options go by keyword)"
+        )
+    return weight.astype(z.dtype)
 
 
 def _distribution(
     logits: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float
 ) -> tuple[Any, Any, Any, Any]:
     """(logits, q hard, q smoothed, divisor of the mean), all with classes last."""
-    name, z = "cross_entropy", _classes_last("cross_entropy", logits)
+    name, logits = "cross_entropy", array_like(logits, "cross_entropy: logits")
+    z = _classes_last(name, logits)
     w = _class_weight(name, z, weight)
+    target = array_like(target, f"{name}: target", z.dtype)
+    _suspect(name, z, rows=True)
     if target.dtype.kind == "f":
         if target.shape != logits.shape:
             raise ValueError(
@@ -156,7 +202,7 @@ def _distribution(
     else:
         instead = " or floating probabilities of the logits' shape"
         labels = _labels(name, z, target, ignore_index, instead)
-        if found := fused.kernel("targets", labels, w, dtype=z.dtype, classes=z.shape[-1],
+        if found := kernel("targets", labels, w, dtype=z.dtype, classes=z.shape[-1],
                                  ignore_index=ignore_index, label_smoothing=label_smoothing):  # fmt: skip
             return z, *found
         q, kept = (a.astype(z.dtype) for a in _one_hot(z, labels, ignore_index))
@@ -235,7 +281,8 @@ def mse_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
     2.0
     """
     _check("mse_loss", reduction=reduction)
-    return _reduce(np.square(_difference("mse_loss", x, target)), reduction)
+    x, target = _pair("mse_loss", x, target)
+    return _reduce(np.square(x - target), reduction)
 
 
 def l1_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
@@ -245,7 +292,8 @@ def l1_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
     1.0
     """
     _check("l1_loss", reduction=reduction)
-    return _reduce(np.abs(_difference("l1_loss", x, target)), reduction)
+    x, target = _pair("l1_loss", x, target)
+    return _reduce(np.abs(x - target), reduction)
 
 
 def smooth_l1_loss(x: Any, target: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
@@ -257,7 +305,8 @@ def smooth_l1_loss(x: Any, target: Any, reduction: Reduction = "mean", beta: flo
     array([0.125, 2.5  ])
     """
     _check("smooth_l1_loss", reduction=reduction, beta=beta)
-    d = _difference("smooth_l1_loss", x, target)
+    x, target = _pair("smooth_l1_loss", x, target)
+    d = x - target
     if beta == 0:
         return _reduce(np.abs(d), reduction)
     c = np.clip(d, -beta, beta)
@@ -274,7 +323,7 @@ def binary_cross_entropy_with_logits(
     """−w·(c·t·log σ(x) + (1 − t)·log(1 − σ(x))) for logits x and targets t in [0, 1].
 
     Written with softplus(x) = −log(1 − σ(x)), which keeps its relative precision however
-    large x is. Targets are floating numbers of the logits' shape.
+    large x is. Targets have the logits' shape, or are one number for all.
 
     Parameters
     ----------
@@ -286,8 +335,8 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     _check(name, reduction=reduction)
-    _floating(name, x=x, target=target)
-    _same_shape(name, x, target)
+    x, target = _pair(name, x, target)
+    _suspect(name, x, rows=False)
     positive = target
     if pos_weight is not None:
         positive = target * _factor(name, "pos_weight", pos_weight, x)
@@ -309,8 +358,7 @@ def kl_div(x: Any, target: Any, reduction: KLReduction = "mean", log_target: boo
     0.0
     """
     _check("kl_div", KLReduction, reduction=reduction)
-    _floating("kl_div", x=x, target=target)
-    _same_shape("kl_div", x, target)
+    x, target = _pair("kl_div", x, target)
     if log_target:
         loss = np.exp(target) * np.where(target == -np.inf, 0, target - x)
     else:
@@ -343,9 +391,9 @@ def hinge_loss(
     array([0.  , 0.75, 2.  ])
     """
     _check("hinge_loss", reduction=reduction, p=p, margin=margin)
-    y = array_of(target)
+    scores, y = array_like(scores, "hinge_loss: scores"), as_array(target, "hinge_loss: target")
     if y.shape == scores.shape:
-        _floating("hinge_loss", scores=scores)
+        floating("hinge_loss", scores=scores)
         if of(y) is NUMPY and not (np.abs(y) == 1).all():
             raise ValueError(
                 f"hinge_loss: got targets {np.unique(y)[:5]} of the scores' shape {scores.shape}, "
@@ -376,7 +424,12 @@ class Loss(Module):
     _names: tuple[str, ...] = ()  # of the options
 
     def __init__(self, **options: Any) -> None:
-        _check(type(self).__name__, self.reductions, **options)
+        owner = type(self).__name__
+        _check(owner, self.reductions, **options)
+        for what in ("weight", "pos_weight"):
+            if options.get(what) is not None:
+                given, found = options[what], _weights(owner, what, options[what])
+                options[what] = given if isinstance(given, Tensor) else found
         self._names = tuple(options)
         vars(self).update(options)
 

@@ -178,10 +178,10 @@ class Tensor:
         """Record operations on this leaf from now on (or stop doing so); returns itself."""
         if self._node is not None:
             raise RuntimeError("requires_grad_: only a leaf can be switched; use .detach()")
-        if requires_grad and self.dtype.kind not in "fc":
+        if requires_grad and self.dtype.kind != "f":
             raise TypeError(
                 f"requires_grad: got dtype {self.dtype}, expected a floating type; "
-                "convert with .astype('float32') first"
+                "convert with .astype('float32') first, complex numbers as two real tensors"
             )
         self.requires_grad = bool(requires_grad)
         return self

@@ -95,7 +95,8 @@ def signature(function: Any) -> inspect.Signature:
     for part in text.split(", "):
         name = part.partition("=")[0].split()[-1]  # "int axis=-1" is axis
         if name.startswith("*"):
-            parameters.append(inspect.Parameter(name[1:], inspect.Parameter.VAR_POSITIONAL))
+            if name != "*":
+                parameters.append(inspect.Parameter(name[1:], inspect.Parameter.VAR_POSITIONAL))
             kind = inspect.Parameter.KEYWORD_ONLY
         else:
             parameters.append(inspect.Parameter(name, kind, default=None))

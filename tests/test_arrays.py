@@ -77,9 +77,11 @@ CASES: dict[str, list[Case]] = {
     "where": [(draw(3, 1) > 0, draw(4), draw()), (draw(3) > 0, draw(3), 1), (draw() > 0, draw(2), 0.5)],
     **shared("sum mean max min prod any all argmax argmin", reduction()),
     **shared("var std", [*reduction(), *reduction(ddof=1)]),
+    **shared("amin amax", reduction()),
+    **shared("round around", each((), (1,), (-1,), ({"decimals": 2},))),
     "median": [c for c in reduction() if c[0].size],
     "cumsum": along(), "sort": along(), "argsort": along(), "expand_dims": along(), "flip": along(),
-    "cumprod": [c for c in along() if c[0].ndim and type(c[-1]["axis"]) is not tuple],
+    "cumprod": [c for c in along() if type(c[-1]["axis"]) is not tuple],
     "reshape": each((-1,), ((-1,),), ({"shape": (-1,)},), ((2, 6),)), "ravel": each(()),
     **shared("transpose permute_dims", [
         *each((), ({"axes": None},)), (draw(2, 3, 4), (2, 0, 1)), (draw(2, 3), (0, 0)), (draw(2, 3), (0,)),
@@ -101,8 +103,7 @@ CASES: dict[str, list[Case]] = {
              if c[0].size and c[0].ndim],
     "take_along_axis": [(draw(2, 3), np.array([[0, 2], [1, 1]]), 1), (draw(2, 3), np.array([[1]]), 0),
                         (draw(2, 3), index(5, 0), None), (draw(2, 3), np.array([[0]]), 2)],
-    "repeat": [c for c in along((2,), (0,)) if c[0].ndim or c[-1]["axis"] is None]
-              + [(draw(3), [1, 0, 2]), (draw(2, 3), [1, 0, 2], 1), (draw(2, 3), [1, 0])],
+    "repeat": [*along((2,), (0,)), (draw(3), [1, 0, 2]), (draw(2, 3), [1, 0, 2], 1), (draw(2, 3), [1, 0])],
     "diff": [c for c in along((), (2,), (0,), (-1,)) if c[-1]["axis"] is not None],
     **shared("matmul dot inner outer", PRODUCTS),
     "tensordot": [(*pair, axes) for pair in PRODUCTS for axes in

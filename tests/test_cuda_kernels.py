@@ -14,7 +14,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +26,6 @@ import minireg as mr
 from minireg import backend as backends
 from minireg import flat, losses, nn
 from minireg.backend import Stream
-from minireg.nn import functional as F  # noqa: N812
 from minireg.ops import TABLE, cuda, fused
 from minireg.optim import clip
 from minireg.penalties.base import add_gradients
@@ -58,7 +57,7 @@ def sources() -> dict[str, str]:
                 kernel = clip.squares(dtype, penalties)
                 found[f"{name}, {rows} {dtype}"] = cuda.squares(kernel, rows)
         found[f"mask {dtype}"] = cuda.specialized(cuda.DROPOUT, dtype, THREADS=cuda.THREADS)
-        for name in cuda.ACTIVATIONS:
+        for name in cuda.SLOPES:
             found[f"{name} {dtype}"] = cuda.activated(name, dtype)
     return found
 
@@ -73,7 +72,7 @@ NAMES = [f"{family} {np.dtype(d)}" for d in TOLERANCE for family in (
     *(f"rows {w} by 1" for w in (1, 16, 100, 1000, 1024, 1025, 8192)),
     *(f"rows {w} by {16 // np.dtype(d).itemsize}" for w in (16, 100, 1000, 1024, 8192)),
     "channels of 1", "channels of 49", "targets", "clip", "squares, 1", "squares, 2",
-    "squares with penalties, 1", "squares with penalties, 2",     "mask", *cuda.ACTIVATIONS)]  # fmt: skip
+    "squares with penalties, 1", "squares with penalties, 2",     "mask", *cuda.SLOPES)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,10 +86,6 @@ def test_source_compiles_without_a_warning(name):
     wide = {"rows 1024 by 4 float32": "v4.f32|v4.b32", "rows 1024 by 2 float64": "v2.f64|v2.b64"}
     if name in wide:
         assert re.search(rf"ld\.global\.({wide[name]})", ptx), "no load of 128 bits"
-
-
-def test_every_activation_has_a_kernel():
-    assert set(get_args(F.Activation)) == set(cuda.ACTIVATIONS)
 
 
 def test_every_family_is_compiled():
@@ -479,21 +474,19 @@ def test_clip_factor_of_what_is_not_finite(device, bad):
     np.testing.assert_array_equal([norm, factor], [bad, 0 if bad == np.inf else np.nan])
 
 
-# --- dropout -------------------------------------------------------------------------------------
+# --- activations and dropout ------------------------------------------------------------------------
 
 
 @by_dtype
-@pytest.mark.parametrize("activation", cuda.ACTIVATIONS)
+@pytest.mark.parametrize("activation", cuda.SLOPES)
 @pytest.mark.parametrize("size", [1, 255, 1000])
-def test_dropout_of_an_activation(device, size, activation, dtype):
-    x, mask = 4 * draw(size, dtype=dtype), 2 * (draw(size, seed=1) > 0).astype(dtype)
+def test_slope_of_an_activation(device, size, activation, dtype):
+    x = 4 * draw(size, dtype=dtype)
     x[0] = 0
-    agree(lambda put: derive(fused.dropout, put(x), put(mask), activation=activation),
-          device, dtype)  # fmt: skip
-    with mr.no_grad():
-        edges = np.array([np.nan, -80, 80], dtype)
-        agree(lambda put: [fused.dropout(put(edges), put(edges * 0 + 1), activation=activation)],
-              device, dtype)  # fmt: skip
+    op = TABLE[activation].function
+    agree(lambda put: derive(op, put(x)), device, dtype)
+    edges = np.array([np.nan, -80, 80], dtype)
+    agree(lambda put: derive(op, put(edges)), device, dtype)
 
 
 def philox(counter: list[int], key: list[int]) -> list[int]:
@@ -556,33 +549,6 @@ def test_mask_follows_the_stream(device):
     np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("activation", [None, *cuda.ACTIVATIONS])
-@pytest.mark.parametrize("training", [True, False])
-def test_functional_dropout(device, activation, training):
-    x = draw(30, 20)
-    mask = Stream("dropout", seed=3).dropout_mask(0.4, device(x)) if training else device(0 * x + 1)
-    t = mr.Tensor(device(x), requires_grad=True)
-    y = F.dropout(t, 0.4, training, Stream("dropout", seed=3), activation=activation)
-    y.sum().backward()
-    u = mr.Tensor(x, requires_grad=True)
-    expected = (TABLE[activation].function(u) if activation else u) * host(mask)
-    expected.sum().backward()
-    np.testing.assert_allclose(host(y.data), expected.numpy(), atol=1e-12)
-    np.testing.assert_allclose(host(t.grad.data), u.grad.numpy(), atol=1e-12)
-
-
-@pytest.mark.parametrize("activation", [None, *cuda.ACTIVATIONS])
-@pytest.mark.parametrize("training", [True, False])
-def test_functional_dropout_without_kernels(activation, training):
-    test_functional_dropout(np.copy, activation, training)
-
-
-@pytest.mark.parametrize("activation", ["softmax", "", 3])
-def test_functional_dropout_of_something_else_is_refused(activation):
-    with pytest.raises(ValueError, match=r"dropout: activation must be one of .*'relu'.*got"):
-        F.dropout(np.ones(3), activation=activation)
-
-
 # --- which arguments a kernel takes --------------------------------------------------------------
 
 
@@ -612,9 +578,7 @@ LAUNCHES: dict[str, tuple[Callable[[], list[Any]], list[str]]] = {
         ["targets", "entropy_forward"]),
     "norm": (lambda: clip.clip_factor(with_gradient(emulate(draw(4, 5))), 1.0),
              ["squares", "clip_factor"]),
-    "dropout": (
-        lambda: derive(fused.dropout, emulate(draw(4, 5)), emulate(draw(4, 5)), activation="relu"),
-        ["dropout_forward", "dropout_backward", "dropout_forward"]),
+    "activation": (lambda: derive(mr.relu, emulate(draw(4, 5))), ["activation_backward"]),
     "mask": (lambda: [Stream("dropout").dropout_mask(0.5, emulate(draw(4, 5)))], ["dropout_mask"]),
 }  # fmt: skip
 
@@ -647,14 +611,8 @@ NOT_COVERED: dict[str, Callable[[Place], list[Any]]] = {
         fused.cross_entropy, put(draw(2, 8200)), put(draw(2, 8200) ** 2)
     ),
     "one target for all": lambda put: derive(fused.cross_entropy, put(draw(2, 5)), put(draw(5))),
-    "one mask for all": lambda put: derive(
-        fused.dropout, put(draw(2, 5)), put(draw(5)), activation="relu"
-    ),
     "a number as weight": lambda put: [
         fused.normalize(mr.Tensor(put(draw(2, 5))), 2.0, **NORM).data
-    ],
-    "a mask from elsewhere": lambda put: [
-        fused.dropout(mr.Tensor(put(draw(2, 5))), draw(2, 5), activation="relu").data
     ],
     "a norm of half precision": lambda put: [
         t.data for t in clip.clip_factor(with_gradient(put(draw(5).astype(np.float16))), 1.0)
@@ -665,9 +623,7 @@ NOT_COVERED: dict[str, Callable[[Place], list[Any]]] = {
     "another norm": lambda put: [
         t.data for t in clip.clip_factor(with_gradient(put(draw(4, 5))), 1.0, 3.0)
     ],
-    "no numbers": lambda put: derive(
-        fused.dropout, put(draw(0, 5)), put(draw(0, 5)), activation="gelu"
-    ),
+    "no numbers": lambda put: derive(mr.relu, put(draw(0, 5))),
 }
 
 
@@ -723,7 +679,7 @@ def test_more_than_the_device_holds_at_once(device, shape, axes):
         agree(lambda put: derive(fused.cross_entropy, put(x), put(q)), device, np.float32, 10)
 
 
-@pytest.mark.parametrize("name", ["normalize", "cross_entropy", "dropout"])
+@pytest.mark.parametrize("name", ["normalize", "cross_entropy", "relu"])
 def test_derivatives_by_differences(device, name):
     """Kernels against finite differences, and their definitions twice."""
     rng = np.random.default_rng(0)
@@ -829,9 +785,9 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
         "for (int half = THREADS / 2; half; half /= 2) {\n        __syncthreads();",
         "for (int half = THREADS / 2; half; half /= 2) {",
         lambda d: test_clip_factor(d, [(50_000,)] * 3, 0.5, np.float64)),
-    "relu at 0": ("x > 0", "x >= 0", lambda d: test_dropout_of_an_activation(d, 255, "relu", np.float64)),
-    "the mask is used once": (
-        "g[i] * mask[i] * slope", "g[i] * slope", lambda d: test_functional_dropout(d, "tanh", True)),
+    "relu at 0": ("x > 0", "x >= 0", lambda d: test_slope_of_an_activation(d, 255, "relu", np.float64)),
+    "the gradient is forgotten": (
+        "g[i] * slope", "slope", lambda d: test_slope_of_an_activation(d, 255, "tanh", np.float64)),
     "nine rounds": (
         "round < 10", "round < 9", lambda d: test_mask_is_drawn_by_philox(d, 3000, np.float64)),
 }  # fmt: skip

@@ -22,6 +22,7 @@ ROOT = Path(minireg.__file__).parent
 COMPARES = "differences of values that it fetches"
 ON_HOST = {
     "backend.py": {
+        "ma.MaskedArray": "what comes from the host is looked at there",
         "random.SFC64": "initial values and shuffles are drawn on the host, equal on every backend",
         "random.SeedSequence": "seeds are derived on the host",
     },

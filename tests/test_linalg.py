@@ -397,8 +397,9 @@ def test_determinant_of_singular_matrices(which):
     near(gradient(lambda a: linalg.det(a).sum(), x), want, 1e-13)
     leaf = mr.Tensor(x, requires_grad=True)
     near(mr.grad(linalg.det(leaf).sum(), leaf, create_graph=True)[0].numpy(), want, 1e-13)
-    assert mr.gradcheck(linalg.det, x, atol=1e-7)
-    assert mr.gradgradcheck(linalg.det, x, atol=1e-7)
+    if x.size:
+        assert mr.gradcheck(linalg.det, x, atol=1e-7)
+        assert mr.gradgradcheck(linalg.det, x, atol=1e-7)
 
 
 def test_third_derivative_of_a_determinant():

@@ -626,7 +626,6 @@ HOST = {
     "inspect.ledger.Ledger.to_csv": "writes figures that record fetched",
     "inspect.ledger.Ledger.to_parquet": "writes figures that record fetched",
     "nn.module.Module.forward": "raises: a subclass defines it",
-    "ops.table.array_like": "looks at what is no array: lists and tables, on the host",
     "ops.table.answers_for": "enters a function into the table when the package is imported",
     "optim.lr_scheduler.LRScheduler.rate": "raises: a subclass defines it",
     "penalties.base.Penalty.value": "raises: a subclass defines it",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
 from typing import Any
 
-from .layers import PLAIN, Dropout
 from .module import Module
 
 
@@ -70,13 +68,14 @@ class Sequential(ModuleList):
     def __init__(self, *modules: Module) -> None:
         super().__init__(modules)
 
-    def forward(self, x: Any) -> Any:
-        """The last module of … of the first, of x; dropout right after an activation is one op."""
-        modules, waiting = list(self), None
-        for module, following in zip_longest(modules, modules[1:]):
-            if type(module) in PLAIN and type(following) is Dropout:
-                waiting = PLAIN[type(module)]
-            else:
-                x = module(x) if waiting is None else module(x, waiting)
-                waiting = None
+    def forward(self, *inputs: Any) -> Any:
+        """The last module of … of the first, of x."""
+        if len(inputs) != 1:
+            raise TypeError(
+                f"Sequential: got {len(inputs)} inputs, expected one, which goes from module to module; "
+                "for more write a Module with a forward of its own"
+            )
+        (x,) = inputs
+        for module in self:
+            x = module(x)
         return x

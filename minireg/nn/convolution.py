@@ -15,6 +15,7 @@ import numpy as np
 
 from ..backend import Stream, of
 from ..ops.convolution import unfold
+from ..ops.table import array_like
 from ..tensor import Tensor
 from .module import Module, Options, check_sizes, weight_and_bias
 
@@ -90,6 +91,7 @@ def conv2d(
     array([[[ 8., 12.],
             [20., 24.]]])
     """
+    x = array_like(x, "conv2d: x", weight.dtype)
     out, taken, *size = weight.shape
     if x.ndim not in (3, 4) or len(size) != 2 or x.shape[-3] != taken * groups or out % groups:
         raise ValueError(
@@ -150,6 +152,7 @@ def max_pool2d(
     array([[[ 5.,  7.],
             [13., 15.]]])
     """
+    x = array_like(x, "max_pool2d: x")
     least = -math.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     windows, _ = _pooled("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode, least)
     return _images(windows.max(axis=1), x.ndim)
@@ -175,6 +178,7 @@ def avg_pool2d(
     array([[[ 2.5,  4.5],
             [10.5, 12.5]]])
     """
+    x = array_like(x, "avg_pool2d: x")
     if divisor_override == 0:
         raise ValueError("avg_pool2d: divisor_override must not be 0; None divides by the count")
     windows, places = _pooled("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode, 0.0)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from ..backend import NUMPY, Stream, of
+from ..backend import NUMPY, Stream, as_array, of
 from ..losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
+    floating,
     hinge_loss,
     kl_div,
     l1_loss,
@@ -19,9 +20,9 @@ from ..losses import (
     nll_loss,
     smooth_l1_loss,
 )
-from ..ops import TABLE, elementwise, fused, reductions
+from ..ops import elementwise, fused, reductions
 from ..ops.elementwise import leaky_relu, relu, sigmoid, silu, tanh, where
-from ..ops.table import array_of
+from ..ops.table import array_like, array_of
 from ..tensor import Tensor
 from .convolution import avg_pool2d, conv2d, max_pool2d
 
@@ -33,15 +34,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-Activation = Literal["relu", "gelu", "silu", "sigmoid", "tanh"]
-
-
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """x Wᵀ + b for x (…, in), weight (out, in), bias (out,).
 
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]))
     array([[11.]])
     """
+    x = array_like(x, "linear: x", weight.dtype)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"linear: got x of shape {x.shape}, expected (…, {weight.shape[1]}) "
@@ -68,7 +67,7 @@ def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
     array([[2.],
            [0.]])
     """
-    index, rows = x.data if isinstance(x, Tensor) else x, len(weight)
+    index, rows = as_array(x, "embedding: x"), len(weight)
     if index.dtype.kind not in "iu":
         raise TypeError(
             f"embedding: got indices of dtype {index.dtype}, expected integers; convert with "
@@ -123,6 +122,7 @@ def batch_norm(
     array([[-1.],
            [ 1.]])
     """
+    x = array_like(x, "batch_norm: x")
     if x.ndim < 2:
         raise ValueError(f"batch_norm: got x of shape {x.shape}, expected (N, C) or (N, C, …)")
     channels = x.shape[1]
@@ -162,7 +162,8 @@ def _assign(statistic: Any, moved: Any) -> None:
 
 
 def _last_axes(name: str, x: Any, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    one = isinstance(normalized_shape, int | np.integer)
+    shape = (normalized_shape,) if one else tuple(normalized_shape)  # type: ignore[arg-type]
     if not shape or x.shape[-len(shape) :] != shape:
         raise ValueError(
             f"{name}: got x of shape {x.shape}, expected (…, {', '.join(map(str, shape))})"
@@ -182,6 +183,7 @@ def layer_norm(
     >>> layer_norm(np.array([[1.0, 3.0]]), 2, eps=0.0)
     array([[-1.,  1.]])
     """
+    x = array_like(x, "layer_norm: x")
     axes = _last_axes("layer_norm", x, normalized_shape)
     return fused.normalize(x, weight, bias, axes=axes, eps=eps)
 
@@ -189,13 +191,18 @@ def layer_norm(
 def rms_norm(
     x: Any, normalized_shape: int | Sequence[int], weight: Any = None, eps: float | None = None
 ) -> Any:
-    """γ x/√(mean x² + ε) over the last axes; ε defaults to the dtype's resolution (claim C15).
+    """γ x/√(mean x² + ε) over the last axes; ε defaults to the resolution (claim C15).
+
+    That is of the dtype that is computed in, which is float32 for float16.
 
     >>> rms_norm(np.array([[3.0, 4.0]]), 2) * 12.5**0.5
     array([[3., 4.]])
     """
+    x = array_like(x, "rms_norm: x")
+    floating("rms_norm", x=x)
     axes = _last_axes("rms_norm", x, normalized_shape)
-    eps = float(np.finfo(x.dtype).eps) if eps is None else eps
+    if eps is None:
+        eps = float(np.finfo(np.float32 if x.dtype == reductions.HALF else x.dtype).eps)
     return fused.normalize(x, weight, None, axes=axes, eps=eps, center=False)
 
 
@@ -210,6 +217,7 @@ def group_norm(
     >>> group_norm(np.array([[1.0, 3.0, 0.0, 8.0]]), 2, eps=0.0)
     array([[-1.,  1., -1.,  1.]])
     """
+    x = array_like(x, "group_norm: x")
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ValueError(
             f"group_norm: got x of shape {x.shape} for {num_groups} groups, expected (N, C, …) "
@@ -230,31 +238,28 @@ def group_norm(
     return fused.normalize(grouped, gamma, beta, axes=axes, eps=eps).reshape(x.shape)
 
 
-def dropout(
-    x: Any, p: float = 0.5, training: bool = True, generator: Stream | None = None,
-    *, activation: Activation | None = None,
-) -> Any:  # fmt: skip
+def probability(owner: str, p: Any) -> None:
+    """``ValueError`` unless p is a number in [0, 1]."""
+    if not (isinstance(p, int | float | np.number) and 0 <= p <= 1):
+        raise ValueError(f"{owner}: p is the probability of dropping, in [0, 1]; got {p!r}")
+
+
+def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Stream | None = None) -> Any:
     """Each element is dropped with probability p, the others grow by 1/(1 − p).
 
     ``generator`` is the :class:`~minireg.backend.Stream` to draw the mask from; without one
-    a fresh stream follows :func:`minireg.manual_seed`. With ``activation`` ("relu", "gelu",
-    "silu", "sigmoid" or "tanh") it is that of x which is dropped, as one op, which on a GPU is
-    one kernel each way. Raises ``ValueError`` for another word, and unless 0 ≤ p ≤ 1.
+    a fresh stream follows :func:`minireg.manual_seed`. Raises ``ValueError`` unless 0 ≤ p ≤ 1.
 
-    >>> dropout(np.array([-1.0, 3.0]), p=0.0, activation="relu")
-    array([0., 3.])
+    >>> dropout(np.array([-1.0, 3.0]), p=0.0)
+    array([-1.,  3.])
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p is the probability of dropping, in [0, 1]; got {p!r}")
-    if activation is not None and activation not in get_args(Activation):
-        raise ValueError(
-            f"dropout: activation must be one of {get_args(Activation)} or None, got {activation!r}"
-        )
+    x = array_like(x, "dropout: x")
+    probability("dropout", p)
     if not training or p == 0:
-        return x if activation is None else TABLE[activation].function(x)
+        return x
+    floating("dropout", x=x)
     stream = generator or Stream("dropout")
-    mask = stream.dropout_mask(p, x.data if isinstance(x, Tensor) else x)
-    return x * mask if activation is None else fused.dropout(x, mask, activation=activation)
+    return x * stream.dropout_mask(p, array_of(x))
 
 
 # --- activations with options (the others are ops of the table) ----------------------------------
@@ -272,6 +277,8 @@ def gelu(x: Any, approximate: str = "none") -> Any:
         return elementwise.gelu(x)
     if approximate != "tanh":
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    if (x := array_like(x, "gelu: x")).dtype == reductions.HALF:  # x³ would overflow
+        return gelu(x.astype(np.float32), approximate).astype(reductions.HALF)
     return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
 
 
@@ -288,19 +295,19 @@ def softplus(x: Any, beta: float = 1.0) -> Any:
     return elementwise.softplus(x) if beta == 1 else elementwise.softplus(x * beta) / beta
 
 
-def softmax(x: Any, dim: int = -1) -> Any:
-    """eˣ/Σ eˣ along axis ``dim``.
+def softmax(x: Any, dim: int = -1, axis: int | None = None) -> Any:
+    """eˣ/Σ eˣ along axis ``dim``, which may be called ``axis``.
 
     >>> softmax(np.array([0.0, 0.0]))
     array([0.5, 0.5])
     """
-    return reductions.softmax(x, dim)
+    return reductions.softmax(x, dim if axis is None else axis)
 
 
-def log_softmax(x: Any, dim: int = -1) -> Any:
-    """x − log Σ eˣ along axis ``dim``.
+def log_softmax(x: Any, dim: int = -1, axis: int | None = None) -> Any:
+    """x − log Σ eˣ along axis ``dim``, which may be called ``axis``.
 
     >>> log_softmax(np.array([0.0, 0.0])).round(4)
     array([-0.6931, -0.6931])
     """
-    return reductions.log_softmax(x, dim)
+    return reductions.log_softmax(x, dim if axis is None else axis)

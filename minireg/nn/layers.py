@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Stream
+from ..ops.table import array_like
 from . import functional as F  # noqa: N812
 from .module import Module, Options, check_sizes, parameter, weight_and_bias
 
@@ -104,13 +105,12 @@ class Dropout(Module):
     formula = "y = x·m/(1 − p), m ~ Bernoulli(1 − p)"
 
     def __init__(self, p: float = 0.5, seed: int | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p is the probability of dropping, in [0, 1]; got {p!r}")
+        F.probability("Dropout", p)
         self.p, self.generator = p, Stream("dropout", seed)
 
-    def forward(self, x: Any, activation: F.Activation | None = None) -> Any:
-        """Same shape as x; with ``activation`` it is that of x which is dropped, as one op."""
-        return F.dropout(x, self.p, self.training, self.generator, activation=activation)
+    def forward(self, x: Any) -> Any:
+        """Same shape as x."""
+        return F.dropout(x, self.p, self.training, self.generator)
 
     def extra_repr(self) -> str:
         """p."""
@@ -132,6 +132,7 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Any:
         """(…, a, b, …) → (…, a·b, …)."""
+        x = array_like(x, "Flatten: x")
         axes = range(max(x.ndim, 1))
         try:
             start, end = axes[self.start_dim], axes[self.end_dim] + 1
@@ -200,5 +201,3 @@ Softmax = _activation("Softmax", F.softmax, "y = eˣ/Σ eˣ",
 LogSoftmax = _activation("LogSoftmax", F.log_softmax, "y = x − log Σ eˣ",
                          "nn.LogSoftmax()(tensor([0.0, 0.0])).numpy().round(4)\n"
                          "array([-0.6931, -0.6931], dtype=float32)", dim=-1)
-# What dropout can take into one op with itself: activations without options.
-PLAIN: dict[type, F.Activation] = {ReLU: "relu", SiLU: "silu", Tanh: "tanh", Sigmoid: "sigmoid"}

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import get_backend, move
+from ..errors import check_option
+from ..ops.table import array_like
 from ..tensor import Tensor
 from . import functional as F  # noqa: N812
 from .module import Module, Parameter, check_sizes, parameter
@@ -21,6 +23,14 @@ def _affine(
         parameter(np.ones(shape, dtype), "norm") if weight else None,
         parameter(np.zeros(shape, dtype), "norm") if weight and bias else None,
     )
+
+
+def _sizes(owner: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """The axes to normalize over; ``ValueError`` unless they are integers ≥ 1."""
+    shape = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+    for n in shape or (shape,):
+        check_option(owner, "normalized_shape", n, 1)
+    return tuple(map(int, shape))
 
 
 class BatchNorm(Module):
@@ -51,7 +61,11 @@ class BatchNorm(Module):
         *,
         bias: bool = True,
     ) -> None:
-        check_sizes(type(self).__name__, num_features=num_features)
+        owner = type(self).__name__
+        check_sizes(owner, num_features=num_features)
+        check_option(owner, "eps", eps, "[0, inf)")
+        if momentum is not None:
+            check_option(owner, "momentum", momentum, "[0, 1]")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.weight, self.bias = _affine((num_features,), dtype, affine, bias)
         self.running_mean = self.running_var = self.num_batches_tracked = None
@@ -63,6 +77,7 @@ class BatchNorm(Module):
 
     def forward(self, x: Any) -> Any:
         """(N, C, …) → (N, C, …)."""
+        x = array_like(x, f"{type(self).__name__}: x")
         fits = x.ndim in self.layouts if self.layouts else x.ndim >= 2
         if not fits or x.shape[1] != self.num_features:
             expected = " or ".join(self.layouts.values()) or "(N, C, …)"
@@ -129,8 +144,8 @@ class LayerNorm(Module):
         bias: bool = True,
         dtype: Any = np.float32,
     ) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape, self.eps = tuple(shape), eps
+        check_option("LayerNorm", "eps", eps, "[0, inf)")
+        self.normalized_shape, self.eps = _sizes("LayerNorm", normalized_shape), eps
         self.weight, self.bias = _affine(self.normalized_shape, dtype, elementwise_affine, bias)
 
     def forward(self, x: Any) -> Any:
@@ -161,8 +176,9 @@ class RMSNorm(Module):
         elementwise_affine: bool = True,
         dtype: Any = np.float32,
     ) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape, self.eps = tuple(shape), eps
+        if eps is not None:
+            check_option("RMSNorm", "eps", eps, "[0, inf)")
+        self.normalized_shape, self.eps = _sizes("RMSNorm", normalized_shape), eps
         self.weight, _ = _affine(self.normalized_shape, dtype, elementwise_affine, False)
 
     def forward(self, x: Any) -> Any:
@@ -198,6 +214,7 @@ class GroupNorm(Module):
         *,
         bias: bool = True,
     ) -> None:
+        check_option("GroupNorm", "eps", eps, "[0, inf)")
         check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise ValueError(
@@ -209,6 +226,7 @@ class GroupNorm(Module):
 
     def forward(self, x: Any) -> Any:
         """(N, C, …) → (N, C, …)."""
+        x = array_like(x, "GroupNorm: x")
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ValueError(
                 f"GroupNorm: got x of shape {x.shape}, expected (N, {self.num_channels}, …)"

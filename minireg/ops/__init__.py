@@ -35,13 +35,13 @@ def _composed(functions: dict[str, Any]) -> dict[str, Any]:
 
 
 _ARRAYS = _functions(elementwise, shapes, products, reductions)
-_LINALG = _functions(linalg)
-for _name, _f in _LINALG.items():
+for _name, _f in _composed(_functions(linalg)).items():
     setattr(linalg, _name, answers_for(getattr(np.linalg, _name))(_f))
-for _f in (products.matmul, products.outer, products.tensordot):
+_LINALG = _functions(linalg)
+for _f in (*_LINALG.values(), products.matmul, products.outer, products.tensordot):
     NUMPY[getattr(np.linalg, _f.__name__)] = _f
 _METHODS = {"astype", "copy", "to"}  # of Tensor, but no functions of the package
-_INTERNAL = _METHODS | {"getitem", "scatter"}
+_INTERNAL = _METHODS | {"getitem", "per", "scatter"}
 _OURS = {name: f for name, f in _ARRAYS.items() if name not in _INTERNAL}
 _ALIASES = {  # NumPy's other names: subtract, multiply, absolute, acos, …
     name: NUMPY[f]
@@ -59,8 +59,9 @@ _OPERATORS = {
     "add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul,
     "truediv": elementwise.div, "mod": elementwise.mod, "floordiv": elementwise.floor_divide,
     "pow": elementwise.power, "matmul": products.matmul, "and": elementwise.bitwise_and,
-    "or": elementwise.bitwise_or, "neg": elementwise.neg, "abs": elementwise.abs,
-    "invert": elementwise.invert, "eq": elementwise.equal, "ne": elementwise.not_equal,
+    "or": elementwise.bitwise_or, "neg": elementwise.neg, "pos": elementwise.positive,
+    "abs": elementwise.abs, "invert": elementwise.invert, "round": elementwise.round,
+    "divmod": NUMPY[np.divmod], "eq": elementwise.equal, "ne": elementwise.not_equal,
     "lt": elementwise.less, "le": elementwise.less_equal, "gt": elementwise.greater,
     "ge": elementwise.greater_equal, "getitem": shapes.getitem,
 }  # fmt: skip

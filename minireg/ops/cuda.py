@@ -429,28 +429,19 @@ __device__ T sigmoid(T x) {
     const T e = exp(-fabs(x));
     return (x >= 0 ? 1 : e) / (1 + e);
 }
-__device__ T phi(T x) { return T(0.5) * erfc(x * T(-0.7071067811865476)); }
-__device__ T value(T x) { return @value; }
 __device__ T slope(T x) { return @slope; }
 
-extern "C" __global__ void __launch_bounds__(THREADS) dropout_forward(
-    T* y, const T* x, const T* mask, int size) {
+extern "C" __global__ void __launch_bounds__(THREADS) activation_backward(
+    T* dx, const T* g, const T* x, int size) {
     const int i = blockIdx.x * THREADS + threadIdx.x;
-    if (i < size) y[i] = value(x[i]) * mask[i];
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS) dropout_backward(
-    T* dx, const T* g, const T* x, const T* mask, int size) {
-    const int i = blockIdx.x * THREADS + threadIdx.x;
-    if (i < size) dx[i] = g[i] * mask[i] * slope(x[i]);
+    if (i < size) dx[i] = g[i] * slope(x[i]);
 }
 """
-ACTIVATIONS = {  # value and derivative; relu lets NaN pass, as np.maximum does
-    "relu": ("x < 0 ? 0 : x", "x > 0"),
-    "tanh": ("tanh(x)", "1 - tanh(x) * tanh(x)"),
-    "sigmoid": ("sigmoid(x)", "sigmoid(x) * sigmoid(-x)"),
-    "silu": ("x * sigmoid(x)", "sigmoid(x) * (1 + x * sigmoid(-x))"),
-    "gelu": ("x * phi(x)", "phi(x) + x * exp(x * x * T(-0.5)) * T(0.3989422804014327)"),
+SLOPES = {
+    "relu": "x > 0",
+    "tanh": "1 - tanh(x) * tanh(x)",
+    "sigmoid": "sigmoid(x) * sigmoid(-x)",
+    "silu": "sigmoid(x) * (1 + x * sigmoid(-x))",
 }
 
 BLOCK_SUM = r"""
@@ -518,10 +509,8 @@ def specialized(text: str, dtype: Any, **constants: int) -> str:
 
 @cache
 def activated(activation: str, dtype: Any) -> str:
-    """The source of dropout after an activation."""
-    text = ACTIVATED
-    for word, expression in zip(("@value", "@slope"), ACTIVATIONS[activation], strict=True):
-        text = text.replace(word, expression)
+    """The source of an activation's way back."""
+    text = ACTIVATED.replace("@slope", SLOPES[activation])
     return specialized(text, dtype, THREADS=THREADS)
 
 
@@ -733,24 +722,14 @@ def targets(
     return hard, hard if soft is None else soft, counts.sum()
 
 
-def dropout(x: Array, mask: Array, *, activation: str) -> tuple[Array, Backward] | None:
-    """Twin of ``fused.dropout``."""
-    if activation not in ACTIVATIONS or mask.shape != x.shape or not _covered(x, mask):
+def slope(x: Array, g: Array, *, activation: str) -> Array | None:
+    """ȳ·φ′(x), the rule of an activation."""
+    if not _covered(x):
         return None
+    g, dx = _gradient(g, x), np.empty_like(x)
     source, blocks = activated(activation, x.dtype), -(-x.size // THREADS)
-    y = np.empty_like(x)
-    launch(source, "dropout_forward", (blocks,), THREADS, y, x, mask, x.size)
-
-    def backward(g: Array, needs: Needs) -> tuple[Array | None, ...]:
-        g = _gradient(g, x)
-        dx, dmask = _wanted(needs, x, mask)
-        if dx is not None:
-            launch(source, "dropout_backward", (blocks,), THREADS, dx, g, x, mask, x.size)
-        if dmask is not None:  # y is linear in the mask: g in its place
-            launch(source, "dropout_forward", (blocks,), THREADS, dmask, x, g, x.size)
-        return dx, dmask
-
-    return y, backward
+    launch(source, "activation_backward", (blocks,), THREADS, dx, g, x, x.size)
+    return dx
 
 
 def dropout_mask(p: float, like: Array, key: int) -> Array | None:
@@ -804,6 +783,6 @@ def _squares(body: str, parameters: str, dtype: str) -> str:
 
 
 KERNELS: Mapping[str, Callable[..., Any]] = {
-    "normalize": normalize, "targets": targets, "cross_entropy": cross_entropy, "dropout": dropout,
+    "normalize": normalize, "targets": targets, "cross_entropy": cross_entropy, "slope": slope,
     "dropout_mask": dropout_mask, "clip_factor": clip_factor,
 }  # fmt: skip

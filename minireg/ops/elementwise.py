@@ -13,7 +13,22 @@ from typing import Any
 import numpy as np
 
 from .samples import Mask, Shape, binary, booleans, shaped, unary
-from .table import answers_for, op
+from .table import NUMPY, answers_for, kernel, op
+
+
+def _sloped(activation: str, rule: Any) -> Any:
+    """The rule ȳ·φ′(x), which is one kernel on a backend that has it."""
+
+    def back(g: Any, y: Any, x: Any) -> Any:
+        if (
+            type(x) is not np.ndarray
+            and (found := kernel("slope", x, g, activation=activation)) is not None
+        ):
+            return found
+        return rule(g, y, x)
+
+    return back
+
 
 # fmt: off
 
@@ -27,6 +42,7 @@ mul = op("mul", np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a,
          formula=r"\bar a = \bar y\,b,\quad \bar b = \bar y\,a", samples=binary())
 div = op("div", np.true_divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b,
          formula=r"\bar a = \bar y/b,\quad \bar b = -\bar y\,y/b", samples=binary(second=(0.5, 2)))
+positive = op("positive", np.positive, lambda g, y, x: g, formula=r"\bar x = \bar y", samples=unary())
 neg = op("neg", np.negative, lambda g, y, x: -g, formula=r"\bar x = -\bar y", samples=unary())
 
 
@@ -76,9 +92,6 @@ log2 = op("log2", np.log2, lambda g, y, x: g / (_LOG_2 * x), formula=r"\bar x = 
           samples=unary(0.5, 2))
 log10 = op("log10", np.log10, lambda g, y, x: g / (_LOG_10 * x),
            formula=r"\bar x = \bar y/(x\log 10)", samples=unary(0.5, 2))
-logaddexp = op("logaddexp", np.logaddexp, lambda g, y, a, b: g * np.exp(a - y),
-               lambda g, y, a, b: g * np.exp(b - y),
-               formula=r"\bar a = \bar y\,e^{a-y},\quad \bar b = \bar y\,e^{b-y}", samples=binary())
 sin = op("sin", np.sin, lambda g, y, x: g * np.cos(x), formula=r"\bar x = \bar y\cos x",
          samples=unary())
 cos = op("cos", np.cos, lambda g, y, x: -g * np.sin(x), formula=r"\bar x = -\bar y\sin x",
@@ -89,8 +102,8 @@ sinh = op("sinh", np.sinh, lambda g, y, x: g * np.cosh(x), formula=r"\bar x = \b
           samples=unary())
 cosh = op("cosh", np.cosh, lambda g, y, x: g * np.sinh(x), formula=r"\bar x = \bar y\sinh x",
           samples=unary())
-tanh = op("tanh", np.tanh, lambda g, y, x: g * (1 - y * y), formula=r"\bar x = \bar y\,(1-y^2)",
-          samples=unary())
+tanh = op("tanh", np.tanh, _sloped("tanh", lambda g, y, x: g * (1 - y * y)),
+          formula=r"\bar x = \bar y\,(1-y^2)", samples=unary())
 
 arcsin = op("arcsin", np.arcsin, lambda g, y, x: g / np.sqrt(1 - x * x),
             formula=r"\bar x = \bar y/\sqrt{1-x^2}", samples=unary(-0.8, 0.8))
@@ -245,7 +258,15 @@ erf = op("erf", _erf, lambda g, y, x: g * (_TWO_OVER_SQRT_PI * np.exp(-x * x)),
 # --- activations -------------------------------------------------------------------------------
 
 
+def _real(name: str, x: Any) -> None:
+    """``TypeError`` for complex numbers, which have no order."""
+    if x.dtype.kind == "c":
+        raise TypeError(f"{name}: got complex numbers, expected real ones; take .data.real or .data.imag")
+
+
 def _sigmoid(x: Any) -> Any:
+    x = np.asanyarray(x) if isinstance(x, int | float) else x
+    _real("sigmoid", x)
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
 
@@ -261,15 +282,19 @@ def _leaky_relu_rule(g: Any, y: Any, x: Any, negative_slope: Any = 0.01) -> Any:
 _SQRT_HALF, _INV_SQRT_2PI = 0.7071067811865476, 0.3989422804014327
 
 # a product with the mask is eight times as fast as np.where(y > 0, g, 0)
-relu = op("relu", lambda x: np.maximum(x, 0), lambda g, y, x: g * (y > 0),
+relu = op("relu", lambda x: np.maximum(x, 0), _sloped("relu", lambda g, y, x: g * (y > 0)),
           formula=r"\bar x = \bar y\,[x>0]", kink="x = 0: 0", samples=unary(away_from=0))
 leaky_relu = op("leaky_relu", _leaky_relu, _leaky_relu_rule, kink="x = 0: the slope s",
                 formula=r"\bar x = \bar y\,[x>0] + s\,\bar y\,[x\le 0]", samples=unary(away_from=0))
-sigmoid = op("sigmoid", _sigmoid, lambda g, y, x: g * (y * (1 - y)),
+sigmoid = op("sigmoid", _sigmoid, _sloped("sigmoid", lambda g, y, x: g * (y * (1 - y))),
              formula=r"\bar x = \bar y\,y(1-y)", samples=unary())
+logaddexp = op("logaddexp", np.logaddexp, lambda g, y, a, b: g * sigmoid(a - b),
+               lambda g, y, a, b: g * sigmoid(b - a), samples=binary(),
+               formula=r"\bar a = \bar y\,\sigma(a-b),\quad \bar b = \bar y\,\sigma(b-a)")
 softplus = op("softplus", lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid(x),
               formula=r"\bar x = \bar y\,\sigma(x)", samples=unary())
 def _gelu(x: Any) -> tuple[Any, Any]:
+    _real("gelu", x)
     a = np.minimum(np.abs(x) * _SQRT_HALF, 27.0)
     bell = np.exp(-a * a)
     tail = 0.5 * _erfc(a, bell)
@@ -281,7 +306,7 @@ gelu = op("gelu", _gelu, formula=r"\bar x = \bar y\,(\Phi(x) + x\,\varphi(x))", 
           backward=lambda g, y, saved, needs, x: (g * (saved[0] + x * (saved[1] * _INV_SQRT_2PI)),),
           definition=lambda x: x * (0.5 * (1 + erf(x * _SQRT_HALF))))
 silu = op("silu", lambda x: x * _sigmoid(x),
-          lambda g, y, x: g * (sigmoid(x) + y * (1 - sigmoid(x))),
+          _sloped("silu", lambda g, y, x: g * (sigmoid(x) + y * (1 - sigmoid(x)))),
           formula=r"\bar x = \bar y\,(\sigma(x) + y\,(1-\sigma(x)))", samples=unary())
 
 # --- steps: the gradient is 0 ------------------------------------------------------------------
@@ -290,6 +315,9 @@ rint, floor, ceil, trunc = (
     op(step.__name__, step, lambda g, y, x: g * 0, formula=r"\bar x = 0", kink="at a step: 0",
        samples=unary(away_from=0))
     for step in (np.rint, np.floor, np.ceil, np.trunc))
+round = op("round", np.round, lambda g, y, x, decimals=0: g * 0, formula=r"\bar x = 0",
+           kink="at a step: 0", samples=unary(away_from=0))
+NUMPY[np.around] = round
 floor_divide = op("floor_divide", np.floor_divide, lambda g, y, a, b: g * 0, lambda g, y, a, b: g * 0,
                   formula=r"\bar a = \bar b = 0", kink="at a step: 0", samples=binary(second=(0.5, 2)))
 

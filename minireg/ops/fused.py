@@ -15,22 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import is_array, of
 from .products import matmul
-from .reductions import log_softmax
+from .reductions import HALF, log_softmax
 from .reductions import sum as sum_
 from .samples import Shape, shaped
 from .shapes import transpose
-from .table import TABLE, Needs, op
-
-
-def kernel(name: str, x: Any, *inputs: Any, **kw: Any) -> Any:
-    """(result, its own way back) from a kernel of the array's backend; None if none covers it."""
-    twin = of(x).kernels.get(name) if is_array(x) else None
-    if twin is None or not all(v is None or type(v) is type(x) for v in inputs):
-        return None  # a Python number, or an array from elsewhere: NumPy's rule knows what to say
-    return twin(x, *inputs, **kw)
-
+from .table import Needs, kernel, op
 
 # --- linear: x Wᵀ + b ---------------------------------------------------------------------------
 
@@ -109,6 +99,8 @@ def _normalize(
                         running=running)
     ):  # fmt: skip
         return found  # type: ignore[no-any-return]
+    half = all(v is None or v.dtype == HALF for v in (x, weight, bias))
+    x = x.astype(np.float32) if x.dtype == HALF else x  # squares of 256 would overflow
     centered = x
     mean: Any = 0
     if center:
@@ -122,7 +114,7 @@ def _normalize(
     y = unit if weight is None else unit * weight
     if bias is not None:
         y = y + bias if y is unit or y.dtype != bias.dtype else np.add(y, bias, out=y)
-    return y, (unit, inverse)
+    return y.astype(HALF) if half else y, (unit, inverse)
 
 
 def _normalize_backward(
@@ -154,10 +146,13 @@ def _normalize_definition(
     x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
     center: bool = True, running: Any = None,
 ) -> Any:  # fmt: skip
+    half = all(v is None or v.dtype == HALF for v in (x, weight, bias))
+    x = x.astype(np.float32) if x.dtype == HALF else x
     centered = x - x.mean(axis=axes, keepdims=True) if center else x
     y = centered / ((centered * centered).mean(axis=axes, keepdims=True) + eps) ** 0.5
     y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    y = y if bias is None else y + bias
+    return y.astype(HALF) if half else y
 
 
 _NORMS = shaped(
@@ -222,47 +217,4 @@ def _targets(rng: Any) -> list[tuple[Any, ...]]:
 cross_entropy = op("cross_entropy", _cross_entropy, backward=_cross_entropy_backward,
                    definition=_cross_entropy_definition, samples=_targets,
                    formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p")
-# fmt: on
-
-# --- dropout of an activation ----------------------------------------------------------------------------
-
-
-def _dropout(x: Any, mask: Any, *, activation: str) -> tuple[Any, Any]:
-    if type(x) is not np.ndarray and (found := kernel("dropout", x, mask, activation=activation)):
-        return found  # type: ignore[no-any-return]
-    x = x if is_array(x) else mask.dtype.type(x)  # a Python number does not widen the result
-    entry = TABLE[activation]
-    active, inner = entry.value(x) if entry.fused_backward else (entry.value(x), None)
-    return active * mask, (active, inner)
-
-
-def _dropout_backward(
-    g: Any, y: Any, saved: Any, needs: Needs, x: Any, mask: Any, *, activation: str
-) -> tuple[Any, Any]:
-    if callable(saved):
-        return saved(g, needs)  # type: ignore[no-any-return]
-    entry, (active, inner), dx = TABLE[activation], saved, None
-    if 0 in needs and entry.fused_backward:
-        (dx,) = entry.fused_backward(g * mask, active, inner, {0: None}, x)
-    elif 0 in needs and (rule := entry.rules[0]):
-        dx = rule(g * mask, active, x)
-    return dx, g * active if 1 in needs else None
-
-
-def _dropout_definition(x: Any, mask: Any, *, activation: str) -> Any:
-    return TABLE[activation].function(x) * mask
-
-
-def _masked(rng: Any) -> list[tuple[Any, ...]]:
-    """Inputs away from the kink, and masks of one row or of all."""
-    return [
-        (rng.choice([-1, 1], (4, 3)) * rng.uniform(0.1, 1, (4, 3)), np.array([0.0, 2.0, 2.0]),
-         {"activation": "relu"}),
-        (rng.normal(size=(2, 3)), 1.25 * (rng.random((2, 3)) > 0.2), {"activation": "gelu"}),
-    ]  # fmt: skip
-
-
-# fmt: off
-dropout = op("dropout", _dropout, backward=_dropout_backward, definition=_dropout_definition,
-             formula=r"\bar x = \bar y\,m\,\varphi'(x),\quad \bar m = \bar y\,\varphi(x)", samples=_masked)
 # fmt: on

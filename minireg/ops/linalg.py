@@ -26,9 +26,9 @@ import numpy as np
 
 from ..engine import is_grad_enabled
 from ..tensor import Tensor
-from .elementwise import _over, abs, sign
+from .elementwise import _over, _real, abs, sign
 from .products import _array, matmul
-from .reductions import _count, _given_axes, _open, _others
+from .reductions import HALF, _count, _given_axes, _open, _others
 from .reductions import max as max_
 from .reductions import min as min_
 from .reductions import prod as prod_
@@ -177,6 +177,7 @@ def _square(name: str, a: Any) -> None:
 def _mirrored(name: str, a: Any, triangle: str) -> Any:
     """The symmetric matrix of which NumPy reads one triangle; the gradient is symmetric, too."""
     _square(name, a)
+    _real(name, a)
     if triangle.upper() not in ("L", "U"):
         raise ValueError(f"{name}: got UPLO={triangle!r}, expected 'L' or 'U'")
     raw, lower = array_of(a), triangle.upper() == "L"
@@ -448,6 +449,12 @@ def _matrix(x: Any, ord: Any, axis: tuple[int, ...]) -> Any:
     )
 
 
+def _wide(x: Any) -> Any:
+    """Integers as float64, and half precision as single: squares of 256 overflow it."""
+    kind = np.float32 if x.dtype == HALF else np.float64 if x.dtype.kind not in "fc" else None
+    return x if kind is None else astype(x, kind)
+
+
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     r"""Vector or matrix norm, as ``numpy.linalg.norm``; the gradient of every one at 0 is 0.
 
@@ -473,13 +480,17 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     >>> norm(w, 2).backward(); w.grad.numpy().tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    x = x if x.dtype.kind in "fc" else astype(x, np.float64)
+    if (wide := _wide(x)) is not x:
+        y = norm(wide, ord, axis, keepdims)
+        return astype(y, HALF) if x.dtype == HALF else y
     axes = _given_axes("norm", x, axis)
     if len(axes) not in (1, 2) and not (axis is None and ord is None):
         raise ValueError(
             f"norm: got shape {x.shape}, ord={ord!r} and axis={axis!r}, expected one axis (a vector "
             "norm) or two (a matrix norm); vector_norm takes any number"
         )
+    if x.dtype.kind == "c" and ord not in ("nuc", 2, -2):
+        x = abs(x)  # they depend on the moduli alone
     y = _matrix(x, ord, axes) if len(axes) == 2 else _vector(x, ord, axes)
     return expand_dims(y, axes) if keepdims else y
 
@@ -491,9 +502,11 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     >>> vector_norm(mr.tensor([[3.0, 0.0], [0.0, 4.0]])).item()
     5.0
     """
-    x = x if x.dtype.kind in "fc" else astype(x, np.float64)
+    if (wide := _wide(x)) is not x:
+        y = vector_norm(wide, axis=axis, keepdims=keepdims, ord=ord)
+        return astype(y, HALF) if x.dtype == HALF else y
     axes = _given_axes("vector_norm", x, axis)
-    y = _vector(x, ord, axes)
+    y = _vector(abs(x) if x.dtype.kind == "c" else x, ord, axes)
     return expand_dims(y, axes) if keepdims else y
 
 

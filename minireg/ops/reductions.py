@@ -12,9 +12,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .elementwise import _over
-from .samples import Shape, booleans, both, reduction, shaped
-from .shapes import ravel, sort
-from .table import answers_for, array_of, op
+from .samples import Shape, binary, booleans, both, reduction, shaped
+from .shapes import _atleast_1d, ravel, sort
+from .table import NUMPY, answers_for, array_of, op
 
 # fmt: off
 
@@ -50,6 +50,31 @@ mean = op("mean", lambda x, axis=None, keepdims=False: x.mean(axis=axis, keepdim
           formula=r"\bar x_i = \bar y/n", numpy=np.mean, samples=reduction())
 
 
+
+def _over_count(g: Any, y: Any, count: Any) -> Any:
+    """g/count, and of nothing finite: what nothing is asked of gets the gradient 0, not 0·∞."""
+    return g / np.maximum(count, float(np.finfo(y.dtype).tiny) ** 0.5)
+
+
+per = op("per", np.true_divide, lambda g, y, total, count: _over_count(g, y, count),
+         lambda g, y, total, count: -_over_count(g * y, y, count), samples=binary(second=(0.5, 2)),
+         formula=r"\bar a = \bar y/\max(b, \sqrt{\mathrm{tiny}}),\quad \bar b = -\bar a\,y")
+
+
+HALF = np.dtype(np.float16)
+
+
+def _spread(name: str) -> Any:
+    """The method of that name; half precision, which squares of 256 overflow, goes through single."""
+
+    def value(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+        wide = x.astype(np.float32) if x.dtype == HALF else x
+        y = getattr(wide, name)(axis=axis, ddof=ddof, keepdims=keepdims)
+        return y if wide is x else y.astype(HALF)
+
+    return value
+
+
 def _var_rule(g: Any, y: Any, x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
     centred = x - x.mean(axis=axis, keepdims=True)
     return _open(g, x, axis, keepdims) * (2 * (centred / (_count(x, axis) - ddof)))
@@ -59,11 +84,11 @@ def _std_rule(g: Any, y: Any, x: Any, axis: Any = None, ddof: int = 0, keepdims:
     return _var_rule(_over(g, 2 * y), y, x, axis, ddof, keepdims)
 
 
-var = op("var", lambda x, axis=None, ddof=0, keepdims=False: x.var(axis=axis, ddof=ddof, keepdims=keepdims),
-         _var_rule, formula=r"\bar x_i = \bar y\,\tfrac{2}{n-\mathrm{ddof}}(x_i-\mu)", numpy=np.var,
+var = op("var", _spread("var"), _var_rule, numpy=np.var,
+         formula=r"\bar x_i = \bar y\,\tfrac{2}{n-\mathrm{ddof}}(x_i-\mu)",
          samples=both(reduction(), reduction(ddof=1)))
-std = op("std", lambda x, axis=None, ddof=0, keepdims=False: x.std(axis=axis, ddof=ddof, keepdims=keepdims),
-         _std_rule, formula=r"\bar x_i = \bar y\,\tfrac{x_i-\mu}{(n-\mathrm{ddof})\,y}", numpy=np.std,
+std = op("std", _spread("std"), _std_rule, numpy=np.std,
+         formula=r"\bar x_i = \bar y\,\tfrac{x_i-\mu}{(n-\mathrm{ddof})\,y}",
          kink="y = 0: 0", samples=both(reduction(), reduction(ddof=1)))
 
 
@@ -85,6 +110,9 @@ def _front(x: Any, axis: Any) -> Any:
     axes = _axes(x, axis)
     kept = [a for a in range(x.ndim) if a not in axes]
     return np.transpose(x, (*axes, *kept)).reshape((_count(x, axis), *(x.shape[a] for a in kept)))
+
+
+NUMPY.update({np.amax: max, np.amin: min})
 
 
 @answers_for(np.median)
@@ -170,6 +198,7 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
     """
     if a.dtype.kind not in "fc":
         a = a.astype(np.zeros_like(array_of(a), shape=1).cumprod().dtype)
+    a = _atleast_1d(a)
     y, step = ravel(a) if axis is None else np.swapaxes(a, axis, 0), 1
     while step < y.shape[0]:
         y = np.concatenate([y[:step], y[step:] * y[:-step]])
@@ -199,11 +228,14 @@ def _log_softmax(x: Any, axis: int = -1) -> Any:
 
 
 def _logsumexp_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _open(g, x, axis, keepdims) * np.exp(x - _open(y, x, axis, keepdims))
+    """ȳ·softmax(x): e^{x−y} of a rounded y would not sum to 1 where x is large."""
+    top = array_of(x).max(axis=axis, keepdims=True)
+    e = np.exp(x - np.where(np.isfinite(top), top, 0))
+    return _open(g, x, axis, keepdims) * (e / e.sum(axis=axis, keepdims=True))
 
 
 _ONE_AXIS = shaped((Shape(3, 4),), (Shape(3, 4), 0))
-logsumexp = op("logsumexp", _logsumexp, _logsumexp_rule, formula=r"\bar x = \bar y\,e^{x-y}",
+logsumexp = op("logsumexp", _logsumexp, _logsumexp_rule, formula=r"\bar x = \bar y\,\mathrm{softmax}(x)",
                samples=reduction())
 softmax = op("softmax", _softmax,
              lambda g, y, x, axis=-1: y * (g - (g * y).sum(axis=axis, keepdims=True)),

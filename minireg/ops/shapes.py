@@ -175,6 +175,15 @@ def hstack(tup: Sequence[Any]) -> Any:
     return concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
 
 
+def _atleast_1d(a: Any) -> Any:
+    return a if np.ndim(a) else np.reshape(a, 1)
+
+
+answers_for(np.atleast_1d)(_atleast_1d)
+answers_for(np.flipud)(lambda m: flip(m, 0))
+answers_for(np.append)(lambda arr, values, axis=None: concatenate([arr, values], axis))
+
+
 @answers_for(np.split)
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Cut into equal sections, or before the given indices, along ``axis``.
@@ -287,7 +296,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     >>> mr.repeat(mr.tensor([1.0, 2.0]), [2, 1])
     Tensor([1., 1., 2.], dtype=float32)
     """
-    a, axis = (ravel(a), 0) if axis is None else (a, axis)
+    a, axis = (ravel(a), 0) if axis is None else (_atleast_1d(a), axis)
     n = a.shape[normalize_axis_index(axis, a.ndim, "repeat")]
     return take(a, _arange(a, n).repeat(repeats), axis)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import BY_TYPE, as_array, is_array
+from ..backend import BY_TYPE, as_array, is_array, of
 from ..engine import ANOMALY, RECORD, state, unscalar
 from ..errors import check_forward, explained
 from ..tensor import Tensor, next_seq
@@ -158,10 +158,18 @@ def array_of(x: Any) -> Any:
     return x.data if isinstance(x, Tensor) else x
 
 
+def kernel(name: str, x: Any, *inputs: Any, **kw: Any) -> Any:
+    """What a kernel of the array's backend makes of it; None if there is none or none covers it."""
+    twin = of(x).kernels.get(name) if is_array(x) else None
+    if twin is None or not all(v is None or type(v) is type(x) for v in inputs):
+        return None  # a Python number, or an array from elsewhere: NumPy's rule knows what to say
+    return twin(x, *inputs, **kw)
+
+
 # --- what stands for an array, and other words for an option ----------------------------------------
 
 
-def array_like(x: Any, name: str) -> Any:
+def array_like(x: Any, name: str, floats: Any = np.float32) -> Any:
     """``x`` if it is a Tensor or an array, else as one (:func:`~minireg.backend.as_array`).
 
     Tensors in a list are stacked, and the stack is recorded.
@@ -169,8 +177,8 @@ def array_like(x: Any, name: str) -> Any:
     if isinstance(x, Tensor) or type(x) in BY_TYPE:
         return x
     if isinstance(x, list | tuple) and _holds_tensors(x):
-        return TABLE["stack"].function(*(array_like(e, name) for e in x))
-    return as_array(x, name)
+        return TABLE["stack"].function(*(array_like(e, name, floats) for e in x))
+    return as_array(x, name, floats)
 
 
 def _holds_tensors(x: Any) -> bool:
@@ -240,6 +248,7 @@ def answers_for(*functions: Any) -> Callable[[Callable[..., Any]], Callable[...,
 answers_for(np.shape)(lambda t: t.shape)
 answers_for(np.ndim)(lambda t: t.ndim)
 answers_for(np.size)(lambda t, axis=None: t.size if axis is None else t.shape[axis])
+answers_for(np.divmod)(lambda a, b: (a // b, a % b))
 answers_for(np.iscomplexobj)(lambda t: t.dtype.kind == "c")
 answers_for(np.isrealobj)(lambda t: t.dtype.kind != "c")
 for _like in (np.zeros_like, np.ones_like, np.empty_like, np.full_like):

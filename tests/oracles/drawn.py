@@ -551,13 +551,6 @@ def distribution(d: Draw) -> Drawn:
     return d.array(shape), d.array(shape, 0.1, 1)
 
 
-def dropped(d: Draw) -> Drawn:
-    """An activation and a mask, which may be one row for all."""
-    shape = d.shape()
-    activation = d.choice(["relu", "gelu", "silu", "sigmoid", "tanh"])
-    return d.array(shape, away_from=0), d.array(d.partner(shape)), {"activation": activation}
-
-
 # --- linear algebra -------------------------------------------------------------------------------
 
 
@@ -782,14 +775,14 @@ def hinge(d: Draw) -> Drawn:
 
 # fmt: off
 OPS: dict[str, Row] = {
-    **dict.fromkeys(["copy", "neg", "square", "exp", "expm1", "exp2", "sin", "cos", "sinh", "cosh",
-                     "tanh", "arctan", "arcsinh", "erf", "sigmoid", "softplus", "gelu", "silu", "rint",
-                     "floor", "ceil", "trunc"], unary()),
+    **dict.fromkeys(["copy", "positive", "neg", "square", "exp", "expm1", "exp2", "sin", "cos", "sinh",
+                     "cosh", "tanh", "arctan", "arcsinh", "erf", "sigmoid", "softplus", "gelu", "silu",
+                     "rint", "round", "floor", "ceil", "trunc"], unary()),
     **dict.fromkeys(["sqrt", "reciprocal", "log", "log2", "log10"], unary(0.5, 2)),
     **dict.fromkeys(["abs", "sign", "relu"], unary(away_from=0)),
     **dict.fromkeys(["arcsin", "arccos", "arctanh"], unary(-0.8, 0.8)),
     **dict.fromkeys(["add", "sub", "mul", "maximum", "minimum", "logaddexp"], binary()),
-    **dict.fromkeys(["div", "mod", "floor_divide"], binary(-2, 2, second=(0.5, 2))),
+    **dict.fromkeys(["div", "per", "mod", "floor_divide"], binary(-2, 2, second=(0.5, 2))),
     "log1p": unary(-0.5, 2), "tan": unary(-1, 1), "arccosh": unary(1.2, 3),
     "arctan2": binary(0.5, 2, second=(-2, 2)), "power": power, "clip": clip, "where": where,
     "leaky_relu": followed(unary(away_from=0), lambda d: d.choice([(), (0.1,), (-0.5,)])),
@@ -803,7 +796,7 @@ OPS: dict[str, Row] = {
     "roll": roll, "tril": triangle, "triu": triangle, "tile": tile, "pad": pad,
     "concatenate": joined, "stack": stacked, "scatter": scatter, "getitem": getitem,
     "matmul": matmul, "einsum": einsum, "linear": linear, "normalize": normalize,
-    "cross_entropy": distribution, "dropout": dropped,
+    "cross_entropy": distribution,
     **dict.fromkeys(["inv", "det", "slogdet"], square),
     **dict.fromkeys(["svdvals", "pinv", "polar", "nuclear"], matrix),
     **dict.fromkeys(["cholesky", "eigvalsh"], symmetric),
