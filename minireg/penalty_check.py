@@ -263,7 +263,7 @@ def _subgradient(case: _Case) -> tuple[float, float, str]:
                     float((g * b).sum()) for g, b in zip(pull, along, strict=True)
                 )
                 z = [a + size * b for a, b in zip(w, along, strict=True)]
-                worst = _worse(worst, below - case.value(*z))
+                worst = _worse(worst, (below - case.value(*z)) / max(1.0, abs(base)))
     if not case.penalty.convex:
         return worst, 1e-10, "not convex: the gradient is finite, also at kinks"
     return worst, 1e-10, "Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks"
@@ -291,9 +291,9 @@ def _brute_force(case: _Case) -> tuple[float, float, str]:
         def target(z: Array, v: Array = v, step: float = step) -> float:
             return 0.5 * float(np.square(z - v).sum()) + step * case.value(z)
 
-        starts = [u, v, 0 * v]
+        starts = [u] if case.penalty.convex else [u, v, 0 * v]  # where one valley is all
         found = min(_search(target, start, case.rng) for start in starts)
-        worst = _worse(worst, 2 * (target(u) - found))
+        worst = _worse(worst, 2 * (target(u) - found) / max(1.0, abs(found)))
     return max(worst, 0.0) ** 0.5, 1e-6, f"√(2·(φ(prox) − lowest φ found)){case.steps()}"
 
 
@@ -401,9 +401,10 @@ def _limit(case: _Case) -> tuple[float, float, str]:
     case.convex()
     if type(case.penalty).subdiff_distance is Penalty.subdiff_distance:
         raise _NotApplicableError("subdiff_distance is derived from the prox")
-    worst, t = 0.0, 1e-7
+    worst = 0.0
     for _, _, u in case.draws():
         g = case.point()[0]
+        t = 1e-7 / max(1.0, float(np.abs(case.gradient(g)[0]).max()))
         far = float(np.sqrt(np.square((u - case.prox(u - t * g, t)) / t).sum()))
         worst = _worse(worst, _same(float(case.penalty.subdiff_distance(u, g)), far))
     return worst, 1e-3, "subdiff_distance = lim ‖w − prox(w − tg, t)‖/t"
@@ -497,6 +498,8 @@ def _effect(name: str, via: str) -> Callable[[_Case], tuple[float, float, str]]:
         else:  # short steps, also beside the smallest weight, however strong the pull
             optimizer.param_groups[0]["lr"] *= 1e-5
         start, force = case.value(*(p.data for p in leaves)), 0.0
+        if not start:
+            raise _NotApplicableError("is 0 where it starts")
         for _ in range(3):
             pulls = case.gradient(*(p.data for p in leaves))
             force = force or max(float(np.abs(g).max()) for g in pulls) or 1.0
@@ -508,7 +511,7 @@ def _effect(name: str, via: str) -> Callable[[_Case], tuple[float, float, str]]:
             return end, 0.0, "three steps reach the ball"
         return (
             (end - start) / abs(start),
-            -1e-9,
+            -1e-12,
             "relative change of Ω in three steps on a flat loss",
         )
 

@@ -277,6 +277,31 @@ def test_right_penalties_of_other_kinds_pass():
         assert report, report
 
 
+SIZES = [
+    L1(1e-6), L1(1e4), L2(1e-8), L2(1e5), L2(0.3, 100 * CENTER), NuclearNorm(1e3), L0(1e-3),
+    L2Ball(1e-3), L2Ball(0.0), L1Ball(0.0), MaxNorm(0.0), SpectralBall(0.0), ElasticNet(0.0, 0.6),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("penalty", SIZES, ids=repr)
+def test_limits_follow_the_size_of_the_strength(penalty):
+    report = check_penalty(penalty, trials=2)
+    assert report, report
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (1, 1), (1, 7), (2, 3, 2, 2)])
+def test_any_shape_can_be_asked(shape):
+    for penalty in (
+        ElasticNet(0.3, 0.2),
+        L0(0.3),
+        FrobeniusNorm(0.4),
+        NuclearNorm(0.3),
+        L2Ball(0.3),
+    ):
+        report = check_penalty(penalty, shape, trials=1)
+        assert report, report
+
+
 # --- nothing to check -----------------------------------------------------------------------------
 
 

@@ -83,6 +83,8 @@ class MaxNorm(Constraint):
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """‖g‖ without what pushes a group on its sphere straight outwards."""
         rows, pull = self.groups.rows(w), self.groups.rows(g)
+        if not self.radius:  # only w = 0 is left, and every force holds it there
+            pull = 0 * pull
         outward = ratio(rows, norms(rows))
         pressure = np.maximum(-(pull * outward).sum(axis=1, keepdims=True), 0)
         return like(length(pull + np.where(self._on_sphere(w), pressure, 0) * outward), w)
@@ -164,5 +166,5 @@ class SpectralBall(Constraint):
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {U₁TV₁ᵀ : T ⪰ 0} over the singular values at r (0 inside)."""
         u, s, vt = svd(w)
-        pull = as_matrix(-g)
+        pull = as_matrix(-g) if self.radius else as_matrix(0 * g)  # every force holds w = 0
         return length(pull - cone_part(pull, u, vt, s >= self.radius * (1 - near(w))))
