@@ -481,6 +481,8 @@ class Terms(Mapping[str, Tensor]):
     def _add_sum(self, owed: Mapping[Parameter, Owed], optimizer: Optimizer | None) -> None:
         """One pass for all terms, and the separable penalties in place."""
         closed = {n: pair for n, pair in self._closed().items() if pair[0].separable}
+        if not any(v.requires_grad for n, v in self.values_.items() if n not in closed):
+            closed = {}  # a pass needs something to go through
         before = {p: p.grad for _, chosen in closed.values() for p in chosen}
         first, *rest = (v for n, v in self.values_.items() if n not in closed)
         sum(rest, first).backward()
@@ -545,11 +547,7 @@ class Terms(Mapping[str, Tensor]):
                 p.grad = Attributed(added(shares.values(), room), name, shares, owed.get(p, ()))
 
     def _closed(self) -> dict[str, tuple[Penalty, list[Parameter]]]:
-        """The terms whose closed form may serve: beside a loss with a gradient, and where no hook
-        wants the sum.
-        """
-        if not any(v.requires_grad for n, v in self.values_.items() if n not in self.pushes):
-            return {}
+        """The penalties whose closed form may serve, as no hook wants to see the sum."""
         return {
             name: (penalty, [p for p in chosen.values() if p.requires_grad])
             for name, (penalty, chosen) in self.pushes.items()
