@@ -1,4 +1,4 @@
-"""What docs/pytorch.md calls silent runs without a word (warnings are errors here), and this happens."""
+"""What docs/pytorch.md calls silent runs without a word (warnings are errors here), what refused raises."""
 
 import re
 from pathlib import Path
@@ -112,16 +112,42 @@ SILENT = {
 }
 
 
+def state_of_other_shapes():
+    layers = nn.Linear(3, 2), nn.Linear(3, 3)
+    first, second = (optim.Adam(layer.parameters()) for layer in layers)
+    layers[0](mr.tensor(LOGITS)).sum().backward()
+    first.step()
+    second.load_state_dict(first.state_dict())
+
+
+REFUSED = {
+    "a negative ε of a normalisation": lambda: nn.RMSNorm(3, eps=-1.0),
+    "BatchNorm's momentum above 1": lambda: nn.BatchNorm(3, momentum=2.0),
+    "LayerNorm over nothing": lambda: nn.LayerNorm(0),
+    "negative class weights": lambda: nn.CrossEntropyLoss(weight=[-1.0, 1.0, 1.0]),
+    "integers in an optimizer": lambda: optim.SGD([mr.tensor([1, 2])], 0.1),
+    "an optimizer's state of other shapes": state_of_other_shapes,
+    "masked arrays as data": lambda: mr.tensor(np.ma.array([1.0, 2.0], mask=[0, 1])),
+}
+
+
 def mistakes(heading):
     """First column of the table under a heading of the page."""
     section = PAGE.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"^\| (.+?) \|", section, re.MULTILINE)[2:]
 
 
-def test_the_page_lists_what_is_silent():
+def test_the_page_lists_what_is_tested():
     assert mistakes("Silent, as in PyTorch") == [*SILENT]
+    assert mistakes("Refused, where PyTorch is silent") == [*REFUSED]
 
 
 @pytest.mark.parametrize("mistake", SILENT)
 def test_is_silent_and_does_what_the_page_says(mistake):
     assert SILENT[mistake]()
+
+
+@pytest.mark.parametrize("mistake", REFUSED)
+def test_is_refused(mistake):
+    with pytest.raises((ValueError, TypeError)):
+        REFUSED[mistake]()
