@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minireg as mr
-from minireg import nn, optim
+from minireg import losses, nn, optim
 
 PAGE = Path(__file__).parents[1] / "docs" / "pytorch.md"
 LOGITS = np.array([[2.0, -1.0, 0.5], [1.5, 3.0, 0.1]], np.float32)
@@ -18,7 +18,7 @@ def leaf():
     return mr.tensor(np.array([1.0, 2.0]), requires_grad=True)
 
 
-def losses(*steps, lr=0.1, change=None, **options):
+def course(*steps, lr=0.1, change=None, **options):
     """½w² after each of so many steps of SGD."""
     w, found = leaf(), []
     optimizer = optim.SGD([w], lr, **options)
@@ -93,9 +93,9 @@ SILENT = {
     "a frozen parameter in an optimizer": frozen,
     "a gradient that is NaN": nan_gradient,
     "NaN in a batch, BatchNorm": nan_batch,
-    "momentum above 1": lambda: losses(60, momentum=1.5)[-1] > 1e3,
-    "dampening above 1": lambda: (losses(5, momentum=0.9, dampening=5.0)[1:] > 0).all(),
-    "a negative rate, set later": lambda: (losses(5, change=-0.1) > 0).all(),
+    "momentum above 1": lambda: course(60, momentum=1.5)[-1] > 1e3,
+    "dampening above 1": lambda: (course(5, momentum=0.9, dampening=5.0)[1:] > 0).all(),
+    "a negative rate, set later": lambda: (course(5, change=-0.1) > 0).all(),
     "a schedule that watches NaN": watched_nan,
     "target distributions that sum to more than 1": lambda: np.isclose(
         nn.CrossEntropyLoss()(LOGITS, np.eye(3, dtype=np.float32)[LABELS] * 5),
@@ -110,6 +110,26 @@ SILENT = {
     ),
     "`t.data` changed between forward and backward": changed_data,
 }
+
+
+class Hidden(nn.Module):
+    """One layer in a list, and a tensor that is no parameter."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+WARNED = {
+    "probabilities given to `CrossEntropyLoss` or `BCEWithLogitsLoss`": (
+        lambda: nn.CrossEntropyLoss()(softmax(LOGITS), LABELS), "leave out the model's"),
+    "layers in a Python list or dict": (
+        lambda: [*Hidden(layers=[nn.Linear(1, 1)]).parameters()], "not trained: .* nn.ModuleList"),
+    "a Tensor as attribute of a module": (
+        lambda: [*Hidden(w=leaf()).parameters()], "not trained: .* nn.Parameter"),
+    "a step when nothing has a gradient": (lambda: optim.SGD([leaf()], 0.1).step(), r"call backward\(\)"),
+    "`weight_decay=` that reaches biases and norms": (
+        lambda: optim.SGD(nn.Linear(1, 1).parameters(), 0.1, weight_decay=0.1), "decay_groups"),
+}  # fmt: skip
 
 
 def state_of_other_shapes():
@@ -139,6 +159,7 @@ def mistakes(heading):
 
 def test_the_page_lists_what_is_tested():
     assert mistakes("Silent, as in PyTorch") == [*SILENT]
+    assert mistakes("Warned about, once") == [*WARNED]
     assert mistakes("Refused, where PyTorch is silent") == [*REFUSED]
 
 
@@ -151,3 +172,11 @@ def test_is_silent_and_does_what_the_page_says(mistake):
 def test_is_refused(mistake):
     with pytest.raises((ValueError, TypeError)):
         REFUSED[mistake]()
+
+
+@pytest.mark.parametrize("mistake", WARNED)
+def test_is_warned_about(mistake, monkeypatch):
+    monkeypatch.setattr(losses, "_warned", set())  # as if nothing had been said in this process
+    call, message = WARNED[mistake]
+    with pytest.warns(UserWarning, match=message):
+        call()
