@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import operator as operators
 import sys
@@ -603,3 +604,38 @@ def test_threads_draw_as_each_would_alone() -> None:
     assert follows == 5
     for weights in together:
         np.testing.assert_array_equal(weights, alone)
+
+
+def test_other_words_of_numpy_and_python_are_recorded() -> None:
+    x = mr.tensor([1.5, -2.25], requires_grad=True)
+    results = {
+        "+x": (+x, [1.5, -2.25], [1, 1]), "amax": (np.amax(x), 1.5, [1, 0]), "amin": (np.amin(x), -2.25, [0, 1]),
+        "divmod": (divmod(x, 1)[1], [0.5, 0.75], [1, 1]), "np.divmod": (np.divmod(x, 1)[0], [1, -3], [0, 0]),
+        "round": (round(x), [2, -2], [0, 0]), "np.around": (np.around(x, 1), [1.5, -2.2], [0, 0]),
+        "append": (np.append(x, 3.0), [1.5, -2.25, 3], [1, 1]), "flipud": (np.flipud(x), [-2.25, 1.5], [1, 1]),
+        "atleast_1d": (np.atleast_1d(x[0]), [1.5], [1, 0]),
+    }  # fmt: skip
+    for name, (y, value, gradient) in results.items():
+        assert y.dtype == np.float32, name
+        np.testing.assert_allclose(y.data, value, rtol=1e-6, err_msg=name)
+        np.testing.assert_array_equal(mr.grad(y.sum(), x)[0].data, gradient, err_msg=name)
+    for function in (np.kron, np.cross):
+        with pytest.raises(TypeError, match="would drop the graph"):
+            function(x, x)
+
+
+def test_norms_of_complex_numbers_are_those_of_their_moduli() -> None:
+    z = draw(3, 2) + 1j * draw(3, 2, seed=1)
+    for ord in (None, "fro", "nuc", 2, 1, np.inf):
+        np.testing.assert_allclose(mr.linalg.norm(mr.tensor(z), ord).data, np.linalg.norm(z, ord))
+
+
+def test_a_deep_copy_keeps_its_gradient() -> None:
+    model = mr.nn.Sequential(mr.nn.Linear(2, 1), mr.nn.Linear(1, 1))
+    model(mr.tensor([[1.0, 2.0]])).sum().backward()
+    twin = copy.deepcopy(model)
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        assert q.kind == p.kind
+        assert q.grad is not p.grad
+        assert not np.shares_memory(q.grad.data, p.grad.data)
+        np.testing.assert_array_equal(q.grad.data, p.grad.data)

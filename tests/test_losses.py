@@ -3,6 +3,8 @@
 import copy
 import pickle
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 import minireg as mr
 from minireg import losses, nn
+from minireg.backend import Stream
 
 F = nn.functional
 C = 4
@@ -534,3 +537,90 @@ def test_a_loss_of_ones_own_needs_a_forward_only():
         == 8
     )
     assert repr(loss) == "Cubic()"
+
+
+# --- what users hand in ----------------------------------------------------------------------------
+
+ROWS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+CLASSES = np.array([0, 1, 2, 0])
+HALVES = np.array([0.5, 0.25, 1.0, 0.0], np.float32)
+KINDS: dict[str, Callable[[np.ndarray], Any]] = {
+    "list": lambda a: a.tolist(),
+    "Tensor": mr.tensor,
+    "pandas": lambda a: getattr(pytest.importorskip("pandas"), ("Series", "DataFrame")[a.ndim - 1])(
+        a
+    ),
+    "torch": lambda a: pytest.importorskip("torch").tensor(a),
+}
+USES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
+    "cross_entropy": (F.cross_entropy, (ROWS, CLASSES)),
+    "soft targets": (F.cross_entropy, (ROWS, np.eye(3, dtype=np.float32)[CLASSES])),
+    "class weights": (lambda x, y, w: F.cross_entropy(x, y, w), (ROWS, CLASSES, HALVES[:3])),
+    "nll": (F.nll_loss, (ROWS, CLASSES)),
+    "mse": (F.mse_loss, (ROWS, ROWS[::-1].copy())),
+    "l1": (F.l1_loss, (ROWS[:, 0].copy(), HALVES)),
+    "smooth l1": (F.smooth_l1_loss, (ROWS[:, 0].copy(), HALVES)),
+    "whole targets": (F.mse_loss, (ROWS[:, 0].copy(), CLASSES)),
+    "bce": (F.binary_cross_entropy_with_logits, (ROWS[:, 0].copy(), HALVES)),
+    "bce of labels": (F.binary_cross_entropy_with_logits, (ROWS[:, 0].copy(), CLASSES % 2)),
+    "bce of booleans": (F.binary_cross_entropy_with_logits, (ROWS[:, 0].copy(), CLASSES > 0)),
+    "pos_weight": (
+        lambda x, y, w: F.binary_cross_entropy_with_logits(x, y, pos_weight=w), (ROWS, ROWS > 0, HALVES[:3])),
+    "kl": (F.kl_div, (ROWS, np.abs(ROWS))),
+    "hinge": (F.hinge_loss, (ROWS, CLASSES)),
+    "binary hinge": (F.hinge_loss, (ROWS[:, 0].copy(), np.sign(ROWS[:, 1]).astype(int))),
+    "linear": (lambda x: nn.Linear(3, 2, generator=Stream("init", 0))(x), (ROWS,)),
+    "batch norm": (lambda x: nn.BatchNorm(3)(x), (ROWS,)),
+    "layer norm": (lambda x: nn.LayerNorm(np.int64(3))(x), (ROWS,)),
+    "rms norm": (lambda x: nn.RMSNorm((3,))(x), (ROWS,)),
+    "group norm": (lambda x: nn.GroupNorm(1, 3)(x), (ROWS,)),
+    "dropout": (lambda x: nn.Dropout(0.5, seed=0)(x), (ROWS,)),
+    "embedding": (lambda x: nn.Embedding(3, 2, generator=Stream("init", 0))(x), (CLASSES,)),
+    "flatten": (nn.Flatten(), (ROWS,)),
+    "tanh": (nn.Tanh(), (ROWS,)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("use", USES)
+def test_what_is_like_an_array_is_one(use: str, kind: str) -> None:
+    function, arrays = USES[use]
+    got, want = function(*map(KINDS[kind], arrays)), function(*arrays)
+    np.testing.assert_allclose(np.asarray(detached(got)), detached(want), rtol=1e-6)
+
+
+def detached(y: Any) -> Any:
+    return y.detach().numpy() if hasattr(y, "detach") else y
+
+
+def test_one_number_is_a_target_for_all() -> None:
+    x = mr.tensor(ROWS, requires_grad=True)
+    for loss in (F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.binary_cross_entropy_with_logits):
+        for number in (1.0, mr.tensor(1.0)):
+            assert loss(x, number).item() == loss(x, np.ones_like(ROWS)).item()
+
+
+def test_tensors_in_a_list_are_recorded_by_a_loss() -> None:
+    x = mr.tensor([1.0, 2.0], requires_grad=True)
+    F.mse_loss([x, x], np.zeros((2, 2))).backward()
+    np.testing.assert_allclose(x.grad.numpy(), [1.0, 2.0])
+
+
+# name → (the loss, probabilities in place of its logits, its target)
+PROBABILITIES = {
+    "cross_entropy": (
+        F.cross_entropy, np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]]), np.array([0, 1])),
+    "binary_cross_entropy_with_logits": (
+        F.binary_cross_entropy_with_logits, np.linspace(0.01, 0.99, 16), np.ones(16)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROBABILITIES)
+def test_probabilities_given_as_logits_are_told_once(name: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(losses, "_warned", set())
+    loss, p, y = PROBABILITIES[name]
+    for logits in (p - 0.5, 2 * p, p[:1], np.round(p), 0 * p):  # nothing is said of these
+        loss(logits, y[: len(logits)])
+    with pytest.warns(UserWarning, match=f"{name}: the logits look like probabilities"):
+        loss(p, y)
+    loss(p, y)  # a second warning would be an error

@@ -179,6 +179,61 @@ ERRORS = {
     "grad at a number": (
         lambda: mr.grad(t(2).sum(), 2.0), TypeError, "grad inputs must be Tensors got float"),
     # --- layers and losses -----------------------------------------------------------------------
+    "Linear of True": (lambda: nn.Linear(True, 2), ValueError, "Linear in_features integer True"),
+    "Linear of words": (lambda: net()("abc"), TypeError, "linear: x numbers 'abc'"),
+    "Linear of None": (lambda: net()(None), TypeError, "linear: x numbers None"),
+    "two inputs of a chain": (
+        lambda: nn.Sequential(net())(t(1, 3), t(1, 3)), TypeError, "Sequential 2 inputs one forward"),
+    "BatchNorm momentum": (
+        lambda: nn.BatchNorm(3, momentum="a"), ValueError, "BatchNorm momentum [0, 1] 'a'"),
+    "BatchNorm momentum 2": (
+        lambda: nn.BatchNorm1d(3, momentum=2), ValueError, "BatchNorm1d momentum [0, 1] 2"),
+    "BatchNorm eps": (lambda: nn.BatchNorm(3, eps=-1e-5), ValueError, "BatchNorm eps ≥ 0 -1e-05"),
+    "LayerNorm of a float": (lambda: nn.LayerNorm(3.0), ValueError, "LayerNorm normalized_shape integer 3.0"),
+    "LayerNorm of -3": (lambda: nn.LayerNorm(-3), ValueError, "LayerNorm normalized_shape ≥ 1 -3"),
+    "LayerNorm of 0": (lambda: nn.LayerNorm(0), ValueError, "LayerNorm normalized_shape ≥ 1 0"),
+    "LayerNorm of nothing": (lambda: nn.LayerNorm(()), ValueError, "LayerNorm normalized_shape ()"),
+    "LayerNorm eps": (lambda: nn.LayerNorm(3, eps=-1), ValueError, "LayerNorm eps ≥ 0 -1"),
+    "RMSNorm eps": (lambda: nn.RMSNorm(3, eps=-1), ValueError, "RMSNorm eps ≥ 0 -1"),
+    "RMSNorm of integers": (
+        lambda: nn.RMSNorm(3)(labels(1, 2, 3)), ValueError, "rms_norm x int64 floating .astype('float32')"),
+    "GroupNorm eps": (lambda: nn.GroupNorm(1, 3, eps=-1), ValueError, "GroupNorm eps ≥ 0 -1"),
+    "Dropout of words": (lambda: nn.Dropout("a"), ValueError, "Dropout p [0, 1] 'a'"),
+    "Dropout of None": (lambda: nn.Dropout(None), ValueError, "Dropout p [0, 1] None"),
+    "Dropout of a Tensor": (lambda: nn.Dropout(mr.tensor(0.5)), ValueError, "Dropout p [0, 1] Tensor(0.5"),
+    "Dropout of integers": (
+        lambda: nn.Dropout(0.5)(labels(1, 2)), ValueError, "dropout x int64 floating .astype('float32')"),
+    "Dropout seed": (lambda: nn.Dropout(0.5, seed=1.5), ValueError, "Stream seed integer 1.5"),
+    "Dropout seed below 0": (lambda: nn.Dropout(0.5, seed=-1), ValueError, "Stream seed ≥ 0 -1"),
+    "Embedding of floats": (lambda: nn.Embedding(4, 2)([0.5]), TypeError, "embedding float32 integers"),
+    "labels of words": (
+        lambda: F.cross_entropy(t(1, 3), ["a"]), TypeError, "cross_entropy: target numbers ['a']"),
+    "no labels": (lambda: F.cross_entropy(t(1, 3), None), TypeError, "cross_entropy: target numbers None"),
+    "integer logits": (
+        lambda: F.cross_entropy(labels(1, 2), labels(0)), ValueError, "cross_entropy logits int64 floating"),
+    "an option in place of weights": (
+        lambda: F.cross_entropy(t(2, 3), labels(0, 1), 0.1), ValueError,
+        "cross_entropy weight () expected (3,) one a class keyword"),
+    "a reduction in place of weights": (
+        lambda: nn.CrossEntropyLoss("mean"), TypeError, "CrossEntropyLoss: weight numbers 'mean'"),
+    "negative weights": (
+        lambda: nn.CrossEntropyLoss([1.0, -1.0]), ValueError, "CrossEntropyLoss: weight ≥ 0 -1"),
+    "negative weights of a function": (
+        lambda: F.nll_loss(t(1, 2), labels(0), np.array([1.0, -1.0])), ValueError, "nll_loss: weight ≥ 0 -1"),
+    "negative pos_weight": (
+        lambda: nn.BCEWithLogitsLoss(pos_weight=-1.0), ValueError, "BCEWithLogitsLoss: pos_weight ≥ 0 -1"),
+    "pos_weight of wrong shape": (
+        lambda: F.binary_cross_entropy_with_logits(t(2, 3), t(2, 3), pos_weight=[1.0, 2.0]), ValueError,
+        "binary_cross_entropy_with_logits pos_weight (2,) (2, 3)"),
+    "target of wrong shape": (
+        lambda: F.l1_loss(t(3), [[1.0], [2.0], [3.0]]), ValueError, "l1_loss x (3,) target (3, 1)"),
+    "complex leaf": (
+        lambda: mr.tensor([1j], requires_grad=True), TypeError, "requires_grad complex128 two real tensors"),
+    "gradient through complex numbers": (
+        lambda: mr.abs(t(2) * np.array([1j, 2j])).sum().backward(), TypeError, "mul gradient complex"),
+    "sigmoid of complex numbers": (lambda: mr.sigmoid(mr.tensor([1j])), TypeError, "sigmoid complex real"),
+    "eigh of complex numbers": (
+        lambda: mr.linalg.eigh(mr.tensor(np.eye(2) * 1j)), TypeError, "eigh complex real"),
     "cuda": (lambda: net().cuda(), AttributeError, 'Linear cuda model.to("cupy")'),
     # --- optimizers, schedules, ledger -----------------------------------------------------------
     "a module for its parameters": (

@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..backend import move, of
 from .elementwise import not_equal, sub
 from .samples import Shape, shaped
-from .table import answers_for, array_of, op
+from .table import answers_for, array_like, array_of, op
 
 # fmt: off
 
@@ -181,7 +181,11 @@ def _atleast_1d(a: Any) -> Any:
 
 answers_for(np.atleast_1d)(_atleast_1d)
 answers_for(np.flipud)(lambda m: flip(m, 0))
-answers_for(np.append)(lambda arr, values, axis=None: concatenate([arr, values], axis))
+
+
+@answers_for(np.append)
+def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    return concatenate([arr, array_like(values, "append: values", arr.dtype)], axis)
 
 
 @answers_for(np.split)
