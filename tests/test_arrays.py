@@ -609,10 +609,12 @@ def test_threads_draw_as_each_would_alone() -> None:
 def test_other_words_of_numpy_and_python_are_recorded() -> None:
     x = mr.tensor([1.5, -2.25], requires_grad=True)
     results = {
-        "+x": (+x, [1.5, -2.25], [1, 1]), "amax": (np.amax(x), 1.5, [1, 0]), "amin": (np.amin(x), -2.25, [0, 1]),
+        "+x": (+x, [1.5, -2.25], [1, 1]),
+        "amax": (np.amax(x), 1.5, [1, 0]), "amin": (np.amin(x), -2.25, [0, 1]),
         "divmod": (divmod(x, 1)[1], [0.5, 0.75], [1, 1]), "np.divmod": (np.divmod(x, 1)[0], [1, -3], [0, 0]),
         "round": (round(x), [2, -2], [0, 0]), "np.around": (np.around(x, 1), [1.5, -2.2], [0, 0]),
-        "append": (np.append(x, 3.0), [1.5, -2.25, 3], [1, 1]), "flipud": (np.flipud(x), [-2.25, 1.5], [1, 1]),
+        "append": (np.append(x, 3.0), [1.5, -2.25, 3], [1, 1]),
+        "flipud": (np.flipud(x), [-2.25, 1.5], [1, 1]),
         "atleast_1d": (np.atleast_1d(x[0]), [1.5], [1, 0]),
     }  # fmt: skip
     for name, (y, value, gradient) in results.items():
