@@ -360,8 +360,8 @@ def _solve(home):
     """The data where the model is, or on the host."""
     x, y = draw(20, 3), draw(20, 1, seed=1)
     found = []
-    for there in (home, "numpy"):
-        model = made(home, lambda: nn.Linear(3, 1).double())
+    for there, dtype in ((home, np.float64), ("numpy", np.float64), (home, np.float32)):
+        model = made(home, lambda dtype=dtype: nn.Linear(3, 1).to(dtype))
         solution = mr.solve(
             model, nn.MSELoss(), penalties.L1(0.1), place(x, there), mr.Tensor(place(y, there))
         )
