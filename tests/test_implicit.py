@@ -351,6 +351,25 @@ def test_terms_of_the_norms_along_features(shape, axis, eps):
     close(found.mean, 0)
 
 
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm", "batch_norm"])
+def test_halves_are_normalised_as_the_layers_do(name):
+    x = (300 * draw(8, 6)).astype(np.float16)  # whose squares overflow
+    g, gamma = draw(8, 6, seed=1).astype(np.float16), np.full(6, 1.5, np.float16)
+    leaf = mr.Tensor(x, requires_grad=True)
+    if name == "batch_norm":
+        y = nn.functional.batch_norm(leaf, weight=mr.Tensor(gamma), training=True)
+        found = batchnorm_gradient(x, g, gamma)
+    else:
+        y = getattr(nn.functional, name)(leaf, 6, mr.Tensor(gamma))
+        formula = {"layer_norm": layernorm_gradient, "rms_norm": rmsnorm_gradient}[name]
+        found = formula(x, g, gamma)
+    assert found.direct.dtype == np.float16
+    (expected,) = mr.grad(y, leaf, g)
+    size = np.abs(expected.data).max()
+    assert size > 1e-3
+    np.testing.assert_allclose(found.total, expected.data, rtol=0, atol=5e-3 * size)
+
+
 def test_layernorm_is_batchnorm_across():
     x, g = draw(6, 4), draw(6, 4, seed=1)
     for along, across in zip(layernorm_gradient(x, g), batchnorm_gradient(x.T, g.T), strict=True):

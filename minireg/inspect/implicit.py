@@ -28,6 +28,7 @@ from ..errors import describe
 from ..losses import Loss
 from ..nn.module import Module, Parameter, check_sizes
 from ..objective import Objective
+from ..ops.reductions import HALF
 from ..ops.table import array_of
 from ..penalties import L1, L2
 from ..penalties.base import Penalty
@@ -241,7 +242,10 @@ class NormGradient(NamedTuple):
 def _through(
     x: Array, g: Array, weight: Any, axes: tuple[int, ...], eps: float, center: bool = True
 ) -> NormGradient:
-    """The terms for statistics over ``axes``; ``weight`` broadcasts to x."""
+    """The terms for statistics over ``axes``; ``weight`` broadcasts to x. Halves are summed as floats."""
+    if x.dtype == HALF:
+        wide = _through(x.astype(np.float32), g, weight, axes, eps, center)
+        return NormGradient(*(part.astype(HALF) for part in wide))
     centered = x - x.mean(axis=axes, keepdims=True) if center else x
     s = np.sqrt(np.square(centered).mean(axis=axes, keepdims=True) + eps)
     unit = centered / s
@@ -337,7 +341,8 @@ def rmsnorm_gradient(
     [array([12.5,  0. ]), array([0., 0.]), array([-4.5, -6. ])]
     """
     x, g, weight, axes = _along("rmsnorm_gradient", x, g, weight, axis)
-    eps = float(np.finfo(x.dtype).eps) if eps is None else eps
+    if eps is None:
+        eps = float(np.finfo(np.float32 if x.dtype == HALF else x.dtype).eps)
     return _through(x, g, weight, axes, eps, center=False)
 
 
