@@ -207,7 +207,7 @@ def backprop(
                 y._node = (entry, None, (), None, None, None)
             age = y._seq
             for i, p in parents:
-                if p._seq > age:
+                if p._seq > age or (p._root is not None and p._root._seq > age):
                     raise RuntimeError(
                         f"{entry.name!r} needs argument {i} of shape {p.shape} as it was in the "
                         "forward pass, but it was changed in place since; run backward before "

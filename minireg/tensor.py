@@ -42,7 +42,8 @@ class Tensor:
 
     # _node: how it came to be (see engine), None for a leaf. _seq: grows with every
     # record and every in-place change, so it orders the graph and dates the data. _place:
-    # of a leaf in flat storage (see flat), where its gradient is to lie.
+    # of a leaf in flat storage (see flat), where its gradient is to lie. _root: of a view
+    # that an op made, the leaf whose memory it shares, and whose changes are its own.
     __slots__ = (
         "data",
         "grad",
@@ -51,6 +52,7 @@ class Tensor:
         "_seq",
         "_hooks",
         "_place",
+        "_root",
         "__weakref__",
     )
     __hash__ = object.__hash__
@@ -66,6 +68,7 @@ class Tensor:
         self._node: Any = None
         self._hooks: list[Any] | None = None
         self._place: Any = None
+        self._root: Tensor | None = None
         self._seq = next_seq()
         self.requires_grad = False
         if requires_grad:
@@ -264,6 +267,8 @@ class Tensor:
                 f"{name}: got a value of shape {np.shape(value)}, expected one that broadcasts to {place}"
             ) from error
         self._seq = next_seq()
+        if self._root is not None:
+            self._root._seq = self._seq
 
     def _inplace(self, name: str, other: Any) -> Tensor:
         """``t += x``: in place on a leaf outside recording, else the recorded ``t = t + x``."""

@@ -235,6 +235,64 @@ def test_a_leaf_changed_in_place_after_its_results_is_still_found():
     assert grads(y, h)[0].tolist() == [6.0, 12.0]  # what is older than h does not matter
 
 
+def stale(build, change):
+    """A sum that was made of x and of what lies in c, and c changed since."""
+    x, c = leaf(1.0, 2.0), mr.tensor(np.array([[3.0, 4.0], [5.0, 6.0]]))
+    y = build(x, c).sum()
+    change(c)
+    return x, y
+
+
+VIEWS = {
+    "c.T": lambda x, c: x @ c.T, "c[0]": lambda x, c: x * c[0], "reshape": lambda x, c: x @ c.reshape(2, 2),
+    "view of a view": lambda x, c: x @ c.T[:, 1:].reshape(2, 1), "c": lambda x, c: x @ c,
+    "to": lambda x, c: x @ c.to("numpy"), "flip": lambda x, c: x @ mr.flip(c),
+}  # fmt: skip
+CHANGES = {
+    "c": lambda c: c.assign(7.0), "c[0]": lambda c: c[0].assign(7.0),
+    "item": lambda c: c.__setitem__(1, 0.0), "item of a view": lambda c: c.T.__setitem__(1, 0.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_of_what_was_changed_in_place_is_noticed(view, change):
+    """x @ c.T once took the new numbers of c, silently."""
+    x, y = stale(VIEWS[view], CHANGES[change])
+    with pytest.raises(RuntimeError, match=r"needs argument 1 .* changed in place"):
+        mr.grad(y, x)
+
+
+def test_a_copy_is_no_view():
+    for build in (
+        lambda x, c: x @ c.copy(),
+        lambda x, c: x @ (c + 0.0),
+        lambda x, c: x @ c.detach(),
+    ):
+        x, y = stale(build, CHANGES["c"])
+        mr.grad(y, x)
+
+
+def test_a_view_of_a_parameter_is_noticed_where_the_parameter_is_not_asked_for():
+    x, w = leaf([[1.0, 2.0]]), leaf([[3.0, 4.0]])
+    y = (x @ w.T).sum()
+    with mr.no_grad():
+        w += 1.0
+    with pytest.raises(RuntimeError, match=r"'matmul' needs argument 1 .* changed in place"):
+        mr.grad(y, x)
+
+
+def test_a_view_keeps_no_graph_alive():
+    w = leaf(1.0, 2.0)
+    h = w * 2
+    gone = weakref.ref(h)
+    with mr.no_grad():
+        v = h[:1]
+    del h
+    assert gone() is None
+    assert v.numpy().tolist() == [2.0]
+
+
 def test_a_target_may_be_the_result_of_a_freed_graph():
     w = leaf(1.0, 2.0)
     h = w * 3

@@ -51,6 +51,16 @@ class Op:
 
 
 _PLAIN = {np.ndarray, int, float, bool, tuple, list, type(None), str, slice}  # no look at these
+
+
+def _root(y: Any, p: Tensor) -> Tensor | None:
+    """The leaf whose memory the array ``y``, a result of p, shares."""
+    x = p.data
+    shares = y is x or y.base is x or (y.base is x.base and x.base is not None)
+    leaf = p if p._node is None and p._root is None else p._root
+    return leaf if shares else None
+
+
 TABLE: dict[str, Op] = {}
 NUMPY: dict[Any, Callable[..., Any]] = {}  # what NumPy's own functions do on a Tensor
 
@@ -131,7 +141,9 @@ def op(
                 return call(*again[0], **again[1])
         t = new(Tensor)
         t.data = y
-        t.grad = t._hooks = t._place = None
+        t.grad = t._hooks = t._place = t._root = None
+        if (y.base is not None or y is raw[0]) and len(parents) == 1:
+            t._root = _root(y, parents[0][1])
         t._seq = seq()
         if (mode := state.mode) != record:
             place = check_forward(name, t, args) if mode & ANOMALY else None
