@@ -199,7 +199,7 @@ def _parser() -> Parser:
     add("--dropout", type=_number(0, 1), default=0.5, metavar="P",
         help="probability of dropping a hidden unit; default 0.5")  # fmt: skip
     add("--label-smoothing", type=_number(0, 1), metavar="ε",
-        help="mix the target with the uniform distribution; default 0.1")  # fmt: skip
+        help="mix the target with the uniform distribution; default 0.2")  # fmt: skip
     add = train.add_argument_group("training").add_argument
     add(
         "--optimizer",
@@ -207,7 +207,7 @@ def _parser() -> Parser:
         default="sgd",
         help="default sgd (Nesterov momentum)",
     )
-    add("--lr", type=_number(0), metavar="η", help="learning rate; default 0.05 (sgd) or 0.001")
+    add("--lr", type=_number(0), metavar="η", help="learning rate; default 0.02 (sgd) or 0.001")
     add("--momentum", type=_number(0, 1), default=0.9, metavar="μ", help="of sgd; default 0.9")
     add("--weight-decay", type=_number(0), default=0.0, metavar="WD",
         help="the optimizer's own decay of weights, in the regularized run; default 0")  # fmt: skip
@@ -418,7 +418,7 @@ def _run_folder(args: argparse.Namespace) -> Path:
 def _resolve(args: argparse.Namespace) -> None:
     """Fill in defaults that depend on other flags; refuse flags that make no sense together."""
     classification = datasets.TABLE[args.dataset][1] == "classification"
-    for name, default in {"noise": 0.2, "label_smoothing": 0.1}.items():
+    for name, default in {"noise": 0.2, "label_smoothing": 0.2}.items():
         if getattr(args, name) is None:
             setattr(args, name, default if classification else 0.0)
         elif getattr(args, name) and not classification:
@@ -426,7 +426,7 @@ def _resolve(args: argparse.Namespace) -> None:
             _parser().exit(2, f"minireg train: --{flag} is about labels, but {args.dataset} is a "
                               "regression (see minireg train --help)\n")  # fmt: skip
     if args.lr is None:
-        args.lr = 0.05 if args.optimizer == "sgd" else 1e-3
+        args.lr = 0.02 if args.optimizer == "sgd" else 1e-3
     _usable(args.backend)
 
 

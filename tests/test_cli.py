@@ -13,6 +13,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minireg import checkpoint, cli
@@ -673,23 +674,46 @@ def test_ctrl_c_ends_cleanly_with_what_it_has(tmp_path):
 
 
 @pytest.mark.slow
-def test_regularizers_win_on_every_seed(tmp_path, capsys):
-    """The default run: better validation accuracy and smaller gaps, on five seeds."""
-    pairs = []
-    for seed in range(5):
-        args = ["train", "--seed", str(seed), "--json", "--no-report", "--no-progress"]
-        assert cli.main([*args, "--out", str(tmp_path / str(seed))]) == 0
-        pairs.append(json.loads(capsys.readouterr().out)["runs"])
+def test_regularizers_win_on_seeds_that_chose_nothing(tmp_path, capsys, monkeypatch):
+    """The defaults of ``minireg train`` were tuned on seeds 0–4 and are judged on seeds 5–9. All
+    figures are of test data; plain's best epoch is chosen by validation data.
+    """
+    monkeypatch.setattr(
+        cli, "Ledger", lambda *args, **options: None
+    )  # only watches; takes half the time
+    means, lines = (
+        {},
+        ["seed  plain, end  plain, best  regularized, end  learnt by heart  true label"],
+    )
+    for group in (range(5), range(5, 10)):
+        rows = []
+        for seed in group:
+            folder = tmp_path / str(seed)
+            args = [
+                "train",
+                "--seed",
+                str(seed),
+                "--no-report",
+                "--no-progress",
+                "--out",
+                str(folder),
+            ]
+            assert cli.main(args) == 0
+            runs = json.loads((folder / "history.json").read_text())["runs"]
+            plain, other = (runs[n]["columns"] for n in cli.LABELS)
+            best = np.argmin(plain["validation_loss"])
+            heart = [round(252 * run["wrong_accuracy"][-1]) for run in (plain, other)]
+            true = [round(252 * run["true_accuracy"][-1]) for run in (plain, other)]
+            rows.append([plain["test_accuracy"][-1], plain["test_accuracy"][best],
+                         other["test_accuracy"][-1], *heart, *true])  # fmt: skip
+            end, early, reg, *counts = rows[-1]
+            lines.append(f"{seed:4}  {end:10.1%}  {early:11.1%}  {reg:16.1%}  {counts[0]:6} → {counts[1]:3}"
+                         f"     {counts[2]:3} → {counts[3]}")  # fmt: skip
+            assert reg > end + 0.05
+            assert heart[0] == 252 > 5 * heart[1]
+        means[group] = np.mean(rows, axis=0)
+        end, early, reg, *_ = means[group]
+        lines.append(f"mean  {end:10.1%}  {early:11.1%}  {reg:16.1%}\n")
+    capsys.readouterr()
     with capsys.disabled():
-        print("\nseed  validation accuracy   gap (loss)         accuracy gap")
-        for seed, runs in enumerate(pairs):
-            plain, other = runs["plain"], runs["regularized"]
-            print(f"{seed:4}  " + "   ".join(
-                f"{plain[k]:.3f} → {other[k]:.3f}" for k in
-                ("validation_accuracy", "gap", "accuracy_gap")))  # fmt: skip
-    for runs in pairs:
-        plain, other = runs["plain"], runs["regularized"]
-        assert other["validation_accuracy"] > plain["validation_accuracy"]
-        assert abs(other["gap"]) < abs(plain["gap"])
-        assert abs(other["accuracy_gap"]) < abs(plain["accuracy_gap"])
-        assert other["validation_loss"] < plain["validation_loss"]
+        print("\n" + "\n".join(lines))

@@ -525,8 +525,8 @@ def test_wrong_labels_learnt_by_heart_are_counted(tmp_path):
 
     runs = {"plain": of(1.0, 0.0), "on": of(56 / 252, 191 / 252)}
     assert headline(runs).endswith(
-        "“plain” has learnt 252 of 252 wrong training labels by heart and answers 0 with the true one; "
-        "“on” has learnt 56 of 252 wrong training labels by heart and answers 191 with the true one."
+        "“plain” has learnt 252 of 252 wrong training labels by heart and answers 0 of them with the "
+        "true one, “on” 56 of 252, and 191."
     )
     page = both(tmp_path, runs)
     assert page.rows["wrong labels learnt by heart"] == ["252 of 252"] * 2 + ["56 of 252"] * 2

@@ -120,45 +120,61 @@ def headline(runs: Runs) -> str:
     >>> headline({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
     '“a” ends with a validation loss of 0.750.'
     """
-    last = {label: run.last for label, run in runs.items()}
+    return " ".join([_ranking(runs), *_learnt(runs), *_endings(runs)])
+
+
+def _ranking(runs: Runs) -> str:
     columns = ("test_accuracy", "validation_accuracy", "test_loss", "validation_loss", "train_loss")
-    key = next((k for k in columns if any(k in row for row in last.values())), "")
+    key = next((c for c in columns if any(c in run.last for run in runs.values())), "")
     unit, sign = ("%", 1) if key.endswith("accuracy") else ("", -1)
+
+    def ranked(*whens: str) -> list[tuple[float, str]]:
+        """(figure, run) at these moments, the best first."""
+        moments = [(n, when, row) for n, run in runs.items() for when, row in run.moments.items()]
+        found = [(row.get(key, math.nan), n) for n, when, row in moments if when in whens]
+        return sorted(
+            (one for one in found if math.isfinite(one[0])), key=lambda one: -sign * one[0]
+        )
+
+    ends = ranked("end", "restored")
+    if not ends:
+        return "There is no epoch to compare."
+    (own, winner), *others = ends
     name = key.replace("train_", "training ").replace("_", " ")
-    known = [n for n, row in last.items() if math.isfinite(row.get(key, math.nan))]
-    ranked = sorted(known, key=lambda n: sign * last[n][key], reverse=True)
-    text = "There is no epoch to compare."
-    if ranked:
-        winner, *others = ranked
-        own = last[winner][key]
-        text = f"“{winner}” ends with a {name} of {_number(own, unit=unit)}"
-        for n in others[:1]:
-            text += _against(own, n, last[n][key], unit=unit)
-        text += "."
-        if stopped := {
-            n: runs[n].moments["best"][key] for n in others if "best" in runs[n].moments
-        }:
-            n = max(stopped, key=lambda n: sign * stopped[n])
-            gap = _number(abs(own - stopped[n]), unit="points" * bool(unit))
-            text += f" Stopped at its best epoch ({runs[n].best_epoch}), “{n}” has "
-            text += _number(stopped[n], unit=unit)
-            as_well = sign * (stopped[n] - own) >= 0
-            more = f", {gap} {'less' if unit else 'more'}."
-            text += ": early stopping alone does as well." if as_well else more
-    learnt = []
-    for label, run in runs.items():
+    text = f"“{winner}” ends with a {name} of {_number(own, unit=unit)}"
+    text += "".join(_against(own, n, value, unit=unit) for value, n in others[:1]) + "."
+    for value, n in [one for one in ranked("best") if one[1] != winner][:1]:
+        text += f" Stopped at its best epoch ({runs[n].best_epoch}), “{n}” has {_number(value, unit=unit)}"
+        if sign * (value - own) >= 0:
+            return f"{text}: early stopping alone does as well."
+        amount = _number(abs(own - value), unit="points" * bool(unit))
+        text += f", {amount} {'less' if unit else 'more'}."
+    return text
+
+
+def _learnt(runs: Runs) -> Iterator[str]:
+    """What became of the wrong training labels."""
+    parts: list[str] = []
+    for n, run in runs.items():
         if run.wrong and run.last:
-            heart, true = (round(run.last[f"{p}_accuracy"] * run.wrong) for p in ("wrong", "true"))
-            learnt.append(f"“{label}” has learnt {heart} of {run.wrong} wrong training labels by heart "
-                          f"and answers {true} with the true one")  # fmt: skip
-    text += f" {'; '.join(learnt)}." if learnt else ""
+            heart, true = (round(run.last[f"{k}_accuracy"] * run.wrong) for k in ("wrong", "true"))
+            parts.append(
+                f"“{n}” {heart} of {run.wrong}, and {true}" if parts else
+                f"“{n}” has learnt {heart} of {run.wrong} wrong training labels by heart and answers "
+                f"{true} of them with the true one"
+            )  # fmt: skip
+    if parts:
+        yield ", ".join(parts) + "."
+
+
+def _endings(runs: Runs) -> Iterator[str]:
+    """How a run ended, unless after the last epoch."""
     for label, run in runs.items():
         epochs, how, kept = len(run.history), run.history.stopped, run.history.best_epoch
         if how != "epochs" or not epochs:
-            text += f" “{label}” ended after {epochs} epoch{'s' * (epochs != 1)}"
+            text = f"“{label}” ended after {epochs} epoch{'s' * (epochs != 1)}"
             text += f" ({how})" * (how != "epochs")
-            text += f" and holds the weights of epoch {kept}." if kept else "."
-    return text
+            yield text + (f" and holds the weights of epoch {kept}." if kept else ".")
 
 
 def comparison(runs: Runs) -> list[list[str]]:
@@ -321,7 +337,7 @@ def _curves(canvas: Any, runs: Runs, what: str, looks: Looks) -> Any:
             _line(axes, x, y, (colour, dash), f"{of}{name}")
         if len(curves) == 2:
             low, high = curves.values()
-            if len(runs) == 1:
+            if len(runs) == 1 and what != "wrong labels":
                 axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
             if best := run.best_epoch:
                 spot = x[best - 1], high[best - 1]
@@ -482,8 +498,9 @@ table { border-collapse: collapse; font-size: min(.92rem, 3.4vw); font-variant-n
 th, td { padding: .3rem 1.6rem .3rem 0; text-align: left; vertical-align: top;
   font-weight: 400; border-bottom: 1px solid var(--grid) }
 thead th { color: var(--soft) }
-.figures :is(th, td):not(:first-child) { padding: .3rem 0 .3rem min(1.6rem, 3vw);
-  text-align: right; white-space: nowrap }
+.figures { font-size: min(.92rem, 3vw) }
+.figures :is(th, td):not(:first-child) { padding: .3rem 0 .3rem min(1.6rem, 1.5vw); text-align: right }
+.figures td { white-space: nowrap }
 pre { padding: .8rem 1rem; background: var(--band); white-space: pre-wrap }
 @media print { html { font-size: 80% } body { max-width: none } section { break-inside: avoid }
   div { overflow: visible } div:has(figure) { grid-template-columns: 1fr 1fr }
