@@ -498,8 +498,9 @@ table { border-collapse: collapse; font-size: min(.92rem, 3.4vw); font-variant-n
 th, td { padding: .3rem 1.6rem .3rem 0; text-align: left; vertical-align: top;
   font-weight: 400; border-bottom: 1px solid var(--grid) }
 thead th { color: var(--soft) }
-.figures { font-size: min(.92rem, 3vw) }
-.figures :is(th, td):not(:first-child) { padding: .3rem 0 .3rem min(1.6rem, 1.5vw); text-align: right }
+.figures { font-size: min(.92rem, 2.9vw) }
+.figures :is(th, td) { padding-right: 0 }
+.figures :is(th, td):not(:first-child) { padding-left: min(1.6rem, 1.5vw); text-align: right }
 .figures td { white-space: nowrap }
 pre { padding: .8rem 1rem; background: var(--band); white-space: pre-wrap }
 @media print { html { font-size: 80% } body { max-width: none } section { break-inside: avoid }
