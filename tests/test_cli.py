@@ -69,7 +69,7 @@ def test_train_json_is_one_object_and_repeats_exactly(tmp_path, capsys):
 WAYS = {
     "prox": ([], ["data", "smoothing", "l2", "l1 prox"]),
     "gradient": (["--l1-via", "gradient"], ["data", "smoothing", "l2", "l1"]),
-    "clipped adamw": (["--optimizer", "adamw", "--weight-decay", "0.1", "--clip-norm", "0.5"],
+    "clipped adamw": (["--optimizer", "adamw", "--weight-decay", "0.1", "--clip-norm", "0.1"],
                       ["data", "smoothing", "l2", "data clip", "smoothing clip", "l2 clip", "decay",
                        "l1 prox"]),
     "coupled decay": (["--weight-decay", "0.1"], ["data", "smoothing", "l2", "weight_decay", "l1 prox"]),
