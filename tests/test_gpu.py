@@ -147,7 +147,7 @@ def test_training_with_dropout_stays_on_the_device():
 @by_dtype
 @pytest.mark.parametrize("name", cases.LEDGERED)
 def test_training_with_a_ledger(name, dtype):
-    agree(lambda home: cases.train_with_ledger(name, home, dtype), TOLERANCE[dtype])
+    agree(lambda home: cases.entries(cases.train_with_ledger(name, home, dtype)), TOLERANCE[dtype])
 
 
 @by_dtype

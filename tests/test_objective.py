@@ -877,6 +877,23 @@ def test_terms_have_one_backward(attribute):
         terms.backward(attribute)
 
 
+@pytest.mark.parametrize("kind", ["list", "pandas", "torch"])
+def test_a_batch_may_be_lists_tables_or_tensors_of_another_library(kind):
+    model, x, y = batch(mlp())
+    expected = mr.Objective(LOSS, PENALTIES)(model, x, y).total.item()
+    if kind == "list":
+        data = x.numpy().tolist(), y.tolist()
+    elif kind == "pandas":
+        pandas = pytest.importorskip("pandas")
+        data = pandas.DataFrame(x.numpy()), pandas.Series(y)
+    else:
+        torch = pytest.importorskip("torch")
+        data = torch.from_numpy(x.numpy()), torch.from_numpy(y)
+    assert mr.Objective(LOSS, PENALTIES)(model, *data).total.item() == pytest.approx(
+        expected, rel=1e-6
+    )
+
+
 # --- what a gradient owes ---------------------------------------------------------------------------
 
 

@@ -698,7 +698,7 @@ def everything() -> None:
     cases.train("strict", via="prox", attribute=False, within=True)
     cases.train_on_images("strict")
     for name in cases.LEDGERED:
-        cases.train_with_ledger(name, "strict")
+        cases.entries(cases.train_with_ledger(name, "strict"))
     for norm in (1.0, math.inf):
         w = leaf("strict", 3)
         w.grad = mr.Tensor(at("strict", 3))
