@@ -62,7 +62,7 @@ FAULTS = {
         "C07 C49", (PENALTIES, "prox_minimises_by_brute_force and L2")),
     "M03": Fault(
         "L2.prox adds the centre, not k times the centre", L2_L1,
-        "v + k * like(self.center, v)", "v + like(self.center, v)",
+        "v + k * fitting(self.center", "v + fitting(self.center",
         "C108", (PENALTIES, "prox_minimises_by_brute_force and center")),
     "M04": Fault(
         "L1.gradient with sign(0) = 1", L2_L1,
