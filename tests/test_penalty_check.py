@@ -177,6 +177,11 @@ def test_a_threshold_is_no_strength_that_multiplies(name):
         assert report[check].verdict == "ok"
 
 
+def test_a_repr_shows_the_numbers_under_any_name():
+    assert repr(SCAD(0.5)) == "SCAD(lam=0.5, a=3.7): λΩ(w)"
+    assert repr(NamedSCAD(0.5)) == "NamedSCAD(0.5): λΩ(w)"
+
+
 def test_steps_stay_where_a_weakly_convex_prox_is_unique():
     for penalty, rho in ((SCAD(0.5), 1 / 2.7), (MCP(0.5, gamma=0.2), 5.0), (L0(0.5), 0.0)):
         found = _Case(penalty, [(4, 3)], 1, 0)

@@ -201,8 +201,9 @@ class Penalty:
         return [v for v in vars(self).values() if isinstance(v, Coefficient)]
 
     def parameters_text(self) -> str:
-        """What stands between the parentheses of the repr: its strengths."""
+        """What stands between the parentheses of the repr: its strengths, or else its numbers."""
         found = {n: getattr(self, n) for n in vars(self) if isinstance(_field(self, n), Strength)}
+        found = found or {n: v for n, v in vars(self).items() if type(v) in (int, float)}
         if len(found) == 1:
             return f"{next(iter(found.values())):g}"
         return ", ".join(f"{name}={value:g}" for name, value in found.items())
