@@ -40,7 +40,8 @@ class Fault(NamedTuple):
         source = (root / "minireg" / self.file).read_text("utf-8")
         if (n := source.count(self.old)) != 1:
             raise LookupError(
-                f"{self.what}: minireg/{self.file} says {self.old!r} {n} times, not once"
+                f"{self.what}: minireg/{self.file} says {self.old!r} {n} times, not once: "
+                "plant it in what the file says now"
             )
         return source.replace(self.old, self.new)
 
