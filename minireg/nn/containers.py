@@ -35,8 +35,15 @@ class ModuleList(Module):
 
     def _put(self, name: str, module: Module) -> None:
         if not isinstance(module, Module):
+            fix = ""
+            if isinstance(module, list | tuple):
+                fix = "; write * before the list"
+            elif isinstance(module, type):
+                fix = f"; write {module.__name__}(…)"
+            elif callable(module):
+                fix = "; make it the forward of a class, or take its layer, as nn.ReLU() for relu"
             raise TypeError(
-                f"{type(self).__name__}: argument {name} is {module!r}, expected a Module"
+                f"{type(self).__name__}: argument {name} is {module!r:.80}, expected a Module{fix}"
             )
         setattr(self, name, module)
 

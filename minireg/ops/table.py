@@ -80,6 +80,8 @@ def op(
 ) -> Callable[..., Any]:
     r"""Enter an op into the table and return its function.
 
+    A name that you entered before is entered anew; ``ValueError`` for one of minireg's own.
+
     Parameters
     ----------
     value : computes the result from raw arrays (for a fused op: result, saved).
@@ -106,6 +108,9 @@ def op(
     12.0
     >>> del TABLE["cube"]
     """
+    package, _, _ = __name__.partition(".")
+    if name in TABLE and TABLE[name].function.__module__.startswith(f"{package}."):
+        raise ValueError(f"op: {name!r} is an op of {package} itself; choose another name")
     fused, differentiable = backward is not None, bool(rules or each or backward)
     new, seq, record, ndarray, plain = object.__new__, next_seq, RECORD, np.ndarray, _PLAIN
 
