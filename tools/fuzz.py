@@ -503,7 +503,7 @@ def gradients(
         for n, g in zip(places, found, strict=True):
             yield f"{r} gradient {order} {n}", None if g is None else g.detach()
         squares = [(k + 1) * (g * g).sum() for k, g in enumerate(found) if g is not None]
-        if not squares:
+        if last or not squares:
             return
         total = sum(squares)
         yield f"{r} sum {order}", total.detach()
