@@ -516,7 +516,7 @@ MISUSE = {
     "k too small": (lambda: c.eigenvalues(SQUARE, W, 0), ValueError, "k=0"),
     "probes": (lambda: c.trace(SQUARE, W, 0), ValueError, "trace: probes must be an integer ≥ 1"),
     "steps": (lambda: c.spectral_density(SQUARE, W, steps=0), ValueError, "steps must be"),
-    "width": (lambda: c.spectral_density(SQUARE, W, width=0), ValueError, "width must be > 0, got 0"),
+    "width": (lambda: c.spectral_density(SQUARE, W, width=0), ValueError, "width must be in"),
     "directions": (lambda: c.sharpness(SQUARE, W, directions=0), ValueError, "directions must be"),
 }  # fmt: skip
 

@@ -32,6 +32,12 @@ def net():
     return nn.Linear(3, 2).to(np.float64)
 
 
+def spoiled():
+    model = net()
+    model.weight.data[0, 0] = np.nan
+    return model
+
+
 # error: (call, type, words that the message must have)
 ERRORS = {
     # shapes
@@ -318,6 +324,22 @@ ERRORS = {
         lambda: penalties.scaled(penalties.L1(0.1), "a"), ValueError, "scaled factor='a' finite numbers"),
     "from scikit-learn without observations": (
         lambda: penalties.L2.from_sklearn(1.0, 0), ValueError, "L2.from_sklearn n ≥ 1 0"),
+    "lipschitz of a number": (lambda: mr.lipschitz_bound(3), TypeError, "lipschitz model Module 3"),
+    "lipschitz of NaN": (
+        lambda: mr.certified_radius(spoiled(), np.ones((1, 3))), FloatingPointError,
+        "lipschitz 'weight' NaN"),
+    "curvature at a method": (
+        lambda: mr.curvature.hessian(lambda: t(1).sum(), net().parameters), TypeError,
+        "curvature parameters itself model.parameters()"),
+    "half an eigenvalue": (
+        lambda: mr.curvature.eigenvalues(lambda: (w * w).sum(), w := t(3), k=1.5), ValueError,
+        "eigenvalues k=1.5 1 … 3"),
+    "spectral density of NaN": (
+        lambda: mr.curvature.spectral_density(lambda: (w * w * np.nan).sum(), w := t(3)), FloatingPointError,
+        "curvature Hessian NaN"),
+    "spectral density without a width": (
+        lambda: mr.curvature.spectral_density(lambda: (w * w).sum(), w := t(3), width=-1.0), ValueError,
+        "spectral_density width (0, inf) -1.0"),
     "no trials": (
         lambda: mr.check_penalty(penalties.L1(0.1), trials=0), ValueError,
         "check_penalty trials an integer ≥ 1 0"),

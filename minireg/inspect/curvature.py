@@ -25,7 +25,7 @@ import numpy as np
 
 from ..backend import NUMPY, Array, Stream, get, move, of
 from ..engine import grad
-from ..errors import describe
+from ..errors import check_option, check_parameters, describe
 from ..nn.module import Module, check_sizes
 from ..tensor import Tensor
 
@@ -87,6 +87,7 @@ class Space:
     def __init__(self, params: Params) -> None:
         if isinstance(params, Module):
             params = [p for p in params.parameters() if p.requires_grad]
+        check_parameters("curvature", params)
         self.params = [params] if isinstance(params, Tensor) else list(params)
         bad = [p for p in self.params if not isinstance(p, Tensor) or not p.requires_grad]
         if bad or not self.params:
@@ -270,7 +271,12 @@ def _quadrature(operator: Operator, start: Array, steps: int) -> tuple[Array, Ar
         w, matrix[j, : j + 1] = _project(operator @ basis[j], basis[: j + 1])
         if np.linalg.norm(w) <= _rounding(operator) * np.abs(matrix).max():  # an invariant subspace
             break
-    nodes, vectors = np.linalg.eigh(matrix[: j + 1, : j + 1])  # reads the lower triangle
+    matrix = matrix[: j + 1, : j + 1]
+    if not np.isfinite(matrix).all():
+        raise FloatingPointError(
+            "curvature: the Hessian holds NaN or inf; look for them in the loss and the parameters"
+        )
+    nodes, vectors = np.linalg.eigh(matrix)  # reads the lower triangle
     return nodes, vectors[0] ** 2
 
 
@@ -372,7 +378,7 @@ def eigenvalues(
     """
     operator = _operator(closure, params)
     n, low = operator.size, {"LA": 0, "SA": k, "BE": k // 2}.get(which)
-    if low is None or not 1 <= k <= n:
+    if low is None or not isinstance(k, int | np.integer) or not 1 <= k <= n:
         raise ValueError(
             f"eigenvalues: got k={k}, which={which!r}, expected k in 1 … {n} and 'LA', 'SA' or 'BE'"
         )
@@ -468,8 +474,7 @@ def spectral_density(
     low, high = nodes.min(), nodes.max()
     if width is None:  # of a single node, a part of itself
         width = 0.01 * float(max(high - low, 1e-3 * max(abs(low), abs(high))) or 1.0)
-    if not width > 0:
-        raise ValueError(f"spectral_density: width must be > 0, got {width!r}")
+    check_option("spectral_density", "width", width, "(0, inf)")
     grid = np.linspace(low - 6 * width, high + 6 * width, points)
     bells = np.exp(-0.5 * ((grid[:, None] - nodes) / width) ** 2) / (width * (2 * np.pi) ** 0.5)
     return SpectralDensity(grid, bells @ weights / probes, nodes, weights / probes)

@@ -29,6 +29,8 @@ FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 def _frozen(model: Module) -> Module:
     """A copy in evaluation mode that needs no gradient and whose weights are all plain."""
+    if not isinstance(model, Module):
+        raise TypeError(f"lipschitz: model must be a Module, got {model!r:.60}")
     copy = deepcopy(model).eval()
     for module in filter(is_parametrized, list(copy.modules())):
         for name, _ in list(module.parametrizations.named_children()):
@@ -37,8 +39,15 @@ def _frozen(model: Module) -> Module:
 
 
 def _exact(model: Module) -> Module:
-    """The same on the host in float64."""
-    return _frozen(model).to("numpy").double()
+    """The same on the host in float64; ``FloatingPointError`` where weights are not finite."""
+    copy = _frozen(model).to("numpy").double()
+    for name, p in copy.named_parameters():
+        if not np.isfinite(p.data).all():
+            raise FloatingPointError(
+                f"lipschitz: {name!r} holds NaN or inf, so there is nothing to bound; look for where "
+                "training diverged"
+            )
+    return copy
 
 
 def _host(x: Any) -> FloatArray:
