@@ -470,7 +470,7 @@ def test_clip_factor_with_penalties_that_are_yet_to_be_added(device, laid, dtype
 def test_clip_factor_of_what_is_not_finite(device, bad):
     w = mr.Tensor(device(np.zeros(5000)), requires_grad=True)
     w.grad = mr.Tensor(device(np.where(np.arange(5000) == 4500, bad, 1.0)))
-    norm, factor = (host(t.data) for t in clip.clip_factor(w, 1.0))
+    norm, factor = (host(t.data) for t in clip.clip_factor([w], 1.0))
     np.testing.assert_array_equal([norm, factor], [bad, 0 if bad == np.inf else np.nan])
 
 
@@ -576,7 +576,7 @@ LAUNCHES: dict[str, tuple[Callable[[], list[Any]], list[str]]] = {
     "labels": (
         lambda: nn.CrossEntropyLoss(label_smoothing=0.1)(emulate(draw(4, 5)), emulate(np.arange(4))),
         ["targets", "entropy_forward"]),
-    "norm": (lambda: clip.clip_factor(with_gradient(emulate(draw(4, 5))), 1.0),
+    "norm": (lambda: clip.clip_factor([with_gradient(emulate(draw(4, 5)))], 1.0),
              ["squares", "clip_factor"]),
     "activation": (lambda: derive(mr.relu, emulate(draw(4, 5))), ["activation_backward"]),
     "mask": (lambda: [Stream("dropout").dropout_mask(0.5, emulate(draw(4, 5)))], ["dropout_mask"]),
@@ -615,13 +615,13 @@ NOT_COVERED: dict[str, Callable[[Place], list[Any]]] = {
         fused.normalize(mr.Tensor(put(draw(2, 5))), 2.0, **NORM).data
     ],
     "a norm of half precision": lambda put: [
-        t.data for t in clip.clip_factor(with_gradient(put(draw(5).astype(np.float16))), 1.0)
+        t.data for t in clip.clip_factor([with_gradient(put(draw(5).astype(np.float16)))], 1.0)
     ],
     "a norm of a view": lambda put: [
-        t.data for t in clip.clip_factor(with_gradient(put(draw(4, 5)).T), 1.0)
+        t.data for t in clip.clip_factor([with_gradient(put(draw(4, 5)).T)], 1.0)
     ],
     "another norm": lambda put: [
-        t.data for t in clip.clip_factor(with_gradient(put(draw(4, 5))), 1.0, 3.0)
+        t.data for t in clip.clip_factor([with_gradient(put(draw(4, 5)))], 1.0, 3.0)
     ],
     "no numbers": lambda put: derive(mr.relu, put(draw(0, 5))),
 }
