@@ -101,7 +101,11 @@ _warned: set[str] = set()
 def _suspect(name: str, z: Any, rows: bool) -> None:
     """Warn once if logits are probabilities beyond doubt; never ask a GPU, which would wait."""
     a = array_of(z)
-    if type(a) is not np.ndarray or name in _warned or a.size < 2 or not 0 <= a.item(0) <= 1:
+    if type(a) is not np.ndarray or name in _warned or a.size < 2:
+        return
+    if not (
+        0 <= a.item(0) <= 1 and 0 <= a.item(a.size - 1) <= 1
+    ):  # nearly always: no pass over all
         return
     low, high = a.min(), a.max()
     if low < 0 or high > 1 or (low == 0 and high == 1 and ((a == 0) | (a == 1)).all()):
@@ -189,7 +193,7 @@ def _distribution(
     name, logits = "cross_entropy", array_like(logits, "cross_entropy: logits")
     z = _classes_last(name, logits)
     w = _class_weight(name, z, weight)
-    target = array_like(target, f"{name}: target", z.dtype)
+    target = array_like(target, "cross_entropy: target", z.dtype)
     _suspect(name, z, rows=True)
     if target.dtype.kind == "f":
         if target.shape != logits.shape:

@@ -18,7 +18,7 @@ import numpy as np
 
 from . import backend as backends
 from .backend import Array
-from .errors import missing
+from .errors import HINTS, missing
 
 next_seq = count(1).__next__
 RETAIN = object()  # stands in a tensor's hook list: keep the gradient of this node
@@ -74,12 +74,10 @@ class Tensor:
         if requires_grad:
             self.requires_grad_()
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        raise missing("t", f"{type(self).__name__!r} object", name)
-
     if TYPE_CHECKING:  # the op table adds these at import
         T: Tensor
 
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __radd__(self, other: Any) -> Tensor: ...
         def __sub__(self, other: Any) -> Tensor: ...
@@ -315,6 +313,21 @@ class Tensor:
 
     def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()
+
+
+class _Lacking:
+    """What PyTorch's tensors have; a ``__getattr__`` would slow down every other attribute."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, t: Any, owner: type) -> Any:
+        raise missing("t", f"{owner.__name__!r} object", self.name)
+
+
+for _name in HINTS:
+    if _name.startswith("t."):
+        setattr(Tensor, _name[2:], _Lacking(_name[2:]))
 
 
 def tensor(

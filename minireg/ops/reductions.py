@@ -6,6 +6,8 @@ gradient that still has to be broadcast: the engine stretches it to the input's 
 
 from __future__ import annotations
 
+import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -51,9 +53,14 @@ mean = op("mean", lambda x, axis=None, keepdims=False: x.mean(axis=axis, keepdim
 
 
 
+@cache
+def _least(dtype: Any) -> float:
+    return math.sqrt(np.finfo(dtype).tiny)
+
+
 def _over_count(g: Any, y: Any, count: Any) -> Any:
     """g/count, and of nothing finite: what nothing is asked of gets the gradient 0, not 0·∞."""
-    return g / np.maximum(count, float(np.finfo(y.dtype).tiny) ** 0.5)
+    return g / np.maximum(count, _least(y.dtype))
 
 
 per = op("per", np.true_divide, lambda g, y, total, count: _over_count(g, y, count),
