@@ -28,7 +28,8 @@ _SUFFIXES = (".npz", ".safetensors")
 def replacing(path: str | Path) -> Iterator[Path]:
     """A name beside ``path`` to write to, which becomes ``path`` if the block ends without an error.
 
-    Otherwise nothing is left behind, and what was there stays as it was. What is no regular file
+    Otherwise nothing is left behind (by a process that is killed: a hidden file), and what was
+    there stays as it was. What is no regular file
     (``/dev/stdout``) is written to directly.
 
     >>> import tempfile

@@ -8,6 +8,7 @@ shares of a parameter sum to its ``.grad``.
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -383,6 +384,10 @@ class Objective:
         values = named_parts(self.loss, model(x), y)
         loss_parts = tuple(values)
         for name, term in self.terms.items():
+            if name in values:
+                raise ValueError(
+                    f"Objective: {name!r} is a term of the loss and a penalty; rename it"
+                )
             if term.via == "prox" and name not in self._attached and is_grad_enabled():
                 raise RuntimeError(
                     f"objective term {name!r} acts via its prox, which no optimizer applies yet: "
@@ -459,6 +464,12 @@ class Terms(Mapping[str, Tensor]):
             raise RuntimeError(
                 "Terms.backward: no term depends on anything that requires a gradient; evaluate the "
                 "objective outside no_grad(), and unfreeze what is to be trained"
+            )
+        if not any(self.values_[part].requires_grad for part in self.loss_parts):
+            warnings.warn(
+                "Terms.backward: the loss depends on nothing that requires a gradient, so the penalties "
+                "alone train; does it leave mr's ops on its way?",
+                stacklevel=2,
             )
         owed = self._owed()
         if attribute:

@@ -483,6 +483,9 @@ ERRORS = {
         "Terms 'l3' expected ['data'] .total"),
     "a number as schedule": (
         lambda: penalties.Coefficient(0.1), TypeError, "Coefficient schedule function 0.1"),
+    "a row that is none": (
+        lambda: mr.Ledger(optim.SGD([leaf(1.0)], 0.1)).last["0.weight"], KeyError,
+        "Books '0.weight' nothing yet"),
     "a loss without its target": (
         lambda: mr.implicit.norm_gradient(net(), "", np.ones((1, 3)), nn.MSELoss()), TypeError,
         "norm_gradient loss function MSELoss lambda y: criterion(y, target)"),

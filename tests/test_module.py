@@ -99,3 +99,31 @@ def test_what_is_known_by_another_name_hides_nothing():
         assert len(list(model.parameters())) == 4
     assert "running" in model.state_dict()
     assert "cache" not in model.state_dict()
+
+
+def test_two_values_for_one_shared_tensor_are_refused():
+    model = nn.Sequential(shared := nn.Linear(2, 2), nn.ReLU(), shared)
+    state = model.state_dict()
+    model.load_state_dict(state)
+    with pytest.raises(
+        ValueError, match=r"'0\.bias' and '2\.bias' are one tensor here, got two that"
+    ):
+        model.load_state_dict({n: a + 1 for n, a in state.items()} | {"2.bias": np.zeros(2)})
+    assert all((a == state[n]).all() for n, a in model.state_dict().items())
+
+
+def test_a_move_that_fails_moves_nothing(monkeypatch):
+    model, calls = net(), []
+    move = nn.module.move
+
+    def fails(array, name):
+        calls.append(name)
+        if len(calls) == 3:
+            raise MemoryError
+        return move(array.copy(), name)
+
+    monkeypatch.setattr(nn.module, "move", fails)
+    before = [t.data for t in model.parameters()]
+    with pytest.raises(MemoryError):
+        model.to("numpy")
+    assert all(p.data is a for p, a in zip(model.parameters(), before, strict=True))

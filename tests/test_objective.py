@@ -957,3 +957,29 @@ def test_on_takes_parameters_themselves():
         assert "0.weight" in chosen <= {"0.weight", "0.bias"}
     with pytest.raises(ValueError, match=r"'l2': on=Parameter\(.* matches no parameter"):
         mr.Objective(LOSS, {"l2": (L2(0.1), nn.Parameter([1.0]))}).table(model)
+
+
+class Physics(nn.MSELoss):
+    def parts(self, output, target):
+        return super().parts(output, target) | {"physics": (output**2).mean()}
+
+
+def test_a_penalty_is_not_called_like_a_part_of_the_loss():
+    args = nn.Linear(2, 1), mr.tensor([[1.0, 2.0]]), mr.tensor([[3.0]])
+    assert list(mr.Objective(Physics())(*args)) == ["data", "physics"]
+    with pytest.raises(
+        ValueError, match="'physics' is a term of the loss and a penalty; rename it"
+    ):
+        mr.Objective(Physics(), {"physics": L2(0.1)})(*args)
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_a_loss_that_left_the_graph_is_told(attribute):
+    def loss(output, target):
+        return mr.tensor(float(np.mean((output.numpy() - target) ** 2)))
+
+    model = nn.Linear(2, 1)
+    terms = mr.Objective(loss, {"l2": L2(0.1)})(model, mr.tensor([[1.0, 2.0]]), np.ones((1, 1)))
+    with pytest.warns(UserWarning, match="so the penalties alone train"):
+        terms.backward(attribute)
+    np.testing.assert_allclose(model.weight.grad.numpy(), 0.1 * model.weight.data)

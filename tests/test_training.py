@@ -282,6 +282,16 @@ def test_a_monitor_that_is_no_column_is_told():
         run(early_stopping=optim.EarlyStopping(monitor="val_loss"))
 
 
+def test_weights_that_were_not_kept_cannot_be_restored():
+    stop = optim.EarlyStopping()
+    stop.update(mr.tensor(1.0))
+    assert type(stop.best) is float
+    with pytest.raises(
+        RuntimeError, match=r"no weights were kept; pass the model, update\(value, model\)"
+    ):
+        stop.restore(nn.Linear(1, 1))
+
+
 def test_a_monitor_is_looked_up_before_the_first_epoch():
     model = nn.Linear(4, 1)
     before = model.state_dict()

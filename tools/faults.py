@@ -56,7 +56,7 @@ FAULTS = {
     "M01": Fault(
         "L2.value without the ½", L2_L1,
         "return 0.5 * self.strength * weighed.sum()", "return self.strength * weighed.sum()",
-        "C02 C22", (PENALTIES, "gradient_equals_central_differences and L2")),
+        "C02 C22 C119", (PENALTIES, "gradient_equals_central_differences and L2")),
     "M02": Fault(
         "L2.prox without the step", L2_L1,
         "k = step * self._factor(v)", "k = self._factor(v)",
@@ -127,7 +127,7 @@ FAULTS = {
     "M17": Fault(
         "BatchNorm's running variance is biased", FUSED,
         "variance * (count / (count - 1))", "variance",
-        "C12", (NN, "running_variance")),
+        "C12 C13", (NN, "running_variance")),
     "M18": Fault(
         "a norm's gradient lacks the term through the mean", FUSED,
         "            dx -= through_mean", "            dx -= 0 * through_mean",

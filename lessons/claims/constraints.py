@@ -344,6 +344,9 @@ def gaussian_prior() -> Iterator[Figure]:
     w, strength = np.random.default_rng(0).normal(size=20), 0.3
     off = far(gradient_at(Gaussian(strength**-0.5), w), L2(strength).gradient(here(w)))
     yield holds("|−∇log N(0, 1/λ) − λθ|", off, at_most=1e-14)
+    heights = [Gaussian(strength**-0.5).log_density(here(v)) for v in (0 * w, w)]
+    off = float(heights[0] - heights[1]) - float(L2(strength).value(here(w)))
+    yield holds("|log N(0; …) − log N(θ; …) − ½λ‖θ‖²|", abs(off), at_most=1e-12)
     off = far(gradient_at(Gaussian((2 * strength) ** -0.5), w), L2(2 * strength).gradient(here(w)))
     yield holds("|−∇log N(0, 1/2λ) − 2λθ|", off, at_most=1e-14)
     x, y = diabetes()

@@ -195,6 +195,8 @@ def running_statistics() -> Iterator[Figure]:
     spread = follower.running_mean.numpy().std() / (size**-0.5 * (0.1 / 1.9) ** 0.5)
     yield holds("running mean's deviation / σ√(m/(B(2−m)))", spread, at_least=0.97, at_most=1.03)
     yield breaks("share of μ it has after 5 batches", share, at_least=0.39, at_most=0.43)
+    kept = follower.running_var.numpy().mean()
+    yield holds("running σ² of 4000 features, σ² = 1", kept, at_least=0.98, at_most=1.02)
 
     gaps = []
     for size in (8, 32, 128):

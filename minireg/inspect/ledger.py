@@ -115,7 +115,7 @@ class Row(Mapping[Key, Array]):
     @property
     def total(self) -> Array:
         """The sum of all entries."""
-        return sum(self.values(), np.zeros_like(self.before))
+        return added([np.zeros_like(self.before), *(self[key] for key in self.booked())])
 
     @property
     def actual(self) -> Array:
@@ -133,7 +133,9 @@ class Row(Mapping[Key, Array]):
 
     def of(self, term: str) -> Array:
         """The entries of a term together: what it did in all."""
-        return added([self[key] for key in self if key[0] == term] or [np.zeros_like(self.before)])
+        return added(
+            [self[key] for key in self.booked() if key[0] == term] or [np.zeros_like(self.before)]
+        )
 
     def effective_decay(self, term: str) -> Array:
         """−Δ/θ: the fraction by which the term shrank each weight (0 where the weight was 0).
@@ -156,6 +158,10 @@ class Row(Mapping[Key, Array]):
 
 class Books(dict[str, Row]):
     """Rows by parameter name, and their views: by layer, as a whole, as a text table."""
+
+    def __missing__(self, name: str) -> Row:
+        booked = ", ".join(map(repr, self)) or "nothing yet"
+        raise KeyError(f"Books: no row of a parameter {name!r}; booked: {booked}")
 
     def layers(self) -> dict[str, Books]:
         """The rows by the module that holds the parameter."""

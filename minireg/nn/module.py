@@ -252,10 +252,12 @@ class Module:
         dtype('float64')
         """
         moved = _mover(target)
-        for _, t in self._named_tensors():
-            t.data = moved(t.data)
-            t.grad = None if t.grad is None else Tensor(moved(t.grad.data))
-            t._seq = next_seq()
+        new = [  # all of them before any changes: memory may end on the way
+            (t, moved(t.data), None if t.grad is None else Tensor(moved(t.grad.data)))
+            for t in dict.fromkeys(t for _, t in self._named_tensors())
+        ]
+        for t, data, grad in new:
+            t.data, t.grad, t._seq = data, grad, next_seq()
         return self
 
     def float(self) -> Module:
@@ -298,8 +300,15 @@ class Module:
             for name, t in own.items()
             if name in state
         }
+        first: dict[Tensor, str] = {}
         for name, array in new.items():
-            own[name].assign(array)
+            other = first.setdefault(own[name], name)
+            if other != name and not np.array_equal(new[other], array, equal_nan=True):
+                raise ValueError(
+                    f"load_state_dict: {other!r} and {name!r} are one tensor here, got two that differ"
+                )
+        for t, name in first.items():
+            t.assign(new[name])
 
     # --- looks ---------------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ class EarlyStopping:
 
     def update(self, value: float, model: Module | None = None) -> bool:
         """Look at a new value (and keep the model's weights if it is the best); True to stop."""
+        value = float(value)
         self.looks += 1
         if math.isnan(value) and not self._told:
             self._told = True
@@ -68,5 +69,8 @@ class EarlyStopping:
 
     def restore(self, model: Module) -> None:
         """Put the best weights seen back into ``model``."""
-        if self._weights is not None:
-            model.load_state_dict(self._weights)
+        if self._weights is None:
+            raise RuntimeError(
+                "EarlyStopping.restore: no weights were kept; pass the model, update(value, model)"
+            )
+        model.load_state_dict(self._weights)
