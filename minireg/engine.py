@@ -47,15 +47,15 @@ def _mode(on: int = 0, off: int = 0) -> Iterator[None]:
         state.mode = before
 
 
-def no_grad() -> Any:
-    """Context manager and decorator: record nothing inside.
+def no_grad(function: Any = None) -> Any:
+    """Context manager and decorator (with or without parentheses): record nothing inside.
 
     >>> from minireg import tensor
     >>> w = tensor([1.0], requires_grad=True)
     >>> with no_grad(): (w * 2).requires_grad
     False
     """
-    return _mode(off=RECORD)
+    return _mode(off=RECORD) if function is None else _mode(off=RECORD)(function)
 
 
 def enable_grad() -> Any:

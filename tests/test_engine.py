@@ -1134,3 +1134,12 @@ def test_random_graphs_notice_a_replay_that_forgets_inputs(forgetful_replay):
 def test_grad_of_a_number_says_what_it_expected():
     with pytest.raises(TypeError, match="grad: expected a Tensor, got float"):
         mr.grad(2.0, leaf(1.0))
+
+
+def test_no_grad_decorates_without_parentheses():
+    w = mr.tensor([1.0], requires_grad=True)
+    for decorate in (mr.no_grad, mr.no_grad()):
+        double = decorate(lambda x: x * 2)
+        assert not double(w).requires_grad
+        assert not double(w).requires_grad  # as often as one likes
+    assert (w * 2).requires_grad
