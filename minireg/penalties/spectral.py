@@ -79,7 +79,8 @@ def project_l1(v: Array, radius: Any) -> Array:
     below = size - top
     sums = np.cumsum(-np.sort(-below.reshape(-1)))
     cut = largest((sums - radius) / of(v).xp.arange(1, v.size + 1, dtype=size.dtype))
-    return like(np.where(cut > -top, np.sign(v) * np.maximum(below - cut, 0), v), v)
+    inner = np.where(below > cut, np.sign(v) * (below - cut), 0)
+    return like(np.where(cut > -top, inner, v), v)
 
 
 def cone_part(pull: Array, u: Array, vt: Array, kept: Array, trace: float | None = None) -> Array:
