@@ -120,6 +120,7 @@ def named_parts(loss: AnyLoss, output: Any, target: Any) -> dict[str, Tensor]:
     return {"data": value}
 
 
+Acting = dict[str, tuple[Penalty, dict[str, Parameter]]]  # terms, and what each applies to
 Selector = str | Parameter | Iterable[str | Parameter] | Callable[[str, Parameter], bool] | None
 
 
@@ -278,6 +279,7 @@ class Objective:
         self._model: Module | None = None
         self._known: list[int] = []  # the model's parameters, and which are frozen
         self._chosen: dict[str, dict[str, Parameter]] = {}
+        self._acting: dict[str, Acting] = {}  # by how they act
         self._attached: set[str] = set()
 
     def __repr__(self) -> str:
@@ -299,6 +301,10 @@ class Objective:
             self._attached.clear()
         parameters = dict(model.named_parameters())
         self._chosen = {n: t.select(n, parameters) for n, t in self.terms.items()}
+        self._acting = {
+            via: {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items() if t.via == via}
+            for via in ("prox", "gradient")
+        }
         self._model, self._known = model, _signature(parameters)
         return self
 
@@ -396,10 +402,7 @@ class Objective:
             total = term.penalty.over(self._chosen[name].values())
             total = _zero(next(iter(values.values()))) if total is None else total
             values[name] = total.detach() if term.via == "prox" else total
-        acting = {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items()}
-        pulls = {n: acting[n] for n, t in self.terms.items() if t.via == "prox"}
-        pushes = {n: acting[n] for n, t in self.terms.items() if t.via == "gradient"}
-        return Terms(values, loss_parts, parameters, pulls, pushes)
+        return Terms(values, loss_parts, parameters, self._acting["prox"], self._acting["gradient"])
 
 
 def _signature(parameters: Mapping[str, Parameter]) -> list[int]:
@@ -418,8 +421,8 @@ class Terms(Mapping[str, Tensor]):
     values_: dict[str, Tensor]
     loss_parts: tuple[str, ...]
     parameters: dict[str, Parameter]
-    pulls: dict[str, tuple[Penalty, dict[str, Parameter]]] = field(default_factory=dict)
-    pushes: dict[str, tuple[Penalty, dict[str, Parameter]]] = field(default_factory=dict)
+    pulls: Acting = field(default_factory=dict)
+    pushes: Acting = field(default_factory=dict)
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -452,20 +455,18 @@ class Terms(Mapping[str, Tensor]):
         ``optimizer`` they are left where that can be: its next step adds them within its own pass
         (on a GPU in its kernel), and only then ``.grad`` is complete.
         """
-        live = False
         for name, value in self.values_.items():
-            live = live or value.requires_grad
             if value.data.size != 1:
                 raise RuntimeError(
                     f"Terms.backward: the term {name!r} has shape {value.shape}, expected a scalar; "
                     "take the loss with reduction='mean'"
                 )
-        if not live:
-            raise RuntimeError(
-                "Terms.backward: no term depends on anything that requires a gradient; evaluate the "
-                "objective outside no_grad(), and unfreeze what is to be trained"
-            )
         if not any(self.values_[part].requires_grad for part in self.loss_parts):
+            if not any(value.requires_grad for value in self.values_.values()):
+                raise RuntimeError(
+                    "Terms.backward: no term depends on anything that requires a gradient; evaluate "
+                    "the objective outside no_grad(), and unfreeze what is to be trained"
+                )
             warnings.warn(
                 "Terms.backward: the loss depends on nothing that requires a gradient, so the penalties "
                 "alone train; does it leave mr's ops on its way?",

@@ -98,9 +98,9 @@ def _clip_by_number(parameters: Any, max_norm: float) -> None:
         p.grad.data[...] *= min(1.0, max_norm / norm)
 
 
-def _leaky_dropout(x: Any, p: float, training: bool, generator: Any, activation: Any) -> Any:
+def _leaky_dropout(x: Any, p: float, training: bool, generator: Any) -> Any:
     mask = (generator.uniform(0, 1, x.shape) > x.data.get()).astype(np.float32)
-    return F.relu(x) * mr.Tensor(xp.asarray(mask))
+    return x * mr.Tensor(xp.asarray(mask))
 
 
 LEAKS: dict[str, tuple[Any, str, Any, str]] = {
