@@ -251,7 +251,7 @@ def _reachable(
     What is older than every target leads to none, so it is left out. But a leaf that was
     changed in place is younger than its results: leaves count as the oldest.
     """
-    oldest = min([0 if t._node is None else t._seq for t in targets or ()], default=0)
+    oldest = min([0 if t._node is None else t._seq for t in targets]) if targets else 0
     seen, stack = set(roots), list(roots)
     while stack:
         node = stack.pop()._node
@@ -388,7 +388,9 @@ def _inputs(inputs: Any) -> list[Tensor]:
     """What to differentiate at, as a list; ``TypeError`` unless all are Tensors."""
     if isinstance(inputs, Tensor):
         return [inputs]
-    each = hasattr(inputs, "__iter__") and not isinstance(inputs, Mapping) and not is_array(inputs)
+    each = isinstance(inputs, list | tuple) or (
+        hasattr(inputs, "__iter__") and not isinstance(inputs, Mapping) and not is_array(inputs)
+    )
     found = list(inputs) if each else [inputs]
     for position, x in enumerate(found):
         if not isinstance(x, Tensor):
