@@ -630,7 +630,7 @@ def verdict(program: Program, outcome: Outcome) -> str:
     rounding = 1e-6 if all(x.dtype == np.float64 for x, _ in program.leaves.values()) else 1e-3
     exact = {n: (x.astype(np.float64), live) for n, (x, live) in program.leaves.items()}
     program = program._replace(leaves=exact)
-    if any("register_hook" in s.text or "in place" in s.text for s in statements):
+    if any("hook" in s.text or ("in place" in s.text and name in s.uses) for s in statements):
         return "undecided: hooks or changes in place"
     if words[0] == "gradient":
         sums = [int(words[1]) - 1]
