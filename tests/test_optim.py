@@ -830,13 +830,6 @@ def test_early_stopping_keeps_a_copy_of_the_best_weights():
     assert (model.weight.data == 6.0).all()
 
 
-def test_restoring_before_any_look_changes_nothing():
-    model = nn.Linear(2, 1)
-    before = model.weight.data.copy()
-    optim.EarlyStopping().restore(model)
-    np.testing.assert_array_equal(model.weight.data, before)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"patience": 0}, "patience must be an integer ≥ 1, got 0"), ({"patience": 1.5}, "got 1.5"),
