@@ -639,8 +639,9 @@ def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups of a model's parameters: weights, which decay, and biases and norms, which do not.
 
     Decay says that small weights are likely; of a bias, or of the scale and shift of a
-    normalisation, nobody believes it (claims C128, C129). Raises ``TypeError`` for what is no
-    module, ``ValueError`` for a decay out of [0, ∞).
+    normalisation, nobody believes it (claims C128, C129). An optimizer warns where a
+    ``weight_decay=`` that is not its default reaches them; groups are taken to be meant. Raises
+    ``TypeError`` for what is no module, ``ValueError`` for a decay out of [0, ∞).
 
     >>> import minireg as mr
     >>> model = mr.nn.Sequential(mr.nn.Linear(4, 3), mr.nn.BatchNorm(3))
