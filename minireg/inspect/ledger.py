@@ -244,7 +244,7 @@ class Ledger:
 
     Parameters
     ----------
-    optimizer : the one to watch, until :meth:`close`.
+    optimizer : the one to watch, until :meth:`close` or until another ledger takes over.
     model : names the parameters where no objective does.
     accumulate : also keep ``whole``, the books of all steps since the ledger was opened,
         and ``since``, those since the last :meth:`record`.
