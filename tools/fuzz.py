@@ -423,9 +423,12 @@ def _wild(y: Any) -> bool:
 
 Seen = dict[str, Any]  # what was seen → array or None
 Push = tuple[int, str, Array]  # in a round, a leaf or result, and what is added to it
+Held = dict[str, Array]  # results that are what they are here, as they are cut off their graph
 
 
-def run(lib: Library, program: Program, push: Push | None = None) -> Iterator[tuple[str, Any]]:
+def run(
+    lib: Library, program: Program, push: Push | None = None, held: Held | None = None
+) -> Iterator[tuple[str, Any]]:
     """All that can be seen of a program: values, gradients, and the sums that were differentiated."""
 
     def pushed(name: str, value: Any) -> Any:
@@ -445,6 +448,8 @@ def run(lib: Library, program: Program, push: Push | None = None) -> Iterator[tu
         env = {n: pushed(n, x) for n, x in leaves.items()}
         for s in statements:
             y = s.run(lib, *(env[n] for n in s.uses))
+            if held and s.makes in held:
+                y = lib.tensor(held[s.makes])
             if s.makes:
                 env[s.makes] = pushed(s.makes, y)
                 yield f"{r} value {s.makes}", env[s.makes].detach()
@@ -637,8 +642,12 @@ def verdict(program: Program, outcome: Outcome) -> str:
     else:
         sums = {"backward twice": [0, 0], "backward of backward": [0, 1]}.get(ending.kind, [0])
 
+    cut = [s.makes for s in statements if "no_grad()" in s.text or "detach()" in s.text]
+    values = seen(OURS, program)[0]
+    held = {n: values[f"{r} value {n}"] for n in cut if n}
+
     def total(step: Array) -> float:
-        found = dict(run(OURS, program, (number, name, step)))
+        found = dict(run(OURS, program, (number, name, step), held))
         return sum(float(found[f"{r} sum {k}"].numpy()) for k in sums)
 
     known = outcome.theirs if outcome.ours is None else outcome.ours
