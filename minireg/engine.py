@@ -19,7 +19,7 @@ import numpy as np
 
 from . import backend as backends
 from .backend import Array, as_array, is_array
-from .errors import check_backward
+from .errors import check_backward, explained
 from .tensor import RETAIN, Tensor
 
 RECORD, ANOMALY = 1, 2
@@ -153,7 +153,11 @@ def _gradients(
                 "pass it as .detach()"
             )
         else:
-            yield i, p, rule(g, value, *args, **kw)
+            try:
+                d = rule(g, value, *args, **kw)
+            except TypeError as error:  # keywords of NumPy's that the rule does not know
+                raise explained(error, f"the gradient of {entry.name}", args, kw) from error
+            yield i, p, d
 
 
 def backprop(

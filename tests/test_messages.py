@@ -160,7 +160,8 @@ ERRORS = {
     "unknown option of an op": (lambda: mr.sum(t(2), axes=1), TypeError, "sum: got axes=1"),
     "unknown option of a function": (lambda: mr.sort(t(2), axes=1), TypeError, "sort axes"),
     "options of a ufunc": (
-        lambda: mr.add(t(2), t(2), where=labels(True, False)), TypeError, "add keywords where mr.where"),
+        lambda: mr.grad(mr.add(a := t(2), 1, where=labels(True, True), out=np.ones(2)).sum(), a), TypeError,
+        "the gradient of add where="),
     "sum of words": (lambda: mr.sum("abc"), TypeError, "sum: got ('abc')"),
     "export of a graph": (lambda: np.from_dlpack(t(2)), BufferError, "DLPack gradient .detach()"),
     "gradient that is a word": (

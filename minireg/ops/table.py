@@ -112,7 +112,6 @@ def op(
     if name in TABLE and TABLE[name].function.__module__.startswith(f"{package}."):
         raise ValueError(f"op: {name!r} is an op of {package} itself; choose another name")
     fused, differentiable = backward is not None, bool(rules or each or backward)
-    elementary = isinstance(value, np.ufunc)
     new, seq, record, ndarray, plain = object.__new__, next_seq, RECORD, np.ndarray, _PLAIN
 
     def call(*args: Any, **kw: Any) -> Any:
@@ -130,10 +129,6 @@ def op(
                     a = as_array(a, name)  # another library's
                 raw.append(a)
             i += 1
-        if kw and elementary and parents:  # out=, where=: a rule knows nothing of them
-            raise TypeError(
-                f"{name}: takes no keywords, got {', '.join(kw)}; say mr.where for where="
-            )
         try:
             y = value(*raw, **kw)
         except (ValueError, TypeError, IndexError, AttributeError) as error:
