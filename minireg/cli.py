@@ -38,9 +38,11 @@ what happens
   The same over-wide network is trained twice on the same data, of which --noise of the
   training labels are wrong: once plain, once with every regularizer whose strength is not
   0. Afterwards you see which parameter each penalty acts on, what each term of the
-  objective contributes to the gradient, how far it moved the weights, and what it did to
-  the gap between training and validation. The run folder gets report.html, overview.png,
-  history.json, ledger.csv and the weights.
+  objective contributes to the gradient, how far it moved the weights, and how many wrong
+  labels each network learnt by heart. Plain also counts as it was at its best epoch: one
+  half of the held-out part, "validation", chooses it; the figures of the other half, "test",
+  are the ones to compare. The run folder gets report.html, overview.png, history.json,
+  ledger.csv and the weights.
 
 examples
   minireg train                                  the default: all four regularizers
@@ -172,7 +174,8 @@ def _parser() -> Parser:
         "--validation",
         type=_number(0.01, 1),
         metavar="SHARE",
-        help="held out; default 0.3, or the test part that the data set comes with",
+        help="held out; default 0.3, or the test part that the data set comes with; half of it "
+        "chooses the best epoch, half is looked at only",
     )
     add = train.add_argument_group("network").add_argument
     add("--hidden", type=_number(1, whole=True), nargs="+", default=[512, 512], metavar="N",
@@ -649,8 +652,8 @@ def _ledger_table(residual: float, entries: list[dict[str, Any]]) -> Any:
 def _comparison_table(runs: dict[str, Run], noise: float) -> Any:
     head, *rows = [[cell.translate(ASCII) for cell in row] for row in comparison(runs)]
     note = (
-        "end: the weights that the run holds; best: its epoch of the lowest validation loss, which "
-        "early stopping would choose. Nothing is chosen by the test data"
+        "end: the weights that the run holds; best: its epoch of the highest validation accuracy (or "
+        "lowest loss), which early stopping would choose. Nothing is chosen by the test data"
     )
     note += f"\n{noise:.0%} of the training labels are wrong, no other label is" * bool(noise)
     spare = [name for name in head[::-1] if name.endswith("best")]

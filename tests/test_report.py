@@ -204,7 +204,7 @@ def test_results_of_zeros_and_epochs(runs, page):
     for run in runs.values():
         weights = [p.data.ravel() for p in run.model.parameters() if p.kind == "weight"]
         shares.append(100 * float(np.mean(np.concatenate(weights) == 0)))
-        best.append(1 + int(np.argmin(run.history["validation_loss"])))
+        best.append(1 + int(np.argmax(run.history["validation_accuracy"])))
     assert shares[1] > 1 > shares[0]
     ends, bests = slice(0, None, 2), slice(1, None, 2)
     assert page.rows[""] == [f"{n}, {when}" for n in runs for when in ("end", "best")]
@@ -478,13 +478,13 @@ def test_headline_of_losses_where_less_is_better():
 def curve(*accuracies: float, losses: tuple[float, ...], part: str = "test", **options) -> Run:
     """A run whose test accuracy and validation loss are these, epoch by epoch."""
     rows = [{"epoch": i, "seconds": 1.0, "train_loss": 0.1, "validation_loss": loss,
-             "validation_accuracy": 0.5, f"{part}_accuracy": accuracy} | options
+             "validation_accuracy": 1 - loss, f"{part}_accuracy": accuracy} | options
             for i, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True), 1)]  # fmt: skip
     return Run(mr.History(rows))
 
 
 def test_the_headline_is_fair_to_early_stopping():
-    """The best epoch is chosen by the validation loss, and judged by the test data."""
+    """The best epoch is chosen by the validation data, and judged by the test data."""
     on = curve(0.8, 0.9, losses=(0.5, 0.4))
     below = curve(0.70, 0.88, 0.95, 0.80, losses=(0.5, 0.2, 0.3, 0.9))
     assert headline({"plain": below, "on": on}) == (
@@ -496,6 +496,15 @@ def test_the_headline_is_fair_to_early_stopping():
     assert headline({"plain": above, "on": on}).endswith(end)
     two = headline({"plain": below, "other": above, "on": on})
     assert "Stopped at its best epoch (2), “other” has 90.0" in two
+
+
+def test_the_best_epoch_is_the_first_of_the_highest_accuracy_then_of_the_lowest_loss():
+    rows = [{"epoch": i, "validation_loss": loss} for i, loss in enumerate((0.3, 0.1, 0.2, 0.1), 1)]
+    assert Run(mr.History(rows)).best_epoch == 2
+    for row, accuracy in zip(rows, (0.5, 0.6, 0.8, 0.8), strict=True):
+        row["validation_accuracy"] = accuracy
+    assert Run(mr.History(rows)).best_epoch == 3
+    assert Run(mr.History(rows, best_epoch=1)).best_epoch == 1
 
 
 def test_early_stopping_and_losses():

@@ -62,10 +62,13 @@ class Run:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch whose weights were put back, else that of the lowest validation loss."""
-        losses = np.asarray(self.column("validation_loss"))
-        lowest = int(np.nanargmin(losses)) + 1 if np.isfinite(losses).any() else None
-        return self.history.best_epoch or lowest
+        """The epoch whose weights were put back, else the first of the highest validation accuracy
+        or, without labels, of the lowest validation loss.
+        """
+        losses = self.column("validation_loss")
+        scores = np.asarray(self.column("validation_accuracy") or [-x for x in losses])
+        best = int(np.nanargmax(scores)) + 1 if np.isfinite(scores).any() else None
+        return self.history.best_epoch or best
 
     @property
     def moments(self) -> dict[str, dict[str, float]]:
@@ -511,15 +514,17 @@ pre { padding: .8rem 1rem; background: var(--band); white-space: pre-wrap }
 FIRST = " Measured at the first batch of each epoch, over all parameters together."
 # How to read each part, for someone who meets these pictures for the first time.
 READ = {
-    "In figures": "“end” is the epoch whose weights the run holds, “best” the one of the lowest "
-    "validation loss, which early stopping would choose. Nothing is chosen by the test data, if there "
-    "are any, so these figures are the ones to compare. The gap is validation loss − training loss, "
-    "both of the bare data loss (no penalty, no smoothing) in evaluation mode. Above 0 the network "
-    "does better on what it has seen; memorising makes it grow. Below 0 the training labels are the "
-    "harder ones, for instance because some are wrong and the network does not learn those by heart. "
-    "Each figure is of one training: before believing a small difference, repeat it with other seeds.",
-    "Loss": "The shaded band is the gap; the dot is the best epoch, that of the lowest validation "
-    "loss. Where the solid line turns up while the dashed one keeps falling, the network memorises.",
+    "In figures": "“end” is the epoch whose weights the run holds, “best” the one of the highest "
+    "validation accuracy (or lowest loss), which early stopping would choose. Nothing is chosen by the "
+    "test data, if there are any, so these figures are the ones to compare. The gap is validation loss "
+    "− training loss, both of the bare data loss (no penalty, no smoothing) in evaluation mode. Above 0 "
+    "the network does better on what it has seen; memorising makes it grow. Below 0 the training labels "
+    "are the harder ones, for instance because some are wrong and the network does not learn those by "
+    "heart. Each figure is of one training: before believing a small difference, repeat it with other "
+    "seeds.",
+    "Loss": "The shaded band is the gap; the dot is the best epoch, that of the highest validation "
+    "accuracy or, without labels, of the lowest loss. Where the solid line turns up while the dashed "
+    "one keeps falling, the network memorises.",
     "Accuracy": "The share of right answers, with the gap shaded. If some training labels are "
     "wrong, a training accuracy of 100 % means that those were learnt by heart too.",
     "Wrong labels": "Of the training inputs whose label is wrong, the share that is answered with "
