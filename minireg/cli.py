@@ -357,9 +357,9 @@ def train(args: argparse.Namespace) -> int:
         raise MissingError(str(error)) from error
     folder, runs = _run_folder(args), dict[str, Run]()
     written = _write(folder, _record(args, runs))  # better to fail now than after the training
-    problem, interrupted = "; ".join(filter(None, written.values())), False
-    if problem:
-        raise MissingError(problem)
+    if problems := _unwritten(written):
+        raise MissingError("; ".join(problems))
+    interrupted = False
     try:
         if not args.json:
             _console().print(f"{data}\n{_settings_line(args)}\n", highlight=False, markup=False)
@@ -374,7 +374,7 @@ def train(args: argparse.Namespace) -> int:
         interrupted = True
         written |= _write(folder, _record(args, runs))
     except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
-        problem = f"the {label} run failed: {str(error) or type(error).__name__}"
+        problems.append(f"the {label} run failed: {str(error) or type(error).__name__}")
     if runs and not args.no_report:
         written |= _write(folder, _pictures(args, runs))
     files = [name for name, wrong in written.items() if not wrong]
@@ -386,8 +386,7 @@ def train(args: argparse.Namespace) -> int:
         print(json.dumps(finite(record), allow_nan=False))
     else:
         _show(runs, folder, files, args)
-    problems = list(dict.fromkeys(filter(None, (problem, *written.values()))))
-    if problems:
+    if problems := problems + _unwritten(written):
         kept = [f"{', '.join(files)} of {' and '.join(runs)} are in {folder}"] * bool(
             runs and files
         )
@@ -508,8 +507,8 @@ def _pictures(args: argparse.Namespace, runs: dict[str, Run]) -> dict[str, Write
 
 
 def _write(folder: Path, writers: dict[str, Writer]) -> dict[str, str]:
-    """Write files; returns what is wrong with each, mostly "". One that cannot be written is no
-    reason to lose the next.
+    """Write files; returns why each could not be written, mostly "". One that could not is no reason
+    to lose the next.
     """
     wrong = {}
     for name, write in writers.items():
@@ -517,8 +516,15 @@ def _write(folder: Path, writers: dict[str, Writer]) -> dict[str, str]:
             write(folder / name)
             wrong[name] = ""
         except OSError as error:
-            wrong[name] = f"cannot write {name}: {error.strerror or error}"
+            wrong[name] = error.strerror or str(error)
     return wrong
+
+
+def _unwritten(written: dict[str, str]) -> list[str]:
+    """A sentence for each reason why files could not be written."""
+    reasons = dict.fromkeys(filter(None, written.values()))
+    names = {r: ", ".join(n for n, reason in written.items() if reason == r) for r in reasons}
+    return [f"cannot write {names[reason]}: {reason}" for reason in reasons]
 
 
 def _whole(write: Writer) -> Writer:
@@ -879,7 +885,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         problem, code = f"{error.filename or 'output'}: {error.strerror or error}", 1
     except MissingError as error:
-        problem, code = str(error), 1
+        problem, code = " ".join(str(error).splitlines()), 1
     with contextlib.suppress(OSError):
         print(f"{command}: {problem}", file=sys.stderr)
     return code

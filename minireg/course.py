@@ -15,6 +15,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,7 +87,9 @@ def find(number: int) -> Lesson:
 def table(of: Sequence[Lesson]) -> str:
     """Number, title and claims of lessons, as ``minireg lesson`` lists them."""
     wide = max((len(str(lesson)) for lesson in of), default=0)
-    return "\n".join(f"{lesson!s:<{wide}}  {' '.join(lesson.claims)}" for lesson in of)
+    room = shutil.get_terminal_size((200, 24)).columns  # a pipe has room
+    lines = (f"{lesson!s:<{wide}}  {' '.join(lesson.claims)}" for lesson in of)
+    return "\n".join(textwrap.fill(line, room, subsequent_indent=4 * " ") for line in lines)
 
 
 def run(lesson: Lesson) -> None:

@@ -680,9 +680,17 @@ def test_regularizers_win_on_seeds_that_chose_nothing(tmp_path, capsys, monkeypa
     """
     # the ledger watches and changes nothing but rounding; without it this takes half the time
     monkeypatch.setattr(cli, "Ledger", lambda *args, **options: None)
-    lines = ["seed  plain, end  plain, best  regularized, end  learnt by heart  true label given"]
+    head = ("accuracy", "loss", "by heart", "true label")
+    lines = [f"{'':4}{'plain, end':>41}{'plain, best':>41}{'regularized, end':>41}",
+             "seed" + 3 * f"{head[0]:>12}{head[1]:>7}{head[2]:>10}{head[3]:>12}"]  # fmt: skip
+
+    def line(name: object, figures: np.ndarray) -> str:
+        return f"{name!s:4}" + "".join(
+            f"{a:12.1%}{b:7.3f}{c:10.1f}{d:12.1f}" for a, b, c, d in figures
+        )
+
     for group in (range(5), range(5, 10)):
-        rows = []
+        found = []
         for seed in group:
             folder = tmp_path / str(seed)
             args = [
@@ -698,19 +706,19 @@ def test_regularizers_win_on_seeds_that_chose_nothing(tmp_path, capsys, monkeypa
             runs = json.loads((folder / "history.json").read_text())["runs"]
             plain, other = (runs[label]["columns"] for label in cli.LABELS)
             best = np.argmax(plain["validation_accuracy"])
-            heart, true = ([round(252 * run[f"{part}_accuracy"][-1]) for run in (plain, other)]
-                           for part in ("wrong", "true"))  # fmt: skip
-            end, early, own = (run["test_accuracy"][epoch] for run, epoch in
-                               ((plain, -1), (plain, best), (other, -1)))  # fmt: skip
-            rows.append([end, early, own])
-            lines.append(f"{seed:4}  {end:10.1%}  {early:11.1%}  {own:16.1%}  {heart[0]:8} → {heart[1]:<5}"
-                         f"{true[0]:7} → {true[1]}")  # fmt: skip
+            found.append([
+                [run["test_accuracy"][epoch], run["test_loss"][epoch],
+                 252 * run["wrong_accuracy"][epoch], 252 * run["true_accuracy"][epoch]]
+                for run, epoch in ((plain, -1), (plain, best), (other, -1))
+            ])  # fmt: skip
+            lines.append(line(seed, found[-1]))
+            (end, _, heart, true), _, (own, _, kept, right) = found[-1]
             assert own > end + 0.05
-            assert heart[0] == 252 > 5 * heart[1]
-            assert true[0] == 0 < 200 < true[1]
-        end, early, own = np.mean(rows, axis=0)
-        lines.append(f"mean  {end:10.1%}  {early:11.1%}  {own:16.1%}\n")
-        assert own > early
+            assert heart == 252 > 5 * kept
+            assert true == 0 < 200 < right
+        means = np.mean(found, axis=0)
+        lines.append(line("mean", means) + "\n")
+        assert means[2, 0] > means[1, 0]
     capsys.readouterr()
     with capsys.disabled():
         print("\n" + "\n".join(lines))
