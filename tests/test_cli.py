@@ -452,6 +452,24 @@ def test_the_finished_run_is_kept_when_the_second_diverges(tmp_path, capsys):
     assert list(json.loads(out)["runs"]) == ["plain"]
 
 
+def test_the_finished_run_survives_whatever_kills_the_second(tmp_path, monkeypatch):
+    train_one = cli._train_one
+
+    class Killed(BaseException):
+        pass
+
+    def once(args, data, label):
+        if label == "regularized":
+            raise Killed
+        return train_one(args, data, label)
+
+    monkeypatch.setattr(cli, "_train_one", once)
+    with pytest.raises(Killed):
+        cli.main([*ONCE, "--json", "--out", str(tmp_path)])
+    assert {p.name for p in tmp_path.iterdir()} == {"history.json", "weights-plain.npz"}
+    assert list(json.loads((tmp_path / "history.json").read_text())["runs"]) == ["plain"]
+
+
 def test_a_figure_that_is_not_finite_is_null(tmp_path, capsys, monkeypatch):
     """Reliability 23: NaN is no JSON."""
     train_one = cli._train_one
