@@ -487,3 +487,15 @@ def test_runs_where_the_arrays_are(name):
         for e, g in zip(expected, got, strict=True):
             assert isinstance(g.data, StrictArray)
             np.testing.assert_array_equal(g.data.get(), e.numpy())
+
+
+@pytest.mark.parametrize("order", [2, -2])
+def test_the_gradient_of_a_spectral_norm_is_never_lost_to_rounding(order):
+    """σ with vectors and σ without differ by some ulp, so none of them was found equal to y."""
+    rng = np.random.default_rng(0)
+    a = rng.uniform(-0.4, 0.4, (2000, 5, 5)) / 5 + np.eye(5) * np.arange(1, 6)
+    x = mr.tensor(a[..., rng.permutation(5)], requires_grad=True)
+    sigma = mr.linalg.norm(x, order, axis=(-2, -1))
+    sigma.sum().backward()
+    # Euler's theorem: σ is homogeneous of degree 1
+    assert np.allclose((x.grad.numpy() * x.numpy()).sum(axis=(-2, -1)), sigma.numpy(), rtol=1e-12)
