@@ -127,8 +127,20 @@ def of(array: Array) -> Backend:
         if type(array).__module__.partition(".")[0] == "cupy":
             return _load_cupy()
         raise TypeError(
-            f"no backend owns {type(array).__name__!r} arrays; known: {sorted(_BACKENDS)}"
+            f"no backend owns {type(array).__name__!r} arrays; known: {sorted(_BACKENDS)}; mr.tensor "
+            "takes numbers, lists, and other libraries' arrays"
         )
+    return found
+
+
+def as_dtype(dtype: Any, owner: str) -> np.dtype[Any]:
+    """``dtype`` as NumPy's; ``TypeError`` for a name it does not know, or another library's."""
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(
+            f"{owner}: dtype must be NumPy's, or its name like 'float32', got {dtype!r}"
+        ) from error
     return found
 
 
@@ -305,6 +317,18 @@ def blocks(*arrays: Array) -> Iterator[Sequence[Array]]:
     flat = [a.reshape(-1) for a in arrays]
     for start in range(0, size, BLOCK):
         yield [a[start : start + BLOCK] for a in flat]
+
+
+def stream(generator: Any, name: str) -> Stream:
+    """``generator``, or a fresh stream of that name for None; ``TypeError`` for anything else."""
+    if generator is None:
+        return Stream(name)
+    if hasattr(generator, "dropout_mask"):
+        return generator  # type: ignore[no-any-return]
+    raise TypeError(
+        f"{name}: generator must be a Stream or None, got {generator!r:.60}; make one with "
+        f"mr.backend.Stream({name!r}, seed)"
+    )
 
 
 class Stream:

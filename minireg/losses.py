@@ -42,6 +42,10 @@ _LIMITS: dict[str, Any] = {
 def _check(owner: str, reductions: Any = Reduction, **options: Any) -> None:
     """Raise ``ValueError`` for an option out of its range."""
     limits = {**_LIMITS, "reduction": get_args(reductions)}
+    if not isinstance(options.get("ignore_index", 0), int | np.integer):
+        raise ValueError(
+            f"{owner}: ignore_index must be an integer, got {options['ignore_index']!r}"
+        )
     for name in options.keys() & limits.keys():
         check_option(owner, name, options[name], limits[name])
 
@@ -250,7 +254,8 @@ def cross_entropy(
     >>> round(float(cross_entropy(np.zeros((1, 4)), np.array([2]))), 4)
     1.3863
     """
-    _check("cross_entropy", reduction=reduction, label_smoothing=label_smoothing)
+    _check("cross_entropy", reduction=reduction, label_smoothing=label_smoothing,
+           ignore_index=ignore_index)  # fmt: skip
     z, _, soft, divisor = _distribution(logits, target, weight, ignore_index, label_smoothing)
     return _reduce(fused.cross_entropy(z, soft), reduction, divisor)
 
@@ -270,7 +275,7 @@ def nll_loss(
     >>> float(nll_loss(np.array([[-1.0, -2.0, -3.0]]), np.array([1])))
     2.0
     """
-    _check("nll_loss", reduction=reduction)
+    _check("nll_loss", reduction=reduction, ignore_index=ignore_index)
     z = _classes_last("nll_loss", x)
     chosen, _ = _one_hot(z, _labels("nll_loss", z, target, ignore_index), ignore_index)
     q, w = chosen.astype(z.dtype), _class_weight("nll_loss", z, weight)

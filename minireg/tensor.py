@@ -118,6 +118,11 @@ class Tensor:
 
     def item(self) -> Any:
         """The single element as a Python number; on a GPU this waits for the device."""
+        if self.data.size != 1:
+            raise ValueError(
+                f"item: got a Tensor of shape {self.shape}, expected one element; reduce it first, or "
+                "take .numpy()"
+            )
         return self.data.item()
 
     def _heir(self, more: Any) -> Tensor:
@@ -348,10 +353,6 @@ def tensor(
     (dtype('float32'), dtype('float64'))
     """
     array = backends.as_array(data, "tensor: data")
-    try:
-        array = array if dtype is None else array.astype(dtype)
-    except TypeError as error:
-        raise TypeError(
-            f"tensor: dtype must be NumPy's, or its name like 'float32', got {dtype!r}"
-        ) from error
+    if dtype is not None:
+        array = array.astype(backends.as_dtype(dtype, "tensor"))
     return Tensor(backends.move(array, backend) if backend else array, requires_grad)

@@ -147,6 +147,9 @@ ERRORS = {
     "cat": (lambda: mr.cat([t(2)]), AttributeError, "minireg cat mr.concatenate"),
     "zeros": (lambda: mr.zeros(3), AttributeError, "minireg zeros np.zeros(shape,"),
     "dtype of PyTorch": (lambda: mr.tensor([1.0], dtype="torch.float"), TypeError, "tensor: dtype got"),
+    "astype": (lambda: t(2).astype("foo"), TypeError, "astype: dtype 'float32' 'foo'"),
+    "item of many": (lambda: t(2).item(), ValueError, "item (2,) one .numpy()"),
+    "a list as data": (lambda: mr.Tensor([1.0]), TypeError, "'list' mr.tensor"),
     "assign None": (lambda: leaf(1.0, 2.0).assign(None), TypeError, "assign: value numbers None"),
     "assign words": (lambda: leaf(1.0).assign("a"), TypeError, "assign: value numbers 'a'"),
     "assign complex": (lambda: leaf(1.0).assign(1j), TypeError, "assign: value float32 complex128 .astype"),
@@ -193,6 +196,16 @@ ERRORS = {
     "Linear of None": (lambda: net()(None), TypeError, "linear: x numbers None"),
     "two inputs of a chain": (
         lambda: nn.Sequential(net())(t(1, 3), t(1, 3)), TypeError, "Sequential 2 inputs one forward"),
+    "generator that is a seed": (lambda: nn.Linear(3, 2, generator=5), TypeError, "init generator Stream 5"),
+    "generator of dropout": (lambda: F.dropout(t(2), generator=5), TypeError, "dropout generator Stream 5"),
+    "padding_idx": (lambda: nn.Embedding(3, 2, padding_idx=1.5), ValueError, "Embedding [-3, 2] 1.5"),
+    "axis of Flatten": (lambda: nn.Flatten("a")(t(2)), IndexError, "Flatten start_dim=a (2,) axis"),
+    "beta of Softplus": (lambda: nn.Softplus("a")(t(2)), ValueError, "softplus beta > 0 'a'"),
+    "a module in place of a list": (
+        lambda: nn.ModuleList(nn.ReLU()), TypeError, "ModuleList modules list ReLU"),
+    "ignore_index": (
+        lambda: nn.CrossEntropyLoss(ignore_index="a"), ValueError, "CrossEntropyLoss ignore_index integer"),
+    "a list to initialise": (lambda: nn.init.zeros_([1, 2]), TypeError, "nn.init Tensor [1, 2]"),
     "BatchNorm momentum": (
         lambda: nn.BatchNorm(3, momentum="a"), ValueError, "BatchNorm momentum [0, 1] 'a'"),
     "BatchNorm momentum 2": (

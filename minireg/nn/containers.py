@@ -29,6 +29,10 @@ class ModuleList(Module):
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """Add modules at the end; returns itself."""
+        if isinstance(modules, Module) and not isinstance(modules, ModuleList):
+            raise TypeError(
+                f"{type(self).__name__}: expected modules in a list, got {type(modules).__name__} alone"
+            )
         for i, module in enumerate(modules, len(self)):
             self._put(str(i), module)
         return self

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import NUMPY, Stream, as_array, of
+from ..backend import stream as stream_of
 from ..losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -51,8 +52,12 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
 def padding_row(name: str, padding_idx: int | None, rows: int) -> int | None:
     """``padding_idx`` counted from the start; ``ValueError`` if there is no such row."""
-    if padding_idx is not None and not -rows <= padding_idx < rows:
-        raise ValueError(f"{name}: padding_idx must be in [{-rows}, {rows - 1}], got {padding_idx}")
+    if padding_idx is not None and not (
+        isinstance(padding_idx, int | np.integer) and -rows <= padding_idx < rows
+    ):
+        raise ValueError(
+            f"{name}: padding_idx must be in [{-rows}, {rows - 1}], got {padding_idx!r}"
+        )
     return padding_idx if padding_idx is None else padding_idx % rows
 
 
@@ -258,7 +263,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Stream | N
     if not training or p == 0:
         return x
     floating("dropout", x=x)
-    stream = generator or Stream("dropout")
+    stream = stream_of(generator, "dropout")
     return x * stream.dropout_mask(p, array_of(x))
 
 
@@ -290,7 +295,7 @@ def softplus(x: Any, beta: float = 1.0) -> Any:
     >>> softplus(np.array([0.0, 1000.0])).round(4)
     array([6.931e-01, 1.000e+03])
     """
-    if not beta > 0:
+    if not (isinstance(beta, int | float | np.number) and beta > 0):
         raise ValueError(f"softplus: beta must be > 0, got {beta!r}")
     return elementwise.softplus(x) if beta == 1 else elementwise.softplus(x * beta) / beta
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backend import Stream, move
+from ..backend import stream as stream_of
 from ..tensor import Tensor
 
 __all__ = [
@@ -22,11 +23,13 @@ __all__ = [
 
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"nn.init: expected a Tensor to overwrite, got {tensor!r:.60}")
     return tensor.assign(move(np.asarray(values, tensor.dtype), tensor.backend))
 
 
 def _stream(generator: Stream | None) -> Stream:
-    return generator or Stream("init")
+    return stream_of(generator, "init")
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Stream
+from ..backend import stream as stream_of
 from ..ops.table import array_like
 from . import functional as F  # noqa: N812
 from .module import Module, Options, check_sizes, parameter, weight_and_bias
@@ -76,7 +77,7 @@ class Embedding(Module):
         check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = F.padding_row("Embedding", padding_idx, num_embeddings)
-        rows = (generator or Stream("init")).normal((num_embeddings, embedding_dim))
+        rows = stream_of(generator, "init").normal((num_embeddings, embedding_dim))
         if self.padding_idx is not None:
             rows[self.padding_idx] = 0
         self.weight = parameter(rows.astype(dtype), "weight")
@@ -136,7 +137,7 @@ class Flatten(Module):
         axes = range(max(x.ndim, 1))
         try:
             start, end = axes[self.start_dim], axes[self.end_dim] + 1
-        except IndexError:
+        except (IndexError, TypeError):
             raise IndexError(f"{self!r}: got x of shape {x.shape}, which lacks the axis") from None
         if start >= end:
             raise ValueError(

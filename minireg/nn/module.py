@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backend import Array, Stream, as_array, get, get_backend, move
+from ..backend import stream as stream_of
 from ..errors import check_option, missing
 from ..tensor import Tensor, next_seq, tensor
 
@@ -53,7 +54,7 @@ def weight_and_bias(
     shape: tuple[int, ...], bias: bool, dtype: Any, generator: Stream | None
 ) -> tuple[Parameter, Parameter | None]:
     """W (out, …) and b (out,) or None, both uniform in ±1/√fan_in as PyTorch's layers start."""
-    stream, bound = generator or Stream("init"), prod(shape[1:]) ** -0.5
+    stream, bound = stream_of(generator, "init"), prod(shape[1:]) ** -0.5
     weight = parameter(stream.uniform(-bound, bound, shape).astype(dtype), "weight")
     if not bias:
         return weight, None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..backend import move, of
+from ..backend import as_dtype, move, of
 from .elementwise import not_equal, sub
 from .samples import Shape, shaped
 from .table import answers_for, array_like, array_of, op
@@ -410,4 +410,4 @@ def astype(x: Any, dtype: Any) -> Any:
     >>> mr.tensor([1.5], requires_grad=True).astype("int64").requires_grad
     False
     """
-    return (_astype if np.dtype(dtype).kind in "fc" else _discretize)(x, dtype)
+    return (_astype if as_dtype(dtype, "astype").kind in "fc" else _discretize)(x, dtype)
