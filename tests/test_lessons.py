@@ -217,11 +217,13 @@ def test_opening_copies_once_and_ends_with_its_server(installed, tmp_path):
                 heard.append(line)
                 if "URL" in line:
                     break
-            address = "localhost", int(re.search(r":(\d+)", line)[1])
-            socket.create_connection(address).close()
             process.send_signal(end)
-            heard.append(process.stdout.read())
+            try:
+                heard.append(process.communicate(timeout=60)[0])  # a server would keep it open
+            finally:
+                process.kill()
         assert process.returncode == code, heard
+        address = "localhost", int(re.search(r":(\d+)", line)[1])
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
         assert heard[0].startswith(said)
