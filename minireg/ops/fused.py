@@ -99,8 +99,9 @@ def _normalize(
                         running=running)
     ):  # fmt: skip
         return found  # type: ignore[no-any-return]
-    half = all(v is None or v.dtype == HALF for v in (x, weight, bias))
-    x = x.astype(np.float32) if x.dtype == HALF else x  # squares of 256 would overflow
+    half = x.dtype == HALF
+    if half:  # squares of 256 would overflow
+        x, half = x.astype(np.float32), all(v is None or v.dtype == HALF for v in (weight, bias))
     centered = x
     mean: Any = 0
     if center:
@@ -146,8 +147,9 @@ def _normalize_definition(
     x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
     center: bool = True, running: Any = None,
 ) -> Any:  # fmt: skip
-    half = all(v is None or v.dtype == HALF for v in (x, weight, bias))
-    x = x.astype(np.float32) if x.dtype == HALF else x
+    half = x.dtype == HALF
+    if half:
+        x, half = x.astype(np.float32), all(v is None or v.dtype == HALF for v in (weight, bias))
     centered = x - x.mean(axis=axes, keepdims=True) if center else x
     y = centered / ((centered * centered).mean(axis=axes, keepdims=True) + eps) ** 0.5
     y = y if weight is None else y * weight
