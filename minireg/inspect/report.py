@@ -256,7 +256,7 @@ def _drawing(owner: str, runs: Runs) -> Iterator[None]:
 
 def _looks(runs: Runs) -> tuple[Looks, Looks]:
     """How each run and each term looks, the same in every picture."""
-    names = [t for run in runs.values() for t in (*run.history.terms, *map(_term, _booked(run)))]
+    names = [t for run in runs.values() for t in (*run.history.terms, *_booked(run))]
     terms = dict.fromkeys(t for t in names if t != "data")
     dashes = ("dashed", "dotted", "dashdot")
     by_run = {n: (RUN_COLOURS[i % 6], "solid") for i, n in enumerate(runs)}
@@ -268,20 +268,21 @@ def _looks(runs: Runs) -> tuple[Looks, Looks]:
 HATCHES = {"fresh": "", "carried": "..", "clip": "xx", "prox": "//"}
 
 
-def _term(entry: str) -> str:
-    """The term of an entry of the ledger, which gives it its colour.
+def _acting(entry: str, terms: Iterable[str]) -> tuple[str, str]:
+    """The term of an entry of the ledger, which gives it its colour, and how it acted.
 
-    >>> _term("l1 prox"), _term("decay")
-    ('l1', 'decay')
+    >>> _acting("l1 prox", ["l1"]), _acting("decay", ["l1"])
+    (('l1', 'prox'), ('decay', ''))
     """
     term, _, how = entry.rpartition(" ")
-    return term if term and how in HATCHES else entry
+    return (term, how) if term and how in HATCHES and entry not in terms else (entry, "")
 
 
 def _booked(run: Run) -> list[str]:
-    """The entries that the run's ledger recorded."""
+    """The terms of the entries that the run's ledger recorded."""
     columns = run.ledger.columns() if run.ledger else {}
-    return [c.removeprefix("share/") for c in columns if c.startswith("share/")]
+    entries = [c.removeprefix("share/") for c in columns if c.startswith("share/")]
+    return [_acting(entry, run.history.terms)[0] for entry in entries]
 
 
 def _axes(canvas: Any, ylabel: str, runs: Iterable[Run]) -> Any:
@@ -390,8 +391,11 @@ def _movers(canvas: Any, booked: tuple[Run, Mapping[str, list[float]]], looks: L
     if len(x) == 1:  # one epoch has no width
         x, columns = [x[0] - 0.5, x[0] + 0.5], {k: [*v, *v] for k, v in columns.items()}
     shares = {n: np.nan_to_num(v) for n, v in columns.items() if n != "epoch" and np.any(v)}
-    fills = [looks[_term(n)][0] for n in shares]
-    hatches = [HATCHES.get(n.rpartition(" ")[2], "") for n in shares]
+    acting = [_acting(n, run.history.terms) for n in shares]
+    fills, hatches = (
+        [looks[term][0] for term, _ in acting],
+        [HATCHES.get(how, "") for _, how in acting],
+    )
     for half, labels in ((np.maximum, [_shown(n) for n in shares]), (np.minimum, [])):
         parts = [half(v, 0) for v in shares.values()]
         axes.stackplot(
