@@ -665,6 +665,18 @@ def test_spectrum_of_many_parameters_is_known_by_products():
     assert found.vectors.shape == (122, 3)
 
 
+@pytest.mark.parametrize(
+    "start", [lambda m: m, lambda m: [p.numpy() for p in m.parameters()],
+              lambda m: [p.detach() for p in m.parameters()]],
+    ids=["model", "numpy", "detach"],
+)  # fmt: skip
+def test_a_start_that_moved_with_the_parameters_is_refused(start):
+    """measured was 0 everywhere: p.numpy() shares the memory that training goes on in."""
+    model, _, closure = descended(4, 3, 0.1)
+    with pytest.raises(ValueError, match=r"start shares memory .* copy\.deepcopy\(model\) or"):
+        early_stopping_spectrum(closure, model, lr=0.1, steps=3, start=start(model))
+
+
 def test_spectrum_of_a_fit_that_stopped_early():
     """On noise, what is learnt first helps and what is learnt last does not."""
     mr.manual_seed(3)

@@ -844,6 +844,21 @@ def test_center_and_weight_are_what_as_array_takes():
     np.testing.assert_array_equal(translated(L1(1.0), [3, 1]).gradient(w), [-1, 0])
 
 
+@pytest.mark.parametrize("view", ["weight", "detach", "numpy", "data"])
+@pytest.mark.parametrize("make", [
+    lambda c: L2(1.0, center=c), lambda c: L2(1.0, np.ones(SHAPE), weight=c),
+    lambda c: translated(L1(1.0), c), lambda c: plus_quadratic(L1(1.0), 1.0, center=c),
+], ids=["center", "weight", "translated", "plus_quadratic"])  # fmt: skip
+def test_an_array_that_a_penalty_is_given_does_not_move_with_the_weight(make, view):
+    """L2(center=model.weight) pulled towards the weight itself: it had no effect, in silence."""
+    w = mr.Tensor(np.abs(draw(*SHAPE)), requires_grad=True)
+    given = {"weight": w, "detach": w.detach(), "numpy": w.numpy(), "data": w.data}
+    penalty, expected = make(given[view]), make(w.data.copy())
+    w.assign(w.data + 1 + draw(*SHAPE, seed=1))  # in place, as a step does
+    np.testing.assert_array_equal(penalty.gradient(w.data), expected.gradient(w.data))
+    assert penalty.value(w.data) == expected.value(w.data)
+
+
 # --- strengths that change ------------------------------------------------------------------------
 
 

@@ -567,9 +567,10 @@ def early_stopping_spectrum(
     there are many parameters, and gives :func:`early_stopping_filter` and :func:`equivalent_strength`.
 
     ``start`` are the parameters before the run, as a Module (a deep copy), a list of arrays or a
-    flat array; with it the part of the way that was really gone is measured too: moved against moved
-    plus what Newton's step would still go, vᵢ·(w − w₀) / vᵢ·(w − w₀ − ∇L/μᵢ). After a ``fit`` that
-    stopped early the steps are ``history.best_epoch`` times the batches of an epoch.
+    flat array (``ValueError`` if it shares the parameters' memory); with it the part of the way that
+    was really gone is measured too: moved against moved plus what Newton's step would still go,
+    vᵢ·(w − w₀) / vᵢ·(w − w₀ − ∇L/μᵢ). After a ``fit`` that stopped early the steps
+    are ``history.best_epoch`` times the batches of an epoch.
 
     Exact for a quadratic loss under full-batch gradient descent at a constant ``lr`` without momentum,
     where learnt and measured agree. Elsewhere it is the quadratic at the fit, and only near
@@ -596,6 +597,13 @@ def early_stopping_spectrum(
     if isinstance(operator, Hessian) and start is not None:
         origin = [p.data for p in Space(start).params] if isinstance(start, Module) else start
         here = [p.data for p in operator.params]
+        given = [array_of(a) for a in (origin if isinstance(origin, list | tuple) else [origin])]
+        if any(type(a) is type(p) and np.shares_memory(a, p) for a in given for p in here):
+            raise ValueError(
+                "early_stopping_spectrum: start shares memory with the parameters, so it has moved "
+                "with them; pass a copy from before the run, copy.deepcopy(model) or "
+                "[p.numpy().copy() for p in params]"
+            )
         zeros = [np.zeros_like(p) for p in here]
         slope = [z if g is None else g.data for z, g in zip(zeros, operator.gradients, strict=True)]
         moved = (operator.join(here) - operator.flat(origin)) @ vectors

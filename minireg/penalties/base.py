@@ -239,8 +239,11 @@ def like(a: Any, w: Any) -> Any:
 
 
 def fixed(x: Any, name: str) -> Any:
-    """What a penalty keeps of an argument: numbers and None as they are, anything else as an array."""
-    return x if x is None or isinstance(x, _STEPS) else as_array(x, name)
+    """What a penalty keeps of an argument: numbers and None as they are, else an array of its own.
+
+    It shares no memory: the weight that it was taken from goes on, in place.
+    """
+    return x if x is None or isinstance(x, _STEPS) else as_array(x, name).copy()
 
 
 def fitting(a: Any, w: Any, name: str) -> Any:

@@ -94,7 +94,7 @@ def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Pena
 
 
 def translated(penalty: Penalty, center: Array) -> Penalty:
-    """f(w − center): pulls towards ``center`` instead of 0.
+    """f(w − center): pulls towards ``center``, of which it keeps a copy, instead of 0.
 
     >>> from minireg.penalties import L1
     >>> translated(L1(1.0), np.array([2.0, 2.0])).prox(np.array([2.5, 5.0]), step=1.0)

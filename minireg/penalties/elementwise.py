@@ -38,8 +38,8 @@ class L2(Penalty):
     Parameters
     ----------
     strength : λ ≥ 0.
-    center : array or Tensor of w's shape to pull towards; 0 by default.
-    weight : non-negative array of w's shape, for example a Fisher diagonal (EWC).
+    center : array or Tensor of w's shape to pull towards, copied; 0 by default.
+    weight : non-negative array of w's shape, copied, for example a Fisher diagonal (EWC).
 
     >>> pen = L2(0.1); w = np.array([3.0, -4.0])
     >>> float(pen.value(w)), pen.gradient(w), pen.prox(w, step=10.0)
