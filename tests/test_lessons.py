@@ -134,7 +134,8 @@ def test_a_wheel_holds_the_lessons():
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_the_list_names_titles_and_claims(capsys):
+def test_the_list_names_titles_and_claims(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # a line a lesson; pytest-xdist says 80
     assert cli.main(["lesson"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(NUMBERS)
