@@ -319,17 +319,20 @@ class Objective:
             coefficient.step()
 
     def attach(self, optimizer: Optimizer) -> Objective:
-        """Hand the ``via="prox"`` terms to ``optimizer``, which applies them after each step."""
+        """Hand the ``via="prox"`` terms to ``optimizer``, which applies them after each step.
+
+        They take the place of those that an objective of the same parameters had attached to it
+        before; what was added with ``optimizer.add_prox`` stays.
+        """
         if self._model is None:
             raise RuntimeError("Objective.attach: call objective.bind(model) first")
-        if not hasattr(optimizer, "add_prox"):
+        if not hasattr(optimizer, "lend_prox"):
             raise TypeError(
                 f"Objective.attach: optimizer must be an Optimizer, got {type(optimizer).__name__}"
             )
-        for name, term in self.terms.items():
-            if term.via == "prox":
-                optimizer.add_prox(self._chosen[name].values(), term.penalty, name)
-                self._attached.add(name)
+        mine = {n: (q, chosen.values()) for n, (q, chosen) in self._acting["prox"].items()}
+        optimizer.lend_prox(self._model.parameters(), mine)
+        self._attached |= mine.keys()
         return self
 
     def assignments(

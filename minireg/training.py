@@ -235,7 +235,7 @@ def fit(
     Parameters
     ----------
     model, objective, optimizer : a loss stands for an objective without penalties; terms
-        that act via their prox are attached to the optimizer here.
+        that act via their prox are attached to the optimizer here, in place of earlier ones.
     train, validation : pairs (x, y); moved to the model's backend and float dtype, but for
         integer labels, and integer inputs of a model with an Embedding.
     epochs, batch_size : integers ≥ 1; batches are reshuffled every epoch.

@@ -544,6 +544,65 @@ def test_each_optimizer_it_is_attached_to_applies_the_prox():
         np.testing.assert_allclose(model.weight.data, expected)
 
 
+PROXES = {
+    "l1": lambda: {"l1": (L1(0.2), None, "prox")}, "ball": lambda: {"ball": L2Ball(0.3)},
+    "wide": lambda: {"ball": L2Ball(2.0)}, "two": lambda: {"l1": (L1(0.1), "*", "prox"), "l0": L0(0.1)},
+    "none": dict,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_optimizer_applies_what_was_attached_last(seed):
+    """As if no other objective had been there, run after run; what was added by hand stays."""
+    draws = np.random.default_rng(seed)
+    model, hand = nn.Linear(5, 1, dtype=np.float64), L1(0.01)
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    optimizer.add_prox([model.bias], hand, "mine")
+    for name in draws.choice([*PROXES], 6):
+        objective = mr.Objective(nn.MSELoss(), PROXES[name]()).bind(model)
+        start = draws.normal(size=5)
+        got = []
+        for made in (optimizer, optim.SGD(model.parameters(), lr=0.5)):
+            if made is not optimizer:
+                made.add_prox([model.bias], hand)
+            model.weight.assign(start)
+            model.bias.assign(0.7)
+            objective.attach(made).attach(made)
+            for p in model.parameters():
+                p.grad = mr.Tensor(0 * p.data)
+            made.step()
+            got.append(np.append(model.weight.data, model.bias.data))
+        np.testing.assert_array_equal(*got)
+
+
+def test_what_another_objective_has_replaced_does_not_go_on_in_silence():
+    model = nn.Linear(5, 1, dtype=np.float64)
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    first, second = sparse(model).attach(optimizer), sparse(model).attach(optimizer)
+    for objective in (second, first):
+        if objective is first:
+            first(model, *regression()).backward()
+            with pytest.raises(RuntimeError, match=r"'l1'.*call objective\.attach\(optimizer\)"):
+                optimizer.step()
+            first.attach(optimizer)
+        optimizer.zero_grad()
+        objective(model, *regression()).backward()
+        optimizer.step()
+
+
+def test_objectives_of_two_models_share_an_optimizer():
+    models = [nn.Linear(5, 1, dtype=np.float64) for _ in range(2)]
+    optimizer = optim.SGD([p for m in models for p in m.parameters()], lr=0.5)
+    for objective in [sparse(m).attach(optimizer) for m in models]:
+        objective(objective._model, *regression()).backward()
+    for m in models:
+        m.weight.assign(1.0)
+        m.weight.grad.assign(0.0)
+    optimizer.step()
+    for m in models:
+        np.testing.assert_allclose(m.weight.data, 0.95)
+
+
 def test_a_new_model_needs_its_own_optimizer():
     """Otherwise the prox of the first model's optimizer would count for the second."""
     first, second = nn.Linear(5, 1, dtype=np.float64), nn.Linear(5, 1, dtype=np.float64)

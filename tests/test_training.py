@@ -651,6 +651,19 @@ def test_prox_terms_are_attached_by_fit_for_every_model():
         assert all((p.data == 0).all() for p in model.parameters() if p.kind == "weight")
 
 
+def test_a_cell_run_again_with_the_same_optimizer_applies_its_own_prox_only():
+    """Not twice the prox after the second run of a notebook's cell, and none after a bare loss."""
+    model = nn.Linear(3, 1, bias=False, dtype=np.float64)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    data = np.eye(3), np.zeros((3, 1))
+    for strength, moved in ((0.2, 0.02), (0.2, 0.02), (0.5, 0.05), (None, 0.0)):
+        terms = strength and {"l1": (L1(strength), None, "prox")}
+        model.weight.assign(1.0)
+        still = lambda out, y: (out * 0.0).sum()
+        mr.fit(model, mr.Objective(still, terms), optimizer, data, epochs=1, progress=False)
+        np.testing.assert_allclose(model.weight.data, 1.0 - moved)
+
+
 # --- progress -------------------------------------------------------------------------------------
 
 

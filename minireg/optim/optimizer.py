@@ -121,6 +121,7 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         self._prox: dict[Tensor, dict[Penalty, str]] = {}  # with the name of the term
+        self._lent: dict[Tensor, list[Penalty]] = {}  # which of these an objective has attached
         self._deferred: dict[Tensor, Deferred] = {}
         self._columns: dict[tuple[Flat, str], Column] = {}  # where states lie
         self.scheduled = False  # whether a schedule has taken the rates as its base
@@ -226,6 +227,20 @@ class Optimizer:
             )
         for p in parameter_list(f"{type(self).__name__}.add_prox", params):
             self._prox.setdefault(p, {}).setdefault(penalty, name or "")
+
+    def lend_prox(self, params: Iterable[Tensor], terms: Mapping[str, tuple[Penalty, Any]]) -> None:
+        """Let these terms, {name: (penalty, its parameters)}, be all that is attached to ``params``.
+
+        What another objective has attached to them before ends; what came by :meth:`add_prox` stays.
+        """
+        for p in params:
+            for penalty in self._lent.pop(p, ()):
+                del self._prox[p][penalty]
+        for name, (penalty, chosen) in terms.items():
+            new = [p for p in chosen if penalty not in self._prox.get(p, ())]
+            self.add_prox(new, penalty, name)
+            for p in new:
+                self._lent.setdefault(p, []).append(penalty)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters (they become None)."""
