@@ -599,6 +599,38 @@ def test_a_change_of_a_pruned_input_is_noticed_too():
         mr.grad(loss, a)
 
 
+@pytest.mark.parametrize(
+    ("use", "index", "new"),
+    [
+        (lambda x, i: x[i], [0, 1], 2),
+        (lambda x, i: x[i, :], [0, 1], 2),
+        (lambda x, i: x[i], [True, False, True], False),
+        (lambda x, i: x[i], 0, 2),
+        (lambda x, i: mr.take(x, i, axis=0), [0, 1], 2),
+        (lambda x, i: mr.take_along_axis(x, i, axis=1), [[0], [1], [1]], 0),
+        (lambda x, i: mr.repeat(x, i, axis=0), [1, 2, 1], 1),
+        (lambda x, i: mr.nn.functional.embedding(i, x), [0, 1], 2),
+        (lambda x, i: mr.nn.functional.cross_entropy(x, i), [0, 1, 1], 0),
+        (lambda x, i: mr.nn.functional.nll_loss(x, i), [0, 1, 1], 0),
+        (lambda x, i: mr.where(i, x, 0.0), [[True], [False], [True]], False),
+    ],
+)
+def test_an_index_or_label_that_changes_after_its_use_is_held_or_noticed(use, index, new):
+    found = []
+    for change in (False, True):
+        x, i = leaf([0.5, 1.0], [1.5, 2.0], [2.5, 3.0]), mr.tensor(np.array(index))
+        y = use(x, i).sum()
+        if change:
+            i[...] = new
+        try:
+            y.backward()
+        except RuntimeError as error:
+            assert change and "changed in place" in str(error)
+            return
+        found.append(x.grad.numpy())
+    np.testing.assert_array_equal(*found)
+
+
 def test_augmented_assignment_of_a_leaf_happens_in_place():
     w = leaf(8.0, 4.0)
     array, alias = w.data, w

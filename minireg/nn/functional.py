@@ -23,7 +23,7 @@ from ..losses import (
 )
 from ..ops import elementwise, fused, reductions
 from ..ops.elementwise import leaky_relu, relu, sigmoid, silu, tanh, where
-from ..ops.table import array_like, array_of
+from ..ops.table import array_like, array_of, held
 from ..tensor import Tensor
 from .convolution import avg_pool2d, conv2d, max_pool2d
 
@@ -72,7 +72,7 @@ def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
     array([[2.],
            [0.]])
     """
-    index, rows = as_array(x, "embedding: x"), len(weight)
+    index, rows = as_array(held(x), "embedding: x"), len(weight)
     if index.dtype.kind not in "iu":
         raise TypeError(
             f"embedding: got indices of dtype {index.dtype}, expected integers; convert with "

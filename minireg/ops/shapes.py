@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..backend import as_dtype, move, of
 from .elementwise import not_equal, sub
 from .samples import Shape, shaped
-from .table import answers_for, array_like, array_of, op
+from .table import answers_for, array_like, array_of, held, op
 
 # fmt: off
 
@@ -249,7 +249,7 @@ def getitem(x: Any, index: Any) -> Any:
     >>> x[[0, 0]].sum().backward(); x.grad
     Tensor([2., 0.], dtype=float32)
     """
-    return _getitem(x, tuple(map(array_of, index)) if isinstance(index, tuple) else array_of(index))
+    return _getitem(x, tuple(map(held, index)) if isinstance(index, tuple) else held(index))
 
 
 def _at(x: Any, axis: int, index: Any) -> Any:

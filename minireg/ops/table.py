@@ -175,6 +175,11 @@ def array_of(x: Any) -> Any:
     return x.data if isinstance(x, Tensor) else x
 
 
+def held(x: Any) -> Any:
+    """The array of a Tensor as it is now, whatever changes in place later; anything else as it is."""
+    return x.data.copy() if isinstance(x, Tensor) else x
+
+
 def kernel(name: str, x: Any, *inputs: Any, **kw: Any) -> Any:
     """What a kernel of the array's backend makes of it; None if there is none or none covers it."""
     twin = of(x).kernels.get(name) if is_array(x) else None
