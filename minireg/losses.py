@@ -25,7 +25,7 @@ from .errors import check_option
 from .nn.module import Module
 from .ops import fused, reductions
 from .ops.elementwise import relu, softplus
-from .ops.table import array_like, array_of, kernel
+from .ops.table import array_like, array_of, kernel, wide
 from .tensor import Tensor
 
 Reduction = Literal["mean", "sum", "none"]
@@ -131,9 +131,12 @@ def _suspect(name: str, z: Any, rows: bool) -> None:
 def _reduce(loss: Any, reduction: str, divisor: Any = None) -> Any:
     if reduction == "none":
         return loss
-    if reduction == "mean":
-        return loss.mean() if divisor is None else reductions.per(loss.sum(), divisor)
-    return loss.sum()
+    if reduction == "sum":
+        return loss.sum()
+    if divisor is None:
+        return loss.mean()
+    mean = reductions.per(wide(loss).sum(), divisor)
+    return mean if mean.dtype == loss.dtype else mean.astype(loss.dtype)
 
 
 # --- labels as a target distribution ---------------------------------------------------------
@@ -219,7 +222,7 @@ def _distribution(
     if label_smoothing:
         soft = q * (1 - label_smoothing) + kept * (label_smoothing / z.shape[-1])
         soft = soft if w is None else soft * w
-    return z, hard, soft, hard.sum() if divisor is None else divisor
+    return z, hard, soft, wide(hard).sum() if divisor is None else divisor
 
 
 def _cost(q: Any, log_p: Any) -> Any:
@@ -280,7 +283,7 @@ def nll_loss(
     chosen, _ = _one_hot(z, _labels("nll_loss", z, target, ignore_index), ignore_index)
     q, w = chosen.astype(z.dtype), _class_weight("nll_loss", z, weight)
     q = q if w is None else q * w
-    return _reduce(_cost(q, z).sum(axis=-1), reduction, q.sum())
+    return _reduce(_cost(q, z).sum(axis=-1), reduction, wide(q).sum())
 
 
 def mse_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
@@ -373,7 +376,7 @@ def kl_div(x: Any, target: Any, reduction: KLReduction = "mean", log_target: boo
     else:
         loss = target * np.log(np.where(target == 0, 1, target)) + _cost(target, x)
     if reduction == "batchmean":
-        return loss.sum() / (loss.shape[0] if loss.ndim else 1)
+        return _reduce(loss, "mean", loss.shape[0] if loss.ndim else 1)
     return _reduce(loss, reduction)
 
 

@@ -612,21 +612,16 @@ def test_a_change_of_a_pruned_input_is_noticed_too():
         (lambda x, i: mr.nn.functional.embedding(i, x), [0, 1], 2),
         (lambda x, i: mr.nn.functional.cross_entropy(x, i), [0, 1, 1], 0),
         (lambda x, i: mr.nn.functional.nll_loss(x, i), [0, 1, 1], 0),
-        (lambda x, i: mr.where(i, x, 0.0), [[True], [False], [True]], False),
     ],
 )
-def test_an_index_or_label_that_changes_after_its_use_is_held_or_noticed(use, index, new):
+def test_an_index_or_label_that_changes_after_its_use_is_held(use, index, new):
     found = []
     for change in (False, True):
         x, i = leaf([0.5, 1.0], [1.5, 2.0], [2.5, 3.0]), mr.tensor(np.array(index))
         y = use(x, i).sum()
         if change:
             i[...] = new
-        try:
-            y.backward()
-        except RuntimeError as error:
-            assert change and "changed in place" in str(error)
-            return
+        y.backward()
         found.append(x.grad.numpy())
     np.testing.assert_array_equal(*found)
 

@@ -28,8 +28,7 @@ from ..errors import describe
 from ..losses import Loss
 from ..nn.module import Module, Parameter, check_sizes
 from ..objective import Objective
-from ..ops.reductions import HALF
-from ..ops.table import array_of
+from ..ops.table import HALF, array_of
 from ..penalties import L1, L2
 from ..penalties.base import Penalty
 from ..penalties.spectral import rank_tolerance, svd

@@ -23,7 +23,7 @@ from ..losses import (
 )
 from ..ops import elementwise, fused, reductions
 from ..ops.elementwise import leaky_relu, relu, sigmoid, silu, tanh, where
-from ..ops.table import array_like, array_of, held
+from ..ops.table import HALF, array_like, array_of, held
 from ..tensor import Tensor
 from .convolution import avg_pool2d, conv2d, max_pool2d
 
@@ -207,7 +207,7 @@ def rms_norm(
     floating("rms_norm", x=x)
     axes = _last_axes("rms_norm", x, normalized_shape)
     if eps is None:
-        eps = float(np.finfo(np.float32 if x.dtype == reductions.HALF else x.dtype).eps)
+        eps = float(np.finfo(np.float32 if x.dtype == HALF else x.dtype).eps)
     return fused.normalize(x, weight, None, axes=axes, eps=eps, center=False)
 
 
@@ -282,8 +282,8 @@ def gelu(x: Any, approximate: str = "none") -> Any:
         return elementwise.gelu(x)
     if approximate != "tanh":
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
-    if (x := array_like(x, "gelu: x")).dtype == reductions.HALF:  # x³ would overflow
-        return gelu(x.astype(np.float32), approximate).astype(reductions.HALF)
+    if (x := array_like(x, "gelu: x")).dtype == HALF:  # x³ would overflow
+        return gelu(x.astype(np.float32), approximate).astype(HALF)
     return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
 
 

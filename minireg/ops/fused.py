@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from .products import matmul
-from .reductions import HALF, log_softmax
+from .reductions import log_softmax
 from .reductions import sum as sum_
 from .samples import Shape, shaped
 from .shapes import transpose
-from .table import Needs, kernel, op
+from .table import HALF, Needs, kernel, op
 
 # --- linear: x Wᵀ + b ---------------------------------------------------------------------------
 

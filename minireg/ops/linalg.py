@@ -28,14 +28,14 @@ from ..engine import is_grad_enabled
 from ..tensor import Tensor
 from .elementwise import _over, _real, abs, sign
 from .products import _array, matmul
-from .reductions import HALF, _count, _given_axes, _open, _others
+from .reductions import _count, _given_axes, _open, _others
 from .reductions import max as max_
 from .reductions import min as min_
 from .reductions import prod as prod_
 from .reductions import sum as sum_
 from .samples import Shape, both, shaped
 from .shapes import _arange, astype, diagonal, expand_dims, moveaxis, swapaxes
-from .table import array_of, op
+from .table import HALF, array_of, op, wide
 
 
 def _t(x: Any) -> Any:
@@ -452,9 +452,8 @@ def _matrix(x: Any, ord: Any, axis: tuple[int, ...]) -> Any:
 
 
 def _wide(x: Any) -> Any:
-    """Integers as float64, and half precision as single: squares of 256 overflow it."""
-    kind = np.float32 if x.dtype == HALF else np.float64 if x.dtype.kind not in "fc" else None
-    return x if kind is None else astype(x, kind)
+    """Integers as float64, and half precision as single."""
+    return wide(x) if x.dtype.kind in "fc" else astype(x, np.float64)
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
@@ -482,8 +481,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     >>> norm(w, 2).backward(); w.grad.numpy().tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    if (wide := _wide(x)) is not x:
-        y = norm(wide, ord, axis, keepdims)
+    if (number := _wide(x)) is not x:
+        y = norm(number, ord, axis, keepdims)
         return astype(y, HALF) if x.dtype == HALF else y
     axes = _given_axes("norm", x, axis)
     if len(axes) not in (1, 2) and not (axis is None and ord is None):
@@ -504,8 +503,8 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     >>> vector_norm(mr.tensor([[3.0, 0.0], [0.0, 4.0]])).item()
     5.0
     """
-    if (wide := _wide(x)) is not x:
-        y = vector_norm(wide, axis=axis, keepdims=keepdims, ord=ord)
+    if (number := _wide(x)) is not x:
+        y = vector_norm(number, axis=axis, keepdims=keepdims, ord=ord)
         return astype(y, HALF) if x.dtype == HALF else y
     axes = _given_axes("vector_norm", x, axis)
     y = _vector(abs(x) if x.dtype.kind == "c" else x, ord, axes)

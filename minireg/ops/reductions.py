@@ -16,7 +16,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from .elementwise import _over
 from .samples import Shape, binary, booleans, both, reduction, shaped
 from .shapes import _atleast_1d, ravel, sort
-from .table import NUMPY, answers_for, array_of, op
+from .table import HALF, NUMPY, answers_for, array_of, op, wide
 
 # fmt: off
 
@@ -48,7 +48,7 @@ sum = op("sum", lambda x, axis=None, keepdims=False: x.sum(axis=axis, keepdims=k
          lambda g, y, x, axis=None, keepdims=False: _open(g, x, axis, keepdims),
          formula=r"\bar x_i = \bar y", numpy=np.sum, samples=reduction())
 mean = op("mean", lambda x, axis=None, keepdims=False: x.mean(axis=axis, keepdims=keepdims),
-          lambda g, y, x, axis=None, keepdims=False: _open(g, x, axis, keepdims) / _count(x, axis),
+          lambda g, y, x, axis=None, keepdims=False: _open(wide(g), x, axis, keepdims) / _count(x, axis),
           formula=r"\bar x_i = \bar y/n", numpy=np.mean, samples=reduction())
 
 
@@ -68,21 +68,18 @@ per = op("per", np.true_divide, lambda g, y, total, count: _over_count(g, y, cou
          formula=r"\bar a = \bar y/\max(b, \sqrt{\mathrm{tiny}}),\quad \bar b = -\bar a\,y")
 
 
-HALF = np.dtype(np.float16)
-
-
 def _spread(name: str) -> Any:
-    """The method of that name; half precision, which squares of 256 overflow, goes through single."""
+    """The method of that name; half precision goes through single."""
 
     def value(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-        wide = x.astype(np.float32) if x.dtype == HALF else x
-        y = getattr(wide, name)(axis=axis, ddof=ddof, keepdims=keepdims)
-        return y if wide is x else y.astype(HALF)
+        y = getattr(wide(x), name)(axis=axis, ddof=ddof, keepdims=keepdims)
+        return y.astype(HALF) if x.dtype == HALF else y
 
     return value
 
 
 def _var_rule(g: Any, y: Any, x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    x, g = wide(x), wide(g)
     centred = x - x.mean(axis=axis, keepdims=True)
     return _open(g, x, axis, keepdims) * (2 * (centred / (_count(x, axis) - ddof)))
 
@@ -100,6 +97,7 @@ std = op("std", _spread("std"), _std_rule, numpy=np.std,
 
 
 def _extremum(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    g = wide(g)
     best = (x == _open(y, x, axis, keepdims)).astype(g.dtype)  # a product beats np.where fourfold
     return best * (_open(g, x, axis, keepdims) / best.sum(axis=axis, keepdims=True))
 

@@ -44,6 +44,37 @@ def test_half_precision_is_summed_in_single(name: str) -> None:
     np.testing.assert_allclose(host(a.grad), host(b.grad), rtol=1e-2, atol=2e-3)
 
 
+MANY = 70_000  # more than float16 can count
+LABELS = np.arange(MANY) % 2
+OF_MANY: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "mean": (lambda x: x.mean(), lambda x: x.mean()),
+    "mean of columns": (lambda x: x.mean(axis=0).sum(), lambda x: x.mean(0).sum()),
+    "var": (lambda x: x.var(), lambda x: x.var(correction=0)),
+    "std": (lambda x: x.std(), lambda x: x.std(correction=0)),
+    "mse_loss": (lambda x: F.mse_loss(x, 0.0), lambda x: TF.mse_loss(x, torch.zeros_like(x))),
+    "max": (lambda x: mr.relu(x).max(), lambda x: x.relu().amax()),
+    "kl_div": (
+        lambda x: F.kl_div(x, x.detach(), "batchmean"),
+        lambda x: TF.kl_div(x, x.detach(), reduction="batchmean")),
+    "cross_entropy": (
+        lambda x: F.cross_entropy(x, LABELS), lambda x: TF.cross_entropy(x, torch.tensor(LABELS))),
+    "nll_loss": (lambda x: F.nll_loss(x, LABELS), lambda x: TF.nll_loss(x, torch.tensor(LABELS))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_MANY)
+def test_the_mean_of_more_than_half_precision_counts_has_its_gradient(name: str) -> None:
+    ours, theirs = OF_MANY[name]
+    x = np.tile(np.array([[0.25, 1.0], [1.0, 0.5]], np.float16), (MANY // 2, 1))
+    a, b = mr.Tensor(x, requires_grad=True), twin(x.astype(np.float32))  # PyTorch's overflows, too
+    y, z = ours(a), theirs(b)
+    y.backward()
+    z.backward()
+    assert y.dtype == np.float16
+    np.testing.assert_allclose(host(y), host(z), rtol=2e-3)
+    np.testing.assert_allclose(host(a.grad), host(b.grad), rtol=1e-2, atol=6e-8)
+
+
 def test_rms_norm_of_little_has_the_resolution_of_single() -> None:
     x = np.full((1, 4), 1e-3, np.float16)
     np.testing.assert_allclose(
