@@ -105,6 +105,9 @@ def finite(value: Any) -> Any:
 def evaluate(model: Module, loss: AnyLoss, x: Any, y: Any) -> dict[str, float]:
     """The bare data loss, and for labels the accuracy, in evaluation mode, without a graph.
 
+    The accuracy, like the loss, leaves out the labels ``loss.ignore_index`` (-100 for a loss
+    without one); of no label it is NaN.
+
     >>> from minireg import nn
     >>> evaluate(nn.Sequential(), nn.MSELoss(), np.ones((2, 1)), np.zeros((2, 1)))
     {'loss': 1.0}
@@ -116,7 +119,9 @@ def evaluate(model: Module, loss: AnyLoss, x: Any, y: Any) -> dict[str, float]:
             output, y = model(Tensor(as_array(x, "evaluate: x"))), as_array(y, "evaluate: y")
             figures = {"loss": float(named_parts(loss, output, y)["data"].data)}
             if y.dtype.kind in "iu" and output.ndim == 2 and y.ndim == 1:
-                figures["accuracy"] = float((output.data.argmax(axis=1) == y).mean())
+                kept = y != getattr(loss, "ignore_index", -100)
+                right, counted = (output.data.argmax(axis=1) == y) & kept, int(kept.sum())
+                figures["accuracy"] = int(right.sum()) / counted if counted else math.nan
     finally:
         model.train(training)
     return figures

@@ -145,6 +145,23 @@ def test_integer_targets_of_a_regression_have_no_accuracy():
     assert "train_accuracy" not in history.rows[0]
 
 
+@pytest.mark.parametrize(
+    ("loss", "ignored"),
+    [
+        (nn.CrossEntropyLoss(), -100),
+        (nn.CrossEntropyLoss(ignore_index=3), 3),
+        (nn.functional.cross_entropy, -100),
+    ],
+)
+def test_an_ignored_label_is_neither_right_nor_wrong(loss, ignored):
+    model, x = nn.Sequential(), np.eye(5) * 9
+    y = np.array([0, 1, 2, ignored, ignored])
+    assert evaluate(model, loss, x, y)["accuracy"] == 1.0
+    assert evaluate(model, loss, x[::-1], y)["accuracy"] == 1 / 3
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(evaluate(model, loss, x, np.full(5, ignored))["accuracy"])
+
+
 def test_the_last_row_describes_the_model():
     model, history = run()
     loss = nn.CrossEntropyLoss()
