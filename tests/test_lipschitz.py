@@ -342,6 +342,32 @@ def test_a_subclass_with_another_forward_is_not_its_base():
         lipschitz_bound(Doubled(2, 2))
 
 
+def test_a_module_whose_forward_was_assigned_is_not_its_class():
+    for i in (0, 1, None):
+        model = nn.Sequential(linear(np.eye(2)), nn.Tanh(), linear(np.eye(2)))
+        changed = model if i is None else model[i]
+        changed.forward = lambda x: 100 * x
+        with pytest.raises(TypeError, match="own forward was assigned"):
+            lipschitz_bound(model)
+        with pytest.raises(TypeError, match="own forward was assigned"):
+            certified_radius(model, np.eye(2))
+    head = linear(np.eye(2))
+    head.forward = lambda x: 100 * x
+    with pytest.raises(ValueError, match="pairwise needs a Linear layer"):
+        certified_radius(nn.Sequential(nn.Tanh(), head), np.eye(2), pairwise=True)
+    with pytest.raises(ValueError, match="expected two Linear layers"):
+        rescale(nn.Sequential(linear(np.eye(2)), nn.ReLU(), head), 0, 2.0)
+
+
+def test_a_subclass_that_is_called_otherwise_is_not_its_base():
+    class Doubled(nn.Linear):
+        def __call__(self, x):
+            return 2 * super().__call__(x)
+
+    with pytest.raises(TypeError, match="no constant is known for Doubled"):
+        lipschitz_bound(Doubled(2, 2))
+
+
 def test_every_layer_is_known():
     layers = {v for v in vars(nn).values() if isinstance(v, type) and issubclass(v, nn.Module)}
     layers -= {v for v in layers if v.__module__ == "minireg.losses"}

@@ -185,13 +185,26 @@ CONSTANTS: dict[type[Module], Callable[[Any, Shape | None], float]] = {
 # fmt: on
 
 
-def _constant(module: Module, shape: Shape | None) -> float:
-    for kind in type(module).__mro__:
+def _kind(module: Module) -> type[Module] | None:
+    """The class of the table that a module computes as; None if what that is known for is replaced."""
+    for kind in () if "forward" in vars(module) else type(module).__mro__:
         if kind in CONSTANTS:
-            return CONSTANTS[kind](module, shape)
-        if "forward" in vars(kind):  # what a base class is known for no longer holds
+            return kind
+        if not {"forward", "__call__"}.isdisjoint(vars(kind)):
             break
+    return None
+
+
+def _constant(module: Module, shape: Shape | None) -> float:
+    if kind := _kind(module):
+        return CONSTANTS[kind](module, shape)
     name = type(module).__name__
+    if "forward" in vars(module):
+        raise TypeError(
+            f"lipschitz_bound: no constant is known for a {name} whose own forward was assigned; "
+            "define that forward in a subclass, and register its constant in "
+            "minireg.inspect.lipschitz.CONSTANTS"
+        )
     raise TypeError(
         f"lipschitz_bound: no constant is known for {name}, expected one of "
         f"{', '.join(sorted(kind.__name__ for kind in CONSTANTS))}; register one: minireg.inspect."
@@ -283,8 +296,8 @@ def certified_radius(
     _check_labels("certified_radius", logits, y)
     head = np.eye(logits.shape[1])
     if pairwise:
-        layers = list(f) if type(f) is nn.Sequential else [f]
-        if not layers or type(layers[-1]) is not nn.Linear:
+        layers = list(f) if _kind(f) is nn.Sequential else [f]
+        if not layers or _kind(layers[-1]) is not nn.Linear:
             raise ValueError(
                 f"certified_radius: pairwise needs a Linear layer at the end, got {layers[-1:]}; "
                 "leave it out"
@@ -413,7 +426,7 @@ def path_norm(model: Module) -> float:
 
 def _leaves(model: Module, prefix: str = "") -> list[tuple[str, Module]]:
     """The layers of nested Sequentials in order, with their names."""
-    if type(model) is not nn.Sequential:
+    if _kind(model) is not nn.Sequential:
         return [(prefix, model)]
     return [leaf for name, child in model.named_children()
             for leaf in _leaves(child, f"{prefix}.{name}" if prefix else name)]  # fmt: skip
@@ -441,8 +454,8 @@ def rescale(model: Module, layer: str | int, factors: Any) -> Module:
     if (name := str(layer)) not in leaves:
         raise ValueError(f"rescale: no layer {name!r}, expected one of {list(leaves)}")
     after = iter([*leaves.values()][[*leaves].index(name) + 1 :])
-    one, two = leaves[name], next((m for m in after if type(m) not in _HOMOGENEOUS), None)
-    if not type(one) is type(two) is nn.Linear:
+    one, two = leaves[name], next((m for m in after if _kind(m) not in _HOMOGENEOUS), None)
+    if not two or not _kind(one) is _kind(two) is nn.Linear:
         raise ValueError(
             f"rescale: layer {name!r} is {one!r} and what comes after it, but for ReLU, LeakyReLU, "
             f"Dropout and Identity, is {two!r}; expected two Linear layers"
