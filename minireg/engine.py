@@ -166,17 +166,21 @@ def backprop(
     targets: Sequence[Tensor] | None = None,
     retain_graph: bool = False,
     create_graph: bool = False,
+    leaves: dict[Tensor, Any] | None = None,
+    met: list[Tensor] | None = None,
 ) -> dict[Tensor, Any]:
     """Carry ``gradients`` of ``roots`` back through the graph.
 
     Without ``targets`` every leaf that requires it accumulates its ``.grad``; with them
     nothing is written and the result maps each reached target to its gradient. Gradients
-    are raw arrays, or Tensors under ``create_graph``.
+    are raw arrays, or Tensors under ``create_graph``. Who makes a gradient in several passes
+    gives ``leaves``, which get their gradients there, before their hooks; and where the hooks
+    on the way are to wait for the last pass, ``met``, for the results that have some.
     """
     order, wanted, through = _reachable(roots, targets)
     is_target, found = frozenset(targets or ()), {}
     pending: dict[Tensor, Any] = {}
-    rooms = _Rooms() if targets is None and not create_graph else None
+    rooms = _Rooms() if targets is None and leaves is None and not create_graph else None
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
     before = state.mode
@@ -187,19 +191,24 @@ def backprop(
             g = pending.pop(y, None)
             if g is None:
                 continue
-            if y._hooks is not None:
-                g = _run_hooks(y, g, create_graph)
+            if y._hooks is not None and (leaves is None or y._node is not None):
+                if met is None:
+                    g = run_hooks(y, g, create_graph)
+                else:
+                    met.append(y)
             if y in is_target:
                 found[y] = g
                 if y not in through:
                     continue
             node = y._node
             if node is None:
-                if targets is None and y.requires_grad:
+                if leaves is not None:
+                    leaves[y] = g
+                elif targets is None and y.requires_grad:
                     hooked = y._hooks is not None  # hooks may keep what they were given
                     own = None if y._place is None or rooms is None or hooked else rooms[y]
                     with _at_leaves:
-                        _accumulate(y, g, own, hooked or any(g is r for r in gradients))
+                        accumulate(y, g, own, hooked or any(g is r for r in gradients))
                 continue
             entry, raw, parents, _, _, place = node
             if raw is None:
@@ -284,7 +293,8 @@ def _reachable(
     return [t for t in order if t in wanted], wanted, through
 
 
-def _run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
+def run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
+    """What the hooks of y make of its gradient."""
     hooks = tuple(y._hooks or ())
     for hook in hooks:
         new = None if hook is RETAIN else hook(g if create_graph else Tensor(unscalar(g)))
@@ -311,7 +321,7 @@ def _filled(own: Array, g: Any) -> Array:
     return own
 
 
-def _accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
+def accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
     """Add g to the leaf's gradient, in the array ``own`` if given; a foreign g is somebody else's."""
     if leaf.grad is not None:  # out of place: the old gradient may be held elsewhere
         old = leaf.grad.data

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .backend import Array
-from .engine import backprop, is_grad_enabled, unscalar
+from .backend import NUMPY, Array, of
+from .engine import accumulate, backprop, is_grad_enabled, no_grad, run_hooks, unscalar
 from .kernels import each
 from .losses import Loss
 from .nn.module import Module, Parameter
@@ -102,6 +102,14 @@ def settled(shares: Mapping[str, Array], g: Array) -> tuple[dict[str, Array], Ar
     scaled = multiple | within
     factor = np.where(scaled, factor, 1).astype(g.dtype, copy=False)
     return {t: share * factor for t, share in shares.items()}, np.where(scaled, 0, g - total)
+
+
+def resettled(shares: Mapping[str, Array], g: Array) -> dict[str, Array]:
+    """The shares of a gradient that was their sum and is g now; what is no scaling is "edited"."""
+    found, rest = settled(shares, g)
+    if of(g) is not NUMPY or rest.any():
+        found["edited"] = found.get("edited", 0) + rest
+    return found
 
 
 AnyLoss = Loss | Callable[[Any, Any], Tensor]
@@ -453,7 +461,8 @@ class Terms(Mapping[str, Tensor]):
 
         With ``attribute`` each term's own share is kept in ``gradients[term][parameter]``:
         one pass for each part of the loss, and the closed form for each penalty; the shares are
-        yours, no later step overwrites them. Without it a single pass serves all terms, and L2, L1
+        yours, no later step overwrites them. Hooks see the sum, and what they did to it is split
+        among the shares if it is a scaling. Without it a single pass serves all terms, and L2, L1
         and ElasticNet are added in place: they make no array of a weight's size. To an
         ``optimizer`` they are left where that can be: its next step adds them within its own pass
         (on a GPU in its kernel), and only then ``.grad`` is complete.
@@ -494,8 +503,12 @@ class Terms(Mapping[str, Tensor]):
         return owed
 
     def _add_sum(self, owed: Mapping[Parameter, Owed], optimizer: Optimizer | None) -> None:
-        """One pass for all terms, and the separable penalties in place."""
-        closed = {n: pair for n, pair in self._closed().items() if pair[0].separable}
+        """One pass for all terms, and the separable penalties in place where no hook sees the sum."""
+        closed = {
+            name: (penalty, chosen)
+            for name, (penalty, chosen) in self._closed().items()
+            if penalty.separable and not any(p._hooks for p in chosen)
+        }
         if not any(v.requires_grad for n, v in self.values_.items() if n not in closed):
             closed = {}  # a pass needs something to go through
         before = {p: p.grad for _, chosen in closed.values() for p in chosen}
@@ -521,52 +534,73 @@ class Terms(Mapping[str, Tensor]):
             each(name, ["w", "g"], partial(add_gradients, penalties), pairs)
 
     def _add_shares(self, owed: Mapping[Parameter, Owed]) -> None:
-        """A pass for each part of the loss, the closed form of each penalty, and their sum."""
-        closed = self._closed()
-        names = {p: n for n, p in self.parameters.items()}
-        wanted = [p for p in self.parameters.values() if p.requires_grad]
+        """A pass for each part of the loss, the closed form of each penalty, and their sum.
+
+        Hooks see what one pass for all would show them: each gradient once, and complete.
+        """
+        closed, met = self._closed(), list[Tensor]()
+        live = [n for n in self.loss_parts if self.values_[n].requires_grad]
+        passes: dict[str, dict[Tensor, Array]] = {}
         for name, value in self.values_.items():
-            if not value.requires_grad:
-                self.gradients[name] = {}
-                continue
+            found: dict[Tensor, Array] = {}
+            passes[name] = found
             if name in closed and closed[name][0].separable:
                 penalty, chosen = closed[name]
-                self.gradients[name] = {names[p]: Tensor(penalty.gradient(p.data)) for p in chosen}
-                continue
-            keep = name in self.loss_parts and name != self.loss_parts[-1]
-            found = backprop([value], [np.ones_like(value.data)], wanted, retain_graph=keep)
-            self.gradients[name] = {
-                names[p]: Tensor(g) for p in wanted if (g := found.get(p)) is not None
-            }
+                found |= {p: penalty.gradient(p.data) for p in chosen}
+            elif value.requires_grad:
+                wait = len(live) > 1 and name in live and (bool(met) or name != live[-1])
+                seed = np.ones_like(value.data)
+                backprop([value], [seed], None, wait, leaves=found, met=met if wait else None)
+        whole: dict[Tensor, Array] = {}  # of the loss, after the hooks that have waited for it
+        if met:
+            values = [self.values_[name] for name in live]
+            backprop(values, [np.ones_like(v.data) for v in values], leaves=whole)
         parts = {term: penalty.parts() for term, (penalty, _) in closed.items()}
-        for name, p in self.parameters.items():
+        names = {p: n for n, p in self.parameters.items()}
+        self.gradients = {term: {} for term in passes}
+        for p in dict.fromkeys([*names, *(p for found in passes.values() for p in found)]):
             shares: dict[str, Array] = {}
-            for term, gradients in self.gradients.items():
-                if name not in gradients:
+            for term, found in passes.items():
+                if p not in found:
                     continue
                 if some := parts.get(term):
                     shares |= {f"{term}.{part}": q.gradient(p.data) for part, q in some.items()}
                 else:
-                    shares[term] = gradients[name].data
-            if shares:
-                if p.grad is not None:  # gradients add up, and so do their shares
-                    earlier = getattr(p.grad, "shares", {"gradient": p.grad.data})
-                    if (p.grad.data != added(earlier.values())).any():
-                        earlier, rest = settled(earlier, p.grad.data)
-                        if rest.any():
-                            earlier["edited"] = earlier.get("edited", 0) + rest
-                    both = earlier.keys() & shares.keys()
-                    shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
-                own = all((a.shape, a.dtype) == (p.shape, p.dtype) for a in shares.values())
-                room = p._place.room(p.data) if p._place is not None and own else None
-                p.grad = Attributed(added(shares.values(), room), name, shares, owed.get(p, ()))
+                    shares[term] = found[p]
+            if not shares:
+                continue
+            if p in whole:
+                shares |= resettled({t: shares[t] for t in live if t in shares}, whole[p])
+            if p._hooks:
+                with no_grad():
+                    shares = resettled(shares, run_hooks(p, added(shares.values()), False))
+            if p not in names:  # a leaf elsewhere: of the loss, or the input
+                accumulate(p, added(shares.values()), None, False)
+                continue
+            name = names[p]
+            for term, found in passes.items():
+                if p in found:
+                    g = found[p]
+                    if p in whole or p._hooks:
+                        own = [shares[f"{term}.{part}"] for part in parts.get(term, ())]
+                        g = added(own) if own else shares[term]
+                    self.gradients[term][name] = Tensor(g)
+            if p.grad is not None:  # gradients add up, and so do their shares
+                earlier = getattr(p.grad, "shares", {"gradient": p.grad.data})
+                if (p.grad.data != added(earlier.values())).any():
+                    earlier = resettled(earlier, p.grad.data)
+                both = earlier.keys() & shares.keys()
+                shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
+            alike = all((a.shape, a.dtype) == (p.shape, p.dtype) for a in shares.values())
+            room = p._place.room(p.data) if p._place is not None and alike else None
+            p.grad = Attributed(added(shares.values(), room), name, shares, owed.get(p, ()))
 
     def _closed(self) -> dict[str, tuple[Penalty, list[Parameter]]]:
-        """The penalties whose closed form may serve, as no hook wants to see the sum."""
+        """The penalties whose closed form may serve, as no hook waits for their value's gradient."""
         return {
             name: (penalty, [p for p in chosen.values() if p.requires_grad])
             for name, (penalty, chosen) in self.pushes.items()
-            if self.values_[name].requires_grad and not any(p._hooks for p in chosen.values())
+            if self.values_[name].requires_grad and self.values_[name]._hooks is None
         }
 
     def statistics(

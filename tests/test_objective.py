@@ -953,6 +953,99 @@ def test_a_batch_may_be_lists_tables_or_tensors_of_another_library(kind):
     )
 
 
+# --- hooks ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["shares", "sum", "total"])
+def test_a_hook_sees_the_sum_of_the_terms(how):
+    """Each term apart would be clipped to 1, and the gradient be 2."""
+    model, seen = nn.Linear(1, 1, bias=False, dtype=np.float64), []
+    model.weight.assign([[1.0]])
+    model.weight.register_hook(lambda g: seen.append(g.item()) or np.clip(g.numpy(), -1, 1))
+    terms = mr.Objective(nn.MSELoss(), {"l2": L2(5.0)})(model, np.ones((1, 1)), np.full((1, 1), -3))
+    terms.total.backward() if how == "total" else terms.backward(attribute=how == "shares")
+    assert (seen, model.weight.grad.item()) == ([13.0], 1.0)
+    shares = {t: g["weight"].item() for t, g in terms.gradients.items()}
+    assert shares == (pytest.approx({"data": 8 / 13, "l2": 5 / 13}) if how == "shares" else {})
+
+
+HOOKS = {
+    "scaled": lambda g: g * 0.25, "clipped": lambda g: g.clip(-0.05, 0.05),
+    "masked": lambda g: g * (np.arange(g.shape[-1]) % 2), "shifted": lambda g: g + 0.01,
+    "normed": lambda g: g / (1 + (g * g).sum()), "flipped": lambda g: g * -1.0,
+}  # fmt: skip
+
+
+class Hooked(nn.Module):
+    """An MLP with hooks on some parameters, on results on its way, and on its input."""
+
+    def __init__(self, seed: int):
+        self.draws = np.random.default_rng(seed)
+        self.first, self.last = nn.Linear(5, 6, dtype=np.float64), nn.Linear(6, C, dtype=np.float64)
+        self.seen, self.at = {}, [self.draw() for _ in range(3)]
+        for name, p in self.named_parameters():
+            self.hook(p, self.draw(), name)
+
+    def draw(self):
+        return self.draws.choice([None, "seen", *HOOKS])
+
+    def hook(self, t, name, label):
+        if name == "seen":
+            seen = self.seen.setdefault(label, [])
+            t.register_hook(lambda g: seen.append(g.numpy().copy()))
+        elif name is not None:
+            t.register_hook(lambda g: HOOKS[name](g.numpy()))
+        return t
+
+    def forward(self, x):
+        hidden = mr.tanh(self.first(self.hook(x, self.at[0], "input")))
+        return self.hook(self.last(self.hook(hidden, self.at[1], "hidden")), self.at[2], "output")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_hooks_do_the_same_whether_shares_are_kept_or_not(seed):
+    terms = {"l2": L2(0.3), "en": ElasticNet(0.1, 0.2), "norm": FrobeniusNorm(0.1)}
+    y, ends = np.arange(7) % C, []
+    for attribute, watch in ((False, False), (True, False), (True, True)):
+        mr.manual_seed(seed)
+        model, inputs = Hooked(seed), []
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+        ledger = mr.Ledger(optimizer, accumulate=True) if watch else None
+        for step in range(3):
+            x = mr.tensor(draw(7, 5, seed=step), requires_grad=True)
+            optimizer.zero_grad()
+            mr.Objective(LOSS, terms)(model, x, y).backward(attribute)
+            inputs.append(x.grad.numpy())
+            for name, p in model.named_parameters() if attribute else ():
+                shares = p.grad.shares
+                np.testing.assert_allclose(sum(shares.values()), p.grad.data, atol=1e-14)
+                assert {"data", "smoothing"} <= shares.keys()
+                assert name.endswith("bias") or {"l2", "en.l1", "en.l2", "norm"} <= shares.keys()
+            optimizer.step()
+        if ledger is not None:
+            assert ledger.whole.residual < 1e-13
+        ends.append({**model.seen, "x": inputs, **model.state_dict()})
+    for other in ends[1:]:
+        assert list(other) == list(ends[0])
+        for label, expected in ends[0].items():
+            np.testing.assert_allclose(other[label], expected, rtol=1e-9, atol=1e-13)
+
+
+def test_leaves_that_are_none_of_the_models_get_their_gradients():
+    """The input, and what a loss learns itself."""
+    model, found = nn.Linear(5, C, dtype=np.float64), []
+    warmth, x = (mr.tensor(a, requires_grad=True) for a in (np.ones(1), draw(7, 5)))
+    objective = mr.Objective(lambda out, y: LOSS(out * warmth, y), {"l2": L2(0.1)})
+    for attribute in (True, False):
+        x.grad = warmth.grad = None
+        for _ in range(2):
+            objective(model, x, np.arange(7) % C).backward(attribute)
+        found.append((x.grad.numpy(), warmth.grad.numpy()))
+    for ours, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-12)
+        assert np.abs(ours).max() > 0.01
+
+
 # --- what a gradient owes ---------------------------------------------------------------------------
 
 
