@@ -458,6 +458,18 @@ def test_a_singular_matrix_in_the_backward_pass_says_so():
         linalg.slogdet(a).logabsdet.backward()
 
 
+@pytest.mark.parametrize("options", [{"rcond": 1e-3}, {"rtol": 1e-3}, {"hermitian": True}])
+def test_each_option_of_pinv_has_its_gradient(options):
+    u, s, _ = np.linalg.svd(draw(3, 3))
+    a, weights = (u[:, :2] * s[:2]) @ u[:, :2].T, draw(3, 3, seed=1)
+    x = mr.tensor(a, requires_grad=True)
+    (linalg.pinv(x, **options) * weights).sum().backward()
+    d = u[:, :2] @ draw(2, 2, seed=2)  # in the space of u: the rank stays
+    d, step = d @ u[:, :2].T + u[:, :2] @ d.T, 1e-6  # and symmetric
+    up, down = ((np.linalg.pinv(a + k * d, **options) * weights).sum() for k in (step, -step))
+    np.testing.assert_allclose((x.grad.numpy() * d).sum(), (up - down) / (2 * step), rtol=1e-6)
+
+
 ON_DEVICE: dict[str, Callable[[Any], Any]] = {
     "norm nuc": norm("nuc"), "norm 2": norm(2), "norm 3": lambda x: linalg.norm(x, 3, 0),
     "svd": lambda x: side(linalg.svd(x[:, :2], full_matrices=False).U), "svdvals": linalg.svdvals,

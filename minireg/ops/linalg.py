@@ -9,9 +9,10 @@ as equal, and what their difference would divide is left out. The gradient is th
 whatever treats equal values and their vectors as one: symmetric functions of the values (sums,
 norms, log-determinants), and products :math:`U_b V_b^\top`, :math:`U_b U_b^\top` of all vectors of
 a value. It is not of :math:`U h(\Sigma) V^\top`, whose derivative the gradients of U, Σ and V do
-not determine there, and second derivatives through ``svd`` or ``eigh`` meet just that. The
-nuclear norm goes its own way: the rule of its gradient :math:`U V^\top`, the op ``polar``, divides
-by sums only, so gradient and Hessian are right at repeated values, an orthogonal matrix included.
+not determine there, and second derivatives through ``svd``, ``eigh``, ``svdvals`` or ``eigvalsh``
+meet just that: they are wrong there, even of symmetric functions. The nuclear norm goes its own
+way: the rule of its gradient :math:`U V^\top`, the op ``polar``, divides by sums only, so gradient
+and Hessian are right at repeated values, an orthogonal matrix included.
 
 **On a GPU** a factorisation that fails raises nothing, as to look would wait for the device; inside
 ``with cupyx.errstate(linalg="raise")`` CuPy looks and raises ``LinAlgError`` as NumPy does.
@@ -112,10 +113,11 @@ def _cholesky_rule(g: Any, y: Any, a: Any) -> Any:
     return _symmetric(_t(inverse) @ phi @ inverse)
 
 
-def _pinv_rule(g: Any, y: Any, a: Any, rcond: float = 1e-15) -> Any:
-    """Golub and Pereyra (1973), for a rank that does not change."""
+def _pinv_rule(g: Any, y: Any, a: Any, rcond: Any = None, hermitian: bool = False, **_: Any) -> Any:
+    """Golub and Pereyra (1973), for a rank that does not change: what is left out counts as 0."""
     left, right = _t(g) @ y @ _t(y), _t(y) @ y @ _t(g)
-    return left - a @ (y @ left) + right - (right @ y) @ a - _t(y) @ g @ _t(y)
+    d = left - a @ (y @ left) + right - (right @ y) @ a - _t(y) @ g @ _t(y)
+    return _symmetric(d) if hermitian else d
 
 
 # fmt: off
@@ -135,6 +137,7 @@ _cholesky = op("cholesky", lambda a: np.linalg.cholesky(_symmetric(a)), _cholesk
                formula=r"\bar A = \mathrm{sym}\bigl(L^{-\top}\,\Phi(L^\top\bar L)\,L^{-1}\bigr)",
                samples=_SYMMETRIC)
 pinv = op("pinv", np.linalg.pinv, _pinv_rule, cost=r"mn\min(m,n)", samples=_GENERAL,
+          kink="values that rcond leaves out count as 0",
           formula=r"\bar A = -Y^\top\bar Y Y^\top + (1-AY)\,\bar Y^\top Y Y^\top"
                   r" + Y^\top Y\bar Y^\top(1-YA)")
 # fmt: on
@@ -276,15 +279,16 @@ _SVD_FORMULA = (r"\bar A = U\Bigl(\tfrac{X+Z}{2(\sigma_j-\sigma_i)} + \tfrac{X-Z
                 r" + \mathrm{diag}\,\bar\sigma\Bigr)V^\top + (1-UU^\top)\,\bar U\Sigma^{-1}V^\top"
                 r" + U\Sigma^{-1}\bar V^\top(1-VV^\top),\quad X = U^\top\bar U-\bar U^\top U,"
                 r"\ Z = V^\top\bar V-\bar V^\top V")
+_FIRST = "equal values: right of symmetric functions, but no second derivative"
 _svd = op("svd", _svd_value, _svd_rule, formula=_SVD_FORMULA, cost=r"mn\min(m,n)", samples=_GENERAL,
           kink="equal values: nothing divided by their difference; σ = 0: nothing divided by it")
 svdvals = op("svdvals", lambda x: np.linalg.svd(x, compute_uv=False), _svdvals_rule, cost=r"mn\min(m,n)",
-             formula=r"\bar A = U\,\mathrm{diag}(\bar y)\,V^\top", samples=_GENERAL)
+             formula=r"\bar A = U\,\mathrm{diag}(\bar y)\,V^\top", samples=_GENERAL, kink=_FIRST)
 _eigh = op("eigh", _eigh_value, _eigh_rule, cost="n^3", samples=_SYMMETRIC,
            formula=r"\bar A = V\Bigl(\tfrac{X-X^\top}{2(w_j-w_i)} + \mathrm{diag}\,\bar w\Bigr)V^\top,"
                    r"\quad X = V^\top\bar V", kink="equal values: nothing divided by their difference")
 _eigvalsh = op("eigvalsh", lambda a: np.linalg.eigvalsh(_symmetric(a)), _eigvalsh_rule, cost="n^3",
-               formula=r"\bar A = V\,\mathrm{diag}(\bar y)\,V^\top", samples=_SYMMETRIC)
+               formula=r"\bar A = V\,\mathrm{diag}(\bar y)\,V^\top", samples=_SYMMETRIC, kink=_FIRST)
 # fmt: on
 
 
