@@ -62,6 +62,13 @@ class Composite:
         objective = Objective(loss, {"penalty": Term(penalty, on, via="prox")}).bind(model)
         self.penalised = dict.fromkeys(objective.chosen("penalty"))
         self.lr = 0.0  # not known yet
+        with self.in_float64(), no_grad():
+            first, again = float(self.data().sum()), float(self.data().sum())
+        if abs(first - again) > 1e-6 * abs(first):
+            raise ValueError(
+                f"solve: the loss is random, got {first:.6g} and then {again:.6g} of the same weights; "
+                "switch dropout off with model.eval()"
+            )
 
     @contextmanager
     def in_float64(self) -> Iterator[None]:
