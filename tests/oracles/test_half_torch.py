@@ -120,3 +120,20 @@ def test_large_numbers_are_shared_out_whole() -> None:
         torch.logaddexp(t[0], t[1]).backward()
         np.testing.assert_allclose(host(x.grad), host(t.grad), rtol=1e-6)
         np.testing.assert_allclose(host(y.grad), host(t.grad), rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [1.0, 2.0, 3.0, np.inf, "step"])
+def test_clipping_counts_in_single(norm: float | str) -> None:
+    """The square of 300 is infinite in half precision, and that of 1e-4 is 0."""
+    wide, little = np.array([300, -400, 1], np.float16), np.full(10_000, 1e-4, np.float16)
+    for g, least in ((wide, 1.0), (little, 1e-4)):
+        a, b = mr.tensor(0 * g, requires_grad=True), twin(0 * g)
+        a.grad, b.grad = mr.tensor(g), torch.tensor(g).clone()
+        total = torch.nn.utils.clip_grad_norm_([b], least, 2.0 if norm == "step" else norm)
+        if norm == "step":
+            mr.optim.SGD([a], lr=1.0).step(max_norm=least)
+            np.testing.assert_allclose(-a.data, host(b.grad), rtol=2e-3)
+        else:
+            found = mr.optim.clip_grad_norm_([a], least, norm)
+            np.testing.assert_allclose(host(found), host(total), rtol=2e-3)
+        np.testing.assert_allclose(host(a.grad), host(b.grad), rtol=2e-3, atol=6e-8)
