@@ -57,7 +57,8 @@ class Sweep:
     def best(self, figure: str, mode: str = "min") -> dict[str, Any]:
         """The grid point with the smallest (``mode="max"``: largest) mean of a figure.
 
-        Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains.
+        Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains. Where
+        runs are missing, so that means are of different seeds, a warning says so.
         """
         if mode not in ("min", "max"):
             raise ValueError(f"Sweep.best: mode must be 'min' or 'max', got {mode!r}")
@@ -69,6 +70,14 @@ class Sweep:
         if left_out:
             warnings.warn(
                 f"Sweep.best: {figure!r} is nan at {'; '.join(left_out)}, left out", stacklevel=2
+            )
+        most = max(row["seeds"] for row in known)
+        fewer = [f"{self._text(row)}: {row['seeds']}" for row in known if row["seeds"] < most]
+        if fewer:
+            warnings.warn(
+                f"Sweep.best: means are of {most} seeds, but of fewer at {'; '.join(fewer)}; compare "
+                "equal seeds, or look at .failed",
+                stacklevel=2,
             )
         return (min if mode == "min" else max)(known, key=lambda row: row["mean"])
 

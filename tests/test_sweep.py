@@ -173,6 +173,19 @@ def test_defect_16_the_best_point_is_no_nan():
         mr.sweep(lambda l2, seed: math.nan, {"l2": [0]}).best("value")
 
 
+def luck(l2: float, seed: int) -> float:
+    if l2 == 0 and seed:
+        raise FloatingPointError("diverged")
+    return l2 + seed
+
+
+def test_the_best_of_unequal_numbers_of_seeds_is_told():
+    with pytest.warns(UserWarning, match="2 of 6 runs failed"):
+        found = mr.sweep(luck, {"l2": [0, 1]}, seeds=[0, 1, 2])
+    with pytest.warns(UserWarning, match=r"means are of 3 seeds, but of fewer at l2=0: 1; compare"):
+        assert found.best("value")["seeds"] == 1
+
+
 def test_values_of_any_kind_can_be_swept():
     found = mr.sweep(
         lambda sizes, seed: sum(sizes) + seed, {"sizes": [[8, 8], [4]]}, seeds=range(3)
