@@ -236,6 +236,7 @@ _TAKEN = dict.fromkeys(("data", "smoothing", "total"), "a loss term") | {
     "earlier": "momentum from before the ledger",
     "gradient": "what was in .grad before",
     "edited": "what was done to .grad afterwards",
+    "outside": "what changes a parameter between steps",
 }
 
 

@@ -404,6 +404,57 @@ def test_momentum_from_before_the_ledger_is_a_term_of_its_own():
     assert ledger.last.residual < 1e-15
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_books_balance_after_another_state_was_loaded(name):
+    """And after another one was loaded into the weights; what both did is not the steps' doing."""
+    model, x = network(), mr.Tensor(X)
+    optimizer = OPTIMIZERS[name](list(model.parameters()), 0.0 if "prox" in name else 0.01)
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})
+    ledger = Ledger(optimizer, accumulate=True)
+    kept = optimizer.state_dict(), model.state_dict()
+    start, jump = model[0].weight.data.copy(), 0.0
+    for step in range(9):
+        if step == 3:
+            kept = optimizer.state_dict(), model.state_dict()
+        if step in (5, 8):
+            before = model[0].weight.data.copy()
+            optimizer.load_state_dict(kept[0])
+            model.load_state_dict(kept[1])
+            jump += model[0].weight.data - before
+        optimizer.zero_grad()
+        objective(model, x, Y).backward()
+        optimizer.step()
+        assert ledger.last.residual < 1e-14
+        if step == 4:
+            assert ("outside",) not in ledger.whole["0.weight"]
+        if step == 6:
+            ledger.record()
+    row = ledger.whole["0.weight"]
+    assert ledger.whole.residual < 1e-13
+    np.testing.assert_allclose(row["outside",], jump, atol=1e-15)
+    np.testing.assert_allclose(row.actual, model[0].weight.data - start, atol=1e-15)
+
+
+def test_the_books_of_two_trainings_hold_what_early_stopping_put_back():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), 2.0, momentum=0.9)
+    ledger = Ledger(optimizer, accumulate=True)
+    data = (X[:16], Y[:16]), (X[16:], Y[16:])
+    for _ in range(2):
+        stop = mr.optim.EarlyStopping(patience=3)
+        mr.fit(
+            model,
+            nn.CrossEntropyLoss(),
+            optimizer,
+            *data,
+            epochs=9,
+            early_stopping=stop,
+            ledger=ledger,
+        )
+    assert ledger.whole.residual < 1e-13
+    assert np.abs(ledger.whole["0.weight"]["outside",]).max() > 0.1
+
+
 def test_frozen_parameters_are_in_no_books():
     model = network()
     model[0].weight.requires_grad_(False)

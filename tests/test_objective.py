@@ -634,7 +634,7 @@ def test_a_term_acts_via_gradient_or_prox():
 TAKEN = {
     "data": "a loss term", "smoothing": "a loss term", "total": "a loss term",
     "weight_decay": "the optimizer's own decay", "earlier": "momentum from before",
-    "gradient": "what was in .grad", "edited": "what was done to .grad",
+    "gradient": "what was in .grad", "edited": "what was done to .grad", "outside": "what changes",
 }  # fmt: skip
 
 

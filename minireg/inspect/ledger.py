@@ -51,7 +51,8 @@ class Row(Mapping[Key, Array]):
     the gradient after clipping), "edited" is what was done to ``p.grad`` after backward that is no
     scaling, and ("earlier", "carried") is momentum from before the ledger was opened. What clipping
     took does not enter the momentum either, so "carried" is what has entered it. Of several steps:
-    ``(term,)``, fresh and carried together, and the others as they are.
+    ``(term,)``, fresh and carried together, the others as they are, and ``("outside",)``, what
+    changed the parameter between two of them: early stopping, say, that put the best weights back.
     """
 
     before: Array
@@ -66,7 +67,8 @@ class Row(Mapping[Key, Array]):
     def __iter__(self) -> Iterator[Key]:
         unseen = of(self.before) is not NUMPY  # a step books these without a look at the device
         for key in self.booked():
-            if not (unseen and (key[0] == "edited" or key[-1] == "clip")) or self[key].any():
+            shy = unseen and (key[0] in ("edited", "outside") or key[-1] == "clip")
+            if not shy or self[key].any():
                 yield key
 
     def booked(self) -> Iterator[Key]:
@@ -289,6 +291,11 @@ class Ledger:
         """Stop booking; what was booked stays."""
         self.optimizer.observer = None
 
+    def restart(self) -> None:
+        """The optimizer has got another state: the momentum it holds counts as "earlier"."""
+        self._momenta.clear()
+        self._units.clear()
+
     # --- what the optimizer tells --------------------------------------------------------------
 
     def before(self, p: Tensor, group: dict[str, Any]) -> None:
@@ -420,12 +427,15 @@ class Ledger:
 def _add(books: Books, name: str, row: Row) -> None:
     """Add a row to the books of several steps, fresh and carried together."""
     if name not in books:
-        books[name] = Row(row.before, row.after)
+        books[name] = Row(row.before, row.before)
     whole = books[name]
+    between: dict[Key, Array] = {}
+    if of(row.before) is not NUMPY or (row.before != whole.after).any():
+        between["outside",] = row.before - whole.after
     whole.after = row.after
-    for key in row.booked():
+    for key in (*between, *row.booked()):
         entry = key[:1] if key[-1] in ("fresh", "carried") else key
-        change = row[key]
+        change = between[key] if key in between else row[key]
         if entry in whole.others:
             whole.others[entry] += change
         else:

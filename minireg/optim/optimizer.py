@@ -581,9 +581,10 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, onto parameters in the same order; all or nothing.
 
-        Arrays come to where the parameters live, in their dtype. Before anything changes raises
-        ``TypeError`` or ``ValueError`` for what is no such state: of another kind of optimizer, for
-        other groups, parameters or shapes, with an option out of range or an array missing.
+        Arrays come to where the parameters live, in their dtype; for a ledger the momentum is from
+        before it was opened. Before anything changes raises ``TypeError`` or ``ValueError`` for what
+        is no such state: of another kind of optimizer, for other groups, parameters or shapes, with
+        an option out of range or an array missing.
         """
         owner = f"{type(self).__name__}.load_state_dict"
         check_mapping(owner, "state", state, "optimizer.state_dict()")
@@ -618,6 +619,8 @@ class Optimizer:
             group.update(saved)
         self.scheduled = True  # the saved initial_lr is the base
         self.state = found
+        if self.observer:
+            self.observer.restart()
 
     def _loaded(
         self, name: str, p: Tensor, group: dict[str, Any], kept: Mapping[str, Any]
