@@ -9,7 +9,7 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 
-from ..backend import NUMPY, Array, of
+from ..backend import NUMPY, Array, Stream, move, of
 from ..engine import is_grad_enabled
 from ..tensor import Tensor
 from .base import Formula, Penalty, Strength, largest, length, like, penalty_value, widened
@@ -103,13 +103,13 @@ def cone_part(pull: Array, u: Array, vt: Array, kept: Array, trace: float | None
     return u @ (basis * values) @ basis.T @ vt
 
 
-TRACKED, DEGREE = 16, 3  # singular vectors kept for a weight; products with WᵀW in a round
+TRACKED, DEGREE = 16, 3  # vectors kept for a weight; products with WᵀW in a round
+SCOUTED, ASIDE, NOISE = 2, 0.3, 0.1  # such products for the last of them, and what joins it then
 BLIND = 5  # the same where there is one round only, as to look whether it suffices would wait
 
 
-def _ritz(a: Array, basis: Array) -> tuple[Array, Array, Array]:
-    """(σ², σu, v), largest first: the best singular triples that a basis of right vectors holds."""
-    image = a @ basis
+def _ritz(image: Array, basis: Array) -> tuple[Array, Array, Array]:
+    """(σ², σu, v), largest first: the best singular triples that right vectors and their images hold."""
     squares, turn = eigh(image.T @ image)
     return squares[::-1], image @ turn[:, ::-1], basis @ turn[:, ::-1]
 
@@ -129,10 +129,8 @@ def _orthonormal(x: Array) -> Array:
     return x
 
 
-def _round(
-    a: Array, squares: Array, image: Array, v: Array, degree: int = DEGREE
-) -> tuple[Array, Array, Array]:
-    """Power iteration of a block, with a Chebyshev polynomial of AᵀA in place of its power.
+def _raised(a: Array, squares: Array, image: Array, v: Array, degree: int) -> Array:
+    """A Chebyshev polynomial of AᵀA, in place of its power, of the vectors v with a @ v = image.
 
     It holds down whatever is smaller than the last of ``squares`` (Zhou, Saad, Tiago &
     Chelikowsky 2006), or than a quarter of the first: more contrast would cost digits.
@@ -142,7 +140,15 @@ def _round(
     before, now = v, a.T @ image * (scale / 2) - v
     for _ in range(degree - 1):
         before, now = now, a.T @ (a @ now) * scale - 2 * now - before
-    return _ritz(a, _orthonormal(now))
+    return now
+
+
+def _round(
+    a: Array, squares: Array, image: Array, v: Array, degree: int = DEGREE
+) -> tuple[Array, Array, Array]:
+    """Power iteration of a block."""
+    basis = _orthonormal(_raised(a, squares, image, v, degree))
+    return _ritz(a @ basis, basis)
 
 
 def _settled(a: Array, squares: Array, image: Array, v: Array) -> bool:
@@ -151,13 +157,26 @@ def _settled(a: Array, squares: Array, image: Array, v: Array) -> bool:
     return bool(length(off) <= 0.01 * (squares[0] - squares[-1]))
 
 
+def _scatter(v: Array, noise: Array) -> None:
+    """Noise for the last vector, in place, orthogonal to the others: what grows outside shows in it.
+
+    Without, a part of the weight that is decoupled from the vectors would never be seen.
+    """
+    rest, scout = v[:, :-1], v[:, -1]
+    scout += NOISE * noise
+    for _ in range(2):  # one pass leaves rounding of what it takes away
+        scout -= rest @ (rest.T @ scout)
+    scout /= np.sqrt(scout @ scout)
+
+
 class SpectralNorm(Penalty):
     """λ‖W‖₂ = λσ₁(W), the largest singular value (claims C85, C86, C94).
 
-    Called on a Tensor it follows σ₁ by power iteration: each weight keeps its 16 largest singular
-    vectors, taken from one SVD at the first call and moved whenever the term is recorded;
-    evaluation goes the same way and keeps nothing. On arrays, and where a second derivative is
-    asked for, everything is exact, through the SVD; so is a Tensor's value with method="svd".
+    Called on a Tensor it follows σ₁ by power iteration: each weight keeps its 15 largest singular
+    vectors and a scout for what grows outside of them, taken from one SVD at the first call and
+    moved whenever the term is recorded; evaluation goes the same way and keeps nothing. On arrays,
+    and where a second derivative is asked for, everything is exact, through the SVD; so is a
+    Tensor's value with method="svd".
 
     The gradient is λuvᵀ for unit u and v, so it is a subgradient up to the error of the value,
     however σ₁ and σ₂ tie. Where σ₂ < .998 σ₁ its cosine to the exact one stayed above .9999
@@ -194,7 +213,7 @@ class SpectralNorm(Penalty):
         if not isinstance(iterations, int) or iterations < 1:
             raise ValueError(f"SpectralNorm: iterations must be an integer ≥ 1, got {iterations!r}")
         self.strength, self.method, self.iterations = strength, method, iterations
-        self.vectors: dict[int, tuple[ReferenceType[Tensor], Array]] = {}
+        self.vectors: dict[int, tuple[ReferenceType[Tensor], Array, Array]] = {}
 
     def __call__(self, w: Any) -> Any:
         """The value; its backward is λu₁v₁ᵀ."""
@@ -207,22 +226,31 @@ class SpectralNorm(Penalty):
         m = as_matrix(w.data)
         wide = m.shape[0] < m.shape[1]
         a = m.T if wide else m  # the vectors kept are the shorter ones
-        owner, v = self.vectors.get(id(w), (lambda: None, a))
+        owner, v, noise = self.vectors.get(id(w), (lambda: None, a, a))
         if not (owner() is w and len(v) == a.shape[1] and v.dtype == a.dtype and of(v) is of(a)):
             u, s, vt = svd(a)
             image, v = (u * s)[:, :TRACKED], vt[:TRACKED].T
+            noise = Stream("SpectralNorm", seed=0).normal((len(v),)) / len(v) ** 0.5
+            noise = move(noise.astype(v.dtype), of(v).name)
         elif of(a) is NUMPY or v.shape[1] == len(v):
-            squares, image, v = _ritz(a, v)
+            image = a @ v
+            last, lifted = v[:, -1], image[:, -1]
+            squares, image, v = _ritz(image, v)
             for _ in range(self.iterations if v.shape[1] < len(v) else 0):
                 if _settled(a, squares, image, v):
-                    break
+                    scout = _raised(a, squares[:-1], lifted, last, SCOUTED)
+                    if scout @ scout <= 2:  # 1, were nothing outside larger than what is tracked
+                        v[:, -1] += ASIDE * scout
+                        break
                 squares, image, v = _round(a, squares, image, v)
         else:  # the vectors of the last call serve as they are
             image = a @ v
             _, image, v = _round(a, np.square(image).sum(axis=0), image, v, BLIND)
         if is_grad_enabled() and w.requires_grad:
             vectors, key = self.vectors, id(w)
-            vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v
+            if v.shape[1] < len(v):
+                _scatter(v, noise)
+            vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v, np.roll(noise, 1)
         size, first = _length_and_direction(image[:, 0])
         return (size, v[:, 0], first) if wide else (size, first, v[:, 0])
 
