@@ -453,7 +453,11 @@ class Terms(Mapping[str, Tensor]):
 
     @property
     def total(self) -> Tensor:
-        """The sum of all terms (a term that acts via its prox adds value but no gradient)."""
+        """The sum of all terms; one that acts via its prox adds value but no gradient.
+
+        After ``total.backward()`` no step knows which prox must follow it; after :meth:`backward`
+        an optimizer that does not apply it refuses to step.
+        """
         first, *rest = self.values_.values()
         return sum(rest, first)
 
@@ -466,7 +470,9 @@ class Terms(Mapping[str, Tensor]):
         among the shares if it is a scaling. Without it a single pass serves all terms, and L2, L1
         and ElasticNet are added in place: they make no array of a weight's size. To an
         ``optimizer`` they are left where that can be: its next step adds them within its own pass
-        (on a GPU in its kernel), and only then ``.grad`` is complete.
+        (on a GPU in its kernel), and only then ``.grad`` is complete. Clip by ``step(max_norm=)``;
+        a ``.grad`` that was clipped or assigned to before its step raises ``RuntimeError`` (one whose
+        bare ``.data`` was written to cannot be told).
         """
         for name, value in self.values_.items():
             if value.data.size != 1:

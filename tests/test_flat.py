@@ -619,18 +619,30 @@ def test_penalties_of_several_passes_add_up_and_forgotten_ones_do_not():
         np.testing.assert_allclose(a, b, rtol=1e-13)
 
 
-@pytest.mark.parametrize("how", ["another pass", "by hand"])
-def test_a_gradient_replaced_before_its_penalties_came_is_refused(how):
+CHANGES = {
+    "another pass": lambda model, p: backward(model, "numpy"),
+    "another gradient": lambda model, p: setattr(p, "grad", p.grad * 2),
+    "clipped": lambda model, p: optim.clip_grad_norm_(model.parameters(), 1e-3),
+    "clipped by value": lambda model, p: optim.clip_grad_value_(model.parameters(), 1e-3),
+    "scaled": lambda model, p: p.grad.__imul__(0.5), "assigned": lambda model, p: p.grad.assign(0.0),
+    "a part": lambda model, p: p.grad.__setitem__(0, 0.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("then", ["step", "backward"])
+@pytest.mark.parametrize("how", CHANGES)
+def test_a_gradient_changed_before_its_penalties_came_is_refused(how, then):
+    """The change would be of the data's part alone."""
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})
     objective(model, *data("numpy")).backward(attribute=False, optimizer=optimizer)
-    if how == "another pass":
-        backward(model, "numpy")
-    else:
-        model[0].weight.grad = model[0].weight.grad * 2
+    CHANGES[how](model, model[0].weight)
+    if then == "backward" and "another" not in how:  # it is added to what was changed
+        with pytest.raises(RuntimeError, match="replaced or changed after"):
+            objective(model, *data("numpy")).backward(attribute=False, optimizer=optimizer)
     with pytest.raises(
-        RuntimeError, match=r"SGD.step: the gradient of .* shape \(8, 6\) was replaced"
+        RuntimeError, match=r"SGD: the gradient of .* shape \(8, 6\) was replaced or changed after"
     ):
         optimizer.step()
     optimizer.zero_grad()
@@ -648,6 +660,18 @@ def test_an_optimizer_goes_on_when_it_is(again):
     for m, o in ((model, optimizer), other):
         step(m, o, "numpy", 1)
     for p, q in zip(model.parameters(), other[0].parameters(), strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+def test_an_optimizer_copied_before_its_step_adds_what_was_left_to_it():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})
+    objective(model, *data("numpy")).backward(attribute=False, optimizer=optimizer)
+    other, copied = copy.deepcopy((model, optimizer))
+    optimizer.step()
+    copied.step()
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
         np.testing.assert_array_equal(p.numpy(), q.numpy())
 
 

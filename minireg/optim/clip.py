@@ -16,7 +16,7 @@ from ..kernels import UNTRACEABLE, Kernel, each, fits, trace
 from ..ops.table import HALF
 from ..penalties import Penalty
 from ..penalties.base import add_gradients, like
-from ..tensor import Tensor
+from ..tensor import Tensor, next_seq
 
 
 def parameter_list(owner: str, parameters: Any) -> list[Tensor]:
@@ -127,8 +127,11 @@ def clip_grad_norm_(
     check_option("clip_grad_norm_", "norm_type", norm_type, "(0, inf]")
     params = parameter_list("clip_grad_norm_", parameters)
     total, factor = clip_factor(params, max_norm, norm_type)
-    rows = joined([(p._place, [p.grad.data]) for p in params if p.grad is not None], _gradients)
+    held = [(p, p.grad) for p in params if p.grad is not None]
+    rows = joined([(p._place, [g.data]) for p, g in held], _gradients)
     each("clip", ["g", "factor"], _scale, [(g, like(factor.data, g)) for (g,) in rows], common=1)
+    for _, grad in held:
+        grad._seq = next_seq()  # who waits to add to it will notice
     return total
 
 
@@ -158,3 +161,4 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     for p in parameter_list("clip_grad_value_", parameters):
         if p.grad is not None:
             np.clip(p.grad.data, -clip_value, clip_value, out=p.grad.data)
+            p.grad._seq = next_seq()

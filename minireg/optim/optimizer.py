@@ -47,7 +47,8 @@ _RANGES: dict[str, Any] = {
 
 
 Due = tuple[Tensor, Array, dict[str, Any]]  # a parameter, its gradient, its group
-Deferred = tuple[Tensor | None, tuple[Penalty, ...]]  # a gradient, and what a step is to add to it
+# a gradient, its age (None: not known), and what a step is to add to it
+Deferred = tuple[Tensor | None, int | None, tuple[Penalty, ...]]
 
 
 def _order(p: Tensor) -> tuple[bool, int]:
@@ -255,24 +256,28 @@ class Optimizer:
 
         For penalties that are sums over elements: their gradients then take no pass of their own
         (on a GPU no kernel). ``before`` tells the gradients to which the present ones have been
-        added. Returns the parameters that this concerns: those that the optimizer updates, none if
-        a ledger watches.
+        added; one that has been changed in between raises ``RuntimeError``, here or in the step.
+        Returns the parameters that this concerns: those that the optimizer updates, none if a
+        ledger watches.
         """
         mine = penalties.keys() & set(self._parameters() if self.observer is None else ())
         for p in mine:
-            known, earlier = self._deferred.get(p, (None, ()))
-            own = earlier if known is not None and known is before.get(p) else ()
-            self._deferred[p] = p.grad, own + tuple(penalties[p])
+            earlier, g = before.get(p), p.grad
+            goes_on = earlier is not None and self._deferred.get(p, (None,))[0] is earlier
+            own = self._pulls(p, earlier) if goes_on else ()
+            self._deferred[p] = g, None if g is None else g._seq, own + tuple(penalties[p])
         return mine
 
-    def _pulls(self, p: Tensor) -> tuple[Penalty, ...]:
-        """The penalties whose gradients the step is to add to that of p."""
-        known, penalties = self._deferred.get(p, (p.grad, ()))
-        if known is not p.grad:
+    def _pulls(self, p: Tensor, gradient: Tensor | None) -> tuple[Penalty, ...]:
+        """The penalties whose gradients the step is to add to this one of p."""
+        if p not in self._deferred:
+            return ()
+        known, age, penalties = self._deferred[p]
+        if known is not gradient or (age is not None and known._seq != age):  # type: ignore[union-attr]
             raise RuntimeError(
-                f"{type(self).__name__}.step: the gradient of a parameter of shape {p.shape} was replaced "
-                "after terms.backward(optimizer=…) had left the penalties' part of it to this step; "
-                "call terms.backward() without optimizer="
+                f"{type(self).__name__}: the gradient of a parameter of shape {p.shape} was replaced or "
+                "changed after terms.backward(optimizer=…) had left the penalties' part of it to the "
+                "step; call terms.backward() without optimizer=, or clip by step(max_norm=…)"
             )
         return penalties
 
@@ -348,7 +353,7 @@ class Optimizer:
     def _clip_factor(self, due: Sequence[Due], max_norm: float) -> Array:
         """What scales the gradients, with what the step will add to them, to the joint norm."""
         check_option(f"{type(self).__name__}.step", "max_norm", max_norm, "[0, inf]")
-        rows = [(p, g, self._pulls(p)) for p, g, _ in due]
+        rows = [(p, g, self._pulls(p, p.grad)) for p, g, _ in due]
         if (found := factor_by_kernel(rows, max_norm)) is not None:
             return found[1]
         self._scale(due, None)
@@ -357,7 +362,7 @@ class Optimizer:
     def _scale(self, due: Sequence[Due], factor: Array | None) -> None:
         """Make the gradients what the step takes: with what it would add, and scaled."""
         for p, g, _ in due:
-            add_gradients(self._pulls(p), p.data, g)
+            add_gradients(self._pulls(p, p.grad), p.data, g)
             self._deferred.pop(p, None)
             if factor is not None:
                 g *= like(factor, g)
@@ -403,7 +408,8 @@ class Optimizer:
         alike: dict[Any, list[Due]] = {}
         sharing = _sharing([p for p, _, _ in due])
         for p, g, group in due:
-            penalties = [tuple(map(id, some)) for some in (self._pulls(p), self._prox.get(p, ()))]
+            pulls, proxes = self._pulls(p, p.grad), self._prox.get(p, ())
+            penalties = [tuple(map(id, some)) for some in (pulls, proxes)]
             where = type(p.data), p.data.dtype, self._fits(p, g, group, factor)
             key = self._stage(p, group), id(group), where, *penalties, p if p in sharing else None
             alike.setdefault(key, []).append((p, g, group))
@@ -498,7 +504,8 @@ class Optimizer:
         It takes (p, g, *states, *scratch), and the factor if there is one; ``known`` are the
         options, as numbers or as numbers that know their name.
         """
-        (age, first), names, pulls = self._stage(p, group), self._states(group), self._pulls(p)
+        (age, first), names = self._stage(p, group), self._states(group)
+        pulls = self._pulls(p, p.grad)
         step = age if known is group else Scalar(age, "step")
         passes = self._update(step, first, known)  # type: ignore[arg-type]
 
@@ -562,7 +569,9 @@ class Optimizer:
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_columns": {}}  # a copy's arrays lie elsewhere
+        # a copy's arrays lie elsewhere, and are younger
+        deferred = {p: (g, None, pulls) for p, (g, _, pulls) in self._deferred.items()}
+        return {**vars(self), "_columns": {}, "_deferred": deferred}
 
     def state_dict(self) -> dict[str, Any]:
         """State by parameter position, and the groups' options; copies, safe to keep."""
