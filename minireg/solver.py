@@ -322,18 +322,18 @@ def path(
     if not hasattr(penalty, field):
         raise TypeError(f"path: {penalty!r} has no strength to vary")
     before = vars(penalty)[field]  # it may be a Coefficient
-    if isinstance(strengths, int | np.integer):
-        top = _largest(problem, tol, max_steps)
-        values = top * np.logspace(0, np.log10(ratio), strengths)
-    else:
-        values = _exact(strengths, "path: strengths").astype(float)
-    if values.ndim != 1 or not values.size:
-        raise ValueError(
-            f"path: got strengths={strengths!r}, expected a count ≥ 1 or a list of values"
-        )
     kept: dict[str, list[Array]] = {n: [] for n, p in model.named_parameters() if p.requires_grad}
     solutions = []
     try:
+        if isinstance(strengths, int | np.integer):
+            top = _largest(problem, field, tol, max_steps)
+            values = top * np.logspace(0, np.log10(ratio), strengths)
+        else:
+            values = _exact(strengths, "path: strengths").astype(float)
+        if values.ndim != 1 or not values.size:
+            raise ValueError(
+                f"path: got strengths={strengths!r}, expected a count ≥ 1 or a list of values"
+            )
         with problem.in_float64():
             for strength in values:
                 setattr(penalty, field, float(strength))
@@ -347,15 +347,25 @@ def path(
     return Path(values, {name: np.stack(arrays) for name, arrays in kept.items()}, solutions)
 
 
-def _largest(problem: Composite, tol: float, max_steps: int) -> float:
-    """The strength at which all penalised weights are just 0, with the others fitted."""
-    everything = problem.params
+FAR = 1e100  # a strength beyond every largest one
+
+
+def _largest(problem: Composite, field: str, tol: float, max_steps: int) -> float:
+    """The strength at which all that is penalised is just 0, with everything else fitted.
+
+    Groups may leave elements of a weight free, so the fit is of all parameters, at a strength that
+    holds the penalised ones at 0.
+    """
+
+    def largest() -> float:
+        gradient = problem.gradient()
+        return max(float(problem.penalty.max_strength(gradient[p])) for p in problem.penalised)
+
     with problem.in_float64():
         for p in problem.penalised:
             p.assign(0.0)
-        problem.params = [p for p in everything if p not in problem.penalised]
-        if problem.params:
-            problem.solve(tol, max_steps)
-        problem.params, problem.lr = everything, 0.0
-        gradient = problem.gradient()
-        return max(float(problem.penalty.max_strength(gradient[p])) for p in problem.penalised)
+        largest()  # where there is none it says so
+        setattr(problem.penalty, field, FAR)
+        problem.solve(tol, max_steps)
+        problem.lr = 0.0
+        return largest()

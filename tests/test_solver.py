@@ -19,6 +19,7 @@ from minireg.penalties import (
     MaxNorm,
     NuclearNorm,
     PathNorm,
+    SparseGroupLasso,
     SpectralBall,
     soft_threshold,
 )
@@ -364,6 +365,26 @@ def test_an_interrupted_path_puts_the_strength_back(monkeypatch, error):
         path(linear(), MSE, penalty, X, targets(X), [0.9, 0.5, 0.3, 0.1])
     assert calls == [0.9, 0.5, 0.3]
     assert penalty.strength == 0.7
+
+
+GROUPED = {
+    "GroupLasso": (lambda s: GroupLasso(s, groups=[[1, 4]]), [1, 4]),
+    "SparseGroupLasso": (lambda s: SparseGroupLasso(s, 0.05, groups=[[0, 2], [3]]), [0, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("label", GROUPED)
+def test_a_path_starts_with_the_elements_that_are_in_no_group_fitted(label):
+    """They were set to 0 with the rest: the path started at a strength that set nothing to 0."""
+    make, grouped = GROUPED[label]
+    x = draw(40, 6)
+    x[:, 5] += x[:, grouped].sum(axis=1)  # a free feature that says much of what the groups say
+    y = x[:, 5:] - x[:, grouped[:1]]
+    found = path(linear(), MSE, make(0.0), x, y, strengths=2, ratio=0.999)
+    weights = found.parameters["weight"][:, 0]
+    assert (weights[0, grouped] == 0).all()
+    assert (weights[1, grouped] != 0).any()
+    assert abs(weights[0, 5]) > 0.1
 
 
 def test_repr_of_a_path():
