@@ -20,7 +20,7 @@ from .reductions import log_softmax
 from .reductions import sum as sum_
 from .samples import Shape, shaped
 from .shapes import transpose
-from .table import HALF, Needs, kernel, op
+from .table import HALF, Needs, kernel, op, wide
 
 # --- linear: x Wᵀ + b ---------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ def _cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
         return found  # type: ignore[no-any-return]
     log_p = logits - logits.max(axis=-1, keepdims=True)
     p = np.exp(log_p)
-    total = p.sum(axis=-1, keepdims=True)
+    total = wide(p).sum(axis=-1, keepdims=True)
     log_p -= np.log(total)
     p /= total
     return -(target * _asked(target, log_p)).sum(axis=-1), (p, log_p)

@@ -137,9 +137,8 @@ _cholesky = op("cholesky", lambda a: np.linalg.cholesky(_symmetric(a)), _cholesk
                formula=r"\bar A = \mathrm{sym}\bigl(L^{-\top}\,\Phi(L^\top\bar L)\,L^{-1}\bigr)",
                samples=_SYMMETRIC)
 pinv = op("pinv", np.linalg.pinv, _pinv_rule, cost=r"mn\min(m,n)", samples=_GENERAL,
-          kink="values that rcond leaves out count as 0",
-          formula=r"\bar A = -Y^\top\bar Y Y^\top + (1-AY)\,\bar Y^\top Y Y^\top"
-                  r" + Y^\top Y\bar Y^\top(1-YA)")
+          kink="values that rcond leaves out count as 0", formula=r"\bar A = -Y^\top\bar Y Y^\top"
+          r" + (1-AY)\,\bar Y^\top Y Y^\top + Y^\top Y\bar Y^\top(1-YA)")
 # fmt: on
 
 

@@ -217,25 +217,27 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
 def _logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     top = x.max(axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
-    y = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
-    return y if keepdims else y.reshape(x.sum(axis=axis).shape)
+    y = np.log(wide(np.exp(x - top)).sum(axis=axis, keepdims=True)) + top
+    y = y.astype(HALF) if x.dtype == HALF else y
+    return y if keepdims else y.reshape(x.max(axis=axis).shape)
 
 
 def _softmax(x: Any, axis: int = -1) -> Any:
     e = np.exp(x - x.max(axis=axis, keepdims=True))
-    e /= e.sum(axis=axis, keepdims=True)
+    e /= wide(e).sum(axis=axis, keepdims=True)
     return e
 
 
 def _log_softmax(x: Any, axis: int = -1) -> Any:
     shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    y = shifted - np.log(wide(np.exp(shifted)).sum(axis=axis, keepdims=True))
+    return y.astype(HALF) if x.dtype == HALF else y
 
 
 def _logsumexp_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """ȳ·softmax(x): e^{x−y} of a rounded y would not sum to 1 where x is large."""
     top = array_of(x).max(axis=axis, keepdims=True)
-    e = np.exp(x - np.where(np.isfinite(top), top, 0))
+    e = wide(np.exp(x - np.where(np.isfinite(top), top, 0)))
     return _open(g, x, axis, keepdims) * (e / e.sum(axis=axis, keepdims=True))
 
 

@@ -58,6 +58,12 @@ OF_MANY: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda x: TF.kl_div(x, x.detach(), reduction="batchmean")),
     "cross_entropy": (
         lambda x: F.cross_entropy(x, LABELS), lambda x: TF.cross_entropy(x, torch.tensor(LABELS))),
+    "logsumexp": (lambda x: mr.logsumexp(x), lambda x: x.logsumexp((0, 1))),
+    "softmax": (lambda x: mr.softmax(x.T)[:, 2:4].sum(), lambda x: x.T.softmax(-1)[:, 2:4].sum()),
+    "log_softmax": (lambda x: mr.log_softmax(x.T)[:, 2:4].sum(), lambda x: x.T.log_softmax(-1)[:, 2:4].sum()),
+    "many classes": (
+        lambda x: F.cross_entropy(x.T, LABELS[:2]),
+        lambda x: TF.cross_entropy(x.T, torch.tensor(LABELS[:2]))),
     "nll_loss": (lambda x: F.nll_loss(x, LABELS), lambda x: TF.nll_loss(x, torch.tensor(LABELS))),
 }  # fmt: skip
 
