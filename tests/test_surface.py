@@ -279,7 +279,9 @@ def _ledger(home, tmp=None):
     assert optimizer.decay_of(model[0].weight) == 0.01
     objective = mr.Objective(LOSS, {"l2": penalties.L2(1e-2)})
     ledger = mr.Ledger(optimizer, model, accumulate=True)
+    model[1].weight.register_hook(lambda g: g * 0.5)
     for _ in range(2):
+        optimizer.load_state_dict(optimizer.state_dict())
         optimizer.zero_grad()
         objective(model, mr.tensor(X16, np.float32, backend=home), place(LABELS, home)).backward()
         optim.clip_grad_norm_(model.parameters(), 0.1)
