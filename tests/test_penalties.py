@@ -26,6 +26,7 @@ from minireg.penalties import (
     MaxNorm,
     NuclearNorm,
     PathNorm,
+    Penalty,
     SparseGroupLasso,
     SpectralBall,
     SpectralNorm,
@@ -1065,6 +1066,34 @@ def test_the_gradient_in_place_is_the_formula(label, dtype):
         np.testing.assert_array_equal(total, expected)
     np.testing.assert_array_equal(w, kept)
     assert total.dtype == dtype
+
+
+class Summed(Penalty):
+    """A sum, whose gradient adds one part to the other in place."""
+
+    separable = True
+
+    def __init__(self, *parts):
+        self.inner = parts
+
+    def value(self, w):
+        return sum(p.value(w) for p in self.inner)
+
+    def gradient(self, w, out=None):
+        first, *rest = self.inner
+        total = first.gradient(w, out=out)
+        for part in rest:
+            part.add_gradient(w, total)
+        return total
+
+
+@pytest.mark.parametrize("shape", [(), (2,), LARGE, (200, 300)], ids=str)
+def test_a_gradient_within_a_gradient_has_room_of_its_own(shape):
+    """Both were given the same buffer: of L2 + L1 at (2, -4) came (1, -1)."""
+    penalty = Summed(L2(0.5), Summed(L1(0.5), Summed(L2(0.2), L1(0.1))), L1(0.3))
+    w, total = draw(*shape), draw(*shape, seed=1)
+    expected = total + 0.7 * w + 0.9 * np.sign(w)
+    np.testing.assert_allclose(penalty.add_gradient(w, total), expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("label", SEPARABLE)

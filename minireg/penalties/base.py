@@ -148,8 +148,14 @@ class Penalty:
         array([ 2., -1.])
         """
         # (an element that is recorded for a kernel is no array, and needs no room)
-        out: dict[str, Array] = {"out": scratch(w)} if self.separable and is_array(w) else {}
-        return np.add(total, self.gradient(w, **out), out=total)
+        if not (self.separable and is_array(w)):
+            return np.add(total, self.gradient(w), out=total)
+        room = _room(w)
+        out = room[: w.size].reshape(w.shape)
+        np.add(total, self.gradient(w, out=out), out=total)  # type: ignore[call-arg]
+        if of(w) is NUMPY:
+            _held.buffers[w.dtype] = room
+        return total
 
     def prox(self, v: Array, step: Any) -> Array:
         """argmin_u ½‖u − v‖² + step·λΩ(u), same shape as v; step is a number ≥ 0 (``ValueError``).
@@ -271,17 +277,15 @@ class _Held(threading.local):
 _held = _Held()
 
 
-def scratch(w: Array) -> Array:
-    """An array like w to overwrite; the next call in this thread may give it again.
+def _room(w: Array) -> Array:
+    """A flat array with room for w; until it is put back, a gradient within the gradient gets another.
 
-    It is kept, as long as the largest asked for; CuPy's memory pool does that by itself.
+    The largest asked for is kept; CuPy's memory pool does that by itself.
     """
     if of(w) is not NUMPY:
-        return np.empty_like(w)
-    held = _held.buffers.get(w.dtype)
-    if held is None or held.size < w.size:
-        held = _held.buffers[w.dtype] = np.empty(w.size, w.dtype)
-    return held[: w.size].reshape(w.shape)
+        return np.empty_like(w, shape=w.size)
+    held = _held.buffers.pop(w.dtype, None)
+    return held if held is not None and held.size >= w.size else np.empty(w.size, w.dtype)
 
 
 def ratio(a: Any, b: Any) -> Any:
