@@ -106,6 +106,7 @@ def get(name: str) -> Backend:
     if name == "cupy":
         return _load_cupy()
     other = "" if isinstance(name, str) else "; a dtype is for .astype(dtype)"
+    other = {"cuda": "; a GPU is 'cupy'", "cpu": "; the CPU is 'numpy'"}.get(str(name), other)
     raise ValueError(
         f"backend: got {name!r}, expected one of {sorted({*_BACKENDS, 'cupy'})}{other}"
     )

@@ -205,8 +205,9 @@ def _distribution(
     if target.dtype.kind == "f":
         if target.shape != logits.shape:
             raise ValueError(
-                f"{name}: got probability targets of shape {target.shape} for logits of shape "
-                f"{logits.shape}; expected the same shape, or integer labels"
+                f"{name}: got floating targets of shape {target.shape} for logits of shape "
+                f"{logits.shape}; expected the same shape, or labels as integers "
+                "(.astype(int)), none of them missing"
             )
         q, kept = _classes_last(name, target), 1.0
         divisor: Any = max(math.prod(z.shape[:-1]), 1)

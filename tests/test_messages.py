@@ -191,6 +191,10 @@ ERRORS = {
     "grad at a number": (
         lambda: mr.grad(t(2).sum(), 2.0), TypeError, "grad inputs must be Tensors got float"),
     # --- layers and losses -----------------------------------------------------------------------
+    "labels as floats": (
+        lambda: F.cross_entropy(t(2, 3), np.array([0.0, np.nan])), ValueError,
+        "cross_entropy floating targets (2,) (2, 3) expected integers .astype(int) missing"),
+    "a model to PyTorch's name of a GPU": (lambda: net().to("cuda"), ValueError, "backend cuda GPU 'cupy'"),
     "Linear of True": (lambda: nn.Linear(True, 2), ValueError, "Linear in_features integer True"),
     "Linear of words": (lambda: net()("abc"), TypeError, "linear: x numbers 'abc'"),
     "Linear of None": (lambda: net()(None), TypeError, "linear: x numbers None"),
