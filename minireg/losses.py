@@ -205,7 +205,7 @@ def _distribution(
     if target.dtype.kind == "f":
         if target.shape != logits.shape:
             raise ValueError(
-                f"{name}: got floating targets of shape {target.shape} for logits of shape "
+                f"{name}: got probability targets of shape {target.shape} for logits of shape "
                 f"{logits.shape}; expected the same shape, or labels as integers "
                 "(.astype(int)), none of them missing"
             )

@@ -193,7 +193,7 @@ ERRORS = {
     # --- layers and losses -----------------------------------------------------------------------
     "labels as floats": (
         lambda: F.cross_entropy(t(2, 3), np.array([0.0, np.nan])), ValueError,
-        "cross_entropy floating targets (2,) (2, 3) expected integers .astype(int) missing"),
+        "cross_entropy targets (2,) (2, 3) expected integers .astype(int) missing"),
     "a model to PyTorch's name of a GPU": (lambda: net().to("cuda"), ValueError, "backend cuda GPU 'cupy'"),
     "Linear of True": (lambda: nn.Linear(True, 2), ValueError, "Linear in_features integer True"),
     "Linear of words": (lambda: net()("abc"), TypeError, "linear: x numbers 'abc'"),
