@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from .claims import LESSONS, Figure, Result, select
+from .training import passing_interrupts
 
 BLUE, ORANGE, GREEN, INK, SOFT = "#0072b2", "#d55e00", "#009e73", "#1f2328", "#8c959f"
 
@@ -94,7 +95,8 @@ def table(of: Sequence[Lesson]) -> str:
 
 def run(lesson: Lesson) -> None:
     """Run a lesson without a browser; raises what is wrong in it."""
-    runpy.run_path(str(lesson.path), run_name="__main__")
+    with passing_interrupts():
+        runpy.run_path(str(lesson.path), run_name="__main__")
 
 
 def own_copy(lesson: Lesson, folder: Path) -> tuple[Path, bool]:

@@ -15,7 +15,7 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .training import catches_interrupt
+from .training import passing_interrupts
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,12 @@ Outcome = tuple[int, dict[str, float] | Exception]  # the number of a run, and h
 def _run(
     home: int, i: int, function: Callable[..., Any], point: dict[str, Any], seed: int
 ) -> Outcome:
-    token = catches_interrupt.set(False)
     try:
-        return i, _numbers(function(**point, seed=seed), taken={*point, "seed"})
+        with passing_interrupts():
+            return i, _numbers(function(**point, seed=seed), taken={*point, "seed"})
     except Exception as error:
         error.add_note(f"sweep: at {point}, seed {seed}")
         return i, error if os.getpid() == home else _portable(error)
-    finally:
-        catches_interrupt.reset(token)
 
 
 def _numbers(result: Any, taken: set[str]) -> dict[str, float]:

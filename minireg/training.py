@@ -29,8 +29,17 @@ from .tensor import Tensor
 
 _OF_TERMS = ("value", "norm", "share", "cosine")  # the columns of each term
 
-# False where somebody else must hear of Ctrl-C, who otherwise would go on: a sweep
-catches_interrupt: ContextVar[bool] = ContextVar("catches_interrupt", default=True)
+_keeps_interrupt: ContextVar[bool] = ContextVar("_keeps_interrupt", default=True)
+
+
+@contextmanager
+def passing_interrupts() -> Iterator[None]:
+    """Within, Ctrl-C goes through ``fit`` to whom would otherwise go on, or judge half a training."""
+    token = _keeps_interrupt.set(False)
+    try:
+        yield
+    finally:
+        _keeps_interrupt.reset(token)
 
 
 @dataclass
@@ -259,10 +268,10 @@ def fit(
     progress : show a progress bar (rich); by default when stderr is a terminal and rich is there.
 
     Ctrl-C ends the training cleanly: the history so far comes back with
-    ``stopped == "interrupted"`` (within :func:`minireg.sweep` it ends the sweep). A training loss
-    that is not finite raises ``FloatingPointError``; that of a held-out part is warned of. However
-    a training ends, the best weights are put back, and an error has the finished epochs as its
-    ``history``. Before it begins raises ``TypeError`` or ``ValueError`` for data that are no pair of
+    ``stopped == "interrupted"`` (within :func:`minireg.sweep`, a claim or a lesson it ends that). A
+    training loss that is not finite raises ``FloatingPointError``; that of a held-out part is warned
+    of. However a training ends, the best weights are put back, and an error has the finished epochs as
+    its ``history``. Before it begins raises ``TypeError`` or ``ValueError`` for data that are no pair of
     numbers and for a model, optimizer, scheduler and ledger that do not belong together.
 
     >>> import minireg as mr
@@ -332,7 +341,7 @@ def fit(
                     break
     except KeyboardInterrupt:
         history.stopped = "interrupted"
-        if not catches_interrupt.get():
+        if not _keeps_interrupt.get():
             raise
     except Exception as error:
         history.stopped = "error"

@@ -183,6 +183,35 @@ def test_figures_show_value_and_range():
     ]  # fmt: skip
 
 
+class Interrupts(mr.nn.Module):
+    def forward(self, x):
+        raise KeyboardInterrupt
+
+
+def cut_short():
+    model = mr.nn.Sequential(mr.nn.Linear(1, 1), Interrupts())
+    optimizer = mr.optim.SGD(model.parameters(), 0.1)
+    mr.fit(model, mr.nn.MSELoss(), optimizer, (np.ones((4, 1)), np.ones((4, 1))), epochs=1)
+
+
+@pytest.mark.usefixtures("scratch")
+def test_ctrl_c_in_a_training_is_no_verdict_on_the_claim(capsys, monkeypatch):
+    """fit returned what it had, the claim was judged by it, and the next one began."""
+
+    @claim("C9", "TRUE", "000 §1", "a title (词)", "what it says")
+    def program():
+        """Because."""
+        cut_short()
+        yield holds("what only a whole training shows", 0, at_most=1)
+
+    with pytest.raises(KeyboardInterrupt):
+        program()
+    monkeypatch.setattr(cli, "select", lambda topic, ids: [program, program])
+    code, out = run(capsys)
+    assert (code, out.out, out.err) == (130, "", "minireg claims: interrupted\n")
+    cut_short()  # by itself, fit gives back what it has
+
+
 # --- the command -----------------------------------------------------------------------------------------
 
 

@@ -184,8 +184,15 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(monkeypatch, capsys
 
 
 def test_ctrl_c_ends_a_run(monkeypatch, capsys):
-    def interrupted(*claims):
+    """In a training too, which by itself would give back what it has."""
+
+    def stop(self, x):
         raise KeyboardInterrupt
+
+    def interrupted(*claims):
+        model, x = mr.nn.Linear(1, 1), np.ones((4, 1))
+        monkeypatch.setattr(mr.nn.Linear, "forward", stop)
+        mr.fit(model, mr.nn.MSELoss(), mr.optim.SGD(model.parameters(), 0.1), (x, x), epochs=1)
 
     monkeypatch.setattr(course, "measure", interrupted)
     assert cli.main(["lesson", "--run"]) == 130
