@@ -1,9 +1,10 @@
 """check_penalty: do value, gradient, prox and certificates of a penalty fit together?
 
-The battery for whoever writes a penalty: closed form, autograd and differences agree; the
-subgradient inequality holds; the prox minimises, is firmly non-expansive, is the gradient
-of the Moreau envelope, scales with strength and step; the certificate is 0 exactly where it
-should be; and under every optimizer the penalty has an effect, with the right sign.
+The battery for whoever writes a penalty: closed form, autograd and differences agree, at weights of
+several sizes; added in place and by stretches the gradient is the same; the subgradient inequality
+holds; the prox minimises, is firmly non-expansive, is the gradient of the Moreau envelope, scales with
+strength and step; the certificate is 0 exactly where it should be; and under every optimizer the
+penalty has an effect, with the right sign.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, cycle
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,14 @@ from .engine import grad
 from .errors import check_option
 from .nn.module import Parameter
 from .penalties import Penalty
+from .penalties.base import length
+from .penalties.calculus import Composed
 from .penalties.constraints import Constraint
 from .tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 MANNERS = ("float32", "untouched")  # checks that a penalty without any mathematics passes
+SIZES = 1.0, 1e-4, 10.0, 1e-2  # of weights, in turn
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,11 @@ class _Case:
         for _ in range(self.trials):
             yield self.point(size)
 
+    def sized(self) -> Iterator[tuple[float, list[Array]]]:
+        """(size, random point) of all sizes in turn."""
+        for size, _ in zip(cycle(SIZES), range(self.trials)):
+            yield size, self.point(size)
+
     def value(self, *ws: Array, penalty: Penalty | None = None) -> float:
         return float((penalty or self.penalty).value(*ws))
 
@@ -186,7 +195,7 @@ class _Case:
     def strengths(self) -> tuple[str, ...]:
         """Those of its numbers, as few as will do, that double the value when they double."""
         numbers = [n for n in vars(self.penalty) if _is_number(getattr(self.penalty, n, None))]
-        points = [self.point() for _ in range(3)]
+        points = [self.point(size) for size in SIZES]
         for count in range(1, len(numbers) + 1):
             for names in combinations(numbers, count):
                 with suppress(Exception):  # not every number may double: an axis, a count
@@ -228,8 +237,7 @@ def _value(case: _Case) -> tuple[float, float, str]:
 def _autograd(case: _Case) -> tuple[float, float, str]:
     case.smooth()
     worst = 0.0
-    for _ in range(case.trials):
-        w = case.point()
+    for _, w in case.sized():
         leaves = [Tensor(a, requires_grad=True) for a in w]
         found = grad(case.penalty.value(*leaves), leaves)
         worst = _worse(worst, *(_same(g, f.numpy()) for g, f in zip(case.gradient(*w), found, strict=True)
@@ -240,8 +248,8 @@ def _autograd(case: _Case) -> tuple[float, float, str]:
 def _differences(case: _Case) -> tuple[float, float, str]:
     case.smooth()
     worst, h = 0.0, 1e-6
-    for _ in range(case.trials):
-        w, u = case.point(), case.point()
+    for size, w in case.sized():
+        u = case.point(size)
         ahead = case.value(*(a + h * b for a, b in zip(w, u, strict=True)))
         behind = case.value(*(a - h * b for a, b in zip(w, u, strict=True)))
         slope = sum(float((g * b).sum()) for g, b in zip(case.gradient(*w), u, strict=True))
@@ -267,6 +275,38 @@ def _subgradient(case: _Case) -> tuple[float, float, str]:
     if not case.penalty.convex:
         return worst, 1e-10, "not convex: the gradient is finite, also at kinks"
     return worst, 1e-10, "Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks"
+
+
+def _in_place(case: _Case) -> tuple[float, float, str]:
+    if len(case.shapes) > 1:
+        raise _NotApplicableError("is of several weights together")
+    worst = 0.0
+    for (w,) in case.points():
+        (g,), total = case.gradient(w), case.point()[0]
+        worst = _worse(worst, _same(case.penalty.add_gradient(w, total.copy()), total + g))
+    return worst, 1e-12, "add_gradient adds the gradient"
+
+
+def _stretches(case: _Case) -> tuple[float, float, str]:
+    """What is said to be a sum over elements is asked for stretches of them."""
+    if not case.penalty.separable:
+        raise _NotApplicableError("is not said to be separable")
+    worst, in_place = 0.0, type(case.penalty).add_gradient is Penalty.add_gradient
+    for (w,) in case.points():
+        (g,) = case.gradient(w)
+        if in_place:
+            out = np.empty_like(w)
+            case.penalty.gradient(w, out=out)  # type: ignore[call-arg]
+            worst = _worse(worst, _same(out, g))
+        parts = np.array_split(w.reshape(-1), 3)
+        worst = _worse(worst, _same(sum(map(case.value, parts)), case.value(w)))
+        pulls = [g for part in parts for g in case.gradient(part)]
+        worst = _worse(worst, _same(np.concatenate(pulls), g.reshape(-1)))
+    return (
+        worst,
+        1e-12,
+        "separable: values of stretches add up, gradients are stretches; out= is filled",
+    )
 
 
 # --- prox --------------------------------------------------------------------------------------
@@ -352,7 +392,8 @@ def _identity(case: _Case) -> tuple[float, float, str]:
     v, step, u = case.drawn()
     if isinstance(case.penalty, Constraint):
         return _same(case.prox(u, step), u), 1e-12, "projecting twice is projecting once"
-    worst = _same(case.prox(v, 0.0), v)
+    inside = v if np.isfinite(case.value(v)) else u
+    worst = _same(case.prox(inside, 0.0), inside)
     names = case.strengths or ("strength",) * hasattr(case.penalty, "strength")
     if not names:
         return worst, 1e-12, "step 0 changes nothing"
@@ -362,7 +403,10 @@ def _identity(case: _Case) -> tuple[float, float, str]:
 
 
 def _each_step(case: _Case) -> tuple[float, float, str]:
-    if not case.penalty.elementwise_step or isinstance(case.penalty, Constraint):
+    inner = case.penalty
+    while isinstance(inner, Composed):
+        inner = inner.inner
+    if not inner.elementwise_step or isinstance(inner, Constraint):
         raise _NotApplicableError("takes one step for all elements")
     worst = 0.0
     for v, step, u in case.draws():
@@ -475,6 +519,11 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 }
 
 
+def _outside(case: _Case, leaves: Sequence[Tensor]) -> float:
+    """How far the weights are from what a step of 0 makes of them, where the value is finite."""
+    return sum(float(length(p.data - case.prox(p.data, 0.0))) for p in leaves)
+
+
 def _effect(name: str, via: str) -> Callable[[_Case], tuple[float, float, str]]:
     """On a flat loss a step must make the penalty smaller."""
 
@@ -500,15 +549,17 @@ def _effect(name: str, via: str) -> Callable[[_Case], tuple[float, float, str]]:
         start, force = case.value(*(p.data for p in leaves)), 0.0
         if not start:
             raise _NotApplicableError("is 0 where it starts")
+        outside = _outside(case, leaves) if np.isinf(start) else 0.0
         for _ in range(3):
             pulls = case.gradient(*(p.data for p in leaves))
             force = force or max(float(np.abs(g).max()) for g in pulls) or 1.0
             for p, pull in zip(leaves, pulls, strict=True):
                 p.grad = Tensor(pull / force if via == "gradient" else 0 * pull)
             optimizer.step()
+        if np.isinf(start):  # (where it moves on inside, extrapolation may leave it a little)
+            left = _outside(case, leaves) / outside if outside else np.inf
+            return left, 0.1, "share of the way into the ball that three steps leave"
         end = case.value(*(p.data for p in leaves))
-        if np.isinf(start):
-            return end, 0.0, "three steps reach the ball"
         return (
             (end - start) / abs(start),
             -1e-12,
@@ -523,6 +574,8 @@ CHECKS: dict[str, Callable[[_Case], tuple[float, float, str]]] = {
     "gradient = autograd": _autograd,
     "gradient = differences": _differences,
     "subgradient inequality": _subgradient,
+    "add_gradient": _in_place,
+    "separable": _stretches,
     "prox: brute force": _brute_force,
     "prox: optimality": _optimal,
     "prox: firm": _firm,

@@ -482,8 +482,60 @@ FAULTS = {
         "prox: brute force"),
     "a threshold with a constant in its value": (
         spoilt(NamedSCAD(0.5), value=lambda s, w: SCAD.value(s, w) + 0.1), "prox: identity"),
+    # what a term does in its steps
+    "a separable gradient added twice": (
+        spoilt(L2(0.7), add_gradient=lambda s, w, total: np.add(
+            total, 2 * s.strength * w, out=total)), "add_gradient"),
+    "a mean that is called separable": (
+        spoilt(separable=True, value=lambda s, w: s.strength * np.abs(w).mean(),
+               gradient=lambda s, w, out=None: np.multiply(s.strength / w.size, np.sign(w), out=out)),
+        "separable"),
+    "a separable gradient of the whole": (
+        spoilt(separable=True, gradient=lambda s, w, out=None: np.multiply(
+            s.strength, np.sign(w - 0.1 * w.mean()), out=out)), "separable"),
+    "a separable gradient that leaves out= as it is": (
+        spoilt(L2(0.7), separable=True, gradient=lambda s, w, out=None: s.strength * w), "separable"),
+    # of some sizes only
+    "L2's gradient that is 0 for small weights": (
+        spoilt(L2(0.7), gradient=lambda s, w, out=None: s.strength * np.where(np.abs(w) < 1e-3, 0, w)),
+        "gradient = autograd"),
+    "L2's gradient that is clipped": (
+        spoilt(L2(0.7), gradient=lambda s, w, out=None: s.strength * np.clip(w, -5, 5)),
+        "gradient = autograd"),
+    "L1's gradient that is 0 for small weights": (
+        spoilt(gradient=lambda s, w: s.strength * np.sign(w) * (np.abs(w) > 1e-3)),
+        "gradient = differences"),
     "an exception": (spoilt(gradient=lambda s, w: w @ w @ w), "gradient = autograd"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "ball", [L2Ball(1.2), L1Ball(1.5), MaxNorm(0.7), SpectralBall(0.9)], ids=lambda b: type(b).__name__
+)  # fmt: skip
+@pytest.mark.parametrize("rule", [
+    lambda b: translated(b, CENTER), lambda b: translated(b, 10 * CENTER), lambda b: scaled(b, 2.0, -1.5),
+    lambda b: plus_quadratic(b, 0.5, CENTER), lambda b: scaled(translated(b, CENTER), argument=2.0),
+], ids=["translated", "far", "scaled", "plus_quadratic", "scaled, translated"])  # fmt: skip
+def test_a_ball_that_was_moved_is_still_a_ball(rule, ball):
+    """A step of 0 projects, so it is no identity outside; it was called wrong there."""
+    report = check_penalty(rule(ball), trials=3)
+    assert report, report
+
+
+def test_a_ball_that_is_never_reached_is_wrong():
+    class Idle(Penalty):
+        via = "prox"
+
+        def value(self, w):
+            return constant(
+                np.where(np.abs(w.data if isinstance(w, Tensor) else w).max() > 1, np.inf, 0.0), w
+            )
+
+        def prox(self, v, step):
+            return v
+
+    report = check_penalty(Idle(), trials=3)
+    assert report["effect: SGD via prox"].verdict == "wrong", report
 
 
 @pytest.mark.parametrize("fault", FAULTS)
