@@ -500,6 +500,33 @@ def test_the_headline_is_fair_to_early_stopping():
     assert "Stopped at its best epoch (2), “other” has 90.0" in two
 
 
+def test_early_stopping_alone_is_said_of_a_run_without_regularizers_and_by_how_much():
+    plain, peak = train(), curve(0.70, 0.95, 0.80, losses=(0.5, 0.2, 0.9))
+    end = "Stopped at its best epoch (2), “a” has 95.0\xa0%"
+    for model, ledger, way in (
+        (plain.model, None, ": early stopping alone does better, by 5.0\xa0points."),
+        (None, None, ": early stopping alone does better, by 5.0\xa0points."),
+        (
+            nn.Sequential(nn.Dropout(0.0)),
+            None,
+            ": early stopping alone does better, by 5.0\xa0points.",
+        ),
+        (nn.Sequential(nn.Dropout(0.5)), None, ", 5.0\xa0points more."),
+        (
+            plain.model,
+            train({"l2": penalties.L2(0.1)}, booked=True).ledger,
+            ", 5.0\xa0points more.",
+        ),
+    ):
+        a = dataclasses.replace(peak, model=model, ledger=ledger)
+        assert headline({"a": a, "b": curve(0.9, losses=(0.2,))}).endswith(end + way)
+    pulled = {"norm/data": 1.0, "norm/l2": 0.1, "value/data": 1.0, "value/l2": 1.0}
+    on = curve(0.70, 0.90, 0.80, losses=(0.5, 0.2, 0.9), **pulled)
+    assert headline({"on": on, "b": curve(0.9, losses=(0.2,))}).endswith(
+        "Stopped at its best epoch (2), “on” has 90.0\xa0%, just as much."
+    )
+
+
 def test_the_best_epoch_is_the_first_of_the_highest_accuracy_then_of_the_lowest_loss():
     rows = [{"epoch": i, "validation_loss": loss} for i, loss in enumerate((0.3, 0.1, 0.2, 0.1), 1)]
     assert Run(mr.History(rows)).best_epoch == 2

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..nn import Dropout, Module
+
 if TYPE_CHECKING:  # fit is further right in the house, matplotlib an optional extra
     from matplotlib.figure import Figure
 
-    from ..nn.module import Module
     from ..objective import Assignment
     from ..training import History
     from .ledger import Ledger
@@ -91,6 +92,12 @@ class Run:
         """The terms that pull at all: one of strength 0 does not."""
         return [t for t in self.history.terms if any(self.column(f"norm/{t}"))]
 
+    @property
+    def bare(self) -> bool:
+        """Whether only the data moves the weights: no other term, no decay, no dropout."""
+        drops = any(isinstance(m, Dropout) and m.p for m in (self.model or Module()).modules())
+        return {*self.active, *_booked(self)} <= {"data"} and not drops
+
 
 Runs = Mapping[str, Run]
 Looks = Mapping[str, tuple[str, str]]  # label or term -> (colour, dash)
@@ -147,11 +154,14 @@ def _ranking(runs: Runs) -> str:
     text = f"“{winner}” ends with a {name} of {_number(own, unit=unit)}"
     text += "".join(_against(own, n, value, unit=unit) for value, n in others[:1]) + "."
     for value, n in [one for one in ranked("best") if one[1] != winner][:1]:
+        change, points = value - own, "points" * bool(unit)
+        amount = _number(abs(change), unit=points)
         text += f" Stopped at its best epoch ({runs[n].best_epoch}), “{n}” has {_number(value, unit=unit)}"
-        if sign * (value - own) >= 0:
-            return f"{text}: early stopping alone does as well."
-        amount = _number(abs(own - value), unit="points" * bool(unit))
-        text += f", {amount} {'less' if unit else 'more'}."
+        if runs[n].bare and sign * change >= 0:
+            does = f"better, by {amount}" if change else "as well"
+            return f"{text}: early stopping alone does {does}."
+        how = f"{amount} {'more' if change > 0 else 'less'}" if change else "just as much"
+        text += f", {how}."
     return text
 
 
