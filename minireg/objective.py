@@ -237,6 +237,10 @@ _TAKEN = dict.fromkeys(("data", "smoothing", "total"), "a loss term") | {
     "gradient": "what was in .grad before",
     "edited": "what was done to .grad afterwards",
     "outside": "what changes a parameter between steps",
+    "decay": "the optimizer's decoupled decay",
+    "noise": "the optimizer's own noise",
+    "prox": "the prox of the optimizer's own penalty",
+    "extrapolation": "the optimizer's own extrapolation",
 }
 
 

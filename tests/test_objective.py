@@ -635,6 +635,8 @@ TAKEN = {
     "data": "a loss term", "smoothing": "a loss term", "total": "a loss term",
     "weight_decay": "the optimizer's own decay", "earlier": "momentum from before",
     "gradient": "what was in .grad", "edited": "what was done to .grad", "outside": "what changes",
+    "decay": "the optimizer's decoupled", "noise": "the optimizer's own", "prox": "the prox of",
+    "extrapolation": "the optimizer's own",
 }  # fmt: skip
 
 
