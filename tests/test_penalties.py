@@ -623,6 +623,19 @@ def test_subdiff_distance_is_a_distance(label, w, g, strength):
     assert penalty.subdiff_distance(w, -g) <= 1e-15 * np.linalg.norm(g)  # l1 + l2·w is rounded
 
 
+@pytest.mark.parametrize("far", [1.0, 1e2, 1e4])
+@pytest.mark.parametrize("label", [*NORMS, *BALLS])
+def test_the_certificate_around_a_far_center_is_0_at_the_prox(label, far):
+    """Of the nuclear norm it was 0.98: rounding of the centre counted as rank."""
+    penalty = (NORMS[label] if label in NORMS else BALLS[label])[0](0.5)
+    for seed in range(20):
+        center = far * draw(4, 3, seed=seed)
+        moved = translated(penalty, center)
+        v = center + draw(4, 3, seed=seed + 100)
+        u = moved.prox(v, 1.0)
+        assert moved.subdiff_distance(u, u - v) < 1e-8
+
+
 # (w, g) with l1 = 0.5, l2 = 2 → distance
 DISTANCES = [
     (L1(0.5), [0.0], [0.5], 0.0),

@@ -350,7 +350,8 @@ class NuclearNorm(Penalty):
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {λ(U_rV_rᵀ + N) : U_rᵀN = 0, NV_r = 0, ‖N‖₂ ≤ 1}."""
         u, s, vt = svd(w)
-        alive = s > rank_tolerance(w, s)
+        # (w may be what is left of a subtraction, with rounding of what it was taken from)
+        alive = s > np.maximum(rank_tolerance(w, s), s[:1].sum() * near(w))
         u, vt = u * alive, vt * alive[:, None]
         off = as_matrix(-g) - self.strength * (u @ vt)
         beside = off - u @ (u.T @ off)
