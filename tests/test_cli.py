@@ -58,10 +58,68 @@ def test_train_json_is_one_object_and_repeats_exactly(tmp_path, capsys):
         records.append(json.loads(capsys.readouterr().out))
     for record in records:
         for run in record["runs"].values():
-            del run["seconds"]
+            del run["seconds"], run["best"]["seconds"]
     assert records[0] == records[1]
     assert records[0]["settings"]["noise"] == 0.2
     assert "ledger" not in records[0]["runs"]["plain"]
+
+
+def test_json_and_the_record_hold_what_the_headline_compares(tmp_path, capsys):
+    """The best epoch, the figures of the test data there, and counts of wrong labels; with the rule."""
+    flags = [*QUICK, "--epochs", "8", "--no-report", "--out", str(tmp_path), "--force"]
+    assert cli.main([*flags, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    record = json.loads((tmp_path / "history.json").read_text())
+    assert shown["rule"] == record["rule"]
+    assert "highest validation accuracy" in record["rule"]
+    for label, run in shown["runs"].items():
+        kept, columns = record["runs"][label], record["runs"][label]["columns"]
+        epoch = int(np.argmax(columns["validation_accuracy"])) + 1
+        assert run["best_epoch"] == kept["best_epoch"] == run["best"]["epoch"] == epoch
+        assert run["best"] == kept["best"]
+        for name in ("test_loss", "test_accuracy"):
+            assert run["best"][name] == columns[name][epoch - 1]
+        for row, at in ((run["best"], epoch), (run, 8)):
+            assert row["seconds"] == pytest.approx(sum(columns["seconds"][:at]))
+            for part, name in (("wrong", "wrong_labels_learnt"), ("true", "true_labels_given")):
+                share = columns[f"{part}_accuracy"][at - 1]
+                assert row[name] == pytest.approx(share * run["wrong_labels"])
+                assert isinstance(row[name], int)
+
+
+def test_where_the_defaults_are_judged_by_a_seed_that_chose_them_it_is_said():
+    def said(*flags):
+        args = cli._parser().parse_args(["train", *flags])
+        cli._resolve(args)
+        return "tuned on seeds 0–4" in cli._caution(args)
+
+    assert said()
+    assert said("--seed", "4", "--no-report", "--out", "runs/a")
+    for flags in (["--seed", "5"], ["--l2", "0"], ["--dataset", "wine"], ["--epochs", "61"]):
+        assert not said(*flags)
+
+
+def test_the_caution_stands_below_the_comparison_and_below_the_headline(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(cli, "_caution", lambda args: "one draw <of> the seed")
+    assert cli.main([*QUICK, "--out", str(tmp_path)]) == 0
+    assert re.search(
+        r"regularized.*one draw <of> the seed\n.*written to", capsys.readouterr().out, re.S
+    )
+    assert "<p>one draw &lt;of&gt; the seed</p>" in (tmp_path / "report.html").read_text()
+
+
+def test_ctrl_c_while_the_report_is_drawn_loses_no_figure(tmp_path, capsys, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "report", interrupted)
+    assert cli.main([*QUICK, "--out", str(tmp_path)]) == 130
+    out, error = capsys.readouterr()
+    assert error == "minireg train: interrupted before the report was drawn\n"
+    assert "without and with regularizers" in out
+    assert "history.json, weights-plain.npz" in out.replace("\n", "").replace("  ", "")
 
 
 # --- the ledger -----------------------------------------------------------------------------------

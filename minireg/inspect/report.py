@@ -81,6 +81,19 @@ class Run:
             found["best"] = self.history.rows[best - 1]
         return found
 
+    def figures(self, row: Mapping[str, float]) -> dict[str, float]:
+        """A row and how it came about: the seconds until then, all of them for what the model holds,
+        and of the wrong training labels how many are learnt, and how many inputs answered truly.
+        """
+        until = len(self.history) if row is self.last else int(row["epoch"])
+        names = {"wrong": "wrong_labels_learnt", "true": "true_labels_given"}
+        counts = {
+            name: round(row[f"{part}_accuracy"] * self.wrong)
+            for part, name in names.items()
+            if self.wrong and f"{part}_accuracy" in row
+        }
+        return {**row, "seconds": sum(self.column("seconds")[:until]), **counts}
+
     def via(self, term: str) -> str:
         """How a term acts: "gradient" or "prox"; "–" where the assignments do not say."""
         acts = {act for a in self.assignments for act in a.penalties.split(", ")}
@@ -170,7 +183,8 @@ def _learnt(runs: Runs) -> Iterator[str]:
     parts: list[str] = []
     for n, run in runs.items():
         if run.wrong and run.last:
-            heart, true = (round(run.last[f"{k}_accuracy"] * run.wrong) for k in ("wrong", "true"))
+            found = run.figures(run.last)
+            heart, true = found["wrong_labels_learnt"], found["true_labels_given"]
             parts.append(
                 f"“{n}” {heart} of {run.wrong}, and {true}" if parts else
                 f"“{n}” has learnt {heart} of {run.wrong} wrong training labels by heart and answers "
@@ -217,15 +231,15 @@ def _figures(run: Run, row: Mapping[str, float]) -> dict[str, str]:
     for part, name in losses.items():
         found[f"{name} accuracy"] = _number(row.get(f"{part}_accuracy"), unit="%")
     found["accuracy gap (training − validation)"] = _number(row.get("accuracy_gap"), "+", "%")
-    parts = {"wrong": "wrong labels learnt by heart", "true": "… answered with the true label"}
-    for part, name in parts.items():
-        share = row.get(f"{part}_accuracy") if run.wrong else None
-        found[name] = "–" if share is None else f"{round(share * run.wrong)} of {run.wrong}"
+    counted = run.figures(row) if row else {}
+    names = {"wrong_labels_learnt": "wrong labels learnt by heart",
+             "true_labels_given": "… answered with the true label"}  # fmt: skip
+    for key, name in names.items():
+        found[name] = f"{counted[key]} of {run.wrong}" if key in counted else "–"
     zeros, of = row.get("zeros", 0), row.get("weights", 0)
     found["weights that are exactly 0"] = _number(zeros / of, unit="%") if of else "–"
-    until = int(row["epoch"]) if row and row is not run.last else len(run.history)
-    seconds = run.column("seconds")[:until]
-    return found | {"seconds": f"{sum(seconds):.1f}" if seconds else "–"}
+    timed = run.column("seconds")
+    return found | {"seconds": f"{counted['seconds']:.1f}" if timed else "–"}
 
 
 # --- drawing ---------------------------------------------------------------------------------
@@ -706,10 +720,12 @@ def report(
     title: str = "Training report",
     settings: Mapping[str, object] | None = None,
     command: str | None = None,
+    note: str = "",
 ) -> Path:
     """Write one self-contained HTML file about ``runs`` (label → :class:`Run`); returns its path.
 
-    ``settings`` are shown as a table, ``command`` as the line that makes the runs again.
+    ``settings`` are shown as a table, ``command`` as the line that makes the runs again,
+    ``note`` as a line below the headline.
     Raises ``TypeError`` unless ``runs`` maps labels to :class:`Run`, ``ImportError`` without
     matplotlib, ``OSError`` where the file cannot be written.
 
@@ -728,7 +744,8 @@ def report(
         if html
     )
     name, claim = escape(title), escape(headline(runs))
+    remark = f"<p>{escape(note)}</p>" if note else ""
     head = f"{HEAD}<title>{name}</title></head>"
-    page = f"{head}<body><h1>{name}</h1><p>{claim}</p>{body}</body></html>\n"
+    page = f"{head}<body><h1>{name}</h1><p>{claim}</p>{remark}{body}</body></html>\n"
     Path(path).write_text(page, encoding="utf-8")
     return Path(path)
