@@ -324,6 +324,9 @@ ERRORS = {
         lambda: penalties.GroupLasso(0.1, axis="rows"), TypeError, "GroupLasso axis integer tuple None rows"),
     "an axis twice": (
         lambda: penalties.MaxNorm(0.1, axis=(0, 0)), TypeError, "MaxNorm axis different (0, 0)"),
+    "an axis twice by two names": (
+        lambda: penalties.GroupLasso(0.1, axis=(1, -1)).value(np.ones((2, 3))), ValueError,
+        "GroupLasso axis=(1, -1) (2, 3) twice (1,)"),
     "groups that are no lists": (
         lambda: penalties.SparseGroupLasso(0.1, 0.1, groups=[0, 1]), ValueError,
         "SparseGroupLasso groups lists of positions [0, 1]"),

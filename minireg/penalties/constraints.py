@@ -51,13 +51,17 @@ class Constraint(Penalty):
 
 
 class MaxNorm(Constraint):
-    """‖w_g‖₂ ≤ r for every group: by default every row, a unit's incoming weights.
+    """‖w_g‖₂ ≤ r for every group: by default every row of a weight (out, in), a unit's incoming weights.
 
     ``axis`` is what a group spans, as for :class:`GroupLasso` (Srebro et al. 2005; with dropout,
-    Srivastava et al. 2014).
+    Srivastava et al. 2014). The incoming weights of a unit of a convolution are axis=(1, 2, 3): axis=1
+    bounds each position in the kernel by itself.
 
     >>> MaxNorm(2.5).prox(np.array([[3.0, 4.0], [0.5, 0.5]]), step=1.0).tolist()
     [[1.5, 2.0], [0.5, 0.5]]
+    >>> kernel = MaxNorm(1.0, axis=(1, 2, 3)).prox(np.ones((4, 2, 3, 3)), step=1.0)
+    >>> np.linalg.norm(kernel.reshape(4, -1), axis=1)
+    array([1., 1., 1., 1.])
     """
 
     formula = Formula(

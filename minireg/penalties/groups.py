@@ -77,6 +77,11 @@ class Groups:
                 "that it has (choose the weights with on=)"
             )
         spanned = [a % w.ndim for a in axes]
+        if len(set(spanned)) < len(spanned):
+            raise ValueError(
+                f"{self.owner}: axis={self.axis} names an axis of a weight of shape {w.shape} twice; "
+                f"expected each once, like {tuple(dict.fromkeys(spanned))}"
+            )
         lead = [a for a in range(w.ndim) if a not in spanned]
         return len(lead), [*lead, *spanned]
 
@@ -147,7 +152,9 @@ class GroupLasso(Penalty):
     strength : λ ≥ 0.
     axis : the axes that a group spans, as in ``np.linalg.norm(w, axis=axis)``. For a weight
         (out, in) axis=1, the default, makes a group of each row (an output unit), axis=0 of
-        each column (an input feature), None one group of everything.
+        each column (an input feature), None one group of everything. The unit of a convolution, of
+        weight (out, in, height, width), is axis=(1, 2, 3), its input channel (0, 2, 3): axis=1
+        makes a group for each position in the kernel.
     groups : instead of an axis, lists of positions in ``w.ravel()``; what is in none of
         them is not penalised.
     scale : "sqrt" for s_g = √|g| (Yuan & Lin 2006), "none" for s_g = 1.
@@ -157,6 +164,9 @@ class GroupLasso(Penalty):
     >>> pen = GroupLasso(1.0, axis=1, scale="none"); w = np.array([[3.0, 4.0], [0.6, 0.8]])
     >>> float(pen.value(w)), pen.prox(w, step=1.0).round(2).tolist()
     (6.0, [[2.4, 3.2], [0.0, 0.0]])
+    >>> kernel = np.ones((4, 2, 3, 3))
+    >>> [GroupLasso(1.0, axis=a).groups.rows(kernel).shape for a in (1, (1, 2, 3))]
+    [(36, 2), (4, 18)]
     """
 
     formula = Formula(
