@@ -376,8 +376,8 @@ ERRORS = {
         lambda: mr.solve(net(), nn.MSELoss(), penalties.L1(0.1), np.array(["a"]), t(2, 2)), TypeError,
         "solve: x numbers <U1"),
     "solve with dropout": (
-        lambda: mr.solve(nn.Sequential(nn.Dropout(0.5), net()), nn.MSELoss(), penalties.L1(0.1),
-                         np.ones((2, 3)), np.ones((2, 2))),
+        lambda: mr.solve(nn.Sequential(nn.Dropout(0.5, seed=0), net()), nn.MSELoss(), penalties.L1(0.1),
+                         np.ones((40, 3)), np.ones((40, 2))),
         ValueError, "solve the loss is random dropout model.eval()"),
     "solve of NaN": (
         lambda: mr.solve(net(), nn.MSELoss(), penalties.L1(0.1), np.full((2, 3), np.nan), np.ones((2, 2))),
