@@ -13,7 +13,7 @@ from ..engine import unscalar
 from ..errors import check_option, check_parameters
 from ..flat import Column, Flat, Place, joined
 from ..kernels import UNTRACEABLE, Kernel, each, fits, trace
-from ..ops.table import HALF
+from ..ops.table import wide
 from ..penalties import Penalty
 from ..penalties.base import add_gradients, like
 from ..tensor import Tensor, next_seq
@@ -56,18 +56,14 @@ def clip_factor(
     elif norm_type == math.inf:
         total = 0
         for g in gradients:
-            total = np.maximum(_wide(np.abs(g).max()), total)
+            total = np.maximum(wide(np.abs(g).max()), total)
     else:
         total = 0
-        for g in map(_wide, gradients):
+        for g in map(wide, gradients):
             total = total + (np.square(g) if norm_type == 2 else np.abs(g) ** norm_type).sum()
         total = total ** (1 / norm_type)
     factor = np.minimum(max_norm / (total + 1e-6), 1)
     return Tensor(unscalar(total)), Tensor(unscalar(factor))
-
-
-def _wide(g: Any) -> Any:
-    return g.astype(np.float32) if g.dtype == HALF else g
 
 
 def factor_by_kernel(
