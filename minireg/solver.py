@@ -35,12 +35,16 @@ def _exact(x: Any, name: str) -> Array:
 
 @dataclass(frozen=True)
 class Solution:
-    """How a :func:`solve` ended: after how many steps, how far from stationary, at which value."""
+    """How a :func:`solve` ended: after how many steps, how far from stationary, at which value.
+
+    ``relative`` is how far over how far it is with all parameters at 0, of the one where that is most.
+    """
 
     steps: int
     certificate: float
     value: float
     converged: bool
+    relative: float
 
 
 class Composite:
@@ -105,11 +109,25 @@ class Composite:
 
     def certificate(self, gradient: dict[Tensor, Array]) -> float:
         """How far from optimal: the distance of −gradient to the penalty's subdifferential."""
-        distances = [
-            self.penalty.subdiff_distance(p.data, g) if p in self.penalised else length(g)
+        return float(sum(d**2 for d in self.distances(gradient)) ** 0.5)
+
+    def distances(self, gradient: dict[Tensor, Array]) -> list[float]:
+        """The certificate of each parameter."""
+        return [
+            float(self.penalty.subdiff_distance(p.data, g) if p in self.penalised else length(g))
             for p, g in gradient.items()
         ]
-        return float(sum(float(d) ** 2 for d in distances) ** 0.5)
+
+    def relative(self, gradient: dict[Tensor, Array]) -> float:
+        """The certificate over the one with all parameters at 0, of the parameter where it is most."""
+        here, kept = self.distances(gradient), self._copies()
+        for p in self.params:
+            p.assign(0.0)
+        with np.errstate(all="ignore"):
+            at_zero = self.distances(self.gradient())
+        self._assign(kept)
+        noise = self._rounding(gradient)  # what is less at 0 says nothing
+        return max((d / z for d, z in zip(here, at_zero, strict=True) if z > noise), default=0.0)
 
     def curvature(self) -> float:
         """The largest eigenvalue of the loss's Hessian here, by power iteration on exact products."""
@@ -128,10 +146,10 @@ class Composite:
             size = sum(float(np.square(a).sum()) for a in u) ** 0.5
         return size
 
-    def _is_rounding(self, certificate: float, gradient: dict[Tensor, Array]) -> bool:
-        """Whether no more than float64's rounding of the numbers it is made from is left of it."""
+    def _rounding(self, gradient: dict[Tensor, Array]) -> float:
+        """What float64's rounding of the numbers that it is made from may leave of a certificate."""
         sizes = sum(float(length(g)) + float(length(p.data)) / self.lr for p, g in gradient.items())
-        return certificate <= 10 * float(np.finfo(np.float64).eps) * sizes
+        return 10 * float(np.finfo(np.float64).eps) * sizes
 
     def _copies(self) -> list[Array]:
         return [p.data.copy() for p in self.params]
@@ -171,7 +189,7 @@ class Composite:
             if certificate < lowest:
                 lowest, since = certificate, step
             last = step == max_steps or (
-                step - since >= 1000 and self._is_rounding(certificate, gradient)
+                step - since >= 1000 and certificate <= self._rounding(gradient)
             )
             if certificate <= tol or last:
                 self._project()
@@ -193,7 +211,8 @@ class Composite:
             for p, g in gradient.items():
                 p.grad = Tensor(g)
             optimizer.step()
-        return Solution(step, certificate, self.value(), certificate <= tol)
+        relative = self.relative(self.gradient())
+        return Solution(step, certificate, self.value(), certificate <= tol, relative)
 
 
 def solve(
@@ -207,7 +226,8 @@ def solve(
     model, loss : convex together for a global minimum, for example a Linear with MSELoss. A
         model in float32 gets the solution rounded; certificate and value are those in float64.
     penalty, on : a convex penalty with a prox, and the parameters it applies to (weights).
-    tol : stop when the certificate, a gradient norm, is at most this.
+    tol : stop when the certificate, a gradient norm, is at most this. A ``RuntimeWarning`` says
+        where it was nearly as small with all parameters at 0, as for features of size 1e-11.
     max_steps : give up after so many, or earlier where float64 can tell no more: then
         ``converged`` is False and a ``RuntimeWarning`` says how far it came.
 
@@ -239,6 +259,14 @@ def _warn_unless_converged(owner: str, solutions: list[Solution], tol: float) ->
             f"{owner}: {where} up to {max(s.certificate for s in missed):.1e} from stationary after "
             f"{max(s.steps for s in missed)} steps, expected tol={tol:g}; bring features and targets "
             "to a size of about 1, or pass a larger max_steps or tol",
+            RuntimeWarning, stacklevel=3,
+        )  # fmt: skip
+    coarse = max((s.relative for s in solutions if s.converged), default=0.0)
+    if coarse > 0.1:
+        warnings.warn(
+            f"{owner}: tol={tol:g} is coarse for data of this size: a parameter is {coarse:.1g} times as "
+            "far from stationary as with all parameters at 0; bring features and targets to a size of "
+            "about 1, or pass a smaller tol",
             RuntimeWarning, stacklevel=3,
         )  # fmt: skip
 
