@@ -231,7 +231,7 @@ def move(array: Array, name: str) -> Array:
 
 # --- the default backend: where mr.tensor puts Python data -----------------------------
 
-_default = os.environ.get("MINIREG_BACKEND", "numpy")
+_default = os.environ.get("MINIREG_BACKEND") or "numpy"
 
 
 def get_backend() -> str:

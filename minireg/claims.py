@@ -291,6 +291,8 @@ def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
     for i in wanted:
         if i not in found:
             raise LookupError(f"no claim {i!r}; there are {next(iter(found))} to {[*found][-1]}")
+        if topic not in (None, found[i].topic):
+            raise LookupError(f"no claim {i} in topic {topic}; it is in {found[i].topic}")
     return [
         c for c in found.values() if topic in (None, c.topic) and (not wanted or c.id in wanted)
     ]

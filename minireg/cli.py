@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import importlib.util
 import io
 import itertools
@@ -122,11 +123,28 @@ exit code
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line and exit code 2."""
+    """An argument parser whose errors are one line and exit code 2, of the command they are about."""
 
     def error(self, message: str) -> NoReturn:
         """Print one line and leave."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but nothing is left for the parser of all commands to complain of."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
+            near = difflib.get_close_matches(flag, self._option_string_actions, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found, unknown
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As argparse does, but a stdout that cannot be written is heard of."""
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
 
 
 def _number(low: float, high: float = float("inf"), whole: bool = False) -> Callable[[str], Any]:
@@ -139,11 +157,20 @@ def _number(low: float, high: float = float("inf"), whole: bool = False) -> Call
             value = int(text) if whole else float(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"expected {kind} {bound}, got {text!r}") from None
+        if value == float("inf"):
+            raise argparse.ArgumentTypeError(f"must be finite, got {text}")
         if not low <= value < high:
             raise argparse.ArgumentTypeError(f"must be {bound}, got {text}")
         return value
 
     return convert
+
+
+def _folder(text: str) -> Path:
+    """An argparse type: a path that names something."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"expected a folder, got {text!r}")
+    return Path(text)
 
 
 def _parser() -> Parser:
@@ -211,7 +238,7 @@ def _parser() -> Parser:
         help="default sgd (Nesterov momentum)",
     )
     add("--lr", type=_number(0), metavar="η", help="learning rate; default 0.02 (sgd) or 0.001")
-    add("--momentum", type=_number(0, 1), default=0.9, metavar="μ", help="of sgd; default 0.9")
+    add("--momentum", type=_number(0, 1), metavar="μ", help="of sgd only; default 0.9")
     add("--weight-decay", type=_number(0), default=0.0, metavar="WD",
         help="the optimizer's own decay of weights, in the regularized run; default 0")  # fmt: skip
     add("--epochs", type=_number(1, whole=True), default=60, metavar="N", help="default 60")
@@ -228,7 +255,7 @@ def _parser() -> Parser:
     )
     add("--backend", choices=("numpy", "cupy"), default="numpy", help="default numpy")
     add = train.add_argument_group("output").add_argument
-    add("--out", type=Path, metavar="DIR",
+    add("--out", type=_folder, metavar="DIR",
         help="run folder, new or empty; default runs/DATASET-DATE-TIME")  # fmt: skip
     add("--force", action="store_true", help="write into --out even if it is not empty")
     add("--json", action="store_true", help="print one JSON object instead of tables")
@@ -432,6 +459,11 @@ def _resolve(args: argparse.Namespace) -> None:
             flag = name.replace("_", "-")
             _parser().exit(2, f"minireg train: --{flag} is about labels, but {args.dataset} is a "
                               "regression (see minireg train --help)\n")  # fmt: skip
+    if args.optimizer == "sgd":
+        args.momentum = 0.9 if args.momentum is None else args.momentum
+    elif args.momentum is not None:
+        _parser().exit(2, f"minireg train: --momentum is of sgd, and has no effect on "
+                          f"{args.optimizer} (see minireg train --help)\n")  # fmt: skip
     if args.lr is None:
         args.lr = 0.02 if args.optimizer == "sgd" else 1e-3
     _usable(args.backend)
@@ -861,6 +893,10 @@ def info(args: argparse.Namespace) -> int:
     except (ImportError, OSError, RuntimeError) as error:  # CuPy wants a home to write to
         reason = str(error).removeprefix("backend 'cupy': ")
         print(f"backend cupy: not usable: {reason}")
+    try:
+        print(f"default backend: {backend.get(backend.get_backend()).name}")
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        print(f"default backend: MINIREG_BACKEND is not usable: {error}")
     packages = {"rich": "cli", "matplotlib": "viz", "graphviz": "viz", "sklearn": "lessons",
                 "marimo": "lessons", "safetensors": "io", "joblib": "sweep"}  # fmt: skip
     for package, extra in packages.items():

@@ -71,7 +71,13 @@ class PenaltyReport:
             + f"  {f.note}"
             for f in self.findings
         ]
-        head = f"{self.penalty}\n{'ok' if self else 'wrong'}: what was measured ≤ its limit"
+        wrong = sum(f.verdict == "wrong" for f in self.findings)
+        verdict = "ok: what was measured ≤ its limit"
+        if not self:
+            verdict = (
+                f"wrong: in {wrong} of {len(rows)} checks what was measured is not ≤ its limit"
+            )
+        head = f"{self.penalty}\n{verdict}"
         return "\n".join(line.rstrip() for line in (head, *rows))
 
     __repr__ = __str__

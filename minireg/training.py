@@ -361,7 +361,10 @@ def _check_losses(row: Mapping[str, float], history: History, *data: Array) -> N
     """``FloatingPointError`` for a training loss that is not finite, one warning for another's."""
     epoch = int(row["epoch"])
     if not math.isfinite(row["train_loss"]):
-        advice = "lower the learning rate, or find the first bad op with mr.detect_anomaly()"
+        advice = (
+            "lower the learning rate or the strengths of penalties and weight decay, or find the first "
+            "bad op with mr.detect_anomaly()"
+        )
         if not all(np.isfinite(a).all() for a in data):
             advice = "the training data hold NaN or infinity"
         raise FloatingPointError(

@@ -283,6 +283,8 @@ def test_a_claim_that_fails_is_exit_code_1(capsys, monkeypatch):
     ("flags", "message"),
     [(["--id", "C999"], "no claim 'C999'; there are C01 to "), (["--id", "x"], "no claim 'x'"),
      (["--topic", "x"], "no topic 'x'; there are objective, "),
+     (["--id", "C01", "C23", "--topic", "decay"], "no claim C01 in topic decay; it is in objective"),
+     (["--explian"], "minireg claims: unrecognized arguments: --explian; did you mean --explain?"),
      (["--json", "--errata"], "not allowed with")],
 )  # fmt: skip
 def test_a_wrong_flag_is_exit_code_2(capsys, flags, message):

@@ -283,13 +283,17 @@ def test_shape_and_trials_reach_the_battery(module, capsys, monkeypatch):
 def test_a_wrong_penalty_is_exit_code_1_and_told_apart(module, capsys):
     where = f"{module}/right_and_wrong.py:Wrong"
     assert cli.main(["check-penalty", where, "--trials", "2"]) == 1
-    rows = (line.strip().split("  ") for line in capsys.readouterr().out.splitlines())
+    shown = capsys.readouterr().out
+    rows = (line.strip().split("  ") for line in shown.splitlines())
     verdicts = {
         check: next(filter(None, cells)).strip() for check, *cells in rows if check in CHECKS
     }
     assert set(verdicts) == set(CHECKS)
     assert verdicts["gradient = autograd"] == verdicts["effect: SGD via gradient"] == "wrong"
     assert verdicts["prox: firm"] == verdicts["value"] == "ok"
+    assert (
+        f"wrong: in {[*verdicts.values()].count('wrong')} of {len(verdicts)} checks what" in shown
+    )
 
 
 @pytest.mark.parametrize(
@@ -395,6 +399,17 @@ def test_without_any_regularizer(tmp_path, capsys):
         (["--epochs", "0"], "--epochs: must be ≥ 1, got 0"),
         (["--epochs", "ten"], "--epochs: expected a whole number ≥ 1, got 'ten'"),
         (["--l2", "nan"], "--l2: must be ≥ 0, got nan"),
+        (["--lr", "inf"], "--lr: must be finite, got inf"),
+        (
+            ["--optimiser", "adam"],
+            "minireg train: unrecognized arguments: --optimiser adam; did you "
+            "mean --optimizer? (see minireg train --help)",
+        ),
+        (["--out", ""], "--out: expected a folder, got ''"),
+        (
+            ["--optimizer", "adam", "--momentum", "0.5"],
+            "--momentum is of sgd, and has no effect on adam",
+        ),
         (["--dataset", "iris"], "--dataset: invalid choice: 'iris'"),
         (["--lamda", "1"], "unrecognized arguments: --lamda 1"),
         (["--dataset", "diabetes", "--noise", "0.1"], "--noise is about labels, but diabetes"),
@@ -666,7 +681,14 @@ def test_a_reader_that_went_away_and_a_full_device():
     assert (done.returncode, done.stderr) == (0, "")
     with open("/dev/full", "w") as full:
         done = run("info", stdout=full)
-    assert (done.returncode, done.stderr) == (1, "minireg info: output: No space left on device\n")
+        assert (done.returncode, done.stderr) == (
+            1, "minireg info: output: No space left on device\n",
+        )  # fmt: skip
+        for command in ([], ["--version"], ["train", "--help"]):  # which argparse prints
+            done = run(*command, stdout=full)
+            assert (done.returncode, done.stderr) == (
+                1, "minireg: output: No space left on device\n",
+            )  # fmt: skip
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX environment")
@@ -688,6 +710,18 @@ def test_a_wrong_default_backend_is_said_before_anything_is_computed(
     monkeypatch.chdir(tmp_path)
     assert "got 'junk', expected one of ['cupy', 'numpy']" in in_one_line(capsys, command)
     assert not [*tmp_path.iterdir()]
+
+
+def test_info_names_a_default_backend_that_cannot_be_used(monkeypatch, capsys):
+    monkeypatch.setattr(cli.backend, "_default", "junk")
+    assert cli.main(["info"]) == 0
+    assert "default backend: MINIREG_BACKEND is not usable" in (out := capsys.readouterr().out)
+    assert "got 'junk', expected one of ['cupy', 'numpy']" in out
+
+
+def test_an_empty_variable_chooses_no_backend():
+    done = run("info", stdout=subprocess.PIPE, env={**os.environ, "MINIREG_BACKEND": ""})
+    assert "default backend: numpy\n" in done.stdout
 
 
 def test_missing_packages_name_the_extra(monkeypatch, capsys):

@@ -276,6 +276,9 @@ def tests(tree: Path, file: str, words: str) -> str:
 
 def main(ids: list[str]) -> int:
     """Plant the faults with these ids, or all, and print who finds them."""
+    if {"-h", "--help"} & set(ids):
+        print(__doc__)
+        return 0
     if unknown := set(ids) - set(FAULTS):
         print(
             f"no fault {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}", file=sys.stderr
