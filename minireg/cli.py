@@ -518,10 +518,7 @@ BEST = (
     "best: the epoch whose weights early stopping put back, else the first of the highest validation "
     "accuracy or, without labels, of the lowest validation loss; the test data choose nothing"
 )
-TUNED = (
-    "Each figure is one draw of the seed, and the defaults were tuned on seeds 0–4; means over seeds "
-    "that chose nothing are in the README, one such seed is --seed 5."
-)
+TUNED = "One draw, and the defaults were tuned on seeds 0–4: see the README's means over others, or --seed 5."
 
 
 def _caution(args: argparse.Namespace) -> str:
