@@ -179,7 +179,7 @@ class SpectralNorm(Penalty):
     Tensor's value with method="svd".
 
     The gradient is λuvᵀ for unit u and v, so it is a subgradient up to the error of the value,
-    however σ₁ and σ₂ tie. Where σ₂ < .998 σ₁ its cosine to the exact one stayed above .9999
+    however σ₁ and σ₂ tie. Where σ₂ < .998 σ₁ its cosine to the exact one stayed above .9998
     through 100 steps of SGD, SGD with momentum and AdamW on a 784×512 layer.
 
     Parameters
