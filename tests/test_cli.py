@@ -830,5 +830,4 @@ def test_regularizers_win_on_seeds_that_chose_nothing(tmp_path, capsys, monkeypa
         lines.append(line("mean", means) + "\n")
         assert means[2, 0] > means[1, 0]
     capsys.readouterr()
-    with capsys.disabled():
-        print("\n" + "\n".join(lines))
+    print("\n" + "\n".join(lines))  # pytest -rP shows it
