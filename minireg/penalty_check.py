@@ -280,7 +280,8 @@ def _subgradient(case: _Case) -> tuple[float, float, str]:
                 worst = _worse(worst, (below - case.value(*z)) / max(1.0, abs(base)))
     if not case.penalty.convex:
         return worst, 1e-10, "not convex: the gradient is finite, also at kinks"
-    return worst, 1e-10, "Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks"
+    hint = " (a penalty that is not convex says convex = False)" if worst > 1e-10 else ""
+    return worst, 1e-10, f"Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks{hint}"
 
 
 def _in_place(case: _Case) -> tuple[float, float, str]:
@@ -629,9 +630,9 @@ def check_penalty(
 
     A strength is whatever number of the penalty doubles the value when it doubles, under any name
     (two of them together, for a sum); one that does not, as of SCAD and MCP, is asked less. Where
-    a penalty is not convex, steps stay below 1/ρ, ρ being how much it bends down. ``TypeError``
-    for what is no penalty; ``ValueError`` if trials < 1, or if the penalty is 0 wherever it was
-    tried: of strength 0, say, there is nothing to check.
+    a penalty is not convex, which its attribute ``convex = False`` says, steps stay below 1/ρ, ρ
+    being how much it bends down. ``TypeError`` for what is no penalty; ``ValueError`` if trials < 1,
+    or if the penalty is 0 wherever it was tried: of strength 0, say, there is nothing to check.
 
     >>> import minireg as mr
     >>> class Ridge(mr.penalties.Penalty):

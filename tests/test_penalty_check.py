@@ -122,6 +122,17 @@ class SCAD(Penalty):
         return np.sign(v) * np.where(x <= (1 + step) * lam, near, np.where(x <= a * lam, middle, x))
 
 
+class Undeclared(SCAD):
+    """Somebody who does not know that there is something to declare."""
+
+    convex = True
+
+
+def test_a_penalty_that_is_not_convex_is_told_how_to_say_so():
+    assert "convex = False" in str(check_penalty(Undeclared(0.5)))
+    assert "convex = False" not in str(check_penalty(SCAD(0.5)))
+
+
 class MCP(Penalty):
     """Zhang (2010)."""
 
