@@ -18,7 +18,7 @@ import minireg as mr
 from .network import network
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-import strict
+from support import strict
 
 Counts = dict[str, Counter[str]]
 

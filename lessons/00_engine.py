@@ -17,8 +17,8 @@ with app.setup(hide_code=True):
     from matplotlib.patches import FancyBboxPatch
 
     import minireg as mr
-    from minireg.claims import holds
-    from minireg.course import (
+    from minireg.course.claims import holds
+    from minireg.course.lessons import (
         BLUE,
         INK,
         ORANGE,

@@ -15,8 +15,8 @@ with app.setup(hide_code=True):
     from sklearn.datasets import load_digits
 
     import minireg as mr
-    from minireg.claims import holds
-    from minireg.course import (
+    from minireg.course.claims import holds
+    from minireg.course.lessons import (
         BLUE,
         GREEN,
         INK,

@@ -10,14 +10,8 @@ Tensor([ 3., -4.], dtype=float32)
 from typing import Any
 
 from . import datasets, nn, ops, optim, penalties
-from .backend import get_backend, manual_seed, set_backend, use_backend
-from .check import gradcheck, gradgradcheck
-from .checkpoint import load, save
-from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad
-from .errors import missing as _missing
-from .inspect import Run, constrained, curvature, draw, implicit, report
-from .inspect.ledger import Ledger
-from .inspect.lipschitz import (
+from .analysis import constrained, curvature, implicit
+from .analysis.lipschitz import (
     attack_radius,
     certified_radius,
     lipschitz_bound,
@@ -26,11 +20,20 @@ from .inspect.lipschitz import (
     pgd_attack,
     rescale,
 )
+from .analysis.solver import path, solve
+from .backend import get_backend, set_backend, use_backend
+from .check.gradients import gradcheck, gradgradcheck
+from .check.ops import check_op
+from .check.penalties import check_penalty
+from .checkpoint import load, save
+from .engine import grad
+from .inspect import Run, draw, report
+from .inspect.ledger import Ledger
+from .messages import missing as _missing
+from .mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from .objective import Objective, Term
-from .op_check import check_op
 from .ops import linalg, op
-from .penalty_check import check_penalty
-from .solver import path, solve
+from .random import manual_seed
 from .sweep import sweep
 from .tensor import Tensor, tensor
 from .training import History, fit

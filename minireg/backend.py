@@ -1,17 +1,15 @@
-"""Where arrays live: NumPy, CuPy, moving between them, and seeded random streams.
+"""Where arrays live: NumPy, CuPy, and moving between them.
 
 Almost everything dispatches by the array's own type: ``np.exp(cupy_array)`` runs on
 the GPU through NumPy's ``__array_ufunc__`` / ``__array_function__`` protocols, so the
 table of derivatives says ``np.exp`` once for every backend. This module holds the few
-things that cannot dispatch: creation, moves, random numbers and scatter-add.
+things that cannot dispatch: creation, moves and scatter-add.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,7 +37,7 @@ class Backend:
     array : the array type; dispatch goes by it.
     to_numpy : copies one of its arrays to the host.
     address : where an array's memory begins, if ``xp.ElementwiseKernel`` runs CUDA source there.
-    kernels : faster twins of fused ops by name, as in :mod:`minireg.ops.cuda`.
+    kernels : faster twins of fused ops by name, as in :mod:`minireg.gpu.fused`.
     stream : the device and queue that work goes to now; what was uploaded by one is its own.
     """
 
@@ -84,7 +82,7 @@ def _load_cupy() -> Backend:
             "driver); stay with backend 'numpy'"
         )
     address = attrgetter("data.ptr")
-    kernels = importlib.import_module(f"{__package__}.ops.cuda").KERNELS
+    kernels = importlib.import_module(f"{__package__}.gpu.fused").KERNELS
 
     def stream() -> tuple[int, int]:
         return cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr
@@ -268,40 +266,6 @@ def use_backend(name: str) -> Iterator[Backend]:
         set_backend(before)
 
 
-# --- random streams ----------------------------------------------------------------------
-
-
-class _Seeds(threading.local):
-    """What streams follow, in each thread by itself: threads at work together draw what each would alone."""
-
-    root = 0  # a thread's own, or of the main thread
-
-    def __init__(self) -> None:
-        self.children: dict[str, int] = {}
-
-
-_seeds = _Seeds()
-
-
-def manual_seed(seed: int) -> None:
-    """Restart every stream created from now on in this thread from ``seed`` (an integer ≥ 0).
-
-    Threads without a seed of their own follow the main thread's. Streams already held by a
-    layer go on undisturbed. Without this call the seed is 0:
-    nothing in minireg ever draws from an unseeded source.
-
-    >>> manual_seed(1); a = Stream("init").normal((2,))
-    >>> manual_seed(1); bool((a == Stream("init").normal((2,))).all())
-    True
-    """
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"manual_seed: seed must be an integer ≥ 0, got {seed!r}")
-    _seeds.root = int(seed)
-    _seeds.children.clear()
-    if threading.current_thread() is threading.main_thread():
-        _Seeds.root = int(seed)
-
-
 def blocks(*arrays: Array) -> Iterator[Sequence[Array]]:
     """Matching stretches of arrays of one shape, each small enough to stay in the cache.
 
@@ -318,110 +282,3 @@ def blocks(*arrays: Array) -> Iterator[Sequence[Array]]:
     flat = [a.reshape(-1) for a in arrays]
     for start in range(0, size, BLOCK):
         yield [a[start : start + BLOCK] for a in flat]
-
-
-def stream(generator: Any, name: str) -> Stream:
-    """``generator``, or a fresh stream of that name for None; ``TypeError`` for anything else."""
-    if generator is None:
-        return Stream(name)
-    if hasattr(generator, "dropout_mask"):
-        return generator  # type: ignore[no-any-return]
-    raise TypeError(
-        f"{name}: generator must be a Stream or None, got {generator!r:.60}; make one with "
-        f"mr.backend.Stream({name!r}, seed)"
-    )
-
-
-class Stream:
-    """A named, seeded source of random numbers, owned by whoever draws from it.
-
-    With ``seed=None`` the seed follows from :func:`manual_seed`, the name, and how many
-    streams of that name came before, so a model built twice gets the same numbers.
-
-    >>> Stream("dropout", seed=3)
-    Stream('dropout', seed=3)
-    """
-
-    def __init__(self, name: str, seed: int | None = None) -> None:
-        if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
-            raise ValueError(f"Stream: the seed must be an integer ≥ 0 or None, got {seed!r}")
-        self.name, self.seed = name, seed
-        if seed is None:
-            child = _seeds.children[name] = _seeds.children.get(name, -1) + 1
-            self._entropy = [_seeds.root, zlib.crc32(name.encode()), child]
-        else:
-            self._entropy = [seed]
-        self._rng: dict[str, Any] = {}
-
-    def __repr__(self) -> str:
-        return f"Stream({self.name!r}, seed={self.seed})"
-
-    def _on(self, backend: Backend) -> Any:
-        if backend.name not in self._rng:
-            # SFC64 is NumPy's fastest bit generator; CuPy seeds from one integer.
-            self._rng[backend.name] = (
-                np.random.Generator(np.random.SFC64(np.random.SeedSequence(self._entropy)))
-                if backend is NUMPY
-                else backend.xp.random.default_rng(
-                    int(np.random.SeedSequence(self._entropy).generate_state(1)[0])
-                )
-            )
-        return self._rng[backend.name]
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Where the draws on the host stand; assign it to go on from there.
-
-        A GPU's generator does not show its state.
-        """
-        state: dict[str, Any] = self._on(NUMPY).bit_generator.state
-        return state
-
-    @state.setter
-    def state(self, state: dict[str, Any]) -> None:
-        self._on(NUMPY).bit_generator.state = state
-
-    def normal(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        """Standard normal float64 numbers, drawn on the host (equal on every backend)."""
-        array: np.ndarray[Any, Any] = self._on(NUMPY).standard_normal(shape)
-        return array
-
-    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        """Uniform float64 numbers in [low, high), drawn on the host (equal on every backend)."""
-        array: np.ndarray[Any, Any] = self._on(NUMPY).uniform(low, high, shape)
-        return array
-
-    def permutation(self, n: int) -> np.ndarray[Any, Any]:
-        """A random order of 0 … n−1, drawn on the host (equal on every backend)."""
-        order: np.ndarray[Any, Any] = self._on(NUMPY).permutation(n)
-        return order
-
-    def normal_like(self, like: Array) -> Array:
-        """Standard normal numbers of the shape and dtype of ``like``, drawn where it lives."""
-        wide = np.float64 if like.dtype == np.float64 else np.float32
-        drawn: Array = self._on(of(like)).standard_normal(like.shape, dtype=wide)
-        return drawn.astype(like.dtype, copy=False)
-
-    def dropout_mask(self, p: float, like: Array) -> Array:
-        """Array like ``like`` holding 0 (with probability p) or 1/(1−p), drawn where it lives.
-
-        On the CPU 16 random bits decide an element, four elements a 64-bit draw, in a kernel
-        32 bits that follow from a key drawn on the host and from the element's place; the
-        scale is the inverse of the exact keep probability, so the mean stays exactly 1.
-        """
-        if p >= 1:
-            return np.zeros_like(like)
-        backend = of(like)
-        if (draw := backend.kernels.get("dropout_mask")) is not None:
-            drawn = draw(p, like, self._on(NUMPY).bit_generator.random_raw())
-            if drawn is not None:
-                return drawn
-        rng = self._on(backend)
-        if backend is not NUMPY:
-            keep = rng.random(like.shape, dtype=np.float32) >= p
-            return keep.astype(like.dtype) * (1 / (1 - p))
-        cut = round(p * 65536)
-        bits = rng.bit_generator.random_raw((like.size + 3) // 4).view(np.uint16)[: like.size]
-        mask: Array = np.greater_equal(bits, cut, dtype=None).astype(like.dtype)
-        mask *= 65536 / (65536 - cut) if cut < 65536 else 0.0
-        return mask.reshape(like.shape)

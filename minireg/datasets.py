@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import Stream
-from .errors import check_option
+from .messages import check_option
+from .random import Stream
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 ByteArray = np.ndarray[Any, np.dtype[np.uint8]]

@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .backend import NUMPY, Array, of
-from .engine import accumulate, backprop, is_grad_enabled, no_grad, run_hooks, unscalar
-from .kernels import each
-from .losses import Loss
+from .engine import accumulate, backprop, run_hooks, unscalar
+from .gpu.trace import each
+from .mode import is_grad_enabled, no_grad
+from .nn.losses import Loss
 from .nn.module import Module, Parameter
 from .penalties import Penalty
 from .penalties.base import add_gradients
 from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from .inspect.implicit import DropoutEffect
-    from .optim.optimizer import Optimizer
+    from .analysis.implicit import DropoutEffect
+    from .optim.pipeline import Optimizer
 
 
 Owed = tuple[tuple[str, Penalty], ...]
@@ -247,7 +248,7 @@ _TAKEN = dict.fromkeys(("data", "smoothing", "total"), "a loss term") | {
 class Objective:
     """``loss`` plus ``penalties``: {name: penalty | (penalty, on) | (penalty, on, via) | Term}.
 
-    The loss is one of :mod:`minireg.losses`, or any function of output and target.
+    The loss is one of :mod:`minireg.nn.losses`, or any function of output and target.
     Penalties apply to weights only unless ``on`` says otherwise, so biases and the scales
     and shifts of normalisations stay free. The convention is mean loss + Σ λ·Ω.
 

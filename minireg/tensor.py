@@ -18,7 +18,7 @@ import numpy as np
 
 from . import backend as backends
 from .backend import Array
-from .errors import HINTS, missing
+from .messages import HINTS, missing
 
 next_seq = count(1).__next__
 RETAIN = object()  # stands in a tensor's hook list: keep the gradient of this node
@@ -275,7 +275,7 @@ class Tensor:
 
     def _inplace(self, name: str, other: Any) -> Tensor:
         """``t += x``: in place on a leaf outside recording, else the recorded ``t = t + x``."""
-        from .engine import is_grad_enabled
+        from .mode import is_grad_enabled
 
         result = getattr(self, name)(other)
         if self._node is not None or (result is not NotImplemented and result.requires_grad):
@@ -289,7 +289,7 @@ class Tensor:
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        from .engine import is_grad_enabled
+        from .mode import is_grad_enabled
 
         if self._node is not None or (self.requires_grad and is_grad_enabled()):
             raise RuntimeError(

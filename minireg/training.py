@@ -15,16 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, Stream, as_array, move
+from .analysis.implicit import dropout_effect
+from .backend import Array, as_array, move
 from .checkpoint import replacing
-from .engine import no_grad
-from .errors import check_option
-from .inspect.implicit import dropout_effect
 from .inspect.ledger import Ledger
+from .messages import check_option
+from .mode import no_grad
 from .nn import Embedding, Module
 from .objective import AnyLoss, Objective, named_parts
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
+from .random import Stream
 from .tensor import Tensor
 
 _OF_TERMS = ("value", "norm", "share", "cosine")  # the columns of each term

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import strict
-from strict import StrictArray, count_syncs, xp
+from support import strict
+from support.strict import StrictArray, count_syncs, xp
 
 import minireg as mr
 from minireg import backend as backends
 from minireg import nn, optim, penalties
-from minireg.backend import Stream
-from minireg.check import gradcheck
+from minireg.check.gradients import gradcheck
 from minireg.ops import TABLE
+from minireg.random import Stream
 
 
 @pytest.fixture(autouse=True)

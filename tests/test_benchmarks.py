@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import strict
+from support import strict
 
 sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are no part of the package
 from benchmarks import __main__ as command
@@ -50,8 +50,8 @@ def test_the_launches_are_printed(capsys):
 
 
 def test_fused_registration_leaves_no_trace():
-    from minireg import kernels as package
-    from minireg.ops import cuda
+    from minireg.gpu import fused as cuda
+    from minireg.gpu import trace as package
 
     before = cuda._compiled, package._compiled
     with strict.registered(fused=True) as backend:

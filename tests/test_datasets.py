@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minireg import cli, datasets
-from minireg.backend import Stream
+from minireg import datasets
+from minireg.cli import main as cli
 from minireg.datasets import TABLE, Dataset, flip_labels, load, read_idx
+from minireg.random import Stream
 
 pytest.importorskip("sklearn")
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import strict
-from strict import count_launches, count_syncs
+from support import strict
+from support.strict import count_launches, count_syncs
 from test_optim import OPTIMIZERS, make
 
 import minireg as mr
 from minireg import backend, flat, nn, optim
-from minireg.optim import optimizer as pipeline
+from minireg.optim import pipeline
 from minireg.penalties import L1, L2, ElasticNet, GroupLasso, Penalty
 
 HOMES = ["numpy", "strict"]

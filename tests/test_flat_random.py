@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import strict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
+from support import strict
 from test_optim import make
 
 import minireg as mr
 from minireg import flat, nn, optim
 from minireg.nn import functional as F  # noqa: N812
-from minireg.optim import optimizer as pipeline
+from minireg.optim import pipeline
 from minireg.penalties import L1, L2, ElasticNet
 
 LABELS = ["SGD", "nesterov", "dampening", "Adam, decay", "AdamW, amsgrad", "RMSprop, centered", "FISTA",

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import minireg as mr
-from minireg import errors, nn, optim, penalties
+from minireg import messages as errors
+from minireg import nn, optim, penalties
 from minireg.nn import functional as F  # noqa: N812
 
 

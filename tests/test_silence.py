@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import minireg as mr
-from minireg import losses, nn, optim
+from minireg import nn, optim
+from minireg.nn import losses
 
 PAGE = Path(__file__).parents[1] / "docs" / "pytorch.md"
 LOGITS = np.array([[2.0, -1.0, 0.5], [1.5, 3.0, 0.1]], np.float32)

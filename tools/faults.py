@@ -47,9 +47,13 @@ class Fault(NamedTuple):
 
 
 L2_L1, GROUPS, SPECTRAL = "penalties/elementwise.py", "penalties/groups.py", "penalties/spectral.py"
-RULES, FUSED, LEDGER = "optim/optimizers.py", "ops/fused.py", "inspect/ledger.py"
-IMPLICIT, STOPPING = "inspect/implicit.py", "optim/early_stopping.py"
-PENALTIES, OPTIM, NN = "tests/test_penalties.py", "tests/test_optim.py", "tests/test_nn.py"
+SGD, ADAM, FUSED, LEDGER = "optim/sgd.py", "optim/adam.py", "ops/fused.py", "inspect/ledger.py"
+IMPLICIT, STOPPING = "analysis/implicit.py", "optim/early_stopping.py"
+PENALTIES, OPTIM, NN = (
+    "tests/penalties/test_penalties.py",
+    "tests/optim/test_optim.py",
+    "tests/nn/test_nn.py",
+)
 FORMULA = OPTIM, "step_equals_formula"
 
 FAULTS = {
@@ -87,34 +91,34 @@ FAULTS = {
         "2 * self.strength * w * np.outer", "self.strength * w * np.outer",
         "C100", (PENALTIES, "gradient_of_the_path_norm")),
     "M09": Fault(
-        "SGD: coupled decay beside the step, not through the momentum", RULES,
+        "SGD: coupled decay beside the step, not through the momentum", SGD,
         '(coupled, shrink) = group["lr"], group["momentum"], self.decays(group)',
         '(coupled, shrink) = group["lr"], group["momentum"], (0.0, group["lr"] * group["weight_decay"])',
         "C32 C34 C35", FORMULA),
     "M10": Fault(
-        "SGD(nesterov=True) is heavy ball", RULES,
+        "SGD(nesterov=True) is heavy ball", SGD,
         "if nesterov:  # lr·(g + μb)", "if not nesterov and nesterov:  # lr·(g + μb)",
         "C32", FORMULA),
     "M11": Fault(
-        "SGD ignores dampening", RULES,
+        "SGD ignores dampening", SGD,
         'fresh = 1.0 if first else 1 - group["dampening"]\n        nesterov', "fresh = 1.0\n        nesterov",
         "C35", FORMULA),
     "M12": Fault(
-        "Adam: ε inside the root", RULES,
+        "Adam: ε inside the root", ADAM,
         "np.sqrt(v, out=t)\n            t *= root\n            t += eps",
         "np.multiply(v, root * root, out=t)\n            t += eps\n            np.sqrt(t, out=t)",
         "C36 C41", FORMULA),
     "M13": Fault(
-        "Adam's v̂ is not corrected for its start", RULES,
+        "Adam's v̂ is not corrected for its start", ADAM,
         "root = (1 - beta2**step) ** -0.5", "root = 1.0",
         "C25 C36 C38 C39", FORMULA),
     "M14": Fault(
-        "AdamW decays after the step", RULES,
+        "AdamW decays after the step", ADAM,
         "            if shrink:\n                p *= 1 - shrink\n            p -= t",
         "            p -= t\n            if shrink:\n                p *= 1 - shrink",
         "C41", FORMULA),
     "M15": Fault(
-        "Adam's weight_decay is AdamW's", RULES,
+        "Adam's weight_decay is AdamW's", ADAM,
         "coupled, shrink = self.decays(group)\n\n        def update",
         'coupled, shrink = 0.0, group["lr"] * group["weight_decay"]\n\n        def update',
         "C36 C38 C39 C40", FORMULA),
@@ -135,18 +139,18 @@ FAULTS = {
     "M19": Fault(
         "norms: ε outside the root", FUSED,
         "inverse = 1 / np.sqrt(variance + eps)", "inverse = 1 / (np.sqrt(variance) + eps)",
-        "C09 C12 C15 C19", ("tests/test_ops.py", "normalize")),
+        "C09 C12 C15 C19", ("tests/ops/test_ops.py", "normalize")),
     "M20": Fault(
-        "label smoothing gives ε/(K − 1) to the other classes alone", "losses.py",
+        "label smoothing gives ε/(K − 1) to the other classes alone", "nn/losses.py",
         "kept * (label_smoothing / z.shape[-1])",
         "kept * (1 - q) * (label_smoothing / (z.shape[-1] - 1))",
-        "C80 C81 C82 C83", ("tests/test_losses.py", "smoothing")),
+        "C80 C81 C82 C83", ("tests/nn/test_losses.py", "smoothing")),
     "M21": Fault(
         "dropout_penalty takes p as the probability of keeping", IMPLICIT,
         "(p / (1 - p))", "((1 - p) / p)",
-        "C75 C78", ("tests/test_implicit.py", "penalty_of_dropout")),
+        "C75 C78", ("tests/analysis/test_implicit.py", "penalty_of_dropout")),
     "M22": Fault(
-        "dropout does not scale what it keeps", "backend.py",
+        "dropout does not scale what it keeps", "random.py",
         "mask *= 65536 / (65536 - cut) if cut < 65536 else 0.0", "mask *= 1.0",
         "C75", (NN, "dropout_has_mean_one")),
     "M23": Fault(
@@ -158,33 +162,33 @@ FAULTS = {
         "total = total ** (1 / norm_type)", "total = total * 1.0",
         "C110 C111", (OPTIM, "clipping_scales_all_gradients")),
     "M25": Fault(
-        "the ledger carries Nesterov's momentum with μ, not μ²", RULES,
+        "the ledger carries Nesterov's momentum with μ, not μ²", SGD,
         "LinearStep(-lr, 1 + mu * gain, mu * mu, mu, gain)", "LinearStep(-lr, 1 + mu * gain, mu, mu, gain)",
-        "C32 C33", ("tests/test_ledger.py", "would_have_done_alone")),
+        "C32 C33", ("tests/inspect/test_ledger.py", "would_have_done_alone")),
     "M26": Fault(
         "effective_decay has the other sign", LEDGER,
         "np.where(alive, -self.of(term) /", "np.where(alive, self.of(term) /",
-        "C23 C28 C37 C38 C42", ("tests/test_ledger.py", "effective_decay")),
+        "C23 C28 C37 C38 C42", ("tests/inspect/test_ledger.py", "effective_decay")),
     "M27": Fault(
         "the ledger books coupled decay with the data", LEDGER,
         'fresh["weight_decay"] = coupled * p.data',
         "fresh |= {term: g + coupled * p.data for term, g in [*fresh.items()][:1]}",
-        "C32 C38 C112", ("tests/test_ledger.py", "three_decays")),
+        "C32 C38 C112", ("tests/inspect/test_ledger.py", "three_decays")),
     "M28": Fault(
         "step_penalty is (η/2)‖∇L‖²", IMPLICIT,
         "return square * (lr / 4)", "return square * (lr / 2)",
-        "C101", ("tests/test_implicit.py", "step_penalty_is")),
+        "C101", ("tests/analysis/test_implicit.py", "step_penalty_is")),
     "M29": Fault(
         "early_stopping_filter counts a step too few", IMPLICIT,
         'check_sizes("early_stopping_filter", steps=steps)',
         'check_sizes("early_stopping_filter", steps=steps)\n    steps -= 1',
-        "C107 C109", ("tests/test_implicit.py", "filter_is_what")),
+        "C107 C109", ("tests/analysis/test_implicit.py", "filter_is_what")),
     "M30": Fault(
-        "certified_radius lacks its √2", "inspect/lipschitz.py",
+        "certified_radius lacks its √2", "analysis/lipschitz.py",
         "head = np.eye(logits.shape[1])", "head = np.eye(logits.shape[1]) / 2**0.5",
-        "C89", ("tests/test_lipschitz.py", "factor_that_margin")),
+        "C89", ("tests/analysis/test_lipschitz.py", "factor_that_margin")),
     "M31": Fault(
-        "SGLD's noise is √(lr·T)", RULES,
+        "SGLD's noise is √(lr·T)", "optim/sgld.py",
         'if scale := (2 * group["lr"] * group["temperature"]) ** 0.5:',
         'if scale := (group["lr"] * group["temperature"]) ** 0.5:',
         "C103", (OPTIM, "langevin")),
@@ -209,14 +213,14 @@ FAULTS = {
     "M36": Fault(
         "under create_graph a fused op depends on the inputs asked for alone", "engine.py",
         "for i, p in tensors:  # a shadow", "for i, p in parents:  # a shadow",
-        "C130", ("tests/test_second_order.py", "linear")),
+        "C130", ("tests/ops/test_second_order.py", "linear")),
     "M37": Fault(
-        "SGD's step is 1 % too long", RULES,
+        "SGD's step is 1 % too long", SGD,
         "np.multiply(g, lr, out=t)\n            p -= t",
         "np.multiply(g, 1.01 * lr, out=t)\n            p -= t",
         "C23 C24 C25 C27 C29 C101 C104 C111", FORMULA),
     "M38": Fault(
-        "AdamW's decay joins the gradient", RULES,
+        "AdamW's decay joins the gradient", ADAM,
         'return 0.0, scale * group["weight_decay"]', 'return group["weight_decay"], 0.0',
         "C29 C39 C40 C41 C104 C112", (OPTIM, "coupled_decay_is")),
     "M39": Fault(
@@ -239,7 +243,7 @@ FAULTS = {
     "M43": Fault(
         "the ledger's momenta do not fade", LEDGER,
         "linear.keep * unit", "unit",
-        "C33 C37 C38", ("tests/test_ledger.py", "would_have_done_alone")),
+        "C33 C37 C38", ("tests/inspect/test_ledger.py", "would_have_done_alone")),
     "M44": Fault(
         "L1.prox without the step", L2_L1,
         "return soft_threshold(v, step * self.strength)", "return soft_threshold(v, self.strength)",

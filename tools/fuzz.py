@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "oracles"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "oracles"), str(ROOT)]
 
-from against import host, torch  # noqa: E402
-from drawn import Draw  # noqa: E402
+from support.against import host, torch  # noqa: E402
+from support.drawn import Draw  # noqa: E402
 from test_drawn_torch import FUNCTIONAL_TWINS, FUNCTIONS, ORACLES, Case  # noqa: E402
 
 import minireg as mr  # noqa: E402

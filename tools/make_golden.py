@@ -22,10 +22,10 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "tests" / "golden" / "cases.json.gz"
-sys.path[:0] = [str(ROOT / "tests" / "oracles"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "oracles"), str(ROOT)]
 
-from against import host, torch, twin  # noqa: E402
-from drawn import Draw, call, filled, floats  # noqa: E402
+from support.against import host, torch, twin  # noqa: E402
+from support.drawn import Draw, call, filled, floats  # noqa: E402
 from test_drawn_torch import FUNCTIONS, UNIQUE, Case  # noqa: E402
 from test_losses_torch import TWINS as LOSSES  # noqa: E402
 from test_nn_torch import FIRST_ORDER_ONLY, LAYERS, tnn  # noqa: E402

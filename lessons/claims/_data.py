@@ -96,9 +96,7 @@ def parameter(values: Any) -> mr.nn.Parameter:
     return mr.nn.Parameter(here(np.array(values, dtype=float)))
 
 
-def descend(
-    loss: Callable[[], mr.Tensor], optimizer: mr.optim.optimizer.Optimizer, steps: int
-) -> None:
+def descend(loss: Callable[[], mr.Tensor], optimizer: mr.optim.Optimizer, steps: int) -> None:
     """So many steps down the gradient of ``loss``."""
     for _ in range(steps):
         optimizer.zero_grad()

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds, reports
+from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.inspect.ledger import Row
 
 from ._data import diabetes, digits, far, here, host, mlp, parameter

@@ -14,9 +14,9 @@ from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds, reports
-from minireg.inspect.constrained import Problem
-from minireg.inspect.implicit import Gaussian, Laplace, angle, max_margin, nearest_interpolant
+from minireg.analysis.constrained import Problem
+from minireg.analysis.implicit import Gaussian, Laplace, angle, max_margin, nearest_interpolant
+from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.penalties import L1, L2, L2Ball
 
 from ._data import diabetes, far, fitted, here, host, parameter, standardized

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds
+from minireg.course.claims import Figure, breaks, claim, corrects, holds
 from minireg.inspect.ledger import Row
 from minireg.objective import Terms
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds, reports
+from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.penalties import L2
 
 from ._data import descend, diabetes, fitted, here, host, parameter

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds
+from minireg.course.claims import Figure, breaks, claim, corrects, holds
 from minireg.penalties import L1, ElasticNet, GroupLasso, Penalty, soft_threshold
 
 from ._data import descend, diabetes, fitted, here, parameter, standardized

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds, reports
+from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 
 from ._data import diabetes, digits, here, host, parameter, standardized
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds, reports
+from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.nn import functional as F  # noqa: N812
 
 from ._data import digits, far, here, mlp
@@ -313,7 +313,7 @@ def cost_of_rmsnorm() -> Iterator[Figure]:
     An array that counts what is done to it goes through the layers; what has one number a row
     (the root, ε) counts as that.
 
-    >>> from minireg.claims import load
+    >>> from minireg.course.claims import load
     >>> print(load()["C16"]().figures[0])
     share of LayerNorm's work, forward: 0.5721 (0.56 to 0.58)
     """

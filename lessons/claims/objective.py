@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds
+from minireg.course.claims import Figure, breaks, claim, corrects, holds
 
 from ._data import diabetes, digits, far, fitted, here, mlp, ridge, ridge_errors
 from .groups import fits

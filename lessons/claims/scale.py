@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds, reports
+from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 
 from ._data import diabetes, digits, far, fitted, here, mlp, ridge, ridge_errors, standardized
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds
+from minireg.course.claims import Figure, breaks, claim, corrects, holds
 from minireg.penalties import L0, L1, L2, L1Ball, L2Ball, Penalty, soft_threshold
 
 from ._data import descend, diabetes, fitted, here, host, parameter

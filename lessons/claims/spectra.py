@@ -15,17 +15,9 @@ from itertools import product
 import numpy as np
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds, reports
-from minireg.inspect.implicit import stable_rank
-from minireg.penalties import (
-    L1,
-    L2,
-    FrobeniusNorm,
-    NuclearNorm,
-    PathNorm,
-    Penalty,
-    SpectralNorm,
-)
+from minireg.analysis.implicit import stable_rank
+from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
+from minireg.penalties import L1, L2, FrobeniusNorm, NuclearNorm, PathNorm, Penalty, SpectralNorm
 
 from ._data import descend, diabetes, digits, fitted, here, host, mlp, parameter
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 import minireg as mr
-from minireg.claims import Figure, breaks, claim, corrects, holds, reports
+from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.inspect.ledger import Key
 from minireg.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler, PolynomialLR
 from minireg.training import evaluate

@@ -25,7 +25,7 @@ from ..backend import NUMPY, Array, of
 from ..engine import unscalar
 from ..nn.module import Module
 from ..objective import Attributed, added, settled
-from ..optim.optimizer import LinearStep, Optimizer
+from ..optim.pipeline import LinearStep, Optimizer
 from ..tensor import Tensor
 
 Key = tuple[str, ...]

@@ -1,15 +1,5 @@
 """Layers and models with PyTorch's names, argument order and defaults."""
 
-from ..losses import (
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    HingeLoss,
-    KLDivLoss,
-    L1Loss,
-    MSELoss,
-    NLLLoss,
-    SmoothL1Loss,
-)
 from . import functional, init, utils
 from .containers import ModuleList, Sequential
 from .convolution import AvgPool2d, Conv2d, MaxPool2d
@@ -28,7 +18,17 @@ from .layers import (
     Softmax,
     Softplus,
     Tanh,
-)  # fmt: skip
+)
+from .losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HingeLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from .module import Module, Parameter
 from .normalization import BatchNorm, BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Stream, of
+from ..backend import of
 from ..ops.convolution import unfold
 from ..ops.table import array_like
+from ..random import Stream
 from ..tensor import Tensor
 from .module import Module, Options, check_sizes, weight_and_bias
 

@@ -8,9 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import NUMPY, Stream, as_array, of
-from ..backend import stream as stream_of
-from ..losses import (
+from ..backend import NUMPY, as_array, of
+from ..ops import elementwise, fused, reductions
+from ..ops.elementwise import leaky_relu, relu, sigmoid, silu, tanh, where
+from ..ops.table import HALF, array_like, array_of, held
+from ..random import Stream
+from ..random import stream as stream_of
+from ..tensor import Tensor
+from .convolution import avg_pool2d, conv2d, max_pool2d
+from .losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
     floating,
@@ -21,11 +27,6 @@ from ..losses import (
     nll_loss,
     smooth_l1_loss,
 )
-from ..ops import elementwise, fused, reductions
-from ..ops.elementwise import leaky_relu, relu, sigmoid, silu, tanh, where
-from ..ops.table import HALF, array_like, array_of, held
-from ..tensor import Tensor
-from .convolution import avg_pool2d, conv2d, max_pool2d
 
 __all__ = [
     "avg_pool2d", "batch_norm", "binary_cross_entropy_with_logits", "conv2d", "cross_entropy",
@@ -252,7 +253,7 @@ def probability(owner: str, p: Any) -> None:
 def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Stream | None = None) -> Any:
     """Each element is dropped with probability p, the others grow by 1/(1 − p).
 
-    ``generator`` is the :class:`~minireg.backend.Stream` to draw the mask from; without one
+    ``generator`` is the :class:`~minireg.random.Stream` to draw the mask from; without one
     a fresh stream follows :func:`minireg.manual_seed`. Raises ``ValueError`` unless 0 ≤ p ≤ 1.
 
     >>> dropout(np.array([-1.0, 3.0]), p=0.0)

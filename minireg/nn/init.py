@@ -1,7 +1,7 @@
 """Starting values, in place, with PyTorch's names and laws.
 
 Each function overwrites a tensor and returns it. What is random comes from ``generator``, a
-:class:`~minireg.backend.Stream`, or from a fresh one that follows :func:`minireg.manual_seed`;
+:class:`~minireg.random.Stream`, or from a fresh one that follows :func:`minireg.manual_seed`;
 it is drawn on the host, so it is the same on every backend.
 """
 
@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..backend import Stream, move
-from ..backend import stream as stream_of
+from ..backend import move
+from ..random import Stream
+from ..random import stream as stream_of
 from ..tensor import Tensor
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Stream
-from ..backend import stream as stream_of
 from ..ops.table import array_like
+from ..random import Stream
+from ..random import stream as stream_of
 from . import functional as F  # noqa: N812
 from .module import Module, Options, check_sizes, parameter, weight_and_bias
 

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..backend import Array, Stream, as_array, get, get_backend, move
-from ..backend import stream as stream_of
-from ..errors import check_option, missing
+from ..backend import Array, as_array, get, get_backend, move
+from ..messages import check_option, missing
+from ..random import Stream
+from ..random import stream as stream_of
 from ..tensor import Tensor, next_seq, tensor
 
 Kind = Literal["weight", "bias", "norm"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import get_backend, move
-from ..errors import check_option
+from ..messages import check_option
 from ..ops.table import array_like
 from ..tensor import Tensor
 from . import functional as F  # noqa: N812

@@ -3,7 +3,7 @@
 Each has a ``value`` that returns (result, saved), a numeric ``backward`` for all inputs
 at once, and a ``definition`` in other ops that ``create_graph`` differentiates instead.
 The generated tests hold the pair together in value, gradient and second derivative. On a
-backend with kernels (:mod:`minireg.ops.cuda`) these go first, and the NumPy rules are the
+backend with kernels (:mod:`minireg.gpu.fused`) these go first, and the NumPy rules are the
 specification that they are tested against.
 """
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import is_grad_enabled
+from ..mode import is_grad_enabled
 from ..tensor import Tensor
 from .elementwise import _over, _real, abs, sign
 from .products import _array, matmul

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..backend import of
-from ..errors import describe
+from ..messages import describe
 from .elementwise import mul
 from .samples import Shape, shaped
 from .shapes import ravel, reshape, transpose

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import BY_TYPE, as_array, is_array, of
-from ..engine import ANOMALY, RECORD, state, unscalar
-from ..errors import check_forward, explained
+from ..engine import unscalar
+from ..messages import check_forward, explained
+from ..mode import ANOMALY, RECORD, state
 from ..tensor import Tensor, next_seq
 
 Needs = Mapping[int, Any]  # of a way back: position of an input, and room for its gradient or None

@@ -1,11 +1,14 @@
 """Optimizers, schedules, clipping and early stopping: one pipeline, PyTorch's names and defaults."""
 
 from . import lr_scheduler
+from .adam import Adam, AdamW
 from .clip import clip_grad_norm_, clip_grad_value_
 from .early_stopping import EarlyStopping
-from .optimizer import Optimizer, decay_groups
-from .optimizers import SGD, SGLD, Adam, AdamW, RMSprop
+from .pipeline import Optimizer, decay_groups
 from .proximal import ProximalGradient
+from .rmsprop import RMSprop
+from .sgd import SGD
+from .sgld import SGLD
 
 __all__ = [
     "SGD",

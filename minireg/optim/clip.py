@@ -10,9 +10,9 @@ import numpy as np
 
 from ..backend import Array, of
 from ..engine import unscalar
-from ..errors import check_option, check_parameters
 from ..flat import Column, Flat, Place, joined
-from ..kernels import UNTRACEABLE, Kernel, each, fits, trace
+from ..gpu.trace import UNTRACEABLE, Kernel, each, fits, trace
+from ..messages import check_option, check_parameters
 from ..ops.table import wide
 from ..penalties import Penalty
 from ..penalties.base import add_gradients, like

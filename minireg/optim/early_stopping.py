@@ -6,7 +6,7 @@ import math
 import warnings
 from typing import Any
 
-from ..errors import check_option
+from ..messages import check_option
 from ..nn.module import Module
 
 

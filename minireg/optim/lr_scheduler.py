@@ -15,8 +15,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import check_mapping, check_option
-from .optimizer import Optimizer
+from ..messages import check_mapping, check_option
+from .pipeline import Optimizer
 
 Limit = int | str | tuple[str, ...]  # least integer, interval, or choices
 # of what every schedule keeps beside its options

@@ -10,7 +10,7 @@ import numpy as np
 from ..backend import Array, of
 from ..penalties import Penalty
 from ..tensor import Tensor
-from .optimizer import Optimizer
+from .pipeline import Optimizer
 
 
 class ProximalGradient(Optimizer):

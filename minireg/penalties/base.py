@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ..backend import NUMPY, Array, as_array, blocks, is_array, of
-from ..engine import enable_grad, grad, unscalar
+from ..engine import grad, unscalar
+from ..mode import enable_grad
 from ..ops.table import op
 from ..tensor import Tensor
 

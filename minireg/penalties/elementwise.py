@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
-from ..errors import check_option
+from ..messages import check_option
 from ..ops.table import array_of
 from .base import Formula, Penalty, Strength, constant, fitting, fixed, largest, length
 

@@ -9,8 +9,9 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 
-from ..backend import NUMPY, Array, Stream, move, of
-from ..engine import is_grad_enabled
+from ..backend import NUMPY, Array, move, of
+from ..mode import is_grad_enabled
+from ..random import Stream
 from ..tensor import Tensor
 from .base import Formula, Penalty, Strength, largest, length, like, penalty_value, widened
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from against import close, torch, twin
+from support.against import close, torch, twin
 
 import minireg as mr
 

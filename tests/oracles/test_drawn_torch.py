@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from against import close, host, same, torch, twin
-from drawn import COMPOSED, FUNCTIONAL, OPS, Draw, Row, binary, call, filled, floats
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.against import close, host, same, torch, twin
+from support.drawn import COMPOSED, FUNCTIONAL, OPS, Draw, Row, binary, call, filled, floats
 from test_ops_torch import COMPOSED as COMPOSED_FUNCTIONS
 from test_ops_torch import ORACLES, SHIPPED, TABLE, F
 

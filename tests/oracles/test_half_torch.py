@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against import host, torch, twin
+from support.against import host, torch, twin
 
 import minireg as mr
 from minireg.nn import functional as F  # noqa: N812

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against import close, torch
+from support.against import close, torch
 
 import minireg as mr
 from minireg.nn import init

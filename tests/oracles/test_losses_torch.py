@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against import close, host, same, torch, twin
+from support.against import close, host, same, torch, twin
 
 import minireg as mr
-from minireg import losses, nn
+from minireg import nn
+from minireg.nn import losses
 
 tnn = torch.nn
 REDUCTIONS = ["mean", "sum", "none"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against import both_ways, close, host, same, torch, twin
+from support.against import both_ways, close, host, same, torch, twin
 
 import minireg as mr
 from minireg import nn
@@ -238,7 +238,7 @@ def test_layer_equals_torch(label, training):
 def public(module: Any) -> set[str]:
     """What a module of nn exports, but for losses, which are compared in test_losses_torch."""
     found = {n: getattr(module, n) for n in module.__all__}
-    return {n for n, f in found.items() if callable(f) and f.__module__ != "minireg.losses"}
+    return {n for n, f in found.items() if callable(f) and f.__module__ != "minireg.nn.losses"}
 
 
 def test_every_layer_has_an_oracle():

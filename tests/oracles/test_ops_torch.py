@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against import SECOND, same, torch
+from support.against import SECOND, same, torch
 
 import minireg as mr
 from minireg import ops

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against import FIRST, close, torch, twin
+from support.against import FIRST, close, torch, twin
 
 import minireg as mr
 from minireg import backend, optim
-from minireg.backend import Stream
 from minireg.penalties import L1
+from minireg.random import Stream
 
 STEPS, BLOCK = 100, 16
 topt = torch.optim

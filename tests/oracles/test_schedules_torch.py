@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against import torch, twin
+from support.against import torch, twin
 
 import minireg as mr
 from minireg import optim

@@ -8,13 +8,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from against import host, torch, twin
-from drawn import Draw
+from support.against import host, torch, twin
+from support.drawn import Draw
 from test_drawn_torch import FUNCTIONS, Case
 from test_nn_torch import FIRST_ORDER_ONLY, LAYERS, nn, tnn, twins
 
 import minireg as mr
-from minireg.op_check import Places, at_some_places
+from minireg.check.ops import Places, at_some_places
 
 CASES = 3  # of each function
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import Stream, move
+from ...backend import move
+from ...random import Stream
 from ...tensor import Tensor
 from ..module import Module, Parameter, check_sizes
 from .parametrize import register_parametrization, tensor_of

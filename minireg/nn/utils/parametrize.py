@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...engine import no_grad
+from ...mode import no_grad
 from ...tensor import Tensor
 from ..containers import ModuleList
 from ..module import Module, Parameter

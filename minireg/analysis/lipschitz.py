@@ -1,0 +1,483 @@
+"""How far outputs can move: Lipschitz bounds, certificates, attacks, and the rescaling of ReLU.
+
+Everything is ℓ2 and about the model in evaluation mode. A model's constant K lies between
+:func:`lipschitz_lower`, found by looking, and :func:`lipschitz_bound`, a product over the layers;
+a sample's robust radius lies between :func:`certified_radius` and :func:`attack_radius`. Bounds and
+certificates are computed on a float64 copy on the host, attacks run where the model lives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from .. import nn
+from ..backend import move, of
+from ..engine import grad
+from ..mode import enable_grad
+from ..nn.module import Module
+from ..nn.utils.parametrize import is_parametrized, remove_parametrizations
+from ..penalties import PathNorm
+from ..random import Stream
+from ..tensor import Tensor, tensor
+
+Shape = tuple[int, ...]
+FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+
+def _frozen(model: Module) -> Module:
+    """A copy in evaluation mode that needs no gradient and whose weights are all plain."""
+    if not isinstance(model, Module):
+        raise TypeError(f"lipschitz: model must be a Module, got {model!r:.60}")
+    copy = deepcopy(model).eval()
+    for module in filter(is_parametrized, list(copy.modules())):
+        for name, _ in list(module.parametrizations.named_children()):
+            remove_parametrizations(module, name)
+    return copy.requires_grad_(False)
+
+
+def _exact(model: Module) -> Module:
+    """The same on the host in float64; ``FloatingPointError`` where weights are not finite."""
+    copy = _frozen(model).to("numpy").double()
+    for name, p in copy.named_parameters():
+        if not np.isfinite(p.data).all():
+            raise FloatingPointError(
+                f"lipschitz: {name!r} holds NaN or inf, so there is nothing to bound; look for where "
+                "training diverged"
+            )
+    return copy
+
+
+def _host(x: Any) -> FloatArray:
+    return tensor(x).numpy().astype(np.float64)
+
+
+def _like(array: Any, like: Any) -> Any:
+    """The array with the backend and dtype of ``like``."""
+    return move(array, of(like).name).astype(like.dtype, copy=False)
+
+
+def _placed(model: Module, x: Any) -> Any:
+    """The array of x where the model lives."""
+    data = tensor(x).data
+    return _like(data, next((p.data for p in model.parameters()), data))
+
+
+def _lengths(x: FloatArray, norm: float = 2) -> FloatArray:
+    """The norm of each sample."""
+    found: FloatArray = np.linalg.norm(x.reshape(len(x), math.prod(x.shape[1:])), norm, axis=1)
+    return found
+
+
+# --- the table of constants -----------------------------------------------------------------------
+
+
+def _known(module: Module, shape: Shape | None) -> Shape:
+    if shape is None:
+        raise ValueError(
+            f"lipschitz_bound: the constant of {type(module).__name__} depends on the size of its "
+            "input; pass input_shape, the shape of one sample, as (C, H, W)"
+        )
+    return shape
+
+
+def operator_norm(module: Module, shape: Shape | None, tolerance: float = 1e-10) -> float:
+    """Largest singular value of the linear part of an affine ``module`` on inputs of ``shape``.
+
+    Lanczos iteration on KᵀKv = ∇½‖Kv‖², from autograd, in float64. It converges from below,
+    in far fewer products than power iteration; when the residual is below ``tolerance``
+    (relative), it is added, so that the result is not too small. (Vectors that lose their
+    orthogonality only repeat what has converged, so none is kept; Paige 1980.)
+
+    >>> operator_norm(nn.AvgPool2d(2), (1, 4, 4))
+    0.5
+    """
+    f, x = _exact(module), Tensor(np.zeros((1, *_known(module, shape))))
+    origin = f(x)
+
+    def gram(v: FloatArray) -> FloatArray:
+        at = Tensor(v.reshape(x.shape), requires_grad=True)
+        y = f(at) - origin
+        (g,) = grad((y * y).sum() / 2, at)
+        return g.data.reshape(-1)  # type: ignore[union-attr, no-any-return]
+
+    v: Any = Stream("operator norm", seed=0).normal((x.size,))
+    v, before, beta = v / np.linalg.norm(v), 0.0, 0.0
+    diagonal, beside = [], []  # type: list[float], list[float]
+    with enable_grad():
+        while True:
+            w = gram(v) - beta * before
+            diagonal.append(w @ v)
+            w -= diagonal[-1] * v
+            beta = float(np.linalg.norm(w))
+            ritz, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1), UPLO="U")
+            residual = beta * abs(vectors[-1, -1])
+            if not residual > tolerance * ritz[-1]:
+                return math.sqrt(max(ritz[-1] + residual, 0.0))
+            beside.append(beta)
+            before, v = v, w / beta
+
+
+def _gamma(module: Any) -> Any:
+    return 1.0 if module.weight is None else np.abs(module.weight.data)
+
+
+def _batch_norm(module: Any, shape: Shape | None) -> float:
+    if module.running_var is None:
+        raise ValueError(
+            "lipschitz_bound: a BatchNorm without running statistics normalises by its batch, so a "
+            "sample has no constant of its own; set track_running_stats=True"
+        )
+    return float((_gamma(module) / np.sqrt(module.running_var.data + module.eps)).max())
+
+
+def _sample_norm(module: Any, shape: Shape | None) -> float:
+    """max|γ|/√ε, approached where the centred input is 0."""
+    eps = np.finfo(np.float64).eps if module.eps is None else module.eps
+    return float(np.max(_gamma(module))) / math.sqrt(eps) if eps > 0 else math.inf
+
+
+def _log_softmax(module: Any, shape: Shape | None) -> float:
+    """√n for n classes: ‖I − 1pᵀ‖ = √n‖p‖ (an oblique projection) as p tends to a corner."""
+    sizes = (0, *_known(module, shape))
+    if module.dim % len(sizes) == 0:
+        raise ValueError("lipschitz_bound: LogSoftmax over axis 0 mixes samples; choose dim ≥ 1")
+    return math.sqrt(sizes[module.dim])
+
+
+def _max_pool(module: Any, shape: Shape | None) -> float:
+    """√(the largest number of windows that share an element)."""
+    k, s, d = (np.broadcast_to(v, 2) for v in (module.kernel_size, module.stride, module.dilation))
+    return math.sqrt((-(-k * np.gcd(s, d) // s)).prod())
+
+
+def _sequential(module: Any, shape: Shape | None) -> float:
+    factors = []
+    for layer in module:
+        factors.append(_constant(layer, shape))
+        if shape is not None:
+            with np.errstate(all="ignore"):  # only the shape counts
+                shape = layer(Tensor(np.zeros((1, *shape)))).shape[1:]
+    return math.prod(factors) if all(factors) else 0.0  # not 0·∞
+
+
+# fmt: off
+CONSTANTS: dict[type[Module], Callable[[Any, Shape | None], float]] = {
+    **dict.fromkeys((nn.Dropout, nn.Flatten, nn.Identity, nn.ReLU, nn.Softplus, nn.Tanh),
+                    lambda m, shape: 1.0),
+    **dict.fromkeys((nn.Conv2d, nn.AvgPool2d), operator_norm),
+    **dict.fromkeys((nn.LayerNorm, nn.RMSNorm, nn.GroupNorm), _sample_norm),
+    nn.BatchNorm:  _batch_norm,
+    nn.GELU:       lambda m, shape: {  # x Φ(x) is steepest at √2, its approximation nearby
+        "none": (1 + math.erf(1)) / 2 + 1 / (math.e * math.sqrt(math.pi)),
+        "tanh": 1.12899306866}[m.approximate],
+    nn.LeakyReLU:  lambda m, shape: max(1.0, abs(m.negative_slope)),
+    nn.Linear:     lambda m, shape: float(np.linalg.norm(m.weight.data, 2)),
+    nn.LogSoftmax: _log_softmax,
+    nn.MaxPool2d:  _max_pool,
+    nn.Sequential: _sequential,
+    nn.Sigmoid:    lambda m, shape: 0.25,
+    nn.SiLU:       lambda m, shape: (1 + 1.199678640257734) / 2,  # (1 + u)/2 at 2u, u tanh u = 1
+    nn.Softmax:    lambda m, shape: 0.5,  # uᵀ(diag p − ppᵀ)u is a variance: ≤ (max u − min u)²/4
+}
+# fmt: on
+
+
+def _kind(module: Module) -> type[Module] | None:
+    """The class of the table that a module computes as; None if what that is known for is replaced."""
+    for kind in () if "forward" in vars(module) else type(module).__mro__:
+        if kind in CONSTANTS:
+            return kind
+        if not {"forward", "__call__"}.isdisjoint(vars(kind)):
+            break
+    return None
+
+
+def _constant(module: Module, shape: Shape | None) -> float:
+    if kind := _kind(module):
+        return CONSTANTS[kind](module, shape)
+    name = type(module).__name__
+    if "forward" in vars(module):
+        raise TypeError(
+            f"lipschitz_bound: no constant is known for a {name} whose own forward was assigned; "
+            "define that forward in a subclass, and register its constant in "
+            "minireg.analysis.lipschitz.CONSTANTS"
+        )
+    raise TypeError(
+        f"lipschitz_bound: no constant is known for {name}, expected one of "
+        f"{', '.join(sorted(kind.__name__ for kind in CONSTANTS))}; register one: minireg.inspect."
+        f"lipschitz.CONSTANTS[{name}] = lambda module, shape: …"
+    )
+
+
+# --- the bracket around K -------------------------------------------------------------------------
+
+
+def lipschitz_bound(model: Module, input_shape: Sequence[int] | None = None) -> float:
+    """Product of the ℓ2 Lipschitz constants of the layers: ‖f(a) − f(b)‖ ≤ bound·‖a − b‖.
+
+    An upper bound on the model's own constant in evaluation mode, often a loose one (claims C87,
+    C88, C91). ``input_shape`` is that of one sample; convolutions, average pooling and
+    LogSoftmax need it. Exact for each layer alone: singular values of matrices and of
+    convolutions as operators (:func:`operator_norm`; parametrized weights count as they
+    are used), max|γ|/√(σ² + ε) for BatchNorm, the steepest slope of an activation (Sigmoid ¼, SiLU
+    1.0998, GELU 1.1289), ½ for Softmax, √n for LogSoftmax of n classes, and for MaxPool2d
+    the root of how many windows share an element. LayerNorm, RMSNorm and GroupNorm are steep
+    where their input is constant, so that only ε bounds them: max|γ|/√ε, ∞ without an ε.
+
+    Raises ``TypeError`` for a module that :data:`CONSTANTS`, a table open to others, does not
+    know, ``ValueError`` where the input's shape is needed and for a BatchNorm without
+    running statistics.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Sigmoid())
+    >>> _ = model[0].weight.assign(np.diag([3.0, 4.0]))
+    >>> lipschitz_bound(model)
+    1.0
+    """
+    return _constant(_exact(model), None if input_shape is None else tuple(input_shape))
+
+
+def _stretch(f: Module, a: FloatArray, b: FloatArray) -> float:
+    """The largest ‖f(a) − f(b)‖/‖a − b‖ of pairs of samples that differ."""
+    moved, apart = _lengths((f(Tensor(a)) - f(Tensor(b))).data), _lengths(a - b)
+    return float((moved[apart > 0] / apart[apart > 0]).max(initial=0.0))
+
+
+def lipschitz_lower(model: Module, x: Any, samples: int = 1000, seed: int = 0) -> float:
+    """The largest stretch ‖f(a) − f(b)‖/‖a − b‖ found around and between the samples of x.
+
+    A lower bound on the model's constant K in evaluation mode. Around a sample the pair
+    lies along the first right singular vector of its Jacobian (one backward pass for each
+    output, for all samples at once), 10⁻⁵ apart, which gives the Jacobian's norm to about
+    10 digits and yet, unlike it, is a bound at kinks; ``samples`` seeded pairs of x come on top.
+
+    >>> round(lipschitz_lower(nn.Sigmoid(), np.zeros((1, 3))), 6)
+    0.25
+    """
+    f, points = _exact(model), _host(x)
+    t = Tensor(points, requires_grad=True)
+    with enable_grad():
+        y = f(t).reshape(len(points), -1)
+        rows = [grad(y[:, k].sum(), t, retain_graph=True)[0] for k in range(y.shape[1])]
+    jacobian = np.stack([g.data.reshape(len(points), -1) for g in rows], axis=1)  # type: ignore[union-attr]
+    first = np.linalg.svd(jacobian, full_matrices=False)[2][:, 0].reshape(points.shape)
+    pairs = Stream("pairs", seed).uniform(0, len(points), (2, samples)).astype(np.int64)
+    return max(
+        _stretch(f, points - 5e-6 * first, points + 5e-6 * first),
+        _stretch(f, points[pairs[0]], points[pairs[1]]),
+    )
+
+
+# --- the bracket around a sample's robust radius --------------------------------------------------
+
+
+def certified_radius(
+    model: Module, x: Any, labels: Any = None, pairwise: bool = False
+) -> FloatArray:
+    """For each sample an ℓ2 radius within which the prediction cannot change (claims C89, C90).
+
+    The margin z_y − max z_j over √2·K, K the model's :func:`lipschitz_bound`: the difference of
+    two logits is (e_y − e_j)ᵀf, and ‖e_y − e_j‖ = √2, the factor that "margin over K" lacks.
+    With ``pairwise``, for a model that ends in a Linear layer, the least (z_y − z_j)/(K′‖w_y − w_j‖)
+    with K′ of the layers before it, which is never smaller. Labels default to the predictions; where
+    those are wrong the radius is 0. ``ValueError`` for logits that are not (N, C ≥ 2), for
+    labels that do not fit, and for ``pairwise`` without that layer.
+
+    >>> model = nn.Linear(2, 2).to(np.float64)
+    >>> _ = model.weight.assign(np.eye(2)), model.bias.assign(0.0)
+    >>> certified_radius(model, np.array([[3.0, 1.0]])).round(4)
+    array([1.4142])
+    """
+    f, points = _exact(model), _host(x)
+    logits = f(Tensor(points)).data
+    y = logits.argmax(axis=-1) if labels is None else tensor(labels).numpy()
+    _check_labels("certified_radius", logits, y)
+    head = np.eye(logits.shape[1])
+    if pairwise:
+        layers = list(f) if _kind(f) is nn.Sequential else [f]
+        if not layers or _kind(layers[-1]) is not nn.Linear:
+            raise ValueError(
+                f"certified_radius: pairwise needs a Linear layer at the end, got {layers[-1:]}; "
+                "leave it out"
+            )
+        f, head = nn.Sequential(*layers[:-1]), layers[-1].weight.data
+    apart = np.stack([np.linalg.norm(head - row, axis=1) for row in head])
+    gap, own = logits[np.arange(len(y)), y, None] - logits, np.arange(len(head)) == y[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):  # equal rows keep their distance
+        slope = np.where(apart > 0, _constant(f, points.shape[1:]) * apart, 0.0)[y]
+        radius = np.where(gap > 0, gap / slope, 0.0)
+    smallest: FloatArray = np.where(own, np.inf, radius).min(axis=1)
+    return smallest
+
+
+def _check_labels(name: str, logits: Any, y: Any) -> None:
+    fits = logits.ndim == 2 and y.shape == logits.shape[:1] and y.dtype.kind in "iu"
+    if not fits or not ((y >= 0) & (y < logits.shape[1])).all() or logits.shape[1] < 2:
+        raise ValueError(
+            f"{name}: got logits of shape {logits.shape} and labels of shape {y.shape} and dtype "
+            f"{y.dtype}, expected (N, C ≥ 2) and (N,) integers in 0 … C − 1"
+        )
+
+
+def pgd_attack(
+    model: Module, loss: Callable[[Any, Any], Any], x: Any, y: Any, radius: Any, steps: int = 40,
+    step_size: float | None = None, norm: float = 2, seed: int = 0,
+) -> Tensor:  # fmt: skip
+    """x moved within ``radius`` so that the loss against y grows: projected gradient ascent.
+
+    Each step follows the gradient of each sample, of length ``step_size`` (default
+    2.5·radius/steps) in the ball's norm, 2 or ``math.inf``, and comes back to the ball's nearest
+    point (Madry et al. 2018). ``radius`` is one or one a sample. The start is x but for a
+    seeded thousandth of the radius, so that for a linear model the first step is the best one.
+    The model is attacked in evaluation mode, where it lives and in its dtype. Raises
+    ``ValueError`` for another norm, radius < 0 and steps < 1.
+
+    >>> x = np.array([[1.0, 0.0]])
+    >>> pgd_attack(nn.Identity(), nn.MSELoss(), x, 0 * x, radius=0.5).numpy().round(1)[0, 0]
+    np.float64(1.5)
+    """
+    if norm not in (2, math.inf) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(
+            f"pgd_attack: got norm={norm!r} and steps={steps!r}, expected 2 or math.inf and ≥ 1"
+        )
+    f, start = _frozen(model), _placed(model, x)
+    wide = _host(radius)
+    if wide.shape not in ((), (len(start),)) or not (wide >= 0).all():
+        raise ValueError(f"pgd_attack: radius must be ≥ 0, one or {len(start)}, got {radius!r:.60}")
+    ball = _like(wide.reshape(-1, *(1,) * (start.ndim - 1)), start)
+    stride = 2.5 * ball / steps if step_size is None else step_size
+    axes, tiny = tuple(range(1, start.ndim)), float(np.finfo(start.dtype).tiny)
+
+    def length(d: Any) -> Any:
+        return np.sqrt(np.square(d).sum(axis=axes, keepdims=True))
+
+    def steepest(g: Any) -> Any:
+        if norm != 2:
+            return np.sign(g)
+        g = g / np.maximum(np.abs(g).max(axis=axes, keepdims=True), tiny)  # squares underflow
+        return g / np.maximum(length(g), tiny)
+
+    def project(d: Any) -> Any:
+        if norm != 2:
+            return np.maximum(np.minimum(d, ball), -ball)
+        return d * np.minimum(1, ball / np.maximum(length(d), tiny))
+
+    moved = 1e-3 * ball * steepest(_like(Stream("attack", seed).normal(start.shape), start))
+    target = move(tensor(y).data, of(start).name)
+    for _ in range(steps):
+        t = Tensor(start + moved, requires_grad=True)
+        with enable_grad():
+            (g,) = grad(loss(f(t), target).sum(), t)
+        moved = project(moved + stride * steepest(g.data))  # type: ignore[union-attr]
+    return Tensor(start + moved)
+
+
+def attack_radius(
+    model: Module, loss: Callable[[Any, Any], Any], x: Any, y: Any, largest: float | None = None,
+    rounds: int = 20, steps: int = 40, norm: float = 2, seed: int = 0,
+) -> FloatArray:  # fmt: skip
+    """For each sample the length of the shortest perturbation found that changes the prediction.
+
+    An upper bound on the robust radius, so never below :func:`certified_radius`. From
+    ``largest``/1000 on, the radius of :func:`pgd_attack` doubles until the prediction differs from
+    label y, then it is bisected, each sample for itself, in ``rounds`` attacks in all. 0 where the
+    prediction is wrong already, ∞ where nothing was found up to ``largest``, by default
+    twice the largest norm in x, which reaches from any sample to any other.
+
+    >>> model = nn.Linear(1, 2).to(np.float64)
+    >>> _ = model.weight.assign([[1.0], [-1.0]]), model.bias.assign(0.0)
+    >>> attack_radius(model, nn.CrossEntropyLoss(), [[3.0]], [0]).round(1)
+    array([3.])
+    """
+    f, start = _frozen(model), _placed(model, x)
+    before, labels = _host(start), tensor(y).numpy()
+    largest = largest or 2 * float(_lengths(before, norm).max(initial=0.0)) or 1.0
+    logits = f(Tensor(start)).numpy()
+    _check_labels("attack_radius", logits, labels)
+    shortest = np.where(logits.argmax(axis=1) == labels, np.inf, 0.0)
+    below, radius = np.zeros(len(labels)), np.full(len(labels), largest / 1000)
+    for _ in range(rounds):
+        moved = pgd_attack(f, loss, start, y, radius, steps, None, norm, seed)
+        changed = f(moved).numpy().argmax(axis=1) != labels
+        found = np.where(changed, _lengths(_host(moved) - before, norm), np.inf)
+        shortest, below = np.minimum(shortest, found), np.where(changed, below, radius)
+        beyond = np.where(np.isinf(shortest), 3 * below, shortest)
+        radius = np.minimum((below + beyond) / 2, largest)
+    return shortest
+
+
+# --- ReLU's rescaling -----------------------------------------------------------------------------
+
+
+def path_norm(model: Module) -> float:
+    """Σ over input–output paths of the product of squared weights, as :class:`PathNorm` has it.
+
+    A complexity that :func:`rescale` leaves alone (claim C100). The weights must be a chain of
+    matrices, ``ValueError`` otherwise; parametrized ones count as they are used.
+
+    >>> path_norm(nn.Sequential(nn.Linear(3, 2), nn.ReLU()).apply(
+    ...     lambda m: isinstance(m, nn.Linear) and nn.init.ones_(m.weight)))
+    6.0
+    """
+    return float(PathNorm(1.0).value(_exact(model)))
+
+
+def _leaves(model: Module, prefix: str = "") -> list[tuple[str, Module]]:
+    """The layers of nested Sequentials in order, with their names."""
+    if _kind(model) is not nn.Sequential:
+        return [(prefix, model)]
+    return [leaf for name, child in model.named_children()
+            for leaf in _leaves(child, f"{prefix}.{name}" if prefix else name)]  # fmt: skip
+
+
+_HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.Dropout, nn.Identity)
+
+
+def rescale(model: Module, layer: str | int, factors: Any) -> Module:
+    """Scale the units of a hidden Linear layer by ``factors`` > 0, in place; returns the model.
+
+    Unit i's weights and bias are multiplied by c_i and its column in the next Linear layer is
+    divided by c_i. As ReLU(cz) = c·ReLU(z) the function stays the same, and so does
+    :func:`path_norm`; the L2 norm does not (claims C99, C100). ``layer`` is a name, as of
+    ``named_modules``, or an index; one factor serves for all units. Raises ``ValueError`` unless
+    only ReLU, LeakyReLU, Dropout and Identity stand between the two, for weights that are
+    parametrized or used twice, and for factors that do not fit.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> x = tensor(np.ones((1, 2))); before = model(x).item()
+    >>> abs(rescale(model, "0", [0.5, 2.0, 4.0])(x).item() - before) < 1e-6
+    True
+    """
+    leaves = dict(_leaves(model))
+    if (name := str(layer)) not in leaves:
+        raise ValueError(f"rescale: no layer {name!r}, expected one of {list(leaves)}")
+    after = iter([*leaves.values()][[*leaves].index(name) + 1 :])
+    one, two = leaves[name], next((m for m in after if _kind(m) not in _HOMOGENEOUS), None)
+    if not two or not _kind(one) is _kind(two) is nn.Linear:
+        raise ValueError(
+            f"rescale: layer {name!r} is {one!r} and what comes after it, but for ReLU, LeakyReLU, "
+            f"Dropout and Identity, is {two!r}; expected two Linear layers"
+        )
+    bias = [] if one.bias is None else [one.bias]
+    changed = [vars(one).get("weight"), vars(two).get("weight"), *bias]
+    held = [t for _, t in model._named_tensors()]
+    if any(sum(t is other for other in held) != 1 for t in changed):
+        raise ValueError(
+            f"rescale: layer {name!r} or the next has a weight that is parametrized or used twice; "
+            "remove the parametrization or copy the layer"
+        )
+    c = _host(factors)
+    if c.shape not in ((), (one.out_features,)) or not (np.isfinite(c) & (c > 0)).all():
+        raise ValueError(
+            f"rescale: factors must be finite and > 0, one or {one.out_features}, got {factors!r:.60}"
+        )
+    scale = _like(np.broadcast_to(c, one.out_features), one.weight.data)
+    one.weight.assign(one.weight.data * scale[:, None])
+    if one.bias is not None:
+        one.bias.assign(one.bias.data * scale)
+    two.weight.assign(two.weight.data / scale)
+    return model

@@ -1,0 +1,400 @@
+"""solve and path: a penalised fit to its certificate, and a whole regularization path.
+
+Both run FISTA with restart (:class:`minireg.optim.ProximalGradient`) on all data at once and
+stop by the certificate: the distance of −∇loss to the penalty's subdifferential, together
+with the gradient of what is not penalised. At 0 the point is optimal, if the loss is convex.
+Everything happens in float64: a model of another dtype is given the solution, rounded, at the end.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, as_array, move
+from ..engine import backprop, grad
+from ..messages import check_option
+from ..mode import no_grad
+from ..nn.module import Module
+from ..objective import AnyLoss, Objective, Selector, Term
+from ..optim import ProximalGradient
+from ..penalties import Penalty
+from ..penalties.base import length
+from ..tensor import Tensor, next_seq
+
+
+def _exact(x: Any, name: str) -> Array:
+    """An array; of lists of numbers one in float64."""
+    return as_array(np.asarray(x) if isinstance(x, list | tuple) else x, name)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """How a :func:`solve` ended: after how many steps, how far from stationary, at which value.
+
+    ``relative`` is how far over how far it is with all parameters at 0, of the one where that is most.
+    """
+
+    steps: int
+    certificate: float
+    value: float
+    converged: bool
+    relative: float
+
+
+class Composite:
+    """The loss of a model on all data plus a penalty, as functions of the parameters."""
+
+    def __init__(
+        self, model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, on: Selector
+    ) -> None:
+        if not isinstance(model, Module):
+            raise TypeError(f"solve: model must be a Module, got {model!r:.60}")
+        self.model, self.loss, self.penalty = model, loss, penalty
+        self.params = [p for p in model.parameters() if p.requires_grad]
+        if not self.params:
+            raise ValueError("solve: every parameter of the model is frozen")
+        home = self.params[0].backend
+        x, y = (move(_exact(a, f"solve: {n}"), home) for n, a in {"x": x, "y": y}.items())
+        self.x = Tensor(x.astype(np.float64, copy=False))
+        self.y = y if y.dtype.kind in "iu" else y.astype(np.float64, copy=False)
+        objective = Objective(loss, {"penalty": Term(penalty, on, via="prox")}).bind(model)
+        self.penalised = dict.fromkeys(objective.chosen("penalty"))
+        self.lr = 0.0  # not known yet
+        with self.in_float64(), no_grad():
+            first, again = float(self.data().sum()), float(self.data().sum())
+        if abs(first - again) > 1e-6 * abs(first):
+            raise ValueError(
+                f"solve: the loss is random, got {first:.6g} and then {again:.6g} of the same weights; "
+                "switch dropout off with model.eval()"
+            )
+
+    @contextmanager
+    def in_float64(self) -> Iterator[None]:
+        """Meanwhile the model is in float64; then its own arrays hold what was found, rounded."""
+        tensors = dict.fromkeys(t for _, t in self.model._named_tensors())
+        held = {t: t.data for t in tensors if t.dtype.kind == "f" and t.dtype != np.float64}
+        for t, own in held.items():
+            t.data = own.astype(np.float64)
+        try:
+            yield
+        finally:
+            for p in self.params:
+                p.grad = None
+            for t, own in held.items():
+                own[...] = t.data
+                t.data, t._seq = own, next_seq()
+
+    def data(self) -> Tensor:
+        """The loss on all data."""
+        return self.loss(self.model(self.x), self.y)
+
+    def gradient(self) -> dict[Tensor, Array]:
+        """That of the loss, by parameter."""
+        value = self.data()
+        found = backprop([value], [np.ones_like(value.data)], self.params)
+        return {p: found[p] if p in found else np.zeros_like(p.data) for p in self.params}
+
+    def value(self) -> float:
+        """Loss plus penalty."""
+        with no_grad():
+            return float(self.data()) + sum(
+                float(self.penalty.value(p.data)) for p in self.penalised
+            )
+
+    def certificate(self, gradient: dict[Tensor, Array]) -> float:
+        """How far from optimal: the distance of −gradient to the penalty's subdifferential."""
+        return float(sum(d**2 for d in self.distances(gradient)) ** 0.5)
+
+    def distances(self, gradient: dict[Tensor, Array]) -> list[float]:
+        """The certificate of each parameter."""
+        return [
+            float(self.penalty.subdiff_distance(p.data, g) if p in self.penalised else length(g))
+            for p, g in gradient.items()
+        ]
+
+    def relative(self, gradient: dict[Tensor, Array]) -> float:
+        """The certificate over the one with all parameters at 0, of the parameter where it is most."""
+        here, kept = self.distances(gradient), self._copies()
+        for p in self.params:
+            p.assign(0.0)
+        with np.errstate(all="ignore"):
+            at_zero = self.distances(self.gradient())
+        self._assign(kept)
+        noise = self._rounding(gradient)  # what is less at 0 says nothing
+        return max((d / z for d, z in zip(here, at_zero, strict=True) if z > noise), default=0.0)
+
+    def curvature(self) -> float:
+        """The largest eigenvalue of the loss's Hessian here, by power iteration on exact products."""
+        gradients = grad(self.data(), self.params, create_graph=True)
+        rng = np.random.default_rng(0)
+        u = [rng.normal(size=p.shape) for p in self.params]
+        size = 0.0
+        for _ in range(40):
+            norm = sum(float(np.square(a).sum()) for a in u) ** 0.5 or 1.0
+            along = [Tensor(move((a / norm).astype(p.dtype), p.backend))
+                     for a, p in zip(u, self.params, strict=True)]  # fmt: skip
+            inner = sum((g * a).sum() for g, a in zip(gradients, along, strict=True))
+            found = grad(inner, self.params, retain_graph=True, allow_unused=True)
+            u = [np.zeros(p.shape) if f is None else f.numpy()
+                 for f, p in zip(found, self.params, strict=True)]  # fmt: skip
+            size = sum(float(np.square(a).sum()) for a in u) ** 0.5
+        return size
+
+    def _rounding(self, gradient: dict[Tensor, Array]) -> float:
+        """What float64's rounding of the numbers that it is made from may leave of a certificate."""
+        sizes = sum(float(length(g)) + float(length(p.data)) / self.lr for p, g in gradient.items())
+        return 10 * float(np.finfo(np.float64).eps) * sizes
+
+    def _copies(self) -> list[Array]:
+        return [p.data.copy() for p in self.params]
+
+    def _assign(self, arrays: list[Array]) -> None:
+        for p, array in zip(self.params, arrays, strict=True):
+            p.assign(array)
+
+    def _project(self) -> None:
+        """Back into a ball, outside of which the value is ∞: the extrapolation may have left it."""
+        for w in self.penalised:
+            w.assign(self.penalty.prox(w.data, 0.0))
+
+    def _optimizer(self) -> ProximalGradient:
+        optimizer = ProximalGradient(self.params, self.lr, accelerated=True)
+        optimizer.add_prox(self.penalised, self.penalty)
+        return optimizer
+
+    def solve(self, tol: float, max_steps: int) -> Solution:
+        """Minimise to the certificate, from where the parameters are."""
+        with self.in_float64():
+            return self._solve(tol, max_steps)
+
+    def _solve(self, tol: float, max_steps: int) -> Solution:
+        if not np.isfinite(float(self.data().sum())):
+            raise FloatingPointError(
+                "solve: the loss is not finite where it starts; look for NaN and inf in x, y and "
+                "the model's parameters"
+            )
+        if not self.lr:
+            self.lr = 1 / (1.01 * self.curvature() or 1.0)
+        optimizer, best, kept = self._optimizer(), np.inf, self._copies()
+        lowest, since = np.inf, 0
+        for step in range(max_steps + 1):
+            gradient = self.gradient()
+            certificate = self.certificate(gradient)
+            if certificate < lowest:
+                lowest, since = certificate, step
+            last = step == max_steps or (
+                step - since >= 1000 and certificate <= self._rounding(gradient)
+            )
+            if certificate <= tol or last:
+                self._project()
+                certificate = self.certificate(self.gradient())
+                if certificate <= tol or last:
+                    break
+            if step % 100 == 0:  # where the curvature has grown, the rate must fall
+                ahead = self._copies()
+                self._project()
+                value = self.value()
+                if not value <= best + 1e-6 * abs(best):
+                    self.lr /= 2
+                    optimizer = self._optimizer()
+                    self._assign(kept)
+                    continue
+                if value <= best:
+                    best, kept = value, self._copies()
+                self._assign(ahead)
+            for p, g in gradient.items():
+                p.grad = Tensor(g)
+            optimizer.step()
+        relative = self.relative(self.gradient())
+        return Solution(step, certificate, self.value(), certificate <= tol, relative)
+
+
+def solve(
+    model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, *,
+    on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
+) -> Solution:  # fmt: skip
+    """Minimise ``loss`` on all of (x, y) plus ``penalty``, to the certificate.
+
+    Parameters
+    ----------
+    model, loss : convex together for a global minimum, for example a Linear with MSELoss. A
+        model in float32 gets the solution rounded; certificate and value are those in float64.
+    penalty, on : a convex penalty with a prox, and the parameters it applies to (weights).
+    tol : stop when the certificate, a gradient norm, is at most this. A ``RuntimeWarning`` says
+        where it was nearly as small with all parameters at 0, as for features of size 1e-11.
+    max_steps : give up after so many, or earlier where float64 can tell no more: then
+        ``converged`` is False and a ``RuntimeWarning`` says how far it came.
+
+    The step is 1/L, L being the largest eigenvalue of the loss's Hessian, measured.
+
+    >>> import minireg as mr
+    >>> mr.manual_seed(0); model = mr.nn.Linear(2, 1).to(np.float64)
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]); y = x[:, :1]
+    >>> solution = solve(model, mr.nn.MSELoss(), mr.penalties.L1(0.5), x, y)
+    >>> solution.converged, model.weight.numpy().round(6)
+    (True, array([[0.625, 0.   ]]))
+    """
+    _check("solve", tol, max_steps)
+    solution = Composite(model, loss, penalty, x, y, on).solve(tol, max_steps)
+    _warn_unless_converged("solve", [solution], tol)
+    return solution
+
+
+def _check(owner: str, tol: float, max_steps: int) -> None:
+    check_option(owner, "tol", tol, "[0, inf)")
+    check_option(owner, "max_steps", max_steps, 1)
+
+
+def _warn_unless_converged(owner: str, solutions: list[Solution], tol: float) -> None:
+    missed = [s for s in solutions if not s.converged]
+    if missed:
+        where = f"{len(missed)} of {len(solutions)} strengths ended" if owner == "path" else "ended"
+        warnings.warn(
+            f"{owner}: {where} up to {max(s.certificate for s in missed):.1e} from stationary after "
+            f"{max(s.steps for s in missed)} steps, expected tol={tol:g}; bring features and targets "
+            "to a size of about 1, or pass a larger max_steps or tol",
+            RuntimeWarning, stacklevel=3,
+        )  # fmt: skip
+    coarse = max((s.relative for s in solutions if s.converged), default=0.0)
+    if coarse > 0.1:
+        warnings.warn(
+            f"{owner}: tol={tol:g} is coarse for data of this size: a parameter is {coarse:.1g} times as "
+            "far from stationary as with all parameters at 0; bring features and targets to a size of "
+            "about 1, or pass a smaller tol",
+            RuntimeWarning, stacklevel=3,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class Path:
+    """A regularization path: for each strength (n,) the parameters, and how the fit ended."""
+
+    strengths: Array
+    parameters: dict[str, Array]  # name → (n, *shape), float64
+    solutions: list[Solution]
+
+    @property
+    def nonzero(self) -> Array:
+        """How many penalised-or-not weights are not 0 at each strength, (n,)."""
+        weights = [a for name, a in self.parameters.items() if not name.endswith("bias")]
+        return np.asarray(sum((a != 0).reshape(len(a), -1).sum(axis=1) for a in weights))
+
+    def draw(self, path: str | FilePath | None = None, name: str | None = None) -> Any:
+        """The coefficients of one parameter against the strength: a figure, saved to ``path``."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise ImportError("Path.draw needs matplotlib: pip install 'minireg[viz]'") from error
+        name = name or next(iter(self.parameters))
+        figure = Figure(figsize=(7, 4.4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(self.strengths, self.parameters[name].reshape(len(self.strengths), -1), lw=1.2)
+        axes.set(
+            xscale="log",
+            xlabel="strength λ",
+            ylabel=name,
+            xlim=(self.strengths.max(), self.strengths.min()),
+        )
+        axes.axhline(0, color="#1f2328", lw=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        count = axes.twinx()
+        count.step(self.strengths, self.nonzero, color="#7d8590", lw=1, ls="dashed", where="mid")
+        count.set_ylabel("weights that are not 0 (dashed)")
+        count.spines[["top"]].set_visible(False)
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
+
+    def __repr__(self) -> str:
+        worst = max(s.certificate for s in self.solutions)
+        missed = sum(not s.converged for s in self.solutions)
+        return (
+            f"Path({len(self.strengths)} strengths from {self.strengths[0]:.3g} to "
+            f"{self.strengths[-1]:.3g}, {self.nonzero[0]} to {self.nonzero[-1]} weights not 0, "
+            f"{sum(s.steps for s in self.solutions):,} steps, certificates ≤ {worst:.1e}"
+            + f", {missed} not converged" * (missed > 0)
+            + ")"
+        )
+
+
+def path(
+    model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, strengths: int | Sequence[float] = 50, *,
+    ratio: float = 1e-3, on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
+) -> Path:  # fmt: skip
+    """Solve for a whole range of strengths, each started from the solution before.
+
+    Parameters
+    ----------
+    model, loss, penalty, x, y, on, tol, max_steps : as for :func:`solve`; ``penalty.strength`` is set
+        to each strength in turn (``l1`` of an elastic net) and put back at the end, the
+        model keeps the last solution.
+    strengths : values, or how many: spaced evenly in the logarithm from the smallest that
+        leaves all weights at 0 (``penalty.max_strength``) down to ``ratio`` times that.
+
+    >>> import minireg as mr
+    >>> data = mr.datasets.load("diabetes"); model = mr.nn.Linear(10, 1).to(np.float64)
+    >>> found = path(model, mr.nn.MSELoss(), mr.penalties.L1(0.0), *data.train, strengths=5)
+    >>> int(found.nonzero[0]), int(found.nonzero[-1])
+    (0, 9)
+    """
+    _check("path", tol, max_steps)
+    check_option("path", "ratio", ratio, "(0, 1]")
+    problem = Composite(model, loss, penalty, x, y, on)
+    field = "strength" if hasattr(penalty, "strength") else "l1"
+    if not hasattr(penalty, field):
+        raise TypeError(f"path: {penalty!r} has no strength to vary")
+    before = vars(penalty)[field]  # it may be a Coefficient
+    kept: dict[str, list[Array]] = {n: [] for n, p in model.named_parameters() if p.requires_grad}
+    solutions = []
+    try:
+        if isinstance(strengths, int | np.integer):
+            top = _largest(problem, field, tol, max_steps)
+            values = top * np.logspace(0, np.log10(ratio), strengths)
+        else:
+            values = _exact(strengths, "path: strengths").astype(float)
+        if values.ndim != 1 or not values.size:
+            raise ValueError(
+                f"path: got strengths={strengths!r}, expected a count ≥ 1 or a list of values"
+            )
+        with problem.in_float64():
+            for strength in values:
+                setattr(penalty, field, float(strength))
+                solutions.append(problem.solve(tol, max_steps))
+                for name, p in model.named_parameters():
+                    if name in kept:
+                        kept[name].append(p.numpy().copy())
+    finally:
+        setattr(penalty, field, before)
+    _warn_unless_converged("path", solutions, tol)
+    return Path(values, {name: np.stack(arrays) for name, arrays in kept.items()}, solutions)
+
+
+FAR = 1e100  # a strength beyond every largest one
+
+
+def _largest(problem: Composite, field: str, tol: float, max_steps: int) -> float:
+    """The strength at which all that is penalised is just 0, with everything else fitted.
+
+    Groups may leave elements of a weight free, so the fit is of all parameters, at a strength that
+    holds the penalised ones at 0.
+    """
+
+    def largest() -> float:
+        gradient = problem.gradient()
+        return max(float(problem.penalty.max_strength(gradient[p])) for p in problem.penalised)
+
+    with problem.in_float64():
+        for p in problem.penalised:
+            p.assign(0.0)
+        largest()  # where there is none it says so
+        setattr(problem.penalty, field, FAR)
+        problem.solve(tol, max_steps)
+        problem.lr = 0.0
+        return largest()

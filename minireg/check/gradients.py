@@ -1,0 +1,644 @@
+"""gradcheck and gradgradcheck: are the gradients right?
+
+A derivative is compared with finite differences (or, without any rounding, with a complex
+step), and the answer is a report with one of four verdicts:
+
+======================================  ====================================================
+``ok``                                  the two agree
+``kink: inside the subdifferential``    fn bends there, and the gradient lies between its
+                                        one-sided slopes
+``precision``                           they agree as far as the rounding noise of fn's
+                                        values lets one see (float32 somewhere inside)
+``wrong``                               they disagree, and neither of those explains it
+======================================  ====================================================
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from .. import backend as backends
+from ..engine import grad
+from ..mode import enable_grad
+from ..tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+OK, KINK, PRECISION, WRONG = "ok", "kink: inside the subdifferential", "precision", "wrong"
+_VERDICTS = (OK, KINK, PRECISION, WRONG)  # from harmless to serious
+_SEVERITY = _VERDICTS.index
+
+_EPS = 2.0**-17  # near the cube root of 2⁻⁵², where truncation and rounding balance
+_COMPLEX_EPS = 2.0**-100  # nothing is subtracted, so the step may be as small as it likes
+_ULP = 2.0**-52
+_NOISE = 5.0  # standard deviations of rounding noise that a difference may be off by
+_ONE_BY_ONE = 64  # outputs up to here are checked one by one, more through a random weighing
+_ENTRIES = 2_000  # inputs up to here are checked entry by entry, larger ones along directions
+_DIRECTIONS = 8
+
+
+# --- what comes back -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slope:
+    """One derivative as backpropagation and as differences see it.
+
+    Attributes
+    ----------
+    argument, name : which input, by position and by name.
+    index : its entry, or None along a random direction.
+    output : (which output, its entry), or None for a random weighing of all outputs.
+    analytic, numeric : the two figures compared.
+    left, right : the one-sided differences.
+    """
+
+    argument: int
+    name: str
+    index: tuple[int, ...] | None
+    output: tuple[int, tuple[int, ...]] | None
+    verdict: str
+    analytic: float
+    numeric: float
+    left: float
+    right: float
+
+    def __str__(self) -> str:
+        below = self.name + (str(list(self.index)) if self.index else "")
+        if self.index is None:
+            below += " along a random direction"
+        above = "weighed outputs"
+        if self.output is not None:
+            which, entry = self.output
+            above = f"output {which}{list(entry) if entry else ''}"
+        return (
+            f"d {above} / d {below}: analytic {self.analytic:.9g}, numeric {self.numeric:.9g}, "
+            f"one-sided {self.left:.9g} and {self.right:.9g}"
+        )
+
+
+@dataclass(frozen=True)
+class InputReport:
+    """What was found for one input; ``worst`` is None when it has no entries."""
+
+    argument: int
+    name: str
+    verdict: str
+    compared: str
+    worst: Slope | None
+
+    def __str__(self) -> str:
+        worst = f"\n    worst: {self.worst}" if self.worst else ""
+        return f"  {self.name}: {self.verdict} ({self.compared}){worst}"
+
+
+@dataclass(frozen=True, repr=False)
+class GradcheckReport:
+    """The outcome of a gradient check: true unless the verdict is ``wrong``.
+
+    ``inputs`` holds one :class:`InputReport` an input that was checked, ``notes`` what was
+    cast or held fixed, and ``worst`` the slope that decided the verdict.
+    """
+
+    check: str
+    method: str
+    inputs: tuple[InputReport, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The most serious verdict of any input."""
+        return max((i.verdict for i in self.inputs), key=_SEVERITY)
+
+    @property
+    def worst(self) -> Slope | None:
+        """The worst slope of the first input that has this verdict."""
+        found = [i.worst for i in self.inputs if i.verdict == self.verdict and i.worst]
+        return found[0] if found else None
+
+    def __bool__(self) -> bool:
+        return self.verdict != WRONG
+
+    def __str__(self) -> str:
+        notes = [f"  note: {note}" for note in self.notes]
+        head = f"{self.check}: {self.verdict} ({self.method})"
+        return "\n".join([head, *map(str, self.inputs), *notes])
+
+    __repr__ = __str__
+
+
+# --- the function under test -----------------------------------------------------------------
+
+
+def _outputs(check: str, result: Any) -> tuple[Tensor, ...]:
+    """What fn returned, as a tuple of Tensors."""
+    results = tuple(result) if isinstance(result, tuple | list) else (result,)
+    for y in results:
+        if not isinstance(y, Tensor) or y.dtype.kind not in "fc":
+            got = f"a Tensor of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+            raise TypeError(
+                f"{check}: fn returned {got}, expected a floating Tensor (or a tuple of them) "
+                "made from its inputs by minireg's operations"
+            )
+    if not results:
+        raise TypeError(f"{check}: fn returned an empty tuple, expected at least one Tensor")
+    return results
+
+
+def _names(fn: Callable[..., Any], n: int) -> list[str]:
+    """Parameter names of fn, or ``input 0``, ``input 1``, … where it has none to give."""
+    try:
+        parameters = list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [plain[i] if i < len(plain) else f"input {i}" for i in range(n)]
+
+
+class _Subject:
+    """fn, its inputs in float64, and how they were prepared.
+
+    ``recorded`` is fn as backpropagation sees it; the differences see ``fn``.
+    """
+
+    def __init__(self, check: str, fn: Callable[..., Any], inputs: Any) -> None:
+        if not callable(fn):
+            raise TypeError(f"{check}: fn must be callable, got {type(fn).__name__}")
+        self.check, self.fn, self.recorded = check, fn, fn
+        self.args = list(inputs) if isinstance(inputs, tuple) else [inputs]
+        self.names = _names(fn, len(self.args))
+        self.notes: list[str] = []
+        self.points: dict[int, Array] = {}  # the checked inputs, on the host
+        self.homes: dict[int, str] = {}
+        for i, x in enumerate(self.args):
+            self._admit(i, x)
+        if not self.points:
+            raise ValueError(
+                f"{check}: nothing to check, no input is floating and requires a gradient; "
+                "pass arrays, or Tensors with requires_grad=True"
+            )
+        if not any(x.size for x in self.points.values()):
+            raise ValueError(f"{check}: nothing to check, every input is empty")
+
+    def _admit(self, i: int, x: Any) -> None:
+        name = self.names[i]
+        if isinstance(x, int | float) and not isinstance(x, np.generic):
+            x = np.asarray(x)
+        if not isinstance(x, Tensor) and not backends.is_array(x):
+            raise TypeError(
+                f"{self.check}: {name} is a {type(x).__name__}, expected a Tensor or an array; "
+                "bind other arguments with a lambda"
+            )
+        raw = x.data if isinstance(x, Tensor) else x
+        if raw.dtype.kind == "c":
+            raise TypeError(
+                f"{self.check}: {name} is {raw.dtype}, expected real numbers; "
+                "pass real and imaginary part as two inputs"
+            )
+        if raw.dtype.kind != "f" or (isinstance(x, Tensor) and not x.requires_grad):
+            self.notes.append(f"{name} was held fixed ({raw.dtype})")
+            return
+        if raw.dtype != np.float64:
+            self.notes.append(f"{name} was cast from {raw.dtype} to float64")
+        home = backends.of(raw)
+        self.homes[i] = home.name
+        self.points[i] = np.array(home.to_numpy(raw), dtype=np.float64)
+
+    def leaves(self, shift: dict[int, Any] | None = None) -> list[Any]:
+        """Fresh arguments with the checked inputs moved by ``shift``."""
+        args, shift = list(self.args), shift or {}
+        kind = np.result_type(np.float64, *shift.values())  # all complex as soon as one is
+        for i, x in self.points.items():
+            moved = np.array(x + shift.get(i, 0.0), dtype=kind)
+            args[i] = Tensor(backends.move(moved, self.homes[i]))
+            args[i].requires_grad = True  # a complex one, too: the step takes analytic functions
+        return args
+
+    def results(self, shift: dict[int, Any] | None = None) -> tuple[Tensor, ...]:
+        """fn's outputs at the shifted inputs."""
+        with enable_grad(), np.errstate(all="ignore"):
+            return _outputs(self.check, self.fn(*self.leaves(shift)))
+
+    def values(self, shift: dict[int, Any] | None = None) -> Array:
+        """The outputs at the shifted inputs as one flat vector."""
+        return np.concatenate([y.numpy().ravel() for y in self.results(shift)])
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The outputs' shapes."""
+        return [y.shape for y in self.results()]
+
+    @cached_property
+    def start(self) -> Array:
+        """The outputs at the inputs; raises when they are not real, finite and repeatable."""
+        y, again = self.values(), self.values()
+        if np.iscomplexobj(y):
+            raise TypeError(f"{self.check}: fn returned complex numbers, expected real ones")
+        if not np.isfinite(y).all():
+            raise ValueError(f"{self.check}: fn is not finite at the inputs, move them")
+        if not np.array_equal(y, again):
+            raise ValueError(
+                f"{self.check}: fn is not repeatable, two calls differ by "
+                f"{np.abs(y - again).max():.3g}; fix its random numbers (dropout, noise)"
+            )
+        return y.astype(np.float64)
+
+    def gradients(self, rows: Array) -> list[dict[int, Array]]:
+        """For each weighing of the outputs, its gradient at every checked input."""
+        with enable_grad(), np.errstate(all="ignore"):
+            leaves = self.leaves()
+            ys = _outputs(self.check, self.recorded(*leaves))
+            cuts = np.cumsum([y.size for y in ys])[:-1]
+            found = []
+            for row in rows:
+                weights = [
+                    backends.move(w.reshape(y.shape).astype(y.dtype), y.backend)
+                    for w, y in zip(np.split(row, cuts), ys, strict=True)
+                ]
+                live = [(y, w) for y, w in zip(ys, weights, strict=True) if y.requires_grad]
+                targets = [leaves[i] for i in self.points]
+                gs: Sequence[Tensor | None] = [None] * len(targets)
+                if live:
+                    outs, seeds = zip(*live, strict=True)
+                    gs = grad(outs, targets, seeds, retain_graph=True, allow_unused=True)
+                found.append(
+                    {
+                        i: np.zeros_like(x) if g is None else g.detach().numpy()
+                        for (i, x), g in zip(self.points.items(), gs, strict=True)
+                    }
+                )
+        return found
+
+
+def _bounded(rng: Any, shape: tuple[int, ...]) -> Array:
+    """Random numbers of either sign, bounded away from zero so that no entry goes unseen."""
+    drawn: Array = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+    return drawn
+
+
+def _reach(x: Array) -> Array:
+    """max(1, |x|) rounded up to a power of two, which makes x ± h exact."""
+    reach: Array = np.exp2(np.ceil(np.log2(np.maximum(1.0, np.abs(x)))))
+    return reach
+
+
+# --- slopes and verdicts ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Slopes of the weighed outputs at one step: a number a weighing, each (R,)."""
+
+    step: float
+    central: Array
+    left: Array
+    right: Array
+    low: Array  # the interval of slopes that the one-sided differences of all
+    high: Array  # outputs allow: with several bent outputs wider than left … right
+
+    def bent(self, floor: Array) -> Array:
+        """Where the slope jumps by more than curvature usually makes it at such a step."""
+        jump, size = self.high - self.low, np.maximum(np.abs(self.low), np.abs(self.high))
+        found: Array = jump > np.maximum(0.01 * size, floor)
+        return found
+
+
+class _Check:
+    """A subject under finite differences, and how far these can be trusted."""
+
+    def __init__(
+        self, subject: _Subject, method: str, eps: float | None, rtol: float | None,
+        atol: float | None, directional: bool | None, seed: int,
+    ) -> None:  # fmt: skip
+        check = subject.check
+        if method not in ("central", "complex"):
+            raise ValueError(f"{check}: method={method!r}, expected 'central' or 'complex'")
+        for name, value in (("eps", eps), ("rtol", rtol), ("atol", atol)):
+            if value is not None and not (0 < value < np.inf or (value == 0 and name != "eps")):
+                raise ValueError(f"{check}: {name}={value!r}, expected a positive number")
+        self.subject, self.central, self.directional = subject, method == "central", directional
+        self.start = subject.start  # first of all: raises when fn cannot be checked here
+        self.eps = eps if eps and self.central else _EPS
+        self.complex_eps = eps or _COMPLEX_EPS
+        self.rtol = rtol if rtol is not None else 1e-6 if self.central else 1e-12
+        self.atol, self.seed = atol, seed
+        # Few outputs are weighed one at a time, so that the report can name the one that is
+        # wrong; many by one random vector, which a wrong Jacobian passes with probability 0.
+        self.spots: list[Any] = [
+            (k, e) for k, s in enumerate(subject.shapes) for e in np.ndindex(s)
+        ]
+        if not self.spots:
+            raise ValueError(f"{check}: nothing to check, fn returned empty arrays only")
+        self.rows = np.eye(len(self.spots))
+        if len(self.spots) > _ONE_BY_ONE:
+            self.rows = _bounded(np.random.default_rng(seed), (1, len(self.spots)))
+            self.spots = [None]
+
+    def run(self) -> GradcheckReport:
+        """Check every input."""
+        found = self.subject.gradients(self.rows)
+        inputs = [
+            self.check_input(i, np.stack([g[i].ravel() for g in found]))
+            for i in self.subject.points
+        ]
+        method = "central differences" if self.central else "complex step"
+        notes = tuple(self.subject.notes)
+        return GradcheckReport(self.subject.check, method, tuple(inputs), notes)
+
+    def measure(self, i: int, direction: Array, step: float) -> _Measured | None:
+        """Central and one-sided differences; None where fn is not finite."""
+        y = self.start
+        ahead = self.subject.values({i: step * direction}).astype(np.float64)
+        behind = self.subject.values({i: -step * direction}).astype(np.float64)
+        if not (np.isfinite(ahead).all() and np.isfinite(behind).all()):
+            return None
+        left, right = self.rows * ((y - behind) / step), self.rows * ((ahead - y) / step)
+        central = self.rows @ ((ahead - behind) / (2 * step))
+        low, high = np.minimum(left, right).sum(axis=1), np.maximum(left, right).sum(axis=1)
+        return _Measured(step, central, left.sum(axis=1), right.sum(axis=1), low, high)
+
+    def base(self, i: int, direction: Array) -> _Measured:
+        """The differences at the step that balances truncation and rounding."""
+        found = self.measure(i, direction, self.eps)
+        if found is None:
+            raise ValueError(
+                f"{self.subject.check}: fn is not finite within {self.eps:.2g} of "
+                f"{self.subject.names[i]}; move the input away from the edge of fn's domain, "
+                "or pass a smaller eps"
+            )
+        return found
+
+    def ladder(self, i: int, direction: Array) -> dict[int, _Measured]:
+        """The differences at steps h·8ᵏ, as far as fn stays finite."""
+        found = {0: self.base(i, direction)}
+        for k in (-1, -2, 1, 2, 3, 4):
+            if (m := self.measure(i, direction, self.eps * 8.0**k)) is None:
+                break
+            found[k] = m
+        return found
+
+    def complex_step(self, i: int, direction: Array) -> Array:
+        """Im fn(x + ih)/h: no subtraction, hence no rounding error."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                y = self.subject.values({i: 1j * self.complex_eps * direction})
+        except (TypeError, ValueError, np.exceptions.ComplexWarning) as error:
+            raise TypeError(
+                f"{self.subject.check}: fn cannot take complex inputs ({error}); "
+                "use method='central'"
+            ) from error
+        slopes: Array = self.rows @ (y.imag / self.complex_eps)
+        return slopes
+
+    @cached_property
+    def noise(self) -> Array:
+        """Rounding noise of the weighed outputs (R,), measured.
+
+        Fourth differences of closely spaced values leave nothing of a smooth function, but
+        grow noise by √70; a quantile does not mind a kink on the way. Values that change
+        and yet all fit a narrower type carry its rounding, even where fn is too flat for
+        close neighbours to show it.
+        """
+        rng, points = np.random.default_rng(self.seed), self.subject.points
+        away = {i: _bounded(rng, x.shape) * _reach(x) * _EPS / 64 for i, x in points.items()}
+        steps = [*range(21), -(2**15), 2**15]
+        values = [self.subject.values({i: k * d for i, d in away.items()}) for k in steps]
+        line = np.nan_to_num(np.stack(values).astype(np.float64))
+        noise = np.quantile(np.abs(np.diff(line[:21], 4, axis=0)), 0.7, axis=0) / 70**0.5
+        size = np.abs(line[:21]).max(axis=0)
+        relative = noise.sum() / max(size.sum(), np.finfo(float).tiny)
+        for narrow in (np.float32, np.float16):
+            with np.errstate(over="ignore"):
+                fits = (line.astype(narrow) == line).all(axis=0) & (np.ptp(line, axis=0) > 0)
+            noise = np.maximum(noise, fits * np.finfo(narrow).eps * size)
+        weighed: Array = np.abs(self.rows) @ np.maximum(noise, max(relative, _ULP) * size)
+        return weighed
+
+    @cached_property
+    def rounding(self) -> Array:
+        """What float64's last digit does to a difference of the weighed outputs (R,)."""
+        found: Array = np.abs(self.rows) @ np.abs(self.start) * _NOISE * _ULP / self.eps
+        return found
+
+    def tolerance(self, rtol: float, scale: float, *slopes: Any) -> Any:
+        """How far slopes may lie apart, for an input whose slopes reach ``scale``."""
+        floor = 0.01 * rtol * scale if self.atol is None else self.atol
+        return rtol * np.maximum.reduce([np.abs(s) for s in slopes]) + floor
+
+    @staticmethod
+    def kink(found: dict[int, _Measured], r: int, noise: float) -> int | None:
+        """The shortest step that shows a kink: a jump of the slope that neither shrinks with
+        the step, as curvature makes it, nor sinks into noise, nor is absent further in.
+        """
+        jumps = {k: float(m.high[r] - m.low[r]) for k, m in sorted(found.items())}
+        blur = {k: 2 * noise / m.step for k, m in found.items()}
+        for k in sorted(jumps)[:-2]:
+            near = [jumps[k + n] for n in range(3)]
+            inner = [jumps[j] + blur[j] for j in jumps if j < k - 1]
+            if near[0] > blur[k] and min(near + inner) >= max(near) / 4:
+                return k
+        return None
+
+    def classify(
+        self, found: dict[int, _Measured], r: int, a: float, scale: float
+    ) -> tuple[str, float]:
+        """Verdict on the analytic slope ``a`` of weighing ``r``, and the best numeric slope."""
+        base, noise = found[0], _NOISE * self.noise[r]
+        slopes = {k: float(m.central[r]) for k, m in found.items()}
+        if not np.isfinite(a):
+            return WRONG, slopes[0]
+        rtol = self.rtol if self.central else 1e-6
+        if (k := self.kink(found, r, noise)) is not None:
+            m, longer = found[k], found[k + 1]
+            slack = self.tolerance(rtol, scale, m.low[r], m.high[r]) + noise / m.step
+            below = m.low[r] - abs(m.low[r] - longer.low[r]) / 7 - slack
+            above = m.high[r] + abs(m.high[r] - longer.high[r]) / 7 + slack
+            return (KINK if below <= a <= above else WRONG), slopes[0]
+        # Two steps together cancel the h² error. Longer ones have less noise but may be too
+        # long for fn: they count as far as they agree with all shorter ones.
+        seen: list[tuple[float, float]] = []
+        for k in sorted(slopes)[:-1]:
+            slope, error = slopes[k] + (slopes[k] - slopes[k + 1]) / 63, noise / found[k].step
+            if any(abs(slope - shorter) > error + e for shorter, e in seen):
+                break
+            seen.append((slope, error))
+        seen = seen or [(slopes[0], noise / base.step)]
+        best = seen[-1][0]
+        reach = max([scale] + [max(abs(m.low[r]), abs(m.high[r])) for m in found.values()])
+        allowed = self.tolerance(rtol, reach, a, best)
+        allowed += self.rounding[r] if self.atol is None else 0.0
+        if all(abs(a - slope) > allowed + error for slope, error in seen[-2:]):
+            return WRONG, best
+        return (PRECISION if abs(a - best) > allowed else OK), best
+
+    def check_input(self, i: int, gradients: Array) -> InputReport:
+        """Measure every slope of input i, (L, R) of them, then look closely at the doubtful ones."""
+        x, name = self.subject.points[i], self.subject.names[i]
+        if not x.size:
+            return InputReport(i, name, OK, f"{x.size} entries", None)
+        # Each row of directions is a line to measure along; one entry moves by its reach.
+        reach = _reach(x).ravel()
+        if x.size > _ENTRIES if self.directional is None else self.directional:
+            rng = np.random.default_rng([self.seed, i])
+            directions = _bounded(rng, (_DIRECTIONS, x.size)) * reach
+            indices: list[Any] = [None] * _DIRECTIONS
+            compared = f"{_DIRECTIONS} random directions in {x.size} entries"
+            analytic = directions @ gradients.T
+        else:
+            directions, indices = np.diag(reach), list(np.ndindex(x.shape))
+            compared = f"{x.size} entries"
+            analytic = (gradients * reach).T
+        lines = directions.reshape(-1, *x.shape)
+        scale = float(np.abs(analytic[np.isfinite(analytic)]).max(initial=0.0))
+        if self.central:
+            base = [self.base(i, d) for d in lines]
+            numeric = np.stack([m.central for m in base])
+            doubtful = np.stack([m.bent(4 * self.rounding + 1e-4 * scale) for m in base])
+        else:
+            numeric = np.stack([self.complex_step(i, d) for d in lines])
+            doubtful = np.zeros(numeric.shape, dtype=bool)
+        allowed = self.tolerance(self.rtol, scale, analytic, numeric)
+        if self.central and self.atol is None:
+            allowed += self.rounding
+        with np.errstate(all="ignore"):
+            excess = np.abs(analytic - numeric) / np.maximum(allowed, np.finfo(float).tiny)
+        excess = np.nan_to_num(excess, nan=1e300, posinf=1e300)
+        doubtful |= excess > 1
+
+        verdicts = np.zeros(numeric.shape, dtype=int)
+        for n in sorted(np.flatnonzero(doubtful.any(axis=1)), key=lambda n: -excess[n].max()):
+            ladder = self.ladder(i, lines[n])
+            for r in map(int, np.flatnonzero(doubtful[n])):
+                verdict, best = self.classify(ladder, r, analytic[n, r], scale)
+                if not self.central and verdict in (OK, PRECISION):
+                    verdict = self.confirm(name, analytic[n, r], numeric[n, r], best, scale)
+                    best = numeric[n, r]
+                verdicts[n, r], numeric[n, r] = _SEVERITY(verdict), best
+            if verdicts[n].max() == _SEVERITY(WRONG):
+                break  # the lines come worst first
+
+        top = int(verdicts.max())
+        shown = np.where(verdicts == top, excess, -1.0)
+        line, r = map(int, np.unravel_index(int(shown.argmax()), shown.shape))
+        seen = self.base(i, lines[line])
+        unit = 1.0 if indices[line] is None else reach[line]
+        figures = (analytic[line, r], numeric[line, r], seen.left[r], seen.right[r])
+        slopes = [float(f / unit) for f in figures]
+        worst = Slope(i, name, indices[line], self.spots[r], _VERDICTS[top], *slopes)
+        return InputReport(i, name, _VERDICTS[top], compared, worst)
+
+    def confirm(self, name: str, a: float, stepped: float, best: float, scale: float) -> str:
+        """Differences agree with ``a`` where the complex step does not: by how little?"""
+        if abs(a - stepped) > 1e-4 * max(scale, abs(stepped)):
+            raise ValueError(
+                f"{self.subject.check}: fn is not analytic in {name}: the complex step gives "
+                f"{stepped:.6g}, differences {best:.6g} (abs, a norm or a conjugate inside?); "
+                "use method='central'"
+            )
+        return PRECISION
+
+
+# --- the two checks --------------------------------------------------------------------------
+
+
+def gradcheck(
+    fn: Callable[..., Any],
+    inputs: Any,
+    *,
+    method: str = "central",
+    eps: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    directional: bool | None = None,
+    seed: int = 0,
+) -> GradcheckReport:
+    """Compare the gradients of ``fn(*inputs)`` with finite differences, in float64.
+
+    Parameters
+    ----------
+    fn : takes the inputs as Tensors and returns a Tensor or a tuple of them.
+    inputs : an array or Tensor, or a tuple of them. Arrays and Tensors that require a
+        gradient are checked; other Tensors and integers are held fixed.
+    method : ``"central"`` differences, or ``"complex"`` for the step Im fn(x + ih)/h, which
+        has no rounding error but needs an fn that is analytic (no abs, no norm).
+    eps : the step, relative to max(1, abs(x)).
+    rtol, atol : slopes may differ by ``rtol`` (1e-6; complex 1e-12) relative to themselves
+        plus ``atol`` (by default a hundredth of that relative to the input's largest slope,
+        so the check does not care about units).
+    directional : compare along a few random directions instead of every entry; by default
+        for inputs of more than 2000 entries.
+    seed : of the random directions and weighings.
+
+    Returns a :class:`GradcheckReport`, true unless something is wrong. Raises ``TypeError``
+    or ``ValueError`` only for misuse: nothing to check, an fn that is not repeatable, not
+    finite at the inputs, or cannot take complex numbers.
+
+    >>> import minireg as mr
+    >>> gradcheck(lambda w: mr.abs(w).sum(), np.array([1.0, 0.0]))
+    gradcheck: kink: inside the subdifferential (central differences)
+      w: kink: inside the subdifferential (2 entries)
+        worst: d output 0 / d w[1]: analytic 0, numeric 0, one-sided -1 and 1
+    """
+    subject = _Subject("gradcheck", fn, inputs)
+    return _Check(subject, method, eps, rtol, atol, directional, seed).run()
+
+
+def gradgradcheck(
+    fn: Callable[..., Any],
+    inputs: Any,
+    *,
+    method: str = "central",
+    eps: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    directional: bool | None = None,
+    seed: int = 0,
+) -> GradcheckReport:
+    """Compare the gradient of fn's gradient with finite differences of that gradient.
+
+    The function checked is (inputs, gradient of the outputs) → gradient of the inputs, so
+    arguments, report and errors are those of :func:`gradcheck`. The differences read the
+    numeric backward pass and backpropagation the recorded one (``create_graph``): for a
+    fused op this holds its fast rule against its definition.
+
+    >>> import minireg as mr
+    >>> bool(gradgradcheck(lambda w: mr.exp(w) * w, np.array([1.0, -0.5])))
+    True
+    """
+    inner = _Subject("gradgradcheck", fn, inputs)
+    n, checked = len(inner.args), list(inner.points)
+    rng = np.random.default_rng(seed)
+    weights = tuple(_bounded(rng, shape) for shape in inner.shapes)
+
+    def gradient(*args: Any, create_graph: bool) -> tuple[Tensor, ...]:
+        ys = _outputs(inner.check, fn(*args[:n]))
+        pairs = zip(ys, args[n:], strict=True)
+        live = [(y, v.to(y.backend)) for y, v in pairs if y.requires_grad]
+        targets = [args[i] for i in checked]
+        found: Sequence[Tensor | None] = [None] * len(targets)
+        if live:
+            outs, seeds = zip(*live, strict=True)
+            found = grad(outs, targets, seeds, None, create_graph, allow_unused=True)
+        return tuple(
+            Tensor(np.zeros_like(t.data)) if g is None else g
+            for t, g in zip(targets, found, strict=True)
+        )
+
+    subject = _Subject(
+        "gradgradcheck", partial(gradient, create_graph=False), (*inner.args, *weights)
+    )
+    subject.recorded = partial(gradient, create_graph=True)
+    several = len(weights) > 1
+    subject.names = inner.names + [
+        f"grad_output {k}" if several else "grad_output" for k in range(len(weights))
+    ]
+    subject.notes = inner.notes
+    return _Check(subject, method, eps, rtol, atol, directional, seed).run()

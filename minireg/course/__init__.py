@@ -1,0 +1,1 @@
+"""The course: claims as programs, lessons, and what runs them."""

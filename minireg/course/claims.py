@@ -1,0 +1,319 @@
+"""Claims of the source texts as programs: what a text says, measured.
+
+The claims themselves are in ``lessons/claims``, one file a topic and one function a claim. Such a
+function yields figures; each figure names what was measured and the range it has to lie in:
+
+* :func:`holds`: the statement, or its part that is true, holds;
+* :func:`breaks`: a counterexample, where the statement as it stands fails;
+* :func:`corrects`: the corrected statement holds;
+* :func:`reports`: a figure without a range, where an experiment shows but does not prove.
+
+``minireg claims`` runs them all.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import math
+import re
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from ..random import manual_seed
+from ..training import passing_interrupts
+
+VERDICTS = ("TRUE", "TRUE-WITH-CONDITIONS", "IMPRECISE", "FALSE AS STATED", "EMPIRICAL")
+WRONG = ("IMPRECISE", "FALSE AS STATED")
+SOURCES = {
+    "000": "chapter 10.3, 正则化对梯度与损失的影响",
+    "001": "chapter 9.3, 正则化与归一化",
+    "002": "an article on penalties of parameter norms, 参数范数惩罚",
+    "003": "an article on L2 and weight decay, 权重衰减",
+    "004": "notes on what regularization is, 正则化的本质",
+}
+ERRATA_HEAD = """\
+statements that are imprecise or false as stated. Against each stands a counterexample, and for its
+correction a measurement; beside a figure is the range that it has to lie in. Written by
+`minireg claims --errata`, which measures all of it; `minireg claims --id C39 --explain` adds the
+derivation, the conventions, lines to try and the place of the program. The texts, in their own
+numbering:
+"""
+ROLES = {
+    "holds": "the statement, or what is true of it",
+    "breaks": "where it fails",
+    "corrects": "the corrected statement",
+    "reports": "a figure without a range",
+}
+IMPORTS = "import numpy as np, minireg as mr; P, F = mr.penalties, mr.nn.functional"
+HERE = Path(__file__).parents[1]
+#: In a wheel the lessons lie inside the package, in a checkout beside it.
+LESSONS = HERE / "lessons" if (HERE / "lessons").is_dir() else HERE.parent / "lessons"
+
+
+class Figure(NamedTuple):
+    """One measured number, and the range in which it has to lie.
+
+    >>> Figure("holds", "gradient of ½λ‖w‖² − λw", 2e-16, at_most=1e-12)
+    gradient of ½λ‖w‖² − λw: 2e-16 (≤ 1e-12)
+    """
+
+    role: str
+    what: str
+    value: float
+    at_most: float = math.inf
+    at_least: float = -math.inf
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value lies in its range; NaN never does."""
+        return self.at_least <= self.value <= self.at_most
+
+    @property
+    def tolerance(self) -> str:
+        """The range as text."""
+        low, high = self.at_least, self.at_most
+        if low == high:
+            return f"exactly {low:.4g}"
+        if low > -math.inf and high < math.inf:
+            return f"{low:.4g} to {high:.4g}"
+        bound = f"≤ {high:.4g}" if high < math.inf else f"≥ {low:.4g}"
+        return bound if math.isfinite(low) or math.isfinite(high) else ""
+
+    def __repr__(self) -> str:
+        tolerance = f" ({self.tolerance})" if self.tolerance else ""
+        return f"{self.what}: {self.value:.4g}{tolerance}{'' if self.passed else ' FAILED'}"
+
+
+class _Measure(Protocol):
+    def __call__(
+        self, what: str, value: Any, *, at_most: float = ..., at_least: float = ...
+    ) -> Figure: ...
+
+
+def _figure(
+    role: str, what: str, value: Any, *, at_most: float = math.inf, at_least: float = -math.inf
+) -> Figure:
+    value = value.item() if hasattr(value, "item") else value
+    return Figure(role, what, float(value), float(at_most), float(at_least))
+
+
+holds: _Measure = partial(_figure, "holds")
+breaks: _Measure = partial(_figure, "breaks")
+corrects: _Measure = partial(_figure, "corrects")
+reports: _Measure = partial(_figure, "reports")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What running a claim gave; true if every figure lies in its range."""
+
+    claim: Claim
+    figures: tuple[Figure, ...]
+    seconds: float
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was measured and every figure lies in its range."""
+        return bool(self.figures) and not self.error and all(f.passed for f in self.figures)
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data, as ``minireg claims --json`` prints it."""
+        c = self.claim
+        return {
+            "id": c.id, "topic": c.topic, "title": c.title, "source": c.source,
+            "statement": c.statement, "verdict": c.verdict, "corrected": c.corrected,
+            "passed": self.passed, "measured": {f.what: f.value for f in self.figures},
+            "figures": [{"role": f.role, "what": f.what, "value": f.value, "tolerance": f.tolerance,
+                         "passed": f.passed} for f in self.figures],
+            "lessons": c.lessons, "error": self.error, "seconds": round(self.seconds, 4),
+        }  # fmt: skip
+
+    def explain(self) -> str:
+        """All there is to say: what is claimed, what is so and why, what was measured, and how."""
+        c = self.claim
+        fill = partial(textwrap.fill, width=96)
+        roles = dict.fromkeys(f.role for f in self.figures)
+        legend = [fill(f"({'; '.join(f'{role}: {ROLES[role]}' for role in roles)})")]
+        parts = {
+            "source": fill(c.source), "the text says": fill(c.statement),
+            "corrected": fill(c.corrected), "because": c.derivation, "conventions": c.conventions,
+            "measured": "\n".join([*self._lines(), *legend * bool(roles)]),
+            "try it": f">>> {IMPORTS}\n{c.example}" if c.example else "",
+            "lesson": " ".join(f"minireg lesson {number}" for number in c.lessons),
+            "program": c.location,
+        }  # fmt: skip
+        return "\n".join(
+            [f"{c}", *(f"{n}\n{textwrap.indent(text, '  ')}" for n, text in parts.items() if text)]
+        )
+
+    def _lines(self) -> list[str]:
+        lines = [f"{f.role:8} {f!r}" for f in self.figures]
+        return [*lines, f"FAILED: {self.error}"] if self.error else lines
+
+    def __str__(self) -> str:
+        status = "passed" if self else "FAILED"
+        lines = [f"  {line}" for line in self._lines()]
+        return "\n".join([f"{self.claim} {status}, {self.seconds:.2f} s", *lines])
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the source texts with the program that measures it; call it to run it."""
+
+    id: str
+    verdict: str
+    source: str
+    title: str
+    statement: str
+    corrected: str
+    measure: Callable[[], Iterable[Figure]]
+
+    def __post_init__(self) -> None:
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"claim {self.id}: verdict {self.verdict!r} is none of {VERDICTS}")
+        if bool(self.corrected) < (self.verdict in WRONG):
+            raise ValueError(f"claim {self.id}: {self.verdict} needs a corrected statement")
+
+    @property
+    def topic(self) -> str:
+        """The file it is in."""
+        return self.measure.__module__.rpartition(".")[2]
+
+    @property
+    def derivation(self) -> str:
+        """Why it is so: the docstring of its program up to the example."""
+        return (inspect.getdoc(self.measure) or "").partition(">>>")[0].rstrip()
+
+    @property
+    def example(self) -> str:
+        """Lines of Python that show it with the public API, a doctest (see :data:`IMPORTS`)."""
+        return "".join((inspect.getdoc(self.measure) or "").partition(">>>")[1:])
+
+    @property
+    def conventions(self) -> str:
+        """Halves, means and letters: what the docstring of its file says after the first line."""
+        return (inspect.getdoc(inspect.getmodule(self.measure)) or "").partition("\n\n")[2]
+
+    @property
+    def lessons(self) -> list[int]:
+        """The numbers of the lessons that measure it."""
+        paths = sorted(LESSONS.glob("[0-9][0-9]_*.py"))
+        return [int(p.name[:2]) for p in paths if f'"{self.id}"' in p.read_text("utf-8")]
+
+    @property
+    def location(self) -> str:
+        """File and line of its program."""
+        code = self.measure.__code__
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+    def __call__(self) -> Result:
+        """Run the program."""
+        manual_seed(int(self.id[1:]))  # the same figures whatever ran before
+        figures: list[Figure] = []
+        start, error = time.perf_counter(), ""
+        try:
+            with passing_interrupts():  # a training cut short proves nothing
+                figures.extend(self.measure())
+        except Exception as problem:  # what was measured before it still counts
+            error = f"{type(problem).__name__}: {problem}"
+        roles = {f.role for f in figures}
+        if not error and self.verdict in WRONG and not {"breaks", "corrects"} <= roles:
+            error = "a wrong statement needs a counterexample and a correction, both measured"
+        return Result(self, tuple(figures), time.perf_counter() - start, error)
+
+    def __str__(self) -> str:
+        return f"{self.id} [{self.verdict}] {self.title}"
+
+
+CLAIMS: dict[str, Claim] = {}
+
+
+def claim(
+    id: str, verdict: str, source: str, title: str, statement: str, corrected: str = ""
+) -> Callable[[Callable[[], Iterable[Figure]]], Claim]:
+    """Enter a claim: decorates a generator of figures whose docstring derives the result.
+
+    The docstring ends with an example, a doctest under :data:`IMPORTS`.
+
+    ``source`` is the text's number and its own numbering, ``statement`` what it says in our words,
+    ``corrected`` the statement that holds where that one does not, or needs conditions.
+    """
+
+    def enter(measure: Callable[[], Iterable[Figure]]) -> Claim:
+        entry = Claim(id, verdict, source, title, statement, corrected, measure)
+        if (other := CLAIMS.get(id)) and other.location != entry.location:
+            raise ValueError(f"claim {id} is at {other.location} and at {entry.location}")
+        CLAIMS[id] = entry
+        return entry
+
+    return enter
+
+
+def load() -> dict[str, Claim]:
+    """All claims by ID, in order."""
+    _lessons()
+    for path in sorted((LESSONS / "claims").glob("[a-z]*.py")):
+        importlib.import_module(f"minireg.lessons.claims.{path.stem}")
+    return dict(sorted(CLAIMS.items(), key=lambda item: int(item[0][1:])))
+
+
+def _lessons() -> None:
+    """Make ``minireg.lessons`` importable from a checkout, as it is from a wheel."""
+    if "minireg.lessons" not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            "minireg.lessons", LESSONS / "__init__.py", submodule_search_locations=[str(LESSONS)]
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+
+
+def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
+    """The claims of a topic, or those with the IDs; ``LookupError`` says what there is."""
+    found = load()
+    topics = dict.fromkeys(c.topic for c in found.values())
+    if topic is not None and topic not in topics:
+        raise LookupError(f"no topic {topic!r}; there are {', '.join(topics)}")
+    wanted = [re.sub(r"^[cC]?0*(\d+)$", lambda m: f"C{int(m[1]):02}", i) for i in ids]
+    for i in wanted:
+        if i not in found:
+            raise LookupError(f"no claim {i!r}; there are {next(iter(found))} to {[*found][-1]}")
+        if topic not in (None, found[i].topic):
+            raise LookupError(f"no claim {i} in topic {topic}; it is in {found[i].topic}")
+    return [
+        c for c in found.values() if topic in (None, c.topic) and (not wanted or c.id in wanted)
+    ]
+
+
+def errata(results: Iterable[Result]) -> str:
+    """The corrections to the texts, with what was measured, as a page in Markdown."""
+    parts = []
+    for r in results:
+        c = r.claim
+        if c.verdict in WRONG:
+            shown = {
+                role: "".join(f"  - {f!r}\n" for f in r.figures if f.role == role)
+                for role in ("holds", "breaks", "corrects")
+            }
+            true = f"- What is true of it:\n{shown['holds']}" if shown["holds"] else ""
+            parts.append(
+                f"## {c.id} {c.title}\n\n{c.verdict.capitalize()}. *{c.source}*\n\n"
+                f"- The text says: {c.statement}\n{true}- Against it:\n{shown['breaks']}"
+                f"- Correct is: {c.corrected}\n- For it:\n{shown['corrects']}"
+            )
+    head = f"# Errata of the source texts\n\n{len(parts)} {ERRATA_HEAD}"
+    legend = "".join(f"- {number}: {text}\n" for number, text in SOURCES.items())
+    return "\n".join([head, legend, *parts])

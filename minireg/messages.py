@@ -1,0 +1,192 @@
+"""What error messages say: which op, given what, called where, and what to do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import backend as backends
+from .backend import raw
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+_HERE = str(Path(__file__).parent)
+
+
+def describe(a: Any) -> str:
+    """An argument as messages show it: type, shape, dtype and backend of an array.
+
+    >>> describe(np.zeros((2, 3)))
+    'ndarray(2, 3) float64 on numpy'
+    """
+    if not backends.is_array(raw(a)):
+        return repr(a)[:60]
+    return f"{type(a).__name__}{tuple(a.shape)} {a.dtype} on {backends.of(raw(a)).name}"
+
+
+def check_option(owner: str, name: str, value: Any, limit: int | str | tuple[Any, ...]) -> None:
+    """``ValueError`` unless ``value`` keeps to its limit.
+
+    That is the least integer, an interval of numbers as in ``"(0, 1]"``, or a tuple of choices.
+
+    >>> check_option("fit", "epochs", 3, 1); check_option("SGD", "lr", 0.1, "[0, inf)")
+    >>> check_option("MSELoss", "reduction", "sum", ("mean", "sum"))
+    """
+    good: Any
+    if isinstance(limit, tuple):
+        *first, last = map(repr, limit)
+        good = not getattr(value, "ndim", 0) and value in limit
+        expected = f"{', '.join(first)} or {last}"
+    elif isinstance(limit, int):
+        good = _number(value) and isinstance(value, int | np.integer) and value >= limit
+        expected = f"an integer ≥ {limit}"
+    else:
+        low, high = _bounds(limit)
+        good = _number(value) and (
+            low < value < high
+            or (value == low and limit[0] == "[")
+            or (value == high and limit[-1] == "]")
+        )
+        expected = "a finite number ≥ 0" if limit == "[0, inf)" else f"in {limit}"
+    if not good:
+        raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
+
+
+@cache
+def _bounds(interval: str) -> tuple[float, float]:
+    low, high = interval[1:-1].split(",")
+    return float(low), float(high)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+# What people who know PyTorch write, and what it is here. One entry a name: of a Tensor ("t."),
+# of a module ("model."), of the package ("mr.").
+HINTS = {
+    "t.view": "t.reshape(…)", "t.view_as": "t.reshape(other.shape)", "t.dim": "t.ndim",
+    "t.numel": "t.size, a number", "t.unsqueeze": "t.expand_dims(axis)", "t.permute": "t.transpose(…)",
+    "t.t": "t.T", "t.contiguous": "not needed", "t.expand": "t.broadcast_to(shape)",
+    "t.flatten": "t.ravel() or t.reshape(len(t), -1)", "t.clone": "t.copy()", "t.clamp": "t.clip(low, high)",
+    "t.cpu": 't.to("numpy")', "t.cuda": 't.to("cupy")', "t.device": "t.backend",
+    "t.float": 't.astype("float32")', "t.double": 't.astype("float64")', "t.half": 't.astype("float16")',
+    "t.long": 't.astype("int64")', "t.int": 't.astype("int32")', "t.bool": 't.astype("bool")',
+    "t.type": "t.astype(dtype)", "t.tolist": "t.numpy().tolist()", "t.mm": "t @ other", "t.bmm": "t @ other",
+    "t.norm": "mr.linalg.norm(t)", "t.chunk": "mr.split(t, n)", "t.masked_fill": "mr.where(mask, value, t)",
+    "t.gather": "t.take_along_axis(indices, axis)", "t.index_select": "t.take(indices, axis)",
+    "t.detach_": "t.detach()", "t.copy_": "t.assign(x)", "t.fill_": "t.assign(x)", "t.zero_": "t.assign(0)",
+    "t.add_": "t += x", "t.sub_": "t -= x", "t.mul_": "t *= x", "t.div_": "t /= x",
+    "model.cpu": 'model.to("numpy")', "model.cuda": 'model.to("cupy")', "model.half": "model.to(np.float16)",
+    "model.register_buffer": "self.name = mr.tensor(…)", "model.add_module": "self.name = module",
+    "model.register_parameter": "self.name = nn.Parameter(…)",
+    "mr.cat": "mr.concatenate(arrays, axis)", "mr.from_numpy": "mr.tensor(array), which shares its memory",
+    "mr.as_tensor": "mr.tensor(x)", "mr.from_dlpack": "mr.tensor(x)",
+    "mr.zeros": "mr.tensor(np.zeros(shape, np.float32))", "mr.ones": "mr.tensor(np.ones(shape, np.float32))",
+    "mr.full": "mr.tensor(np.full(shape, value, np.float32))",
+    "mr.eye": "mr.tensor(np.eye(n, dtype=np.float32))",
+    "mr.arange": "mr.tensor(np.arange(n))", "mr.linspace": "mr.tensor(np.linspace(a, b, n))",
+    "mr.randn": "mr.tensor(np.random.default_rng(seed).standard_normal(shape, np.float32))",
+    "mr.rand": "mr.tensor(np.random.default_rng(seed).random(shape, np.float32))",
+    "mr.randint": "mr.tensor(np.random.default_rng(seed).integers(low, high, shape))",
+    "mr.clamp": "mr.clip(x, low, high)", "mr.unsqueeze": "mr.expand_dims(x, axis)",
+    "mr.permute": "mr.transpose(x, axes)", "mr.norm": "mr.linalg.norm(x)", "mr.numel": "x.size",
+    "mr.mm": "a @ b", "mr.bmm": "a @ b", "mr.gather": "mr.take_along_axis(x, indices, axis)",
+    "mr.float32": "np.float32", "mr.float64": "np.float64", "mr.int64": "np.int64", "mr.long": "np.int64",
+    "mr.device": '"numpy" or "cupy"', "mr.Generator": "mr.random.Stream(name, seed)",
+    "mr.set_grad_enabled": "with mr.no_grad():", "mr.inference_mode": "with mr.no_grad():",
+    "mr.autograd": "mr.grad(outputs, inputs)",
+}  # fmt: skip
+
+
+def missing(owner: str, kind: str, name: str) -> AttributeError:
+    """The error for an attribute that a Tensor "t", a module "model" or the package "mr" lacks.
+
+    >>> print(missing("mr", "module 'minireg'", "cat"))
+    module 'minireg' has no attribute 'cat'; here it is mr.concatenate(arrays, axis)
+    """
+    hint = HINTS.get(f"{owner}.{name}")
+    return AttributeError(
+        f"{kind} has no attribute {name!r}{f'; here it is {hint}' if hint else ''}"
+    )
+
+
+def check_parameters(owner: str, parameters: Any) -> None:
+    """``TypeError`` for a module, or its method, in place of its parameters."""
+    if hasattr(parameters, "parameters"):
+        got, fix = f"a module ({type(parameters).__name__})", "model.parameters()"
+    elif callable(parameters):
+        got, fix = (
+            f"{getattr(parameters, '__name__', 'a function')} itself",
+            "the call, model.parameters()",
+        )
+    else:
+        return
+    raise TypeError(f"{owner}: expected parameters, got {got}; pass {fix}")
+
+
+def check_mapping(owner: str, name: str, value: Any, example: str) -> None:
+    """``TypeError`` for anything else in place of a mapping, showing how one is written.
+
+    >>> check_mapping("Objective", "penalties", {}, '{"l2": L2(1e-4)}')
+    """
+    if not isinstance(value, Mapping):
+        got = f"a {type(value).__name__}"
+        raise TypeError(f"{owner}: {name} must be a mapping by name, got {got}; write {example}")
+
+
+def explained(
+    error: Exception, name: str, args: Sequence[Any], options: Mapping[str, Any] = {}
+) -> Exception:
+    """The same error, saying which op was given what."""
+    homes = {backends.of(raw(a)).name for a in args if backends.is_array(raw(a))}
+    got = ", ".join([*map(describe, args), *(f"{k}={describe(v)}" for k, v in options.items())])
+    if len(homes) > 1:
+        return TypeError(
+            f"{name}: operands live on different backends, got ({got}); "
+            f"move one first, for example x.to({sorted(homes)[-1]!r})"
+        )
+    kinds = (ValueError, TypeError, IndexError, np.linalg.LinAlgError)
+    other = TypeError if isinstance(error, AttributeError) else ValueError  # of what is no array
+    kind = type(error) if type(error) in kinds else other
+    text = re.sub(r"^[\w.<>]+\(\) ", "", str(error))  # the Python function behind the op
+    return kind(f"{name}: {text.removeprefix(f'{name}: ')}; got ({got})")
+
+
+def caller() -> str:
+    """``file:line`` of the innermost frame outside minireg."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _non_finite(x: Any) -> str:
+    """'2 non-finite values of 6', or '' if there is none."""
+    a = raw(x)
+    bad = int((~np.isfinite(a)).sum()) if a.dtype.kind in "fc" else 0
+    return f"{bad} non-finite value{'s' * (bad > 1)} of {a.size}" if bad else ""
+
+
+def check_forward(name: str, result: Tensor, args: Sequence[Any]) -> str:
+    """Where the op was called; ``FloatingPointError`` if its result has a NaN or Inf."""
+    place = caller()
+    if bad := _non_finite(result):
+        got = ", ".join(map(describe, args))
+        raise FloatingPointError(f"{name} produced {bad}, called at {place} with ({got})")
+    return place
+
+
+def check_backward(name: str, i: int, gradient: Any, place: str) -> None:
+    """``FloatingPointError`` if a rule's gradient has a NaN or Inf."""
+    if bad := _non_finite(gradient):
+        raise FloatingPointError(
+            f"the gradient of {name} (called at {place}) with respect to argument {i} has {bad}"
+        )

@@ -1,0 +1,60 @@
+"""Whether operations are recorded, and whether results are checked: a state of each thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+RECORD, ANOMALY = 1, 2
+
+
+class _State(threading.local):
+    mode = RECORD  # bit RECORD: operations are recorded; bit ANOMALY: results are checked
+
+
+state = _State()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread."""
+    return bool(state.mode & RECORD)
+
+
+@contextmanager
+def _mode(on: int = 0, off: int = 0) -> Iterator[None]:
+    before = state.mode
+    state.mode = (before | on) & ~off
+    try:
+        yield
+    finally:
+        state.mode = before
+
+
+def no_grad(function: Any = None) -> Any:
+    """Context manager and decorator (with or without parentheses): record nothing inside.
+
+    >>> from minireg import tensor
+    >>> w = tensor([1.0], requires_grad=True)
+    >>> with no_grad(): (w * 2).requires_grad
+    False
+    """
+    return _mode(off=RECORD) if function is None else _mode(off=RECORD)(function)
+
+
+def enable_grad() -> Any:
+    """Context manager and decorator: record again inside a ``no_grad`` block."""
+    return _mode(on=RECORD)
+
+
+def detect_anomaly() -> Any:
+    """Context manager: the first NaN or Inf raises, naming the forward op and its line.
+
+    >>> import minireg as mr, numpy as np
+    >>> with np.errstate(divide="ignore"), mr.detect_anomaly():
+    ...     mr.log(mr.tensor([0.0]))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    FloatingPointError: log produced 1 non-finite value of 1, called at <doctest ...>:2...
+    """
+    return _mode(on=ANOMALY)

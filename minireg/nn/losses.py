@@ -1,0 +1,618 @@
+r"""Losses: the data terms of an objective.
+
+A cross entropy, with class weights, ignored labels, label smoothing or probability
+targets, is :math:`-\sum_c q_c\log p_c` against a target distribution q that carries all
+of these options; so one fused op serves them all. A loss that contains a regularizer
+says so in ``parts``: cross entropy with smoothing ε is "data" plus "smoothing".
+
+Each loss is a function of (output, target, options) and a module that keeps the options.
+Classes lie on axis 1, as in PyTorch. Kinks follow the table of ops: |·|′(0) = 0, and a
+hinge that is exactly met pulls no more.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+
+from ..backend import NUMPY, as_array, of
+from ..messages import check_option
+from ..ops import fused, reductions
+from ..ops.elementwise import relu, softplus
+from ..ops.table import array_like, array_of, kernel, wide
+from ..tensor import Tensor
+from .module import Module
+
+Reduction = Literal["mean", "sum", "none"]
+KLReduction = Literal["mean", "sum", "none", "batchmean"]
+
+_LIMITS: dict[str, Any] = {
+    "label_smoothing": "[0, 1]", "beta": "[0, inf)", "margin": "[0, inf)", "p": (1, 2),
+}  # fmt: skip
+
+
+# --- what the losses share ------------------------------------------------------------------
+
+
+def _check(owner: str, reductions: Any = Reduction, **options: Any) -> None:
+    """Raise ``ValueError`` for an option out of its range."""
+    limits = {**_LIMITS, "reduction": get_args(reductions)}
+    if not isinstance(options.get("ignore_index", 0), int | np.integer):
+        raise ValueError(
+            f"{owner}: ignore_index must be an integer, got {options['ignore_index']!r}"
+        )
+    for name in options.keys() & limits.keys():
+        check_option(owner, name, options[name], limits[name])
+
+
+def floating(name: str, **arrays: Any) -> None:
+    """Refuse integers, which NumPy would promote to float64."""
+    for what, a in arrays.items():
+        if a.dtype.kind != "f":
+            raise ValueError(
+                f"{name}: got {what} of dtype {a.dtype}, expected a floating type; convert it with "
+                ".astype('float32')"
+            )
+
+
+def _pair(name: str, x: Any, target: Any) -> tuple[Any, Any]:
+    """x and target in x's dtype; whole numbers are targets, too, and one number is for all of x.
+
+    Other shapes must agree: broadcasting would let (N, 1) against (N,) pass unnoticed.
+    """
+    x = array_like(x, f"{name}: x")
+    target = array_like(target, f"{name}: target", x.dtype)
+    if target.dtype.kind in "iub":
+        target = array_of(target).astype(x.dtype)
+    floating(name, x=x, target=target)
+    if target.ndim == 0 < x.ndim:
+        target = np.broadcast_to(target, x.shape)
+    if x.shape != target.shape:
+        raise ValueError(
+            f"{name}: got x of shape {x.shape} and target of shape {target.shape}, expected equal "
+            "shapes; reshape one of them"
+        )
+    return x, target
+
+
+def _factor(name: str, what: str, factor: Any, x: Any) -> Any:
+    """A constant in x's dtype; it must broadcast to x's shape."""
+    factor = _weights(name, what, factor)
+    pairs = zip(factor.shape[::-1], x.shape[::-1], strict=False)
+    if len(factor.shape) > x.ndim or any(n not in (1, m) for n, m in pairs):
+        raise ValueError(
+            f"{name}: got {what} of shape {factor.shape}, expected one that broadcasts to {x.shape}"
+        )
+    return factor.astype(x.dtype)
+
+
+def _weights(name: str, what: str, weights: Any) -> Any:
+    """``weights`` as an array; ``ValueError`` for a negative one (not on a GPU: it would wait)."""
+    found = as_array(weights, f"{name}: {what}", np.float64)
+    if of(found) is NUMPY and (found < 0).any():
+        raise ValueError(f"{name}: {what} must be ≥ 0, got {found.min()}")
+    return found
+
+
+_warned: set[str] = set()
+
+
+def _suspect(name: str, z: Any, rows: bool) -> None:
+    """Warn once if logits are probabilities beyond doubt; never ask a GPU, which would wait."""
+    a = array_of(z)
+    if type(a) is not np.ndarray or name in _warned or a.size < 2:
+        return
+    if not (
+        0 <= a.item(0) <= 1 and 0 <= a.item(a.size - 1) <= 1
+    ):  # nearly always: no pass over all
+        return
+    low, high = a.min(), a.max()
+    if low < 0 or high > 1 or (low == 0 and high == 1 and ((a == 0) | (a == 1)).all()):
+        return
+    if rows:
+        certain = a.ndim == 2 and len(a) > 1 < a.shape[1] and abs(a.sum(axis=1) - 1).max() < 1e-3
+    else:
+        certain = a.size >= 16 and high - low > 0.5
+    if certain:
+        _warned.add(name)
+        makes = "softmax" if rows else "sigmoid"
+        warnings.warn(
+            f"{name}: the logits look like probabilities (all in [0, 1]{', rows sum to 1' * rows}); it "
+            f"applies the {makes} itself, so leave out the model's (said once)",
+            stacklevel=4,
+        )
+
+
+def _reduce(loss: Any, reduction: str, divisor: Any = None) -> Any:
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    if divisor is None:
+        return loss.mean()
+    mean = reductions.per(wide(loss).sum(), divisor)
+    return mean if mean.dtype == loss.dtype else mean.astype(loss.dtype)
+
+
+# --- labels as a target distribution ---------------------------------------------------------
+
+
+def _classes_last(name: str, x: Any) -> Any:
+    x = array_like(x, f"{name}: logits")
+    floating(name, logits=x)
+    if x.ndim == 0:
+        raise ValueError(f"{name}: got scalar logits, expected (C,), (N, C) or (N, C, …)")
+    return np.moveaxis(x, 1, -1) if x.ndim > 2 else x
+
+
+def _labels(
+    name: str, z: Any, target: Any, ignore_index: int | None = None, instead: str = ""
+) -> Any:
+    """The labels as an array, for z with classes last; ``ValueError`` if they are none for it."""
+    labels, classes = as_array(target, f"{name}: target"), z.shape[-1]
+    if labels.shape != z.shape[:-1] or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name}: got targets of shape {labels.shape} and dtype {labels.dtype} for logits of "
+            f"shape {z.shape} (classes last); expected integer labels of shape {z.shape[:-1]}{instead}"
+        )
+    if of(labels) is NUMPY and labels.size:  # on a GPU the check would wait for the device
+        wrong = labels[~_ignored(labels, ignore_index) & ((labels < 0) | (labels >= classes))]
+        if wrong.size:
+            unless = "" if ignore_index is None else f" and is not ignore_index={ignore_index}"
+            raise ValueError(
+                f"{name}: label {int(wrong[0])} is outside 0 … {classes - 1} ({classes} classes){unless}"
+            )
+    return labels
+
+
+def _ignored(labels: Any, ignore_index: int | None) -> Any:
+    return np.zeros_like(labels, dtype=bool) if ignore_index is None else labels == ignore_index
+
+
+def _one_hot(z: Any, labels: Any, ignore_index: int | None = None) -> tuple[Any, Any]:
+    """(which class each label chooses, which labels count), for z with classes last."""
+    kept = np.expand_dims(~_ignored(labels, ignore_index), -1)
+    # an ignored label (it may be a class) chooses nothing: its row of q is 0
+    return (np.expand_dims(labels, -1) == of(labels).xp.arange(z.shape[-1])) & kept, kept
+
+
+def _class_weight(name: str, z: Any, weight: Any) -> Any:
+    if weight is None:
+        return None
+    weight = _weights(name, "weight", weight)
+    if weight.shape != z.shape[-1:]:
+        raise ValueError(
+            f"{name}: got weight of shape {weight.shape}, expected {z.shape[-1:]}, one a class (other "
+            "options go by keyword)"
+        )
+    return weight.astype(z.dtype)
+
+
+def _distribution(
+    logits: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float
+) -> tuple[Any, Any, Any, Any]:
+    """(logits, q hard, q smoothed, divisor of the mean), all with classes last."""
+    name, logits = "cross_entropy", array_like(logits, "cross_entropy: logits")
+    z = _classes_last(name, logits)
+    w = _class_weight(name, z, weight)
+    target = array_like(target, "cross_entropy: target", z.dtype)
+    _suspect(name, z, rows=True)
+    if target.dtype.kind == "f":
+        if target.shape != logits.shape:
+            raise ValueError(
+                f"{name}: got probability targets of shape {target.shape} for logits of shape "
+                f"{logits.shape}; expected the same shape, or labels as integers "
+                "(.astype(int)), none of them missing"
+            )
+        q, kept = _classes_last(name, target), 1.0
+        divisor: Any = max(math.prod(z.shape[:-1]), 1)
+    else:
+        instead = " or floating probabilities of the logits' shape"
+        labels = _labels(name, z, target, ignore_index, instead)
+        if found := kernel("targets", labels, w, dtype=z.dtype, classes=z.shape[-1],
+                                 ignore_index=ignore_index, label_smoothing=label_smoothing):  # fmt: skip
+            return z, *found
+        q, kept = (a.astype(z.dtype) for a in _one_hot(z, labels, ignore_index))
+        divisor = None
+    hard = soft = q if w is None else q * w
+    if label_smoothing:
+        soft = q * (1 - label_smoothing) + kept * (label_smoothing / z.shape[-1])
+        soft = soft if w is None else soft * w
+    return z, hard, soft, wide(hard).sum() if divisor is None else divisor
+
+
+def _cost(q: Any, log_p: Any) -> Any:
+    """−q·log p with 0·log 0 = 0: what is not asked for costs nothing."""
+    return -(q * np.where(q == 0, 0, log_p))
+
+
+# --- the losses as functions --------------------------------------------------------------------
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    r"""Softmax cross entropy :math:`-\sum_c q_c \log p_c`, p = softmax(logits).
+
+    Parameters
+    ----------
+    logits : (C,), (N, C) or (N, C, …).
+    target : integer labels (the logits' shape without C), or probabilities of their shape.
+    weight : (C,) one factor a class; the mean divides by the sum of the targets' weights.
+    ignore_index : label whose rows cost nothing and do not count in the mean.
+    reduction : "mean", "sum" or "none".
+    label_smoothing : ε in [0, 1]; q = (1 − ε)·one-hot + ε/C (claim C80).
+
+    Raises ``ValueError`` for shapes that do not fit and labels outside 0 … C − 1.
+
+    >>> round(float(cross_entropy(np.zeros((1, 4)), np.array([2]))), 4)
+    1.3863
+    """
+    _check("cross_entropy", reduction=reduction, label_smoothing=label_smoothing,
+           ignore_index=ignore_index)  # fmt: skip
+    z, _, soft, divisor = _distribution(logits, target, weight, ignore_index, label_smoothing)
+    return _reduce(fused.cross_entropy(z, soft), reduction, divisor)
+
+
+def nll_loss(
+    x: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Any:
+    """Negative log-likelihood −w_y·x_y of the label y, for log-probabilities x.
+
+    Of ``log_softmax(logits)`` it is :func:`cross_entropy`, whose arguments it shares: x is
+    (C,), (N, C) or (N, C, …), the targets are integer labels.
+
+    >>> float(nll_loss(np.array([[-1.0, -2.0, -3.0]]), np.array([1])))
+    2.0
+    """
+    _check("nll_loss", reduction=reduction, ignore_index=ignore_index)
+    z = _classes_last("nll_loss", x)
+    chosen, _ = _one_hot(z, _labels("nll_loss", z, target, ignore_index), ignore_index)
+    q, w = chosen.astype(z.dtype), _class_weight("nll_loss", z, weight)
+    q = q if w is None else q * w
+    return _reduce(_cost(q, z).sum(axis=-1), reduction, wide(q).sum())
+
+
+def mse_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
+    """(x − target)²; shapes must agree, to catch (N, 1) against (N,).
+
+    >>> float(mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    2.0
+    """
+    _check("mse_loss", reduction=reduction)
+    x, target = _pair("mse_loss", x, target)
+    return _reduce(np.square(x - target), reduction)
+
+
+def l1_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
+    """|x − target|, its gradient 0 where they are equal; shapes must agree.
+
+    >>> float(l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    1.0
+    """
+    _check("l1_loss", reduction=reduction)
+    x, target = _pair("l1_loss", x, target)
+    return _reduce(np.abs(x - target), reduction)
+
+
+def smooth_l1_loss(x: Any, target: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
+    """½d²/β where |d| < β and |d| − ½β beyond, d = x − target; β = 0 is :func:`l1_loss`.
+
+    Huber's loss divided by β. Shapes must agree, β ≥ 0.
+
+    >>> smooth_l1_loss(np.array([0.5, 3.0]), np.zeros(2), reduction="none")
+    array([0.125, 2.5  ])
+    """
+    _check("smooth_l1_loss", reduction=reduction, beta=beta)
+    x, target = _pair("smooth_l1_loss", x, target)
+    d = x - target
+    if beta == 0:
+        return _reduce(np.abs(d), reduction)
+    c = np.clip(d, -beta, beta)
+    return _reduce(c * (d - 0.5 * c) / beta, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    x: Any,
+    target: Any,
+    weight: Any = None,
+    reduction: Reduction = "mean",
+    pos_weight: Any = None,
+) -> Any:
+    """−w·(c·t·log σ(x) + (1 − t)·log(1 − σ(x))) for logits x and targets t in [0, 1].
+
+    Written with softplus(x) = −log(1 − σ(x)), which keeps its relative precision however
+    large x is. Targets have the logits' shape, or are one number for all.
+
+    Parameters
+    ----------
+    weight : w, a factor for each element, broadcast to the logits' shape.
+    pos_weight : c, a factor for the positive share, usually (C,) for logits (N, C).
+
+    >>> round(float(binary_cross_entropy_with_logits(np.zeros(2), np.array([0.0, 1.0]))), 4)
+    0.6931
+    """
+    name = "binary_cross_entropy_with_logits"
+    _check(name, reduction=reduction)
+    x, target = _pair(name, x, target)
+    _suspect(name, x, rows=False)
+    positive = target
+    if pos_weight is not None:
+        positive = target * _factor(name, "pos_weight", pos_weight, x)
+    loss = positive * softplus(-x) + (1 - target) * softplus(x)
+    if weight is not None:
+        loss = loss * _factor(name, "weight", weight, x)
+    return _reduce(loss, reduction)
+
+
+def kl_div(x: Any, target: Any, reduction: KLReduction = "mean", log_target: bool = False) -> Any:
+    """t·(log t − x), elementwise, for log-probabilities x and probabilities t.
+
+    The Kullback–Leibler divergence of the batch is ``reduction="batchmean"``: the sum over
+    everything divided by the first axis; "mean" divides by the classes, too. With
+    ``log_target`` the target is log t. 0·log 0 = 0, also where x is −∞. Shapes must agree.
+
+    >>> p = np.array([[0.5, 0.5]])
+    >>> float(kl_div(np.log(p), p, reduction="batchmean"))
+    0.0
+    """
+    _check("kl_div", KLReduction, reduction=reduction)
+    x, target = _pair("kl_div", x, target)
+    if log_target:
+        loss = np.exp(target) * np.where(target == -np.inf, 0, target - x)
+    else:
+        loss = target * np.log(np.where(target == 0, 1, target)) + _cost(target, x)
+    if reduction == "batchmean":
+        return _reduce(loss, "mean", loss.shape[0] if loss.ndim else 1)
+    return _reduce(loss, reduction)
+
+
+def hinge_loss(
+    scores: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    reduction: Reduction = "mean",
+) -> Any:
+    """The margin that is missing, to the power p: the loss of support vector machines.
+
+    Binary: labels y = ±1 (integers or floats) of the scores' shape, max(0, m − y·s)ᵖ.
+    Multi-class: integer labels for scores (C,), (N, C) or (N, C, …), the mean over all C
+    classes of max(0, m − s_y + s_c)ᵖ with 0 for c = y, as PyTorch's MultiMarginLoss.
+    Where the margin is met exactly the gradient is 0.
+
+    Parameters
+    ----------
+    p : 1 or 2, the squared hinge.
+    margin : m ≥ 0.
+
+    >>> hinge_loss(np.array([2.0, 0.25, -1.0]), np.array([1, 1, 1]), reduction="none")
+    array([0.  , 0.75, 2.  ])
+    """
+    _check("hinge_loss", reduction=reduction, p=p, margin=margin)
+    scores, y = array_like(scores, "hinge_loss: scores"), as_array(target, "hinge_loss: target")
+    if y.shape == scores.shape:
+        floating("hinge_loss", scores=scores)
+        if of(y) is NUMPY and not (np.abs(y) == 1).all():
+            raise ValueError(
+                f"hinge_loss: got targets {np.unique(y)[:5]} of the scores' shape {scores.shape}, "
+                "expected labels -1 and 1; integer classes 0 … C - 1 need scores (N, C)"
+            )
+        missing = relu(margin - y.astype(scores.dtype) * scores)
+        return _reduce(missing if p == 1 else np.square(missing), reduction)
+    s = _classes_last("hinge_loss", scores)
+    chosen, _ = _one_hot(
+        s, _labels("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
+    )
+    own = np.where(chosen, s, 0).sum(axis=-1, keepdims=True)
+    missing = np.where(chosen, 0, relu(margin - own + s))
+    return _reduce((missing if p == 1 else np.square(missing)).mean(axis=-1), reduction)
+
+
+# --- the losses as modules ----------------------------------------------------------------------
+
+
+class Loss(Module):
+    """Base of losses: ``forward(output, target)``, and its ``parts`` as named terms.
+
+    A subclass says which ``function`` it is and hands its options to ``__init__``.
+    """
+
+    function: ClassVar[Callable[..., Any]]
+    reductions: ClassVar[Any] = Reduction
+    _names: tuple[str, ...] = ()  # of the options
+
+    def __init__(self, **options: Any) -> None:
+        owner = type(self).__name__
+        _check(owner, self.reductions, **options)
+        for what in ("weight", "pos_weight"):
+            if options.get(what) is not None:
+                given, found = options[what], _weights(owner, what, options[what])
+                options[what] = given if isinstance(given, Tensor) else found
+        self._names = tuple(options)
+        vars(self).update(options)
+
+    def options(self) -> dict[str, Any]:
+        """The options by name."""
+        return {name: getattr(self, name) for name in self._names}
+
+    def forward(self, output: Any, target: Any) -> Any:
+        """The function of (output, target) with the module's options."""
+        return type(self).function(output, target, **self.options())
+
+    def parts(self, output: Any, target: Any) -> dict[str, Any]:
+        """The loss as named terms that sum to it; one called "data" unless it hides more."""
+        return {"data": self(output, target)}
+
+    def extra_repr(self) -> str:
+        """The options that are not the default; arrays as …."""
+        usual = inspect.signature(type(self)).parameters
+        return ", ".join(
+            f"{name}={value!r}" if isinstance(value, str | int | float) else f"{name}=…"
+            for name, value in self.options().items()
+            if value is not None
+            and (not isinstance(value, str | int | float) or value != usual[name].default)
+        )
+
+
+class CrossEntropyLoss(Loss):
+    """:func:`cross_entropy` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+    >>> list(loss.parts(tensor([[2.0, 0.0]]), tensor([0])))
+    ['data', 'smoothing']
+    """
+
+    formula = "−Σ q log softmax(z), q = (1 − ε)·onehot + ε/C"
+    function = staticmethod(cross_entropy)
+
+    def __init__(
+        self,
+        weight: Any = None,
+        ignore_index: int = -100,
+        reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(
+            weight=weight, ignore_index=ignore_index, reduction=reduction,
+            label_smoothing=label_smoothing,
+        )  # fmt: skip
+
+    def parts(self, output: Any, target: Any) -> dict[str, Any]:
+        """ "data": the loss at ε = 0; "smoothing": what ε adds, −Σ (q_ε − q₀) log p.
+
+        The logit gradient of the second is ε(q₀ − 1/C), whatever the logits are.
+        """
+        options = self.options()
+        reduction = options.pop("reduction")
+        z, hard, soft, divisor = _distribution(output, target, **options)
+        parts = {"data": _reduce(fused.cross_entropy(z, hard), reduction, divisor)}
+        if options["label_smoothing"]:
+            extra = fused.cross_entropy(z, soft - hard)
+            parts["smoothing"] = _reduce(extra, reduction, divisor)
+        return parts
+
+
+class NLLLoss(Loss):
+    """:func:`nll_loss` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.NLLLoss()(tensor([[-1.0, -2.0]]), tensor([1])).item()
+    2.0
+    """
+
+    formula = "−w_y x_y"
+    function = staticmethod(nll_loss)
+
+    def __init__(
+        self, weight: Any = None, ignore_index: int = -100, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction)
+
+
+class MSELoss(Loss):
+    """:func:`mse_loss` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.MSELoss()(tensor([1.0, 2.0]), tensor([1.0, 4.0])).item()
+    2.0
+    """
+
+    formula = "(x − y)²"
+    function = staticmethod(mse_loss)
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction=reduction)
+
+
+class L1Loss(Loss):
+    """:func:`l1_loss` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.L1Loss()(tensor([1.0, 2.0]), tensor([1.0, 4.0])).item()
+    1.0
+    """
+
+    formula = "|x − y|"
+    function = staticmethod(l1_loss)
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction=reduction)
+
+
+class SmoothL1Loss(Loss):
+    """:func:`smooth_l1_loss` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.SmoothL1Loss(beta=2.0)(tensor([1.0]), tensor([4.0])).item()
+    2.0
+    """
+
+    formula = "½d²/β if |d| < β, else |d| − ½β;  d = x − y"
+    function = staticmethod(smooth_l1_loss)
+
+    def __init__(self, reduction: Reduction = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction=reduction, beta=beta)
+
+
+class BCEWithLogitsLoss(Loss):
+    """:func:`binary_cross_entropy_with_logits` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> round(nn.BCEWithLogitsLoss()(tensor([0.0]), tensor([1.0])).item(), 4)
+    0.6931
+    """
+
+    formula = "−w (c t log σ(x) + (1 − t) log(1 − σ(x)))"
+    function = staticmethod(binary_cross_entropy_with_logits)
+
+    def __init__(
+        self, weight: Any = None, reduction: Reduction = "mean", pos_weight: Any = None
+    ) -> None:
+        super().__init__(weight=weight, reduction=reduction, pos_weight=pos_weight)
+
+
+class KLDivLoss(Loss):
+    """:func:`kl_div` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.KLDivLoss(reduction="batchmean")(tensor([[0.0]]), tensor([[1.0]])).item()
+    0.0
+    """
+
+    formula = "t (log t − x)"
+    function = staticmethod(kl_div)
+    reductions = KLReduction
+
+    def __init__(self, reduction: KLReduction = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction=reduction, log_target=log_target)
+
+
+class HingeLoss(Loss):
+    """:func:`hinge_loss` as a module.
+
+    >>> from minireg import nn, tensor
+    >>> nn.HingeLoss()(tensor([2.0, 0.5]), tensor([1, -1])).item()
+    0.75
+    """
+
+    formula = "max(0, m − y s)ᵖ, or Σ_{c≠y} max(0, m − s_y + s_c)ᵖ/C"
+    function = staticmethod(hinge_loss)
+
+    def __init__(self, p: int = 1, margin: float = 1.0, reduction: Reduction = "mean") -> None:
+        super().__init__(p=p, margin=margin, reduction=reduction)

@@ -1,0 +1,161 @@
+"""Adam and AdamW: steps scaled by running moments of the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array
+from ..tensor import Tensor
+from .pipeline import LinearStep, Optimizer
+
+
+class Adam(Optimizer):
+    """Adam with coupled weight decay: the L2 gradient goes through both moments.
+
+    g ← g + wd·θ;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;
+    θ ← θ − lr·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε)  (claims C36–C39).
+    ``amsgrad`` divides by the largest v seen so far, element by element.
+
+    >>> import minireg as mr
+    >>> w = mr.tensor([1.0], requires_grad=True); opt = Adam([w], lr=0.5)
+    >>> w.grad = mr.tensor([1.0]); opt.step(); w.item()
+    0.5
+    """
+
+    text = "θ ← θ − lr·m̂/(√v̂ + ε), moments of g + wd·θ"
+    scratch = 2
+    states = "exp_avg", "exp_avg_sq", "max_exp_avg_sq"
+    buffer, elementwise = "exp_avg", True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+             "amsgrad": amsgrad, "maximize": maximize},
+        )  # fmt: skip
+
+    def formula(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
+        """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
+        (beta1, beta2), (coupled, shrink) = group["betas"], self.decays(group)
+        t = state["step"] = state.get("step", 0) + 1
+        g = (-g if group["maximize"] else g) + coupled * p
+        m = state["exp_avg"] = beta1 * state.get("exp_avg", 0 * p) + (1 - beta1) * g
+        v = state["exp_avg_sq"] = beta2 * state.get("exp_avg_sq", 0 * p) + (1 - beta2) * g**2
+        if group["amsgrad"]:
+            v = state["max_exp_avg_sq"] = np.maximum(state.get("max_exp_avg_sq", 0 * p), v)
+        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+        return p - shrink * p - group["lr"] * m_hat / (np.sqrt(v_hat) + group["eps"])
+
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
+        """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
+        beta1, step = group["betas"][0], self.state[p]["step"]
+        rate, options = -group["lr"] / (1 - beta1**step), dict(group)
+        v = self._second_moment(p, group).copy()  # as it is now: the ledger may ask later, or never
+        scale = lambda: rate / self._root(v, step, options)
+        return LinearStep(scale, 1 - beta1, beta1, beta1, 1 - beta1)
+
+    def _second_moment(self, p: Tensor, group: dict[str, Any]) -> Array:
+        return self.state[p]["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
+
+    @staticmethod
+    def _root(v: Array, step: int, group: dict[str, Any]) -> Array:
+        """√v̂ + ε."""
+        root: Array = np.sqrt(v)
+        root *= (1 - group["betas"][1] ** step) ** -0.5
+        root += group["eps"]
+        return root
+
+    def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
+        return self._root(self._second_moment(p, group), self.state[p]["step"], group)
+
+    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"])
+
+    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
+        # the metric of the step is diagonal: exact for penalties that are sums over elements
+        return group["lr"] / self._denominator(p, group)
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
+        (beta1, beta2), eps = group["betas"], group["eps"]
+        rate = group["lr"] / (1 - beta1**step)
+        root = (1 - beta2**step) ** -0.5
+        coupled, shrink = self.decays(group)
+
+        def update(p: Array, g: Array, m: Array, v: Array, *rest: Array) -> None:
+            *largest, t, u = rest
+            if coupled:
+                np.multiply(p, coupled, out=u)
+                g = np.add(g, u, out=u)
+            m *= beta1
+            m += np.multiply(g, 1 - beta1, out=t)
+            v *= beta2
+            np.multiply(g, 1 - beta2, out=t)  # a large g overflows only where (1 − β₂)g² does
+            t *= g
+            v += t
+            if largest:
+                v = np.maximum(largest[0], v, out=largest[0])
+            np.sqrt(v, out=t)
+            t *= root
+            t += eps
+            np.divide(m, t, out=t)
+            t *= rate
+            if shrink:
+                p *= 1 - shrink
+            p -= t
+
+        return update
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: θ ← (1 − lr·wd)θ beside the step (claims C40, C41).
+
+    ``decay_scale="schedule"`` decays by wd times the schedule's multiplier only, so that the
+    decay does not depend on the size of the learning rate: lr/initial_lr, or lr/max_lr in a
+    cycle that starts below its peak.
+
+    >>> import minireg as mr
+    >>> w = mr.tensor([1.0], requires_grad=True); opt = AdamW([w], lr=0.5, weight_decay=0.1)
+    >>> w.grad = mr.tensor([0.0]); opt.step(); round(w.item(), 4)
+    0.95
+    """
+
+    text = "θ ← (1 − lr·wd)θ − lr·m̂/(√v̂ + ε)"
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        decay_scale: str = "lr",
+    ) -> None:
+        Optimizer.__init__(
+            self, params,
+            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+             "amsgrad": amsgrad, "maximize": maximize, "decay_scale": decay_scale},
+        )  # fmt: skip
+
+    def decays(self, group: dict[str, Any]) -> tuple[float, float]:
+        """None is coupled; θ shrinks by lr·wd, or by the schedule's multiplier times wd."""
+        scale = group["lr"]
+        if group["decay_scale"] == "schedule":
+            peak = group.get("max_lr", group["initial_lr"])
+            scale = group["lr"] / peak if peak else 1.0
+        return 0.0, scale * group["weight_decay"]

@@ -1,0 +1,117 @@
+"""RMSprop: steps measured by the running size of the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array
+from ..tensor import Tensor
+from .pipeline import LinearStep, Optimizer, lasting
+
+
+class RMSprop(Optimizer):
+    """Steps measured by the running size of the gradient.
+
+    g ← g + wd·θ;  v ← αv + (1−α)g²;  d = g/(√v + ε);  b ← μb + d;  θ ← θ − lr·b.
+    ``centered`` divides by the running standard deviation √(v − a²) instead, a the running
+    mean of g; where rounding makes v − a² negative it counts as 0.
+
+    >>> import minireg as mr
+    >>> w = mr.tensor([1.0], requires_grad=True); opt = RMSprop([w], lr=0.5, alpha=0.75)
+    >>> w.grad = mr.tensor([1.0]); opt.step(); w.item()
+    0.0
+    """
+
+    text = "θ ← θ − lr·g/(√v + ε), v a running mean of g²"
+    scratch = 2
+    states = "square_avg", "grad_avg", "momentum_buffer"
+    buffer, elementwise = "momentum_buffer", True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay,
+             "momentum": momentum, "centered": centered, "maximize": maximize},
+        )  # fmt: skip
+
+    @staticmethod
+    def formula(p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
+        """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
+        alpha, mu = group["alpha"], group["momentum"]
+        g = (-g if group["maximize"] else g) + group["weight_decay"] * p
+        v = state["square_avg"] = alpha * state.get("square_avg", 0 * p) + (1 - alpha) * g**2
+        if group["centered"]:
+            a = state["grad_avg"] = alpha * state.get("grad_avg", 0 * p) + (1 - alpha) * g
+            v = np.maximum(v - a**2, 0)
+        d = g / (np.sqrt(v) + group["eps"])
+        if mu:
+            d = state["momentum_buffer"] = mu * state.get("momentum_buffer", 0 * p) + d
+        return p - group["lr"] * d
+
+    def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
+        """θ moves by −lr·b, b ← μb + g/(√v + ε), or by −lr·g/(√v + ε) without momentum."""
+        lr, mu = group["lr"], group["momentum"]
+        gain = 1 / self._denominator(p, group)
+        return LinearStep(-lr, gain, mu, mu, gain) if mu else LinearStep(-lr * gain)
+
+    def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
+        v = self.state[p]["square_avg"]
+        if group["centered"]:
+            v = np.maximum(v - np.square(self.state[p]["grad_avg"]), 0)
+        return np.sqrt(v) + group["eps"]
+
+    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
+        more = {"grad_avg": group["centered"], "momentum_buffer": group["momentum"]}
+        return ("square_avg", *(name for name, used in more.items() if used))
+
+    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
+        return lasting(group["lr"] / self._denominator(p, group), group["momentum"])
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
+        lr, alpha, eps = group["lr"], group["alpha"], group["eps"]
+        decay, mu, centered = group["weight_decay"], group["momentum"], group["centered"]
+
+        def update(p: Array, g: Array, v: Array, *rest: Array) -> None:
+            *more, t, u = rest
+            if decay:
+                np.multiply(p, decay, out=u)
+                g = np.add(g, u, out=u)
+            v *= alpha
+            np.multiply(g, 1 - alpha, out=t)  # as under Adam
+            t *= g
+            v += t
+            if centered:
+                a = more[0]
+                np.subtract(g, a, out=t)
+                t *= 1 - alpha
+                a += t
+                np.multiply(a, a, out=t)
+                np.subtract(v, t, out=t)
+                v = np.maximum(t, 0, out=t)
+            np.sqrt(v, out=t)
+            t += eps
+            np.divide(g, t, out=t)
+            if mu:
+                b = more[-1]
+                b *= mu
+                b += t
+                np.multiply(b, lr, out=t)
+            else:
+                t *= lr
+            p -= t
+
+        return update

@@ -1,0 +1,295 @@
+"""Every claim of the source texts is measured, and what it measures is this framework."""
+
+import doctest
+import importlib
+import inspect
+import json
+import re
+import runpy
+from operator import attrgetter
+from pathlib import Path
+from types import CodeType
+
+import numpy as np
+import pytest
+from support import strict
+
+import minireg as mr
+from minireg.cli import main as cli
+from minireg.course import claims
+from minireg.course.claims import breaks, claim, corrects, holds, load, reports, select
+
+ALL, ROOT = load(), Path(__file__).parents[2]
+
+
+def measured(name, home="numpy"):
+    """The claim's result on a backend; its figures lie in their ranges."""
+    with mr.use_backend(home):
+        result = ALL[name]()
+    assert result, f"\n{result}"
+    return result
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_claim(name):
+    measured(name)
+
+
+# Thousands of small steps, seconds each on the stand-in; test_gpu.py runs them as well.
+LONG = {
+    "C04", "C17", "C18", "C42", "C59", "C72", "C79", "C84", "C90", "C91", "C105", "C106", "C113",
+    "C115", "C116", "C121",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in LONG])
+def test_claim_where_models_live_elsewhere(name):
+    with strict.registered():
+        measured(name, "strict")
+
+
+def test_a_figure_is_plain_numbers_whatever_it_was_given():
+    figure = holds("ratio", np.float32(1), at_least=np.float64(0), at_most=np.float64(2))
+    assert json.loads(json.dumps([*figure, figure.passed])) == [
+        "holds",
+        "ratio",
+        1.0,
+        2.0,
+        0.0,
+        True,
+    ]
+
+
+# --- the collection ----------------------------------------------------------------------------------
+
+
+def test_every_claim_is_there_with_its_source_and_its_derivation():
+    assert list(ALL) == [f"C{i:02}" for i in range(1, 132)]
+    for c in ALL.values():
+        assert re.match(r"00[0-4] ", c.source), c
+        assert re.search(r"[\u4e00-\u9fff]", c.title), f"{c}: the Chinese term is missing"
+        assert len(c.derivation) > 40, f"{c}: no derivation"
+        assert len(c.conventions) > 40, f"{c}: its file says nothing of halves, means and letters"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_a_claim_gives_to_try_is_so(name, capsys):
+    names = {}
+    exec(claims.IMPORTS, names)
+    mr.manual_seed(0)
+    example = doctest.DocTestParser().get_doctest(ALL[name].example, names, name, None, 0)
+    assert example.examples
+    assert not doctest.DocTestRunner().run(example).failed, capsys.readouterr().out
+
+
+def test_figures_do_not_depend_on_what_ran_before():
+    quick = [*select("decay"), *select("sparsity")]
+    first = {c.id: c().figures for c in quick}
+    assert first == {c.id: c().figures for c in reversed(quick)}
+
+
+# --- planted faults: what depends on the faulty line fails -----------------------------------------------
+
+
+FAULTS = runpy.run_path(str(ROOT / "tools" / "faults.py"))["FAULTS"]
+
+
+def functions(source, name):
+    """The code of all functions and methods by qualified name."""
+    found, left = {}, [compile(source, name, "exec")]
+    while left:
+        for code in left.pop().co_consts:
+            if isinstance(code, CodeType) and code.co_flags & inspect.CO_OPTIMIZED:
+                found[code.co_qualname] = code
+            elif isinstance(code, CodeType):  # the body of a class
+                left.append(code)
+    return found
+
+
+def plant(patch, fault):
+    """Give functions that are there already the code that they have with the fault in their file."""
+    module = importlib.import_module(f"minireg.{fault.file[:-3].replace('/', '.')}")
+    sound = functions(Path(module.__file__).read_text(encoding="utf-8"), module.__file__)
+    for name, code in functions(fault.planted(), module.__file__).items():
+        if code != sound[name]:
+            function = attrgetter(name)(module)
+            patch.setattr(inspect.unwrap(function), "__code__", code)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_noticed(name, monkeypatch):
+    """By all the claims that tools/faults.py names; that tests find it, too, is for the tool to say."""
+    plant(monkeypatch, FAULTS[name])
+    results = {i: ALL[i]() for i in FAULTS[name].claims.split()}
+    assert results
+    assert not any(results.values()), [str(r) for r in results.values() if r]
+
+
+# --- what a claim is --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scratch(monkeypatch):
+    """A collection of claims that nobody else sees."""
+    monkeypatch.setattr(claims, "CLAIMS", {})
+
+
+def enter(*figures, verdict="TRUE", corrected="", error=None):
+    @claim("C9", verdict, "000 §1", "a title (词)", "what it says", corrected)
+    def program():
+        """Because."""
+        yield from figures
+        if error:
+            raise error
+
+    return program()
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_claim_passes_when_all_its_figures_lie_in_their_ranges():
+    assert enter(holds("a", 1.0, at_most=1), reports("b", 7))
+    assert not enter(holds("a", 1.0, at_most=1), holds("b", 2.0, at_least=3))
+    assert not enter(holds("a", float("nan"), at_most=1))
+    assert not enter(), "what measures nothing passes nothing"
+    result = enter(holds("a", 1, at_most=2), error=ValueError("no"))
+    assert (bool(result), result.error, len(result.figures)) == (False, "ValueError: no", 1)
+    assert "FAILED: ValueError: no" in str(result)
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_wrong_statement_needs_counterexample_and_correction():
+    with pytest.raises(ValueError, match="needs a corrected statement"):
+        enter(verdict="IMPRECISE")
+    half = enter(breaks("a", 1, at_least=0), verdict="IMPRECISE", corrected="so")
+    assert not half
+    assert "counterexample and a correction" in half.error
+    assert enter(breaks("a", 1, at_least=0), corrects("b", 0, at_most=1),
+                 verdict="FALSE AS STATED", corrected="so")  # fmt: skip
+    with pytest.raises(ValueError, match="verdict 'MAYBE' is none of"):
+        enter(verdict="MAYBE")
+
+
+@pytest.mark.usefixtures("scratch")
+def test_two_claims_cannot_have_one_id():
+    enter(holds("a", 1))
+    with pytest.raises(ValueError, match=r"claim C9 is at .* and at"):
+        claim("C9", "TRUE", "000 §1", "t", "s")(lambda: iter(()))
+
+
+def test_figures_show_value_and_range():
+    shown = [holds("e", 0.25, at_most=1), holds("e", 2, at_least=1), holds("e", 3, at_most=3, at_least=3),
+             holds("e", 5, at_most=6, at_least=4), reports("e", 1e-9), holds("e", 9, at_most=1)]  # fmt: skip
+    assert [f"{f!r}" for f in shown] == [
+        "e: 0.25 (≤ 1)", "e: 2 (≥ 1)", "e: 3 (exactly 3)", "e: 5 (4 to 6)", "e: 1e-09", "e: 9 (≤ 1) FAILED",
+    ]  # fmt: skip
+
+
+class Interrupts(mr.nn.Module):
+    def forward(self, x):
+        raise KeyboardInterrupt
+
+
+def cut_short():
+    model = mr.nn.Sequential(mr.nn.Linear(1, 1), Interrupts())
+    optimizer = mr.optim.SGD(model.parameters(), 0.1)
+    mr.fit(model, mr.nn.MSELoss(), optimizer, (np.ones((4, 1)), np.ones((4, 1))), epochs=1)
+
+
+@pytest.mark.usefixtures("scratch")
+def test_ctrl_c_in_a_training_is_no_verdict_on_the_claim(capsys, monkeypatch):
+    """fit returned what it had, the claim was judged by it, and the next one began."""
+
+    @claim("C9", "TRUE", "000 §1", "a title (词)", "what it says")
+    def program():
+        """Because."""
+        cut_short()
+        yield holds("what only a whole training shows", 0, at_most=1)
+
+    with pytest.raises(KeyboardInterrupt):
+        program()
+    monkeypatch.setattr(cli, "select", lambda topic, ids: [program, program])
+    code, out = run(capsys)
+    assert (code, out.out, out.err) == (130, "", "minireg claims: interrupted\n")
+    cut_short()  # by itself, fit gives back what it has
+
+
+# --- the command -----------------------------------------------------------------------------------------
+
+
+def run(capsys, *flags):
+    code = cli.main(["claims", *flags])
+    return code, capsys.readouterr()
+
+
+def test_the_command_prints_a_table(capsys):
+    code, out = run(capsys, "--id", "C22", "c27")
+    assert code == 0
+    assert re.search(r"C22 .*C27 .*2 claims: 1 true, 1 false as stated", out.out, re.S)
+
+
+def test_the_command_explains(capsys):
+    code, out = run(capsys, "--id", "C27", "--explain")
+    assert code == 0
+    for part in ("004 §举个例子", "the text says", "corrected", "because", "measured", "decay.py:",
+                 "conventions\n  L2 is ½λ‖θ‖²", "try it\n  >>> import numpy", "9.98\n"):  # fmt: skip
+        assert part in out.out
+    assert "minireg lesson" not in out.out
+    assert "lesson\n  minireg lesson 2\n" in run(capsys, "--id", "C23", "--explain")[1].out
+
+
+def test_the_command_prints_json(capsys):
+    code, out = run(capsys, "--topic", "decay", "--json")
+    found = json.loads(out.out)
+    assert code == 0
+    assert [c["id"] for c in found] == [f"C{i}" for i in range(22, 32)]
+    assert {"id", "source", "statement", "verdict", "passed", "measured", "seconds"} <= found[
+        0
+    ].keys()
+    assert all(isinstance(v, float) for c in found for v in c["measured"].values())
+
+
+def test_the_command_prints_the_errata(capsys):
+    code, out = run(capsys, "--id", "C22", "C27", "--errata")
+    assert code == 0
+    assert "C27" in out.out
+    assert "C22" not in out.out
+    assert "- Against it:\n  - share of 2 % that is reached: 0.1 (≤ 0.5)" in out.out
+
+
+def test_the_page_of_errata_is_the_one_the_claims_make():
+    """Statements and corrections; the figures on it are those of one machine."""
+    page = (ROOT / "docs" / "errata.md").read_text(encoding="utf-8")
+    figures = r"(?m)^  - .*\n|^- What is true of it:\n"
+    empty = claims.errata(claims.Result(c, (), 0.0) for c in ALL.values())
+    assert re.sub(figures, "", page) == re.sub(figures, "", empty), (
+        "minireg claims --errata > docs/errata.md"
+    )
+
+
+def test_the_readme_counts_the_verdicts():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    wrong = [sum(c.verdict == verdict for c in ALL.values()) for verdict in claims.WRONG]
+    assert f"make {len(ALL)} claims." in readme
+    assert f"{wrong[0]} are imprecise and {wrong[1]} false as stated" in " ".join(readme.split())
+
+
+def test_a_claim_that_fails_is_exit_code_1(capsys, monkeypatch):
+    plant(monkeypatch, FAULTS["M44"])
+    code, out = run(capsys, "--id", "C47")
+    assert code == 1
+    assert "FAILED" in out.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [(["--id", "C999"], "no claim 'C999'; there are C01 to "), (["--id", "x"], "no claim 'x'"),
+     (["--topic", "x"], "no topic 'x'; there are objective, "),
+     (["--id", "C01", "C23", "--topic", "decay"], "no claim C01 in topic decay; it is in objective"),
+     (["--explian"], "minireg claims: unrecognized arguments: --explian; did you mean --explain?"),
+     (["--json", "--errata"], "not allowed with")],
+)  # fmt: skip
+def test_a_wrong_flag_is_exit_code_2(capsys, flags, message):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["claims", *flags])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

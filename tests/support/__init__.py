@@ -1,0 +1,1 @@
+"""What tests share: a strict stand-in for CuPy, a CUDA compiler on the CPU, drawn cases, oracles."""
