@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -25,6 +25,7 @@ from .nn.losses import Loss
 from .nn.module import Module, Parameter
 from .penalties import Penalty
 from .penalties.base import add_gradients
+from .tables import Column, Table
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -231,6 +232,20 @@ class Assignment:
     decay: float = 0.0  # the optimizer's weight decay that reaches it
 
 
+def assignment_table(rows: Sequence[Assignment], decay: bool = False) -> Table:
+    """Which penalty acts on which parameter, and why; ``decay`` adds the optimizer's own."""
+    head: list[Column | str]
+    head = ["parameter", Column("shape", spare=2), Column("kind", spare=1), "penalties"]
+    head += [Column("decay", "g")] if decay else []
+    shown = [
+        (r.parameter, r.shape, r.kind, r.penalties, *([r.decay] if decay else []), r.why)
+        for r in rows
+    ]
+    reached = ", ".join(r.parameter for r in rows if r.decay and r.kind != "weight")
+    note = f"weight decay reaches biases and norms ({reached}): mr.optim.decay_groups spares them"
+    return Table([*head, Column("why", spare=3)], shown, note=note if reached else "")
+
+
 # names that the terms of a loss and the ledger's books have for themselves
 _TAKEN = dict.fromkeys(("data", "smoothing", "total"), "a loss term") | {
     "weight_decay": "the optimizer's own decay",
@@ -379,23 +394,7 @@ class Objective:
         biases and norms that this reaches.
         """
         found = self.assignments(model, optimizer)
-        head = ["parameter", "shape", "kind", "penalties", "why"]
-        rows = [[r.parameter, str(r.shape), r.kind, r.penalties, r.why] for r in found]
-        if optimizer is not None:
-            head.insert(4, "decay")
-            for row, r in zip(rows, found, strict=True):
-                row.insert(4, f"{r.decay:g}")
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-            for row in (head, *rows)
-        ]
-        if reached := [r.parameter for r in found if r.decay and r.kind != "weight"]:
-            lines.append(
-                f"weight decay reaches biases and norms ({', '.join(reached)}): "
-                "mr.optim.decay_groups spares them"
-            )
-        return "\n".join(lines)
+        return str(assignment_table(found, decay=optimizer is not None))
 
     def __call__(self, model: Module, x: Any, y: Any) -> Terms:
         """Evaluate every term at ``model`` on the batch (x, y)."""

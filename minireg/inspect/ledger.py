@@ -26,6 +26,7 @@ from ..engine import unscalar
 from ..nn.module import Module
 from ..objective import Attributed, added, settled
 from ..optim.pipeline import LinearStep, Optimizer
+from ..tables import Column, Table
 from ..tensor import Tensor
 
 Key = tuple[str, ...]
@@ -224,18 +225,23 @@ class Books(dict[str, Row]):
         }
         if by not in views:
             raise ValueError(f"Books.table: by must be one of {list(views)}, got {by!r}")
-        width = max([len(by), *map(len, views[by])])
-        lines = [f"{by:<{width}}  {'entry':<20} {'‖Δ‖':>9} {'share':>8} {'growth':>10}"]
-        lines += [
-            f"{name:<{width}}  {row['entry']:<20} {row['length']:>9.3g} {row['share']:>8.1%} "
-            f"{row['growth']:>+10.2e}"
-            for name, books in views[by].items()
-            for row in books.summary()
-        ]
-        return "\n".join([*lines, f"residual of the books: {self.residual:.1e}"])
+        return str(ledger_table(views[by], by))
 
     def __repr__(self) -> str:
         return self.table() if self else "Books(nothing booked yet)"
+
+
+def ledger_table(views: Mapping[str, Books], by: str = "") -> Table:
+    """Who moved the weights: the entries of books, named ``by`` what they are of, if at all."""
+    names = [by] if by else []
+    figures = [Column("‖Δ‖", ""), Column("share", "+.1%"), Column("growth", "+%")]
+    rows = [
+        (*([name] if by else []), e["entry"], e["length"], e["share"], e["growth"])
+        for name, books in views.items()
+        for e in books.summary()
+    ]
+    residual = max((books.residual for books in views.values()), default=0.0)
+    return Table([*names, "entry", *figures], rows, note=f"residual of the books: {residual:.1e}")
 
 
 class Ledger:

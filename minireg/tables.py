@@ -1,0 +1,244 @@
+"""tables: one Table, written as plain text, as Markdown, as HTML or for a rich terminal.
+
+What a table shows is data: columns say how their cells read, rows hold the values. Text and rich
+stand alone, with title and note; Markdown and HTML are placed in a page, which has its own heading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+#: For terminals, whose encoding may lack typographic signs: a minus is never lost.
+ASCII = str.maketrans({"−": "-", "\xa0": " ", "“": '"', "”": '"'})
+WRAPPED = 12  # cells of text wrap down to columns of this width, or of their longest word
+
+
+def number(value: float | None, spec: str = "") -> str:
+    """A number as tables show it: by a format ``spec``, "–" for None.
+
+    Where ``spec`` has no precision, as in "", "+" and "+%", there are three decimals, of percent
+    one, or an exponent where they would say nothing.
+
+    >>> number(0.25), number(-2e-7), number(0.25, "+"), number(0.25, ".1%"), number(None)
+    ('0.250', '-2.0e-07', '+0.250', '25.0%', '–')
+    >>> number(0.25, "%"), number(-2e-7, "+%")
+    ('25.0%', '-2.0e-05%')
+    """
+    if value is None:
+        return "–"
+    if spec not in ("", "+", "%", "+%"):
+        return f"{value:{spec}}"
+    unit = "%" if "%" in spec else ""
+    shown, decimals = (100 * value, 1) if unit else (value, 3)
+    told = value == 0 or 0.5 * 10.0**-decimals <= abs(shown) < 1e6
+    kind = f".{decimals}f" if told else ".1e"
+    return f"{shown:{spec.strip('%')}{kind}}{unit}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text of its own style in a rich terminal; ``cut``: at the margin, instead of wrapped."""
+
+    text: str
+    style: str = ""
+    cut: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """The name of a column, and how its cells read.
+
+    A ``spec`` (see :func:`number`) makes it one of figures: its numbers are formatted by it, its
+    cells stand right and are ``whole``, which is never wrapped. Where a terminal is too narrow,
+    the columns with a ``spare`` are left out, the lowest first.
+    """
+
+    name: str
+    spec: str | None = None
+    whole: bool = False
+    spare: int = 0
+
+    @property
+    def figures(self) -> bool:
+        """Whether its cells are numbers."""
+        return self.spec is not None
+
+    @property
+    def rigid(self) -> bool:
+        """Whether its cells stay on one line."""
+        return self.whole or self.figures
+
+    def cell(self, value: object) -> Cell:
+        """A value as it is shown; text stays as it is."""
+        if isinstance(value, Cell):
+            return value
+        if self.spec is None or isinstance(value, str):
+            return Cell(str(value))
+        return Cell(number(value, self.spec))  # type: ignore[arg-type]
+
+
+class Table:
+    """Rows of values under named columns; ``str()`` is plain text.
+
+    ``head`` names the columns (a :class:`Column`, or its name where cells are text), ``rows`` have
+    a value for each; ``title`` stands above, ``note`` below. Raises ``ValueError`` for a row of
+    another length.
+
+    >>> table = Table(["term", Column("share", "+.1%")], [("data", 0.75), ("l2", -0.25)])
+    >>> print(table)
+    term   share
+    data  +75.0%
+    l2    -25.0%
+    >>> print(table.markdown())
+    | term | share |
+    | --- | --: |
+    | data | +75.0% |
+    | l2 | -25.0% |
+    """
+
+    def __init__(
+        self,
+        head: Iterable[Column | str],
+        rows: Iterable[Iterable[object]],
+        title: str = "",
+        note: str = "",
+    ) -> None:
+        self.columns = [c if isinstance(c, Column) else Column(c) for c in head]
+        self.title, self.note = title, note
+        self.rows: list[list[Cell]] = []
+        for row in rows:
+            values = [*row]
+            if len(values) != len(self.columns):
+                raise ValueError(
+                    f"Table: a row must have {len(self.columns)} values, got {len(values)}: "
+                    f"{values!r:.80}"
+                )
+            self.rows.append([c.cell(v) for c, v in zip(self.columns, values, strict=True)])
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """The rows as text."""
+        return [[cell.text for cell in row] for row in self.rows]
+
+    def text(self) -> str:
+        """Plain text; columns without any name have no line for it."""
+        lines = [self.names, *self.texts] if any(self.names) else self.texts
+        widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+        found = [self.title] if self.title else []
+        for line in lines:
+            places = zip(self.columns, line, widths, strict=True)
+            cells = [t.rjust(w) if column.figures else t.ljust(w) for column, t, w in places]
+            found.append("  ".join(cells).rstrip())
+        return "\n".join([*found, self.note] if self.note else found)
+
+    __str__ = __repr__ = text
+
+    def markdown(self) -> str:
+        """A Markdown table; what cells hold is Markdown."""
+        rules = ["--:" if column.figures else "---" for column in self.columns]
+        lines = [self.names, rules, *self.texts]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def html(self) -> str:
+        """An HTML table: the first cell of a row is its heading, figures have a class."""
+        kinds = [' class="figure"' if column.figures else "" for column in self.columns]
+        top = [
+            f'<th scope="col"{k}>{escape(n)}</th>' for k, n in zip(kinds, self.names, strict=True)
+        ]
+        body = []
+        for row in self.texts:
+            shown = zip(self.columns, row, strict=True)
+            first, *rest = (escape(_typeset(text) if c.figures else text) for c, text in shown)
+            cells = [f"<td{k}>{text}</td>" for k, text in zip(kinds[1:], rest, strict=True)]
+            body.append(f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>')
+        head = f"<thead><tr>{''.join(top)}</tr></thead>"
+        return f"<table>{head}<tbody>{''.join(body)}</tbody></table>"
+
+    def rich(self, width: int) -> Any:
+        """What rich prints in a terminal of ``width`` columns.
+
+        Text wraps, but not columns that are rigid: where these do not fit, spare columns are left
+        out one by one, and the note says which.
+        """
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        shown = self._fitting(width)
+        gone = [c.name for c in self.columns if c not in shown]
+        tight = sum(max(self._least(c), _width(c.name)) + 2 for c in shown) + 1 > width
+        grid = Grid(
+            title=Text(self.title),
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
+        for column in shown:
+            name = column.name.replace(" ", "\n") if column.rigid and tight else column.name
+            grid.add_column(
+                Text(name.translate(ASCII)),
+                justify="right" if column.figures else "left",
+                overflow="fold",
+                no_wrap=column.rigid,
+                min_width=self._least(column) if column.rigid else None,
+            )
+        for row in self.rows:
+            cells = [row[self.columns.index(column)] for column in shown]
+            grid.add_row(*map(_painted, cells))
+        notes = [self.note] if self.note else []
+        if gone:
+            notes.append(f"too narrow for: {', '.join(gone)}")
+        return Group(grid, Text("\n".join(notes) + "\n", style="dim")) if notes else grid
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        """How rich's ``print`` shows it."""
+        yield self.rich(options.max_width)
+
+    def _least(self, column: Column) -> int:
+        """How narrow a column may become."""
+        cells = [row[self.columns.index(column)].text for row in self.rows]
+        if column.rigid:
+            return max(map(_width, [*cells, *column.name.split()]), default=1)
+        words = [*" ".join(cells).split(), *column.name.split()]
+        return min(WRAPPED, max(map(_width, words), default=1))
+
+    def _fitting(self, width: int) -> list[Column]:
+        """The columns that a terminal has room for."""
+        shown = [*self.columns]
+        for column in sorted((c for c in shown if c.spare), key=lambda c: c.spare):
+            if sum(self._least(c) + 2 for c in shown) + 1 > width:
+                shown.remove(column)
+        return shown
+
+
+def _typeset(figure: str) -> str:
+    """A figure with a true minus, and its unit apart."""
+    return figure.replace("-", "−").replace("%", "\xa0%")
+
+
+def _width(text: str) -> int:
+    """Of text in the cells of a terminal."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _painted(cell: Cell) -> Any:
+    """A cell as rich's text."""
+    from rich.text import Text
+
+    overflow: Any = "ellipsis" if cell.cut else "fold"
+    return Text(cell.text.translate(ASCII), cell.style, no_wrap=cell.cut, overflow=overflow)
