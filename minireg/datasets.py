@@ -221,12 +221,12 @@ def load(
             f"datasets.load: unknown data set {name!r}, expected one of {sorted(TABLE)}"
         )
     loader, task, _ = TABLE[name]
-    check_option("datasets.load", "noise", noise, "[0, 1)")
-    check_option("datasets.load", "seed", seed, 0)
+    check_option("datasets.load", "[0, 1)", noise=noise)
+    check_option("datasets.load", 0, seed=seed)
     if noise and task == "regression":
         raise ValueError(f"datasets.load: noise flips labels, but {name!r} is a regression")
     if validation is not None:
-        check_option("datasets.load", "validation", validation, "(0, 1)")
+        check_option("datasets.load", "(0, 1)", validation=validation)
     x, y, feature_names, tests = _from_idx(name) if loader is None else _from_sklearn(loader)
     if validation is None and tests:
         train, test = np.split(np.arange(len(x)), [len(x) - tests])

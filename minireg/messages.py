@@ -31,32 +31,69 @@ def describe(a: Any) -> str:
     return f"{type(a).__name__}{tuple(a.shape)} {a.dtype} on {backends.of(raw(a)).name}"
 
 
-def check_option(owner: str, name: str, value: Any, limit: int | str | tuple[Any, ...]) -> None:
-    """``ValueError`` unless ``value`` keeps to its limit.
+# What an option may be: an integer from a least one ("1"), in a range, or any (the type int); a
+# number of an interval; one of several choices.
+Limit = int | range | type[int] | str | tuple[Any, ...]
 
-    That is the least integer, an interval of numbers as in ``"(0, 1]"``, or a tuple of choices.
 
-    >>> check_option("fit", "epochs", 3, 1); check_option("SGD", "lr", 0.1, "[0, inf)")
-    >>> check_option("MSELoss", "reduction", "sum", ("mean", "sum"))
+def check_option(owner: str, limit: Limit, **values: Any) -> None:
+    """``ValueError`` that names ``owner`` and the option unless each value keeps to the limit.
+
+    That is the least integer, a range of integers or ``int`` for all of them, an interval of
+    numbers as in ``"(0, 1]"``, or a tuple of choices. No bool is a number.
+
+    >>> check_option("fit", 1, epochs=3, batch_size=64)
+    >>> check_option("SGD", "[0, inf)", lr=0.1)
+    >>> check_option("MSELoss", ("mean", "sum"), reduction="max")
+    Traceback (most recent call last):
+    ValueError: MSELoss: reduction must be 'mean' or 'sum', got 'max'
     """
-    good: Any
+    for name, value in values.items():
+        if not within(limit, value):
+            raise ValueError(f"{owner}: {name} must be {expected(limit)}, got {value!r}")
+
+
+def within(limit: Limit, value: Any) -> bool:
+    """Whether a value keeps to its limit, see :func:`check_option`.
+
+    >>> within("(0, 1]", 0.0), within(1, 3), within(1, 3.0), within(range(2), True)
+    (False, True, False, False)
+    """
     if isinstance(limit, tuple):
-        *first, last = map(repr, limit)
-        good = not getattr(value, "ndim", 0) and value in limit
-        expected = f"{', '.join(first)} or {last}"
-    elif isinstance(limit, int):
-        good = _number(value) and isinstance(value, int | np.integer) and value >= limit
-        expected = f"an integer ≥ {limit}"
-    else:
+        return not getattr(value, "ndim", 0) and value in limit
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return False
+    if isinstance(limit, str):
         low, high = _bounds(limit)
-        good = _number(value) and (
+        return bool(
             low < value < high
             or (value == low and limit[0] == "[")
             or (value == high and limit[-1] == "]")
         )
-        expected = "a finite number ≥ 0" if limit == "[0, inf)" else f"in {limit}"
-    if not good:
-        raise ValueError(f"{owner}: {name} must be {expected}, got {value!r}")
+    if not isinstance(value, int | np.integer):
+        return False
+    if isinstance(limit, range):
+        return value in limit
+    return isinstance(limit, type) or bool(value >= limit)
+
+
+def expected(limit: Limit) -> str:
+    """The limit in words.
+
+    >>> expected("(0, inf)"), expected(1), expected(("mean", "sum"))
+    ('a finite number > 0', 'an integer ≥ 1', "'mean' or 'sum'")
+    """
+    if isinstance(limit, tuple):
+        *first, last = map(repr, limit)
+        return f"{', '.join(first)} or {last}"
+    if isinstance(limit, range):
+        return f"an integer in [{limit[0]}, {limit[-1]}]"
+    if isinstance(limit, int):
+        return f"an integer ≥ {limit}"
+    if isinstance(limit, type):
+        return "an integer"
+    unbounded = {"[0, inf)": "a finite number ≥ 0", "(0, inf)": "a finite number > 0"}
+    return unbounded.get(limit, f"in {limit}")
 
 
 @cache
@@ -65,8 +102,16 @@ def _bounds(interval: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+def check_shape(owner: str, shape: tuple[int, ...], **arrays: Any) -> None:
+    """``ValueError`` unless each array (or None) has this shape.
+
+    >>> check_shape("conv2d", (3,), bias=np.zeros(2))
+    Traceback (most recent call last):
+    ValueError: conv2d: got bias of shape (2,), expected (3,)
+    """
+    for name, a in arrays.items():
+        if a is not None and tuple(a.shape) != shape:
+            raise ValueError(f"{owner}: got {name} of shape {tuple(a.shape)}, expected {shape}")
 
 
 # What people who know PyTorch write, and what it is here. One entry a name: of a Tensor ("t."),

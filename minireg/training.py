@@ -282,13 +282,10 @@ def fit(
     >>> history["train_loss"][-1] < 1e-3
     True
     """
-    for name, value, least in (
-        ("epochs", epochs, 1), ("batch_size", batch_size, 1), ("seed", seed, 0),
-        ("dropout_draws", dropout_draws, 0),
-    ):  # fmt: skip
-        check_option("fit", name, value, least)
+    check_option("fit", 1, epochs=epochs, batch_size=batch_size)
+    check_option("fit", 0, seed=seed, dropout_draws=dropout_draws)
     if clip_norm is not None:
-        check_option("fit", "clip_norm", clip_norm, "(0, inf]")
+        check_option("fit", "(0, inf]", clip_norm=clip_norm)
     goal = objective if isinstance(objective, Objective) else Objective(objective)
     goal.bind(model)
     _check(model, optimizer, early_stopping, scheduler, ledger)

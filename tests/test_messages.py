@@ -363,7 +363,7 @@ ERRORS = {
         "curvature Hessian NaN"),
     "spectral density without a width": (
         lambda: mr.curvature.spectral_density(lambda: (w * w).sum(), w := t(3), width=-1.0), ValueError,
-        "spectral_density width (0, inf) -1.0"),
+        "spectral_density width > 0 -1.0"),
     "no trials": (
         lambda: mr.check_penalty(penalties.L1(0.1), trials=0), ValueError,
         "check_penalty trials an integer ≥ 1 0"),

@@ -180,8 +180,8 @@ FAULTS = {
         "C101", ("tests/analysis/test_implicit.py", "step_penalty_is")),
     "M29": Fault(
         "early_stopping_filter counts a step too few", IMPLICIT,
-        'check_sizes("early_stopping_filter", steps=steps)',
-        'check_sizes("early_stopping_filter", steps=steps)\n    steps -= 1',
+        'check_option("early_stopping_filter", 1, steps=steps)',
+        'check_option("early_stopping_filter", 1, steps=steps)\n    steps -= 1',
         "C107 C109", ("tests/analysis/test_implicit.py", "filter_is_what")),
     "M30": Fault(
         "certified_radius lacks its √2", "analysis/lipschitz.py",

@@ -26,7 +26,7 @@ import numpy as np
 from ..backend import NUMPY, Array, get, move, of
 from ..engine import grad
 from ..messages import check_option, check_parameters, describe
-from ..nn.module import Module, check_sizes
+from ..nn.module import Module
 from ..random import Stream
 from ..tensor import Tensor
 
@@ -432,7 +432,7 @@ def trace(
     >>> trace(lambda: (w**3).sum(), w)
     18 ± 0
     """
-    check_sizes("trace", probes=probes)
+    check_option("trace", 1, probes=probes)
     operator = _operator(closure, params)
     return Estimate([float(v @ (operator @ v)) for v in _probes(operator, probes, seed)])
 
@@ -468,14 +468,14 @@ def spectral_density(
     >>> found.nodes.round(4), found.weights.round(4)
     (array([ 6., 12.]), array([0.5, 0.5]))
     """
-    check_sizes("spectral_density", probes=probes, steps=steps, points=points)
+    check_option("spectral_density", 1, probes=probes, steps=steps, points=points)
     operator = _operator(closure, params)
     runs = [_quadrature(operator, v, steps) for v in _probes(operator, probes, seed)]
     nodes, weights = (np.concatenate(parts) for parts in zip(*runs, strict=True))
     low, high = nodes.min(), nodes.max()
     if width is None:  # of a single node, a part of itself
         width = 0.01 * float(max(high - low, 1e-3 * max(abs(low), abs(high))) or 1.0)
-    check_option("spectral_density", "width", width, "(0, inf)")
+    check_option("spectral_density", "(0, inf)", width=width)
     grid = np.linspace(low - 6 * width, high + 6 * width, points)
     bells = np.exp(-0.5 * ((grid[:, None] - nodes) / width) ** 2) / (width * (2 * np.pi) ** 0.5)
     return SpectralDensity(grid, bells @ weights / probes, nodes, weights / probes)
@@ -573,7 +573,7 @@ def sharpness(
     >>> round(sharpness(lambda: (w * w).sum(), w, 0.1), 4)
     0.25
     """
-    check_sizes("sharpness", directions=directions)
+    check_option("sharpness", 1, directions=directions)
     params, stream = Space(params).params, Stream("direction", seed)
     drawn = [random_direction(params, filter_normalised, seed=stream) for _ in range(directions)]
     found = [line(closure, params, d, [-radius, 0.0, radius]) for d in drawn]

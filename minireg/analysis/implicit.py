@@ -24,10 +24,10 @@ import numpy as np
 from .. import nn
 from ..backend import Array, as_array, move, of
 from ..engine import grad
-from ..messages import describe
+from ..messages import check_option, describe
 from ..mode import enable_grad
 from ..nn.losses import Loss
-from ..nn.module import Module, Parameter, check_sizes
+from ..nn.module import Module, Parameter
 from ..objective import Objective
 from ..ops.table import HALF, array_of
 from ..penalties import L1, L2
@@ -177,7 +177,7 @@ def dropout_effect(
     >>> found.value, found.gradients["1.weight"]
     (9 ± 0, array([[10., -4.]]))
     """
-    check_sizes("dropout_effect", draws=draws)
+    check_option("dropout_effect", 1, draws=draws)
     layers = [m for m in model.modules() if isinstance(m, nn.Dropout)]
     coupled = any(isinstance(m, nn.BatchNorm) and m.training for m in model.modules())
     space, stream = Space(model), Stream("dropout effect", seed)
@@ -500,7 +500,7 @@ def early_stopping_filter(eigenvalues: Array, lr: float, steps: int) -> Array:
     array([0.  , 0.19, 0.75])
     """
     _check_positive("early_stopping_filter", lr=lr)
-    check_sizes("early_stopping_filter", steps=steps)
+    check_option("early_stopping_filter", 1, steps=steps)
     z = lr * _numbers(eigenvalues, "eigenvalues")
     # Near 0 the difference of two numbers near 1 would lose its digits; what diverges may overflow.
     with np.errstate(over="ignore"):
@@ -849,7 +849,7 @@ class Laplace:
         """
         x, y = _data("posterior", x, y)
         _check_positive("posterior", noise=noise)
-        check_sizes("posterior", draws=draws)
+        check_option("posterior", 1, draws=draws)
         stream, pull, gram = Stream("posterior", seed), x.T @ y, x.T @ x
         model = nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64, generator=stream)
         tol = 1e-11 * float(np.abs(pull).max() / len(x)) or 1e-10
@@ -882,7 +882,7 @@ class Laplace:
 
 
 def _per_loss(n: int, noise: float | None) -> float:
-    check_sizes("penalty", n=n)
+    check_option("penalty", 1, n=n)
     _check_positive("penalty", noise=1.0 if noise is None else noise)
     return 1 / n if noise is None else 2 * noise**2 / n
 

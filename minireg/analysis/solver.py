@@ -248,8 +248,8 @@ def solve(
 
 
 def _check(owner: str, tol: float, max_steps: int) -> None:
-    check_option(owner, "tol", tol, "[0, inf)")
-    check_option(owner, "max_steps", max_steps, 1)
+    check_option(owner, "[0, inf)", tol=tol)
+    check_option(owner, 1, max_steps=max_steps)
 
 
 def _warn_unless_converged(owner: str, solutions: list[Solution], tol: float) -> None:
@@ -345,7 +345,7 @@ def path(
     (0, 9)
     """
     _check("path", tol, max_steps)
-    check_option("path", "ratio", ratio, "(0, 1]")
+    check_option("path", "(0, 1]", ratio=ratio)
     problem = Composite(model, loss, penalty, x, y, on)
     field = "strength" if hasattr(penalty, "strength") else "l1"
     if not hasattr(penalty, field):

@@ -647,7 +647,7 @@ def check_penalty(
         raise TypeError(f"check_penalty: expected a Penalty instance, got {penalty!r:.80}")
     shapes: Any = penalty.shapes if shape is None else shape
     shapes = [shapes] if not shapes or isinstance(shapes[0], int) else list(shapes)
-    check_option("check_penalty", "trials", trials, 1)
+    check_option("check_penalty", 1, trials=trials)
     if _is_flat(_Case(penalty, shapes, trials, seed)):
         raise ValueError(
             f"check_penalty: {penalty!r} is 0 wherever it was tried, so there is nothing to check; "

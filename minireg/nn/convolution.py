@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..backend import of
+from ..messages import check_option, check_shape, within
 from ..ops.convolution import unfold
 from ..ops.table import array_like
 from ..random import Stream
 from ..tensor import Tensor
-from .module import Module, Options, check_sizes, weight_and_bias
+from .module import Module, Options, weight_and_bias
 
 Pair = int | Sequence[int]
 
@@ -26,7 +27,7 @@ Pair = int | Sequence[int]
 def _pair(name: str, argument: str, value: Pair, least: int = 1) -> tuple[int, int]:
     """``value`` for height and width; ``ValueError`` unless integers of at least ``least``."""
     both = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(both) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in both):
+    if len(both) != 2 or not all(within(least, v) for v in both):
         raise ValueError(
             f"{name}: {argument} must be an integer ≥ {least} or two of them, got {value!r}"
         )
@@ -99,8 +100,7 @@ def conv2d(
             f"conv2d: got x of shape {x.shape} and weight of shape {weight.shape} for groups="
             f"{groups}, expected (N, C, H, W) or (C, H, W) and (out, C/groups, kh, kw)"
         )
-    if bias is not None and bias.shape != (out,):
-        raise ValueError(f"conv2d: got bias of shape {bias.shape}, expected ({out},)")
+    check_shape("conv2d", (out,), bias=bias)
     stride, dilation = _pair("conv2d", "stride", stride), _pair("conv2d", "dilation", dilation)
     edges = _margins("conv2d", padding, size, stride, dilation)
     columns = _windows("conv2d", x, size, stride, dilation, edges)
@@ -229,7 +229,7 @@ class Conv2d(Module):
         dtype: Any = np.float32,
         generator: Stream | None = None,
     ) -> None:
-        check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        check_option("Conv2d", 1, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"Conv2d: in_channels and out_channels must be divisible by groups, got "

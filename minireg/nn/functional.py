@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import NUMPY, as_array, of
+from ..messages import check_option, check_shape, within
 from ..ops import elementwise, fused, reductions
 from ..ops.elementwise import leaky_relu, relu, sigmoid, silu, tanh, where
 from ..ops.table import HALF, array_like, array_of, held
@@ -53,13 +54,10 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
 def padding_row(name: str, padding_idx: int | None, rows: int) -> int | None:
     """``padding_idx`` counted from the start; ``ValueError`` if there is no such row."""
-    if padding_idx is not None and not (
-        isinstance(padding_idx, int | np.integer) and -rows <= padding_idx < rows
-    ):
-        raise ValueError(
-            f"{name}: padding_idx must be in [{-rows}, {rows - 1}], got {padding_idx!r}"
-        )
-    return padding_idx if padding_idx is None else padding_idx % rows
+    if padding_idx is None:
+        return None
+    check_option(name, range(-rows, rows), padding_idx=padding_idx)
+    return padding_idx % rows
 
 
 def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
@@ -94,12 +92,7 @@ def _column(v: Any, ndim: int) -> Any:
 
 
 def _per_channel(name: str, x: Any, **vectors: Any) -> None:
-    for what, v in vectors.items():
-        if v is not None and v.shape != (x.shape[1],):
-            raise ValueError(
-                f"{name}: got {what} of shape {v.shape} for x of shape {x.shape}, "
-                f"expected ({x.shape[1]},)"
-            )
+    check_shape(f"{name} of x {x.shape}", x.shape[1:2], **vectors)
 
 
 def _affine(x: Any, gamma: Any, beta: Any) -> Any:
@@ -246,7 +239,7 @@ def group_norm(
 
 def probability(owner: str, p: Any) -> None:
     """``ValueError`` unless p is a number in [0, 1]."""
-    if not (isinstance(p, int | float | np.number) and 0 <= p <= 1):
+    if not within("[0, 1]", p):
         raise ValueError(f"{owner}: p is the probability of dropping, in [0, 1]; got {p!r}")
 
 
@@ -279,10 +272,9 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     >>> gelu(np.array([0.0, 100.0]), "tanh")
     array([  0., 100.])
     """
+    check_option("gelu", ("none", "tanh"), approximate=approximate)
     if approximate == "none":
         return elementwise.gelu(x)
-    if approximate != "tanh":
-        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     if (x := array_like(x, "gelu: x")).dtype == HALF:  # x³ would overflow
         return gelu(x.astype(np.float32), approximate).astype(HALF)
     return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
@@ -296,8 +288,7 @@ def softplus(x: Any, beta: float = 1.0) -> Any:
     >>> softplus(np.array([0.0, 1000.0])).round(4)
     array([6.931e-01, 1.000e+03])
     """
-    if not (isinstance(beta, int | float | np.number) and beta > 0):
-        raise ValueError(f"softplus: beta must be > 0, got {beta!r}")
+    check_option("softplus", "(0, inf)", beta=beta)
     return elementwise.softplus(x) if beta == 1 else elementwise.softplus(x * beta) / beta
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backend import move
+from ..messages import check_option
 from ..random import Stream
 from ..random import stream as stream_of
 from ..tensor import Tensor
@@ -120,8 +121,7 @@ def normal_(
     >>> normal_(mr.tensor([9.0]), mean=3.0, std=0.0)
     Tensor([3.], dtype=float32)
     """
-    if std < 0:
-        raise ValueError(f"normal_: std must be ≥ 0, got {std!r}")
+    check_option("normal_", "[0, inf)", std=std)
     return _fill(tensor, mean + std * _stream(generator).normal(tensor.shape))
 
 
@@ -141,8 +141,9 @@ def trunc_normal_(
     >>> bool((trunc_normal_(mr.tensor([9.0] * 50), std=5.0).abs() <= 2).all())
     True
     """
-    if not (a <= b and std > 0):
-        raise ValueError(f"trunc_normal_: got [{a}, {b}] and std {std}, expected a ≤ b and std > 0")
+    check_option("trunc_normal_", "(0, inf)", std=std)
+    if not a <= b:
+        raise ValueError(f"trunc_normal_: got the interval [{a}, {b}], expected a ≤ b")
     stream, low, high = _stream(generator), (a - mean) / std, (b - mean) / std
     mass = math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))
     peak = min(max(low, 0.0), high)  # where the density is largest
@@ -218,8 +219,7 @@ def _xavier(name: str, tensor: Tensor, gain: float) -> float:
 
 
 def _kaiming(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    check_option(name, ("fan_in", "fan_out"), mode=mode)
     fan = _fans(name, tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
 

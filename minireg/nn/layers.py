@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..messages import check_option
 from ..ops.table import array_like
 from ..random import Stream
 from ..random import stream as stream_of
 from . import functional as F  # noqa: N812
-from .module import Module, Options, check_sizes, parameter, weight_and_bias
+from .module import Module, Options, parameter, weight_and_bias
 
 
 class Linear(Module):
@@ -37,7 +38,7 @@ class Linear(Module):
         dtype: Any = np.float32,
         generator: Stream | None = None,
     ) -> None:
-        check_sizes("Linear", in_features=in_features, out_features=out_features)
+        check_option("Linear", 1, in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         shape = (out_features, in_features)
         self.weight, self.bias = weight_and_bias(shape, bias, dtype, generator)
@@ -74,7 +75,7 @@ class Embedding(Module):
         dtype: Any = np.float32,
         generator: Stream | None = None,
     ) -> None:
-        check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        check_option("Embedding", 1, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = F.padding_row("Embedding", padding_idx, num_embeddings)
         rows = stream_of(generator, "init").normal((num_embeddings, embedding_dim))

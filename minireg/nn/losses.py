@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from ..backend import NUMPY, as_array, of
-from ..messages import check_option
+from ..messages import Limit, check_option
 from ..ops import fused, reductions
 from ..ops.elementwise import relu, softplus
 from ..ops.table import array_like, array_of, kernel, wide
@@ -31,9 +31,13 @@ from .module import Module
 Reduction = Literal["mean", "sum", "none"]
 KLReduction = Literal["mean", "sum", "none", "batchmean"]
 
-_LIMITS: dict[str, Any] = {
-    "label_smoothing": "[0, 1]", "beta": "[0, inf)", "margin": "[0, inf)", "p": (1, 2),
-}  # fmt: skip
+_LIMITS: dict[str, Limit] = {
+    "label_smoothing": "[0, 1]",
+    "beta": "[0, inf)",
+    "margin": "[0, inf)",
+    "p": (1, 2),
+    "ignore_index": int,
+}
 
 
 # --- what the losses share ------------------------------------------------------------------
@@ -42,12 +46,8 @@ _LIMITS: dict[str, Any] = {
 def _check(owner: str, reductions: Any = Reduction, **options: Any) -> None:
     """Raise ``ValueError`` for an option out of its range."""
     limits = {**_LIMITS, "reduction": get_args(reductions)}
-    if not isinstance(options.get("ignore_index", 0), int | np.integer):
-        raise ValueError(
-            f"{owner}: ignore_index must be an integer, got {options['ignore_index']!r}"
-        )
     for name in options.keys() & limits.keys():
-        check_option(owner, name, options[name], limits[name])
+        check_option(owner, limits[name], **{name: options[name]})
 
 
 def floating(name: str, **arrays: Any) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backend import Array, as_array, get, get_backend, move
-from ..messages import check_option, missing
+from ..messages import missing
 from ..random import Stream
 from ..random import stream as stream_of
 from ..tensor import Tensor, next_seq, tensor
@@ -60,12 +60,6 @@ def weight_and_bias(
     if not bias:
         return weight, None
     return weight, parameter(stream.uniform(-bound, bound, shape[:1]).astype(dtype), "bias")
-
-
-def check_sizes(owner: str, **sizes: Any) -> None:
-    """``ValueError`` that names ``owner`` unless each size is an integer ≥ 1."""
-    for name, size in sizes.items():
-        check_option(owner, name, size, 1)
 
 
 def loaded(name: str, t: Tensor, value: Any) -> Array:

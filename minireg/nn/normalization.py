@@ -12,7 +12,7 @@ from ..messages import check_option
 from ..ops.table import array_like
 from ..tensor import Tensor
 from . import functional as F  # noqa: N812
-from .module import Module, Parameter, check_sizes, parameter
+from .module import Module, Parameter, parameter
 
 
 def _affine(
@@ -29,7 +29,7 @@ def _sizes(owner: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]
     """The axes to normalize over; ``ValueError`` unless they are integers ≥ 1."""
     shape = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
     for n in shape or (shape,):
-        check_option(owner, "normalized_shape", n, 1)
+        check_option(owner, 1, normalized_shape=n)
     return tuple(map(int, shape))
 
 
@@ -62,10 +62,10 @@ class BatchNorm(Module):
         bias: bool = True,
     ) -> None:
         owner = type(self).__name__
-        check_sizes(owner, num_features=num_features)
-        check_option(owner, "eps", eps, "[0, inf)")
+        check_option(owner, 1, num_features=num_features)
+        check_option(owner, "[0, inf)", eps=eps)
         if momentum is not None:
-            check_option(owner, "momentum", momentum, "[0, 1]")
+            check_option(owner, "[0, 1]", momentum=momentum)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.weight, self.bias = _affine((num_features,), dtype, affine, bias)
         self.running_mean = self.running_var = self.num_batches_tracked = None
@@ -144,7 +144,7 @@ class LayerNorm(Module):
         bias: bool = True,
         dtype: Any = np.float32,
     ) -> None:
-        check_option("LayerNorm", "eps", eps, "[0, inf)")
+        check_option("LayerNorm", "[0, inf)", eps=eps)
         self.normalized_shape, self.eps = _sizes("LayerNorm", normalized_shape), eps
         self.weight, self.bias = _affine(self.normalized_shape, dtype, elementwise_affine, bias)
 
@@ -177,7 +177,7 @@ class RMSNorm(Module):
         dtype: Any = np.float32,
     ) -> None:
         if eps is not None:
-            check_option("RMSNorm", "eps", eps, "[0, inf)")
+            check_option("RMSNorm", "[0, inf)", eps=eps)
         self.normalized_shape, self.eps = _sizes("RMSNorm", normalized_shape), eps
         self.weight, _ = _affine(self.normalized_shape, dtype, elementwise_affine, False)
 
@@ -214,8 +214,8 @@ class GroupNorm(Module):
         *,
         bias: bool = True,
     ) -> None:
-        check_option("GroupNorm", "eps", eps, "[0, inf)")
-        check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        check_option("GroupNorm", "[0, inf)", eps=eps)
+        check_option("GroupNorm", 1, num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm: num_channels must be divisible by num_groups, got {num_channels} and "

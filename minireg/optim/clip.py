@@ -119,8 +119,8 @@ def clip_grad_norm_(
     >>> clip_grad_norm_(w, 1.0).item(), w.grad.numpy().round(4)
     (5.0, array([0.6, 0.8], dtype=float32))
     """
-    check_option("clip_grad_norm_", "max_norm", max_norm, "[0, inf]")
-    check_option("clip_grad_norm_", "norm_type", norm_type, "(0, inf]")
+    check_option("clip_grad_norm_", "[0, inf]", max_norm=max_norm)
+    check_option("clip_grad_norm_", "(0, inf]", norm_type=norm_type)
     params = parameter_list("clip_grad_norm_", parameters)
     total, factor = clip_factor(params, max_norm, norm_type)
     held = [(p, p.grad) for p in params if p.grad is not None]
@@ -153,7 +153,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> clip_grad_value_(w, 1.0); w.grad.numpy()
     array([ 1. , -0.5], dtype=float32)
     """
-    check_option("clip_grad_value_", "clip_value", clip_value, "[0, inf]")
+    check_option("clip_grad_value_", "[0, inf]", clip_value=clip_value)
     for p in parameter_list("clip_grad_value_", parameters):
         if p.grad is not None:
             np.clip(p.grad.data, -clip_value, clip_value, out=p.grad.data)

@@ -35,8 +35,8 @@ class EarlyStopping:
         monitor: str = "validation_loss",
         restore_best: bool = True,
     ) -> None:
-        check_option("EarlyStopping", "patience", patience, 1)
-        check_option("EarlyStopping", "min_delta", min_delta, "[0, inf)")
+        check_option("EarlyStopping", 1, patience=patience)
+        check_option("EarlyStopping", "[0, inf)", min_delta=min_delta)
         if not isinstance(monitor, str):
             raise TypeError(f"EarlyStopping: monitor must name a column, got {monitor!r}")
         self.patience, self.min_delta = patience, min_delta

@@ -15,10 +15,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..messages import check_mapping, check_option
+from ..messages import Limit, check_mapping, check_option
 from .pipeline import Optimizer
 
-Limit = int | str | tuple[str, ...]  # least integer, interval, or choices
 # of what every schedule keeps beside its options
 _LIMITS: dict[str, Limit] = {
     "last_epoch": -1,
@@ -99,7 +98,7 @@ class LRScheduler:
         for name, limit in {**_LIMITS, **self.limits}.items():
             value = options.get(name, ())
             for each in value if isinstance(value, list | tuple) else [value]:
-                check_option(owner, name, each, limit)
+                check_option(owner, limit, **{name: each})
 
     def _start(self) -> None:
         self._starting = True  # a rule that continues from the last rate leaves it as it is
@@ -468,8 +467,7 @@ class OneCycleLR(LRScheduler):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
-            check_option("OneCycleLR", "epochs", epochs, 1)
-            check_option("OneCycleLR", "steps_per_epoch", steps_per_epoch, 1)
+            check_option("OneCycleLR", 1, epochs=epochs, steps_per_epoch=steps_per_epoch)
             total_steps = epochs * steps_per_epoch
         self._join(
             optimizer, max_lr=max_lr, total_steps=total_steps, pct_start=pct_start,

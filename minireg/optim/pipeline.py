@@ -200,13 +200,13 @@ class Optimizer:
         owner = type(self).__name__
         for name, limit in _RANGES.items():
             if name in group:
-                check_option(owner, name, group[name], limit)
+                check_option(owner, limit, **{name: group[name]})
         if "betas" in group:
             betas = group["betas"]
             if not isinstance(betas, tuple | list) or len(betas) != 2:
                 raise ValueError(f"{owner}: betas must be a pair of numbers, got {betas!r}")
             for i, beta in enumerate(betas):
-                check_option(owner, f"betas[{i}]", beta, "[0, 1)")
+                check_option(owner, "[0, 1)", **{f"betas[{i}]": beta})
 
     def add_prox(self, params: Iterable[Tensor], penalty: Penalty, name: str | None = None) -> None:
         """Apply the penalty's prox to these parameters at the end of each step.
@@ -357,7 +357,7 @@ class Optimizer:
 
     def _clip_factor(self, due: Sequence[Due], max_norm: float) -> Array:
         """What scales the gradients, with what the step will add to them, to the joint norm."""
-        check_option(f"{type(self).__name__}.step", "max_norm", max_norm, "[0, inf]")
+        check_option(f"{type(self).__name__}.step", "[0, inf]", max_norm=max_norm)
         rows = [(p, g, self._pulls(p, p.grad)) for p, g, _ in due]
         if (found := factor_by_kernel(rows, max_norm)) is not None:
             return found[1]
@@ -645,7 +645,7 @@ class Optimizer:
             raise ValueError(
                 f"{name}: got the states {[*kept]}, expected step, {', '.join(self._states(group))}"
             )
-        check_option(name, "step", kept["step"], 0)
+        check_option(name, 0, step=kept["step"])
         found: dict[str, Any] = {"step": int(kept["step"])}
         for key in kept.keys() - found.keys():
             like = p if key != "t" else Tensor(of(p.data).xp.zeros((), p.dtype))
@@ -683,7 +683,7 @@ def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
     """
     if not isinstance(model, Module):
         raise TypeError(f"decay_groups: model must be a Module, got {model!r:.80}")
-    check_option("decay_groups", "weight_decay", weight_decay, "[0, inf)")
+    check_option("decay_groups", "[0, inf)", weight_decay=weight_decay)
     weights: list[Tensor] = []
     others: list[Tensor] = []
     for p in model.parameters():

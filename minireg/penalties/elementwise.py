@@ -75,7 +75,7 @@ class L2(Penalty):
         >>> L2.from_sklearn(5.0, n=100)
         L2(0.1): ½λ‖w‖²
         """
-        check_option("L2.from_sklearn", "n", n, 1)
+        check_option("L2.from_sklearn", 1, n=n)
         return cls(2 * alpha / n)
 
     def to_sklearn(self, n: int) -> dict[str, float]:
@@ -220,7 +220,7 @@ class ElasticNet(Penalty):
         >>> ElasticNet.from_sklearn(0.1, l1_ratio=0.25)
         ElasticNet(l1=0.05, l2=0.15): l1·‖w‖₁ + ½·l2·‖w‖²
         """
-        check_option("ElasticNet.from_sklearn", "l1_ratio", l1_ratio, "[0, 1]")
+        check_option("ElasticNet.from_sklearn", "[0, 1]", l1_ratio=l1_ratio)
         return cls(2 * alpha * l1_ratio, 2 * alpha * (1 - l1_ratio))
 
     def to_sklearn(self, n: int) -> dict[str, float]:

@@ -120,9 +120,10 @@ REFUSED = {
     "dirac_": (lambda: init.dirac_(empty(2, 2)), "dirac_: got a tensor of shape (2, 2) for 1 groups"),
     "dirac_ groups": (lambda: init.dirac_(empty(3, 2, 1), 2), "for 2 groups, expected (out, in/groups, …)"),
     "uniform_": (lambda: init.uniform_(empty(2), 1, 0), "uniform_: got the interval [1, 0), expected a ≤ b"),
-    "normal_": (lambda: init.normal_(empty(2), 0, -1), "normal_: std must be ≥ 0, got -1"),
-    "trunc_normal_": (lambda: init.trunc_normal_(empty(2), a=2, b=-2), "trunc_normal_: got [2, -2] and std"),
-    "trunc_normal_ std": (lambda: init.trunc_normal_(empty(2), std=0), "std 0, expected a ≤ b and std > 0"),
+    "normal_": (lambda: init.normal_(empty(2), 0, -1), "normal_: std must be a finite number ≥ 0, got -1"),
+    "trunc_normal_": (lambda: init.trunc_normal_(empty(2), a=2, b=-2), "got the interval [2, -2]"),
+    "trunc_normal_ std": (
+        lambda: init.trunc_normal_(empty(2), std=0), "std must be a finite number > 0, got 0"),
     "orthogonal_": (lambda: init.orthogonal_(empty(2)), "orthogonal_: got a tensor of shape (2,)"),
     **{
         name: (lambda name=name: getattr(init, name)(empty(2)), f"{name}: got a tensor of shape (2,)")

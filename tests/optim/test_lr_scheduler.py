@@ -360,9 +360,9 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
         lambda o: schedules.OneCycleLR(o, 0.1, 9, pct_start=1.1),
     "OneCycleLR: anneal_strategy must be 'cos' or 'linear', got 'sin'":
         lambda o: schedules.OneCycleLR(o, 0.1, 9, anneal_strategy="sin"),
-    "OneCycleLR: div_factor must be in (0, inf), got 0":
+    "OneCycleLR: div_factor must be a finite number > 0, got 0":
         lambda o: schedules.OneCycleLR(o, 0.1, 9, div_factor=0),
-    "OneCycleLR: final_div_factor must be in (0, inf), got -1.0":
+    "OneCycleLR: final_div_factor must be a finite number > 0, got -1.0":
         lambda o: schedules.OneCycleLR(o, 0.1, 9, final_div_factor=-1.0),
     "OneCycleLR: max_lr must be a finite number ≥ 0, got -0.1": lambda o: schedules.OneCycleLR(o, -0.1, 9),
     "OneCycleLR: got 2 values of max_lr for 1 parameter groups":

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ...backend import move
+from ...messages import check_option
 from ...random import Stream
 from ...tensor import Tensor
-from ..module import Module, Parameter, check_sizes
+from ..module import Module, Parameter
 from .parametrize import register_parametrization, tensor_of
 
 
@@ -38,7 +39,7 @@ class SpectralNorm(Module):
         eps: float = 1e-12,
         generator: Stream | None = None,
     ) -> None:
-        check_sizes("spectral_norm", n_power_iterations=n_power_iterations)
+        check_option("spectral_norm", 1, n_power_iterations=n_power_iterations)
         _check_dim("spectral_norm", dim, weight)
         self.n_power_iterations, self.dim, self.eps = n_power_iterations, dim, eps
         if weight.ndim > 1:
