@@ -81,6 +81,21 @@ def pytest_testnodedown(node: Any) -> None:
         node.config.stash.setdefault(CHECKS, Counter()).update({True: right, False: wrong})
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A report keeps keywords, among them the folder tests/gpu, but not which of them are marks."""
+    report = yield
+    report.needs_gpu = item.get_closest_marker("gpu") is not None
+    return report
+
+
+def _needs_gpu(test: Any) -> bool:
+    """Of a report, or of an item that was deselected; False for a module skipped as a whole."""
+    if isinstance(test, pytest.Item):
+        return test.get_closest_marker("gpu") is not None
+    return getattr(test, "needs_gpu", False)
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """How many drawn cases were compared with PyTorch, and how far off the worst was."""
     if TALLY in config.stash:
@@ -90,9 +105,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(
             f"second derivatives from some inputs: {checks.total():,} checks, {checks[False]} wrong"
         )
-    gpu = {  # (a module that is skipped as a whole has no keywords)
-        o: [t for t in terminalreporter.stats.get(o, ()) if "gpu" in getattr(t, "keywords", ())]
-        for o in ("skipped", "deselected")
+    gpu = {
+        outcome: [t for t in terminalreporter.stats.get(outcome, ()) if _needs_gpu(t)]
+        for outcome in ("skipped", "deselected")
     }
     if not_run := sum(map(len, gpu.values())):
         reason = gpu["skipped"][0].longrepr[2] if gpu["skipped"] else "deselected"

@@ -66,7 +66,7 @@ def sources() -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def one_processor(monkeypatch, request):
-    if "gpu" not in request.node.keywords:
+    if request.node.get_closest_marker("gpu") is None:
         monkeypatch.setattr(cuda, "_processors", lambda: 1)  # few blocks: they go round their loops
 
 
