@@ -60,7 +60,6 @@ OPEN_IMPORTS = {
     "tensor → mode",
     "penalties.base → penalties",
     "objective → analysis.implicit",
-    "inspect.report → training",
     "flat → backend",
     "flat → tensor",
 }
