@@ -12,23 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import has_kernel
 from .samples import Mask, Shape, binary, booleans, shaped, unary
-from .table import NUMPY, answers_for, kernel, op
-
-
-def _sloped(activation: str, rule: Any) -> Any:
-    """The rule ȳ·φ′(x), which is one kernel on a backend that has it."""
-
-    def back(g: Any, y: Any, x: Any) -> Any:
-        if (
-            type(x) is not np.ndarray
-            and (found := kernel("slope", x, g, activation=activation)) is not None
-        ):
-            return found
-        return rule(g, y, x)
-
-    return back
-
+from .table import NUMPY, answers_for, op
 
 # fmt: off
 
@@ -102,7 +88,7 @@ sinh = op("sinh", np.sinh, lambda g, y, x: g * np.cosh(x), formula=r"\bar x = \b
           samples=unary())
 cosh = op("cosh", np.cosh, lambda g, y, x: g * np.sinh(x), formula=r"\bar x = \bar y\sinh x",
           samples=unary())
-tanh = op("tanh", np.tanh, _sloped("tanh", lambda g, y, x: g * (1 - y * y)),
+tanh = op("tanh", np.tanh, has_kernel("tanh_backward")(lambda g, y, x: g * (1 - y * y)),
           formula=r"\bar x = \bar y\,(1-y^2)", samples=unary())
 
 arcsin = op("arcsin", np.arcsin, lambda g, y, x: g / np.sqrt(1 - x * x),
@@ -282,11 +268,11 @@ def _leaky_relu_rule(g: Any, y: Any, x: Any, negative_slope: Any = 0.01) -> Any:
 _SQRT_HALF, _INV_SQRT_2PI = 0.7071067811865476, 0.3989422804014327
 
 # a product with the mask is eight times as fast as np.where(y > 0, g, 0)
-relu = op("relu", lambda x: np.maximum(x, 0), _sloped("relu", lambda g, y, x: g * (y > 0)),
+relu = op("relu", lambda x: np.maximum(x, 0), has_kernel("relu_backward")(lambda g, y, x: g * (y > 0)),
           formula=r"\bar x = \bar y\,[x>0]", kink="x = 0: 0", samples=unary(away_from=0))
 leaky_relu = op("leaky_relu", _leaky_relu, _leaky_relu_rule, kink="x = 0: the slope s",
                 formula=r"\bar x = \bar y\,[x>0] + s\,\bar y\,[x\le 0]", samples=unary(away_from=0))
-sigmoid = op("sigmoid", _sigmoid, _sloped("sigmoid", lambda g, y, x: g * (y * (1 - y))),
+sigmoid = op("sigmoid", _sigmoid, has_kernel("sigmoid_backward")(lambda g, y, x: g * (y * (1 - y))),
              formula=r"\bar x = \bar y\,y(1-y)", samples=unary())
 logaddexp = op("logaddexp", np.logaddexp, lambda g, y, a, b: g * sigmoid(a - b),
                lambda g, y, a, b: g * sigmoid(b - a), samples=binary(),
@@ -306,7 +292,7 @@ gelu = op("gelu", _gelu, formula=r"\bar x = \bar y\,(\Phi(x) + x\,\varphi(x))", 
           backward=lambda g, y, saved, needs, x: (g * (saved[0] + x * (saved[1] * _INV_SQRT_2PI)),),
           definition=lambda x: x * (0.5 * (1 + erf(x * _SQRT_HALF))))
 silu = op("silu", lambda x: x * _sigmoid(x),
-          _sloped("silu", lambda g, y, x: g * (sigmoid(x) + y * (1 - sigmoid(x)))),
+          has_kernel("silu_backward")(lambda g, y, x: g * (sigmoid(x) + y * (1 - sigmoid(x)))),
           formula=r"\bar x = \bar y\,(\sigma(x) + y\,(1-\sigma(x)))", samples=unary())
 
 # --- steps: the gradient is 0 ------------------------------------------------------------------

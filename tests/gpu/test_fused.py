@@ -12,6 +12,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,18 +50,18 @@ def sources() -> dict[str, str]:
             if width % pack == 0:
                 found[f"rows {width} by {pack} {dtype}"] = cuda._rows(1, width, dtype, pack)[0]
         for places in (1, 49):
-            text = cuda.specialized(cuda.CHANNELS, dtype, S=places, THREADS=cuda.THREADS)
+            text = cuda.specialized("CHANNEL_KERNELS", dtype, PLACES=places)
             found[f"channels of {places} {dtype}"] = text
-        for name, text in {"targets": cuda.TARGETS, "clip": cuda.CLIP}.items():
-            found[f"{name} {dtype}"] = cuda.specialized(text, dtype, THREADS=cuda.THREADS)
+        for name, section in {"targets": "TARGET", "clip": "CLIP", "mask": "DROPOUT"}.items():
+            found[f"{name} {dtype}"] = cuda.specialized(f"{section}_KERNELS", dtype)
         both = mr.penalties.L1(0.1), mr.penalties.ElasticNet(0.2, 0.3)
         for name, penalties in {"squares": (), "squares with penalties": both}.items():
             for rows in (1, 2):
                 kernel = clip.squares(dtype, penalties)
                 found[f"{name}, {rows} {dtype}"] = cuda.squares(kernel, rows)
-        found[f"mask {dtype}"] = cuda.specialized(cuda.DROPOUT, dtype, THREADS=cuda.THREADS)
         for name in cuda.SLOPES:
-            found[f"{name} {dtype}"] = cuda.activated(name, dtype)
+            slope = f"{name}_slope"
+            found[f"{name} {dtype}"] = cuda.specialized("ACTIVATION_KERNELS", dtype, SLOPE=slope)
     return found
 
 
@@ -170,6 +171,10 @@ class OnCPU:
 
 
 def kernel_names(source: str) -> list[str]:
+    """The kernels of the section that is chosen."""
+    for section, text in re.findall(r"^#ifdef (\w+)$(.*?)^#endif", source, re.M | re.S):
+        if f"#define {section}\n" not in source:
+            source = source.replace(text, "")
     return re.findall(r"__global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\(", source)
 
 
@@ -517,7 +522,8 @@ def test_philox_is_philox():
 @pytest.mark.parametrize("size", [1, 1023, 3000])
 def test_mask_is_drawn_by_philox(device, size, dtype):
     key, p = 0x0123456789ABCDEF, 0.3
-    mask = host(cuda.dropout_mask(p, device(np.zeros(size, dtype)), key))
+    stream = types.SimpleNamespace(bits=lambda: key)
+    mask = host(cuda.dropout_mask(device(np.zeros(size, dtype)), p=p, stream=stream))
     for i in {0, 1, 255, 256, 300, 1022, 1023, 1024, 2900} & set(range(size)):
         block, word, thread = i // 1024, i % 1024 // 256, i % 256
         bits = philox([256 * block + thread, 0, 0, 0], [key % 2**32, key >> 32])[word]
@@ -789,7 +795,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
         lambda d: test_clip_factor(d, [(50_000,)] * 3, 0.5, np.float64)),
     "relu at 0": ("x > 0", "x >= 0", lambda d: test_slope_of_an_activation(d, 255, "relu", np.float64)),
     "the gradient is forgotten": (
-        "g[i] * slope", "slope", lambda d: test_slope_of_an_activation(d, 255, "tanh", np.float64)),
+        "g[i] * SLOPE", "SLOPE", lambda d: test_slope_of_an_activation(d, 255, "tanh", np.float64)),
     "nine rounds": (
         "round < 10", "round < 9", lambda d: test_mask_is_drawn_by_philox(d, 3000, np.float64)),
 }  # fmt: skip
