@@ -426,7 +426,7 @@ def hinge_loss(
         return _reduce(missing if p == 1 else np.square(missing), reduction)
     s = _classes_last("hinge_loss", scores)
     chosen, _ = _one_hot(
-        s, _labels("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
+        s.shape[-1], _labels("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
     )
     own = np.where(chosen, s, 0).sum(axis=-1, keepdims=True)
     missing = np.where(chosen, 0, relu(margin - own + s))

@@ -56,13 +56,20 @@ def _linear_definition(x: Any, w: Any, b: Any = None) -> Any:
     return y if b is None else y + b
 
 
-# fmt: off
-_AFFINE = shaped((Shape(5, 3), Shape(4, 3), Shape(4)), (Shape(2, 5, 3), Shape(4, 3)),
-                 (Shape(3), Shape(4, 3), Shape(4)))
-linear = op("linear", _linear, backward=_linear_backward, definition=_linear_definition, cost="mnk",
-            formula=r"\bar x = \bar yW,\quad \bar W = \bar y^{\top}x,\quad \bar b = \textstyle\sum_n\bar y_n",
-            samples=_AFFINE)
-# fmt: on
+_AFFINE = shaped(
+    (Shape(5, 3), Shape(4, 3), Shape(4)),
+    (Shape(2, 5, 3), Shape(4, 3)),
+    (Shape(3), Shape(4, 3), Shape(4)),
+)
+linear = op(
+    "linear",
+    _linear,
+    backward=_linear_backward,
+    definition=_linear_definition,
+    formula=r"\bar x = \bar yW,\quad \bar W = \bar y^{\top}x,\quad \bar b = \textstyle\sum_n\bar y_n",
+    cost="mnk",
+    samples=_AFFINE,
+)
 
 # --- normalize: BatchNorm, LayerNorm and RMSNorm are one op ------------------------------------------
 
@@ -156,14 +163,21 @@ _NORMS = shaped(
     (Shape(4, 5), Shape(5), {"axes": (-1,), "eps": 1e-6, "center": False}),
     (Shape(4, 5), {"axes": (0,), "eps": 1e-3}),
 )
-# fmt: off
-_NORM_FORMULA = (r"\bar x = \tfrac1s(u - \langle u\rangle - \hat x\langle u\hat x\rangle)"
-                 r"\text{ with means over the batch (BatchNorm) or the features (LayerNorm)},\ "
-                 r"\bar x = \tfrac1s(u - \hat x\langle u\hat x\rangle)\text{ (RMSNorm)},\ u = "
-                 r"\gamma\bar y;\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y")
-normalize = op("normalize", _normalize, backward=_normalize_backward, definition=_normalize_definition,
-               formula=_NORM_FORMULA, samples=_NORMS, kernel=True)
-# fmt: on
+_NORM_FORMULA = (
+    r"\bar x = \tfrac1s(u - \langle u\rangle - \hat x\langle u\hat x\rangle)"
+    r"\text{ with means over the batch (BatchNorm) or the features (LayerNorm)},\ "
+    r"\bar x = \tfrac1s(u - \hat x\langle u\hat x\rangle)\text{ (RMSNorm)},\ u = "
+    r"\gamma\bar y;\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y"
+)
+normalize = op(
+    "normalize",
+    _normalize,
+    backward=_normalize_backward,
+    definition=_normalize_definition,
+    formula=_NORM_FORMULA,
+    kernel=True,
+    samples=_NORMS,
+)
 
 # --- cross entropy against a target distribution -------------------------------------------------------
 
@@ -203,8 +217,12 @@ def _targets(rng: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-# fmt: off
-cross_entropy = op("cross_entropy", _cross_entropy, backward=_cross_entropy_backward,
-                   definition=_cross_entropy_definition, samples=_targets, kernel=True,
-                   formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p")
-# fmt: on
+cross_entropy = op(
+    "cross_entropy",
+    _cross_entropy,
+    backward=_cross_entropy_backward,
+    definition=_cross_entropy_definition,
+    formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p",
+    kernel=True,
+    samples=_targets,
+)

@@ -205,6 +205,24 @@ def wide(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype == HALF else x
 
 
+def as_numpy(x: Any) -> Any:
+    """A list or number as the array that NumPy takes it for."""
+    return x if hasattr(x, "ndim") else np.asarray(x)
+
+
+def ratio(a: Any, b: Any) -> Any:
+    """a/b, and 0 where b = 0."""
+    return np.where(b == 0, 0, a / np.where(b == 0, 1, b))
+
+
+def real(name: str, x: Any) -> None:
+    """``TypeError`` for complex numbers, which have no order."""
+    if x.dtype.kind == "c":
+        raise TypeError(
+            f"{name}: got complex numbers, expected real ones; take .data.real or .data.imag"
+        )
+
+
 # --- what stands for an array, and other words for an option ----------------------------------------
 
 
