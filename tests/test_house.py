@@ -55,7 +55,6 @@ BUDGETS = {
 OPEN_IMPORTS = {
     "messages → backend",
     "messages → tensor",
-    "backend → gpu.fused",
     "tensor → engine",
     "tensor → mode",
     "penalties.base → penalties",
@@ -63,7 +62,7 @@ OPEN_IMPORTS = {
     "flat → backend",
     "flat → tensor",
 }
-OPEN_BUDGETS = {"reading path", "of it, the engine", "penalties", "gpu", "check", "inspect"}
+OPEN_BUDGETS = {"reading path", "of it, the engine", "penalties", "check", "inspect"}
 
 
 # --- imports --------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ NAMES = [f"{family} {np.dtype(d)}" for d in TOLERANCE for family in (
     *(f"rows {w} by 1" for w in (1, 16, 100, 1000, 1024, 1025, 8192)),
     *(f"rows {w} by {16 // np.dtype(d).itemsize}" for w in (16, 100, 1000, 1024, 8192)),
     "channels of 1", "channels of 49", "targets", "clip", "squares, 1", "squares, 2",
-    "squares with penalties, 1", "squares with penalties, 2",     "mask", *cuda.SLOPES)]  # fmt: skip
+    "squares with penalties, 1", "squares with penalties, 2", "mask", *cuda.SLOPES)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -725,7 +725,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
     "the tail counts": (
         "if (inside(i)) squares", "squares", lambda d: test_rows(d, True, 33, np.float64)),
     "the tail is lost": (
-        "(WIDTH + GROUP * V - 1) / (GROUP * V)", "WIDTH / (GROUP * V)",
+        "(WIDTH + GROUP * VECTOR - 1) / (GROUP * VECTOR)", "WIDTH / (GROUP * VECTOR)",
         lambda d: test_rows(d, False, 1000, np.float64)),
     "the last rows are lost": (
         "first < rows; first += gridDim.x * ROWS", "first + ROWS <= rows; first += gridDim.x * ROWS",
