@@ -13,6 +13,7 @@ from types import CodeType
 import numpy as np
 import pytest
 from support import strict
+from support.gpu import on_gpu
 
 import minireg as mr
 from minireg.cli import main as cli
@@ -35,7 +36,13 @@ def test_claim(name):
     measured(name)
 
 
-# Thousands of small steps, seconds each on the stand-in; test_gpu.py runs them as well.
+@on_gpu
+@pytest.mark.parametrize("name", ALL)
+def test_claim_on_a_device(name):
+    measured(name, "cupy")
+
+
+# Thousands of small steps, seconds each on the stand-in; a device runs them as well.
 LONG = {
     "C04", "C17", "C18", "C42", "C59", "C72", "C79", "C84", "C90", "C91", "C105", "C106", "C113",
     "C115", "C116", "C121",

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_gpu
 from support import strict
+from support.arrays import draw, host
 from support.cuda_compiler import compile_cuda
+from support.gpu import MARKS
 
 import minireg as mr
 from minireg import backend as backends
@@ -197,7 +198,7 @@ def emulator(monkeypatch, libraries):
 
 
 Place = Callable[[np.ndarray], Any]
-on_gpu = pytest.param("cupy", marks=test_gpu.pytestmark)
+on_gpu = pytest.param("cupy", marks=MARKS)
 
 
 @pytest.fixture(params=["emulated", on_gpu])
@@ -211,10 +212,6 @@ def device(request) -> Place:
 
 def emulate(a: np.ndarray) -> Emulated:
     return a.view(Emulated).copy()  # which has its memory, as a fresh array has
-
-
-def host(a: Any) -> np.ndarray:
-    return np.asarray(backends.of(a).to_numpy(a))
 
 
 def beside(a: np.ndarray, x: Any) -> Any:
@@ -243,10 +240,6 @@ def derive(op: Any, *inputs: Any, fixed: Any = (), **kw: Any) -> list[Any]:
     y = op(*leaves, **kw)
     y.backward(mr.Tensor(beside(draw(*y.shape, seed=9, dtype=y.dtype), y.data)))
     return [y.data, *(None if t.grad is None else t.grad.data for t in leaves)]
-
-
-def draw(*shape: int, seed: int = 0, dtype: Any = np.float64) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
 
 def batches(width: int) -> list[int]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_backends as cases
 from support import strict
+from support.arrays import draw
+from support.device import OPTIMIZER_CASES, OPTIMIZERS
+from support.gpu import HOME, on_gpu
 from support.strict import count_launches, count_syncs, kernel, xp
 
 import minireg as mr
@@ -43,7 +45,7 @@ class Step:
             self.model = nn.Sequential(
                 nn.Linear(6, 8), nn.BatchNorm(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3)
             )
-        self.x = mr.tensor(cases.draw(16, 6), np.float32, backend=home)
+        self.x = mr.tensor(draw(16, 6), np.float32, backend=home)
         self.y = mr.tensor(np.arange(16) % 3, backend=home)
         self.objective = mr.Objective(nn.CrossEntropyLoss(label_smoothing=0.1), TERMS)
         self.optimizer = getattr(optim, optimizer)(self.model.parameters(), lr=1e-2, **options)
@@ -67,9 +69,9 @@ WAYS = {"plain": (False, False), "by term": (True, False), "ledger": (True, True
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("name", "i"), cases.OPTIMIZER_CASES)
+@pytest.mark.parametrize(("name", "i"), OPTIMIZER_CASES)
 def test_a_step_waits_for_nothing(name, i, way):
-    step = Step(name, *WAYS[way], **cases.OPTIMIZERS[name][i])
+    step = Step(name, *WAYS[way], **OPTIMIZERS[name][i])
     step()  # the spectral norm looks at its weight for the first time
     with count_syncs() as syncs:
         totals = [step() for _ in range(2)]
@@ -85,6 +87,15 @@ def test_a_first_step_waits_for_nothing_either():
     with count_syncs() as syncs:
         Step()()
     assert not syncs
+
+
+@on_gpu
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("name", "i"), OPTIMIZER_CASES)
+def test_a_step_on_a_device(name, i, way):
+    step = Step(name, *WAYS[way], home=HOME, **OPTIMIZERS[name][i])
+    assert all(np.isfinite(step().item()) for _ in range(3))
+    assert step.ledger is None or step.ledger.last.residual < 1e-4
 
 
 # --- planted leaks --------------------------------------------------------------------------------
@@ -147,7 +158,7 @@ def test_planted_leak_is_caught(leak, monkeypatch):
 
 # --- launches -------------------------------------------------------------------------------------
 
-X, Y = cases.draw(4, 6), cases.draw(4, 6, seed=1)
+X, Y = draw(4, 6), draw(4, 6, seed=1)
 LAUNCHES: dict[str, tuple[Any, dict[str, int]]] = {
     "ufunc": (lambda x, y: np.exp(x) + y, {"exp": 1, "add": 1}),
     "into": (lambda x, y: np.add(x, y, out=x), {"add": 1}),

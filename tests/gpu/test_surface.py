@@ -1,6 +1,6 @@
 """Every public name runs on the stand-in for a GPU, or says here why it belongs to the host.
 
-``RUNS`` holds what the tables of ``test_backends.py`` (ops, layers, losses, penalties,
+``RUNS`` holds what the tables of ``support/device.py`` (ops, layers, losses, penalties,
 optimizers) do not. What was run is measured, not listed: a public function or method that
 nothing here reaches fails, and so does an excuse that is no longer true.
 """
@@ -19,12 +19,34 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_arrays
-import test_backends as cases
-import test_linalg
 from support import strict
+from support.arrays import draw, host, place
+from support.device import (
+    LAYER_CASES,
+    LEDGERED,
+    LINALG,
+    LOSS_CASES,
+    OPS,
+    OPTIMIZER_CASES,
+    OPTIMIZERS,
+    PENALTY_CASES,
+    SAMPLES,
+    VALUES_ONLY,
+    derivatives,
+    entries,
+    run_layer,
+    run_linalg,
+    run_loss,
+    run_optimizer,
+    run_penalty,
+    run_values,
+    train,
+    train_on_images,
+    train_with_ledger,
+)
+from support.functions import CASES, run_composed
+from support.gpu import on_gpu
 from support.strict import count_syncs
-from test_backends import draw, host, place
 
 import minireg as mr
 from minireg import backend as backends
@@ -216,7 +238,7 @@ def test_every_schedule_runs_here():
 def _formulas(home):
     """The readable specification stays in plain NumPy, so it runs on the device as well."""
     found = []
-    for name, options in cases.OPTIMIZERS.items():
+    for name, options in OPTIMIZERS.items():
         w = leaf(home, 4, 3)
         optimizer = getattr(optim, name)([w], lr=0.1, **options[0])
         state = dict.fromkeys(("exp_avg", "exp_avg_sq", "square_avg"), np.zeros_like(w.data)) | {
@@ -330,6 +352,19 @@ def test_train_from_the_command_line(form, tmp_path, capsys):
             np.testing.assert_allclose(x[name], y[name], rtol=1e-4, atol=1e-6)
     assert "backend cupy: ready" in shown["cupy"]
     assert (tmp_path / "cupy" / "report.html").exists() == (form == "tables")
+
+
+@on_gpu
+def test_train_from_the_command_line_on_a_device(tmp_path, capsys):
+    for package in ("sklearn", "rich", "matplotlib"):
+        pytest.importorskip(package)
+    for home in ("numpy", "cupy"):
+        assert cli.main(options(home, tmp_path)) == 0
+    ours, theirs = (
+        json.loads((tmp_path / home / "history.json").read_text())["runs"]["regularized"]["columns"]
+        for home in ("numpy", "cupy")
+    )
+    np.testing.assert_allclose(ours["train_loss"], theirs["train_loss"], rtol=1e-2)
 
 
 def test_checkpoints(tmp_path):
@@ -605,6 +640,12 @@ def test_is_the_same_as_on_the_host(name):
     assert bool(syncs) == (name in WAITS), syncs[:5]
 
 
+@on_gpu
+@pytest.mark.parametrize("name", RUNS)
+def test_is_the_same_on_a_device(name):
+    compare(name, "cupy", 1e-4)
+
+
 # --- and nothing public is left out ---------------------------------------------------------------
 
 HOST = {
@@ -684,27 +725,27 @@ def everything() -> None:
     """All that this file and the tables of the others run, on the stand-in."""
     for run in RUNS.values():
         run("strict")
-    for p in cases.SAMPLES:
+    for p in SAMPLES:
         name, i = p.values
-        sample = list(cases.OPS[name].samples(np.random.default_rng(0)))[i]
-        cases.derivatives(cases.OPS[name], sample, "strict")
-    for name in cases.VALUES_ONLY:
-        cases.run_values(name, "strict")
-    for name, i in cases.LAYER_CASES:
-        cases.run_layer(name, i, True, "strict")
-    for runner, table in ((cases.run_loss, cases.LOSS_CASES), (cases.run_penalty, cases.PENALTY_CASES),
-                          (cases.run_optimizer, cases.OPTIMIZER_CASES)):  # fmt: skip
+        sample = list(OPS[name].samples(np.random.default_rng(0)))[i]
+        derivatives(OPS[name], sample, "strict")
+    for name in VALUES_ONLY:
+        run_values(name, "strict")
+    for name, i in LAYER_CASES:
+        run_layer(name, i, True, "strict")
+    for runner, table in ((run_loss, LOSS_CASES), (run_penalty, PENALTY_CASES),
+                          (run_optimizer, OPTIMIZER_CASES)):  # fmt: skip
         for name, i in table:
             runner(name, i, "strict")
-    for name in test_linalg.ON_DEVICE:
-        test_linalg.run(name, "strict")
-    for name in COMPOSED.keys() & test_arrays.CASES.keys():
-        test_arrays.run_composed(name, "strict")
-    cases.train("strict", 0.3)
-    cases.train("strict", via="prox", attribute=False, within=True)
-    cases.train_on_images("strict")
-    for name in cases.LEDGERED:
-        cases.entries(cases.train_with_ledger(name, "strict"))
+    for name in LINALG:
+        run_linalg(name, "strict")
+    for name in COMPOSED.keys() & CASES.keys():
+        run_composed(name, "strict")
+    train("strict", 0.3)
+    train("strict", via="prox", attribute=False, within=True)
+    train_on_images("strict")
+    for name in LEDGERED:
+        entries(train_with_ledger(name, "strict"))
     for norm in (1.0, math.inf):
         w = leaf("strict", 3)
         w.grad = mr.Tensor(at("strict", 3))
@@ -736,7 +777,7 @@ def test_nothing_public_is_left_out():
 
 def test_names_of_the_package_are_functions_ops_or_modules_seen_here():
     """Whatever ``minireg`` exports is reached by :func:`public`, or is an op, an alias or a module."""
-    seen = {id(f) for f in (*COMPOSED.values(), *(e.function for e in cases.OPS.values()))}
+    seen = {id(f) for f in (*COMPOSED.values(), *(e.function for e in OPS.values()))}
     modules = {m.name for m in pkgutil.walk_packages(mr.__path__, "minireg.")}
     for name in mr.__all__:
         value = getattr(mr, name)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from support import strict
 from support.cuda_compiler import compile_cuda
+from support.gpu import agree, on_gpu
 from support.strict import count_launches, count_syncs, xp
 from test_optim import OPTIMIZERS, PENALTIES, make
 
@@ -307,6 +308,12 @@ def test_the_kernel_is_the_passes_to_the_last_bit(label):
     """Without fused multiply-adds: what is recorded is the in-place update itself."""
     for a, b in zip(passes(label, "numpy"), passes(label, "strict"), strict=True):
         np.testing.assert_array_equal(a, b.get())
+
+
+@on_gpu
+@pytest.mark.parametrize("label", LAUNCHED)
+def test_on_a_device_the_kernel_is_the_passes(label):
+    agree(lambda home: passes(label, home), 1e-10)
 
 
 @pytest.mark.parametrize(
@@ -603,6 +610,12 @@ def test_arrays_come_and_go(scene, label):
     assert launches[OPTIMIZERS[label][0]] > 2
     for a, b in zip(expected, found, strict=True):
         np.testing.assert_array_equal(a, b.get())
+
+
+@on_gpu
+@pytest.mark.parametrize(("scene", "label"), SCENERY)
+def test_arrays_come_and_go_on_a_device(scene, label):
+    agree(lambda home: play(scene, label, home), 1e-9)
 
 
 def test_a_model_that_moves():

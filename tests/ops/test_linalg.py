@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from support import strict
+from support.arrays import draw
+from support.device import LINALG, run_linalg
 from support.strict import StrictArray
 
 import minireg as mr
 from minireg import linalg
 
 Array = np.ndarray
-
-
-def draw(*shape: int, seed: int = 0) -> Array:
-    return np.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
 def orthogonal(m: int, n: int | None = None, seed: int = 0) -> Array:
@@ -470,31 +468,12 @@ def test_each_option_of_pinv_has_its_gradient(options):
     np.testing.assert_allclose((x.grad.numpy() * d).sum(), (up - down) / (2 * step), rtol=1e-6)
 
 
-ON_DEVICE: dict[str, Callable[[Any], Any]] = {
-    "norm nuc": norm("nuc"), "norm 2": norm(2), "norm 3": lambda x: linalg.norm(x, 3, 0),
-    "svd": lambda x: side(linalg.svd(x[:, :2], full_matrices=False).U), "svdvals": linalg.svdvals,
-    "eigh": lambda x: side(linalg.eigh(x).eigenvectors[:, :1]), "eigvalsh": linalg.eigvalsh,
-    "solve": lambda x: linalg.solve(x, x[0]), "cholesky": linalg.cholesky, "det": linalg.det,
-    "slogdet": lambda x: linalg.slogdet(x).logabsdet, "cond": linalg.cond, "pinv": linalg.pinv,
-    "matrix_power": lambda x: linalg.matrix_power(x, 3) + linalg.matrix_power(x, 0),
-}  # fmt: skip
-
-
-def run(name: str, home: str) -> list[Any]:
-    """Value, gradient and a second derivative on that backend."""
-    a = draw(3, 3)
-    x = mr.tensor(a @ a.T + np.diag([1.0, 2.0, 3.0]), requires_grad=True, backend=home)
-    y = ON_DEVICE[name](x)
-    (g,) = mr.grad(y.sum(), x, create_graph=True)
-    return [y, g, *mr.grad((g * g).sum(), x)]
-
-
-@pytest.mark.parametrize("name", ON_DEVICE)
+@pytest.mark.parametrize("name", LINALG)
 def test_runs_where_the_arrays_are(name):
     """On the stand-in for a GPU, forward and twice backward, without waiting for it."""
-    expected = run(name, "numpy")
+    expected = run_linalg(name, "numpy")
     with strict.registered(), strict.count_syncs() as syncs:
-        got = run(name, "strict")
+        got = run_linalg(name, "strict")
         assert not syncs
         for e, g in zip(expected, got, strict=True):
             assert isinstance(g.data, StrictArray)
