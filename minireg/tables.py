@@ -6,8 +6,7 @@ stand alone, with title and note; Markdown and HTML are placed in a page, which 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -37,15 +36,6 @@ def number(value: float | None, spec: str = "") -> str:
     told = value == 0 or 0.5 * 10.0**-decimals <= abs(shown) < 1e6
     kind = f".{decimals}f" if told else ".1e"
     return f"{shown:{spec.strip('%')}{kind}}{unit}"
-
-
-def typeset(figure: str) -> str:
-    """A figure as print has it: with a true minus, and apart from its percent sign.
-
-    >>> typeset("-2.5%")
-    '−2.5\xa0%'
-    """
-    return re.sub(r"(?<=\d)%", "\xa0%", figure.replace("-", "−"))
 
 
 @dataclass(frozen=True)
@@ -114,7 +104,7 @@ class Table:
 
     def __init__(
         self,
-        head: Sequence[Column | str],
+        head: Iterable[Column | str],
         rows: Iterable[Iterable[object]],
         title: str = "",
         note: str = "",
@@ -140,11 +130,6 @@ class Table:
     def texts(self) -> list[list[str]]:
         """The rows as text."""
         return [[cell.text for cell in row] for row in self.rows]
-
-    def titled(self, title: str, note: str = "") -> Table:
-        """The same rows under a title, and with small print above their own."""
-        notes = filter(None, (note, self.note))
-        return Table(self.columns, self.rows, title, "\n".join(notes))
 
     def text(self) -> str:
         """Plain text; columns without any name have no line for it."""
@@ -174,7 +159,7 @@ class Table:
         body = []
         for row in self.texts:
             shown = zip(self.columns, row, strict=True)
-            first, *rest = (escape(typeset(text) if c.figures else text) for c, text in shown)
+            first, *rest = (escape(_typeset(text) if c.figures else text) for c, text in shown)
             cells = [f"<td{k}>{text}</td>" for k, text in zip(kinds[1:], rest, strict=True)]
             body.append(f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>')
         head = f"<thead><tr>{''.join(top)}</tr></thead>"
@@ -237,6 +222,11 @@ class Table:
             if sum(self._least(c) + 2 for c in shown) + 1 > width:
                 shown.remove(column)
         return shown
+
+
+def _typeset(figure: str) -> str:
+    """A figure with a true minus, and its unit apart."""
+    return figure.replace("-", "−").replace("%", "\xa0%")
 
 
 def _width(text: str) -> int:

@@ -16,10 +16,11 @@ import test_spectral_norm
 
 import minireg as mr
 from minireg import objective, optim
+from minireg.ops.arrays import length
 from minireg.optim import pipeline as optimizer
 from minireg.optim.pipeline import Optimizer
 from minireg.penalties import L1, L2, GroupLasso, NuclearNorm, SpectralNorm, groups, spectral
-from minireg.penalties.base import Penalty, length
+from minireg.penalties.base import Penalty
 
 # --- how the library is spoilt --------------------------------------------------------------------
 

@@ -48,7 +48,8 @@ class Fault(NamedTuple):
 
 L2_L1, GROUPS, SPECTRAL = "penalties/elementwise.py", "penalties/groups.py", "penalties/spectral.py"
 SGD, ADAM, FUSED, LEDGER = "optim/sgd.py", "optim/adam.py", "ops/fused.py", "inspect/ledger.py"
-IMPLICIT, STOPPING = "analysis/implicit.py", "optim/early_stopping.py"
+DROPOUT, DESCENT = "analysis/implicit/dropout.py", "analysis/implicit/descent.py"
+STOPPING = "optim/early_stopping.py"
 PENALTIES, OPTIM, NN = (
     "tests/penalties/test_penalties.py",
     "tests/optim/test_optim.py",
@@ -146,7 +147,7 @@ FAULTS = {
         "kept * (1 - q) * (label_smoothing / (z.shape[-1] - 1))",
         "C80 C81 C82 C83", ("tests/nn/test_losses.py", "smoothing")),
     "M21": Fault(
-        "dropout_penalty takes p as the probability of keeping", IMPLICIT,
+        "dropout_penalty takes p as the probability of keeping", DROPOUT,
         "(p / (1 - p))", "((1 - p) / p)",
         "C75 C78", ("tests/analysis/test_implicit.py", "penalty_of_dropout")),
     "M22": Fault(
@@ -175,11 +176,11 @@ FAULTS = {
         "fresh |= {term: g + coupled * p.data for term, g in [*fresh.items()][:1]}",
         "C32 C38 C112", ("tests/inspect/test_ledger.py", "three_decays")),
     "M28": Fault(
-        "step_penalty is (η/2)‖∇L‖²", IMPLICIT,
+        "step_penalty is (η/2)‖∇L‖²", DESCENT,
         "return square * (lr / 4)", "return square * (lr / 2)",
         "C101", ("tests/analysis/test_implicit.py", "step_penalty_is")),
     "M29": Fault(
-        "early_stopping_filter counts a step too few", IMPLICIT,
+        "early_stopping_filter counts a step too few", DESCENT,
         'check_option("early_stopping_filter", 1, steps=steps)',
         'check_option("early_stopping_filter", 1, steps=steps)\n    steps -= 1',
         "C107 C109", ("tests/analysis/test_implicit.py", "filter_is_what")),

@@ -18,9 +18,10 @@ from ..backend import Array
 from ..messages import describe
 from ..nn.module import Module
 from ..objective import AnyLoss, Selector
+from ..ops.arrays import length
 from ..ops.table import array_of
 from ..penalties import L2, Formula, Penalty, scaled
-from ..penalties.base import checked_strength, length
+from ..penalties.base import checked_strength
 from ..penalties.constraints import Constraint
 from .solver import Composite, Solution
 
@@ -226,7 +227,8 @@ class Problem:
         if not 0 < step < 1:
             raise ValueError(f"shadow_price: got step={step!r}, expected 0 < step < 1")
         h = step * _positive("shadow_price", budget)
-        low, high, _ = (self.constrained(c).value for c in (budget - h, budget + h, budget))
+        low, high = self.constrained(budget - h).value, self.constrained(budget + h).value
+        self.constrained(budget)  # which is the solution that the model keeps
         return (low - high) / (2 * h)
 
 

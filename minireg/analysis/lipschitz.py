@@ -21,9 +21,11 @@ from ..engine import grad
 from ..mode import enable_grad
 from ..nn.module import Module
 from ..nn.utils.parametrize import is_parametrized, remove_parametrizations
+from ..ops.iterations import largest_pairs
 from ..penalties import PathNorm
 from ..random import Stream
 from ..tensor import Tensor, tensor
+from .inputs import exact, on_host
 
 Shape = tuple[int, ...]
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -52,10 +54,6 @@ def _exact(model: Module) -> Module:
     return copy
 
 
-def _host(x: Any) -> FloatArray:
-    return tensor(x).numpy().astype(np.float64)
-
-
 def _like(array: Any, like: Any) -> Any:
     """The array with the backend and dtype of ``like``."""
     return move(array, of(like).name).astype(like.dtype, copy=False)
@@ -63,7 +61,7 @@ def _like(array: Any, like: Any) -> Any:
 
 def _placed(model: Module, x: Any) -> Any:
     """The array of x where the model lives."""
-    data = tensor(x).data
+    data = exact(x, "lipschitz: x")
     return _like(data, next((p.data for p in model.parameters()), data))
 
 
@@ -90,36 +88,24 @@ def operator_norm(module: Module, shape: Shape | None, tolerance: float = 1e-10)
 
     Lanczos iteration on KᵀKv = ∇½‖Kv‖², from autograd, in float64. It converges from below,
     in far fewer products than power iteration; when the residual is below ``tolerance``
-    (relative), it is added, so that the result is not too small. (Vectors that lose their
-    orthogonality only repeat what has converged, so none is kept; Paige 1980.)
+    (relative), it is added, so that the result is not too small.
 
     >>> operator_norm(nn.AvgPool2d(2), (1, 4, 4))
     0.5
     """
     f, x = _exact(module), Tensor(np.zeros((1, *_known(module, shape))))
-    origin = f(x)
+    origin, stream = f(x), Stream("operator norm", seed=0)
 
     def gram(v: FloatArray) -> FloatArray:
         at = Tensor(v.reshape(x.shape), requires_grad=True)
-        y = f(at) - origin
-        (g,) = grad((y * y).sum() / 2, at)
+        with enable_grad():
+            y = f(at) - origin
+            (g,) = grad((y * y).sum() / 2, at)
         return g.data.reshape(-1)  # type: ignore[union-attr, no-any-return]
 
-    v: Any = Stream("operator norm", seed=0).normal((x.size,))
-    v, before, beta = v / np.linalg.norm(v), 0.0, 0.0
-    diagonal, beside = [], []  # type: list[float], list[float]
-    with enable_grad():
-        while True:
-            w = gram(v) - beta * before
-            diagonal.append(w @ v)
-            w -= diagonal[-1] * v
-            beta = float(np.linalg.norm(w))
-            ritz, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1), UPLO="U")
-            residual = beta * abs(vectors[-1, -1])
-            if not residual > tolerance * ritz[-1]:
-                return math.sqrt(max(ritz[-1] + residual, 0.0))
-            beside.append(beta)
-            before, v = v, w / beta
+    draw = lambda: stream.normal((x.size,))
+    (value,), _, (residual,) = largest_pairs(gram, draw, tol=tolerance, early=True)
+    return math.sqrt(max(value + residual, 0.0))
 
 
 def _gamma(module: Any) -> Any:
@@ -209,8 +195,8 @@ def _constant(module: Module, shape: Shape | None) -> float:
         )
     raise TypeError(
         f"lipschitz_bound: no constant is known for {name}, expected one of "
-        f"{', '.join(sorted(kind.__name__ for kind in CONSTANTS))}; register one: minireg.inspect."
-        f"lipschitz.CONSTANTS[{name}] = lambda module, shape: …"
+        f"{', '.join(sorted(kind.__name__ for kind in CONSTANTS))}; register one: "
+        f"minireg.analysis.lipschitz.CONSTANTS[{name}] = lambda module, shape: …"
     )
 
 
@@ -258,7 +244,7 @@ def lipschitz_lower(model: Module, x: Any, samples: int = 1000, seed: int = 0) -
     >>> round(lipschitz_lower(nn.Sigmoid(), np.zeros((1, 3))), 6)
     0.25
     """
-    f, points = _exact(model), _host(x)
+    f, points = _exact(model), on_host(x)
     t = Tensor(points, requires_grad=True)
     with enable_grad():
         y = f(t).reshape(len(points), -1)
@@ -292,7 +278,7 @@ def certified_radius(
     >>> certified_radius(model, np.array([[3.0, 1.0]])).round(4)
     array([1.4142])
     """
-    f, points = _exact(model), _host(x)
+    f, points = _exact(model), on_host(x)
     logits = f(Tensor(points)).data
     y = logits.argmax(axis=-1) if labels is None else tensor(labels).numpy()
     _check_labels("certified_radius", logits, y)
@@ -345,7 +331,7 @@ def pgd_attack(
             f"pgd_attack: got norm={norm!r} and steps={steps!r}, expected 2 or math.inf and ≥ 1"
         )
     f, start = _frozen(model), _placed(model, x)
-    wide = _host(radius)
+    wide = on_host(radius)
     if wide.shape not in ((), (len(start),)) or not (wide >= 0).all():
         raise ValueError(f"pgd_attack: radius must be ≥ 0, one or {len(start)}, got {radius!r:.60}")
     ball = _like(wide.reshape(-1, *(1,) * (start.ndim - 1)), start)
@@ -394,7 +380,7 @@ def attack_radius(
     array([3.])
     """
     f, start = _frozen(model), _placed(model, x)
-    before, labels = _host(start), tensor(y).numpy()
+    before, labels = on_host(start), tensor(y).numpy()
     largest = largest or 2 * float(_lengths(before, norm).max(initial=0.0)) or 1.0
     logits = f(Tensor(start)).numpy()
     _check_labels("attack_radius", logits, labels)
@@ -403,7 +389,7 @@ def attack_radius(
     for _ in range(rounds):
         moved = pgd_attack(f, loss, start, y, radius, steps, None, norm, seed)
         changed = f(moved).numpy().argmax(axis=1) != labels
-        found = np.where(changed, _lengths(_host(moved) - before, norm), np.inf)
+        found = np.where(changed, _lengths(on_host(moved) - before, norm), np.inf)
         shortest, below = np.minimum(shortest, found), np.where(changed, below, radius)
         beyond = np.where(np.isinf(shortest), 3 * below, shortest)
         radius = np.minimum((below + beyond) / 2, largest)
@@ -457,7 +443,7 @@ def rescale(model: Module, layer: str | int, factors: Any) -> Module:
         raise ValueError(f"rescale: no layer {name!r}, expected one of {list(leaves)}")
     after = iter([*leaves.values()][[*leaves].index(name) + 1 :])
     one, two = leaves[name], next((m for m in after if _kind(m) not in _HOMOGENEOUS), None)
-    if not two or not _kind(one) is _kind(two) is nn.Linear:
+    if not two or {_kind(one), _kind(two)} != {nn.Linear}:
         raise ValueError(
             f"rescale: layer {name!r} is {one!r} and what comes after it, but for ReLU, LeakyReLU, "
             f"Dropout and Identity, is {two!r}; expected two Linear layers"
@@ -470,7 +456,7 @@ def rescale(model: Module, layer: str | int, factors: Any) -> Module:
             f"rescale: layer {name!r} or the next has a weight that is parametrized or used twice; "
             "remove the parametrization or copy the layer"
         )
-    c = _host(factors)
+    c = on_host(factors)
     if c.shape not in ((), (one.out_features,)) or not (np.isfinite(c) & (c > 0)).all():
         raise ValueError(
             f"rescale: factors must be finite and > 0, one or {one.out_features}, got {factors!r:.60}"

@@ -17,21 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, as_array, move
-from ..engine import backprop, grad
+from ..backend import Array, move
+from ..engine import backprop
 from ..messages import check_option
 from ..mode import no_grad
 from ..nn.module import Module
 from ..objective import AnyLoss, Objective, Selector, Term
+from ..operators import Hessian, magnitude
+from ..ops.arrays import length
 from ..optim import ProximalGradient
 from ..penalties import Penalty
-from ..penalties.base import length
+from ..random import Stream
 from ..tensor import Tensor, next_seq
-
-
-def _exact(x: Any, name: str) -> Array:
-    """An array; of lists of numbers one in float64."""
-    return as_array(np.asarray(x) if isinstance(x, list | tuple) else x, name)
+from .inputs import exact
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Composite:
         if not self.params:
             raise ValueError("solve: every parameter of the model is frozen")
         home = self.params[0].backend
-        x, y = (move(_exact(a, f"solve: {n}"), home) for n, a in {"x": x, "y": y}.items())
+        x, y = (move(exact(a, f"solve: {n}"), home) for n, a in {"x": x, "y": y}.items())
         self.x = Tensor(x.astype(np.float64, copy=False))
         self.y = y if y.dtype.kind in "iu" else y.astype(np.float64, copy=False)
         objective = Objective(loss, {"penalty": Term(penalty, on, via="prox")}).bind(model)
@@ -131,21 +129,9 @@ class Composite:
         return max((d / z for d, z in zip(here, at_zero, strict=True) if z > noise), default=0.0)
 
     def curvature(self) -> float:
-        """The largest eigenvalue of the loss's Hessian here, by power iteration on exact products."""
-        gradients = grad(self.data(), self.params, create_graph=True)
-        rng = np.random.default_rng(0)
-        u = [rng.normal(size=p.shape) for p in self.params]
-        size = 0.0
-        for _ in range(40):
-            norm = sum(float(np.square(a).sum()) for a in u) ** 0.5 or 1.0
-            along = [Tensor(move((a / norm).astype(p.dtype), p.backend))
-                     for a, p in zip(u, self.params, strict=True)]  # fmt: skip
-            inner = sum((g * a).sum() for g, a in zip(gradients, along, strict=True))
-            found = grad(inner, self.params, retain_graph=True, allow_unused=True)
-            u = [np.zeros(p.shape) if f is None else f.numpy()
-                 for f, p in zip(found, self.params, strict=True)]  # fmt: skip
-            size = sum(float(np.square(a).sum()) for a in u) ** 0.5
-        return size
+        """The largest magnitude of an eigenvalue of the loss's Hessian here, by Lanczos."""
+        hessian = Hessian(self.data, self.params)
+        return magnitude(hessian, hessian.draw(Stream("curvature", seed=0)), steps=40)
 
     def _rounding(self, gradient: dict[Tensor, Array]) -> float:
         """What float64's rounding of the numbers that it is made from may leave of a certificate."""
@@ -358,7 +344,7 @@ def path(
             top = _largest(problem, field, tol, max_steps)
             values = top * np.logspace(0, np.log10(ratio), strengths)
         else:
-            values = _exact(strengths, "path: strengths").astype(float)
+            values = exact(strengths, "path: strengths").astype(float)
         if values.ndim != 1 or not values.size:
             raise ValueError(
                 f"path: got strengths={strengths!r}, expected a count ≥ 1 or a list of values"

@@ -1,8 +1,6 @@
 """Looking inside a training: what each term did, and the report that shows it."""
 
-from .charts import overview
 from .draw import draw
-from .report import report
-from .run import Run
+from .report import Run, overview, report
 
 __all__ = ["Run", "draw", "overview", "report"]

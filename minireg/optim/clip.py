@@ -13,9 +13,10 @@ from ..engine import unscalar
 from ..flat import Column, Flat, Place, joined
 from ..gpu.trace import UNTRACEABLE, Kernel, each, fits, trace
 from ..messages import check_option, check_parameters
+from ..ops.arrays import like
 from ..ops.table import wide
 from ..penalties import Penalty
-from ..penalties.base import add_gradients, like
+from ..penalties.base import add_gradients
 from ..tensor import Tensor, next_seq
 
 

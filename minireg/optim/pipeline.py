@@ -31,8 +31,9 @@ from ..flat import Column, Flat, joined, lay_out, placed
 from ..gpu.trace import UNTRACEABLE, Kernel, Scalar, fits, trace
 from ..messages import check_mapping, check_option, check_parameters
 from ..nn.module import Module, loaded
+from ..ops.arrays import like
 from ..penalties import Penalty
-from ..penalties.base import add_gradients, like
+from ..penalties.base import add_gradients
 from ..tensor import Tensor, next_seq
 from .clip import clip_factor, factor_by_kernel, parameter_list
 

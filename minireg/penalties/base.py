@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable
-from functools import cache, partial, wraps
+from functools import cache, wraps
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from ..backend import NUMPY, Array, as_array, blocks, is_array, of
 from ..engine import grad, unscalar
 from ..mode import enable_grad
+from ..ops.arrays import length, like
 from ..ops.table import op
 from ..tensor import Tensor
 
@@ -240,11 +241,6 @@ def add_gradients(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
         penalty.add_gradient(w, total)
 
 
-def like(a: Any, w: Any) -> Any:
-    """``a``, if it is an array, in w's dtype."""
-    return a.astype(w.dtype) if hasattr(a, "astype") and a.dtype != w.dtype else a
-
-
 def fixed(x: Any, name: str) -> Any:
     """What a penalty keeps of an argument: numbers and None as they are, else an array of its own.
 
@@ -289,66 +285,9 @@ def _room(w: Array) -> Array:
     return held if held is not None and held.size >= w.size else np.empty(w.size, w.dtype)
 
 
-def ratio(a: Any, b: Any) -> Any:
-    """a/b, and 0 where b = 0."""
-    return np.where(b == 0, 0, a / np.where(b == 0, 1, b))
-
-
-def widened(x: Any) -> Any:
-    """float16 in float32, in which it is summed; ``TypeError`` for what is not floating."""
-    if x.dtype.kind != "f":
-        raise TypeError(f"a penalty measures floating weights, got {x.dtype}; convert them first")
-    return x.astype(np.float32) if x.dtype == np.float16 else x
-
-
-def largest(x: Array) -> Any:
-    """The largest element, where the array lives; 0 if there is none."""
-    return x.max() if x.size else x.sum()
-
-
-@cache
-def _limits(dtype: Any) -> tuple[float, float]:
-    """What is 0 when squared, and what loses digits (as does what is longer than its inverse)."""
-    kind = np.finfo(dtype)
-    return float(kind.tiny * kind.eps) ** 0.5, float(kind.tiny) ** 0.4
-
-
-def norms(rows: Any) -> Any:
-    """Length of each row, as a column; float16 is measured in float32.
-
-    Where squares leave the range of the dtype, a row is measured in units of its largest element.
-    What is 0 when squared (|x| < 4e-23 in float32) counts as 0.
-    """
-    plain: Any = partial(np.linalg.norm, axis=1, keepdims=True)
-    rows = widened(rows)
-    if isinstance(rows, Tensor) or not rows.size:
-        return plain(rows)
-    least, edge = _limits(rows.dtype)
-
-    def in_units(rows: Array) -> Array:
-        most = np.abs(rows).max(axis=1, keepdims=True)
-        odd = ((most > least) & (most <= edge)) | ((most >= 1 / edge) & (most < np.inf))
-        unit = like(np.where(odd, most, 1), rows)
-        return unit * plain(rows / unit)
-
-    if of(rows) is not NUMPY:  # to look at lengths would wait for the device
-        return in_units(rows)
-    with np.errstate(over="ignore"):
-        found = plain(rows)
-    odd = ~((found == 0) | ((found > edge) & (found < 1 / edge)))[:, 0]
-    if odd.any():
-        found[odd] = in_units(rows[odd])
-    return found
-
-
-def length(x: Array) -> Any:
-    """Euclidean length of all entries together, where the array lives."""
-    return like(norms(x.reshape(1, -1))[0, 0], x)
-
-
 # The closed form is the fast rule, the value in primitive ops its definition: the same
 # test that holds every fused op to its definition holds gradient to autograd.
-def _pull(g: Any, y: Any, saved: None, needs: set[int], *ws: Any, penalty: Penalty) -> Any:
+def _backward(g: Any, y: Any, saved: None, needs: set[int], *ws: Any, penalty: Penalty) -> Any:
     found = penalty.gradient(*ws)
     return tuple(g * d for d in (found if isinstance(found, tuple) else (found,)))
 
@@ -363,7 +302,7 @@ def _value(*ws: Any, penalty: Penalty) -> tuple[Any, None]:
 penalty_value = op(
     "penalty",
     _value,
-    backward=_pull,
+    backward=_backward,
     definition=lambda *ws, penalty: penalty.value(*ws),
     formula=r"\bar w = \bar y\,\nabla(\lambda\Omega)(w)",
     samples=lambda rng: _samples(rng),

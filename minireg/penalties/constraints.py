@@ -13,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backend import Array, of
+from ..ops.arrays import as_matrix, largest, length, like, norms, ratio, svd, widened
 from ..tensor import Tensor
-from .base import Formula, Penalty, Strength, constant, largest, length, like, norms, ratio, widened
+from .base import Formula, Penalty, Strength, constant
 from .groups import Groups
-from .spectral import as_matrix, cone_part, near, project_l1, svd
+from .spectral import cone_part, near, project_l1
 
 
 class Constraint(Penalty):

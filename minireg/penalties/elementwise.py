@@ -9,8 +9,9 @@ import numpy as np
 
 from ..backend import Array
 from ..messages import check_option
+from ..ops.arrays import largest, length
 from ..ops.table import array_of
-from .base import Formula, Penalty, Strength, constant, fitting, fixed, largest, length
+from .base import Formula, Penalty, Strength, constant, fitting, fixed
 
 
 def soft_threshold(v: Array, threshold: Any) -> Array:

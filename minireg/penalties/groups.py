@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, move, of
+from ..ops.arrays import largest, length, like, norms, ratio, widened
 from ..ops.table import array_of
-from .base import Formula, Penalty, Strength, largest, length, like, norms, ratio, widened
+from .base import Formula, Penalty, Strength
 from .elementwise import L1, soft_threshold
 
 

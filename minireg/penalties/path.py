@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..ops.arrays import length
 from ..tensor import Tensor
-from .base import Formula, Penalty, Strength, length, penalty_value
+from .base import Formula, Penalty, Strength, penalty_value
 
 
 class PathNorm(Penalty):

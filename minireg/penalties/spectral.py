@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 from weakref import ReferenceType, ref
 
@@ -11,54 +9,21 @@ import numpy as np
 
 from ..backend import NUMPY, Array, move, of
 from ..mode import is_grad_enabled
+from ..ops.arrays import (
+    as_matrix,
+    eigh,
+    explained,
+    largest,
+    length,
+    like,
+    rank_tolerance,
+    svd,
+    widened,
+)
+from ..ops.iterations import block_power, chebyshev, ritz, scatter, settled, unit
 from ..random import Stream
 from ..tensor import Tensor
-from .base import Formula, Penalty, Strength, largest, length, like, penalty_value, widened
-
-
-def as_matrix(w: Any) -> Any:
-    """w with all axes but the first as one, as for the weight of a convolution."""
-    if w.dtype == np.float16:
-        raise TypeError(
-            "penalties on singular values need float32 or float64, got float16, which has no SVD; "
-            "keep the weights in float32"
-        )
-    return w.reshape(1, -1) if w.ndim < 2 else w.reshape(w.shape[0], -1) if w.ndim > 2 else w
-
-
-def svd(w: Array) -> tuple[Array, Array, Array]:
-    """Thin SVD of :func:`as_matrix`: w = (U·s) Vᵀ.
-
-    As a stack of one: a stack of matrices up to 32×32 CuPy decomposes without the host.
-    """
-    with _explained():
-        u, s, vt = np.linalg.svd(as_matrix(w)[None], full_matrices=False)
-    return u[0], s[0], vt[0]
-
-
-def eigh(a: Array) -> tuple[Array, Array]:
-    """Eigenvalues, rising, and eigenvectors of a symmetric matrix; a stack as in :func:`svd`."""
-    with _explained():
-        values, vectors = np.linalg.eigh(a[None])
-    return values[0], vectors[0]
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What LAPACK says of NaN ("did not converge") in words that help."""
-    try:
-        yield
-    except np.linalg.LinAlgError as error:
-        raise np.linalg.LinAlgError(
-            "singular values: the weight holds NaN, inf or numbers whose squares are inf; look for "
-            "where training diverged, for example with mr.detect_anomaly()"
-        ) from error
-
-
-def rank_tolerance(w: Array, s: Array) -> Any:
-    """Singular values up to this are 0 to rounding (as ``np.linalg.matrix_rank`` says)."""
-    m, n = as_matrix(w).shape
-    return s[:1].sum() * max(m, n) * float(np.finfo(s.dtype).eps)
+from .base import Formula, Penalty, Strength, penalty_value
 
 
 def near(w: Array) -> float:
@@ -107,67 +72,6 @@ def cone_part(pull: Array, u: Array, vt: Array, kept: Array, trace: float | None
 TRACKED, DEGREE = 16, 3  # vectors kept for a weight; products with WᵀW in a round
 SCOUTED, ASIDE, NOISE = 2, 0.3, 0.1  # such products for the last of them, and what joins it then
 BLIND = 5  # the same where there is one round only, as to look whether it suffices would wait
-
-
-def _ritz(image: Array, basis: Array) -> tuple[Array, Array, Array]:
-    """(σ², σu, v), largest first: the best singular triples that right vectors and their images hold."""
-    squares, turn = eigh(image.T @ image)
-    return squares[::-1], image @ turn[:, ::-1], basis @ turn[:, ::-1]
-
-
-def _orthonormal(x: Array) -> Array:
-    """An orthonormal basis of what the columns of x span, as far as their dtype tells it.
-
-    By eigh of a small Gram matrix: no slower than QR, and on a GPU without the host. Its rounding is
-    that of the squares, so what one pass leaves of nearly dependent columns takes another.
-    """
-    tiny, eps = float(np.finfo(x.dtype).tiny), float(np.finfo(x.dtype).eps)
-    for _ in range(2):
-        gram = x.T @ x
-        scale = (1 / np.sqrt(np.maximum(gram.diagonal(), tiny)))[:, None]
-        squares, turn = eigh(gram * scale * scale.T)
-        x = x @ (scale * turn / np.sqrt(np.maximum(squares, eps * x.shape[1])))
-    return x
-
-
-def _raised(a: Array, squares: Array, image: Array, v: Array, degree: int) -> Array:
-    """A Chebyshev polynomial of AᵀA, in place of its power, of the vectors v with a @ v = image.
-
-    It holds down whatever is smaller than the last of ``squares`` (Zhou, Saad, Tiago &
-    Chelikowsky 2006), or than a quarter of the first: more contrast would cost digits.
-    """
-    edge = np.maximum(squares[-1], squares[0] / 4)
-    scale = 4 / np.maximum(edge, 4 * float(np.finfo(a.dtype).tiny))  # a = 0 leaves v as it is
-    before, now = v, a.T @ image * (scale / 2) - v
-    for _ in range(degree - 1):
-        before, now = now, a.T @ (a @ now) * scale - 2 * now - before
-    return now
-
-
-def _round(
-    a: Array, squares: Array, image: Array, v: Array, degree: int = DEGREE
-) -> tuple[Array, Array, Array]:
-    """Power iteration of a block."""
-    basis = _orthonormal(_raised(a, squares, image, v, degree))
-    return _ritz(a @ basis, basis)
-
-
-def _settled(a: Array, squares: Array, image: Array, v: Array) -> bool:
-    """Whether v₁ is within an angle of 0.01 of where more rounds would take it (Davis–Kahan)."""
-    off = a.T @ image[:, 0] - squares[0] * v[:, 0]
-    return bool(length(off) <= 0.01 * (squares[0] - squares[-1]))
-
-
-def _scatter(v: Array, noise: Array) -> None:
-    """Noise for the last vector, in place, orthogonal to the others: what grows outside shows in it.
-
-    Without, a part of the weight that is decoupled from the vectors would never be seen.
-    """
-    rest, scout = v[:, :-1], v[:, -1]
-    scout += NOISE * noise
-    for _ in range(2):  # one pass leaves rounding of what it takes away
-        scout -= rest @ (rest.T @ scout)
-    scout /= np.sqrt(scout @ scout)
 
 
 class SpectralNorm(Penalty):
@@ -231,36 +135,43 @@ class SpectralNorm(Penalty):
         if not (owner() is w and len(v) == a.shape[1] and v.dtype == a.dtype and of(v) is of(a)):
             u, s, vt = svd(a)
             image, v = (u * s)[:, :TRACKED], vt[:TRACKED].T
-            noise = Stream("SpectralNorm", seed=0).normal((len(v),)) / len(v) ** 0.5
+            noise = Stream("SpectralNorm", seed=0).normal((len(v),)) * (NOISE / len(v) ** 0.5)
             noise = move(noise.astype(v.dtype), of(v).name)
         elif of(a) is NUMPY or v.shape[1] == len(v):
-            image = a @ v
-            last, lifted = v[:, -1], image[:, -1]
-            squares, image, v = _ritz(image, v)
-            for _ in range(self.iterations if v.shape[1] < len(v) else 0):
-                if _settled(a, squares, image, v):
-                    scout = _raised(a, squares[:-1], lifted, last, SCOUTED)
-                    if scout @ scout <= 2:  # 1, were nothing outside larger than what is tracked
-                        v[:, -1] += ASIDE * scout
-                        break
-                squares, image, v = _round(a, squares, image, v)
+            image, v = self._rounds(a, v)
         else:  # the vectors of the last call serve as they are
             image = a @ v
-            _, image, v = _round(a, np.square(image).sum(axis=0), image, v, BLIND)
+            _, image, v = block_power(a, np.square(image).sum(axis=0), image, v, BLIND)
         if is_grad_enabled() and w.requires_grad:
             vectors, key = self.vectors, id(w)
             if v.shape[1] < len(v):
-                _scatter(v, noise)
+                scatter(v, noise)
             vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v, np.roll(noise, 1)
-        size, first = _length_and_direction(image[:, 0])
+        first = image[:, 0]
+        size = np.sqrt(np.square(first).sum())
+        first = unit(first, (len(first) * float(np.finfo(first.dtype).tiny)) ** 0.5)
         return (size, v[:, 0], first) if wide else (size, first, v[:, 0])
+
+    def _rounds(self, a: Array, v: Array) -> tuple[Array, Array]:
+        """Images and right vectors after as many rounds as it takes, at most ``iterations``."""
+        image = a @ v
+        last, lifted = v[:, -1], image[:, -1]
+        squares, image, v = ritz(image, v)
+        for _ in range(self.iterations if v.shape[1] < len(v) else 0):
+            if settled(a, squares, image, v):
+                scout = chebyshev(a, squares[:-1], lifted, last, SCOUTED)
+                if scout @ scout <= 2:  # 1, were nothing outside larger than what is tracked
+                    v[:, -1] += ASIDE * scout
+                    break
+            squares, image, v = block_power(a, squares, image, v, DEGREE)
+        return image, v
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "vectors": {}}  # weights have other identities elsewhere
 
     def value(self, w: Any) -> Any:
         """λσ₁."""
-        with _explained():
+        with explained():
             return self.strength * np.linalg.norm(as_matrix(w), 2)
 
     def gradient(self, w: Array) -> Array:
@@ -287,12 +198,6 @@ class SpectralNorm(Penalty):
     def max_strength(self, g: Array) -> Any:
         """The nuclear norm of g, the dual norm."""
         return svd(g)[1].sum()
-
-
-def _length_and_direction(x: Array) -> tuple[Any, Array]:
-    """‖x‖ and x/‖x‖; where squares are 0 to the dtype, something shorter, and 0 of 0."""
-    size = np.sqrt(np.square(x).sum())
-    return size, x / np.maximum(size, (len(x) * float(np.finfo(x.dtype).tiny)) ** 0.5)
 
 
 class _Followed(Penalty):
@@ -334,7 +239,7 @@ class NuclearNorm(Penalty):
 
     def value(self, w: Any) -> Any:
         """λΣσ_k."""
-        with _explained():
+        with explained():
             return self.strength * np.linalg.norm(as_matrix(w), "nuc")
 
     def gradient(self, w: Array) -> Array:

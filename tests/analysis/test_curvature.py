@@ -9,6 +9,7 @@ from support import strict
 import minireg as mr
 from minireg import curvature as c
 from minireg import nn
+from minireg.ops import iterations
 
 
 def draw(*shape, seed=0):
@@ -482,7 +483,7 @@ def test_lanczos_on_a_device_needs_neither_scipy_nor_cupyx(monkeypatch):
 
 @pytest.mark.parametrize("home", ["numpy", "strict"])
 def test_lanczos_that_does_not_converge_says_what_to_do(home, monkeypatch):
-    monkeypatch.setattr(c, "RESTARTS", 1)
+    monkeypatch.setattr(iterations, "RESTARTS", 1)
     with strict.registered():
         w, closure = quadratic(np.diag(SPECTRA["spread"]), home)
         with pytest.raises(RuntimeError, match=r"did not reach tol=1e-07.*'SA'; pass a larger tol"):
@@ -516,7 +517,7 @@ MISUSE = {
     "k too small": (lambda: c.eigenvalues(SQUARE, W, 0), ValueError, "k=0"),
     "probes": (lambda: c.trace(SQUARE, W, 0), ValueError, "trace: probes must be an integer ≥ 1"),
     "steps": (lambda: c.spectral_density(SQUARE, W, steps=0), ValueError, "steps must be"),
-    "width": (lambda: c.spectral_density(SQUARE, W, width=0), ValueError, "width must be in"),
+    "width": (lambda: c.spectral_density(SQUARE, W, width=0), ValueError, "width must be a finite"),
     "directions": (lambda: c.sharpness(SQUARE, W, directions=0), ValueError, "directions must be"),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from support import strict
 
 import minireg as mr
 from minireg import nn
+from minireg.analysis import priors
 from minireg.analysis.implicit import (
     Gaussian,
     Laplace,
@@ -1167,7 +1168,7 @@ def test_error(what):
 
 @pytest.mark.filterwarnings("ignore:solve")  # which says so itself, too
 def test_mode_that_is_not_reached_raises(monkeypatch):
-    monkeypatch.setattr(mr.implicit, "solve", partial(mr.solve, max_steps=3))
+    monkeypatch.setattr(priors, "solve", partial(mr.solve, max_steps=3))
     with pytest.raises(
         RuntimeError, match=r"certificate is still .* after 3 steps; bring the columns"
     ):

@@ -7,6 +7,7 @@ import pytest
 
 from minireg import penalties
 from minireg.check.penalties import CHECKS, KINKS, OPTIMIZERS, _Case, check_penalty
+from minireg.ops.arrays import length
 from minireg.penalties import (
     L0,
     L1,
@@ -30,7 +31,7 @@ from minireg.penalties import (
     soft_threshold,
     translated,
 )
-from minireg.penalties.base import constant, length
+from minireg.penalties.base import constant
 from minireg.penalties.constraints import Constraint
 from minireg.tensor import Tensor
 

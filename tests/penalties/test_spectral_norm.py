@@ -12,8 +12,8 @@ from support import strict
 import minireg as mr
 from minireg import nn, penalties
 from minireg.check.gradients import gradcheck
+from minireg.ops.iterations import orthonormal
 from minireg.penalties import NuclearNorm, PathNorm, SpectralBall, SpectralNorm
-from minireg.penalties.spectral import _orthonormal
 
 every_shape = pytest.mark.parametrize(
     "shape", [(4, 3), (3, 7), (1, 5), (5, 1), (1, 1), (2, 3, 2, 2)]
@@ -324,7 +324,7 @@ def test_nearly_dependent_columns_get_an_orthonormal_basis(dependent, dtype):
     x, eps = draw(60, 8), np.finfo(dtype).eps
     x[:, 1:7] = x[:, :1] + dependent * x[:, 1:7]
     x = (x * 10.0 ** np.arange(-4, 4)).astype(dtype)
-    basis = _orthonormal(x)
+    basis = orthonormal(x)
     assert basis.dtype == dtype
     rounding = 1e2 if dependent else 1e4  # it fills up what there is none of
     np.testing.assert_allclose(basis.T @ basis, np.eye(8), atol=rounding * eps)
