@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import backend as backends
-from .backend import Array, as_array, is_array
+from .backend import as_array, is_array
 from .messages import check_backward, explained
 from .mode import RECORD, _mode, state
 from .tensor import RETAIN, Tensor
@@ -56,19 +56,9 @@ def _replay(entry: Any, g: Tensor, raw: Any, tensors: Any, parents: Any, kw: Any
 _at_leaves = threading.Lock()  # passes of several threads may end in the same leaf
 
 
-class _Rooms(dict[Tensor, Any]):
-    """Arrays in flat storage that one pass fills with the gradients of leaves; None: there is none."""
-
-    def __missing__(self, leaf: Tensor) -> Any:
-        with _at_leaves:
-            own = self[leaf] = leaf._place.room(leaf.data)
-        return own
-
-
 def _gradients(
-    y: Tensor, g: Any, node: tuple[Any, ...], create_graph: bool, wanted: set[Tensor] | None,
-    rooms: _Rooms | None,
-) -> Iterator[Any]:  # fmt: skip
+    y: Tensor, g: Any, node: tuple[Any, ...], create_graph: bool, wanted: set[Tensor] | None
+) -> Iterator[Any]:
     """(position, parent, its gradient) for what is wanted of one node: the rules at work."""
     entry, raw, tensors, kw, saved, _ = node
     parents = [a for a in tensors if a[1].requires_grad and (wanted is None or a[1] in wanted)]
@@ -78,10 +68,7 @@ def _gradients(
         if create_graph:
             fused = _replay(entry, g, raw, tensors, parents, kw)
         else:
-            needs = dict.fromkeys([i for i, _ in parents])
-            for i, p in parents:  # the first gradient of a leaf may be written where it is to lie
-                if p._place and rooms is not None and p not in rooms and g.dtype == p.dtype:
-                    needs[i] = rooms[p]
+            needs = {i for i, _ in parents}
             fused = entry.fused_backward(g, y.data, saved, needs, *raw, **kw)
         for i, p in parents:
             yield i, p, fused[i]
@@ -128,7 +115,6 @@ def backprop(
     order, wanted, through = _reachable(roots, targets)
     is_target, found = frozenset(targets or ()), {}
     pending: dict[Tensor, Any] = {}
-    rooms = _Rooms() if targets is None and leaves is None and not create_graph else None
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
     before = state.mode
@@ -154,9 +140,8 @@ def backprop(
                     leaves[y] = g
                 elif targets is None and y.requires_grad:
                     hooked = y._hooks is not None  # hooks may keep what they were given
-                    own = None if y._place is None or rooms is None or hooked else rooms[y]
                     with _at_leaves:
-                        accumulate(y, g, own, hooked or any(g is r for r in gradients))
+                        accumulate(y, g, hooked or any(g is r for r in gradients))
                 continue
             entry, raw, parents, _, _, place = node
             if raw is None:
@@ -174,7 +159,7 @@ def backprop(
                         "forward pass, but it was changed in place since; run backward before "
                         "the update, or update a copy"
                     )
-            for i, p, d in _gradients(y, g, node, create_graph, wanted, rooms):
+            for i, p, d in _gradients(y, g, node, create_graph, wanted):
                 if d is None:
                     continue
                 data = p.data
@@ -194,8 +179,7 @@ def backprop(
                 elif p._node is None and (
                     d is g or (d.data if create_graph else d).base is not None
                 ):  # it may be a view, but a leaf's gradient is its alone
-                    own = None if p._place is None or rooms is None else rooms[p]
-                    pending[p] = d.copy() if own is None else _filled(own, d)
+                    pending[p] = d.copy()
                 else:
                     pending[p] = d
     finally:
@@ -263,14 +247,8 @@ def run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
     return g
 
 
-def _filled(own: Array, g: Any) -> Array:
-    if g is not own:
-        own[...] = g
-    return own
-
-
-def accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
-    """Add g to the leaf's gradient, in the array ``own`` if given; a foreign g is somebody else's."""
+def accumulate(leaf: Tensor, g: Any, foreign: bool) -> None:
+    """Add g to the leaf's gradient; copy g when it is ``foreign``: the caller still owns it."""
     if leaf.grad is not None:  # out of place: the old gradient may be held elsewhere
         old = leaf.grad.data
         if old.shape != g.shape:
@@ -278,15 +256,12 @@ def accumulate(leaf: Tensor, g: Any, own: Array | None, foreign: bool) -> None:
                 f"backward: the leaf of shape {g.shape} has a .grad of shape {old.shape}, to which "
                 "nothing can be added; set it to None or to a Tensor of the leaf's shape"
             )
-        own = own if own is not None and (old.shape, old.dtype) == (own.shape, own.dtype) else None
         if not isinstance(g, Tensor):
-            heir = leaf.grad._heir(g)  # looks at g, whose array may be the room itself
-            heir.data = unscalar(np.add(old, g, out=own))
+            heir = leaf.grad._heir(g)
+            heir.data = unscalar(np.add(old, g))
             leaf.grad = heir
             return
         g = leaf.grad + g
-    elif own is not None:
-        g = _filled(own, g)
     elif foreign:
         g = g.copy()
     leaf.grad = g if isinstance(g, Tensor) else Tensor(unscalar(g))

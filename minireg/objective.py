@@ -72,10 +72,10 @@ class Attributed(Owing):
         return Attributed(self.data, self.name, shares, self.owed)
 
 
-def added(arrays: Iterable[Array], out: Array | None = None) -> Array:
-    """The sum of arrays, from left to right, as an array of its own, which may be ``out``."""
+def added(arrays: Iterable[Array]) -> Array:
+    """The sum of arrays, from left to right, as an array of its own."""
     first, *rest = arrays
-    total: Array = unscalar(np.add(first, rest[0] if rest else 0, out=out))
+    total: Array = unscalar(np.add(first, rest[0] if rest else 0))
     for array in rest[1:]:
         total += array
     return total
@@ -586,7 +586,7 @@ class Terms(Mapping[str, Tensor]):
                 with no_grad():
                     shares = resettled(shares, run_hooks(p, added(shares.values()), False))
             if p not in names:  # a leaf elsewhere: of the loss, or the input
-                accumulate(p, added(shares.values()), None, False)
+                accumulate(p, added(shares.values()), False)
                 continue
             name = names[p]
             for term, found in passes.items():
@@ -602,9 +602,7 @@ class Terms(Mapping[str, Tensor]):
                     earlier = resettled(earlier, p.grad.data)
                 both = earlier.keys() & shares.keys()
                 shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
-            alike = all((a.shape, a.dtype) == (p.shape, p.dtype) for a in shares.values())
-            room = p._place.room(p.data) if p._place is not None and alike else None
-            p.grad = Attributed(added(shares.values(), room), name, shares, owed.get(p, ()))
+            p.grad = Attributed(added(shares.values()), name, shares, owed.get(p, ()))
 
     def _closed(self) -> dict[str, tuple[Penalty, list[Parameter]]]:
         """The penalties whose closed form may serve, as no hook waits for their value's gradient."""

@@ -41,9 +41,8 @@ class Tensor:
     """
 
     # _node: how it came to be (see engine), None for a leaf. _seq: grows with every
-    # record and every in-place change, so it orders the graph and dates the data. _place:
-    # of a leaf in flat storage (see flat), where its gradient is to lie. _root: of a view
-    # that an op made, the leaf whose memory it shares, and whose changes are its own.
+    # record and every in-place change, so it orders the graph and dates the data. _root: of
+    # a view that an op made, the leaf whose memory it shares, and whose changes are its own.
     __slots__ = (
         "data",
         "grad",
@@ -51,7 +50,6 @@ class Tensor:
         "_node",
         "_seq",
         "_hooks",
-        "_place",
         "_root",
         "__weakref__",
     )
@@ -67,7 +65,6 @@ class Tensor:
         self.data, self.grad = data, None
         self._node: Any = None
         self._hooks: list[Any] | None = None
-        self._place: Any = None
         self._root: Tensor | None = None
         self._seq = next_seq()
         self.requires_grad = False

@@ -671,11 +671,8 @@ def _moves(running: Running, x: Array) -> bool:
 
 
 def _wanted(needs: Needs, *inputs: Array | None) -> list[Array | None]:
-    """Room for the gradients of those inputs that need one."""
-    return [
-        needs[i] if needs.get(i) is not None else np.empty_like(v) if i in needs else None
-        for i, v in enumerate(inputs)
-    ]
+    """An array for the gradient of each input that needs one."""
+    return [np.empty_like(v) if i in needs else None for i, v in enumerate(inputs)]
 
 
 def cross_entropy(logits: Array, target: Array) -> tuple[Array, Backward] | None:

@@ -3,9 +3,8 @@
 The in-place passes of an optimizer and the prox of a penalty are written once. Given arrays they
 are NumPy; given a :class:`Symbol` for each array they record what happens to one element.
 Numbers of the host (rates, corrections, strengths) become arguments, so a schedule does not
-compile anew. A launch covers one stretch of memory (all that is in flat storage and treated alike),
-or any number of arrays where they lie: then a table on the device holds the addresses of their
-stretches, and nothing is gathered.
+compile anew. A launch covers any number of arrays where they lie: a table on the device holds the
+addresses of their stretches, and nothing is gathered.
 
 A kernel rounds as CuPy compiles: a·b + c in one step, and to 0 what is no normal float32.
 """

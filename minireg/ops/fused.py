@@ -44,10 +44,10 @@ def _linear_backward(
 ) -> tuple[Any, Any, Any]:
     flat, db = _rows(g), None
     if 2 in needs:  # a bias that is broadcast otherwise is the engine's to sum up
-        db = flat.sum(axis=0, out=needs[2]) if b.shape == flat.shape[1:] else g
+        db = flat.sum(axis=0) if b.shape == flat.shape[1:] else g
     return (
         (flat @ w).reshape(x.shape) if 0 in needs else None,
-        np.matmul(flat.T, _rows(x), out=needs[1]) if 1 in needs else None,
+        flat.T @ _rows(x) if 1 in needs else None,
         db,
     )
 

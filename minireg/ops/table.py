@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -23,7 +23,7 @@ from ..messages import check_forward, explained
 from ..mode import ANOMALY, RECORD, state
 from ..tensor import Tensor, next_seq
 
-Needs = Mapping[int, Any]  # of a way back: position of an input, and room for its gradient or None
+Needs = Container[int]  # of a way back: the positions of the inputs whose gradients it is to give
 
 
 @dataclass(slots=True, eq=False)
@@ -97,8 +97,7 @@ def op(
     each : for variadic ops, one rule ``each(i, g, y, *inputs, **keywords)``.
     definition : for a fused op, the textbook formula in other ops; it replaces the fast
         ``backward(g, y, saved, needs, *inputs, **keywords)`` under ``create_graph``. ``needs``
-        maps the position of each input that needs a gradient to an array that this may be
-        written to and returned as, or None.
+        holds the positions of the inputs that need a gradient.
     kink : the documented choice where the op is not differentiable.
     cost : LaTeX of the operations that value and rules take, n the size of the largest array.
 
@@ -147,7 +146,7 @@ def op(
                 return call(*again[0], **again[1])
         t = new(Tensor)
         t.data = y
-        t.grad = t._hooks = t._place = t._root = None
+        t.grad = t._hooks = t._root = None
         if (y.base is not None or y is raw[0]) and len(parents) == 1:
             t._root = _root(y, parents[0][1])
         t._seq = seq()

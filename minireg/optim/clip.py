@@ -10,7 +10,6 @@ import numpy as np
 
 from ..backend import Array, of
 from ..engine import unscalar
-from ..flat import Column, Flat, Place, joined
 from ..gpu.trace import UNTRACEABLE, Kernel, each, fits, trace
 from ..messages import check_option, check_parameters
 from ..ops.arrays import like
@@ -78,16 +77,15 @@ def factor_by_kernel(
     twin: Any = of(first).kernels.get("clip_factor")
     if twin is None or any(type(g) is not type(first) or g.dtype != first.dtype for _, g, _ in due):
         return None
-    alike: dict[Any, tuple[Sequence[Penalty], list[tuple[Place | None, list[Array]]]]] = {}
+    alike: dict[Any, tuple[Sequence[Penalty], list[list[Array]]]] = {}
     for p, g, penalties in due:
         arrays = [g, p.data] if penalties else [g]
         if not fits(arrays):
             return None
         if g.size:
-            alike.setdefault((*map(id, penalties),), (penalties, []))[1].append((p._place, arrays))
+            alike.setdefault((*map(id, penalties),), (penalties, []))[1].append(arrays)
     try:
-        sets = [(squares(first.dtype, some), joined(rows, _gradients_and_data if some else _gradients))
-                for some, rows in alike.values()]  # fmt: skip
+        sets = [(squares(first.dtype, some), rows) for some, rows in alike.values()]
     except UNTRACEABLE:
         return None
     return twin(sets, max_norm) if sets else None
@@ -124,20 +122,12 @@ def clip_grad_norm_(
     check_option("clip_grad_norm_", "(0, inf]", norm_type=norm_type)
     params = parameter_list("clip_grad_norm_", parameters)
     total, factor = clip_factor(params, max_norm, norm_type)
-    held = [(p, p.grad) for p in params if p.grad is not None]
-    rows = joined([(p._place, [g.data]) for p, g in held], _gradients)
-    each("clip", ["g", "factor"], _scale, [(g, like(factor.data, g)) for (g,) in rows], common=1)
-    for _, grad in held:
+    held = [p.grad for p in params if p.grad is not None]
+    rows = [(g.data, like(factor.data, g.data)) for g in held]
+    each("clip", ["g", "factor"], _scale, rows, common=1)
+    for grad in held:
         grad._seq = next_seq()  # who waits to add to it will notice
     return total
-
-
-def _gradients(flat: Flat) -> list[Column]:
-    return [flat.gradients]
-
-
-def _gradients_and_data(flat: Flat) -> list[Column]:
-    return [flat.gradients, flat.data]
 
 
 def _scale(g: Array, factor: Array) -> None:

@@ -9,10 +9,9 @@ of the terms, ``clip_grad_norm_`` scales it), or within it, where penalties were
 elements, in place. ``formula`` is the same in plain NumPy, the readable specification that the
 in-place passes are tested against.
 
-Parameters, gradients and states lie in flat storage (:mod:`minireg.flat`), so all that is treated
-alike is a few stretches of memory. On the CPU a step walks over these in blocks that stay in the
-cache. On a GPU the same ``_update``, with the penalty gradients before and the elementwise prox
-behind it, is recorded into one kernel (:mod:`minireg.gpu.trace`).
+On the CPU a step walks over each parameter in blocks that stay in the cache. On a GPU the same
+``_update``, with the penalty gradients before and the elementwise prox behind it, is recorded into
+one kernel for all that is treated alike (:mod:`minireg.gpu.trace`).
 """
 
 from __future__ import annotations
@@ -24,10 +23,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.array_utils import byte_bounds
 
 from ..backend import Array, blocks, of
-from ..flat import Column, Flat, joined, lay_out, placed
 from ..gpu.trace import UNTRACEABLE, Kernel, Scalar, fits, trace
 from ..messages import check_mapping, check_option, check_parameters
 from ..nn.module import Module, loaded
@@ -52,11 +49,6 @@ Due = tuple[Tensor, Array, dict[str, Any]]  # a parameter, its gradient, its gro
 Deferred = tuple[Tensor | None, int | None, tuple[Penalty, ...]]
 
 
-def _order(p: Tensor) -> tuple[bool, int]:
-    """Of parameters in flat storage: weights first, which penalties treat alike, then by alignment."""
-    return getattr(p, "kind", "weight") != "weight", -min(p.size & -p.size, 64)
-
-
 def _told(name: str, value: Any) -> Any:
     """An option whose numbers know their name."""
     if isinstance(value, tuple):
@@ -65,26 +57,23 @@ def _told(name: str, value: Any) -> Any:
     return Scalar(value, name) if number else value
 
 
-def _sharing(parameters: Sequence[Tensor]) -> set[Tensor]:
-    """Those that share memory with another: each of them is due in its turn."""
-    if all(map(placed, parameters)):
-        return set()
+def _apart(parameters: Sequence[Tensor]) -> set[Tensor]:
+    """Those that share no launch with others: on the CPU, and where they share memory."""
     found: set[Tensor] = set()
-    furthest, last = 0, parameters[0]
-    for begin, end, k in sorted((*_bounds(p.data), k) for k, p in enumerate(parameters)):
+    spans: list[tuple[int, int, int]] = []  # where the memory of each begins and ends
+    for k, p in enumerate(parameters):
+        address = of(p.data).address
+        if address is None:
+            found.add(p)
+        else:
+            spans.append((address(p.data), address(p.data) + p.data.nbytes, k))
+    furthest = last = 0
+    for begin, end, k in sorted(spans):
         if begin < furthest:
-            found |= {parameters[k], last}
+            found |= {parameters[k], parameters[last]}
         if end > furthest:
-            furthest, last = end, parameters[k]
+            furthest, last = end, k
     return found
-
-
-def _bounds(array: Array) -> tuple[int, int]:
-    """Where its memory begins and ends; what has no address is taken to have its own."""
-    address = of(array).address
-    if address is None:
-        return byte_bounds(array) if isinstance(array, np.ndarray) else (id(array), id(array))
-    return address(array), address(array) + array.nbytes
 
 
 class LinearStep(NamedTuple):
@@ -120,7 +109,6 @@ class Optimizer:
     buffer = ""  # the state that is linear in past gradients, if there is one
     elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
-    _made = False  # whether the groups that it was made with are there
     _step: Any = None  # of a subclass whose step is no _update: (p, g, group), one parameter
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -130,7 +118,6 @@ class Optimizer:
         self._prox: dict[Tensor, dict[Penalty, str]] = {}  # with the name of the term
         self._lent: dict[Tensor, list[Penalty]] = {}  # which of these an objective has attached
         self._deferred: dict[Tensor, Deferred] = {}
-        self._columns: dict[tuple[Flat, str], Column] = {}  # where states lie
         self.scheduled = False  # whether a schedule has taken the rates as its base
         check_parameters(type(self).__name__, params)
         several = isinstance(params, Iterable) and not isinstance(params, Tensor)
@@ -140,8 +127,6 @@ class Optimizer:
         grouped = any(isinstance(g, Mapping) for g in given)
         for group in given if grouped else [{"params": given}]:
             self.add_param_group(group)
-        self._made = True
-        self._lay_out()
         chosen = inspect.signature(type(self)).parameters.get("weight_decay")
         by_hand = chosen and not grouped and defaults.get("weight_decay") != chosen.default
         if by_hand and (spared := self._decayed_too()):
@@ -160,9 +145,6 @@ class Optimizer:
         return told and (
             f"weight decay reaches {told}; mr.optim.decay_groups(model, weight_decay) spares them"
         )
-
-    def _lay_out(self) -> None:
-        lay_out(sorted(group["params"], key=_order) for group in self.param_groups)
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -193,8 +175,6 @@ class Optimizer:
         full = {**self.defaults, **group, "params": params}
         self._check(full)
         self.param_groups.append({**full, "initial_lr": full["lr"]})
-        if self._made:
-            self._lay_out()
 
     def _check(self, group: dict[str, Any]) -> None:
         """Raise ``ValueError`` for an option out of range."""
@@ -407,17 +387,17 @@ class Optimizer:
         """
         sets = self._alike([(p, p.data, g) for g in self.param_groups for p in g["params"]], None)
         found = [self._kernel(*members[0], None)[0] for members in sets]
-        return "\n\n".join(f"// {self.text}\n{kernel}" for kernel in found if kernel)
+        return "\n\n".join(dict.fromkeys(f"// {self.text}\n{kernel}" for kernel in found if kernel))
 
     def _alike(self, due: Sequence[Due], factor: Array | None) -> Iterable[list[Due]]:
         """Parameters by what their step depends on."""
         alike: dict[Any, list[Due]] = {}
-        sharing = _sharing([p for p, _, _ in due])
+        apart = _apart([p for p, _, _ in due])
         for p, g, group in due:
             pulls, proxes = self._pulls(p, p.grad), self._prox.get(p, ())
             penalties = [tuple(map(id, some)) for some in (pulls, proxes)]
             where = type(p.data), p.data.dtype, self._fits(p, g, group, factor)
-            key = self._stage(p, group), id(group), where, *penalties, p if p in sharing else None
+            key = self._stage(p, group), id(group), where, *penalties, p if p in apart else None
             alike.setdefault(key, []).append((p, g, group))
         return alike.values()
 
@@ -450,10 +430,7 @@ class Optimizer:
                 self._scale(members, None)
                 kernel, whole = self._kernel(p, g, group, factor)
         update, names = self._passes(p, group, factor, group), self._states(group)
-        rows = joined(
-            ((p._place, self._row(p, g, names)) for p, g, _ in members),
-            lambda flat: [flat.data, flat.gradients, *(self._column(flat, n) for n in names)],
-        )
+        rows = [self._row(p, g, names) for p, g, _ in members]
         if kernel is not None:
             kernel.launch(of(g), [[*row, *common] for row in rows])
             return whole
@@ -468,19 +445,8 @@ class Optimizer:
         state["step"] += 1
         for name in names:
             if name not in state:
-                state[name] = self._zeros(p, name)
+                state[name] = np.zeros_like(p.data)
         return [p.data, g, *map(state.__getitem__, names)]
-
-    def _zeros(self, p: Tensor, name: str) -> Array:
-        """Room for a state, all 0."""
-        if not placed(p):
-            return np.zeros_like(p.data)
-        return self._column(p._place.flat, name).take(p._place.k)
-
-    def _column(self, flat: Flat, name: str) -> Column:
-        if (flat, name) not in self._columns:
-            self._columns[flat, name] = flat.zeros()
-        return self._columns[flat, name]
 
     def _kernel(
         self, p: Tensor, g: Array, group: dict[str, Any], factor: Array | None
@@ -577,7 +543,7 @@ class Optimizer:
     def __getstate__(self) -> dict[str, Any]:
         # a copy's arrays lie elsewhere, and are younger
         deferred = {p: (g, None, pulls) for p, (g, _, pulls) in self._deferred.items()}
-        return {**vars(self), "_columns": {}, "_deferred": deferred}
+        return {**vars(self), "_deferred": deferred}
 
     def state_dict(self) -> dict[str, Any]:
         """State by parameter position, and the groups' options; copies, safe to keep."""
@@ -651,7 +617,7 @@ class Optimizer:
         for key in kept.keys() - found.keys():
             like = p if key != "t" else Tensor(of(p.data).xp.zeros((), p.dtype))
             array = loaded(f"{name}: {key!r}", like, kept[key])
-            found[key] = self._zeros(p, key) if like is p else like.data
+            found[key] = np.zeros_like(like.data)
             found[key][...] = array
         return found
 

@@ -1,8 +1,8 @@
-"""Flat storage under random programs: with and without it every array is the same, bit for bit.
+"""The device under scenes and random programs: every array ends as it does on the host.
 
-A program is a list of actions on a small model. Two worlds run it, one of which lays nothing out,
-and after each action they are compared: the values of all that can be seen, which of it shares
-memory, and what was raised.
+A program is a list of actions on a small model. Two worlds run it, one on each backend, and after
+each action they are compared: the values of all that can be seen, which of it shares memory, and
+what was raised.
 """
 
 import copy
@@ -18,13 +18,19 @@ from support import strict
 from test_optim import make
 
 import minireg as mr
-from minireg import flat, nn, optim
+from minireg import nn, optim
 from minireg.nn import functional as F  # noqa: N812
-from minireg.optim import pipeline
 from minireg.penalties import L1, L2, ElasticNet
 
-LABELS = ["SGD", "nesterov", "dampening", "Adam, decay", "AdamW, amsgrad", "RMSprop, centered", "FISTA",
-          "SGLD"]  # fmt: skip
+LABELS = [
+    "SGD",
+    "nesterov",
+    "dampening",
+    "Adam, decay",
+    "AdamW, amsgrad",
+    "RMSprop, centered",
+    "FISTA",
+]
 SHAPES = {
     "s": (),
     "one": (1,),
@@ -35,6 +41,8 @@ SHAPES = {
     "row": (1, 5),
 }
 NARROW = {"fs": (), "f": (3,), "fw": (3, 5), "fb": (3,)}  # of float32
+HOMES = "numpy", "strict"
+TOLERANCE = {"float64": (1e-7, 1e-9), "float32": (1e-3, 1e-4), "int64": (0, 0)}
 PENALTIES = [L1(0.05), L2(0.1), ElasticNet(0.02, 0.03)]
 
 
@@ -148,7 +156,7 @@ class World:
         hosts = {n: np.asarray(getattr(a, "_host", a)) for n, a in self.arrays().items()}
         spans = np.array([byte_bounds(a) for a in hosts.values()])
         shared = (spans[:, :1] < spans[:, 1]) & (spans[:, 1:] > spans[:, :1].T)
-        values = {n: (a.dtype.str, a.shape, a.tobytes()) for n, a in hosts.items()}
+        values = {n: a.copy() for n, a in hosts.items()}
         return values | {"shared": np.argwhere(np.triu(shared, 1)).tolist()}
 
 
@@ -430,29 +438,33 @@ def convert(w: World, k: int, how: int) -> None:
 # --- running ----------------------------------------------------------------------------------------
 
 
-def run(program: list[Any], home: str, label: str, laid: bool) -> list[Any]:
+def run(program: list[Any], home: str, label: str) -> list[Any]:
     """What could be seen after each action."""
-    with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
-        if not laid:
-            patch.setattr(pipeline, "lay_out", lambda parameters: [*parameters])
+    with np.errstate(all="ignore"):
         w, found = World(home, label), []
-        assert all(map(flat.placed, w.parameters)) == laid
         for name, k, how in program:
             try:
                 raised = ACTIONS[name](w, k, how)
             except Exception as error:
-                raised = repr(error)
+                raised = type(error)
             found.append({"raised": raised} | w.seen())
         if w.books is not None:
             w.books.close()
     return found
 
 
-def check(program: list[Any], home: str, label: str) -> None:
-    ends = [run(program, home, label, laid) for laid in (False, True)]
-    for done, apart, together in zip(program, *ends, strict=True):
-        different = [n for n in apart | together if apart.get(n) != together.get(n)]
-        assert not different, (done, different, apart.get("raised"), together.get("raised"))
+def check(program: list[Any], label: str) -> None:
+    for done, host, device in zip(program, *(run(program, h, label) for h in HOMES), strict=True):
+        assert host.keys() == device.keys(), done
+        for name, a in host.items():
+            b = device[name]
+            if isinstance(a, np.ndarray):
+                np.testing.assert_allclose(
+                    b, a, *TOLERANCE[a.dtype.name], err_msg=f"{done}: {name}"
+                )
+                assert b.dtype == a.dtype
+            else:
+                assert a == b, (done, name)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -466,20 +478,10 @@ ACTION = st.sampled_from([*ACTIONS, *["train", "backward", "step"] * 3])
 PROGRAMS = st.lists(st.tuples(ACTION, NUMBER, NUMBER), min_size=4, max_size=14)
 
 
-LIMITS = {"derandomize": True, "deadline": None, "suppress_health_check": [*HealthCheck]}
-
-
-@settings(max_examples=200, **LIMITS)
+@settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=[*HealthCheck])
 @given(PROGRAMS, st.sampled_from(LABELS))
-def test_no_program_notices_flat_storage(program, label):
-    check(program, "numpy", label)
-
-
-@settings(max_examples=50, **LIMITS)
-@given(PROGRAMS, st.sampled_from(LABELS))
-def test_no_program_notices_flat_storage_on_the_device(program, label):
-    """With kernels: they are run on the host."""
-    check(program, "strict", label)
+def test_a_program_ends_on_the_device_where_it_ends_on_the_host(program, label):
+    check(program, label)
 
 
 NOTICED = {
@@ -489,16 +491,13 @@ NOTICED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("home", ["numpy", "strict"])
 @pytest.mark.parametrize("what", NOTICED)
-def test_programs_that_once_noticed(what, home):
-    check(NOTICED[what], home, "SGD")
+def test_programs_that_once_failed(what):
+    check(NOTICED[what], "SGD")
 
 
 def test_every_action_does_something():
     """Run once with arguments that lead nowhere special, none of them fails."""
     for name in ACTIONS:
-        *_, last = run(
-            [("train", 0, 1), ("keep_a_loss", 1, 0), (name, 1, 0)], "numpy", "nesterov", True
-        )
+        *_, last = run([("train", 0, 1), ("keep_a_loss", 1, 0), (name, 1, 0)], "numpy", "nesterov")
         assert last["raised"] is None, name
