@@ -139,7 +139,7 @@ def test_nothing_public_is_without_a_case():
     assert {*ops.COMPOSED.values()} <= called
     assert public(nn, nn.Module, nn.ModuleList, nn.BatchNorm) <= called
     assert public(optim, optim.Optimizer) <= called
-    assert public(lr_scheduler, lr_scheduler.LRScheduler) <= called
+    assert public(lr_scheduler, lr_scheduler.LRScheduler, lr_scheduler.ClosedForm) <= called
 
 
 def test_there_are_hundreds_in_a_small_file():

@@ -1,10 +1,11 @@
-"""Schedules of the learning rate, with PyTorch's names, arguments and arithmetic.
+"""Schedules of the learning rate, with PyTorch's names and arguments, in closed form.
 
-A schedule is a rule: the rate η_k of epoch k = ``last_epoch`` from the rate before it and the
-base rate η₀ of the parameter group. Most rules are factors on the rate as it is, so several
-schedules of one optimizer multiply. Call ``step()`` after the optimizer's. What an epoch is,
-is the caller's affair; ``interval`` tells :func:`minireg.fit` whether it is a pass over the
-data or one update, and may be assigned.
+A schedule is a formula: the multiplier f(k) of the base rate η₀ (``initial_lr``) of each parameter
+group at epoch k = ``last_epoch``. The rate is η₀ times the multipliers of all schedules of the
+optimizer, so warm-up and decay multiply; one that was changed by hand, or by a plateau, keeps its
+ratio to the formula. Call ``step()`` after the optimizer's. What an epoch is, is up to the caller:
+``interval`` tells :func:`minireg.fit` whether it is a pass over the data or one update, and may be
+assigned. ``last_epoch`` goes by keyword.
 """
 
 from __future__ import annotations
@@ -12,27 +13,15 @@ from __future__ import annotations
 import copy
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, ClassVar, Literal
 
 from ..messages import Limit, check_mapping, check_option
 from .pipeline import Optimizer
 
 # of what every schedule keeps beside its options
-_LIMITS: dict[str, Limit] = {
-    "last_epoch": -1,
-    "base_lrs": "[0, inf)",
-    "interval": ("epoch", "step"),
-}
-
-
-def _each(owner: str, name: str, value: Any, optimizer: Optimizer) -> list[Any]:
-    """One value for each parameter group; a single value serves all."""
-    n = len(optimizer.param_groups)
-    values = list(value) if isinstance(value, list | tuple) else [value] * n
-    if len(values) != n:
-        raise ValueError(f"{owner}: got {len(values)} values of {name} for {n} parameter groups")
-    return values
+_LIMITS: dict[str, Limit] = {"last_epoch": -1, "interval": ("epoch", "step")}
 
 
 def _epochs(owner: str, milestones: Any) -> list[int]:
@@ -51,47 +40,46 @@ def _alike(value: Any, here: Any, any_length: bool) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+schedule = dataclass(eq=False, repr=False)
+
+
+@schedule
 class LRScheduler:
     """Base class: counts epochs and sets the rates that its rule gives.
 
-    A subclass defines :meth:`rate`, or :meth:`get_lr` for all groups at once. A ``last_epoch``
-    other than −1 resumes an optimizer whose ``initial_lr`` are known.
+    A subclass defines :meth:`rate`, from the rate before; a formula of the epoch is a
+    :class:`ClosedForm`. A ``last_epoch`` other than −1 resumes after that epoch an optimizer whose
+    ``initial_lr`` are known. Raises ``TypeError`` for what is no optimizer, ``ValueError`` for an
+    option out of its limits.
 
     >>> import minireg as mr
+    >>> class Halving(LRScheduler):
+    ...     def rate(self, lr, base): return lr if self.last_epoch == 0 else lr / 2
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> schedule = ExponentialLR(opt, gamma=0.5)
-    >>> schedule.step(); schedule.get_last_lr()
+    >>> schedule = Halving(opt); schedule.step(); schedule.get_last_lr()
     [0.5]
     """
 
-    formula = ""
-    limits: dict[str, Limit] = {}  # of the options, in the order of the repr
-    interval: Literal["epoch", "step"] = "epoch"
-    monitor: str | None = None  # the column of the history that step() wants to see
-    _unsaved: tuple[str, ...] = ("optimizer",)
+    optimizer: Optimizer
+    _: KW_ONLY
+    last_epoch: int = -1
+    interval: Literal["epoch", "step"] = field(default="epoch", init=False)
+    monitor: str | None = field(default=None, init=False)  # the column that step() wants to see
 
-    if TYPE_CHECKING:  # the options, numbers unless a subclass says otherwise
+    formula: ClassVar[str] = ""
+    limits: ClassVar[Mapping[str, Limit]] = {}  # of the options, in the order of the repr
+    unsaved: ClassVar[tuple[str, ...]] = ("optimizer",)
 
-        def __getattr__(self, name: str) -> float: ...
-
-    def __init__(self, optimizer: Optimizer, last_epoch: int = -1, **options: Any) -> None:
-        self._join(optimizer, **options)
-        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
-        self.last_epoch = last_epoch
-        self._start()
-
-    def _join(self, optimizer: Optimizer, **options: Any) -> None:
-        """Check the options and keep them as attributes; take the optimizer's rates as the base."""
+    def __post_init__(self) -> None:
         owner = type(self).__name__
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{owner}: expected an Optimizer, got {optimizer!r:.80}")
-        self._check(owner, options)
-        self.optimizer = optimizer
-        vars(self).update(options)
-        if not optimizer.scheduled:  # the first schedule takes the rates as they are now
-            for group in optimizer.param_groups:
+        if not isinstance(self.optimizer, Optimizer):
+            raise TypeError(f"{owner}: expected an Optimizer, got {self.optimizer!r:.80}")
+        self._check(owner, vars(self))
+        if not self.optimizer.scheduled:  # the first schedule takes the rates as they are now
+            for group in self.optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
-            optimizer.scheduled = True
+            self.optimizer.scheduled = True
+        self._start()
 
     def _check(self, owner: str, options: Mapping[str, Any]) -> None:
         """Raise ``ValueError`` for an option, or one of several, that is out of its limits."""
@@ -101,35 +89,37 @@ class LRScheduler:
                 check_option(owner, limit, **{name: each})
 
     def _start(self) -> None:
-        self._starting = True  # a rule that continues from the last rate leaves it as it is
         self.step()
-        self._starting = False
 
-    def _restart(self) -> None:
-        """Begin again at epoch 0 from the base rates, for :class:`SequentialLR`."""
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = self.first(base)
-        self.last_epoch = -1
-        self._start()
-
-    def first(self, base: float) -> float:
-        """The rate that a restart continues from."""
-        return base
+    @property
+    def base_lrs(self) -> list[float]:
+        """η₀, one a parameter group."""
+        return [group["initial_lr"] for group in self.optimizer.param_groups]
 
     def rate(self, lr: float, base: float) -> float:
         """The rate of epoch ``last_epoch`` for a group whose rate has been ``lr``."""
         raise NotImplementedError(f"{type(self).__name__} does not define rate")
 
-    def get_lr(self) -> list[float]:
-        """The rates of epoch ``last_epoch``, one a parameter group."""
-        pairs = zip(self.optimizer.param_groups, self.base_lrs, strict=True)
-        return [self.rate(group["lr"], base) for group, base in pairs]
+    def each(self, option: str) -> list[Any]:
+        """An option for each parameter group; a single value serves all."""
+        value, n = getattr(self, option), len(self.optimizer.param_groups)
+        values = list(value) if isinstance(value, list | tuple) else [value] * n
+        if len(values) != n:
+            owner = type(self).__name__
+            raise ValueError(
+                f"{owner}: got {len(values)} values of {option} for {n} parameter groups"
+            )
+        return values
 
     def step(self) -> None:
         """Go to the next epoch and set its rates."""
         self.last_epoch += 1
-        self._last_lr = self.get_lr()
-        for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+        groups = self.optimizer.param_groups
+        self._set([self.rate(group["lr"], group["initial_lr"]) for group in groups])
+
+    def _set(self, rates: Sequence[float]) -> None:
+        self._last_lr = list(rates)
+        for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = lr
 
     def get_last_lr(self) -> list[float]:
@@ -138,7 +128,7 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer, whose state has the rates; copies, safe to keep."""
-        return copy.deepcopy({k: v for k, v in vars(self).items() if k not in self._unsaved})
+        return copy.deepcopy({k: v for k, v in vars(self).items() if k not in self.unsaved})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, all or nothing.
@@ -147,7 +137,8 @@ class LRScheduler:
         with other names, values of other kinds or out of their limits.
         """
         self._check_state(state)
-        vars(self).update(copy.deepcopy(dict(state)))
+        kept = {name: value for name, value in state.items() if name not in self.unsaved}
+        vars(self).update(copy.deepcopy(kept))
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
         owner, mine = f"{type(self).__name__}.load_state_dict", self.state_dict()
@@ -167,7 +158,55 @@ class LRScheduler:
         return f"{type(self).__name__}({options}) at epoch {self.last_epoch}: {self.formula}"
 
 
-class LambdaLR(LRScheduler):
+class ClosedForm(LRScheduler):
+    """Base class of the formulas η_k = η₀·f(k): a subclass is a dataclass that defines f.
+
+    >>> import minireg as mr
+    >>> class InverseRoot(ClosedForm):
+    ...     def multiplier(self, k, i): return (k + 1) ** -0.5
+    >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
+    >>> schedule = InverseRoot(opt)
+    >>> for _ in range(3): schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def multiplier(self, k: int, i: int) -> float:
+        """f(k) of parameter group i, at epoch k ≥ 0."""
+        raise NotImplementedError(f"{type(self).__name__} does not define multiplier")
+
+    def _start(self) -> None:
+        self.multiplier(0, 0)  # what fails does so before the optimizer knows of it
+        self.optimizer.schedules.append(self)
+        if self.last_epoch >= 0:
+            self._set(self._rates())  # the formula's, whatever rates were saved
+        self.step()
+
+    def _rates(self) -> list[float]:
+        """The rates by the formulas of all schedules of the optimizer."""
+        begun = [s for s in self.optimizer.schedules if s.last_epoch >= 0]
+        return [
+            math.prod((s.multiplier(s.last_epoch, i) for s in begun), start=base)
+            for i, base in enumerate(self.base_lrs)
+        ]
+
+    def step(self) -> None:
+        """Go to the next epoch; a rate that is not the formula's keeps its ratio to it."""
+        before = self._rates()
+        self.last_epoch += 1
+        rates = self._rates()
+        for i, group in enumerate(self.optimizer.param_groups):
+            if before[i] and group["lr"] != before[i]:
+                rates[i] *= group["lr"] / before[i]
+        self._set(rates)
+        self.set_others(self.last_epoch)
+
+    def set_others(self, k: int) -> None:
+        """Set what else than the rate follows the epoch: in one cycle the momentum."""
+
+
+@schedule
+class LambdaLR(ClosedForm):
     """η_k = η₀·λ(k), for a function λ or a list with one for each parameter group.
 
     The functions are no part of ``state_dict``.
@@ -178,127 +217,114 @@ class LambdaLR(LRScheduler):
     LambdaLR() at epoch 0: η_k = η₀·λ(k)
     """
 
-    formula = "η_k = η₀·λ(k)"
-    _unsaved = ("optimizer", "lr_lambda")
-    lr_lambda: Any
+    lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
 
-    def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
-        for each in lr_lambda if isinstance(lr_lambda, list | tuple) else [lr_lambda]:
+    formula = "η_k = η₀·λ(k)"
+    unsaved = ("optimizer", "lr_lambda")
+
+    def __post_init__(self) -> None:
+        given = self.lr_lambda
+        for each in given if isinstance(given, list | tuple) else [given]:
             if not callable(each):
                 raise TypeError(
                     f"LambdaLR: lr_lambda must be a function of the epoch, or a list of them, got {each!r}"
                 )
-        super().__init__(optimizer, last_epoch, lr_lambda=lr_lambda)
+        super().__post_init__()
 
-    def get_lr(self) -> list[float]:
-        """Base rates times λ(k)."""
-        functions = _each("LambdaLR", "lr_lambda", self.lr_lambda, self.optimizer)
-        return [
-            b * function(self.last_epoch)
-            for b, function in zip(self.base_lrs, functions, strict=True)
-        ]
+    def multiplier(self, k: int, i: int) -> float:
+        """λ(k)."""
+        return float(self.each("lr_lambda")[i](k))
 
 
-class StepLR(LRScheduler):
+@schedule
+class StepLR(ClosedForm):
     """The rate times γ every ``step_size`` epochs.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
     >>> StepLR(opt, step_size=30)
-    StepLR(step_size=30, gamma=0.1) at epoch 0: η ← γη if step_size divides k
+    StepLR(step_size=30, gamma=0.1) at epoch 0: η_k = η₀·γ^⌊k/step_size⌋
     """
 
-    formula = "η ← γη if step_size divides k"
+    step_size: int
+    gamma: float = 0.1
+
+    formula = "η_k = η₀·γ^⌊k/step_size⌋"
     limits = {"step_size": 1, "gamma": "[0, inf)"}
 
-    def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
-        super().__init__(optimizer, last_epoch, step_size=step_size, gamma=gamma)
-
-    def rate(self, lr: float, base: float) -> float:
-        """See :attr:`formula`."""
-        k = self.last_epoch
-        return lr * self.gamma if k and k % self.step_size == 0 else lr
+    def multiplier(self, k: int, i: int) -> float:
+        """γ^⌊k/step_size⌋."""
+        return self.gamma ** (k // self.step_size)
 
 
-class MultiStepLR(LRScheduler):
+@schedule
+class MultiStepLR(ClosedForm):
     """The rate times γ at each milestone; one that is named twice counts twice.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
     >>> MultiStepLR(opt, milestones=[30, 80])
-    MultiStepLR(milestones=[30, 80], gamma=0.1) at epoch 0: η ← γη if k is a milestone
+    MultiStepLR(milestones=[30, 80], gamma=0.1) at epoch 0: η_k = η₀·γ^(number of milestones ≤ k)
     """
 
-    formula = "η ← γη if k is a milestone"
+    milestones: Sequence[int]
+    gamma: float = 0.1
+
+    formula = "η_k = η₀·γ^(number of milestones ≤ k)"
     limits = {"milestones": 0, "gamma": "[0, inf)"}
-    milestones: list[int]
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        milestones: Iterable[int],
-        gamma: float = 0.1,
-        last_epoch: int = -1,
-    ) -> None:
-        epochs = _epochs("MultiStepLR", milestones)
-        super().__init__(optimizer, last_epoch, milestones=epochs, gamma=gamma)
+    def __post_init__(self) -> None:
+        self.milestones = _epochs("MultiStepLR", self.milestones)
+        super().__post_init__()
 
-    def rate(self, lr: float, base: float) -> float:
-        """See :attr:`formula`."""
-        return lr * self.gamma ** self.milestones.count(self.last_epoch)
+    def multiplier(self, k: int, i: int) -> float:
+        """γ to the power of the milestones up to k."""
+        return self.gamma ** sum(milestone <= k for milestone in self.milestones)
 
 
-class ExponentialLR(LRScheduler):
+@schedule
+class ExponentialLR(ClosedForm):
     """The rate times γ every epoch.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
     >>> ExponentialLR(opt, gamma=0.9)
-    ExponentialLR(gamma=0.9) at epoch 0: η ← γη
+    ExponentialLR(gamma=0.9) at epoch 0: η_k = η₀·γᵏ
     """
 
-    formula = "η ← γη"
+    gamma: float
+
+    formula = "η_k = η₀·γᵏ"
     limits = {"gamma": "[0, inf)"}
 
-    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, last_epoch, gamma=gamma)
-
-    def rate(self, lr: float, base: float) -> float:
-        """See :attr:`formula`."""
-        return lr if self._starting else lr * self.gamma
+    def multiplier(self, k: int, i: int) -> float:
+        """γᵏ."""
+        return self.gamma**k
 
 
-class ConstantLR(LRScheduler):
+@schedule
+class ConstantLR(ClosedForm):
     """The rate times ``factor`` until epoch ``total_iters``.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
     >>> ConstantLR(opt, factor=0.5)
-    ConstantLR(factor=0.5, total_iters=5) at epoch 0: η ← factor·η until k = total_iters
+    ConstantLR(factor=0.5, total_iters=5) at epoch 0: η_k = factor·η₀ if k < total_iters, else η₀
     """
 
-    formula = "η ← factor·η until k = total_iters"
+    factor: float = 1.0 / 3
+    total_iters: int = 5
+
+    formula = "η_k = factor·η₀ if k < total_iters, else η₀"
     limits = {"factor": "(0, 1]", "total_iters": 1}
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        factor: float = 1.0 / 3,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        super().__init__(optimizer, last_epoch, factor=factor, total_iters=total_iters)
-
-    def rate(self, lr: float, base: float) -> float:
-        """See :attr:`formula`."""
-        if self.last_epoch == 0:
-            return lr * self.factor
-        return lr * (1.0 / self.factor) if self.last_epoch == self.total_iters else lr
+    def multiplier(self, k: int, i: int) -> float:
+        """``factor``, later 1."""
+        return self.factor if k < self.total_iters else 1.0
 
 
-class LinearLR(LRScheduler):
+@schedule
+class LinearLR(ClosedForm):
     """A straight line from ``start_factor`` to ``end_factor`` times the rate: a warm-up.
 
     >>> import minireg as mr
@@ -307,34 +333,21 @@ class LinearLR(LRScheduler):
     LinearLR(start_factor=0.5, end_factor=1.0, total_iters=5) at epoch 0: η_k = η₀·(s + (e − s)·k/total_iters)
     """
 
+    start_factor: float = 1.0 / 3
+    end_factor: float = 1.0
+    total_iters: int = 5
+
     formula = "η_k = η₀·(s + (e − s)·k/total_iters)"
     limits = {"start_factor": "(0, 1]", "end_factor": "[0, 1]", "total_iters": 1}
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        start_factor: float = 1.0 / 3,
-        end_factor: float = 1.0,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        super().__init__(
-            optimizer, last_epoch,
-            start_factor=start_factor, end_factor=end_factor, total_iters=total_iters,
-        )  # fmt: skip
-
-    def rate(self, lr: float, base: float) -> float:
-        """The formula as a factor on the last rate."""
-        k, start = self.last_epoch, self.start_factor
-        if k == 0:
-            return lr * start
-        if self._starting or k > self.total_iters:
-            return lr
-        rise = self.end_factor - start
-        return lr * (1.0 + rise / (self.total_iters * start + (k - 1) * rise))
+    def multiplier(self, k: int, i: int) -> float:
+        """The line, constant from ``total_iters`` on."""
+        share = min(k / self.total_iters, 1.0)
+        return self.start_factor * (1 - share) + self.end_factor * share
 
 
-class PolynomialLR(LRScheduler):
+@schedule
+class PolynomialLR(ClosedForm):
     """From the base rate to 0 along a power of the epochs that are left.
 
     >>> import minireg as mr
@@ -343,24 +356,25 @@ class PolynomialLR(LRScheduler):
     PolynomialLR(total_iters=10, power=2.0) at epoch 0: η_k = η₀·(1 − k/total_iters)^power
     """
 
+    total_iters: int = 5
+    power: float = 1.0
+
     formula = "η_k = η₀·(1 − k/total_iters)^power"
     limits = {"total_iters": 1, "power": "[0, inf)"}
 
-    def __init__(
-        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
-    ) -> None:
-        super().__init__(optimizer, last_epoch, total_iters=total_iters, power=power)
-
-    def rate(self, lr: float, base: float) -> float:
-        """The formula as a factor on the last rate."""
-        k, total = self.last_epoch, self.total_iters
-        if self._starting or k > total:
-            return lr
-        factor: float = ((1.0 - k / total) / (1.0 - (k - 1) / total)) ** self.power
-        return lr * factor
+    def multiplier(self, k: int, i: int) -> float:
+        """The share that is left, to the power."""
+        return float((1 - min(k / self.total_iters, 1.0)) ** self.power)
 
 
-class CosineAnnealingLR(LRScheduler):
+def _cosine(share: float, eta_min: float, base: float) -> float:
+    """Half a cosine from 1 to η_min/η₀; where η₀ = 0 the rate stays there."""
+    low = eta_min / base if base else 0.0
+    return low + (1 - low) * (1 + math.cos(math.pi * share)) / 2
+
+
+@schedule
+class CosineAnnealingLR(ClosedForm):
     """Half a cosine from the base rate to ``eta_min`` in ``T_max`` epochs, and back again.
 
     >>> import minireg as mr
@@ -369,30 +383,19 @@ class CosineAnnealingLR(LRScheduler):
     CosineAnnealingLR(T_max=50, eta_min=0.0) at epoch 0: η_k = m + ½(η₀ − m)(1 + cos(πk/T_max))
     """
 
+    T_max: int
+    eta_min: float = 0.0
+
     formula = "η_k = m + ½(η₀ − m)(1 + cos(πk/T_max))"
     limits = {"T_max": 1, "eta_min": "[0, inf)"}
 
-    def __init__(
-        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
-    ) -> None:
-        super().__init__(optimizer, last_epoch, T_max=T_max, eta_min=eta_min)
-
-    def first(self, base: float) -> float:
-        """The formula at k = 0, rounded as it is."""
-        return self.eta_min + (base - self.eta_min)
-
-    def rate(self, lr: float, base: float) -> float:
-        """The formula as a factor on the last rate; from a minimum, where there is none, a step."""
-        k, m, period = self.last_epoch, self.eta_min, self.T_max
-        if self._starting:
-            return lr
-        if (k - 1 - period) % (2 * period) == 0:
-            return lr + (base - m) * (1 - math.cos(math.pi / period)) / 2
-        now, before = (1 + math.cos(math.pi * i / period) for i in (k, k - 1))
-        return now / before * (lr - m) + m
+    def multiplier(self, k: int, i: int) -> float:
+        """The formula, divided by η₀."""
+        return _cosine(k / self.T_max, self.eta_min, self.base_lrs[i])
 
 
-class CosineAnnealingWarmRestarts(LRScheduler):
+@schedule
+class CosineAnnealingWarmRestarts(ClosedForm):
     """Cosines from the base rate to ``eta_min``; each is ``T_mult`` times as long as the last.
 
     >>> import minireg as mr
@@ -401,35 +404,30 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     CosineAnnealingWarmRestarts(T_0=10, T_mult=1, eta_min=0.0) at epoch 0: η = m + ½(η₀ − m)(1 + cos(πt/T))
     """
 
+    T_0: int
+    T_mult: int = 1
+    eta_min: float = 0.0
+
     formula = "η = m + ½(η₀ − m)(1 + cos(πt/T))"
     limits = {"T_0": 1, "T_mult": 1, "eta_min": "[0, inf)"}
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        T_0: int,
-        T_mult: int = 1,
-        eta_min: float = 0.0,
-        last_epoch: int = -1,
-    ) -> None:
-        super().__init__(optimizer, last_epoch, T_0=T_0, T_mult=T_mult, eta_min=eta_min)
-
-    def rate(self, lr: float, base: float) -> float:
-        """The formula, t epochs into a cosine of T."""
-        t: float = self.last_epoch
-        period, m = self.T_0, self.eta_min
+    def multiplier(self, k: int, i: int) -> float:
+        """The formula t epochs into a cosine of T, divided by η₀."""
+        t, period = k, self.T_0
         while t >= period:
             t, period = t - period, period * self.T_mult
-        return m + (base - m) * (1 + math.cos(math.pi * t / period)) / 2
+        return _cosine(t / period, self.eta_min, self.base_lrs[i])
 
 
-class OneCycleLR(LRScheduler):
+@schedule
+class OneCycleLR(ClosedForm):
     """Up to ``max_lr`` and down to almost nothing in ``total_steps`` updates.
 
-    From max_lr/div_factor to max_lr in the first ``pct_start`` of the steps, then down to
-    max_lr/(div_factor·final_div_factor); with ``three_phase`` down the way it came up first.
-    With ``cycle_momentum`` the momentum, or β₁, runs the other way between ``max_momentum`` and
-    ``base_momentum``. One step an update: ``interval`` is "step". Smith & Topin 2017.
+    From max_lr/div_factor, which becomes the base rate, to max_lr in the first ``pct_start`` of the
+    steps, then down to max_lr/(div_factor·final_div_factor); with ``three_phase`` down the way it
+    came up first. With ``cycle_momentum`` the momentum, or β₁, runs the other way between
+    ``max_momentum`` and ``base_momentum``. One step an update: ``interval`` is "step". A step after
+    the last raises ``ValueError``. Smith & Topin 2017.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
@@ -438,92 +436,87 @@ class OneCycleLR(LRScheduler):
     (0.02, 0.95)
     """
 
-    formula = "η: max_lr/div_factor ↗ max_lr ↘ max_lr/(div_factor·final_div_factor)"
-    interval = "step"
-    limits = {
-        "max_lr": "[0, inf)", "total_steps": 1, "pct_start": "[0, 1]",
-        "anneal_strategy": ("cos", "linear"), "base_momentum": "[0, 1)", "max_momentum": "[0, 1)",
-        "div_factor": "(0, inf)", "final_div_factor": "(0, inf)",
-    }  # fmt: skip
-    anneal_strategy: str
+    max_lr: float | Sequence[float]
+    total_steps: int | None = None
+    epochs: int | None = None
+    steps_per_epoch: int | None = None
+    pct_start: float = 0.3
+    anneal_strategy: Literal["cos", "linear"] = "cos"
+    cycle_momentum: bool = True
+    base_momentum: float | Sequence[float] = 0.85
+    max_momentum: float | Sequence[float] = 0.95
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    three_phase: bool = False
+    interval: Literal["epoch", "step"] = field(default="step", init=False)
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        max_lr: float | Sequence[float],
-        total_steps: int | None = None,
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        pct_start: float = 0.3,
-        anneal_strategy: Literal["cos", "linear"] = "cos",
-        cycle_momentum: bool = True,
-        base_momentum: float | Sequence[float] = 0.85,
-        max_momentum: float | Sequence[float] = 0.95,
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-        three_phase: bool = False,
-        last_epoch: int = -1,
-    ) -> None:
-        if total_steps is None:
-            if epochs is None or steps_per_epoch is None:
+    unsaved = ("optimizer", "epochs", "steps_per_epoch")
+    formula = "η: max_lr/div_factor ↗ max_lr ↘ max_lr/(div_factor·final_div_factor)"
+    limits = {
+        "max_lr": "[0, inf)",
+        "total_steps": 1,
+        "pct_start": "[0, 1]",
+        "anneal_strategy": ("cos", "linear"),
+        "base_momentum": "[0, 1)",
+        "max_momentum": "[0, 1)",
+        "div_factor": "(0, inf)",
+        "final_div_factor": "(0, inf)",
+    }
+
+    def __post_init__(self) -> None:
+        if self.total_steps is None:
+            epochs, steps = self.epochs, self.steps_per_epoch
+            if epochs is None or steps is None:
                 raise ValueError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
-            check_option("OneCycleLR", 1, epochs=epochs, steps_per_epoch=steps_per_epoch)
-            total_steps = epochs * steps_per_epoch
-        self._join(
-            optimizer, max_lr=max_lr, total_steps=total_steps, pct_start=pct_start,
-            anneal_strategy=anneal_strategy, base_momentum=base_momentum, max_momentum=max_momentum,
-            div_factor=div_factor, final_div_factor=final_div_factor,
-        )  # fmt: skip
-        known = [name for name in ("betas", "momentum") if name in optimizer.defaults]
-        if cycle_momentum and not known:
+            check_option("OneCycleLR", 1, epochs=epochs, steps_per_epoch=steps)
+            self.total_steps = epochs * steps
+        super().__post_init__()
+
+    def _start(self) -> None:
+        known = [name for name in ("betas", "momentum") if name in self.optimizer.defaults]
+        if self.cycle_momentum and not known:
             raise ValueError(
-                f"OneCycleLR: {type(optimizer).__name__} has neither momentum nor betas to cycle; "
+                f"OneCycleLR: {type(self.optimizer).__name__} has neither momentum nor betas to cycle; "
                 "say cycle_momentum=False"
             )
-        self._cycled = known[0] if cycle_momentum else None
-        # the group's values between which each phase leads, and where the phases end
-        self._rates = ["initial_lr", "max_lr", *["initial_lr"] * three_phase, "min_lr"]
-        self._momenta = ["max_momentum", "base_momentum", "max_momentum", "max_momentum"]
-        self._ends = [pct_start * total_steps - 1, total_steps - 1]
-        if three_phase:
-            self._ends.insert(1, 2 * pct_start * total_steps - 2)
-        if last_epoch == -1:
-            for name in ("max_lr", "base_momentum", "max_momentum"):
-                values = _each("OneCycleLR", name, getattr(self, name), optimizer)
-                for group, value in zip(optimizer.param_groups, values, strict=True):
-                    group[name] = value
-            for group in optimizer.param_groups:
-                group["initial_lr"] = group["max_lr"] / div_factor
-                group["min_lr"] = group["initial_lr"] / final_div_factor
-        super().__init__(optimizer, last_epoch)
+        self.momentum_name = known[0] if self.cycle_momentum else ""
+        for group, peak in zip(self.optimizer.param_groups, self.each("max_lr"), strict=True):
+            group["max_lr"], group["initial_lr"] = peak, peak / self.div_factor
+        self._set(self._rates())
+        super()._start()
 
-    def _between(self, start: float, end: float, share: float) -> float:
-        if self.anneal_strategy == "linear":
-            return (end - start) * share + start
-        return end + (start - end) / 2.0 * (math.cos(math.pi * share) + 1)
+    def _between(self, k: int, start: float, top: float, end: float) -> float:
+        """At step k between the values with which the phases begin and end."""
+        steps = self.total_steps or 0
+        if k > steps:
+            raise ValueError(f"OneCycleLR: step {k} of a cycle of total_steps={steps}")
+        up = self.pct_start * steps - 1
+        knots = [(0.0, start), (up, top), (steps - 1.0, end)]
+        if self.three_phase:
+            knots.insert(2, (2 * up, start))
+        last = next((n for n, knot in enumerate(knots[1:], 1) if k <= knot[0]), len(knots) - 1)
+        (begin, low), (finish, high) = knots[last - 1 : last + 1]
+        share = (k - begin) / (finish - begin) if finish != begin else 1.0
+        if self.anneal_strategy == "cos":
+            share = (1 - math.cos(math.pi * share)) / 2
+        return low + (high - low) * share
 
-    def get_lr(self) -> list[float]:
-        """The rates; the momenta are set on the way."""
-        k, ends = self.last_epoch, self._ends
-        if k > self.total_steps:
-            raise ValueError(f"OneCycleLR: step {k} of a cycle of total_steps={self.total_steps}")
-        i = next((i for i, end in enumerate(ends) if k <= end), len(ends) - 1)
-        start = ends[i - 1] if i else 0.0
-        share = (k - start) / (ends[i] - start) if ends[i] != start else 1.0
-        rates = []
-        for group in self.optimizer.param_groups:
-            lr, momentum = (
-                self._between(group[names[i]], group[names[i + 1]], share)
-                for names in (self._rates, self._momenta)
-            )
-            if self._cycled == "betas":
-                group["betas"] = (momentum, *group["betas"][1:])
-            elif self._cycled:
-                group["momentum"] = momentum
-            rates.append(lr)
-        return rates
+    def multiplier(self, k: int, i: int) -> float:
+        """From 1 to ``div_factor`` and down to 1/``final_div_factor``."""
+        return self._between(k, 1.0, self.div_factor, 1 / self.final_div_factor)
+
+    def set_others(self, k: int) -> None:
+        """The momentum, or β₁, of each group."""
+        if not self.momentum_name:
+            return
+        momenta = zip(self.each("max_momentum"), self.each("base_momentum"), strict=True)
+        for group, (most, least) in zip(self.optimizer.param_groups, momenta, strict=True):
+            value = self._between(k, most, least, most)
+            cycled = (value, *group["betas"][1:]) if self.momentum_name == "betas" else value
+            group[self.momentum_name] = cycled
 
 
+@schedule
 class ReduceLROnPlateau(LRScheduler):
     """The rate times ``factor`` when a figure has not improved for more than ``patience`` epochs.
 
@@ -546,37 +539,33 @@ class ReduceLROnPlateau(LRScheduler):
     [0.1]
     """
 
+    mode: Literal["min", "max"] = "min"
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_mode: Literal["rel", "abs"] = "rel"
+    cooldown: int = 0
+    min_lr: float | Sequence[float] = 0.0
+    eps: float = 1e-8
+    monitor: str = field(default="validation_loss", kw_only=True)
+
     formula = "η ← max(factor·η, min_lr) on a plateau"
     limits = {
-        "mode": ("min", "max"), "factor": "[0, 1)", "patience": 0, "threshold": "[0, inf)",
-        "threshold_mode": ("rel", "abs"), "cooldown": 0, "min_lr": "[0, inf)", "eps": "[0, inf)",
-    }  # fmt: skip
-    mode: str
-    threshold_mode: str
-    cooldown: int
+        "mode": ("min", "max"),
+        "factor": "[0, 1)",
+        "patience": 0,
+        "threshold": "[0, inf)",
+        "threshold_mode": ("rel", "abs"),
+        "cooldown": 0,
+        "min_lr": "[0, inf)",
+        "eps": "[0, inf)",
+    }
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        mode: Literal["min", "max"] = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_mode: Literal["rel", "abs"] = "rel",
-        cooldown: int = 0,
-        min_lr: float | Sequence[float] = 0.0,
-        eps: float = 1e-8,
-        *,
-        monitor: str = "validation_loss",
-    ) -> None:
-        self._join(
-            optimizer, mode=mode, factor=factor, patience=patience, threshold=threshold,
-            threshold_mode=threshold_mode, cooldown=cooldown, min_lr=min_lr, eps=eps, monitor=monitor,
-        )  # fmt: skip
-        self.min_lrs = _each("ReduceLROnPlateau", "min_lr", min_lr, optimizer)
-        self.best = math.inf if mode == "min" else -math.inf
+    def _start(self) -> None:
+        self.min_lrs = self.each("min_lr")
+        self.best = math.inf if self.mode == "min" else -math.inf
         self.last_epoch = self.num_bad_epochs = self.cooldown_counter = 0
-        self._last_lr = [group["lr"] for group in optimizer.param_groups]
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def _improves(self, value: float) -> bool:
         sign = -1 if self.mode == "min" else 1
@@ -594,17 +583,24 @@ class ReduceLROnPlateau(LRScheduler):
         if self.cooldown_counter:
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
+        rates = [group["lr"] for group in self.optimizer.param_groups]
         if self.num_bad_epochs > self.patience:
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
-            for group, bound in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
-                lower = max(group["lr"] * self.factor, bound)
-                if group["lr"] - lower > self.eps:
-                    group["lr"] = lower
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+            lower = [
+                max(lr * self.factor, least) for lr, least in zip(rates, self.min_lrs, strict=True)
+            ]
+            rates = [
+                new if lr - new > self.eps else lr for lr, new in zip(rates, lower, strict=True)
+            ]
+        self._set(rates)
 
 
-class SequentialLR(LRScheduler):
+@schedule
+class SequentialLR(ClosedForm):
     """One schedule after the other: the next begins, at its own epoch 0, at each milestone.
+
+    Raises ``ValueError`` for a schedule of another optimizer, for one that is no
+    :class:`ClosedForm`, and unless there is one milestone less than schedules.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
@@ -613,71 +609,73 @@ class SequentialLR(LRScheduler):
     SequentialLR() at epoch 0: LinearLR until 3, CosineAnnealingLR
     """
 
-    _unsaved = ("optimizer", "_schedulers")
+    schedulers: Sequence[ClosedForm]
+    milestones: Sequence[int]
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        schedulers: Sequence[LRScheduler],
-        milestones: Sequence[int],
-        last_epoch: int = -1,
-    ) -> None:
-        self._join(optimizer)
-        self._schedulers, self._milestones = list(schedulers), _epochs("SequentialLR", milestones)
-        for i, each in enumerate(self._schedulers):
-            if not hasattr(each, "base_lrs"):
+    unsaved = ("optimizer", "schedulers")
+
+    def __post_init__(self) -> None:
+        self.schedulers = list(self.schedulers)
+        self.milestones = _epochs("SequentialLR", self.milestones)
+        super().__post_init__()
+
+    def _start(self) -> None:
+        for i, part in enumerate(self.schedulers):
+            if not isinstance(part, ClosedForm):
                 raise ValueError(
-                    f"SequentialLR: schedulers[{i}] is a {type(each).__name__}, which cannot begin "
-                    "again at epoch 0; give the schedules themselves, one after the other"
+                    f"SequentialLR: schedulers[{i}] is a {type(part).__name__}, which cannot begin "
+                    "again at epoch 0; give schedules in closed form"
                 )
-            if each.optimizer is not optimizer:
+            if part.optimizer is not self.optimizer:
                 raise ValueError(f"SequentialLR: schedulers[{i}] belongs to another optimizer")
-        if len(self._schedulers) != len(self._milestones) + 1:
+        if len(self.schedulers) != len(self.milestones) + 1:
             raise ValueError(
-                f"SequentialLR: got {len(self._schedulers)} schedulers and {len(self._milestones)} "
+                f"SequentialLR: got {len(self.schedulers)} schedulers and {len(self.milestones)} "
                 "milestones, expected one milestone less than schedulers"
             )
-        self.last_epoch = last_epoch + 1
-        steps = any(each.interval == "step" for each in self._schedulers)
-        self.interval = "step" if steps else "epoch"
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"]
-        begins = self._schedulers[bisect_right(self._milestones, 0)]
-        begins.last_epoch -= 1
-        begins._start()
-        self._last_lr = begins.get_last_lr()
+        if any(part.interval == "step" for part in self.schedulers):
+            self.interval = "step"
+        for part in self.schedulers:  # their multipliers count through this one's
+            self.optimizer.schedules.remove(part)
+        self._set(self._rates())
+        super()._start()
 
     @property
     def formula(self) -> str:  # type: ignore[override]
         """Which schedule runs until when."""
-        until = [f" until {milestone}" for milestone in self._milestones]
+        until = [f" until {milestone}" for milestone in self.milestones]
         return ", ".join(
-            type(each).__name__ + end
-            for each, end in zip(self._schedulers, [*until, ""], strict=True)
+            type(part).__name__ + end
+            for part, end in zip(self.schedulers, [*until, ""], strict=True)
         )
 
-    def step(self) -> None:
-        """Go to the next epoch of the schedule whose turn it is."""
-        self.last_epoch += 1
-        i = bisect_right(self._milestones, self.last_epoch)
-        now = self._schedulers[i]
-        if i and self._milestones[i - 1] == self.last_epoch:
-            now._restart()
-        else:
-            now.step()
-        self._last_lr = now.get_last_lr()
+    def _turn(self, k: int) -> tuple[ClosedForm, int]:
+        """The schedule whose turn it is, and its own epoch."""
+        i = bisect_right(self.milestones, k)
+        return self.schedulers[i], k - [0, *self.milestones][i]
+
+    def multiplier(self, k: int, i: int) -> float:
+        """That of the schedule whose turn it is."""
+        part, epoch = self._turn(k)
+        return part.multiplier(epoch, i)
+
+    def set_others(self, k: int) -> None:
+        """The epoch of the schedule whose turn it is, and what follows from it."""
+        part, epoch = self._turn(k)
+        part.last_epoch = epoch
+        part.set_others(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Its own state, and that of each schedule under ``_schedulers``."""
-        return {**super().state_dict(), "_schedulers": [s.state_dict() for s in self._schedulers]}
+        """Its own state, and that of each schedule under ``schedulers``."""
+        return {**super().state_dict(), "schedulers": [s.state_dict() for s in self.schedulers]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, of every schedule or of none."""
-        self._check_state(state)
-        pairs = [*zip(self._schedulers, state["_schedulers"], strict=True)]
-        for each, saved in pairs:
-            each._check_state(saved)
-        for each, saved in pairs:
-            each.load_state_dict(saved)
-        own = {k: v for k, v in state.items() if k != "_schedulers"}
-        vars(self).update(copy.deepcopy(own))
+        super().load_state_dict(state)
+        for part, saved in zip(self.schedulers, state["schedulers"], strict=True):
+            part.load_state_dict(saved)
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        super()._check_state(state)
+        for part, saved in zip(self.schedulers, state["schedulers"], strict=True):
+            part._check_state(saved)

@@ -119,6 +119,7 @@ class Optimizer:
         self._lent: dict[Tensor, list[Penalty]] = {}  # which of these an objective has attached
         self._deferred: dict[Tensor, Deferred] = {}
         self.scheduled = False  # whether a schedule has taken the rates as its base
+        self.schedules: list[Any] = []  # whose multipliers make the rate
         check_parameters(type(self).__name__, params)
         several = isinstance(params, Iterable) and not isinstance(params, Tensor)
         given: list[Any] = [*params] if several else [params]
