@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from operator import attrgetter
 from typing import Any
 
@@ -37,7 +38,7 @@ class Backend:
     array : the array type; dispatch goes by it.
     to_numpy : copies one of its arrays to the host.
     address : where an array's memory begins, if ``xp.ElementwiseKernel`` runs CUDA source there.
-    kernels : faster twins of fused ops by name, as in :mod:`minireg.gpu.fused`.
+    kernels : kernels that stand in for functions (:func:`has_kernel`), by name.
     stream : the device and queue that work goes to now; what was uploaded by one is its own.
     """
 
@@ -50,6 +51,8 @@ class Backend:
     stream: Callable[[], Any] = tuple
 
 
+KERNELS: dict[str, Callable[..., Any]] = {}
+"""Those of the "cupy" backend; :mod:`minireg.gpu.fused` enters what it has."""
 _BACKENDS: dict[str, Backend] = {}
 BY_TYPE: dict[type, Backend] = {}
 
@@ -82,12 +85,11 @@ def _load_cupy() -> Backend:
             "driver); stay with backend 'numpy'"
         )
     address = attrgetter("data.ptr")
-    kernels = importlib.import_module(f"{__package__}.gpu.fused").KERNELS
 
     def stream() -> tuple[int, int]:
         return cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr
 
-    return register(Backend("cupy", cupy, cupy.ndarray, cupy.asnumpy, address, kernels, stream))
+    return register(Backend("cupy", cupy, cupy.ndarray, cupy.asnumpy, address, KERNELS, stream))
 
 
 def get(name: str) -> Backend:
@@ -130,6 +132,32 @@ def of(array: Array) -> Backend:
             "takes numbers, lists, and other libraries' arrays"
         )
     return found
+
+
+def has_kernel(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: where the backend of the first array has a kernel ``name``, that is called.
+
+    It takes the arguments of the function. Where it returns None, as it does not cover them, and
+    where not all positional arguments are arrays of one type (or None), the function is called.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def call(x: Any, *inputs: Any, **options: Any) -> Any:
+            if type(x) is not np.ndarray and (kernel := _kernel(name, x, inputs)):
+                found = kernel(x, *inputs, **options)
+                if found is not None:
+                    return found
+            return function(x, *inputs, **options)
+
+        return call
+
+    return decorate
+
+
+def _kernel(name: str, x: Any, inputs: Sequence[Any]) -> Callable[..., Any] | None:
+    alike = is_array(x) and all(v is None or type(v) is type(x) for v in inputs)
+    return of(x).kernels.get(name) if alike else None
 
 
 def as_dtype(dtype: Any, owner: str) -> np.dtype[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import NUMPY, Array, Backend, of
+from .backend import NUMPY, Array, Backend, has_kernel, of
 
 
 class _Seeds(threading.local):
@@ -133,17 +133,20 @@ class Stream:
         """
         if p >= 1:
             return np.zeros_like(like)
-        backend = of(like)
-        if (draw := backend.kernels.get("dropout_mask")) is not None:
-            drawn = draw(p, like, self._on(NUMPY).bit_generator.random_raw())
-            if drawn is not None:
-                return drawn
-        rng = self._on(backend)
-        if backend is not NUMPY:
-            keep = rng.random(like.shape, dtype=np.float32) >= p
-            return keep.astype(like.dtype) * (1 / (1 - p))
-        cut = round(p * 65536)
-        bits = rng.bit_generator.random_raw((like.size + 3) // 4).view(np.uint16)[: like.size]
-        mask: Array = np.greater_equal(bits, cut, dtype=None).astype(like.dtype)
-        mask *= 65536 / (65536 - cut) if cut < 65536 else 0.0
-        return mask.reshape(like.shape)
+        return _mask(like, p=p, stream=self)
+
+    def bits(self, words: int | None = None) -> Any:
+        """So many words of 64 random bits, drawn on the host; one as a number for None."""
+        return self._on(NUMPY).bit_generator.random_raw(words)
+
+
+@has_kernel("dropout_mask")
+def _mask(like: Array, *, p: float, stream: Stream) -> Array:
+    if of(like) is not NUMPY:
+        keep = stream._on(of(like)).random(like.shape, dtype=np.float32) >= p
+        return keep.astype(like.dtype) * (1 / (1 - p))
+    cut = round(p * 65536)
+    bits = stream.bits((like.size + 3) // 4).view(np.uint16)[: like.size]
+    mask: Array = np.greater_equal(bits, cut, dtype=None).astype(like.dtype)
+    mask *= 65536 / (65536 - cut) if cut < 65536 else 0.0
+    return mask.reshape(like.shape)

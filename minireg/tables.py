@@ -6,7 +6,8 @@ stand alone, with title and note; Markdown and HTML are placed in a page, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -36,6 +37,15 @@ def number(value: float | None, spec: str = "") -> str:
     told = value == 0 or 0.5 * 10.0**-decimals <= abs(shown) < 1e6
     kind = f".{decimals}f" if told else ".1e"
     return f"{shown:{spec.strip('%')}{kind}}{unit}"
+
+
+def typeset(figure: str) -> str:
+    """A figure as print has it: with a true minus, and apart from its percent sign.
+
+    >>> typeset("-2.5%")
+    '−2.5\xa0%'
+    """
+    return re.sub(r"(?<=\d)%", "\xa0%", figure.replace("-", "−"))
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ class Table:
 
     def __init__(
         self,
-        head: Iterable[Column | str],
+        head: Sequence[Column | str],
         rows: Iterable[Iterable[object]],
         title: str = "",
         note: str = "",
@@ -130,6 +140,11 @@ class Table:
     def texts(self) -> list[list[str]]:
         """The rows as text."""
         return [[cell.text for cell in row] for row in self.rows]
+
+    def titled(self, title: str, note: str = "") -> Table:
+        """The same rows under a title, and with small print above their own."""
+        notes = filter(None, (note, self.note))
+        return Table(self.columns, self.rows, title, "\n".join(notes))
 
     def text(self) -> str:
         """Plain text; columns without any name have no line for it."""
@@ -159,7 +174,7 @@ class Table:
         body = []
         for row in self.texts:
             shown = zip(self.columns, row, strict=True)
-            first, *rest = (escape(_typeset(text) if c.figures else text) for c, text in shown)
+            first, *rest = (escape(typeset(text) if c.figures else text) for c, text in shown)
             cells = [f"<td{k}>{text}</td>" for k, text in zip(kinds[1:], rest, strict=True)]
             body.append(f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>')
         head = f"<thead><tr>{''.join(top)}</tr></thead>"
@@ -222,11 +237,6 @@ class Table:
             if sum(self._least(c) + 2 for c in shown) + 1 > width:
                 shown.remove(column)
         return shown
-
-
-def _typeset(figure: str) -> str:
-    """A figure with a true minus, and its unit apart."""
-    return figure.replace("-", "−").replace("%", "\xa0%")
 
 
 def _width(text: str) -> int:

@@ -55,14 +55,12 @@ BUDGETS = {
 OPEN_IMPORTS = {
     "messages → backend",
     "messages → tensor",
-    "backend → gpu.fused",
     "tensor → engine",
     "tensor → mode",
     "penalties.base → penalties",
     "objective → analysis.implicit",
-    "inspect.report → training",
 }
-OPEN_BUDGETS = {"reading path", "of it, the engine", "penalties", "gpu", "check", "inspect"}
+OPEN_BUDGETS = {"reading path", "of it, the engine", "penalties", "check", "inspect"}
 
 
 # --- imports --------------------------------------------------------------------------------------

@@ -28,12 +28,9 @@ from .. import backend as backends
 from ..engine import grad
 from ..mode import enable_grad
 from ..tensor import Tensor
+from .report import KINK, OK, PRECISION, SEVERITY, WRONG, Report
 
 Array = np.ndarray[Any, Any]
-
-OK, KINK, PRECISION, WRONG = "ok", "kink: inside the subdifferential", "precision", "wrong"
-_VERDICTS = (OK, KINK, PRECISION, WRONG)  # from harmless to serious
-_SEVERITY = _VERDICTS.index
 
 _EPS = 2.0**-17  # near the cube root of 2⁻⁵², where truncation and rounding balance
 _COMPLEX_EPS = 2.0**-100  # nothing is subtracted, so the step may be as small as it likes
@@ -100,7 +97,7 @@ class InputReport:
 
 
 @dataclass(frozen=True, repr=False)
-class GradcheckReport:
+class GradcheckReport(Report):
     """The outcome of a gradient check: true unless the verdict is ``wrong``.
 
     ``inputs`` holds one :class:`InputReport` an input that was checked, ``notes`` what was
@@ -113,9 +110,9 @@ class GradcheckReport:
     notes: tuple[str, ...] = ()
 
     @property
-    def verdict(self) -> str:
-        """The most serious verdict of any input."""
-        return max((i.verdict for i in self.inputs), key=_SEVERITY)
+    def findings(self) -> tuple[InputReport, ...]:  # type: ignore[override]
+        """The inputs."""
+        return self.inputs
 
     @property
     def worst(self) -> Slope | None:
@@ -123,15 +120,10 @@ class GradcheckReport:
         found = [i.worst for i in self.inputs if i.verdict == self.verdict and i.worst]
         return found[0] if found else None
 
-    def __bool__(self) -> bool:
-        return self.verdict != WRONG
-
     def __str__(self) -> str:
         notes = [f"  note: {note}" for note in self.notes]
         head = f"{self.check}: {self.verdict} ({self.method})"
         return "\n".join([head, *map(str, self.inputs), *notes])
-
-    __repr__ = __str__
 
 
 # --- the function under test -----------------------------------------------------------------
@@ -513,7 +505,7 @@ class _Check:
         excess = np.nan_to_num(excess, nan=1e300, posinf=1e300)
         doubtful |= excess > 1
 
-        verdicts = np.zeros(numeric.shape, dtype=int)
+        verdicts = np.full(numeric.shape, SEVERITY.index(OK))
         for n in sorted(np.flatnonzero(doubtful.any(axis=1)), key=lambda n: -excess[n].max()):
             ladder = self.ladder(i, lines[n])
             for r in map(int, np.flatnonzero(doubtful[n])):
@@ -521,8 +513,8 @@ class _Check:
                 if not self.central and verdict in (OK, PRECISION):
                     verdict = self.confirm(name, analytic[n, r], numeric[n, r], best, scale)
                     best = numeric[n, r]
-                verdicts[n, r], numeric[n, r] = _SEVERITY(verdict), best
-            if verdicts[n].max() == _SEVERITY(WRONG):
+                verdicts[n, r], numeric[n, r] = SEVERITY.index(verdict), best
+            if verdicts[n].max() == SEVERITY.index(WRONG):
                 break  # the lines come worst first
 
         top = int(verdicts.max())
@@ -532,8 +524,8 @@ class _Check:
         unit = 1.0 if indices[line] is None else reach[line]
         figures = (analytic[line, r], numeric[line, r], seen.left[r], seen.right[r])
         slopes = [float(f / unit) for f in figures]
-        worst = Slope(i, name, indices[line], self.spots[r], _VERDICTS[top], *slopes)
-        return InputReport(i, name, _VERDICTS[top], compared, worst)
+        worst = Slope(i, name, indices[line], self.spots[r], SEVERITY[top], *slopes)
+        return InputReport(i, name, SEVERITY[top], compared, worst)
 
     def confirm(self, name: str, a: float, stepped: float, best: float, scale: float) -> str:
         """Differences agree with ``a`` where the complex step does not: by how little?"""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import Any
 
@@ -19,97 +19,126 @@ import numpy as np
 from ..engine import grad
 from ..ops import TABLE, Op
 from ..tensor import Tensor
-from .gradients import KINK, OK, gradcheck, gradgradcheck
+from .gradients import gradcheck, gradgradcheck
+from .report import KINK, OK, WRONG, Check, Finding, Report, run
 
 Array = np.ndarray[Any, Any]
+Faults = Iterator[str]
 
 
 @dataclass(frozen=True, repr=False)
-class OpReport:
-    """What :func:`check_op` found: every check with its failures; true when there are none."""
+class OpReport(Report):
+    """What :func:`check_op` found of an op; true when there are no ``failures``."""
 
     name: str
-    failures: dict[str, tuple[str, ...]]
+    findings: tuple[Finding, ...]
 
-    def __bool__(self) -> bool:
-        return not any(self.failures.values())
+    @property
+    def failures(self) -> dict[str, tuple[str, ...]]:
+        """Every check with what is wrong, and at which sample."""
+        found: dict[str, tuple[str, ...]] = {}
+        for f in self.findings:
+            found[f.check] = found.get(f.check, ()) + ((f.note,) if f.verdict == WRONG else ())
+        return found
 
     def __str__(self) -> str:
         passed = [check for check, failed in self.failures.items() if not failed]
-        lines = [f"{check}: {text}" for check, failed in self.failures.items() for text in failed]
-        head = f"{self.name}: {'wrong' if lines else 'ok'}"
+        lines = [f"{f.check}: {f.note}" for f in self.findings if f.verdict == WRONG]
+        head = f"{self.name}: {self.verdict}"
         return "\n  ".join([head, *lines, f"passed: {', '.join(passed) or 'nothing'}"])
 
-    __repr__ = __str__
 
-
-class _Case:
+class _Sample:
     """One sample of an op, as a function of its differentiable arrays."""
 
-    def __init__(self, entry: Op, sample: tuple[Any, ...]) -> None:
-        self.entry, self.args, self.kw = entry, list(sample), {}
-        if sample and isinstance(sample[-1], dict):
-            self.args, self.kw = list(sample[:-1]), sample[-1]
-        ruled = [i for i, rule in enumerate(entry.rules) if rule is not None]
+    def __init__(self, entry: Op, args: Sequence[Any], kw: dict[str, Any]) -> None:
+        self.entry, self.args, self.kw = entry, args, kw
+        ruled = {i for i, rule in enumerate(entry.rules) if rule is not None}
         self.spots = [
             i
-            for i, a in enumerate(self.args)
+            for i, a in enumerate(args)
             if isinstance(a, np.ndarray) and a.dtype.kind == "f"
             if entry.fused_backward or entry.each or i in ruled
         ]
-
-    @property
-    def arrays(self) -> list[Array]:
-        return [self.args[i] for i in self.spots]
+        self.arrays: list[Array] = [args[i] for i in self.spots]
 
     def __call__(self, *arrays: Any) -> Any:
         return self.entry.function(*self.fill(arrays), **self.kw)
 
     def fill(self, arrays: Sequence[Any]) -> list[Any]:
-        args = list(self.args)
-        for i, a in zip(self.spots, arrays, strict=True):
-            args[i] = a
-        return args
+        """All arguments, with others in place of its differentiable arrays."""
+        given = dict(zip(self.spots, arrays, strict=True))
+        return [given.get(i, a) for i, a in enumerate(self.args)]
+
+    def mapped(self, function: Callable[[Array], Any]) -> list[Any]:
+        """All arguments, with what a function makes of the arrays."""
+        return [function(a) if isinstance(a, np.ndarray) else a for a in self.args]
 
     def backward(self, *arrays: Any) -> tuple[Tensor, list[Array]]:
         """Result, and the gradients that ``backward`` leaves at the given arrays."""
-        leaves = [Tensor(a, requires_grad=True) for a in arrays]
+        leaves = _leaves(arrays)
         y = self(*leaves)
-        y.backward(Tensor(_wave(y)))
+        y.backward(_seed(y))
         return y, [np.zeros(0) if x.grad is None else x.grad.data for x in leaves]
+
+    def second(self, function: Callable[..., Any]) -> list[Array]:
+        """Gradients of a function at the arrays, and gradients of these there and at the seed."""
+        leaves = _leaves(self.arrays)
+        y = function(*leaves)
+        leaves.append(seed := _seed(y))
+        first = [g for g in grad(y, leaves[:-1], seed, create_graph=True) if g is not None]
+        live = [g for g in first if g.requires_grad]
+        found = grad(live, leaves, [_seed(g) for g in live], allow_unused=True)
+        pairs = zip(leaves, found, strict=True)
+        second = [np.zeros(x.shape) if g is None else g.data for x, g in pairs]
+        return [g.data for g in first] + second
 
     def __repr__(self) -> str:
         shown = [f"array{a.shape}" if isinstance(a, np.ndarray) else repr(a) for a in self.args]
         return f"{self.entry.name}({', '.join(shown + [f'{k}={v!r}' for k, v in self.kw.items()])})"
 
 
+def _leaves(arrays: Sequence[Array]) -> list[Tensor]:
+    return [Tensor(a, requires_grad=True) for a in arrays]
+
+
 def _wave(y: Any) -> Array:
-    """A gradient to start from: uneven, never zero, of y's shape and dtype."""
-    wave: Array = (1.5 + np.cos(np.arange(y.size))).reshape(y.shape).astype(y.dtype)
-    return wave
+    """Uneven weights for the entries of y, none of them zero."""
+    wave: Array = 1.5 + np.cos(np.arange(math.prod(y.shape)))
+    return wave.reshape(tuple(y.shape))
+
+
+def _seed(y: Tensor) -> Tensor:
+    """A gradient to start from, of y's dtype."""
+    return Tensor(_wave(y).astype(y.dtype), requires_grad=True)
 
 
 def _near(a: Any, b: Any, rtol: float = 1e-12, floor: float = 0.0) -> bool:
+    """Whether two arrays differ by little beside their largest entry."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0), floor)
     return a.shape == b.shape and bool((np.abs(a - b) <= rtol * scale).all())
 
 
-def _second(case: _Case, function: Callable[..., Any]) -> list[Any]:
-    """Gradients of the gradients of ``function`` at a case's arrays and the seed."""
-    leaves = [Tensor(a, requires_grad=True) for a in case.arrays]
-    y = function(*leaves)
-    seed = Tensor(_wave(y), requires_grad=True)
-    first = [g for g in grad(y, leaves, seed, create_graph=True) if g is not None]
-    live = [g for g in first if g.requires_grad]
-    found = grad(live, [*leaves, seed], [_wave(g) for g in live], allow_unused=True)
-    return [
-        *(g.data for g in first),
-        *(
-            np.zeros(x.shape) if g is None else g.data
-            for x, g in zip([*leaves, seed], found, strict=True)
-        ),
-    ]
+def _elementwise(case: _Sample) -> bool:
+    """Whether each entry of the result can be had from one entry of each array alone."""
+    shapes = [a.shape for a in case.args if isinstance(a, np.ndarray)]
+    try:
+        y = np.asarray(case(*case.arrays))
+        spread = case.mapped(lambda a: np.broadcast_to(a, y.shape))
+        whole = _Sample(case.entry, spread, case.kw)
+
+        def alone(i: int) -> Any:
+            entries = whole.mapped(lambda a: np.array(a.flat[i]))
+            return case.entry.function(*entries, **case.kw)
+
+        same = all(_near(alone(i), y.flat[i]) for i in (0, -1))
+        return same and y.shape == np.broadcast_shapes(*shapes)
+    except (ValueError, TypeError, IndexError):
+        return False
+
+
+# --- gradients at some places, ours or another library's ----------------------------------------
 
 
 class Places:
@@ -120,18 +149,17 @@ class Places:
     """
 
     def __init__(
-        self, function: Callable[..., Any], leaves: Sequence[Any],
-        grad: Callable[..., Any] = grad, tensor: Callable[[Array], Any] = Tensor,
-    ) -> None:  # fmt: skip
+        self,
+        function: Callable[..., Any],
+        leaves: Sequence[Any],
+        grad: Callable[..., Any] = grad,
+        tensor: Callable[[Array], Any] = Tensor,
+    ) -> None:
         self.grad, self.tensor = grad, tensor
         inputs = [x * 1.0 for x in leaves]
         y = function(*inputs)
         self.inputs, self.targets = [*leaves, *inputs], [*inputs, y]
-        self.cost = (y * y * self.wave(y)).sum()
-
-    def wave(self, y: Any) -> Any:
-        """Uneven weights for the entries of y."""
-        return self.tensor((1.5 + np.cos(np.arange(math.prod(y.shape)))).reshape(tuple(y.shape)))
+        self.cost = (y * y * tensor(_wave(y))).sum()
 
     def some(self) -> list[tuple[int, ...]]:
         """Each target, each pair, and all."""
@@ -146,7 +174,7 @@ class Places:
     def second(self, first: Sequence[Any]) -> list[Any]:
         """Gradients of these, weighed, at the leaves and at the inputs made from them."""
         live = [g for g in first if g is not None and g.requires_grad]
-        weights = [self.wave(g) for g in live]
+        weights = [self.tensor(_wave(g)) for g in live]
         if not live:
             return [None] * len(self.inputs)
         return list(self.grad(live, self.inputs, weights, True, allow_unused=True))
@@ -177,52 +205,32 @@ def _alike(got: Sequence[Any], want: Sequence[Any]) -> bool:
     return all(_near(array(a, b), array(b, a), 1e-9, 1e-4) for a, b in pairs)
 
 
-def _elementwise(case: _Case) -> bool:
-    """Whether each entry of the result can be had from one entry of each array alone."""
-    shapes = [a.shape for a in case.args if isinstance(a, np.ndarray)]
-    try:
-        y = np.asarray(case(*case.arrays))
-        spread = [
-            np.broadcast_to(a, y.shape) if isinstance(a, np.ndarray) else a for a in case.args
-        ]
-        return y.shape == np.broadcast_shapes(*shapes) and all(
-            _near(
-                case.entry.function(
-                    *(np.array(a.flat[i]) if isinstance(a, np.ndarray) else a for a in spread),
-                    **case.kw,
-                ),
-                y.flat[i],
-            )
-            for i in (0, -1)
-        )
-    except (ValueError, TypeError, IndexError):
-        return False
+# --- the checks: each yields what is wrong ------------------------------------------------------
 
 
-Failures = Iterator[str]
+def _derivative(check: Callable[..., Any]) -> Callable[[_Sample], Faults]:
+    """Differences agree with the gradients, or with the gradients of the gradients."""
+
+    def ask(case: _Sample) -> Faults:
+        report = check(case, tuple(case.arrays))
+        if report.verdict not in (OK, KINK):
+            yield f"{report.verdict}: {report.worst}"
+
+    return ask
 
 
-def _order_1(case: _Case) -> Failures:
-    report = gradcheck(case, tuple(case.arrays))
-    if report.verdict not in (OK, KINK):
-        yield f"{report.verdict}: {report.worst}"
+_order_1, _order_2 = _derivative(gradcheck), _derivative(gradgradcheck)
 
 
-def _order_2(case: _Case) -> Failures:
-    report = gradgradcheck(case, tuple(case.arrays))
-    if report.verdict not in (OK, KINK):
-        yield f"{report.verdict}: {report.worst}"
-
-
-def _two_readings(case: _Case) -> Failures:
+def _two_readings(case: _Sample) -> Faults:
     """The rule on arrays and the same rule on Tensors give the same numbers."""
     numeric = case.backward(*case.arrays)[1]
-    recorded = _second(case, case)[: len(numeric)]
+    recorded = case.second(case)[: len(numeric)]
     if not all(map(_near, numeric, recorded)):
         yield "the gradient differs under create_graph"
 
 
-def _definition(case: _Case) -> Failures:
+def _definition(case: _Sample) -> Faults:
     """Fused equals definition: value, gradient and second derivative."""
     definition = case.entry.definition
     if definition is None:
@@ -234,85 +242,91 @@ def _definition(case: _Case) -> Failures:
         return definition(*case.fill(arrays), **case.kw)
 
     y, gradients = case.backward(*case.arrays)
+    expected = case.second(textbook)
     if not _near(y.data, textbook(*map(Tensor, case.arrays)).data):
         yield "the value is not that of its definition"
-    expected = _second(case, textbook)
     if not all(map(_near, gradients, expected)):
         yield "the gradient is not that of its definition"
-    if not all(map(_near, _second(case, case), expected)):
+    if not all(map(_near, case.second(case), expected)):
         yield "the second derivative is not that of its definition"
 
 
-def _some_inputs(case: _Case) -> Failures:
+def _some_inputs(case: _Sample) -> Faults:
     """Asked for at some inputs only, the gradient is the same and still depends on all."""
-    ours, theirs = (
-        Places(case, [Tensor(a, requires_grad=True) for a in case.arrays]) for _ in "12"
-    )
-    yield from (
-        f"{what} is not that from all" for what, same in at_some_places(ours, theirs) if not same
-    )
+    ours, theirs = (Places(case, _leaves(case.arrays)) for _ in "12")
+    for what, same in at_some_places(ours, theirs):
+        if not same:
+            yield f"{what} is not that from all"
 
 
-def _float32(case: _Case) -> Failures:
+def _float32(case: _Sample) -> Faults:
     """float32 in, float32 out, also beside Python numbers."""
     if any(isinstance(a, type | np.dtype) for a in case.args):
         return  # the op's very job is another dtype
     single = [a.astype(np.float32) for a in case.arrays]
-    y, gradients = case.backward(*single)
-    _, exact = case.backward(*case.arrays)
-    kinds = {y.dtype, *(g.dtype for g in gradients)}
-    if kinds != {np.dtype(np.float32)}:
-        yield f"float32 inputs: {sorted(map(str, kinds))}"
+    (y, gradients), (_, exact) = case.backward(*single), case.backward(*case.arrays)
+    yield from _not_float32("float32 inputs", [y, *gradients])
     if not all(_near(a, b, 1e-4) for a, b in zip(gradients, exact, strict=True)):
         yield "the gradient of float32 inputs is not near that of float64 inputs"
     if len(single) < 2 or not _elementwise(case):
         return
-    for i in range(len(single)):
-        mixed: list[Any] = [Tensor(a, requires_grad=True) for a in single]
-        mixed[i] = float(case.arrays[i].flat[0])
+    for i, exact_one in enumerate(case.arrays):
+        mixed: list[Any] = _leaves(single)
+        mixed[i] = float(exact_one.flat[0])
         y = case(*mixed)
-        y.backward(_wave(y))
-        kinds = {y.dtype, *(x.grad.dtype for j, x in enumerate(mixed) if j != i)}
-        if kinds != {np.dtype(np.float32)}:
-            yield f"with a Python number as input {i}: {sorted(map(str, kinds))}"
+        y.backward(_seed(y))
+        found = [y, *(x.grad for j, x in enumerate(mixed) if j != i)]
+        yield from _not_float32(f"with a Python number as input {i}", found)
 
 
-def _strides(case: _Case) -> Failures:
+def _not_float32(what: str, found: Sequence[Any]) -> Faults:
+    kinds = {str(a.dtype) for a in found}
+    if kinds != {"float32"}:
+        yield f"{what}: {sorted(kinds)}"
+
+
+def _every_other(a: Array) -> Array:
+    """A copy of a in every other place of a larger array."""
+    places: Any = (..., *[slice(None, None, 2)] * a.ndim)
+    view: Array = np.full([2 * n for n in a.shape], np.nan)[places]
+    view[...] = a
+    return view
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "transposed": lambda a: np.asarray(a.T.copy()).T,
+    "strided": _every_other,
+    "reversed": lambda a: np.flip(np.flip(a).copy()),
+}
+
+
+def _strides(case: _Sample) -> Faults:
     """Transposed, strided and reversed views give what contiguous arrays give."""
-
-    def strided(a: Array) -> Array:
-        every_other: Any = (..., *[slice(None, None, 2)] * a.ndim)
-        view: Array = np.full([2 * n for n in a.shape], np.nan)[every_other]
-        view[...] = a
-        return view
-
-    layouts: dict[str, Callable[[Array], Array]] = {
-        "transposed": lambda a: np.asarray(a.T.copy()).T,
-        "strided": strided,
-        "reversed": lambda a: np.flip(np.flip(a).copy()),
-    }
     y, gradients = case.backward(*case.arrays)
-    for layout, lay in layouts.items():
+    for layout, lay in LAYOUTS.items():
         z, found = case.backward(*map(lay, case.arrays))
         if not _near(y.data, z.data) or not all(map(_near, gradients, found)):
             yield f"{layout} inputs give another result or gradient"
 
 
-def _empty(case: _Case) -> Failures:
+def _emptied(case: _Sample, length: int) -> _Sample:
+    """The sample with every axis of that length cut to 0."""
+
+    def cut(a: Array) -> Array:
+        return np.asarray(a[tuple(slice(0 if n == length else n) for n in a.shape)])
+
+    return _Sample(case.entry, case.mapped(cut), case.kw)
+
+
+def _empty(case: _Sample) -> Faults:
     """Empty arrays, wherever the op's value takes them: each axis length in turn becomes 0."""
     arrays = [a for a in case.args if isinstance(a, np.ndarray)]
     for length in sorted({n for a in arrays for n in a.shape if n > 1}):
-        sample = [
-            a[tuple(slice(0 if n == length else n) for n in a.shape)]
-            if isinstance(a, np.ndarray) and a.ndim
-            else a
-            for a in case.args
-        ]
-        empty = _Case(case.entry, (*sample, case.kw))
+        empty = _emptied(case, length)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
             try:
-                expected = case.entry.function(*sample, **case.kw)
+                expected = empty(*empty.arrays)
             except (ValueError, TypeError, IndexError):
                 if _elementwise(case):
                     raise
@@ -323,57 +337,55 @@ def _empty(case: _Case) -> Failures:
             yield f"{empty!r} has shape {y.shape} and gradients {shapes}"
 
 
-def _broadcast(case: _Case) -> Failures:
+def _broadcast(case: _Sample) -> Faults:
     """Both sides of an elementwise op stretch, and their gradients shrink back."""
     if len(case.arrays) < 2 or not _elementwise(case):
         return
     for shapes in permutations([(2, 1), (1, 3), (), (3,), (4, 2, 3)], 2):
-        sample = [np.resize(a, ()) if isinstance(a, np.ndarray) else a for a in case.args]
+        args = case.mapped(lambda a: np.resize(a, ()))
         for i, shape in zip(case.spots, shapes, strict=False):
-            sample[i] = np.resize(case.args[i], shape)
-        yield from _order_1(_Case(case.entry, (*sample, case.kw)))
+            args[i] = np.resize(case.args[i], shape)
+        yield from _order_1(_Sample(case.entry, args, case.kw))
 
 
-def _untouched(case: _Case) -> Failures:
+def _arrays_of(leaves: Sequence[Tensor], y: Tensor, seed: Tensor) -> dict[str, Array]:
+    """The arrays of a backward pass that belong to somebody else, by name."""
+    inputs = {f"input {i}": x.data for i, x in enumerate(leaves)}
+    return inputs | {"the result": y.data, "the starting gradient": seed.data}
+
+
+def _untouched(case: _Sample) -> Faults:
     """Neither pass changes its inputs, its result or the gradient it starts from."""
-    leaves = [Tensor(a.copy(), requires_grad=True) for a in case.arrays]
+    leaves = _leaves([a.copy() for a in case.arrays])
     y = case(*leaves)
-    seed = _wave(y)
-    value, start = y.data.copy(), seed.copy()
-    grad(y, leaves, Tensor(seed), retain_graph=True)
-    grad(y, leaves, Tensor(seed), create_graph=True)
-    for what, now, before in (
-        *(
-            (f"input {i}", x.data, a)
-            for i, (x, a) in enumerate(zip(leaves, case.arrays, strict=True))
-        ),
-        ("the result", y.data, value),
-        ("the starting gradient", seed, start),
-    ):
-        if not np.array_equal(now, before):
+    arrays = _arrays_of(leaves, y, seed := _seed(y))
+    before = [*case.arrays, y.data.copy(), seed.data.copy()]
+    grad(y, leaves, seed, retain_graph=True)
+    grad(y, leaves, seed, create_graph=True)
+    for (what, now), then in zip(arrays.items(), before, strict=True):
+        if not np.array_equal(now, then):
             yield f"{what} was changed in place"
 
 
-def _aliases(case: _Case) -> Failures:
+def _aliases(case: _Sample) -> Faults:
     """No gradient shares memory with another, an input, the result or the seed."""
     for way in ("backward", "grad"):
-        leaves = [Tensor(a, requires_grad=True) for a in case.arrays]
+        leaves = _leaves(case.arrays)
         y = case(*leaves)
-        seed = Tensor(_wave(y))
+        seed = _seed(y)
         if way == "backward":
             y.backward(seed)
             found = [x.grad for x in leaves]
         else:
             found = list(grad(y, leaves, seed))
         named = {f"gradient {i}": g.data for i, g in enumerate(found) if g is not None}
-        others = {f"input {i}": x.data for i, x in enumerate(leaves)}
-        others |= {"the result": y.data, "the starting gradient": seed.data}
-        for a, b in [*combinations(named, 2), *((a, b) for a in named for b in others)]:
-            if np.shares_memory(named[a], (named | others)[b]):
+        arrays = named | _arrays_of(leaves, y, seed)
+        for a, b in combinations(arrays, 2):
+            if a in named and np.shares_memory(arrays[a], arrays[b]):
                 yield f"{way}: {a} shares memory with {b}"
 
 
-def _raw(case: _Case) -> Failures:
+def _raw(case: _Sample) -> Faults:
     """Called with no Tensor, an op is a NumPy function."""
     y, wrapped = case(*case.arrays), case(*map(Tensor, case.arrays))
     if not isinstance(y, np.ndarray | np.generic):
@@ -382,21 +394,31 @@ def _raw(case: _Case) -> Failures:
         yield "raw arrays and Tensors give different results"
 
 
-OP_CHECKS: dict[str, Callable[[_Case], Failures]] = {
-    "order 1": _order_1,
-    "order 2": _order_2,
-    "two readings": _two_readings,
-    "definition": _definition,
-    "some inputs": _some_inputs,
-    "float32": _float32,
-    "strides": _strides,
-    "empty": _empty,
-    "broadcast": _broadcast,
-    "untouched": _untouched,
-    "aliases": _aliases,
-    "raw": _raw,
+OP_CHECKS = {
+    "order 1": Check(_order_1),
+    "order 2": Check(_order_2),
+    "two readings": Check(_two_readings),
+    "definition": Check(_definition),
+    "some inputs": Check(_some_inputs),
+    "float32": Check(_float32),
+    "strides": Check(_strides),
+    "empty": Check(_empty),
+    "broadcast": Check(_broadcast),
+    "untouched": Check(_untouched),
+    "aliases": Check(_aliases),
+    "raw": Check(_raw),
 }
-"""The checks that an entry of the table gets for free; each runs on every sample."""
+"""The battery that an entry of the table gets for free, on every sample."""
+
+
+def _samples(entry: Op, seed: int) -> list[_Sample]:
+    """What a differentiable op is checked at; a trailing dict holds keyword arguments."""
+    found = []
+    if entry.samples and entry.differentiable:
+        for args in entry.samples(np.random.default_rng(seed)):
+            named = bool(args) and isinstance(args[-1], dict)
+            found.append(_Sample(entry, *((args[:-1], args[-1]) if named else (args, {}))))
+    return found
 
 
 def check_op(op: Any, *, only: Sequence[str] | None = None, seed: int = 0) -> OpReport:
@@ -428,16 +450,12 @@ def check_op(op: Any, *, only: Sequence[str] | None = None, seed: int = 0) -> Op
         raise ValueError(f"check_op: got {op!r}, expected an op of minireg.ops.TABLE")
     if unknown := set(only or ()) - set(OP_CHECKS):
         raise ValueError(f"check_op: no check {sorted(unknown)}, expected {list(OP_CHECKS)}")
-    samples = entry.samples(np.random.default_rng(seed)) if entry.samples else []
-    cases = [_Case(entry, sample) for sample in samples]
+    cases = _samples(entry, seed)
     asked = {"formula": entry.formula, "samples": cases} if entry.differentiable else {}
-    failures = {"entry": tuple(f"no {what}" for what, given in asked.items() if not given)}
-    for check in only or OP_CHECKS:
-        found = []
-        for case in cases if entry.differentiable else ():
-            try:
-                found += [f"{text}, at {case!r}" for text in OP_CHECKS[check](case)]
-            except Exception as error:  # a rule under test may raise anything
-                found.append(f"{type(error).__name__}: {error}, at {case!r}")
-        failures[check] = tuple(found)
-    return OpReport(entry.name, failures)
+    found = [Finding("entry", WRONG, f"no {what}") for what, given in asked.items() if not given]
+    found = found or [Finding("entry", OK)]
+    battery = {name: OP_CHECKS[name] for name in only or OP_CHECKS}
+    for case in cases:
+        for f in run(battery, case):
+            found.append(replace(f, note=f"{f.note}, at {case!r}") if f.verdict == WRONG else f)
+    return OpReport(entry.name, tuple(found))

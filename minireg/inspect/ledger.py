@@ -225,23 +225,20 @@ class Books(dict[str, Row]):
         }
         if by not in views:
             raise ValueError(f"Books.table: by must be one of {list(views)}, got {by!r}")
-        return str(ledger_table(views[by], by))
+        tables = {name: ledger_table(books) for name, books in views[by].items()}
+        rows = [(name, *row) for name, table in tables.items() for row in table.rows]
+        head = ledger_table(self)
+        return str(Table([by, *head.columns], rows, note=head.note))
 
     def __repr__(self) -> str:
         return self.table() if self else "Books(nothing booked yet)"
 
 
-def ledger_table(views: Mapping[str, Books], by: str = "") -> Table:
-    """Who moved the weights: the entries of books, named ``by`` what they are of, if at all."""
-    names = [by] if by else []
+def ledger_table(books: Books) -> Table:
+    """Who moved the weights: the summary of the books, and how far they are off."""
     figures = [Column("‖Δ‖", ""), Column("share", "+.1%"), Column("growth", "+%")]
-    rows = [
-        (*([name] if by else []), e["entry"], e["length"], e["share"], e["growth"])
-        for name, books in views.items()
-        for e in books.summary()
-    ]
-    residual = max((books.residual for books in views.values()), default=0.0)
-    return Table([*names, "entry", *figures], rows, note=f"residual of the books: {residual:.1e}")
+    rows = [(e["entry"], e["length"], e["share"], e["growth"]) for e in books.summary()]
+    return Table(["entry", *figures], rows, note=f"residual of the books: {books.residual:.1e}")
 
 
 class Ledger:

@@ -20,11 +20,11 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from ..backend import NUMPY, as_array, of
+from ..backend import NUMPY, as_array, has_kernel, of
 from ..messages import Limit, check_option
 from ..ops import fused, reductions
 from ..ops.elementwise import relu, softplus
-from ..ops.table import array_like, array_of, kernel, wide
+from ..ops.table import array_like, array_of, wide
 from ..tensor import Tensor
 from .module import Module
 
@@ -174,11 +174,11 @@ def _ignored(labels: Any, ignore_index: int | None) -> Any:
     return np.zeros_like(labels, dtype=bool) if ignore_index is None else labels == ignore_index
 
 
-def _one_hot(z: Any, labels: Any, ignore_index: int | None = None) -> tuple[Any, Any]:
-    """(which class each label chooses, which labels count), for z with classes last."""
+def _one_hot(classes: int, labels: Any, ignore_index: int | None = None) -> tuple[Any, Any]:
+    """(which class each label chooses, which labels count), with classes last."""
     kept = np.expand_dims(~_ignored(labels, ignore_index), -1)
     # an ignored label (it may be a class) chooses nothing: its row of q is 0
-    return (np.expand_dims(labels, -1) == of(labels).xp.arange(z.shape[-1])) & kept, kept
+    return (np.expand_dims(labels, -1) == of(labels).xp.arange(classes)) & kept, kept
 
 
 def _class_weight(name: str, z: Any, weight: Any) -> Any:
@@ -193,6 +193,25 @@ def _class_weight(name: str, z: Any, weight: Any) -> Any:
     return weight.astype(z.dtype)
 
 
+def _smoothed(q: Any, kept: Any, w: Any, label_smoothing: float) -> tuple[Any, Any]:
+    """(q hard, q smoothed), both weighted; ``kept`` is 0 where a row does not count."""
+    hard = q if w is None else q * w
+    if not label_smoothing:
+        return hard, hard
+    soft = q * (1 - label_smoothing) + kept * (label_smoothing / q.shape[-1])
+    return hard, soft if w is None else soft * w
+
+
+@has_kernel("targets")
+def _of_labels(
+    labels: Any, w: Any, *, dtype: Any, classes: int, ignore_index: int, label_smoothing: float
+) -> tuple[Any, Any, Any]:
+    """(q hard, q smoothed, Σ q hard) of integer labels, with classes last."""
+    q, kept = (a.astype(dtype) for a in _one_hot(classes, labels, ignore_index))
+    hard, soft = _smoothed(q, kept, w, label_smoothing)
+    return hard, soft, wide(hard).sum()
+
+
 def _distribution(
     logits: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float
 ) -> tuple[Any, Any, Any, Any]:
@@ -202,28 +221,19 @@ def _distribution(
     w = _class_weight(name, z, weight)
     target = array_like(target, "cross_entropy: target", z.dtype)
     _suspect(name, z, rows=True)
-    if target.dtype.kind == "f":
-        if target.shape != logits.shape:
-            raise ValueError(
-                f"{name}: got probability targets of shape {target.shape} for logits of shape "
-                f"{logits.shape}; expected the same shape, or labels as integers "
-                "(.astype(int)), none of them missing"
-            )
-        q, kept = _classes_last(name, target), 1.0
-        divisor: Any = max(math.prod(z.shape[:-1]), 1)
-    else:
+    if target.dtype.kind != "f":
         instead = " or floating probabilities of the logits' shape"
         labels = _labels(name, z, target, ignore_index, instead)
-        if found := kernel("targets", labels, w, dtype=z.dtype, classes=z.shape[-1],
-                                 ignore_index=ignore_index, label_smoothing=label_smoothing):  # fmt: skip
-            return z, *found
-        q, kept = (a.astype(z.dtype) for a in _one_hot(z, labels, ignore_index))
-        divisor = None
-    hard = soft = q if w is None else q * w
-    if label_smoothing:
-        soft = q * (1 - label_smoothing) + kept * (label_smoothing / z.shape[-1])
-        soft = soft if w is None else soft * w
-    return z, hard, soft, wide(hard).sum() if divisor is None else divisor
+        options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
+        return z, *_of_labels(labels, w, dtype=z.dtype, classes=z.shape[-1], **options)
+    if target.shape != logits.shape:
+        raise ValueError(
+            f"{name}: got probability targets of shape {target.shape} for logits of shape "
+            f"{logits.shape}; expected the same shape, or labels as integers "
+            "(.astype(int)), none of them missing"
+        )
+    hard, soft = _smoothed(_classes_last(name, target), 1.0, w, label_smoothing)
+    return z, hard, soft, max(math.prod(z.shape[:-1]), 1)
 
 
 def _cost(q: Any, log_p: Any) -> Any:
@@ -281,7 +291,7 @@ def nll_loss(
     """
     _check("nll_loss", reduction=reduction, ignore_index=ignore_index)
     z = _classes_last("nll_loss", x)
-    chosen, _ = _one_hot(z, _labels("nll_loss", z, target, ignore_index), ignore_index)
+    chosen, _ = _one_hot(z.shape[-1], _labels("nll_loss", z, target, ignore_index), ignore_index)
     q, w = chosen.astype(z.dtype), _class_weight("nll_loss", z, weight)
     q = q if w is None else q * w
     return _reduce(_cost(q, z).sum(axis=-1), reduction, wide(q).sum())
@@ -416,7 +426,7 @@ def hinge_loss(
         return _reduce(missing if p == 1 else np.square(missing), reduction)
     s = _classes_last("hinge_loss", scores)
     chosen, _ = _one_hot(
-        s, _labels("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
+        s.shape[-1], _labels("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
     )
     own = np.where(chosen, s, 0).sum(axis=-1, keepdims=True)
     missing = np.where(chosen, 0, relu(margin - own + s))

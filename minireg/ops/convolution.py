@@ -47,14 +47,26 @@ def _fold_rule(g: Any, y: Any, x: Any, shape: Pair, stride: Pair, dilation: Pair
     return unfold(g, x.shape[1:3], stride, dilation)
 
 
-# fmt: off
-_IMAGES = shaped((Shape(2, 5, 4), (2, 3), (1, 1), (1, 1)),  # and size, stride, dilation
-                 (Shape(2, 6, 7, 3), (2, 3), (3, 1), (2, 1)),
-                 (Shape(1, 5, 5), (1, 2), (2, 3), (1, 1)))
-_WINDOWS = shaped((Shape(2, 2, 3, 4, 2), (5, 4), (1, 1), (1, 1)),  # and shape, stride, dilation
-                  (Shape(2, 2, 3, 2, 5, 3), (6, 7), (3, 1), (2, 1)))
-unfold = op("unfold", _unfold, _unfold_rule, samples=_IMAGES,
-            formula=r"y_{cijhw} = x_{c,\,sh+di,\,sw+dj},\quad \bar x = \mathrm{fold}(\bar y)")
-fold = op("fold", _fold, _fold_rule, samples=_WINDOWS,
-          formula=r"y_{c,\,sh+di,\,sw+dj} \mathrel{+}= x_{cijhw},\quad \bar x = \mathrm{unfold}(\bar y)")
-# fmt: on
+_IMAGES = shaped(
+    (Shape(2, 5, 4), (2, 3), (1, 1), (1, 1)),  # and size, stride, dilation
+    (Shape(2, 6, 7, 3), (2, 3), (3, 1), (2, 1)),
+    (Shape(1, 5, 5), (1, 2), (2, 3), (1, 1)),
+)
+_WINDOWS = shaped(
+    (Shape(2, 2, 3, 4, 2), (5, 4), (1, 1), (1, 1)),  # and shape, stride, dilation
+    (Shape(2, 2, 3, 2, 5, 3), (6, 7), (3, 1), (2, 1)),
+)
+unfold = op(
+    "unfold",
+    _unfold,
+    _unfold_rule,
+    formula=r"y_{cijhw} = x_{c,\,sh+di,\,sw+dj},\quad \bar x = \mathrm{fold}(\bar y)",
+    samples=_IMAGES,
+)
+fold = op(
+    "fold",
+    _fold,
+    _fold_rule,
+    formula=r"y_{c,\,sh+di,\,sw+dj} \mathrel{+}= x_{cijhw},\quad \bar x = \mathrm{unfold}(\bar y)",
+    samples=_WINDOWS,
+)

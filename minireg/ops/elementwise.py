@@ -7,43 +7,17 @@ would give, 0 for relu, abs and sign at 0, and an even split between ties.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
+from ..backend import has_kernel
+from . import error_function
+from .error_function import erfc
 from .samples import Mask, Shape, binary, booleans, shaped, unary
-from .table import NUMPY, answers_for, kernel, op
+from .table import NUMPY, answers_for, op, ratio, real
 
-
-def _sloped(activation: str, rule: Any) -> Any:
-    """The rule ȳ·φ′(x), which is one kernel on a backend that has it."""
-
-    def back(g: Any, y: Any, x: Any) -> Any:
-        if (
-            type(x) is not np.ndarray
-            and (found := kernel("slope", x, g, activation=activation)) is not None
-        ):
-            return found
-        return rule(g, y, x)
-
-    return back
-
-
-# fmt: off
-
-# --- arithmetic ----------------------------------------------------------------------------
-
-add = op("add", np.add, lambda g, y, a, b: g, lambda g, y, a, b: g,
-         formula=r"\bar a = \bar y,\quad \bar b = \bar y", samples=binary())
-sub = op("sub", np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g,
-         formula=r"\bar a = \bar y,\quad \bar b = -\bar y", samples=binary())
-mul = op("mul", np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a,
-         formula=r"\bar a = \bar y\,b,\quad \bar b = \bar y\,a", samples=binary())
-div = op("div", np.true_divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b,
-         formula=r"\bar a = \bar y/b,\quad \bar b = -\bar y\,y/b", samples=binary(second=(0.5, 2)))
-positive = op("positive", np.positive, lambda g, y, x: g, formula=r"\bar x = \bar y", samples=unary())
-neg = op("neg", np.negative, lambda g, y, x: -g, formula=r"\bar x = -\bar y", samples=unary())
+# --- rules that take more than a line -------------------------------------------------------------
 
 
 def _less_one(p: Any) -> Any:
@@ -63,95 +37,14 @@ def _log_of_base(x: Any, p: Any) -> Any:
     return np.log(_float(np.where((x == 0) & (p >= 0), 1, x)))
 
 
-_FIRST_POSITIVE = binary(0.5, 2, second=(-2, 2))
-power = op("power", lambda x, p: x**p, lambda g, y, x, p: g * (p * x ** _less_one(p)),
-           lambda g, y, x, p: g * (y * _log_of_base(x, p)), numpy=np.power, samples=_FIRST_POSITIVE,
-           formula=r"\bar x = \bar y\,p\,x^{p-1},\quad \bar p = \bar y\,y\log x", kink="x = 0 ≤ p: p gets 0")
-square = op("square", np.square, lambda g, y, x: g * (2 * x), formula=r"\bar x = 2\bar y\,x",
-            samples=unary())
-sqrt = op("sqrt", np.sqrt, lambda g, y, x: g / (2 * y), formula=r"\bar x = \bar y/(2y)",
-          samples=unary(0.5, 2))
-mod = op("mod", np.remainder, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor(np.divide(a, b)),
-         formula=r"\bar a = \bar y,\quad \bar b = -\bar y\,\lfloor a/b\rfloor",
-         kink="a a multiple of b: the derivative from above", samples=binary(second=(0.5, 2)))
-reciprocal = op("reciprocal", np.reciprocal, lambda g, y, x: -g * (y * y),
-                formula=r"\bar x = -\bar y\,y^2", samples=unary(0.5, 2))
-
-# --- exponentials, logarithms, trigonometry ---------------------------------------------------
-
-_LOG_2, _LOG_10 = 0.6931471805599453, 2.302585092994046
-exp = op("exp", np.exp, lambda g, y, x: g * y, formula=r"\bar x = \bar y\,y", samples=unary())
-expm1 = op("expm1", np.expm1, lambda g, y, x: g * (y + 1), formula=r"\bar x = \bar y\,(y+1)",
-           samples=unary())
-exp2 = op("exp2", np.exp2, lambda g, y, x: g * (_LOG_2 * y), formula=r"\bar x = \bar y\,y\log 2",
-          samples=unary())
-log = op("log", np.log, lambda g, y, x: g / x, formula=r"\bar x = \bar y/x", samples=unary(0.5, 2))
-log1p = op("log1p", np.log1p, lambda g, y, x: g / (1 + x), formula=r"\bar x = \bar y/(1+x)",
-           samples=unary(-0.5, 2))
-log2 = op("log2", np.log2, lambda g, y, x: g / (_LOG_2 * x), formula=r"\bar x = \bar y/(x\log 2)",
-          samples=unary(0.5, 2))
-log10 = op("log10", np.log10, lambda g, y, x: g / (_LOG_10 * x),
-           formula=r"\bar x = \bar y/(x\log 10)", samples=unary(0.5, 2))
-sin = op("sin", np.sin, lambda g, y, x: g * np.cos(x), formula=r"\bar x = \bar y\cos x",
-         samples=unary())
-cos = op("cos", np.cos, lambda g, y, x: -g * np.sin(x), formula=r"\bar x = -\bar y\sin x",
-         samples=unary())
-tan = op("tan", np.tan, lambda g, y, x: g * (1 + y * y), formula=r"\bar x = \bar y\,(1+y^2)",
-         samples=unary(-1, 1))
-sinh = op("sinh", np.sinh, lambda g, y, x: g * np.cosh(x), formula=r"\bar x = \bar y\cosh x",
-          samples=unary())
-cosh = op("cosh", np.cosh, lambda g, y, x: g * np.sinh(x), formula=r"\bar x = \bar y\sinh x",
-          samples=unary())
-tanh = op("tanh", np.tanh, _sloped("tanh", lambda g, y, x: g * (1 - y * y)),
-          formula=r"\bar x = \bar y\,(1-y^2)", samples=unary())
-
-arcsin = op("arcsin", np.arcsin, lambda g, y, x: g / np.sqrt(1 - x * x),
-            formula=r"\bar x = \bar y/\sqrt{1-x^2}", samples=unary(-0.8, 0.8))
-arccos = op("arccos", np.arccos, lambda g, y, x: -g / np.sqrt(1 - x * x),
-            formula=r"\bar x = -\bar y/\sqrt{1-x^2}", samples=unary(-0.8, 0.8))
-arctan = op("arctan", np.arctan, lambda g, y, x: g / (1 + x * x),
-            formula=r"\bar x = \bar y/(1+x^2)", samples=unary())
-arcsinh = op("arcsinh", np.arcsinh, lambda g, y, x: g / np.sqrt(x * x + 1),
-             formula=r"\bar x = \bar y/\sqrt{x^2+1}", samples=unary())
-arccosh = op("arccosh", np.arccosh, lambda g, y, x: g / np.sqrt(x * x - 1),
-             formula=r"\bar x = \bar y/\sqrt{x^2-1}", samples=unary(1.2, 3))
-arctanh = op("arctanh", np.arctanh, lambda g, y, x: g / (1 - x * x),
-             formula=r"\bar x = \bar y/(1-x^2)", samples=unary(-0.8, 0.8))
-
-
-def _over(g: Any, r: Any) -> Any:
-    """g/r, and 0 where r = 0."""
-    return np.where(r == 0, 0, g / np.where(r == 0, 1, r))
-
-
 def _over_square(g: Any, a: Any, b: Any) -> Any:
     """g/(a² + b²), and 0 where a = b = 0."""
-    return _over(g, np.square(_float(a)) + np.square(_float(b)))
-
-
-arctan2 = op("arctan2", np.arctan2, lambda g, y, a, b: _over_square(g, a, b) * b,
-             lambda g, y, a, b: -_over_square(g, a, b) * a, kink="a = b = 0: 0", samples=_FIRST_POSITIVE,
-             formula=r"\bar a = \bar y\,\tfrac{b}{a^2+b^2},\quad \bar b = -\bar y\,\tfrac{a}{a^2+b^2}")
-
-# --- kinked: |x|, sign, maximum, minimum, clip, where --------------------------------------------
-
-abs = op("abs", np.abs, lambda g, y, x: g * np.sign(x),
-         formula=r"\bar x = \bar y\,\mathrm{sign}\,x", kink="x = 0: 0", samples=unary(away_from=0))
-sign = op("sign", np.sign, lambda g, y, x: g * 0, formula=r"\bar x = 0",
-          kink="x = 0: value 0, gradient 0", samples=unary(away_from=0))
+    return ratio(g, np.square(_float(a)) + np.square(_float(b)))
 
 
 def _share(first: Any, tie: Any, g: Any) -> Any:
     """g where ``first`` wins, half of it on a tie, else 0."""
     return np.where(tie, g * 0.5, np.where(first, g, 0))
-
-
-maximum = op("maximum", np.maximum, lambda g, y, a, b: _share(a > b, a == b, g),
-             lambda g, y, a, b: _share(b > a, a == b, g), kink="a = b: half to each",
-             formula=r"\bar a = \bar y\,[a>b],\quad \bar b = \bar y\,[b>a]", samples=binary())
-minimum = op("minimum", np.minimum, lambda g, y, a, b: _share(a < b, a == b, g),
-             lambda g, y, a, b: _share(b < a, a == b, g), kink="a = b: half to each",
-             formula=r"\bar a = \bar y\,[a<b],\quad \bar b = \bar y\,[b<a]", samples=binary())
 
 
 def _limited(x: Any, low: Any, high: Any) -> Any:
@@ -174,99 +67,17 @@ def _at_high(g: Any, y: Any, x: Any, low: Any, high: Any) -> Any:
 
 def _bounded(r: Any) -> list[tuple[Any, ...]]:
     """Bounds that are numbers, arrays or None."""
-    return [(r.uniform(-2, 2, (3, 4)), -1.03, 0.97), (r.uniform(-2, 2, 5), None, 0.51),
-            (r.uniform(-2, 2, (3, 4)), r.uniform(-1, 0, 4), r.uniform(0, 1, (3, 1))),
-            (r.uniform(-2, 2, 5), r.uniform(-1, 1, 5), None)]
-
-
-_clip = op("clip", _limited, _inside, _at_low, _at_high, samples=_bounded,
-           formula=r"\bar x = \bar y\,[l\le x\le h],\quad \bar l = \bar y\,[x<l<h],\quad"
-                   r"\bar h = \bar y\,[x>h \lor l>h]", kink="x at a bound: ȳ passes, as in PyTorch")
-
-
-@answers_for(np.clip)
-def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    """Limit to [a_min, a_max]; bounds that are Tensors get the gradient where they hold.
-
-    >>> import minireg as mr
-    >>> mr.clip(mr.tensor([-2.0, 0.5, 3.0]), -1, 1)
-    Tensor([-1. ,  0.5,  1. ], dtype=float32)
-    """
-    return _clip(x, a_min if min is None else min, a_max if max is None else max)
-
-
-_MASKED = shaped((Mask(3, 4), Shape(3, 4), Shape(4)))
-where = op("where", lambda condition, x, y: np.where(condition, x, y), None,
-           lambda g, y, c, a, b: np.where(c, g, 0), lambda g, y, c, a, b: np.where(c, 0, g), numpy=np.where,
-           formula=r"\bar a = \bar y\,[c],\quad \bar b = \bar y\,[\lnot c]", samples=_MASKED)
-
-# --- the error function ----------------------------------------------------------------------
-
-# Chebyshev coefficients by interpolation in 60-digit arithmetic (tools/make_erf.py):
-# erf(x)/x in the variable 2x² − 1 on [0, 1], and exp(x²)·erfc(x) in (x − 4)/(x + 4) on [0, ∞).
-_ERF_SMALL = [
-    0.9754769393826541, -0.14226120510371365, 0.010035582187599796, -0.0005768764699767485,
-    2.741993125219606e-05, -1.1043175507344507e-06, 3.8488755420345036e-08,
-    -1.1808582533875466e-09, 3.2334215826050907e-11, -7.991015947004549e-13,
-    1.7990725113961456e-14, -3.718635487818693e-16,
-]
-_ERFC_SCALED = [
-    0.2981017936936576, -0.42908644125580536, 0.18027256568771055, -0.06523752449734899,
-    0.020367256576744864, -0.005449087066459008, 0.0012278515372606755, -0.0002246979421877305,
-    3.068543113098951e-05, -2.3178234999468535e-06, -1.4628356484727578e-07,
-    6.927830518748949e-08, -6.8831107633628464e-09, -6.858489149445451e-10,
-    2.4593734989496684e-10, -7.814909174028096e-12, -5.889394733817263e-12, 6.869230438567993e-13,
-    1.255049258010826e-13, -2.8232509502798152e-14, -2.6031646343175433e-15,
-    1.0249960195009234e-15, 5.72841468125685e-17, -3.692875129327215e-17,
-]
-
-
-@cache
-def _powers(which: str, dtype: Any) -> list[float]:
-    """A series up to the dtype's precision, in powers of t (t in [−1, 1], so this is stable)."""
-    series = {"small": _ERF_SMALL, "scaled": _ERFC_SCALED}[which]
-    kept = [c for c in series if abs(c) > np.finfo(dtype).eps / 8]
-    powers: list[float] = np.polynomial.chebyshev.cheb2poly(kept).tolist()
-    return powers
-
-
-def _horner(powers: list[float], t: Any) -> Any:
-    p = t * powers[-1]
-    for c in powers[-2:0:-1]:
-        p += c
-        p *= t
-    p += powers[0]
-    return p
-
-
-def _erfc(a: Any, bell: Any) -> Any:
-    """erfc(a) for a ≥ 0, given bell = exp(−a²); accurate relatively, far into the tail."""
-    return bell * _horner(_powers("scaled", a.dtype), (a - 4) / (a + 4))
-
-
-def _erf(x: Any) -> Any:
-    a = np.minimum(np.abs(x), 27.0)  # erfc underflows there
-    small = np.minimum(a, 1.0)
-    near = small * _horner(_powers("small", a.dtype), 2 * small * small - 1)
-    return np.copysign(np.where(a < 1, near, 1 - _erfc(a, np.exp(-a * a))), x)
-
-
-_TWO_OVER_SQRT_PI = 1.1283791670955126
-erf = op("erf", _erf, lambda g, y, x: g * (_TWO_OVER_SQRT_PI * np.exp(-x * x)),
-         formula=r"\bar x = \bar y\,\tfrac{2}{\sqrt\pi}e^{-x^2}", samples=unary())
-
-# --- activations -------------------------------------------------------------------------------
-
-
-def _real(name: str, x: Any) -> None:
-    """``TypeError`` for complex numbers, which have no order."""
-    if x.dtype.kind == "c":
-        raise TypeError(f"{name}: got complex numbers, expected real ones; take .data.real or .data.imag")
+    return [
+        (r.uniform(-2, 2, (3, 4)), -1.03, 0.97),
+        (r.uniform(-2, 2, 5), None, 0.51),
+        (r.uniform(-2, 2, (3, 4)), r.uniform(-1, 0, 4), r.uniform(0, 1, (3, 1))),
+        (r.uniform(-2, 2, 5), r.uniform(-1, 1, 5), None),
+    ]
 
 
 def _sigmoid(x: Any) -> Any:
     x = np.asanyarray(x) if isinstance(x, int | float) else x
-    _real("sigmoid", x)
+    real("sigmoid", x)
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
 
@@ -279,34 +90,163 @@ def _leaky_relu_rule(g: Any, y: Any, x: Any, negative_slope: Any = 0.01) -> Any:
     return np.where(x > 0, g, negative_slope * g)
 
 
-_SQRT_HALF, _INV_SQRT_2PI = 0.7071067811865476, 0.3989422804014327
-
-# a product with the mask is eight times as fast as np.where(y > 0, g, 0)
-relu = op("relu", lambda x: np.maximum(x, 0), _sloped("relu", lambda g, y, x: g * (y > 0)),
-          formula=r"\bar x = \bar y\,[x>0]", kink="x = 0: 0", samples=unary(away_from=0))
-leaky_relu = op("leaky_relu", _leaky_relu, _leaky_relu_rule, kink="x = 0: the slope s",
-                formula=r"\bar x = \bar y\,[x>0] + s\,\bar y\,[x\le 0]", samples=unary(away_from=0))
-sigmoid = op("sigmoid", _sigmoid, _sloped("sigmoid", lambda g, y, x: g * (y * (1 - y))),
-             formula=r"\bar x = \bar y\,y(1-y)", samples=unary())
-logaddexp = op("logaddexp", np.logaddexp, lambda g, y, a, b: g * sigmoid(a - b),
-               lambda g, y, a, b: g * sigmoid(b - a), samples=binary(),
-               formula=r"\bar a = \bar y\,\sigma(a-b),\quad \bar b = \bar y\,\sigma(b-a)")
-softplus = op("softplus", lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid(x),
-              formula=r"\bar x = \bar y\,\sigma(x)", samples=unary())
 def _gelu(x: Any) -> tuple[Any, Any]:
-    _real("gelu", x)
+    real("gelu", x)
     a = np.minimum(np.abs(x) * _SQRT_HALF, 27.0)
     bell = np.exp(-a * a)
-    tail = 0.5 * _erfc(a, bell)
+    tail = 0.5 * erfc(a, bell)
     phi = np.where(x < 0, tail, 1 - tail)
     return x * phi, (phi, bell)
 
 
-gelu = op("gelu", _gelu, formula=r"\bar x = \bar y\,(\Phi(x) + x\,\varphi(x))", samples=unary(),
+# --- the table: a rule a line ---------------------------------------------------------------------
+
+# fmt: off
+
+# --- arithmetic ----------------------------------------------------------------------------
+
+add = op("add", np.add,
+         lambda g, y, a, b: g,
+         lambda g, y, a, b: g,
+         formula=r"\bar a = \bar y,\quad \bar b = \bar y", samples=binary())
+sub = op("sub", np.subtract,
+         lambda g, y, a, b: g,
+         lambda g, y, a, b: -g,
+         formula=r"\bar a = \bar y,\quad \bar b = -\bar y", samples=binary())
+mul = op("mul", np.multiply,
+         lambda g, y, a, b: g * b,
+         lambda g, y, a, b: g * a,
+         formula=r"\bar a = \bar y\,b,\quad \bar b = \bar y\,a", samples=binary())
+div = op("div", np.true_divide,
+         lambda g, y, a, b: g / b,
+         lambda g, y, a, b: -g * y / b,
+         formula=r"\bar a = \bar y/b,\quad \bar b = -\bar y\,y/b", samples=binary(second=(0.5, 2)))
+positive = op("positive", np.positive, lambda g, y, x: g,
+              formula=r"\bar x = \bar y", samples=unary())
+neg = op("neg", np.negative, lambda g, y, x: -g,
+         formula=r"\bar x = -\bar y", samples=unary())
+_FIRST_POSITIVE = binary(0.5, 2, second=(-2, 2))
+power = op("power", lambda x, p: x**p,
+           lambda g, y, x, p: g * (p * x ** _less_one(p)),
+           lambda g, y, x, p: g * (y * _log_of_base(x, p)),
+           formula=r"\bar x = \bar y\,p\,x^{p-1},\quad \bar p = \bar y\,y\log x",
+           kink="x = 0 ≤ p: p gets 0", numpy=np.power, samples=_FIRST_POSITIVE)
+square = op("square", np.square, lambda g, y, x: g * (2 * x),
+            formula=r"\bar x = 2\bar y\,x", samples=unary())
+sqrt = op("sqrt", np.sqrt, lambda g, y, x: g / (2 * y),
+          formula=r"\bar x = \bar y/(2y)", samples=unary(0.5, 2))
+mod = op("mod", np.remainder,
+         lambda g, y, a, b: g,
+         lambda g, y, a, b: -g * np.floor(np.divide(a, b)),
+         formula=r"\bar a = \bar y,\quad \bar b = -\bar y\,\lfloor a/b\rfloor",
+         kink="a a multiple of b: the derivative from above", samples=binary(second=(0.5, 2)))
+reciprocal = op("reciprocal", np.reciprocal, lambda g, y, x: -g * (y * y),
+                formula=r"\bar x = -\bar y\,y^2", samples=unary(0.5, 2))
+
+# --- exponentials, logarithms, trigonometry ---------------------------------------------------
+
+_LOG_2, _LOG_10 = 0.6931471805599453, 2.302585092994046
+exp = op("exp", np.exp, lambda g, y, x: g * y,
+         formula=r"\bar x = \bar y\,y", samples=unary())
+expm1 = op("expm1", np.expm1, lambda g, y, x: g * (y + 1),
+           formula=r"\bar x = \bar y\,(y+1)", samples=unary())
+exp2 = op("exp2", np.exp2, lambda g, y, x: g * (_LOG_2 * y),
+          formula=r"\bar x = \bar y\,y\log 2", samples=unary())
+log = op("log", np.log, lambda g, y, x: g / x,
+         formula=r"\bar x = \bar y/x", samples=unary(0.5, 2))
+log1p = op("log1p", np.log1p, lambda g, y, x: g / (1 + x),
+           formula=r"\bar x = \bar y/(1+x)", samples=unary(-0.5, 2))
+log2 = op("log2", np.log2, lambda g, y, x: g / (_LOG_2 * x),
+          formula=r"\bar x = \bar y/(x\log 2)", samples=unary(0.5, 2))
+log10 = op("log10", np.log10, lambda g, y, x: g / (_LOG_10 * x),
+           formula=r"\bar x = \bar y/(x\log 10)", samples=unary(0.5, 2))
+sin = op("sin", np.sin, lambda g, y, x: g * np.cos(x),
+         formula=r"\bar x = \bar y\cos x", samples=unary())
+cos = op("cos", np.cos, lambda g, y, x: -g * np.sin(x),
+         formula=r"\bar x = -\bar y\sin x", samples=unary())
+tan = op("tan", np.tan, lambda g, y, x: g * (1 + y * y),
+         formula=r"\bar x = \bar y\,(1+y^2)", samples=unary(-1, 1))
+sinh = op("sinh", np.sinh, lambda g, y, x: g * np.cosh(x),
+          formula=r"\bar x = \bar y\cosh x", samples=unary())
+cosh = op("cosh", np.cosh, lambda g, y, x: g * np.sinh(x),
+          formula=r"\bar x = \bar y\sinh x", samples=unary())
+tanh = op("tanh", np.tanh, has_kernel("tanh_backward")(lambda g, y, x: g * (1 - y * y)),
+          formula=r"\bar x = \bar y\,(1-y^2)", samples=unary())
+arcsin = op("arcsin", np.arcsin, lambda g, y, x: g / np.sqrt(1 - x * x),
+            formula=r"\bar x = \bar y/\sqrt{1-x^2}", samples=unary(-0.8, 0.8))
+arccos = op("arccos", np.arccos, lambda g, y, x: -g / np.sqrt(1 - x * x),
+            formula=r"\bar x = -\bar y/\sqrt{1-x^2}", samples=unary(-0.8, 0.8))
+arctan = op("arctan", np.arctan, lambda g, y, x: g / (1 + x * x),
+            formula=r"\bar x = \bar y/(1+x^2)", samples=unary())
+arcsinh = op("arcsinh", np.arcsinh, lambda g, y, x: g / np.sqrt(x * x + 1),
+             formula=r"\bar x = \bar y/\sqrt{x^2+1}", samples=unary())
+arccosh = op("arccosh", np.arccosh, lambda g, y, x: g / np.sqrt(x * x - 1),
+             formula=r"\bar x = \bar y/\sqrt{x^2-1}", samples=unary(1.2, 3))
+arctanh = op("arctanh", np.arctanh, lambda g, y, x: g / (1 - x * x),
+             formula=r"\bar x = \bar y/(1-x^2)", samples=unary(-0.8, 0.8))
+arctan2 = op("arctan2", np.arctan2,
+             lambda g, y, a, b: _over_square(g, a, b) * b,
+             lambda g, y, a, b: -_over_square(g, a, b) * a,
+             formula=r"\bar a = \bar y\,\tfrac{b}{a^2+b^2},\quad "
+                     r"\bar b = -\bar y\,\tfrac{a}{a^2+b^2}",
+             kink="a = b = 0: 0", samples=_FIRST_POSITIVE)
+
+# --- kinked: |x|, sign, maximum, minimum, clip, where --------------------------------------------
+
+abs = op("abs", np.abs, lambda g, y, x: g * np.sign(x),
+         formula=r"\bar x = \bar y\,\mathrm{sign}\,x", kink="x = 0: 0", samples=unary(away_from=0))
+sign = op("sign", np.sign, lambda g, y, x: g * 0,
+          formula=r"\bar x = 0", kink="x = 0: value 0, gradient 0", samples=unary(away_from=0))
+maximum = op("maximum", np.maximum,
+             lambda g, y, a, b: _share(a > b, a == b, g),
+             lambda g, y, a, b: _share(b > a, a == b, g),
+             formula=r"\bar a = \bar y\,[a>b],\quad \bar b = \bar y\,[b>a]",
+             kink="a = b: half to each", samples=binary())
+minimum = op("minimum", np.minimum,
+             lambda g, y, a, b: _share(a < b, a == b, g),
+             lambda g, y, a, b: _share(b < a, a == b, g),
+             formula=r"\bar a = \bar y\,[a<b],\quad \bar b = \bar y\,[b<a]",
+             kink="a = b: half to each", samples=binary())
+_clip = op("clip", _limited, _inside, _at_low, _at_high,
+           formula=r"\bar x = \bar y\,[l\le x\le h],\quad \bar l = \bar y\,[x<l<h],\quad"
+                   r"\bar h = \bar y\,[x>h \lor l>h]",
+           kink="x at a bound: ȳ passes, as in PyTorch", samples=_bounded)
+_MASKED = shaped((Mask(3, 4), Shape(3, 4), Shape(4)))
+where = op("where", lambda condition, x, y: np.where(condition, x, y),
+           None,
+           lambda g, y, c, a, b: np.where(c, g, 0),
+           lambda g, y, c, a, b: np.where(c, 0, g),
+           formula=r"\bar a = \bar y\,[c],\quad \bar b = \bar y\,[\lnot c]", numpy=np.where,
+           samples=_MASKED)
+
+# --- the error function and activations -----------------------------------------------------
+
+_TWO_OVER_SQRT_PI = 1.1283791670955126
+erf = op("erf", error_function.erf, lambda g, y, x: g * (_TWO_OVER_SQRT_PI * np.exp(-x * x)),
+         formula=r"\bar x = \bar y\,\tfrac{2}{\sqrt\pi}e^{-x^2}", samples=unary())
+_SQRT_HALF, _INV_SQRT_2PI = 0.7071067811865476, 0.3989422804014327
+# a product with the mask is eight times as fast as np.where(y > 0, g, 0)
+relu = op("relu", lambda x: np.maximum(x, 0),
+          has_kernel("relu_backward")(lambda g, y, x: g * (y > 0)),
+          formula=r"\bar x = \bar y\,[x>0]", kink="x = 0: 0", samples=unary(away_from=0))
+leaky_relu = op("leaky_relu", _leaky_relu, _leaky_relu_rule,
+                formula=r"\bar x = \bar y\,[x>0] + s\,\bar y\,[x\le 0]", kink="x = 0: the slope s",
+                samples=unary(away_from=0))
+sigmoid = op("sigmoid", _sigmoid, has_kernel("sigmoid_backward")(lambda g, y, x: g * (y * (1 - y))),
+             formula=r"\bar x = \bar y\,y(1-y)", samples=unary())
+logaddexp = op("logaddexp", np.logaddexp,
+               lambda g, y, a, b: g * sigmoid(a - b),
+               lambda g, y, a, b: g * sigmoid(b - a),
+               formula=r"\bar a = \bar y\,\sigma(a-b),\quad \bar b = \bar y\,\sigma(b-a)",
+               samples=binary())
+softplus = op("softplus", lambda x: np.logaddexp(x, 0), lambda g, y, x: g * sigmoid(x),
+              formula=r"\bar x = \bar y\,\sigma(x)", samples=unary())
+gelu = op("gelu", _gelu,
           backward=lambda g, y, saved, needs, x: (g * (saved[0] + x * (saved[1] * _INV_SQRT_2PI)),),
-          definition=lambda x: x * (0.5 * (1 + erf(x * _SQRT_HALF))))
+          definition=lambda x: x * (0.5 * (1 + erf(x * _SQRT_HALF))),
+          formula=r"\bar x = \bar y\,(\Phi(x) + x\,\varphi(x))", samples=unary())
 silu = op("silu", lambda x: x * _sigmoid(x),
-          _sloped("silu", lambda g, y, x: g * (sigmoid(x) + y * (1 - sigmoid(x)))),
+          has_kernel("silu_backward")(lambda g, y, x: g * (sigmoid(x) + y * (1 - sigmoid(x)))),
           formula=r"\bar x = \bar y\,(\sigma(x) + y\,(1-\sigma(x)))", samples=unary())
 
 # --- steps: the gradient is 0 ------------------------------------------------------------------
@@ -315,11 +255,14 @@ rint, floor, ceil, trunc = (
     op(step.__name__, step, lambda g, y, x: g * 0, formula=r"\bar x = 0", kink="at a step: 0",
        samples=unary(away_from=0))
     for step in (np.rint, np.floor, np.ceil, np.trunc))
-round = op("round", np.round, lambda g, y, x, decimals=0: g * 0, formula=r"\bar x = 0",
-           kink="at a step: 0", samples=unary(away_from=0))
+round = op("round", np.round, lambda g, y, x, decimals=0: g * 0,
+           formula=r"\bar x = 0", kink="at a step: 0", samples=unary(away_from=0))
 NUMPY[np.around] = round
-floor_divide = op("floor_divide", np.floor_divide, lambda g, y, a, b: g * 0, lambda g, y, a, b: g * 0,
-                  formula=r"\bar a = \bar b = 0", kink="at a step: 0", samples=binary(second=(0.5, 2)))
+floor_divide = op("floor_divide", np.floor_divide,
+                  lambda g, y, a, b: g * 0,
+                  lambda g, y, a, b: g * 0,
+                  formula=r"\bar a = \bar b = 0", kink="at a step: 0",
+                  samples=binary(second=(0.5, 2)))
 
 # --- comparisons: values only, no gradient ----------------------------------------------------
 
@@ -338,7 +281,21 @@ invert = op("invert", np.invert, formula=r"\mathord{\sim} a", samples=booleans(1
 isfinite = op("isfinite", np.isfinite, formula=r"|x| < \infty", samples=unary())
 isinf = op("isinf", np.isinf, formula=r"|x| = \infty", samples=unary())
 isnan = op("isnan", np.isnan, formula=r"x \ne x", samples=unary())
-isclose = op("isclose", np.isclose, formula=r"|a-b| \le \epsilon_a + \epsilon_r|b|", samples=binary())
-allclose = op("allclose", np.allclose, samples=binary(),
-              formula=r"\forall i:\ |a_i-b_i| \le \epsilon_a + \epsilon_r|b_i|")
+isclose = op("isclose", np.isclose,
+             formula=r"|a-b| \le \epsilon_a + \epsilon_r|b|", samples=binary())
+allclose = op("allclose", np.allclose,
+              formula=r"\forall i:\ |a_i-b_i| \le \epsilon_a + \epsilon_r|b_i|", samples=binary())
 array_equal = op("array_equal", np.array_equal, formula=r"\forall i:\ a_i = b_i", samples=binary())
+
+# fmt: on
+
+
+@answers_for(np.clip)
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """Limit to [a_min, a_max]; bounds that are Tensors get the gradient where they hold.
+
+    >>> import minireg as mr
+    >>> mr.clip(mr.tensor([-2.0, 0.5, 3.0]), -1, 1)
+    Tensor([-1. ,  0.5,  1. ], dtype=float32)
+    """
+    return _clip(x, a_min if min is None else min, a_max if max is None else max)

@@ -2,9 +2,8 @@
 
 Each has a ``value`` that returns (result, saved), a numeric ``backward`` for all inputs
 at once, and a ``definition`` in other ops that ``create_graph`` differentiates instead.
-The generated tests hold the pair together in value, gradient and second derivative. On a
-backend with kernels (:mod:`minireg.gpu.fused`) these go first, and the NumPy rules are the
-specification that they are tested against.
+The generated tests hold the pair together in value, gradient and second derivative. What is
+marked ``kernel=True`` may run as a kernel on a GPU; the rules here are its specification.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from .reductions import log_softmax
 from .reductions import sum as sum_
 from .samples import Shape, shaped
 from .shapes import transpose
-from .table import HALF, Needs, kernel, op, wide
+from .table import HALF, Needs, op, wide
 
 # --- linear: x Wᵀ + b ---------------------------------------------------------------------------
 
@@ -57,13 +56,20 @@ def _linear_definition(x: Any, w: Any, b: Any = None) -> Any:
     return y if b is None else y + b
 
 
-# fmt: off
-_AFFINE = shaped((Shape(5, 3), Shape(4, 3), Shape(4)), (Shape(2, 5, 3), Shape(4, 3)),
-                 (Shape(3), Shape(4, 3), Shape(4)))
-linear = op("linear", _linear, backward=_linear_backward, definition=_linear_definition, cost="mnk",
-            formula=r"\bar x = \bar yW,\quad \bar W = \bar y^{\top}x,\quad \bar b = \textstyle\sum_n\bar y_n",
-            samples=_AFFINE)
-# fmt: on
+_AFFINE = shaped(
+    (Shape(5, 3), Shape(4, 3), Shape(4)),
+    (Shape(2, 5, 3), Shape(4, 3)),
+    (Shape(3), Shape(4, 3), Shape(4)),
+)
+linear = op(
+    "linear",
+    _linear,
+    backward=_linear_backward,
+    definition=_linear_definition,
+    formula=r"\bar x = \bar yW,\quad \bar W = \bar y^{\top}x,\quad \bar b = \textstyle\sum_n\bar y_n",
+    cost="mnk",
+    samples=_AFFINE,
+)
 
 # --- normalize: BatchNorm, LayerNorm and RMSNorm are one op ------------------------------------------
 
@@ -94,11 +100,6 @@ def _normalize(
     x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
     center: bool = True, running: Running | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
-    if type(x) is not np.ndarray and (
-        found := kernel("normalize", x, weight, bias, axes=axes, eps=eps, center=center,
-                        running=running)
-    ):  # fmt: skip
-        return found  # type: ignore[no-any-return]
     half = x.dtype == HALF
     if half:  # squares of 256 would overflow
         x, half = x.astype(np.float32), all(v is None or v.dtype == HALF for v in (weight, bias))
@@ -126,8 +127,6 @@ def _normalize_backward(
 
     direct û; through the mean ⟨û⟩; through the variance x̂·⟨û x̂⟩, ⟨·⟩ over ``axes``.
     """
-    if callable(saved):
-        return saved(g, needs)  # type: ignore[no-any-return]
     unit, inverse = saved
     scaled = g * unit
     dx = None
@@ -164,14 +163,21 @@ _NORMS = shaped(
     (Shape(4, 5), Shape(5), {"axes": (-1,), "eps": 1e-6, "center": False}),
     (Shape(4, 5), {"axes": (0,), "eps": 1e-3}),
 )
-# fmt: off
-_NORM_FORMULA = (r"\bar x = \tfrac1s(u - \langle u\rangle - \hat x\langle u\hat x\rangle)"
-                 r"\text{ with means over the batch (BatchNorm) or the features (LayerNorm)},\ "
-                 r"\bar x = \tfrac1s(u - \hat x\langle u\hat x\rangle)\text{ (RMSNorm)},\ u = "
-                 r"\gamma\bar y;\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y")
-normalize = op("normalize", _normalize, backward=_normalize_backward, definition=_normalize_definition,
-               formula=_NORM_FORMULA, samples=_NORMS)
-# fmt: on
+_NORM_FORMULA = (
+    r"\bar x = \tfrac1s(u - \langle u\rangle - \hat x\langle u\hat x\rangle)"
+    r"\text{ with means over the batch (BatchNorm) or the features (LayerNorm)},\ "
+    r"\bar x = \tfrac1s(u - \hat x\langle u\hat x\rangle)\text{ (RMSNorm)},\ u = "
+    r"\gamma\bar y;\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y"
+)
+normalize = op(
+    "normalize",
+    _normalize,
+    backward=_normalize_backward,
+    definition=_normalize_definition,
+    formula=_NORM_FORMULA,
+    kernel=True,
+    samples=_NORMS,
+)
 
 # --- cross entropy against a target distribution -------------------------------------------------------
 
@@ -182,8 +188,6 @@ def _asked(target: Any, log_p: Any) -> Any:
 
 
 def _cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
-    if type(logits) is not np.ndarray and (found := kernel("cross_entropy", logits, target)):
-        return found  # type: ignore[no-any-return]
     log_p = logits - logits.max(axis=-1, keepdims=True)
     p = np.exp(log_p)
     total = wide(p).sum(axis=-1, keepdims=True)
@@ -195,8 +199,6 @@ def _cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
 def _cross_entropy_backward(
     g: Any, y: Any, saved: Any, needs: Needs, logits: Any, target: Any
 ) -> tuple[Any, Any]:
-    if callable(saved):
-        return saved(g, needs)  # type: ignore[no-any-return]
     p, log_p = saved
     g = np.expand_dims(g, -1)
     d = (p * target.sum(axis=-1, keepdims=True) - target) * g if 0 in needs else None
@@ -215,8 +217,12 @@ def _targets(rng: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-# fmt: off
-cross_entropy = op("cross_entropy", _cross_entropy, backward=_cross_entropy_backward,
-                   definition=_cross_entropy_definition, samples=_targets,
-                   formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p")
-# fmt: on
+cross_entropy = op(
+    "cross_entropy",
+    _cross_entropy,
+    backward=_cross_entropy_backward,
+    definition=_cross_entropy_definition,
+    formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p",
+    kernel=True,
+    samples=_targets,
+)

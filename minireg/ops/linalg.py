@@ -27,16 +27,16 @@ import numpy as np
 
 from ..mode import is_grad_enabled
 from ..tensor import Tensor
-from .elementwise import _over, _real, abs, sign
-from .products import _array, matmul
-from .reductions import _count, _given_axes, _open, _others
+from .axes import arange, given_axes, product_of_others, reopened, size_along
+from .elementwise import abs, sign
+from .products import matmul
 from .reductions import max as max_
 from .reductions import min as min_
 from .reductions import prod as prod_
 from .reductions import sum as sum_
 from .samples import Shape, both, shaped
-from .shapes import _arange, astype, diagonal, expand_dims, moveaxis, swapaxes
-from .table import HALF, array_of, op, wide
+from .shapes import astype, diagonal, expand_dims, moveaxis, swapaxes
+from .table import HALF, array_of, as_numpy, op, ratio, real, wide
 
 
 def _t(x: Any) -> Any:
@@ -86,7 +86,7 @@ def _solve_stacks(a: Any, b: Any) -> Any:
 def _det_backward(g: Any, y: Any, saved: None, needs: Any, a: Any) -> tuple[Any]:
     """ȳ times the cofactors ±U diag(∏_{j≠i} σ_j) Vᵀ: they exist for singular matrices, too."""
     u, s, vh = np.linalg.svd(a, full_matrices=False)
-    weight = (g * np.linalg.det(u @ vh))[..., None] * _others(s, -1)
+    weight = (g * np.linalg.det(u @ vh))[..., None] * product_of_others(s, -1)
     return ((u * weight[..., None, :]) @ vh,)
 
 
@@ -121,24 +121,29 @@ def _pinv_rule(g: Any, y: Any, a: Any, rcond: Any = None, hermitian: bool = Fals
 
 
 # fmt: off
-inv = op("inv", np.linalg.inv, lambda g, y, a: -(_t(y) @ g @ _t(y)), cost="n^3",
-         formula=r"\bar A = -Y^\top\bar Y Y^\top", samples=_SQUARE)
+inv = op("inv", np.linalg.inv, lambda g, y, a: -(_t(y) @ g @ _t(y)),
+         formula=r"\bar A = -Y^\top\bar Y Y^\top", cost="n^3", samples=_SQUARE)
 _SYSTEMS = shaped((_Matrix(3, 3), Shape(3, 2)), (_Matrix(2, 2, 2), Shape(3, 1, 2, 1)))
-_solve: Any = op("solve", _solve_stacks, lambda g, y, a, b: -(_solve(_t(a), g) @ _t(y)),
-                 lambda g, y, a, b: _solve(_t(a), g), cost="n^2(n+k)", samples=_SYSTEMS,
-                 formula=r"\bar B = A^{-\top}\bar Y,\quad \bar A = -\bar B Y^\top")
-det = op("det", lambda a: (np.linalg.det(a), None), backward=_det_backward, definition=_det_definition,
-         formula=r"\bar A = \bar y\,\mathrm{cof}A = \pm U\,\mathrm{diag}(\bar y\prod_{j\ne i}\sigma_j)V^\top",
+_solve: Any = op("solve", _solve_stacks,
+                 lambda g, y, a, b: -(_solve(_t(a), g) @ _t(y)),
+                 lambda g, y, a, b: _solve(_t(a), g),
+                 formula=r"\bar B = A^{-\top}\bar Y,\quad \bar A = -\bar B Y^\top", cost="n^2(n+k)",
+                 samples=_SYSTEMS)
+det = op("det", lambda a: (np.linalg.det(a), None),
+         backward=_det_backward, definition=_det_definition,
+         formula=r"\bar A = \bar y\,\mathrm{cof}A"
+                 r" = \pm U\,\mathrm{diag}(\bar y\prod_{j\ne i}\sigma_j)V^\top",
          cost="n^3", samples=both(_SQUARE, shaped((_Matrix(1, 1),), (_Matrix(4, 4),))))
 _slogdet = op("slogdet", lambda a: np.stack(np.linalg.slogdet(a), axis=-1),
-              lambda g, y, a: g[..., 1][..., None, None] * _t(inv(a)), cost="n^3",
-              formula=r"\bar A = \bar y\,A^{-\top}", samples=_SQUARE)
-_cholesky = op("cholesky", lambda a: np.linalg.cholesky(_symmetric(a)), _cholesky_rule, cost="n^3",
+              lambda g, y, a: g[..., 1][..., None, None] * _t(inv(a)),
+              formula=r"\bar A = \bar y\,A^{-\top}", cost="n^3", samples=_SQUARE)
+_cholesky = op("cholesky", lambda a: np.linalg.cholesky(_symmetric(a)), _cholesky_rule,
                formula=r"\bar A = \mathrm{sym}\bigl(L^{-\top}\,\Phi(L^\top\bar L)\,L^{-1}\bigr)",
-               samples=_SYMMETRIC)
-pinv = op("pinv", np.linalg.pinv, _pinv_rule, cost=r"mn\min(m,n)", samples=_GENERAL,
-          kink="values that rcond leaves out count as 0", formula=r"\bar A = -Y^\top\bar Y Y^\top"
-          r" + (1-AY)\,\bar Y^\top Y Y^\top + Y^\top Y\bar Y^\top(1-YA)")
+               cost="n^3", samples=_SYMMETRIC)
+pinv = op("pinv", np.linalg.pinv, _pinv_rule,
+          formula=r"\bar A = -Y^\top\bar Y Y^\top"
+          r" + (1-AY)\,\bar Y^\top Y Y^\top + Y^\top Y\bar Y^\top(1-YA)",
+          kink="values that rcond leaves out count as 0", cost=r"mn\min(m,n)", samples=_GENERAL)
 # fmt: on
 
 
@@ -149,7 +154,7 @@ def solve(a: Any, b: Any) -> Any:
     >>> solve(mr.tensor([[2.0, 0.0], [0.0, 4.0]]), mr.tensor([2.0, 2.0]))
     Tensor([1. , 0.5], dtype=float32)
     """
-    b = _array(b)
+    b = as_numpy(b)
     return _solve(a, b[:, None])[..., 0] if b.ndim == 1 else _solve(a, b)
 
 
@@ -179,7 +184,7 @@ def _square(name: str, a: Any) -> None:
 def _mirrored(name: str, a: Any, triangle: str) -> Any:
     """The symmetric matrix of which NumPy reads one triangle; the gradient is symmetric, too."""
     _square(name, a)
-    _real(name, a)
+    real(name, a)
     if triangle.upper() not in ("L", "U"):
         raise ValueError(f"{name}: got UPLO={triangle!r}, expected 'L' or 'U'")
     raw, lower = array_of(a), triangle.upper() == "L"
@@ -211,7 +216,7 @@ def matrix_power(a: Any, n: int) -> Any:
     if index(n) < 0:
         return matrix_power(inv(a), -n)
     if n == 0:
-        i = _arange(a, a.shape[-1])
+        i = arange(a, a.shape[-1])
         return a * 0 + (i[:, None] == i)
     y = matrix_power(matmul(a, a), n // 2) if n > 1 else a
     return matmul(a, y) if n > 1 and n % 2 else y
@@ -279,15 +284,20 @@ _SVD_FORMULA = (r"\bar A = U\Bigl(\tfrac{X+Z}{2(\sigma_j-\sigma_i)} + \tfrac{X-Z
                 r" + U\Sigma^{-1}\bar V^\top(1-VV^\top),\quad X = U^\top\bar U-\bar U^\top U,"
                 r"\ Z = V^\top\bar V-\bar V^\top V")
 _FIRST = "equal values: right of symmetric functions, but no second derivative"
-_svd = op("svd", _svd_value, _svd_rule, formula=_SVD_FORMULA, cost=r"mn\min(m,n)", samples=_GENERAL,
-          kink="equal values: nothing divided by their difference; σ = 0: nothing divided by it")
-svdvals = op("svdvals", lambda x: np.linalg.svd(x, compute_uv=False), _svdvals_rule, cost=r"mn\min(m,n)",
-             formula=r"\bar A = U\,\mathrm{diag}(\bar y)\,V^\top", samples=_GENERAL, kink=_FIRST)
-_eigh = op("eigh", _eigh_value, _eigh_rule, cost="n^3", samples=_SYMMETRIC,
+_svd = op("svd", _svd_value, _svd_rule,
+          formula=_SVD_FORMULA,
+          kink="equal values: nothing divided by their difference; σ = 0: nothing divided by it",
+          cost=r"mn\min(m,n)", samples=_GENERAL)
+svdvals = op("svdvals", lambda x: np.linalg.svd(x, compute_uv=False), _svdvals_rule,
+             formula=r"\bar A = U\,\mathrm{diag}(\bar y)\,V^\top", kink=_FIRST, cost=r"mn\min(m,n)",
+             samples=_GENERAL)
+_eigh = op("eigh", _eigh_value, _eigh_rule,
            formula=r"\bar A = V\Bigl(\tfrac{X-X^\top}{2(w_j-w_i)} + \mathrm{diag}\,\bar w\Bigr)V^\top,"
-                   r"\quad X = V^\top\bar V", kink="equal values: nothing divided by their difference")
-_eigvalsh = op("eigvalsh", lambda a: np.linalg.eigvalsh(_symmetric(a)), _eigvalsh_rule, cost="n^3",
-               formula=r"\bar A = V\,\mathrm{diag}(\bar y)\,V^\top", samples=_SYMMETRIC, kink=_FIRST)
+                   r"\quad X = V^\top\bar V",
+           kink="equal values: nothing divided by their difference", cost="n^3", samples=_SYMMETRIC)
+_eigvalsh = op("eigvalsh", lambda a: np.linalg.eigvalsh(_symmetric(a)), _eigvalsh_rule,
+               formula=r"\bar A = V\,\mathrm{diag}(\bar y)\,V^\top", kink=_FIRST, cost="n^3",
+               samples=_SYMMETRIC)
 # fmt: on
 
 
@@ -356,14 +366,14 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 
 
 def _euclidean_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
-    return _open(_over(g, y), x, axis, False) * x
+    return reopened(ratio(g, y), x, axis, False) * x
 
 
 def _p_norm_rule(g: Any, y: Any, x: Any, p: float, axis: Any) -> Any:
-    y = _open(y, x, axis, False)
+    y = reopened(y, x, axis, False)
     zero = (x == 0) | (y == 0)
     ratio = np.where(zero, 1, np.abs(x)) / np.where(zero, 1, y)
-    return np.where(zero, 0, _open(g, x, axis, False) * np.sign(x) * ratio ** (p - 1))
+    return np.where(zero, 0, reopened(g, x, axis, False) * np.sign(x) * ratio ** (p - 1))
 
 
 def _spectral_value(a: Any, smallest: bool = False) -> Any:
@@ -374,10 +384,10 @@ def _spectral_value(a: Any, smallest: bool = False) -> Any:
 def _spectral_rule(g: Any, y: Any, a: Any, smallest: bool = False) -> Any:
     u, s, vh = _cut(_svd(a), a.shape[-2])
     near = _tolerance(a, s[..., :1])
-    # y, without vectors, is computed in another way and may lie further off than what counts as equal
+    # (y, computed without vectors, may lie further off than what counts as equal)
     extreme = s[..., -1:] if smallest else s[..., :1]
     ties = (np.abs(s - extreme) <= near) & (s > near)
-    share = np.where(ties, _over(g[..., None], ties.sum(axis=-1, keepdims=True)), 0)
+    share = np.where(ties, ratio(g[..., None], ties.sum(axis=-1, keepdims=True)), 0)
     return (u * share[..., None, :]) @ vh
 
 
@@ -404,18 +414,23 @@ _euclidean = op("euclidean", lambda x, axis: np.sqrt((x * x).sum(axis=axis)), _e
                 formula=r"\bar x = \bar y\,x/y", kink="y = 0: 0",
                 samples=shaped((Shape(3, 4), (0, 1)), (Shape(2, 3, 4), (-1,)), (Shape(2, 3), (0,))))
 _p_norm = op("p_norm", lambda x, p, axis: np.power(np.power(np.abs(x), p).sum(axis=axis), 1 / p),
-             _p_norm_rule, formula=r"\bar x = \bar y\,\mathrm{sign}(x)\,(|x|/y)^{p-1}", kink="x or y = 0: 0",
-             samples=shaped((Shape(3, 4), 3, (0, 1)), (Shape(2, 3), 1.5, (1,)), (Shape(2, 3), -2, (0,))))
+             _p_norm_rule,
+             formula=r"\bar x = \bar y\,\mathrm{sign}(x)\,(|x|/y)^{p-1}", kink="x or y = 0: 0",
+             samples=shaped((Shape(3, 4), 3, (0, 1)), (Shape(2, 3), 1.5, (1,)),
+                            (Shape(2, 3), -2, (0,))))
 _SMALLEST = shaped((_Matrix(3, 3), True), (_Matrix(4, 2), True), (_Matrix(2, 2, 3), True))
-_spectral = op("spectral", _spectral_value, _spectral_rule, cost=r"mn\min(m,n)",
+_spectral = op("spectral", _spectral_value, _spectral_rule,
                formula=r"\bar A = \bar y\,U_1V_1^\top/r,\ r = \mathrm{rank}\,U_1",
-               kink="r equal values share evenly; σ = 0: 0", samples=both(_GENERAL, _SMALLEST))
-_polar = op("polar", _polar_value, _polar_rule, cost=r"mn\min(m,n)", samples=_GENERAL, kink="σ = 0: left out",
+               kink="r equal values share evenly; σ = 0: 0", cost=r"mn\min(m,n)",
+               samples=both(_GENERAL, _SMALLEST))
+_polar = op("polar", _polar_value, _polar_rule,
             formula=r"E = U^\top\bar Y V,\quad \bar A = U\tfrac{E-E^\top}{\sigma_i+\sigma_j}V^\top"
-                    r" + (1-UU^\top)\,\bar Y V\Sigma^{-1}V^\top + U\Sigma^{-1}U^\top\bar Y(1-VV^\top)")
+                    r" + (1-UU^\top)\,\bar Y V\Sigma^{-1}V^\top + U\Sigma^{-1}U^\top\bar Y(1-VV^\top)",
+            kink="σ = 0: left out", cost=r"mn\min(m,n)", samples=_GENERAL)
 _nuclear = op("nuclear", lambda a: np.linalg.svd(a, compute_uv=False).sum(axis=-1),
-              lambda g, y, a: g[..., None, None] * _polar(a), cost=r"mn\min(m,n)", samples=_GENERAL,
-              formula=r"\bar A = \bar y\,UV^\top", kink="σ = 0: left out")
+              lambda g, y, a: g[..., None, None] * _polar(a),
+              formula=r"\bar A = \bar y\,UV^\top", kink="σ = 0: left out", cost=r"mn\min(m,n)",
+              samples=_GENERAL)
 # fmt: on
 
 
@@ -423,7 +438,7 @@ def _extreme(x: Any, axis: Any, ord: Any) -> Any:
     """The largest (0 of none) or, for a negative ``ord``, the smallest of numbers ≥ 0."""
     if ord < 0:
         return min_(x, axis=axis)
-    return max_(x, axis=axis) if _count(x, axis) else sum_(x, axis=axis)
+    return max_(x, axis=axis) if size_along(x, axis) else sum_(x, axis=axis)
 
 
 def _vector(x: Any, ord: Any, axis: tuple[int, ...]) -> Any:
@@ -487,7 +502,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     if (number := _wide(x)) is not x:
         y = norm(number, ord, axis, keepdims)
         return astype(y, HALF) if x.dtype == HALF else y
-    axes = _given_axes("norm", x, axis)
+    axes = given_axes("norm", x, axis)
     if len(axes) not in (1, 2) and not (axis is None and ord is None):
         raise ValueError(
             f"norm: got shape {x.shape}, ord={ord!r} and axis={axis!r}, expected one axis (a vector "
@@ -509,7 +524,7 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     if (number := _wide(x)) is not x:
         y = vector_norm(number, axis=axis, keepdims=keepdims, ord=ord)
         return astype(y, HALF) if x.dtype == HALF else y
-    axes = _given_axes("vector_norm", x, axis)
+    axes = given_axes("vector_norm", x, axis)
     y = _vector(abs(x) if x.dtype.kind == "c" else x, ord, axes)
     return expand_dims(y, axes) if keepdims else y
 

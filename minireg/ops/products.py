@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import prod
 from string import ascii_letters
 from typing import Any
 
@@ -12,19 +10,15 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..backend import of
 from ..messages import describe
+from .axes import size_along
 from .elementwise import mul
 from .samples import Shape, shaped
 from .shapes import ravel, reshape, transpose
-from .table import answers_for, array_of, op
-
-
-def _array(x: Any) -> Any:
-    """A list or number as the array that NumPy takes it for."""
-    return x if hasattr(x, "ndim") else np.asarray(x)
+from .table import answers_for, array_of, as_numpy, op
 
 
 def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
-    b = _array(b)
+    b = as_numpy(b)
     if b.ndim == 1:
         return g * b if a.ndim == 1 else g[..., None] * b
     if a.ndim == 1:
@@ -33,7 +27,7 @@ def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
-    a = _array(a)
+    a = as_numpy(a)
     if a.ndim == 1:
         return g * a if b.ndim == 1 else a[:, None] * g[..., None, :]
     if b.ndim == 1:
@@ -41,13 +35,25 @@ def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
     return a.swapaxes(-1, -2) @ g
 
 
-# fmt: off
-_RANKS = shaped((Shape(2, 3), Shape(3, 4)), (Shape(3), Shape(3)), (Shape(2, 3), Shape(3)),
-                (Shape(3), Shape(3, 2)), (Shape(2, 2, 3), Shape(3, 4)), (Shape(3), Shape(2, 3, 4)),
-                (Shape(2, 2, 3), Shape(3)), (Shape(2, 1, 2, 3), Shape(3, 3, 2)))
-matmul = op("matmul", np.matmul, _matmul_a, _matmul_b, cost="mnk", samples=_RANKS,
-            formula=r"\bar A = \bar Y B^{\top},\quad \bar B = A^{\top}\bar Y")
-# fmt: on
+_RANKS = shaped(
+    (Shape(2, 3), Shape(3, 4)),
+    (Shape(3), Shape(3)),
+    (Shape(2, 3), Shape(3)),
+    (Shape(3), Shape(3, 2)),
+    (Shape(2, 2, 3), Shape(3, 4)),
+    (Shape(3), Shape(2, 3, 4)),
+    (Shape(2, 2, 3), Shape(3)),
+    (Shape(2, 1, 2, 3), Shape(3, 3, 2)),
+)
+matmul = op(
+    "matmul",
+    np.matmul,
+    _matmul_a,
+    _matmul_b,
+    formula=r"\bar A = \bar Y B^{\top},\quad \bar B = A^{\top}\bar Y",
+    cost="mnk",
+    samples=_RANKS,
+)
 
 
 @answers_for(np.dot)
@@ -58,7 +64,7 @@ def dot(a: Any, b: Any) -> Any:
     >>> mr.dot(mr.tensor([1.0, 2.0]), mr.tensor([3.0, 4.0])).item()
     11.0
     """
-    a, b = _array(a), _array(b)
+    a, b = as_numpy(a), as_numpy(b)
     if a.ndim == 0 or b.ndim == 0:
         return mul(a, b)
     if a.ndim <= 2 and b.ndim <= 2:
@@ -74,7 +80,7 @@ def inner(a: Any, b: Any) -> Any:
     >>> mr.inner(mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]))
     Tensor([11.], dtype=float32)
     """
-    a, b = _array(a), _array(b)
+    a, b = as_numpy(a), as_numpy(b)
     return mul(a, b) if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, ([-1], [-1]))
 
 
@@ -97,7 +103,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     >>> mr.tensordot(mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]), 1)
     Tensor([11.], dtype=float32)
     """
-    a, b = _array(a), _array(b)
+    a, b = as_numpy(a), as_numpy(b)
     if isinstance(axes, int | np.integer):
         axes = (range(-axes, 0), range(axes))
     left, right = (
@@ -107,18 +113,14 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         raise ValueError(
             f"tensordot: axes {left} of shape {a.shape} and {right} of shape {b.shape} differ"
         )
-    free_a = [i for i in range(a.ndim) if i not in left]
-    free_b = [i for i in range(b.ndim) if i not in right]
-    n, rows, columns = _size(a, left), _size(a, free_a), _size(b, free_b)
+    free_a = tuple(i for i in range(a.ndim) if i not in left)
+    free_b = tuple(i for i in range(b.ndim) if i not in right)
+    n, rows, columns = size_along(a, left), size_along(a, free_a), size_along(b, free_b)
     y = matmul(
         reshape(transpose(a, (*free_a, *left)), (rows, n)),
         reshape(transpose(b, (*right, *free_b)), (n, columns)),
     )
     return reshape(y, (*(a.shape[i] for i in free_a), *(b.shape[i] for i in free_b)))
-
-
-def _size(x: Any, axes: Iterable[int]) -> int:
-    return prod(x.shape[i] for i in axes)
 
 
 # --- einsum --------------------------------------------------------------------------------------
@@ -169,15 +171,22 @@ def _einsum_value(*operands: Any, subscripts: str, optimize: Any = None) -> Any:
     return np.einsum(subscripts, *operands, optimize=ordered)
 
 
-# fmt: off
-_SUBSCRIPTS = shaped((Shape(2, 3), Shape(3, 4), {"subscripts": "ij,jk->ik"}),
-                     (Shape(3, 3), {"subscripts": "ii->i"}), (Shape(3, 3), {"subscripts": "ii"}),
-                     (Shape(2, 3), {"subscripts": "ij->j"}),
-                     (Shape(2, 3, 3), Shape(3), {"subscripts": "...ij,j"}),
-                     (Shape(2, 3), Shape(2, 3), Shape(3), {"subscripts": "ij,ij,j->i"}))
-_einsum = op("einsum", _einsum_value, each=_einsum_rule, cost=r"\prod_{\mathrm{letters}}",
-             formula=r"\bar x_i = \mathrm{einsum}(\bar y,\ x_{j\ne i})", samples=_SUBSCRIPTS)
-# fmt: on
+_SUBSCRIPTS = shaped(
+    (Shape(2, 3), Shape(3, 4), {"subscripts": "ij,jk->ik"}),
+    (Shape(3, 3), {"subscripts": "ii->i"}),
+    (Shape(3, 3), {"subscripts": "ii"}),
+    (Shape(2, 3), {"subscripts": "ij->j"}),
+    (Shape(2, 3, 3), Shape(3), {"subscripts": "...ij,j"}),
+    (Shape(2, 3), Shape(2, 3), Shape(3), {"subscripts": "ij,ij,j->i"}),
+)
+_einsum = op(
+    "einsum",
+    _einsum_value,
+    each=_einsum_rule,
+    formula=r"\bar x_i = \mathrm{einsum}(\bar y,\ x_{j\ne i})",
+    cost=r"\prod_{\mathrm{letters}}",
+    samples=_SUBSCRIPTS,
+)
 
 
 @answers_for(np.einsum)
@@ -198,4 +207,4 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Any:
         raise ValueError(
             f"einsum: {subscripts!r} names {named} operands, got {len(operands)} ({got})"
         )
-    return _einsum(*map(_array, operands), subscripts=subscripts, optimize=optimize)
+    return _einsum(*map(as_numpy, operands), subscripts=subscripts, optimize=optimize)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..backend import as_dtype, move, of
+from .axes import arange
 from .elementwise import not_equal, sub
 from .samples import Shape, shaped
 from .table import answers_for, array_like, array_of, held, op
 
-# fmt: off
+# --- rules that take more than a line -------------------------------------------------------------
 
 
 def _order(x: Any, axes: tuple[Any, ...]) -> tuple[int, ...]:
@@ -24,71 +25,31 @@ def _order(x: Any, axes: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(a % x.ndim for a in axes) or tuple(range(x.ndim))[::-1]
 
 
-def _transpose_back(g: Any, y: Any, x: Any, *order: Any, axes: Any = None) -> Any:
+def _transpose_rule(g: Any, y: Any, x: Any, *order: Any, axes: Any = None) -> Any:
     order = _order(x, order or (axes,))
     return g.transpose(tuple(sorted(range(x.ndim), key=order.__getitem__)))
 
 
-def _move_back(g: Any, y: Any, x: Any, source: Any, destination: Any) -> Any:
+def _moveaxis_rule(g: Any, y: Any, x: Any, source: Any, destination: Any) -> Any:
     return np.moveaxis(g, destination, source)
 
 
-def _reshape_back(g: Any, y: Any, x: Any, *_: Any, **__: Any) -> Any:
+def _reshape_rule(g: Any, y: Any, x: Any, *_: Any, **__: Any) -> Any:
     return g.reshape(x.shape)
 
 
-reshape = op("reshape", lambda x, *dims, shape=(): x.reshape(*dims or (shape,)), _reshape_back,
-             formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.reshape, cost="1",
-             samples=shaped((Shape(3, 4), (2, 6)), (Shape(3, 4), -1), (Shape(2, 3), 3, 2)))
-transpose = op("transpose", lambda x, *order, axes=None: x.transpose(_order(x, order or (axes,))),
-               _transpose_back, formula=r"\bar x = \bar y^{\top}", numpy=np.transpose, cost="1",
-               samples=shaped((Shape(3, 4),), (Shape(2, 3, 4), (1, 2, 0)), (Shape(2, 3, 4), 2, 0, 1)))
-swapaxes = op("swapaxes", lambda x, axis1, axis2: x.swapaxes(axis1, axis2),
-              lambda g, y, x, axis1, axis2: g.swapaxes(axis1, axis2), numpy=np.swapaxes, cost="1",
-              formula=r"\bar x = \mathrm{swapaxes}(\bar y)", samples=shaped((Shape(2, 3, 4), 0, -1)))
-moveaxis = op("moveaxis", np.moveaxis, _move_back, formula=r"\bar x = \mathrm{moveaxis}(\bar y)", cost="1",
-              samples=shaped((Shape(2, 3, 4), 0, -1), (Shape(2, 3, 4), (0, 1), (1, 2))))
-expand_dims = op("expand_dims", np.expand_dims, _reshape_back,
-                 formula=r"\bar x = \mathrm{reshape}(\bar y)", cost="1",
-                 samples=shaped((Shape(3, 4), 1), (Shape(3), (0, 2))))
-squeeze = op("squeeze", lambda x, axis=None: x.squeeze(axis), _reshape_back,
-             formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.squeeze, cost="1",
-             samples=shaped((Shape(3, 1, 4, 1),), (Shape(3, 1, 4), 1), (Shape(1, 3, 1), (0, -1))))
-broadcast_to = op("broadcast_to", np.broadcast_to, lambda g, y, x, shape: g,
-                  formula=r"\bar x = \textstyle\sum_{\mathrm{copies}}\bar y",
-                  samples=shaped((Shape(3, 1), (2, 3, 4)), (Shape(), (2,))))
-flip = op("flip", np.flip, lambda g, y, x, axis=None: np.flip(g, axis),
-          formula=r"\bar x = \mathrm{flip}(\bar y)",
-          samples=shaped((Shape(3, 4), 0), (Shape(3, 4),)))
-
-
-def _reversed(shift: Any) -> Any:
+def _negated(shift: Any) -> Any:
     return tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift
 
 
-roll = op("roll", np.roll, lambda g, y, x, shift, axis=None: np.roll(g, _reversed(shift), axis),
-          formula=r"\bar x_i = \bar y_{i+\mathrm{shift}}",
-          samples=shaped((Shape(3, 4), 1, 0), (Shape(3, 4), -2), (Shape(3, 4), (1, 2), (0, 1))))
-tril = op("tril", np.tril, lambda g, y, x, k=0: np.tril(g, k),
-          formula=r"\bar x_{ij} = \bar y_{ij}\,[j \le i+k]",
-          samples=shaped((Shape(3, 4),), (Shape(2, 3, 3), -1)))
-triu = op("triu", np.triu, lambda g, y, x, k=0: np.triu(g, k),
-          formula=r"\bar x_{ij} = \bar y_{ij}\,[j \ge i+k]",
-          samples=shaped((Shape(3, 4),), (Shape(2, 3, 3), 1)))
-
-
-def _untile(g: Any, x: Any, reps: Any) -> Any:
+def _tile_rule(g: Any, y: Any, x: Any, reps: Any) -> Any:
     """The sum over the copies: each axis of g is one of copies times one of x."""
     reps = (reps,) if isinstance(reps, int | np.integer) else tuple(reps)
     n = max(len(reps), x.ndim)
-    copies, shape = (1,) * (n - len(reps)) + reps, (1,) * (n - x.ndim) + x.shape
-    both = [k for pair in zip(copies, shape, strict=True) for k in pair]
-    return g.reshape(tuple(both)).sum(axis=tuple(range(0, 2 * n, 2)))
-
-
-tile = op("tile", np.tile, lambda g, y, x, reps: _untile(g, x, reps).reshape(x.shape),
-          formula=r"\bar x = \textstyle\sum_{\mathrm{copies}}\bar y",
-          samples=shaped((Shape(2, 3), 2), (Shape(3), (2, 2)), (Shape(2, 1, 3), (2, 1))))
+    copies = (1,) * (n - len(reps)) + reps
+    shape = (1,) * (n - x.ndim) + x.shape
+    apart = tuple(k for pair in zip(copies, shape, strict=True) for k in pair)
+    return g.reshape(apart).sum(axis=tuple(range(0, 2 * n, 2))).reshape(x.shape)
 
 
 def _widths(x: Any, pad_width: Any) -> Any:
@@ -98,20 +59,17 @@ def _widths(x: Any, pad_width: Any) -> Any:
 
 def _pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
     if mode != "constant":
-        raise ValueError(f"got mode={mode!r}, expected 'constant'; others: index with t[...] or np.take")
+        raise ValueError(
+            f"got mode={mode!r}, expected 'constant'; others: index with t[...] or np.take"
+        )
     return np.pad(x, _widths(x, pad_width) or 0, mode="constant", constant_values=constant_values)
 
 
-def _unpad(g: Any, x: Any, pad_width: Any) -> Any:
+def _pad_rule(
+    g: Any, y: Any, x: Any, pad_width: Any, mode: str = "", constant_values: Any = 0
+) -> Any:
     widths = zip(_widths(x, pad_width), x.shape, strict=True)
     return g[tuple(slice(before, before + n) for (before, _), n in widths)]
-
-
-pad = op("pad", _pad, lambda g, y, x, pad_width, mode="", constant_values=0: _unpad(g, x, pad_width),
-         formula=r"\bar x = \bar y[\mathrm{inside}]", numpy=np.pad,
-         samples=shaped((Shape(2, 3), 1), (Shape(2, 3), ((0, 1), (2, 0)))))
-
-# --- joining and splitting -----------------------------------------------------------------------
 
 
 def _piece(i: int, g: Any, y: Any, *xs: Any, axis: int = 0) -> Any:
@@ -119,13 +77,113 @@ def _piece(i: int, g: Any, y: Any, *xs: Any, axis: int = 0) -> Any:
     return g[(slice(None),) * (axis % y.ndim) + (slice(sum(lengths[:-1]), sum(lengths)),)]
 
 
+def _basic(index: Any) -> bool:
+    """Whether an index selects each element at most once (slices and integers)."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or isinstance(p, slice | int | np.integer) for p in parts)
+
+
+def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    out = of(g).xp.zeros(shape, g.dtype)
+    if _basic(index):
+        out[index] = g
+    else:
+        of(out).xp.add.at(out, index, g)  # repeated indices add up
+    return out
+
+
+def _home(x: Any) -> str:
+    return of(array_of(x)).name
+
+
+# --- the table: a rule a line ---------------------------------------------------------------------
+
+# fmt: off
+
+reshape = op("reshape", lambda x, *dims, shape=(): x.reshape(*dims or (shape,)), _reshape_rule,
+             formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.reshape, cost="1",
+             samples=shaped((Shape(3, 4), (2, 6)), (Shape(3, 4), -1), (Shape(2, 3), 3, 2)))
+transpose = op("transpose", lambda x, *order, axes=None: x.transpose(_order(x, order or (axes,))),
+               _transpose_rule,
+               formula=r"\bar x = \bar y^{\top}", numpy=np.transpose, cost="1",
+               samples=shaped((Shape(3, 4),), (Shape(2, 3, 4), (1, 2, 0)),
+                              (Shape(2, 3, 4), 2, 0, 1)))
+swapaxes = op("swapaxes", lambda x, axis1, axis2: x.swapaxes(axis1, axis2),
+              lambda g, y, x, axis1, axis2: g.swapaxes(axis1, axis2),
+              formula=r"\bar x = \mathrm{swapaxes}(\bar y)", numpy=np.swapaxes, cost="1",
+              samples=shaped((Shape(2, 3, 4), 0, -1)))
+moveaxis = op("moveaxis", np.moveaxis, _moveaxis_rule,
+              formula=r"\bar x = \mathrm{moveaxis}(\bar y)", cost="1",
+              samples=shaped((Shape(2, 3, 4), 0, -1), (Shape(2, 3, 4), (0, 1), (1, 2))))
+expand_dims = op("expand_dims", np.expand_dims, _reshape_rule,
+                 formula=r"\bar x = \mathrm{reshape}(\bar y)", cost="1",
+                 samples=shaped((Shape(3, 4), 1), (Shape(3), (0, 2))))
+squeeze = op("squeeze", lambda x, axis=None: x.squeeze(axis), _reshape_rule,
+             formula=r"\bar x = \mathrm{reshape}(\bar y)", numpy=np.squeeze, cost="1",
+             samples=shaped((Shape(3, 1, 4, 1),), (Shape(3, 1, 4), 1), (Shape(1, 3, 1), (0, -1))))
+broadcast_to = op("broadcast_to", np.broadcast_to, lambda g, y, x, shape: g,
+                  formula=r"\bar x = \textstyle\sum_{\mathrm{copies}}\bar y",
+                  samples=shaped((Shape(3, 1), (2, 3, 4)), (Shape(), (2,))))
+flip = op("flip", np.flip, lambda g, y, x, axis=None: np.flip(g, axis),
+          formula=r"\bar x = \mathrm{flip}(\bar y)",
+          samples=shaped((Shape(3, 4), 0), (Shape(3, 4),)))
+roll = op("roll", np.roll, lambda g, y, x, shift, axis=None: np.roll(g, _negated(shift), axis),
+          formula=r"\bar x_i = \bar y_{i+\mathrm{shift}}",
+          samples=shaped((Shape(3, 4), 1, 0), (Shape(3, 4), -2), (Shape(3, 4), (1, 2), (0, 1))))
+tril = op("tril", np.tril, lambda g, y, x, k=0: np.tril(g, k),
+          formula=r"\bar x_{ij} = \bar y_{ij}\,[j \le i+k]",
+          samples=shaped((Shape(3, 4),), (Shape(2, 3, 3), -1)))
+triu = op("triu", np.triu, lambda g, y, x, k=0: np.triu(g, k),
+          formula=r"\bar x_{ij} = \bar y_{ij}\,[j \ge i+k]",
+          samples=shaped((Shape(3, 4),), (Shape(2, 3, 3), 1)))
+tile = op("tile", np.tile, _tile_rule,
+          formula=r"\bar x = \textstyle\sum_{\mathrm{copies}}\bar y",
+          samples=shaped((Shape(2, 3), 2), (Shape(3), (2, 2)), (Shape(2, 1, 3), (2, 1))))
+pad = op("pad", _pad, _pad_rule,
+         formula=r"\bar x = \bar y[\mathrm{inside}]", numpy=np.pad,
+         samples=shaped((Shape(2, 3), 1), (Shape(2, 3), ((0, 1), (2, 0)))))
+
+# --- joining ---------------------------------------------------------------------------------
+
 _concatenate = op("concatenate", lambda *xs, axis=0: np.concatenate(xs, axis=axis), each=_piece,
                   formula=r"\bar x_i = \bar y[\mathrm{piece}_i]",
-                  samples=shaped((Shape(2, 3), Shape(1, 3)), (Shape(2, 3), Shape(2, 2), {"axis": -1})))
-_stack = op("stack", lambda *xs, axis=0: np.stack(xs, axis=axis), formula=r"\bar x_i = \bar y[i]",
+                  samples=shaped((Shape(2, 3), Shape(1, 3)),
+                                 (Shape(2, 3), Shape(2, 2), {"axis": -1})))
+_stack = op("stack", lambda *xs, axis=0: np.stack(xs, axis=axis),
             each=lambda i, g, y, *xs, axis=0: g[(slice(None),) * (axis % y.ndim) + (i,)],
+            formula=r"\bar x_i = \bar y[i]",
             samples=shaped((Shape(2, 3), Shape(2, 3)), (Shape(2, 3), Shape(2, 3), {"axis": -1})))
+
+# --- indexing --------------------------------------------------------------------------------
+
+argsort = op("argsort", lambda a, axis=-1: np.argsort(a, axis=axis, kind="stable"),
+             formula=r"y_{\mathrm{order}} \le y_{\mathrm{order}+1}", numpy=np.argsort,
+             cost=r"n\log n", samples=shaped((Shape(3, 4),), (Shape(3, 4), 0), (Shape(2, 3), None)))
+scatter = op("scatter", _scatter, lambda g, y, x, index, shape: g[index],
+             formula=r"\bar x = \bar y[\mathrm{index}]",
+             samples=shaped((Shape(3, 2), np.array([0, 2, 0]), (4, 2))))
+_INDEXED = shaped((Shape(3, 4), 1), (Shape(3, 4), (slice(None), slice(0, 4, 2))),
+                  (Shape(3, 4), (Ellipsis, None, -1)), (Shape(4, 3), np.array([0, 2, 0])),
+                  (Shape(4, 3), (np.array([[0], [3]]), np.array([1, 1]))),
+                  (Shape(2, 3), np.array([[True, False, True], [False, False, True]])))
+_getitem = op("getitem", lambda x, index: x[index],
+              lambda g, y, x, index: scatter(g, index, x.shape),
+              formula=r"\bar x[\mathrm{index}] \mathrel{+}= \bar y", samples=_INDEXED)
+
+# --- type and place --------------------------------------------------------------------------
+
+to: Any = op("to", move, lambda g, y, x, backend: to(g, _home(x)),
+             formula=r"\bar x = \bar y", samples=shaped((Shape(2, 3), "numpy")))
+copy = op("copy", lambda x: x.copy(), lambda g, y, x: g,
+          formula=r"\bar x = \bar y", samples=shaped((Shape(2, 3),)))
+_discretize = op("discretize", lambda x, dtype: x.astype(dtype),
+                 formula="x", samples=shaped((Shape(2, 3), "int64")))
+_astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g,
+             formula=r"\bar x = \bar y", samples=shaped((Shape(2, 3), np.float64)))
+
 # fmt: on
+
+# --- functions made of these ----------------------------------------------------------------------
 
 
 @answers_for(np.concatenate)
@@ -180,6 +238,8 @@ def _atleast_1d(a: Any) -> Any:
 
 
 answers_for(np.atleast_1d)(_atleast_1d)
+
+
 answers_for(np.flipud)(lambda m: flip(m, 0))
 
 
@@ -205,40 +265,6 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     else:
         cuts = [0, *indices_or_sections, n]
     return [_at(x, axis, slice(a, b)) for a, b in pairwise(cuts)]
-
-
-# --- indexing ------------------------------------------------------------------------------------
-# fmt: off
-
-
-def _basic(index: Any) -> bool:
-    """Whether an index selects each element at most once (slices and integers)."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is Ellipsis or isinstance(p, slice | int | np.integer) for p in parts)
-
-
-def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    out = of(g).xp.zeros(shape, g.dtype)
-    if _basic(index):
-        out[index] = g
-    else:
-        of(out).xp.add.at(out, index, g)  # repeated indices add up
-    return out
-
-
-argsort = op("argsort", lambda a, axis=-1: np.argsort(a, axis=axis, kind="stable"), numpy=np.argsort,
-             formula=r"y_{\mathrm{order}} \le y_{\mathrm{order}+1}", cost=r"n\log n",
-             samples=shaped((Shape(3, 4),), (Shape(3, 4), 0), (Shape(2, 3), None)))
-scatter = op("scatter", _scatter, lambda g, y, x, index, shape: g[index],
-             formula=r"\bar x = \bar y[\mathrm{index}]",
-             samples=shaped((Shape(3, 2), np.array([0, 2, 0]), (4, 2))))
-_INDEXED = shaped((Shape(3, 4), 1), (Shape(3, 4), (slice(None), slice(0, 4, 2))),
-                  (Shape(3, 4), (Ellipsis, None, -1)), (Shape(4, 3), np.array([0, 2, 0])),
-                  (Shape(4, 3), (np.array([[0], [3]]), np.array([1, 1]))),
-                  (Shape(2, 3), np.array([[True, False, True], [False, False, True]])))
-_getitem = op("getitem", lambda x, index: x[index], lambda g, y, x, index: scatter(g, index, x.shape),
-              formula=r"\bar x[\mathrm{index}] \mathrel{+}= \bar y", samples=_INDEXED)
-# fmt: on
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -282,14 +308,9 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         return getitem(ravel(arr), indices)
     n, axis = arr.ndim, normalize_axis_index(axis, arr.ndim, "take_along_axis")
-    grid = [_arange(arr, k).reshape(-1, *(1,) * (n - 1 - i)) for i, k in enumerate(arr.shape)]
+    grid = [arange(arr, k).reshape(-1, *(1,) * (n - 1 - i)) for i, k in enumerate(arr.shape)]
     grid[axis] = indices
     return getitem(arr, tuple(grid))
-
-
-def _arange(x: Any, n: int) -> Any:
-    """0 … n−1 where x lives."""
-    return of(array_of(x)).xp.arange(n)
 
 
 @answers_for(np.repeat)
@@ -302,7 +323,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     """
     a, axis = (ravel(a), 0) if axis is None else (_atleast_1d(a), axis)
     n = a.shape[normalize_axis_index(axis, a.ndim, "repeat")]
-    return take(a, _arange(a, n).repeat(repeats), axis)
+    return take(a, arange(a, n).repeat(repeats), axis)
 
 
 @answers_for(np.sort)
@@ -353,7 +374,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """
     a = moveaxis(a, (axis1, axis2), (-2, -1))
     below, right = max(-offset, 0), max(offset, 0)
-    i = _arange(a, max(0, min(a.shape[-2] - below, a.shape[-1] - right)))
+    i = arange(a, max(0, min(a.shape[-2] - below, a.shape[-1] - right)))
     return getitem(a, (..., i + below, i + right))
 
 
@@ -380,27 +401,8 @@ def diag(v: Any, k: int = 0) -> Any:
         raise ValueError(f"diag: got an array of shape {v.shape}, expected a vector or a matrix")
     if v.ndim == 2:
         return diagonal(v, k)
-    i, n = _arange(v, v.shape[0]), v.shape[0] + abs(k)
+    i, n = arange(v, v.shape[0]), v.shape[0] + abs(k)
     return scatter(v, (i + max(-k, 0), i + max(k, 0)), (n, n))
-
-
-# --- type and place --------------------------------------------------------------------------------
-# fmt: off
-
-
-def _home(x: Any) -> str:
-    return of(array_of(x)).name
-
-
-to: Any = op("to", move, lambda g, y, x, backend: to(g, _home(x)), formula=r"\bar x = \bar y",
-             samples=shaped((Shape(2, 3), "numpy")))
-copy = op("copy", lambda x: x.copy(), lambda g, y, x: g, formula=r"\bar x = \bar y",
-          samples=shaped((Shape(2, 3),)))
-_discretize = op("discretize", lambda x, dtype: x.astype(dtype), formula="x",
-                 samples=shaped((Shape(2, 3), "int64")))
-_astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g,
-             formula=r"\bar x = \bar y", samples=shaped((Shape(2, 3), np.float64)))
-# fmt: on
 
 
 def astype(x: Any, dtype: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import BY_TYPE, as_array, is_array, of
+from ..backend import BY_TYPE, as_array, has_kernel, is_array
 from ..engine import unscalar
 from ..messages import check_forward, explained
 from ..mode import ANOMALY, RECORD, state
@@ -78,6 +78,7 @@ def op(
     backward: Callable[..., Any] | None = None,
     kink: str = "",
     cost: str = "n",
+    kernel: bool = False,
 ) -> Callable[..., Any]:
     r"""Enter an op into the table and return its function.
 
@@ -100,6 +101,8 @@ def op(
         holds the positions of the inputs that need a gradient.
     kink : the documented choice where the op is not differentiable.
     cost : LaTeX of the operations that value and rules take, n the size of the largest array.
+    kernel : whether a backend may have a kernel of this name (:func:`~minireg.backend.has_kernel`),
+        which takes the place of a fused op's value and returns (result, ``backward(g, needs)``).
 
     >>> import minireg as mr
     >>> cube = op("cube", lambda x: x * x * x, lambda g, y, x: g * 3 * x**2)
@@ -112,6 +115,8 @@ def op(
     if name in TABLE and TABLE[name].function.__module__.startswith(f"{package}."):
         raise ValueError(f"op: {name!r} is an op of {package} itself; choose another name")
     fused, differentiable = backward is not None, bool(rules or each or backward)
+    if kernel and backward is not None:
+        value, backward = has_kernel(name)(value), _by_kernel(backward)
     new, seq, record, ndarray, plain = object.__new__, next_seq, RECORD, np.ndarray, _PLAIN
 
     def call(*args: Any, **kw: Any) -> Any:
@@ -170,6 +175,17 @@ def op(
     return call
 
 
+def _by_kernel(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Where a kernel gave the result, what it saved is its own backward."""
+
+    def call(g: Any, y: Any, saved: Any, needs: Needs, *inputs: Any, **kw: Any) -> Any:
+        if callable(saved):
+            return saved(g, needs)
+        return backward(g, y, saved, needs, *inputs, **kw)
+
+    return call
+
+
 def array_of(x: Any) -> Any:
     """The array of a Tensor; anything else as it is."""
     return x.data if isinstance(x, Tensor) else x
@@ -180,20 +196,30 @@ def held(x: Any) -> Any:
     return x.data.copy() if isinstance(x, Tensor) else x
 
 
-def kernel(name: str, x: Any, *inputs: Any, **kw: Any) -> Any:
-    """What a kernel of the array's backend makes of it; None if there is none or none covers it."""
-    twin = of(x).kernels.get(name) if is_array(x) else None
-    if twin is None or not all(v is None or type(v) is type(x) for v in inputs):
-        return None  # a Python number, or an array from elsewhere: NumPy's rule knows what to say
-    return twin(x, *inputs, **kw)
-
-
 HALF = np.dtype(np.float16)
 
 
 def wide(x: Any) -> Any:
     """Half precision, which squares of 256 and counts of 65,520 overflow, as single; else x."""
     return x.astype(np.float32) if x.dtype == HALF else x
+
+
+def as_numpy(x: Any) -> Any:
+    """A list or number as the array that NumPy takes it for."""
+    return x if hasattr(x, "ndim") else np.asarray(x)
+
+
+def ratio(a: Any, b: Any) -> Any:
+    """a/b, and 0 where b = 0."""
+    return np.where(b == 0, 0, a / np.where(b == 0, 1, b))
+
+
+def real(name: str, x: Any) -> None:
+    """``TypeError`` for complex numbers, which have no order."""
+    if x.dtype.kind == "c":
+        raise TypeError(
+            f"{name}: got complex numbers, expected real ones; take .data.real or .data.imag"
+        )
 
 
 # --- what stands for an array, and other words for an option ----------------------------------------

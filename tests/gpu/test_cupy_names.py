@@ -34,7 +34,7 @@ ON_HOST = {
     "cli/main.py": {"_core._multiarray_umath.__cpu_features__": "what the CPU can do"},
     "analysis/lipschitz.py": {".max": "of a copy on the host"},
     "check/ops.py": {".max": "asks host arrays"},
-    "ops/elementwise.py": {
+    "ops/error_function.py": {
         "polynomial.chebyshev.cheb2poly": "coefficients of a series are a list on the host",
     },
     "check/penalties.py": {".max": "asks host arrays", "geomspace": "asks host arrays"},

@@ -12,6 +12,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,18 +51,18 @@ def sources() -> dict[str, str]:
             if width % pack == 0:
                 found[f"rows {width} by {pack} {dtype}"] = cuda._rows(1, width, dtype, pack)[0]
         for places in (1, 49):
-            text = cuda.specialized(cuda.CHANNELS, dtype, S=places, THREADS=cuda.THREADS)
+            text = cuda.specialized("CHANNEL_KERNELS", dtype, PLACES=places)
             found[f"channels of {places} {dtype}"] = text
-        for name, text in {"targets": cuda.TARGETS, "clip": cuda.CLIP}.items():
-            found[f"{name} {dtype}"] = cuda.specialized(text, dtype, THREADS=cuda.THREADS)
+        for name, section in {"targets": "TARGET", "clip": "CLIP", "mask": "DROPOUT"}.items():
+            found[f"{name} {dtype}"] = cuda.specialized(f"{section}_KERNELS", dtype)
         both = mr.penalties.L1(0.1), mr.penalties.ElasticNet(0.2, 0.3)
         for name, penalties in {"squares": (), "squares with penalties": both}.items():
             for rows in (1, 2):
                 kernel = clip.squares(dtype, penalties)
                 found[f"{name}, {rows} {dtype}"] = cuda.squares(kernel, rows)
-        found[f"mask {dtype}"] = cuda.specialized(cuda.DROPOUT, dtype, THREADS=cuda.THREADS)
         for name in cuda.SLOPES:
-            found[f"{name} {dtype}"] = cuda.activated(name, dtype)
+            slope = f"{name}_slope"
+            found[f"{name} {dtype}"] = cuda.specialized("ACTIVATION_KERNELS", dtype, SLOPE=slope)
     return found
 
 
@@ -75,7 +76,7 @@ NAMES = [f"{family} {np.dtype(d)}" for d in TOLERANCE for family in (
     *(f"rows {w} by 1" for w in (1, 16, 100, 1000, 1024, 1025, 8192)),
     *(f"rows {w} by {16 // np.dtype(d).itemsize}" for w in (16, 100, 1000, 1024, 8192)),
     "channels of 1", "channels of 49", "targets", "clip", "squares, 1", "squares, 2",
-    "squares with penalties, 1", "squares with penalties, 2",     "mask", *cuda.SLOPES)]  # fmt: skip
+    "squares with penalties, 1", "squares with penalties, 2", "mask", *cuda.SLOPES)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -171,6 +172,10 @@ class OnCPU:
 
 
 def kernel_names(source: str) -> list[str]:
+    """The kernels of the section that is chosen."""
+    for section, text in re.findall(r"^#ifdef (\w+)$(.*?)^#endif", source, re.M | re.S):
+        if f"#define {section}\n" not in source:
+            source = source.replace(text, "")
     return re.findall(r"__global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\(", source)
 
 
@@ -504,7 +509,8 @@ def test_philox_is_philox():
 @pytest.mark.parametrize("size", [1, 1023, 3000])
 def test_mask_is_drawn_by_philox(device, size, dtype):
     key, p = 0x0123456789ABCDEF, 0.3
-    mask = host(cuda.dropout_mask(p, device(np.zeros(size, dtype)), key))
+    stream = types.SimpleNamespace(bits=lambda: key)
+    mask = host(cuda.dropout_mask(device(np.zeros(size, dtype)), p=p, stream=stream))
     for i in {0, 1, 255, 256, 300, 1022, 1023, 1024, 2900} & set(range(size)):
         block, word, thread = i // 1024, i % 1024 // 256, i % 256
         bits = philox([256 * block + thread, 0, 0, 0], [key % 2**32, key >> 32])[word]
@@ -706,7 +712,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
     "the tail counts": (
         "if (inside(i)) squares", "squares", lambda d: test_rows(d, True, 33, np.float64)),
     "the tail is lost": (
-        "(WIDTH + GROUP * V - 1) / (GROUP * V)", "WIDTH / (GROUP * V)",
+        "(WIDTH + GROUP * VECTOR - 1) / (GROUP * VECTOR)", "WIDTH / (GROUP * VECTOR)",
         lambda d: test_rows(d, False, 1000, np.float64)),
     "the last rows are lost": (
         "first < rows; first += gridDim.x * ROWS", "first + ROWS <= rows; first += gridDim.x * ROWS",
@@ -776,7 +782,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
         lambda d: test_clip_factor(d, [(50_000,)] * 3, 0.5, np.float64)),
     "relu at 0": ("x > 0", "x >= 0", lambda d: test_slope_of_an_activation(d, 255, "relu", np.float64)),
     "the gradient is forgotten": (
-        "g[i] * slope", "slope", lambda d: test_slope_of_an_activation(d, 255, "tanh", np.float64)),
+        "g[i] * SLOPE", "SLOPE", lambda d: test_slope_of_an_activation(d, 255, "tanh", np.float64)),
     "nine rounds": (
         "round < 10", "round < 9", lambda d: test_mask_is_drawn_by_philox(d, 3000, np.float64)),
 }  # fmt: skip

@@ -13,8 +13,9 @@ import pytest
 import minireg as mr
 from minireg import nn, penalties
 from minireg.inspect import Run, overview, report
+from minireg.inspect.charts import cosines, looks_of, matrices, movers
 from minireg.inspect.ledger import Ledger
-from minireg.inspect.report import _lines, _looks, _movers, _weights, comparison, headline
+from minireg.inspect.run import comparison, headline
 
 pytest.importorskip("matplotlib", reason="the report draws with matplotlib (extra viz)")
 
@@ -250,7 +251,7 @@ def test_every_chart_is_there_and_explained(page):
 
 
 def test_a_term_has_one_colour_everywhere(runs, page):
-    colours = {term: colour for term, (colour, _) in _looks(runs)[1].items()}
+    colours = {term: colour for term, (colour, *_) in looks_of(runs)[1].items()}
     assert len(set(colours.values())) == 4
     for heading in ("Share of each term in the gradient", "Strength of each term"):
         assert all(colour in page.section(heading) for colour in colours.values())
@@ -274,12 +275,12 @@ def test_exact_zeros_are_counted_apart(tmp_path):
 
 
 def test_matrices_are_paired_by_shape(runs):
-    pairs = _weights(runs)  # dropout moved the second Linear from 2 to 3
+    pairs = matrices(runs)  # dropout moved the second Linear from 2 to 3
     assert list(pairs) == ["0.weight (16 × 6)", "2.weight / 3.weight (3 × 16)"]
     assert all(list(found) == ["plain", "regularized"] for found in pairs.values())
     shallow = Run(mr.History(), nn.Sequential(nn.Linear(6, 16), nn.Linear(16, 16)))
     deep = Run(mr.History(), nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16)))
-    found = _weights({"a": shallow, "b": deep})
+    found = matrices({"a": shallow, "b": deep})
     assert [len(group) for group in found.values()] == [1, 2, 1]
 
 
@@ -309,9 +310,9 @@ def test_a_gradient_of_0_has_no_direction():
     rows = [{"epoch": e, "value/data": 1.0, "value/l2": 1.0, "norm/data": 1.0, "norm/l2": e - 1.0,
              "cosine/data": 1.0, "cosine/l2": (e - 1) / 4} for e in (1, 2, 3)]  # fmt: skip
     run = Run(mr.History(rows))
-    lines = _lines(Figure(), run, "cosine", _looks({"a": run})[1]).get_lines()
-    assert len(lines) == 2  # the axis and l2
-    np.testing.assert_array_equal(lines[1].get_ydata(), [np.nan, 0.25, 0.5])
+    drawn = cosines(Figure(), run, looks_of({"a": run})[1]).get_lines()
+    assert len(drawn) == 2  # the axis and l2
+    np.testing.assert_array_equal(drawn[1].get_ydata(), [np.nan, 0.25, 0.5])
 
 
 # --- the ledger -------------------------------------------------------------------------------------
@@ -348,8 +349,8 @@ def test_who_moved_each_layer_is_drawn_to_100_percent():
     for layer in ("0", "2"):
         head = f"{layer}/share/"
         shares = {c.removeprefix(head): v for c, v in columns.items() if c.startswith(head)}
-        looks = _looks({"a": run})[1]
-        axes = _movers(Figure(), (run, {"epoch": columns["epoch"], **shares}), looks)
+        looks = looks_of({"a": run})[1]
+        axes = movers(Figure(), (run, {"epoch": columns["epoch"], **shares}), looks)
         up, down = axes.collections[: len(shares)], axes.collections[len(shares) :]
         top = np.array([v.get_paths()[0].get_extents().y1 for v in up]).max()
         bottom = np.array([v.get_paths()[0].get_extents().y0 for v in down]).min()
@@ -365,7 +366,7 @@ def test_an_entry_has_the_colour_of_its_term(tmp_path):
     run = booked()
     page = Page(report(tmp_path / "r.html", {"a": run}))
     assert {"share: a: layer 0", "share: a: layer 2"} < set(page.charts)
-    colours = {name: colour for name, (colour, _) in _looks({"a": run})[1].items()}
+    colours = {name: colour for name, (colour, *_) in looks_of({"a": run})[1].items()}
     assert list(colours) == ["data", "smoothing", "l2", "l1"]
     assert len(set(colours.values())) == 4
     layers = page.section("Who moved each layer")
@@ -382,12 +383,12 @@ def test_each_way_that_a_term_acts_is_hatched_in_the_colour_of_the_term():
         {"en": mr.Term(penalties.ElasticNet(0.01, 0.02), via="prox"), "l2": penalties.L2(0.01)},
         epochs=2, booked=True, clip_norm=0.01,
     )  # fmt: skip
-    looks = _looks({"a": run})[1]
+    looks = looks_of({"a": run})[1]
     entries = ["data", "l2", "l2 clip", "en.l1 prox", "en.l2 prox"]
     shares = {entry: [0.2, 0.2] for entry in entries}
-    axes = _movers(Figure(), (run, {"epoch": [1, 2], **shares}), looks)
+    axes = movers(Figure(), (run, {"epoch": [1, 2], **shares}), looks)
     drawn = [(tuple(f.get_facecolor()[0]), f.get_hatch()) for f in axes.collections[:5]]
-    of = {term: to_rgba(colour) for term, (colour, _) in looks.items()}
+    of = {term: to_rgba(colour) for term, (colour, *_) in looks.items()}
     assert drawn == [
         (of["data"], ""), (of["l2"], ""), (of["l2"], "xx"), (of["en.l1"], "//"), (of["en.l2"], "//")
     ]  # fmt: skip
@@ -429,7 +430,7 @@ def test_a_ledger_as_documented_and_any_name_of_a_term(tmp_path, accumulate, nam
     run = Run(history, model, objective.assignments(), ledger)
     page = Page(report(tmp_path / "r.html", {"a": run}))
     assert [c for c in page.charts if "layer" in c] == ["share: a: layer 0"]
-    looks = _looks({"a": run})[1]
+    looks = looks_of({"a": run})[1]
     assert list(looks) == ["data", name]
     section = page.section("Who moved each layer")
     for entry in ledger.last.entries() if not accumulate else ledger.whole.entries():
@@ -701,7 +702,7 @@ def test_letters_that_the_font_lacks(tmp_path):
 
 def test_many_runs_and_terms(tmp_path):
     run = train({f"term{i}": penalties.L2(1e-3) for i in range(9)}, epochs=2)
-    assert len(set(_looks({"a": run})[1].values())) == 7  # looks repeat, but never that of data
+    assert len(set(looks_of({"a": run})[1].values())) == 7  # looks repeat, but never that of data
     page = both(tmp_path, {"a": run} | {f"run {i}": Run(mr.History(), run.model) for i in range(7)})
     assert len(page.rows["epoch"]) == 8 + ("best" in run.moments)
 

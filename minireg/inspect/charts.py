@@ -1,0 +1,183 @@
+"""charts: what regularization did to a training, as pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import pictures
+from ..pictures import INK, PAGE, Look
+from .run import Run, Runs, acting, check_runs
+
+if TYPE_CHECKING:  # an optional extra
+    from matplotlib.figure import Figure
+
+Looks = Mapping[str, Look]  # of labels or terms
+
+# Under each kind of colour blindness grey and any two of the first four terms stay apart (OKLab
+# distance of 0.14 or more; chosen by search); the dash tells them apart once more.
+TERM_COLOURS = ("#e1961e", "#2da5ff", "#a51ed2", "#c32d0f", "#e85fa8", "#8b5a3c")
+RUN_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+DASHES = ("dashed", "dotted", "dashdot")
+# How what a term did is hatched, by how it acted.
+HATCHES = {"fresh": "", "carried": "..", "clip": "xx", "prox": "//"}
+# What a chart of curves shows: column → its name; dashed, then solid with a dot at the best epoch.
+LINES = {
+    "loss": {"train_loss": "training", "validation_loss": "validation"},
+    "accuracy": {"train_accuracy": "training", "validation_accuracy": "validation"},
+    "wrong labels": {"wrong_accuracy": "learnt by heart", "true_accuracy": "true label given"},
+}
+
+
+def looks_of(runs: Runs) -> tuple[Looks, Looks]:
+    """How each run and each term looks, the same in every picture."""
+    found = [t for run in runs.values() for t in (*run.history.terms, *run.booked)]
+    terms = dict.fromkeys(t for t in found if t != "data")
+    by_run = {n: Look(RUN_COLOURS[i % 6]) for i, n in enumerate(runs)}
+    by_term = {n: Look(TERM_COLOURS[i % 6], DASHES[i % 3]) for i, n in enumerate(terms)}
+    return by_run, {"data": Look("#7d8590")} | by_term
+
+
+def curves(canvas: Any, runs: Runs, what: str, looks: Looks) -> Any:
+    """The two curves of each run; of a single one with the gap between them."""
+    epochs = max(len(run.history) for run in runs.values())
+    ylabel = "share" if what == "wrong labels" else what
+    axes = pictures.over_epochs(canvas, ylabel, epochs, percent=what != "loss")
+    for label, run in runs.items():
+        x, colour = run.column("epoch"), looks[label].colour
+        of = "" if len(runs) == 1 else f"{label}, "
+        found = {name: y for column, name in LINES[what].items() if (y := run.column(column))}
+        for (name, y), dash in zip(found.items(), ("dashed", "solid"), strict=False):
+            pictures.line(axes, x, y, Look(colour, dash), f"{of}{name}")
+        if len(found) == 2:
+            low, high = found.values()
+            if len(runs) == 1 and what != "wrong labels":
+                axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+            if best := run.best_epoch:
+                spot = x[best - 1], high[best - 1]
+                axes.plot(*spot, "o", color=colour, mec=PAGE, ms=8, clip_on=False)
+    return axes
+
+
+def shares(canvas: Any, run: Run, looks: Looks) -> Any:
+    """Each term's share of the sum of the gradient norms, stacked."""
+    axes = pictures.over_epochs(canvas, "share", len(run.history), percent=True)
+    axes.set_ylim(0, 1)
+    if run.active:
+        bands = {t: (np.array(run.column(f"share/{t}")), looks[t]) for t in run.active}
+        pictures.stack(axes, run.column("epoch"), bands)
+    return axes
+
+
+def norms(canvas: Any, run: Run, looks: Looks) -> Any:
+    """The norm of each term's gradient, on a log scale."""
+    axes = pictures.over_epochs(canvas, "gradient norm", len(run.history))
+    pictures.log_scale(axes.yaxis)
+    for term in run.active:
+        norm = np.array(run.column(f"norm/{term}"))
+        pictures.line(
+            axes, run.column("epoch"), np.where(norm == 0, np.nan, norm), looks[term], term
+        )
+    return axes
+
+
+def cosines(canvas: Any, run: Run, looks: Looks) -> Any:
+    """The cosine of each term's gradient to that of the data."""
+    axes = pictures.over_epochs(canvas, "cosine", len(run.history))
+    axes.set_ylim(-1.05, 1.05)
+    axes.axhline(0, color=INK, lw=0.6, alpha=0.5)
+    for term in run.active:
+        if term != "data":
+            y, norm = (np.array(run.column(f"{k}/{term}")) for k in ("cosine", "norm"))
+            y[norm == 0] = np.nan  # no gradient, no direction
+            pictures.line(axes, run.column("epoch"), y, looks[term], term)
+    return axes
+
+
+def movers(canvas: Any, booked: tuple[Run, Mapping[str, list[float]]], looks: Looks) -> Any:
+    """Each entry's share of a layer's movement in each epoch, stacked up from 0, or down."""
+    run, columns = booked
+    axes = pictures.over_epochs(canvas, "share of the movement", len(run.history), percent=True)
+    axes.axhline(1, color=INK, lw=0.6, ls="dotted")
+    axes.axhline(0, color=INK, lw=0.6)
+    bands = {}
+    for entry, y in columns.items():
+        if entry != "epoch" and np.any(y):
+            term, how = acting(entry, run.history.terms)
+            bands[entry] = y, looks[term]._replace(hatch=HATCHES.get(how, ""))
+    pictures.stack(axes, columns["epoch"], bands)
+    return axes
+
+
+def matrices(runs: Runs) -> dict[str, dict[str, Any]]:
+    """{matrix: {label: weights}}. The k-th matrix of a shape in one run belongs to the k-th in
+    another: names would not do, as a layer without weights (dropout) renumbers the next ones.
+    """
+    groups: dict[Any, dict[str, tuple[str, Any]]] = {}
+    for label, run in runs.items():
+        seen: Counter[tuple[int, ...]] = Counter()
+        for name, p in run.model.named_parameters() if run.model else ():
+            if p.kind == "weight" and p.size:
+                groups.setdefault((p.shape, seen[p.shape]), {})[label] = name, p.numpy()
+                seen[p.shape] += 1
+    found = {}
+    for (shape, _), group in groups.items():
+        names = " / ".join(dict.fromkeys(name for name, _ in group.values()))
+        title = f"{names} ({' × '.join(map(str, shape))})"
+        found[title] = {label: w for label, (_, w) in group.items()}
+    return found
+
+
+def histogram(canvas: Any, found: Mapping[str, Any], looks: Looks) -> Any:
+    """A weight matrix of every run: exact zeros as bars of their own, then all others."""
+    bars, axes = canvas.subplots(1, 2, width_ratios=(2, 5))
+    others = {n: w[np.isfinite(w) & (w != 0)] for n, w in found.items()}
+    reach = max((float(np.abs(w).max()) for w in others.values() if w.size), default=1.0)
+    turn = 90 if len(found) > 2 else 0
+    for i, (label, w) in enumerate(found.items()):
+        zeros, colour = float((w == 0).mean()), looks[label].colour
+        bars.bar(i, zeros, color=colour)
+        bars.text(i, zeros + 0.02, f"{zeros:.1%}", ha="center", size="small", rotation=turn)
+        height, bins = np.histogram(others[label], 61, (-reach, reach))
+        axes.stairs(height / w.size, bins, color=colour, alpha=0.15, fill=True)
+        axes.stairs(height / w.size, bins, color=colour, lw=1.4, label=pictures.named(label))
+    bars.set(xlabel="exactly 0", xticks=[], xlim=(-0.8, len(found) - 0.2), ylim=(0, 1.2))
+    bars.set(ylabel="share of all weights", yticks=(0, 0.5, 1))
+    bars.spines.left.set_bounds(0, 1)
+    axes.set(xlabel="weights that are not 0")
+    if any(w.size for w in others.values()):
+        axes.set_yscale("log")
+    for side in (bars, axes):
+        pictures.in_percent(side.yaxis)
+    axes.yaxis.set_minor_formatter(lambda v, _: "")
+    return axes
+
+
+def overview(runs: Runs) -> Figure:
+    """One wide picture: learning curves, the gradient shares of the run with the most terms,
+    and the largest weight matrix. Raises as :func:`report` does.
+
+    >>> from minireg import History
+    >>> len(overview({"plain": Run(History())}).subfigs)
+    3
+    """
+    check_runs("overview", runs)
+    with pictures.style("overview"):
+        (by_run, by_term), wide = looks_of(runs), pictures.figure(15, 4.6)
+        parts: Any = wide.subfigures(1, 3, wspace=0.03)
+        what = "accuracy" if any(r.column("train_accuracy") for r in runs.values()) else "loss"
+        most = max(runs, key=lambda n: len(runs[n].active))
+        drawn = {
+            f"{what} over time": curves(parts[0], runs, what, by_run),
+            f"terms in the gradient of “{most}”": shares(parts[1], runs[most], by_term),
+        }
+        if weights := matrices(runs):
+            name = max(weights, key=lambda n: max(w.size for w in weights[n].values()))
+            drawn[f"weights: {name}"] = pictures.histogram(parts[2], weights[name], by_run)
+        for part, (title, axes) in zip(parts, drawn.items(), strict=False):
+            part.suptitle(title)
+            pictures.legend(part, axes)
+    return wide

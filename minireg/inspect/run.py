@@ -1,0 +1,313 @@
+"""Run: a training to report on, its figures, and what they say in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..nn import Dropout, Module
+from ..objective import Assignment
+from ..tables import Column, Table, number, typeset
+from .ledger import Ledger
+
+
+class Record(Protocol):
+    """What is asked of a :class:`minireg.History`: a row of figures an epoch."""
+
+    rows: list[dict[str, float]]
+    stopped: str
+    best_epoch: int | None
+
+    def __getitem__(self, column: str) -> list[float]: ...
+    def __len__(self) -> int: ...
+    @property
+    def last(self) -> dict[str, float]: ...  # noqa: D102
+    @property
+    def terms(self) -> list[str]: ...  # noqa: D102
+    def to_dict(self) -> dict[str, Any]: ...  # noqa: D102
+
+
+# How an entry of the ledger says that its term acted.
+WAYS = ("fresh", "carried", "clip", "prox")
+
+
+def acting(entry: str, terms: Iterable[str]) -> tuple[str, str]:
+    """The term of an entry of the ledger, which gives it its colour, and how it acted.
+
+    >>> acting("l1 prox", ["l1"]), acting("decay", ["l1"])
+    (('l1', 'prox'), ('decay', ''))
+    """
+    term, _, how = entry.rpartition(" ")
+    return (term, how) if term and how in WAYS and entry not in terms else (entry, "")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training to report on: its history and, where at hand, the trained model, the rows of
+    the objective's assignment table, and the ledger that :func:`minireg.fit` filled.
+
+    Figures come from a part "test" where ``fit`` was told to ``watch`` one: the best epoch is chosen
+    by the validation data. ``wrong`` says how many training labels are wrong; then the history
+    watches these inputs with their wrong labels as "wrong" and with the true ones as "true".
+
+    >>> from minireg import History
+    >>> Run(History()).last
+    {}
+    """
+
+    history: Record
+    model: Module | None = None
+    assignments: list[Assignment] = field(default_factory=list)
+    ledger: Ledger | None = None
+    wrong: int = 0
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The figures of the weights the model holds; {} before the first epoch."""
+        return self.history.last if self.history.rows else {}
+
+    def column(self, name: str) -> list[float]:
+        """A column of the history, (epochs,); [] where there is none."""
+        return self.history[name] if name in self.last else []
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights were put back, else the first of the highest validation accuracy
+        or, without labels, of the lowest validation loss.
+        """
+        losses = self.column("validation_loss")
+        scores = np.asarray(self.column("validation_accuracy") or [-x for x in losses])
+        best = int(np.nanargmax(scores)) + 1 if np.isfinite(scores).any() else None
+        return self.history.best_epoch or best
+
+    @property
+    def moments(self) -> dict[str, dict[str, float]]:
+        """The rows to compare: of the weights that the model holds, and of the best epoch."""
+        if self.history.best_epoch:
+            return {"restored": self.last}
+        found, best = {"end": self.last}, self.best_epoch
+        if best is not None and best < len(self.history):
+            found["best"] = self.history.rows[best - 1]
+        return found
+
+    def figures(self, row: Mapping[str, float]) -> dict[str, float]:
+        """A row and how it came about: the seconds until then, all of them for what the model holds,
+        and of the wrong training labels how many are learnt, and how many inputs answered truly.
+        """
+        until = len(self.history) if row is self.last else int(row["epoch"])
+        names = {"wrong": "wrong_labels_learnt", "true": "true_labels_given"}
+        counts = {
+            name: round(row[f"{part}_accuracy"] * self.wrong)
+            for part, name in names.items()
+            if self.wrong and f"{part}_accuracy" in row
+        }
+        return {**row, "seconds": sum(self.column("seconds")[:until]), **counts}
+
+    def via(self, term: str) -> str:
+        """How a term acts: "gradient" or "prox"; "–" where the assignments do not say."""
+        acts = {act for a in self.assignments for act in a.penalties.split(", ")}
+        ways = [way for way in ("gradient", "prox") if f"{term} ({way})" in acts]
+        return "gradient" if term in ("data", "smoothing") else "".join(ways) or "–"
+
+    @property
+    def active(self) -> list[str]:
+        """The terms that pull at all: one of strength 0 does not."""
+        return [t for t in self.history.terms if any(self.column(f"norm/{t}"))]
+
+    @property
+    def booked(self) -> list[str]:
+        """The terms of the entries that the ledger recorded."""
+        columns = self.ledger.columns() if self.ledger else {}
+        entries = [c.removeprefix("share/") for c in columns if c.startswith("share/")]
+        return [acting(entry, self.history.terms)[0] for entry in entries]
+
+    @property
+    def bare(self) -> bool:
+        """Whether only the data moves the weights: no other term, no decay, no dropout."""
+        drops = any(isinstance(m, Dropout) and m.p for m in (self.model or Module()).modules())
+        return {*self.active, *self.booked} <= {"data"} and not drops
+
+
+Runs = Mapping[str, Run]
+
+
+def check_runs(owner: str, runs: Any) -> None:
+    """``TypeError`` unless ``runs`` maps labels to :class:`Run`."""
+    mapped = isinstance(runs, Mapping) and runs
+    if not mapped or not all(isinstance(run, Run) for run in runs.values()):
+        raise TypeError(
+            f"{owner}: runs must map one label or more to a Run, got {runs!r:.80}; write "
+            "{'run': mr.Run(history, model)}"
+        )
+
+
+# --- in words --------------------------------------------------------------------------------
+
+
+def headline(runs: Runs) -> str:
+    """In plain words: who ends best and by how much, whether another, stopped at its best epoch, does
+    as well, and what became of wrong training labels.
+
+    >>> from minireg import History
+    >>> headline({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
+    '“a” ends with a validation loss of 0.750.'
+    """
+    return " ".join([*_ranking(runs), *_learnt(runs), *_endings(runs)])
+
+
+def _shown(value: float | None, sign: str = "", unit: str = "") -> str:
+    """Three decimals, or hundredths of a ``unit`` with one, as they are printed in a sentence."""
+    text = number(value, f"{sign}.1%" if unit else sign)
+    return typeset(text).replace("%", unit)
+
+
+def _ranking(runs: Runs) -> Iterator[str]:
+    """Who ends best, and the best of the others at its best epoch."""
+    columns = ("test_accuracy", "validation_accuracy", "test_loss", "validation_loss", "train_loss")
+    key = next((c for c in columns if any(c in run.last for run in runs.values())), "")
+    unit = "%" if key.endswith("accuracy") else ""
+    ends = _ranked(runs, key, ("end", "restored"))
+    if not ends:
+        yield "There is no epoch to compare."
+        return
+    (own, winner), *others = ends
+    name = key.replace("train_", "training ").replace("_", " ")
+    text = f"“{winner}” ends with a {name} of {_shown(own, unit=unit)}"
+    for value, label in others[:1]:
+        amount = _difference(own - value, unit)
+        text += f", {amount} than" if amount else ", the same as"
+        text += f" “{label}” ({_shown(value, unit=unit)})"
+    yield f"{text}."
+    stopped = [one for one in _ranked(runs, key, ("best",)) if one[1] != winner]
+    for value, label in stopped[:1]:
+        run, change = runs[label], value - own
+        better = change if unit else -change
+        had = f"Stopped at its best epoch ({run.best_epoch}), “{label}” has {_shown(value, unit=unit)}"
+        if run.bare and better >= 0:
+            size = _shown(abs(change), unit="points" if unit else "")
+            yield f"{had}: early stopping alone does {f'better, by {size}' if change else 'as well'}."
+        else:
+            yield f"{had}, {_difference(change, unit) or 'just as much'}."
+
+
+def _ranked(runs: Runs, key: str, moments: Container[str]) -> list[tuple[float, str]]:
+    """(figure, label) of the runs at these moments, the best first: the highest accuracy, the lowest
+    of anything else.
+    """
+    found = [
+        (row.get(key, math.nan), label)
+        for label, run in runs.items()
+        for when, row in run.moments.items()
+        if when in moments
+    ]
+    sign = -1 if key.endswith("accuracy") else 1
+    return sorted((one for one in found if math.isfinite(one[0])), key=lambda one: sign * one[0])
+
+
+def _difference(change: float, unit: str) -> str:
+    """ "0.100 more"; "" where there is none."""
+    amount = _shown(abs(change), unit="points" if unit else "")
+    return f"{amount} {'more' if change > 0 else 'less'}" if change else ""
+
+
+def _learnt(runs: Runs) -> Iterator[str]:
+    """What became of the wrong training labels."""
+    parts: list[str] = []
+    for label, run in runs.items():
+        if not (run.wrong and run.last):
+            continue
+        found = run.figures(run.last)
+        heart, true = found["wrong_labels_learnt"], found["true_labels_given"]
+        if parts:
+            parts.append(f"“{label}” {heart} of {run.wrong}, and {true}")
+        else:
+            parts.append(
+                f"“{label}” has learnt {heart} of {run.wrong} wrong training labels by heart and "
+                f"answers {true} of them with the true one"
+            )
+    if parts:
+        yield f"{', '.join(parts)}."
+
+
+def _endings(runs: Runs) -> Iterator[str]:
+    """How a run ended, unless after the last epoch."""
+    for label, run in runs.items():
+        epochs, how, kept = len(run.history), run.history.stopped, run.history.best_epoch
+        if how != "epochs" or not epochs:
+            text = f"“{label}” ended after {epochs} {'epoch' if epochs == 1 else 'epochs'}"
+            text += f" ({how})" if how != "epochs" else ""
+            yield f"{text} and holds the weights of epoch {kept}." if kept else f"{text}."
+
+
+# --- in tables -------------------------------------------------------------------------------
+
+
+def comparison(runs: Runs) -> list[list[str]]:
+    """A head and rows of figures: of each run as it ends, and at its best epoch.
+
+    >>> from minireg import History
+    >>> comparison({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
+    [['', 'a, end'], ['epoch', '1'], ['training loss', '0.500'], ['validation loss', '0.750']]
+    """
+    columns = {
+        f"{label}, {when}": _figures(run, row)
+        for label, run in runs.items()
+        for when, row in run.moments.items()
+    }
+    names = next(iter(columns.values()))
+    rows = [[name, *(column[name] for column in columns.values())] for name in names]
+    return [["", *columns], *(row for row in rows if {*row[1:]} != {"–"})]
+
+
+def _figures(run: Run, row: Mapping[str, float]) -> dict[str, str]:
+    """What the comparison shows of an epoch."""
+    found = {"epoch": f"{row.get('epoch', 0):.0f}"}
+    losses = {"train": "training", "validation": "validation", "test": "test"}
+    for part, name in losses.items():
+        found[f"{name} loss"] = _shown(row.get(f"{part}_loss"))
+    found["gap (validation − training)"] = _shown(row.get("gap"), "+")
+    for part, name in losses.items():
+        found[f"{name} accuracy"] = _shown(row.get(f"{part}_accuracy"), unit="%")
+    found["accuracy gap (training − validation)"] = _shown(row.get("accuracy_gap"), "+", "%")
+    counted = run.figures(row) if row else {}
+    names = {
+        "wrong_labels_learnt": "wrong labels learnt by heart",
+        "true_labels_given": "… answered with the true label",
+    }
+    for key, name in names.items():
+        found[name] = f"{counted[key]} of {run.wrong}" if key in counted else "–"
+    zeros, of = row.get("zeros", 0), row.get("weights", 0)
+    found["weights that are exactly 0"] = _shown(zeros / of, unit="%") if of else "–"
+    timed = run.column("seconds")
+    return found | {"seconds": f"{counted['seconds']:.1f}" if timed else "–"}
+
+
+def comparison_table(runs: Runs) -> Table:
+    """:func:`comparison` as a table; where there is no room the best epochs go, the last first."""
+    head, *rows = comparison(runs)
+    best = [name for name in head if name.endswith(", best")][::-1]
+    columns = [Column(n, "", spare=best.index(n) + 1 if n in best else 0) for n in head[1:]]
+    return Table([head[0], *columns], rows)
+
+
+def term_table(run: Run) -> Table:
+    """Each term of the objective at the epoch whose weights the model holds."""
+    head = [
+        Column("term", whole=True),
+        Column("value", "", spare=1),
+        Column("‖gradient‖", ""),
+        Column("share", ".1%"),
+        Column("cosine to data", "+"),
+        Column("via", spare=2),
+    ]
+    rows = []
+    for term in run.history.terms:
+        value, norm, share, cosine = (
+            run.last[f"{k}/{term}"] for k in ("value", "norm", "share", "cosine")
+        )  # a gradient of 0 has no direction
+        rows.append((term, value, norm, share, cosine if norm else None, run.via(term)))
+    return Table(head, rows)

@@ -1,0 +1,180 @@
+"""pictures: charts in one style, drawn with matplotlib, and how a page holds them.
+
+A chart is drawn into a canvas, a figure or a part of one, and gives back its axes. matplotlib is an
+optional extra, imported when a chart is drawn; pyplot never is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, GRID, PAGE = "#1f2328", "#d5dae0", "#ffffff"  # in a page these follow light or dark mode
+
+
+class Look(NamedTuple):
+    """How what a chart shows looks, the same in every picture."""
+
+    colour: str
+    dash: str = "solid"
+    hatch: str = ""
+
+
+@contextmanager
+def style(owner: str) -> Iterator[None]:
+    """Draw in the house style whatever the user's settings are; ``ImportError`` of ``owner`` without
+    matplotlib.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError(f"{owner} draws with matplotlib: pip install 'minireg[viz]'") from error
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rc_file(
+            Path(__file__).with_name("pictures.mplstyle"), use_default_template=False
+        )
+        yield
+
+
+def figure(width: float, height: float, **options: Any) -> Figure:
+    """An empty figure of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", **options)
+
+
+def over_epochs(canvas: Any, ylabel: str, epochs: int, percent: bool = False) -> Any:
+    """Axes over whole epochs."""
+    from matplotlib.ticker import FixedLocator, MaxNLocator
+
+    axes, whole = canvas.subplots(), MaxNLocator(6, integer=True, steps=[1, 2, 5, 10])
+    axes.set(xlabel="epoch", ylabel=ylabel)
+    axes.xaxis.set_major_locator(whole if epochs > 1 else FixedLocator([1]))
+    if percent:
+        in_percent(axes.yaxis)
+    return axes
+
+
+def in_percent(axis: Any) -> None:
+    """Label an axis of shares."""
+    axis.set_major_formatter(lambda v, _: f"{100 * v:g} %".replace("-", "−"))
+
+
+def named(label: str) -> str:
+    """A label for matplotlib, which hides those that begin with "_"."""
+    return f" {label}"
+
+
+def line(axes: Any, x: Sequence[float], y: Any, look: Look, label: str) -> None:
+    """A curve; of one point, which makes no line, a dot."""
+    marker = "o" if len(x) == 1 else ""
+    axes.plot(x, y, color=look.colour, ls=look.dash, marker=marker, label=named(label))
+
+
+def stack(axes: Any, x: Sequence[float], parts: Mapping[str, tuple[Any, Look]]) -> None:
+    """Bands above one another from 0 up, and what is negative from 0 down."""
+    values = [np.nan_to_num(y) for y, _ in parts.values()]
+    looks = [look for _, look in parts.values()]
+    if len(x) == 1:  # one epoch has no width
+        x, values = [x[0] - 0.5, x[0] + 0.5], [np.repeat(y, 2) for y in values]
+    halves = {np.maximum: [named(label) for label in parts], np.minimum: []}
+    for half, labels in halves.items():
+        if labels or any((y < 0).any() for y in values):
+            axes.stackplot(
+                x,
+                *(half(y, 0) for y in values),
+                colors=[look.colour for look in looks],
+                hatch=[look.hatch for look in looks],
+                labels=labels,
+                edgecolor=PAGE,
+                lw=0.3,
+            )
+
+
+def log_scale(axis: Any) -> None:
+    """Ticks at powers of ten, small ones at their triple."""
+    axis.axes.set_yscale("log")
+    axis.set_major_formatter(lambda v, _: f"{v:g}")
+    axis.set_minor_formatter(lambda v, _: f"{v:g}" if f"{v:e}"[0] == "3" else "")
+
+
+def histogram(canvas: Any, found: Mapping[str, Any], looks: Mapping[str, Look]) -> Any:
+    """The weights of each label: exact zeros as bars of their own, then all others."""
+    bars, axes = canvas.subplots(1, 2, width_ratios=(2, 5))
+    others = {n: w[np.isfinite(w) & (w != 0)] for n, w in found.items()}
+    reach = max((float(np.abs(w).max()) for w in others.values() if w.size), default=1.0)
+    turn = 90 if len(found) > 2 else 0
+    for i, (label, w) in enumerate(found.items()):
+        zeros, colour = float((w == 0).mean()), looks[label].colour
+        bars.bar(i, zeros, color=colour)
+        bars.text(i, zeros + 0.02, f"{zeros:.1%}", ha="center", size="small", rotation=turn)
+        height, bins = np.histogram(others[label], 61, (-reach, reach))
+        axes.stairs(height / w.size, bins, color=colour, alpha=0.15, fill=True)
+        axes.stairs(height / w.size, bins, color=colour, lw=1.4, label=named(label))
+    bars.set(xlabel="exactly 0", xticks=[], xlim=(-0.8, len(found) - 0.2), ylim=(0, 1.2))
+    bars.set(ylabel="share of all weights", yticks=(0, 0.5, 1))
+    bars.spines.left.set_bounds(0, 1)
+    axes.set(xlabel="weights that are not 0")
+    if any(w.size for w in others.values()):
+        axes.set_yscale("log")
+    for side in (bars, axes):
+        in_percent(side.yaxis)
+    axes.yaxis.set_minor_formatter(lambda v, _: "")
+    return axes
+
+
+def legend(canvas: Any, axes: Any) -> Any:
+    """A legend below the axes, in as many columns as fit."""
+    handles, labels = axes.get_legend_handles_labels()
+    widths, room = [50 + 5.7 * len(label) for label in labels], 374.0  # points
+    columns = len(labels) if sum(widths) < room else int(room / max(widths))
+    canvas.legend(handles, labels, loc="outside lower center", ncols=max(columns, 1))
+    return axes
+
+
+def svg(figure: Figure, alt: str) -> str:
+    """The figure as an inline SVG that takes its ink from the page."""
+    buffer, about = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with warnings.catch_warnings():  # letters that matplotlib's font lacks: the browser has them
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(buffer, format="svg", transparent=True, metadata=about)
+    text = re.sub(r"<defs>\s*<style.*?</defs>", "", buffer.getvalue(), flags=re.DOTALL)
+    box = text.partition('viewBox="')[2].partition('"')[0]
+    text = text[text.index(">", text.index("<svg")) + 1 :].replace("'DejaVu Sans'", "system-ui")
+    key = "f" + hashlib.sha256(alt.encode()).hexdigest()[:8]  # a page has one space of ids
+    text = re.sub(r'( id="|url\(#|href="#)', rf"\1{key}-", text)
+    for colour, role in {INK: "--ink", GRID: "--grid", PAGE: "--page"}.items():
+        text = text.replace(colour, f"var({role})")
+    return f'<svg viewBox="{box}" role="img" aria-label="{escape(alt)}">{text}'
+
+
+def gallery(
+    what: str, shown: Mapping[str, Any], draw: Callable[[Any, Any], Any], tied: bool = False
+) -> str:
+    """HTML of a chart for each of ``shown`` under its name, side by side or, on a phone, one below
+    the other. The axes that ``draw(figure, one)`` returns may be ``tied`` to the same y limits.
+    """
+    figures = {name: figure(5.2, 3.2) for name in shown}
+    axes = [legend(canvas, draw(canvas, shown[name])) for name, canvas in figures.items()]
+    if tied and axes:
+        low, high = zip(*(one.get_ylim() for one in axes), strict=True)
+        for one in axes:
+            one.set_ylim(min(low), max(high))
+    parts = [
+        f"<figure><figcaption>{escape(name)}</figcaption>{svg(canvas, f'{what}: {name}')}</figure>"
+        for name, canvas in figures.items()
+    ]
+    return f"<div>{''.join(parts)}</div>" if parts else ""
