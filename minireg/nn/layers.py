@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import make_dataclass
+from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -167,39 +167,136 @@ class Identity(Module):
         return x
 
 
-def _activation(
-    name: str, function: Callable[..., Any], formula: str, example: str, **options: Any
-) -> Any:
-    """A layer without parameters that applies ``function``, with its ``options`` as fields."""
+class Activation(Options):
+    """Base of layers without parameters: a ``function`` of each element, with options as fields."""
 
-    def forward(self: Any, x: Any) -> Any:
-        return function(x, **{option: getattr(self, option) for option in options})
+    function: ClassVar[Callable[..., Any]]
 
-    doc = f"{formula}.\n\n>>> from minireg import nn, tensor\n>>> {example}"
-    fields = [(option, Any, default) for option, default in options.items()]
-    return make_dataclass(
-        name, fields, bases=(Options,), repr=False, eq=False,
-        namespace={"forward": forward, "formula": formula, "__doc__": doc, "__module__": __name__},
-    )  # fmt: skip
+    def forward(self, x: Any) -> Any:
+        """Same shape as x."""
+        return type(self).function(x, **self.options())
 
 
-# fmt: off
-ReLU = _activation("ReLU", F.relu, "y = max(x, 0)",
-                   "nn.ReLU()(tensor([-1.0, 2.0]))\nTensor([0., 2.], dtype=float32)")
-LeakyReLU = _activation("LeakyReLU", F.leaky_relu, "y = max(x, 0) + s·min(x, 0)",
-                        "nn.LeakyReLU(0.5)(tensor([-1.0, 2.0])).numpy()\n"
-                        "array([-0.5,  2. ], dtype=float32)", negative_slope=0.01)
-GELU = _activation("GELU", F.gelu, "y = x Φ(x)", "nn.GELU()(tensor(0.0)).item()\n0.0",
-                   approximate="none")
-SiLU = _activation("SiLU", F.silu, "y = x/(1 + e⁻ˣ)", "nn.SiLU()(tensor(0.0)).item()\n0.0")
-Tanh = _activation("Tanh", F.tanh, "y = tanh x", "nn.Tanh()(tensor(0.0)).item()\n0.0")
-Sigmoid = _activation("Sigmoid", F.sigmoid, "y = 1/(1 + e⁻ˣ)",
-                      "nn.Sigmoid()(tensor(0.0)).item()\n0.5")
-Softplus = _activation("Softplus", F.softplus, "y = log(1 + e^βx)/β",
-                       "round(nn.Softplus()(tensor(0.0)).item(), 4)\n0.6931", beta=1.0)
-Softmax = _activation("Softmax", F.softmax, "y = eˣ/Σ eˣ",
-                      "nn.Softmax()(tensor([0.0, 0.0])).numpy()\n"
-                      "array([0.5, 0.5], dtype=float32)", dim=-1)
-LogSoftmax = _activation("LogSoftmax", F.log_softmax, "y = x − log Σ eˣ",
-                         "nn.LogSoftmax()(tensor([0.0, 0.0])).numpy().round(4)\n"
-                         "array([-0.6931, -0.6931], dtype=float32)", dim=-1)
+class ReLU(Activation):
+    """max(x, 0), its gradient 0 at 0.
+
+    >>> from minireg import nn, tensor
+    >>> nn.ReLU()(tensor([-1.0, 2.0]))
+    Tensor([0., 2.], dtype=float32)
+    """
+
+    formula = "y = max(x, 0)"
+    function = staticmethod(F.relu)
+
+
+@dataclass(eq=False, repr=False)
+class LeakyReLU(Activation):
+    """x where it is positive, s·x elsewhere, with s the ``negative_slope``.
+
+    >>> from minireg import nn, tensor
+    >>> nn.LeakyReLU(0.5)(tensor([-1.0, 2.0])).numpy()
+    array([-0.5,  2. ], dtype=float32)
+    """
+
+    negative_slope: float = 0.01
+
+    formula = "y = max(x, 0) + s·min(x, 0)"
+    function = staticmethod(F.leaky_relu)
+
+
+@dataclass(eq=False, repr=False)
+class GELU(Activation):
+    """x Φ(x), or with ``approximate="tanh"`` its approximation; see :func:`gelu`.
+
+    Raises ``ValueError`` for a word other than "none" and "tanh".
+
+    >>> from minireg import nn, tensor
+    >>> nn.GELU()(tensor(0.0)).item()
+    0.0
+    """
+
+    approximate: str = "none"
+
+    formula = "y = x Φ(x)"
+    function = staticmethod(F.gelu)
+
+
+class SiLU(Activation):
+    """x σ(x), also called swish.
+
+    >>> from minireg import nn, tensor
+    >>> nn.SiLU()(tensor(0.0)).item()
+    0.0
+    """
+
+    formula = "y = x/(1 + e⁻ˣ)"
+    function = staticmethod(F.silu)
+
+
+class Tanh(Activation):
+    """The hyperbolic tangent, in (−1, 1).
+
+    >>> from minireg import nn, tensor
+    >>> nn.Tanh()(tensor(0.0)).item()
+    0.0
+    """
+
+    formula = "y = tanh x"
+    function = staticmethod(F.tanh)
+
+
+class Sigmoid(Activation):
+    """The logistic function, in (0, 1).
+
+    >>> from minireg import nn, tensor
+    >>> nn.Sigmoid()(tensor(0.0)).item()
+    0.5
+    """
+
+    formula = "y = 1/(1 + e⁻ˣ)"
+    function = staticmethod(F.sigmoid)
+
+
+@dataclass(eq=False, repr=False)
+class Softplus(Activation):
+    """log(1 + e^βx)/β, a smooth ReLU; ``ValueError`` unless β > 0.
+
+    >>> from minireg import nn, tensor
+    >>> round(nn.Softplus()(tensor(0.0)).item(), 4)
+    0.6931
+    """
+
+    beta: float = 1.0
+
+    formula = "y = log(1 + e^βx)/β"
+    function = staticmethod(F.softplus)
+
+
+@dataclass(eq=False, repr=False)
+class Softmax(Activation):
+    """Probabilities that sum to 1 along the axis ``dim``.
+
+    >>> from minireg import nn, tensor
+    >>> nn.Softmax()(tensor([0.0, 0.0])).numpy()
+    array([0.5, 0.5], dtype=float32)
+    """
+
+    dim: int = -1
+
+    formula = "y = eˣ/Σ eˣ"
+    function = staticmethod(F.softmax)
+
+
+@dataclass(eq=False, repr=False)
+class LogSoftmax(Activation):
+    """Logarithms of the probabilities of :class:`Softmax`, exact where those underflow.
+
+    >>> from minireg import nn, tensor
+    >>> nn.LogSoftmax()(tensor([0.0, 0.0])).numpy().round(4)
+    array([-0.6931, -0.6931], dtype=float32)
+    """
+
+    dim: int = -1
+
+    formula = "y = x − log Σ eˣ"
+    function = staticmethod(F.log_softmax)

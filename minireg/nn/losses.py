@@ -12,10 +12,10 @@ hinge that is exactly met pulls no more.
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -26,10 +26,11 @@ from ..ops import fused, reductions
 from ..ops.elementwise import relu, softplus
 from ..ops.table import array_like, array_of, wide
 from ..tensor import Tensor
-from .module import Module
+from .module import Options
 
 Reduction = Literal["mean", "sum", "none"]
 KLReduction = Literal["mean", "sum", "none", "batchmean"]
+REDUCTIONS, KL_REDUCTIONS = get_args(Reduction), get_args(KLReduction)
 
 _LIMITS: dict[str, Limit] = {
     "label_smoothing": "[0, 1]",
@@ -43,11 +44,11 @@ _LIMITS: dict[str, Limit] = {
 # --- what the losses share ------------------------------------------------------------------
 
 
-def _check(owner: str, reductions: Any = Reduction, **options: Any) -> None:
+def _check(owner: str, reductions: tuple[str, ...] = REDUCTIONS, **options: Any) -> None:
     """Raise ``ValueError`` for an option out of its range."""
-    limits = {**_LIMITS, "reduction": get_args(reductions)}
-    for name in options.keys() & limits.keys():
-        check_option(owner, limits[name], **{name: options[name]})
+    for name, limit in {**_LIMITS, "reduction": reductions}.items():
+        if name in options:
+            check_option(owner, limit, **{name: options[name]})
 
 
 def floating(name: str, **arrays: Any) -> None:
@@ -380,7 +381,7 @@ def kl_div(x: Any, target: Any, reduction: KLReduction = "mean", log_target: boo
     >>> float(kl_div(np.log(p), p, reduction="batchmean"))
     0.0
     """
-    _check("kl_div", KLReduction, reduction=reduction)
+    _check("kl_div", KL_REDUCTIONS, reduction=reduction)
     x, target = _pair("kl_div", x, target)
     if log_target:
         loss = np.exp(target) * np.where(target == -np.inf, 0, target - x)
@@ -436,29 +437,24 @@ def hinge_loss(
 # --- the losses as modules ----------------------------------------------------------------------
 
 
-class Loss(Module):
+class Loss(Options):
     """Base of losses: ``forward(output, target)``, and its ``parts`` as named terms.
 
-    A subclass says which ``function`` it is and hands its options to ``__init__``.
+    A subclass is a dataclass of the options of its ``function``. Raises ``ValueError`` for an
+    option out of its range.
     """
 
     function: ClassVar[Callable[..., Any]]
-    reductions: ClassVar[Any] = Reduction
-    _names: tuple[str, ...] = ()  # of the options
+    reductions: ClassVar[tuple[str, ...]] = REDUCTIONS
 
-    def __init__(self, **options: Any) -> None:
+    def __post_init__(self) -> None:
         owner = type(self).__name__
-        _check(owner, self.reductions, **options)
+        _check(owner, self.reductions, **self.options())
         for what in ("weight", "pos_weight"):
-            if options.get(what) is not None:
-                given, found = options[what], _weights(owner, what, options[what])
-                options[what] = given if isinstance(given, Tensor) else found
-        self._names = tuple(options)
-        vars(self).update(options)
-
-    def options(self) -> dict[str, Any]:
-        """The options by name."""
-        return {name: getattr(self, name) for name in self._names}
+            given = getattr(self, what, None)
+            if given is not None:
+                found = _weights(owner, what, given)
+                setattr(self, what, given if isinstance(given, Tensor) else found)
 
     def forward(self, output: Any, target: Any) -> Any:
         """The function of (output, target) with the module's options."""
@@ -470,17 +466,22 @@ class Loss(Module):
 
     def extra_repr(self) -> str:
         """The options that are not the default; arrays as …."""
-        usual = inspect.signature(type(self)).parameters
-        return ", ".join(
-            f"{name}={value!r}" if isinstance(value, str | int | float) else f"{name}=…"
-            for name, value in self.options().items()
-            if value is not None
-            and (not isinstance(value, str | int | float) or value != usual[name].default)
-        )
+        shown = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if not isinstance(value, str | int | float | None):
+                shown.append(f"{f.name}=…")
+            elif value != f.default:
+                shown.append(f"{f.name}={value!r}")
+        return ", ".join(shown)
 
 
+@dataclass(eq=False, repr=False)
 class CrossEntropyLoss(Loss):
-    """:func:`cross_entropy` as a module.
+    """Softmax cross entropy of logits (N, C, …) and labels or probabilities, as a module.
+
+    The arguments are those of :func:`cross_entropy`: ``weight`` (C,) or None, ``ignore_index``,
+    ``reduction`` and ``label_smoothing`` in [0, 1].
 
     >>> from minireg import nn, tensor
     >>> loss = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -488,20 +489,13 @@ class CrossEntropyLoss(Loss):
     ['data', 'smoothing']
     """
 
+    weight: Any = None
+    ignore_index: int = -100
+    reduction: Reduction = "mean"
+    label_smoothing: float = 0.0
+
     formula = "−Σ q log softmax(z), q = (1 − ε)·onehot + ε/C"
     function = staticmethod(cross_entropy)
-
-    def __init__(
-        self,
-        weight: Any = None,
-        ignore_index: int = -100,
-        reduction: Reduction = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__(
-            weight=weight, ignore_index=ignore_index, reduction=reduction,
-            label_smoothing=label_smoothing,
-        )  # fmt: skip
 
     def parts(self, output: Any, target: Any) -> dict[str, Any]:
         """ "data": the loss at ε = 0; "smoothing": what ε adds, −Σ (q_ε − q₀) log p.
@@ -518,111 +512,117 @@ class CrossEntropyLoss(Loss):
         return parts
 
 
+@dataclass(eq=False, repr=False)
 class NLLLoss(Loss):
-    """:func:`nll_loss` as a module.
+    """−w_y·x_y for log-probabilities x (N, C, …) and labels; see :func:`nll_loss`.
 
     >>> from minireg import nn, tensor
     >>> nn.NLLLoss()(tensor([[-1.0, -2.0]]), tensor([1])).item()
     2.0
     """
 
+    weight: Any = None
+    ignore_index: int = -100
+    reduction: Reduction = "mean"
+
     formula = "−w_y x_y"
     function = staticmethod(nll_loss)
 
-    def __init__(
-        self, weight: Any = None, ignore_index: int = -100, reduction: Reduction = "mean"
-    ) -> None:
-        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction)
 
-
+@dataclass(eq=False, repr=False)
 class MSELoss(Loss):
-    """:func:`mse_loss` as a module.
+    """(x − target)² for equal shapes; see :func:`mse_loss`.
 
     >>> from minireg import nn, tensor
     >>> nn.MSELoss()(tensor([1.0, 2.0]), tensor([1.0, 4.0])).item()
     2.0
     """
 
+    reduction: Reduction = "mean"
+
     formula = "(x − y)²"
     function = staticmethod(mse_loss)
 
-    def __init__(self, reduction: Reduction = "mean") -> None:
-        super().__init__(reduction=reduction)
 
-
+@dataclass(eq=False, repr=False)
 class L1Loss(Loss):
-    """:func:`l1_loss` as a module.
+    """|x − target| for equal shapes; see :func:`l1_loss`.
 
     >>> from minireg import nn, tensor
     >>> nn.L1Loss()(tensor([1.0, 2.0]), tensor([1.0, 4.0])).item()
     1.0
     """
 
+    reduction: Reduction = "mean"
+
     formula = "|x − y|"
     function = staticmethod(l1_loss)
 
-    def __init__(self, reduction: Reduction = "mean") -> None:
-        super().__init__(reduction=reduction)
 
-
+@dataclass(eq=False, repr=False)
 class SmoothL1Loss(Loss):
-    """:func:`smooth_l1_loss` as a module.
+    """½d²/β where |d| < β, |d| − ½β beyond, for β ≥ 0; see :func:`smooth_l1_loss`.
 
     >>> from minireg import nn, tensor
     >>> nn.SmoothL1Loss(beta=2.0)(tensor([1.0]), tensor([4.0])).item()
     2.0
     """
 
+    reduction: Reduction = "mean"
+    beta: float = 1.0
+
     formula = "½d²/β if |d| < β, else |d| − ½β;  d = x − y"
     function = staticmethod(smooth_l1_loss)
 
-    def __init__(self, reduction: Reduction = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction=reduction, beta=beta)
 
-
+@dataclass(eq=False, repr=False)
 class BCEWithLogitsLoss(Loss):
-    """:func:`binary_cross_entropy_with_logits` as a module.
+    """Binary cross entropy of logits and targets in [0, 1] of their shape, as a module.
+
+    ``weight`` and ``pos_weight`` broadcast to it; see :func:`binary_cross_entropy_with_logits`.
 
     >>> from minireg import nn, tensor
     >>> round(nn.BCEWithLogitsLoss()(tensor([0.0]), tensor([1.0])).item(), 4)
     0.6931
     """
 
+    weight: Any = None
+    reduction: Reduction = "mean"
+    pos_weight: Any = None
+
     formula = "−w (c t log σ(x) + (1 − t) log(1 − σ(x)))"
     function = staticmethod(binary_cross_entropy_with_logits)
 
-    def __init__(
-        self, weight: Any = None, reduction: Reduction = "mean", pos_weight: Any = None
-    ) -> None:
-        super().__init__(weight=weight, reduction=reduction, pos_weight=pos_weight)
 
-
+@dataclass(eq=False, repr=False)
 class KLDivLoss(Loss):
-    """:func:`kl_div` as a module.
+    """t·(log t − x) for log-probabilities x and probabilities t; see :func:`kl_div`.
 
     >>> from minireg import nn, tensor
     >>> nn.KLDivLoss(reduction="batchmean")(tensor([[0.0]]), tensor([[1.0]])).item()
     0.0
     """
 
+    reduction: KLReduction = "mean"
+    log_target: bool = False
+
     formula = "t (log t − x)"
     function = staticmethod(kl_div)
-    reductions = KLReduction
-
-    def __init__(self, reduction: KLReduction = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction=reduction, log_target=log_target)
+    reductions = KL_REDUCTIONS
 
 
+@dataclass(eq=False, repr=False)
 class HingeLoss(Loss):
-    """:func:`hinge_loss` as a module.
+    """The margin ≥ 0 that is missing, to the power p = 1 or 2; see :func:`hinge_loss`.
 
     >>> from minireg import nn, tensor
     >>> nn.HingeLoss()(tensor([2.0, 0.5]), tensor([1, -1])).item()
     0.75
     """
 
+    p: int = 1
+    margin: float = 1.0
+    reduction: Reduction = "mean"
+
     formula = "max(0, m − y s)ᵖ, or Σ_{c≠y} max(0, m − s_y + s_c)ᵖ/C"
     function = staticmethod(hinge_loss)
-
-    def __init__(self, p: int = 1, margin: float = 1.0, reduction: Reduction = "mean") -> None:
-        super().__init__(p=p, margin=margin, reduction=reduction)

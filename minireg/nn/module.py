@@ -323,6 +323,10 @@ class Module:
 class Options(Module):
     """Base of modules that hold nothing but options, which are the fields of a dataclass."""
 
+    def options(self) -> dict[str, Any]:
+        """The options by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     def extra_repr(self) -> str:
         """The options."""
-        return ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
+        return ", ".join(f"{name}={value!r}" for name, value in self.options().items())
