@@ -24,11 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "oracles"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 from support.against import host, torch  # noqa: E402
 from support.drawn import Draw  # noqa: E402
-from test_drawn_torch import FUNCTIONAL_TWINS, FUNCTIONS, ORACLES, Case  # noqa: E402
+from support.twins.drawn import FUNCTIONAL_TWINS, FUNCTIONS, Case  # noqa: E402
+from support.twins.ops import ORACLES  # noqa: E402
 
 import minireg as mr  # noqa: E402
 from minireg.nn import functional  # noqa: E402

@@ -26,13 +26,14 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "oracles"), str(ROOT)]
 
 from support.against import host, torch, twin  # noqa: E402
 from support.drawn import Draw, call, filled, floats  # noqa: E402
-from test_drawn_torch import FUNCTIONS, UNIQUE, Case  # noqa: E402
-from test_losses_torch import TWINS as LOSSES  # noqa: E402
-from test_nn_torch import FIRST_ORDER_ONLY, LAYERS, tnn  # noqa: E402
-from test_ops_torch import TABLE, VALUES  # noqa: E402
-from test_optim_torch import OPTIMIZERS, shrink, topt  # noqa: E402
+from support.twins.drawn import FUNCTIONS, UNIQUE, Case  # noqa: E402
+from support.twins.layers import FIRST_ORDER_ONLY, LAYERS, LOSSES, tnn  # noqa: E402
+from support.twins.ops import VALUES  # noqa: E402
+from support.twins.optimizers import OPTIMIZERS, shrink, topt  # noqa: E402
 from test_schedules_torch import RATES, SCHEDULES  # noqa: E402
 from test_schedules_torch import STEPS as EPOCHS  # noqa: E402
+
+from minireg.ops import TABLE  # noqa: E402
 
 Record = dict[str, Any]
 EACH, STEPS, EVERY = 2, 4, 5  # cases of a function, steps of an optimizer, epochs of a schedule

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.against import close, host, same, torch, twin
+from support.twins.layers import LOSSES
 
 import minireg as mr
 from minireg import nn
@@ -271,25 +272,19 @@ ORACLES = {
     "HingeLoss",
     *(label.partition(",")[0] for label in PAIRED),
 }
-# functions by their modules
-TWINS = {
-    "cross_entropy": "CrossEntropyLoss", "nll_loss": "NLLLoss", "hinge_loss": "HingeLoss",
-    "mse_loss": "MSELoss", "l1_loss": "L1Loss", "smooth_l1_loss": "SmoothL1Loss",
-    "binary_cross_entropy_with_logits": "BCEWithLogitsLoss", "kl_div": "KLDivLoss",
-}  # fmt: skip
 
 
 def test_every_loss_has_an_oracle():
     kinds = {name: getattr(nn, name) for name in nn.__all__}
     public = {n for n, k in kinds.items() if isinstance(k, type) and issubclass(k, losses.Loss)}
-    assert public == ORACLES == set(TWINS.values())
+    assert public == ORACLES == set(LOSSES.values())
     functions = {
         name for name, f in vars(nn.functional).items()
         if name in nn.functional.__all__ and f.__module__ == losses.__name__
     }  # fmt: skip
-    assert functions == TWINS.keys()
+    assert functions == LOSSES.keys()
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", LOSSES)
 def test_a_module_is_its_function(name):
-    assert getattr(nn, TWINS[name]).function is getattr(nn.functional, name)
+    assert getattr(nn, LOSSES[name]).function is getattr(nn.functional, name)

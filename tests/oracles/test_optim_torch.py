@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.against import FIRST, close, torch, twin
+from support.twins.optimizers import OPTIMIZERS, shrink, topt
 
 import minireg as mr
 from minireg import backend, optim
@@ -15,7 +16,6 @@ from minireg.penalties import L1
 from minireg.random import Stream
 
 STEPS, BLOCK = 100, 16
-topt = torch.optim
 
 
 @pytest.fixture(autouse=True)
@@ -35,31 +35,6 @@ PARAMETERS: dict[str, Callable[[], list[np.ndarray]]] = {
                                draw(3, BLOCK, seed=2).T],
 }  # fmt: skip
 
-# label: (optimizer, options), the same in both libraries
-OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "sgd": ("SGD", {"lr": 0.1}),
-    "sgd, decay": ("SGD", {"lr": 0.1, "weight_decay": 0.05}),
-    "momentum": ("SGD", {"lr": 0.03, "momentum": 0.9}),
-    "momentum, decay": ("SGD", {"lr": 0.03, "momentum": 0.9, "weight_decay": 0.05}),
-    "dampening": ("SGD", {"lr": 0.1, "momentum": 0.8, "dampening": 0.3}),
-    "dampening 1, decay": ("SGD", {"lr": 0.1, "momentum": 0.5, "dampening": 1.0, "weight_decay": 0.1}),
-    "nesterov": ("SGD", {"lr": 0.03, "momentum": 0.9, "nesterov": True}),
-    "nesterov, decay": ("SGD", {"lr": 0.03, "momentum": 0.9, "nesterov": True, "weight_decay": 0.05}),
-    "adam": ("Adam", {"lr": 0.02}),
-    "adam, betas": ("Adam", {"lr": 0.02, "betas": (0.5, 0.9)}),
-    "adam, betas 0": ("Adam", {"lr": 0.01, "betas": (0.0, 0.0), "eps": 0.1}),
-    "adam, eps": ("Adam", {"lr": 0.02, "eps": 0.1}),
-    "adam, decay": ("Adam", {"lr": 0.02, "weight_decay": 0.05}),
-    "adamw": ("AdamW", {"lr": 0.02}),
-    "adamw, decay": ("AdamW", {"lr": 0.02, "weight_decay": 0.3}),
-    "adamw, no decay": ("AdamW", {"lr": 0.02, "weight_decay": 0.0}),
-    "adamw, betas": ("AdamW", {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
-    "amsgrad": ("Adam", {"lr": 0.02, "betas": (0.5, 0.6), "amsgrad": True}),
-    "adamw, amsgrad, up": ("AdamW", {"lr": 0.02, "amsgrad": True, "maximize": True}),
-    "rmsprop": ("RMSprop", {"lr": 0.02}),
-    "rmsprop, all": ("RMSprop", {"lr": 0.01, "alpha": 0.8, "eps": 0.1, "weight_decay": 0.05,
-                                 "momentum": 0.5, "centered": True, "maximize": True}),
-}  # fmt: skip
 
 # every combination of these, as far as it is allowed
 OPTIONS: dict[str, dict[str, list[Any]]] = {
@@ -227,10 +202,6 @@ def valley(params: list[Any], library: Any) -> Any:
         steep = np.geomspace(0.1, 10, max(math.prod(p.shape), 1)).reshape(p.shape)
         total = total + (library(steep) * (p - 1.0) ** 2).sum()
     return total
-
-
-def shrink(v: Any, threshold: float) -> Any:
-    return v.sign() * (v.abs() - threshold).clamp(min=0)
 
 
 @pytest.mark.parametrize("parameters", PARAMETERS)

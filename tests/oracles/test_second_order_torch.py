@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from support.against import host, torch, twin
 from support.drawn import Draw
-from test_drawn_torch import FUNCTIONS, Case
-from test_nn_torch import FIRST_ORDER_ONLY, LAYERS, nn, tnn, twins
+from support.twins.drawn import FUNCTIONS, Case
+from support.twins.layers import FIRST_ORDER_ONLY, LAYERS, tnn, twins
 
 import minireg as mr
+from minireg import nn
 from minireg.check.ops import Places, at_some_places
 
 CASES = 3  # of each function

@@ -14,9 +14,16 @@ from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
-from test_ops_torch import LAYOUTS
 
 Shape = tuple[int, ...]
+
+# how an array may lie in memory
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "as drawn": lambda a: a,
+    "column-major": lambda a: np.array(a, order="F"),
+    "every second": lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a,
+    "backwards": lambda a: np.asarray(np.flip(np.flip(a).copy())),
+}
 
 
 class Draw:
