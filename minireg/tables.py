@@ -21,12 +21,12 @@ def number(value: float | None, spec: str = "") -> str:
     """A number as tables show it: by a format ``spec``, "–" for None.
 
     Where ``spec`` has no precision, as in "", "+" and "+%", there are three decimals, of percent
-    one, or an exponent where they would say nothing.
+    one, and more or an exponent where they would say nothing.
 
     >>> number(0.25), number(-2e-7), number(0.25, "+"), number(0.25, ".1%"), number(None)
     ('0.250', '-2.0e-07', '+0.250', '25.0%', '–')
-    >>> number(0.25, "%"), number(-2e-7, "+%")
-    ('25.0%', '-2.0e-05%')
+    >>> number(0.25, "%"), number(-4.1e-4, "+%"), number(-2e-7, "+%")
+    ('25.0%', '-0.041%', '-2e-05%')
     """
     if value is None:
         return "–"
@@ -34,8 +34,10 @@ def number(value: float | None, spec: str = "") -> str:
         return f"{value:{spec}}"
     unit = "%" if "%" in spec else ""
     shown, decimals = (100 * value, 1) if unit else (value, 3)
-    told = value == 0 or 0.5 * 10.0**-decimals <= abs(shown) < 1e6
-    kind = f".{decimals}f" if told else ".1e"
+    if value == 0 or 0.5 * 10.0**-decimals <= abs(shown) < 1e6:
+        kind = f".{decimals}f"
+    else:
+        kind = ".2g" if unit else ".1e"
     return f"{shown:{spec.strip('%')}{kind}}{unit}"
 
 

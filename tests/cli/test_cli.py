@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import os
@@ -16,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minireg import checkpoint
+from minireg import backend, checkpoint, datasets
 from minireg.check.penalties import CHECKS
+from minireg.cli import check, common, folder, train
 from minireg.cli import main as cli
+from minireg.cli.settings import TrainSettings
 from minireg.inspect.ledger import Ledger
 
 QUICK = ["train", "--dataset", "wine", "--hidden", "16", "--epochs", "3", "--no-progress"]
@@ -90,9 +93,8 @@ def test_json_and_the_record_hold_what_the_headline_compares(tmp_path, capsys):
 
 def test_where_the_defaults_are_judged_by_a_seed_that_chose_them_it_is_said():
     def said(*flags):
-        args = cli._parser().parse_args(["train", *flags])
-        cli._resolve(args)
-        return "tuned on seeds 0–4" in cli._caution(args)
+        settings = TrainSettings.given(cli.parser().parse_args(["train", *flags]))
+        return "tuned on seeds 0–4" in train.caution(settings)
 
     assert said()
     assert said("--seed", "4", "--no-report", "--out", "runs/a")
@@ -103,7 +105,7 @@ def test_where_the_defaults_are_judged_by_a_seed_that_chose_them_it_is_said():
 def test_the_caution_stands_below_the_comparison_and_below_the_headline(
     tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(cli, "_caution", lambda args: "one draw <of> the seed")
+    monkeypatch.setattr(train, "caution", lambda settings: "one draw <of> the seed")
     assert cli.main([*QUICK, "--out", str(tmp_path)]) == 0
     assert re.search(
         r"regularized.*one draw <of> the seed\n.*written to", capsys.readouterr().out, re.S
@@ -115,7 +117,7 @@ def test_ctrl_c_while_the_report_is_drawn_loses_no_figure(tmp_path, capsys, monk
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "report", interrupted)
+    monkeypatch.setattr(train, "report", interrupted)
     assert cli.main([*QUICK, "--out", str(tmp_path)]) == 130
     out, error = capsys.readouterr()
     assert error == "minireg train: interrupted before the report was drawn\n"
@@ -246,7 +248,7 @@ def test_a_right_penalty_of_a_file(name, module, capsys):
 
 def test_the_penalty_of_the_help_text_is_right(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
-    text = cli.CHECK_EPILOG.partition("in huber.py\n")[2].partition("examples\n")[0]
+    text = check.__doc__.partition("in huber.py\n")[2].partition("examples\n")[0]
     (tmp_path / "huber.py").write_text(textwrap.dedent(text))
     args = ["--strength", "0.3", "--trials", "2"]
     assert cli.main(["check-penalty", f"{tmp_path}/huber.py:Huber", *args]) == 0
@@ -270,9 +272,9 @@ def test_penalties_of_a_module(args, head, capsys):
 
 def test_shape_and_trials_reach_the_battery(module, capsys, monkeypatch):
     asked = []
-    check = cli.check_penalty
+    battery = check.check_penalty
     monkeypatch.setattr(
-        cli, "check_penalty", lambda *a, **kw: asked.append((a[1:], kw)) or check(*a, **kw)
+        check, "check_penalty", lambda *a, **kw: asked.append((a[1:], kw)) or battery(*a, **kw)
     )
     where = f"{module}/right_and_wrong.py:instance"
     cli.main(["check-penalty", where, "--shape", "2", "5", "--trials", "3"])
@@ -332,7 +334,7 @@ def test_the_table_fits_the_terminal_and_never_cuts_what_is_wrong(
     width, module, capsys, monkeypatch
 ):
     console = pytest.importorskip("rich.console").Console
-    monkeypatch.setattr(cli, "_console", lambda: console(force_terminal=True, width=width))
+    monkeypatch.setattr(common, "console", lambda: console(force_terminal=True, width=width))
     where = f"{module}/right_and_wrong.py:Raises"
     assert cli.main(["check-penalty", where, "--trials", "1"]) == 1
     shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
@@ -352,9 +354,7 @@ def test_piped_or_without_rich_the_report_is_plain_text(module, capsys, monkeypa
     assert cli.main(args) == 0
     piped = capsys.readouterr().out
     monkeypatch.setitem(sys.modules, "rich", None)
-    monkeypatch.setattr(
-        cli.importlib.util, "find_spec", _without_rich(cli.importlib.util.find_spec)
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", _without_rich(importlib.util.find_spec))
     assert cli.main(args) == 0
     assert capsys.readouterr().out == piped
     assert "ok: what was measured ≤ its limit" in piped
@@ -451,12 +451,12 @@ def in_one_line(capsys, args: list[str], code: int = 1) -> str:
 def test_two_runs_of_the_same_second_get_two_folders(tmp_path, capsys, monkeypatch):
     """Reliability 15."""
 
-    class Stopped(cli.datetime):
+    class Stopped(folder.datetime):
         @classmethod
         def now(cls, tz=None):
             return cls(2026, 11, 29, 13, 9, 1)
 
-    monkeypatch.setattr(cli, "datetime", Stopped)
+    monkeypatch.setattr(folder, "datetime", Stopped)
     monkeypatch.chdir(tmp_path)
     for seed in "123":
         assert cli.main([*ONCE, "--seed", seed]) == 0
@@ -482,14 +482,14 @@ def test_a_folder_that_is_not_empty_is_only_written_with_force(tmp_path, capsys)
 
 
 def test_two_runs_into_the_same_new_folder_are_not_mixed(tmp_path, capsys, monkeypatch):
-    load = cli.datasets.load
+    load = datasets.load
 
     def late(*args, **options):  # another run begins while this one loads its data
-        monkeypatch.setattr(cli.datasets, "load", load)
+        monkeypatch.setattr(datasets, "load", load)
         assert cli.main([*ONCE, "--seed", "7", "--out", str(tmp_path / "a")]) == 0
         return load(*args, **options)
 
-    monkeypatch.setattr(cli.datasets, "load", late)
+    monkeypatch.setattr(datasets, "load", late)
     assert "is not empty" in in_one_line(capsys, [*ONCE, "--out", str(tmp_path / "a")])
     assert json.loads((tmp_path / "a" / "history.json").read_text())["settings"]["seed"] == 7
 
@@ -527,17 +527,17 @@ def test_the_finished_run_is_kept_when_the_second_diverges(tmp_path, capsys):
 
 
 def test_the_finished_run_survives_whatever_kills_the_second(tmp_path, monkeypatch):
-    train_one = cli._train_one
+    train_one = train.train_one
 
     class Killed(BaseException):
         pass
 
-    def once(args, data, label):
+    def once(settings, data, label, progress):
         if label == "regularized":
             raise Killed
-        return train_one(args, data, label)
+        return train_one(settings, data, label, progress)
 
-    monkeypatch.setattr(cli, "_train_one", once)
+    monkeypatch.setattr(train, "train_one", once)
     with pytest.raises(Killed):
         cli.main([*ONCE, "--json", "--out", str(tmp_path)])
     assert {p.name for p in tmp_path.iterdir()} == {"history.json", "weights-plain.npz"}
@@ -546,7 +546,7 @@ def test_the_finished_run_survives_whatever_kills_the_second(tmp_path, monkeypat
 
 def test_a_figure_that_is_not_finite_is_null(tmp_path, capsys, monkeypatch):
     """Reliability 23: NaN is no JSON."""
-    train_one = cli._train_one
+    train_one = train.train_one
 
     def lost(*args):
         run = train_one(*args)
@@ -554,7 +554,7 @@ def test_a_figure_that_is_not_finite_is_null(tmp_path, capsys, monkeypatch):
         run.history.rows[-1]["gap"] = float("inf")
         return run
 
-    monkeypatch.setattr(cli, "_train_one", lost)
+    monkeypatch.setattr(train, "train_one", lost)
     assert cli.main([*ONCE, "--json", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     for text in (out, (tmp_path / "history.json").read_text()):
@@ -579,7 +579,7 @@ def test_what_cannot_be_written_does_not_lose_the_rest(name, tmp_path, capsys):
 
 def test_a_folder_that_cannot_be_written_is_said_before_the_training(tmp_path, capsys, monkeypatch):
     (tmp_path / "history.json").mkdir()
-    monkeypatch.setattr(cli, "_train_one", None)
+    monkeypatch.setattr(train, "train_one", None)
     error = in_one_line(capsys, [*ONCE, "--out", str(tmp_path), "--force"])
     assert error == "minireg train: cannot write history.json: Is a directory\n"
 
@@ -707,14 +707,14 @@ def test_a_wrong_default_backend_is_said_before_anything_is_computed(
     command, tmp_path, capsys, monkeypatch
 ):
     """Reliability 14: MINIREG_BACKEND=junk ended in a traceback after the training."""
-    monkeypatch.setattr(cli.backend, "_default", "junk")
+    monkeypatch.setattr(backend, "_default", "junk")
     monkeypatch.chdir(tmp_path)
     assert "got 'junk', expected one of ['cupy', 'numpy']" in in_one_line(capsys, command)
     assert not [*tmp_path.iterdir()]
 
 
 def test_info_names_a_default_backend_that_cannot_be_used(monkeypatch, capsys):
-    monkeypatch.setattr(cli.backend, "_default", "junk")
+    monkeypatch.setattr(backend, "_default", "junk")
     assert cli.main(["info"]) == 0
     assert "default backend: MINIREG_BACKEND is not usable" in (out := capsys.readouterr().out)
     assert "got 'junk', expected one of ['cupy', 'numpy']" in out
@@ -726,9 +726,9 @@ def test_an_empty_variable_chooses_no_backend():
 
 
 def test_missing_packages_name_the_extra(monkeypatch, capsys):
-    find = cli.importlib.util.find_spec
+    find = importlib.util.find_spec
     monkeypatch.setattr(
-        cli.importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name)
+        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name)
     )
     assert cli.main(QUICK) == 1
     assert "pip install 'minireg[viz]'" in capsys.readouterr().err
@@ -738,7 +738,7 @@ def test_no_gpu_is_said_in_one_line(tmp_path, capsys, monkeypatch):
     def no_gpu(name: str) -> None:
         raise RuntimeError("backend 'cupy': no usable CUDA device")
 
-    monkeypatch.setattr(cli.backend, "get", no_gpu)
+    monkeypatch.setattr(backend, "get", no_gpu)
     for command in (QUICK, ["claims"]):
         assert cli.main([*command, "--backend", "cupy"]) == 1
         assert capsys.readouterr().err.endswith(": backend 'cupy': no usable CUDA device\n")
@@ -790,7 +790,7 @@ def test_regularizers_win_on_seeds_that_chose_nothing(tmp_path, capsys, monkeypa
     figures are of test data; plain's best epoch is chosen by validation data.
     """
     # the ledger watches and changes nothing but rounding; without it this takes half the time
-    monkeypatch.setattr(cli, "Ledger", lambda *args, **options: None)
+    monkeypatch.setattr(train, "Ledger", lambda *args, **options: None)
     head = ("accuracy", "loss", "by heart", "true label")
     lines = [f"{'':4}{'plain, end':>41}{'plain, best':>41}{'regularized, end':>41}",
              "seed" + 3 * f"{head[0]:>12}{head[1]:>7}{head[2]:>10}{head[3]:>12}"]  # fmt: skip
@@ -815,7 +815,7 @@ def test_regularizers_win_on_seeds_that_chose_nothing(tmp_path, capsys, monkeypa
             ]
             assert cli.main(args) == 0
             runs = json.loads((folder / "history.json").read_text())["runs"]
-            plain, other = (runs[label]["columns"] for label in cli.LABELS)
+            plain, other = (runs[label]["columns"] for label in train.LABELS)
             best = np.argmax(plain["validation_accuracy"])
             found.append([
                 [run["test_accuracy"][epoch], run["test_loss"][epoch],

@@ -16,6 +16,7 @@ from support import strict
 from support.gpu import on_gpu
 
 import minireg as mr
+from minireg.cli import course
 from minireg.cli import main as cli
 from minireg.course import claims
 from minireg.course.claims import breaks, claim, corrects, holds, load, reports, select
@@ -214,7 +215,7 @@ def test_ctrl_c_in_a_training_is_no_verdict_on_the_claim(capsys, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         program()
-    monkeypatch.setattr(cli, "select", lambda topic, ids: [program, program])
+    monkeypatch.setattr(course, "select", lambda topic, ids: [program, program])
     code, out = run(capsys)
     assert (code, out.out, out.err) == (130, "", "minireg claims: interrupted\n")
     cut_short()  # by itself, fit gives back what it has

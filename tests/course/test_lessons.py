@@ -168,7 +168,7 @@ def test_an_unknown_lesson_is_exit_code_2(flags, capsys):
 def test_without_marimo_the_extra_is_named(flags, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        cli.importlib.util, "find_spec", lambda name: None if name == "marimo" else name
+        importlib.util, "find_spec", lambda name: None if name == "marimo" else name
     )
     assert cli.main(["lesson", *flags]) == 1
     assert "minireg[lessons]" in capsys.readouterr().err

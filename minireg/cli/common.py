@@ -1,0 +1,122 @@
+"""What the commands share: their parser, types of arguments, errors, and the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .. import backend
+
+
+class UsageError(Exception):
+    """A wrong flag or value: exit code 2."""
+
+
+class MissingError(Exception):
+    """Something the command needs is not installed or not usable, or failed: exit code 1."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and exit code 2, of the command they are about."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and leave."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but nothing is left for the parser of all commands to complain of."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
+            near = difflib.get_close_matches(flag, self._option_string_actions, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found, unknown
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As argparse does, but a stdout that cannot be written is heard of."""
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
+
+
+Command = Callable[[argparse.Namespace], int]  # runs with the arguments, gives the exit code
+
+
+def declare(commands: Any, name: str, run: Command, short: str, about: str | None = "") -> Parser:
+    """Add a command. ``about`` is a docstring: what its first line says after the colon describes
+    the command, the rest ends its --help.
+    """
+    first, _, epilog = inspect.cleandoc(about or "").partition("\n\n")
+    described = first.partition(": ")[2]
+    parser: Parser = commands.add_parser(
+        name,
+        help=short,
+        description=described[:1].upper() + described[1:],
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(execute=run)
+    return parser
+
+
+def in_range(low: float, high: float = float("inf"), whole: bool = False) -> Callable[[str], Any]:
+    """An argparse type: a number in [low, high)."""
+    kind = "a whole number" if whole else "a number"
+    bound = f"≥ {low:g}" if high == float("inf") else f"in [{low:g}, {high:g})"
+
+    def convert(text: str) -> float:
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {kind} {bound}, got {text!r}") from None
+        if value == float("inf"):
+            raise argparse.ArgumentTypeError(f"must be finite, got {text}")
+        if not low <= value < high:
+            raise argparse.ArgumentTypeError(f"must be {bound}, got {text}")
+        return value
+
+    return convert
+
+
+def folder(text: str) -> Path:
+    """An argparse type: a path that names something."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"expected a folder, got {text!r}")
+    return Path(text)
+
+
+def need(**packages: str) -> None:
+    """``MissingError`` unless the packages are there; each comes with an extra of minireg."""
+    for package, extra in packages.items():
+        if importlib.util.find_spec(package) is None:
+            raise MissingError(
+                f"needs {package}: pip install 'minireg[{extra}]' (or 'minireg[all]')"
+            )
+
+
+def need_backend(*names: str) -> None:
+    """``MissingError`` unless these backends can be used, and the one that MINIREG_BACKEND names."""
+    try:
+        for name in (backend.get_backend(), *names):
+            backend.get(name)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        raise MissingError(str(error)) from error
+
+
+def console(**options: Any) -> Any:
+    """The terminal; a reader that went away is heard of."""
+    from rich.console import Console
+
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Terminal(**options)

@@ -1,0 +1,167 @@
+"""``minireg claims`` and ``minireg lesson``: what the source texts say, measured and taught."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import backend
+from ..course import lessons as shelf
+from ..course.claims import VERDICTS, Result, errata, select
+from ..tables import Cell, Column, Table
+from . import common
+from .common import MissingError, UsageError, in_range
+
+COLOURS = dict(zip(VERDICTS, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
+
+
+def declare(commands: Any) -> None:
+    """Declare both commands."""
+    short = "what the source texts claim, each claim measured by a program"
+    parser = common.declare(commands, "claims", claims, short, claims.__doc__)
+    add = parser.add_argument
+    add("--topic", metavar="NAME", help="only the claims of one file of lessons/claims")
+    add("--id", nargs="+", default=[], metavar="C1", help="only these claims")
+    add(
+        "--backend",
+        choices=("numpy", "cupy"),
+        default="numpy",
+        help="where the models live that are measured; default numpy",
+    )
+    add("--no-progress", action="store_true", help="no progress bar")
+    add = parser.add_mutually_exclusive_group().add_argument
+    add(
+        "--explain",
+        action="store_true",
+        help="also the statement in full, its derivation and where the program is",
+    )
+    add("--json", action="store_true", help="print a list of JSON objects")
+    add("--errata", action="store_true", help="print the corrections to the texts as Markdown")
+    short = "the lessons: list them, open one in the browser, run them"
+    add = common.declare(commands, "lesson", lesson, short, lesson.__doc__).add_argument
+    add("number", type=in_range(0, whole=True), nargs="?", metavar="N", help="which lesson")
+    add("--run", action="store_true", help="run it here, without a browser")
+
+
+def claims(args: argparse.Namespace) -> int:
+    """``minireg claims``: measure the claims of the source texts.
+
+    what is shown
+      What the source texts say about regularization, claim by claim, each measured by a
+      program in lessons/claims: the statement, the verdict on it, a figure that supports it,
+      and the time. A statement that is false or imprecise has a counterexample and a
+      correction, both measured.
+
+    examples
+      minireg claims                                 all of them
+      minireg claims --topic decay
+      minireg claims --id C39 --explain              why, conventions, figures, lines to try
+      minireg claims --errata > errata.md            the corrections, as a page
+      minireg claims --backend cupy                  the same measured on a GPU
+      minireg claims --json | jq '.[] | select(.passed | not)'
+
+    exit code
+      0 every figure lies in its range, 1 one does not, 2 no such claim, topic or flag
+    """
+    common.need(sklearn="lessons", rich="cli")
+    common.need_backend(args.backend)
+    from rich.progress import track
+
+    try:
+        chosen = select(args.topic, args.id)
+    except LookupError as error:
+        raise UsageError(error.args[0]) from error
+    results, stderr = [], common.console(stderr=True)
+    silent = args.no_progress or not stderr.is_terminal
+    with backend.use_backend(args.backend):
+        for claim in track(chosen, "measuring", console=stderr, transient=True, disable=silent):
+            results.append(claim())
+            if args.explain:
+                print(results[-1].explain(), end="\n\n")
+    if args.json:
+        print(json.dumps([r.to_dict() for r in results], indent=1))  # ASCII: fits every stdout
+    elif args.errata:
+        print(errata(results), end="")
+    elif not args.explain:
+        common.console().print(_table(results))
+    return 0 if all(results) else 1
+
+
+def _table(results: Sequence[Result]) -> Table:
+    """A line a claim with its first figure; of one that failed, all that is wrong."""
+    rows = []
+    for r in results:
+        c, wrong = r.claim, [f"{f!r}" for f in r.figures if not f.passed]
+        wrong += [r.error] if r.error else []
+        measured = Cell("\n".join(wrong), "bold red") if wrong else Cell(f"{r.figures[0]!r}")
+        verdict = Cell(c.verdict.lower(), COLOURS[c.verdict])
+        rows.append((c.id, c.statement, verdict, measured, r.seconds))
+    found = [r.claim.verdict for r in results]
+    counts = ", ".join(f"{found.count(v)} {v.lower()}" for v in VERDICTS if v in found)
+    passed = sum(map(bool, results))
+    says, seconds = Column("the texts say", spare=2), Column("seconds", ".2f", spare=1)
+    return Table(
+        ["", says, "verdict", "measured", seconds],
+        rows,
+        "claims of the source texts, measured",
+        f"{len(results)} claims: {counts}\n"
+        f"{passed} as the verdict says, {len(results) - passed} not; "
+        f"{sum(r.seconds for r in results):.1f} s",
+    )
+
+
+def lesson(args: argparse.Namespace) -> int:
+    """``minireg lesson``: list, open or run the lessons.
+
+    what happens
+      Without a number the lessons are listed. With one, the lesson is copied into this folder,
+      where its exercises are yours to edit, and opened in the browser; a copy that is already
+      there is opened as you left it (delete it for a fresh one). Ctrl-C ends it. With --run it
+      runs here, without a browser and without copying, and prints what it claims and measured.
+
+    examples
+      minireg lesson                                 which there are, and their claims
+      minireg lesson 2
+      minireg lesson 2 --run
+      minireg lesson --run                           all of them
+
+    exit code
+      0 done, 1 a lesson claims what is not so, or marimo is missing, 2 no such lesson
+    """
+    try:
+        chosen = shelf.lessons() if args.number is None else [shelf.find(args.number)]
+    except LookupError as error:
+        raise UsageError(f"{error.args[0]}\n{shelf.table(shelf.lessons())}") from error
+    if args.number is None and not args.run:
+        print(shelf.table(chosen))
+        return 0
+    common.need(marimo="lessons", sklearn="lessons", matplotlib="lessons")
+    return _run(chosen) if args.run else _open(chosen[0])
+
+
+def _open(one: shelf.Lesson) -> int:
+    """Open the reader's copy in the browser."""
+    try:
+        path, new = shelf.own_copy(one, Path.cwd())
+    except OSError as error:
+        raise MissingError(f"cannot copy the lesson into {Path.cwd()}: {error}") from error
+    print(f"{'copied to' if new else 'opening your copy'} {path}; Ctrl-C ends it", flush=True)
+    return shelf.edit(path)
+
+
+def _run(chosen: Sequence[shelf.Lesson]) -> int:
+    """Run lessons here; what is wrong with one is no reason to skip the others."""
+    code = 0
+    for one in chosen:
+        print(f"{one}\n")
+        try:
+            shelf.run(one)
+        except Exception as error:  # the lesson's
+            code = 1
+            print(f"FAILED: {type(error).__name__}: {error}", file=sys.stderr)
+        print()
+    return code
