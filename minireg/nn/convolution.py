@@ -22,6 +22,8 @@ from ..tensor import Tensor
 from .module import Module, Options, weight_and_bias
 
 Pair = int | Sequence[int]
+Sizes = Sequence[int]
+Edges = list[tuple[int, int]]  # (before, after) along height and width
 
 
 def _pair(name: str, argument: str, value: Pair, least: int = 1) -> tuple[int, int]:
@@ -42,19 +44,17 @@ def _margins(
         return [(p, p) for p in _pair(name, "padding", padding, 0)]
     if padding not in ("same", "valid"):
         raise ValueError(f"{name}: padding must be numbers, 'same' or 'valid', got {padding!r}")
-    if padding == "same" and _pair(name, "stride", stride) != (1, 1):
+    if padding == "valid":
+        return [(0, 0), (0, 0)]
+    if _pair(name, "stride", stride) != (1, 1):
         raise ValueError(f"{name}: padding='same' needs stride 1, got {stride!r}")
-    same = padding == "same"
-    spare = [
-        d * (k - 1) * same for k, d in zip(size, _pair(name, "dilation", dilation), strict=True)
-    ]
+    spare = [d * (k - 1) for k, d in zip(size, _pair(name, "dilation", dilation), strict=True)]
     return [(s // 2, s - s // 2) for s in spare]
 
 
 def _windows(
-    name: str, x: Any, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int],
-    edges: Sequence[tuple[int, int]], fill: float = 0.0,
-) -> Any:  # fmt: skip
+    name: str, x: Any, size: Sizes, stride: Sizes, dilation: Sizes, edges: Edges, fill: float = 0.0
+) -> Any:
     """(N, C, H, W) or (C, H, W) → (C, kh·kw, H', W', N): what lies under each window."""
     images = x.transpose(1, 2, 3, 0) if x.ndim == 4 else x.reshape(*x.shape, 1)
     images = np.pad(images, ((0, 0), *edges, (0, 0)), constant_values=fill)
@@ -112,9 +112,15 @@ def conv2d(
 
 
 def _pooled(
-    name: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair,
-    ceil_mode: bool, fill: float,
-) -> tuple[Any, list[list[tuple[int, int]]]]:  # fmt: skip
+    name: str,
+    x: Any,
+    kernel_size: Pair,
+    stride: Pair | None,
+    padding: Pair,
+    dilation: Pair,
+    ceil_mode: bool,
+    fill: float,
+) -> tuple[Any, list[Edges]]:
     """:func:`_windows`, and where each starts and ends along height and width of x."""
     size, before = _pair(name, "kernel_size", kernel_size), _pair(name, "padding", padding, 0)
     step = size if stride is None else _pair(name, "stride", stride)
@@ -257,7 +263,8 @@ class Conv2d(Module):
         usual = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
         options = {name: getattr(self, name) for name in ("kernel_size", *usual)}
         shown = [f"{n}={v!r}" for n, v in options.items() if usual.get(n) != v]
-        shown += ["bias=False"] * (self.bias is None)
+        if self.bias is None:
+            shown.append("bias=False")
         return ", ".join([f"{self.in_channels}, {self.out_channels}", *shown])
 
 
@@ -291,9 +298,7 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x: Any) -> Any:
         """(N, C, H, W) → (N, C, H', W'), or both without N."""
-        return max_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+        return max_pool2d(x, **self.options())
 
 
 @dataclass(eq=False, repr=False)
@@ -317,7 +322,4 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Any) -> Any:
         """(N, C, H, W) → (N, C, H', W'), or both without N."""
-        return avg_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-            self.count_include_pad, self.divisor_override,
-        )  # fmt: skip
+        return avg_pool2d(x, **self.options())

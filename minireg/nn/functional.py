@@ -91,10 +91,6 @@ def _column(v: Any, ndim: int) -> Any:
     return v if v is None or ndim == 2 else v.reshape(-1, *(1,) * (ndim - 2))
 
 
-def _per_channel(name: str, x: Any, **vectors: Any) -> None:
-    check_shape(f"{name} of x {x.shape}", x.shape[1:2], **vectors)
-
-
 def _affine(x: Any, gamma: Any, beta: Any) -> Any:
     y = x if gamma is None else x * gamma
     return y if beta is None else y + beta
@@ -125,8 +121,9 @@ def batch_norm(
     if x.ndim < 2:
         raise ValueError(f"batch_norm: got x of shape {x.shape}, expected (N, C) or (N, C, …)")
     channels = x.shape[1]
-    _per_channel("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean,
-                 running_var=running_var)  # fmt: skip
+    owner = f"batch_norm of x {x.shape}"
+    check_shape(owner, (channels,), weight=weight, bias=bias)
+    check_shape(owner, (channels,), running_mean=running_mean, running_var=running_var)
     gamma, beta = _column(weight, x.ndim), _column(bias, x.ndim)
     if x.size == 0:  # nothing to normalize, and no statistics to move
         return _affine(x, gamma, beta)
@@ -144,9 +141,8 @@ def batch_norm(
     running = None
     if running_mean is not None:
         running = fused.Running(array_of(running_mean), array_of(running_var), momentum)
-    y = fused.normalize(
-        x, gamma, beta, axes=(0, *range(2, x.ndim)), eps=eps, running=running,
-    )  # fmt: skip
+    axes = (0, *range(2, x.ndim))
+    y = fused.normalize(x, gamma, beta, axes=axes, eps=eps, running=running)
     if running is not None:
         _assign(running_mean, running.mean)
         _assign(running_var, running.variance)
@@ -224,7 +220,7 @@ def group_norm(
         )
     if x.size == num_groups:
         raise ValueError(f"group_norm: one value per group, got x of shape {x.shape}")
-    _per_channel("group_norm", x, weight=weight, bias=bias)
+    check_shape(f"group_norm of x {x.shape}", x.shape[1:2], weight=weight, bias=bias)
     if x.size == 0:
         return _affine(x, _column(weight, x.ndim), _column(bias, x.ndim))
     n, channels, *rest = x.shape

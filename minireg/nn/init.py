@@ -197,10 +197,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """
     slope = 0.01 if param is None else param
     linear = ["linear", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))]
-    gains = {
-        **dict.fromkeys([*linear, "sigmoid"], 1.0), "tanh": 5 / 3, "relu": math.sqrt(2),
-        "leaky_relu": math.sqrt(2 / (1 + slope**2)), "selu": 3 / 4,
-    }  # fmt: skip
+    gains = dict.fromkeys([*linear, "sigmoid"], 1.0)
+    gains |= {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+    gains["leaky_relu"] = math.sqrt(2 / (1 + slope**2))
     if nonlinearity not in gains:
         raise ValueError(f"calculate_gain: got {nonlinearity!r}, expected one of {sorted(gains)}")
     return gains[nonlinearity]

@@ -49,7 +49,8 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         """Sizes, and a missing bias."""
-        return f"{self.in_features}, {self.out_features}" + ", bias=False" * (self.bias is None)
+        missing = ", bias=False" if self.bias is None else ""
+        return f"{self.in_features}, {self.out_features}{missing}"
 
 
 class Embedding(Module):

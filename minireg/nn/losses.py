@@ -108,9 +108,7 @@ def _suspect(name: str, z: Any, rows: bool) -> None:
     a = array_of(z)
     if type(a) is not np.ndarray or name in _warned or a.size < 2:
         return
-    if not (
-        0 <= a.item(0) <= 1 and 0 <= a.item(a.size - 1) <= 1
-    ):  # nearly always: no pass over all
+    if not all(0 <= a.item(i) <= 1 for i in (0, a.size - 1)):  # nearly always: no pass over all
         return
     low, high = a.min(), a.max()
     if low < 0 or high > 1 or (low == 0 and high == 1 and ((a == 0) | (a == 1)).all()):
@@ -121,10 +119,10 @@ def _suspect(name: str, z: Any, rows: bool) -> None:
         certain = a.size >= 16 and high - low > 0.5
     if certain:
         _warned.add(name)
-        makes = "softmax" if rows else "sigmoid"
+        makes, signs = ("softmax", ", rows sum to 1") if rows else ("sigmoid", "")
         warnings.warn(
-            f"{name}: the logits look like probabilities (all in [0, 1]{', rows sum to 1' * rows}); it "
-            f"applies the {makes} itself, so leave out the model's (said once)",
+            f"{name}: the logits look like probabilities (all in [0, 1]{signs}); it applies the {makes} "
+            "itself, so leave out the model's (said once)",
             stacklevel=4,
         )
 
@@ -269,8 +267,8 @@ def cross_entropy(
     >>> round(float(cross_entropy(np.zeros((1, 4)), np.array([2]))), 4)
     1.3863
     """
-    _check("cross_entropy", reduction=reduction, label_smoothing=label_smoothing,
-           ignore_index=ignore_index)  # fmt: skip
+    _check("cross_entropy", reduction=reduction, label_smoothing=label_smoothing)
+    _check("cross_entropy", ignore_index=ignore_index)
     z, _, soft, divisor = _distribution(logits, target, weight, ignore_index, label_smoothing)
     return _reduce(fused.cross_entropy(z, soft), reduction, divisor)
 
@@ -466,14 +464,12 @@ class Loss(Options):
 
     def extra_repr(self) -> str:
         """The options that are not the default; arrays as …."""
-        shown = []
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if not isinstance(value, str | int | float | None):
-                shown.append(f"{f.name}=…")
-            elif value != f.default:
-                shown.append(f"{f.name}={value!r}")
-        return ", ".join(shown)
+        usual = {f.name: repr(f.default) for f in fields(self)}
+        texts = {
+            name: repr(value) if isinstance(value, str | int | float | None) else "…"
+            for name, value in self.options().items()
+        }
+        return ", ".join(f"{name}={text}" for name, text in texts.items() if text != usual[name])
 
 
 @dataclass(eq=False, repr=False)

@@ -90,15 +90,14 @@ class BatchNorm(Module):
             self.num_batches_tracked.data += 1
             if momentum is None:
                 momentum = 1 / self.num_batches_tracked.data
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias,
-            self.training or self.running_mean is None, momentum, self.eps,
-        )  # fmt: skip
+        statistics, training = (self.running_mean, self.running_var), self.training
+        training = training or self.running_mean is None
+        return F.batch_norm(x, *statistics, self.weight, self.bias, training, momentum, self.eps)
 
     def extra_repr(self) -> str:
         """Channels and options."""
-        off = ", affine=False" * (self.weight is None)
-        off += ", track_running_stats=False" * (self.running_mean is None)
+        off = ", affine=False" if self.weight is None else ""
+        off += ", track_running_stats=False" if self.running_mean is None else ""
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{off}"
 
 
@@ -235,5 +234,5 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         """Groups, channels and ε."""
-        off = ", affine=False" * (self.weight is None)
+        off = ", affine=False" if self.weight is None else ""
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}{off}"
