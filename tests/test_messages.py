@@ -360,7 +360,7 @@ ERRORS = {
         "eigenvalues k=1.5 1 … 3"),
     "spectral density of NaN": (
         lambda: mr.curvature.spectral_density(lambda: (w * w * np.nan).sum(), w := t(3)), FloatingPointError,
-        "curvature Hessian NaN"),
+        "curvature matrix NaN"),
     "spectral density without a width": (
         lambda: mr.curvature.spectral_density(lambda: (w * w).sum(), w := t(3), width=-1.0), ValueError,
         "spectral_density width > 0 -1.0"),
