@@ -20,17 +20,20 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .. import backend as backends
 from ..engine import grad
+from ..messages import check_option
 from ..mode import enable_grad
 from ..tensor import Tensor
 from .report import KINK, OK, PRECISION, SEVERITY, WRONG, Report
 
 Array = np.ndarray[Any, Any]
+Function = Callable[..., Any]
 
 _EPS = 2.0**-17  # near the cube root of 2⁻⁵², where truncation and rounding balance
 _COMPLEX_EPS = 2.0**-100  # nothing is subtracted, so the step may be as small as it likes
@@ -61,7 +64,6 @@ class Slope:
     name: str
     index: tuple[int, ...] | None
     output: tuple[int, tuple[int, ...]] | None
-    verdict: str
     analytic: float
     numeric: float
     left: float
@@ -144,14 +146,27 @@ def _outputs(check: str, result: Any) -> tuple[Tensor, ...]:
     return results
 
 
-def _names(fn: Callable[..., Any], n: int) -> list[str]:
+def _gradients(
+    ys: Sequence[Tensor], weights: Sequence[Any], targets: Sequence[Tensor], create_graph: bool
+) -> tuple[Tensor, ...]:
+    """Gradients of the weighed outputs, 0 where they do not depend on a target."""
+    live = [(y, w) for y, w in zip(ys, weights, strict=True) if y.requires_grad]
+    found: Sequence[Tensor | None] = [None] * len(targets)
+    if live:
+        outs, seeds = zip(*live, strict=True)
+        found = grad(outs, targets, seeds, True, create_graph, allow_unused=True)
+    pairs = zip(targets, found, strict=True)
+    return tuple(Tensor(np.zeros_like(t.data)) if g is None else g for t, g in pairs)
+
+
+def _names(fn: Function, n: int) -> list[str]:
     """Parameter names of fn, or ``input 0``, ``input 1``, … where it has none to give."""
     try:
         parameters = list(inspect.signature(fn).parameters.values())
     except (TypeError, ValueError):
         parameters = []
     plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return [plain[i] if i < len(plain) else f"input {i}" for i in range(n)]
+    return plain[:n] + [f"input {i}" for i in range(len(plain), n)]
 
 
 class _Subject:
@@ -160,7 +175,7 @@ class _Subject:
     ``recorded`` is fn as backpropagation sees it; the differences see ``fn``.
     """
 
-    def __init__(self, check: str, fn: Callable[..., Any], inputs: Any) -> None:
+    def __init__(self, check: str, fn: Function, inputs: Any) -> None:
         if not callable(fn):
             raise TypeError(f"{check}: fn must be callable, got {type(fn).__name__}")
         self.check, self.fn, self.recorded = check, fn, fn
@@ -171,24 +186,20 @@ class _Subject:
         self.homes: dict[int, str] = {}
         for i, x in enumerate(self.args):
             self._admit(i, x)
-        if not self.points:
-            raise ValueError(
-                f"{check}: nothing to check, no input is floating and requires a gradient; "
-                "pass arrays, or Tensors with requires_grad=True"
-            )
         if not any(x.size for x in self.points.values()):
-            raise ValueError(f"{check}: nothing to check, every input is empty")
+            raise ValueError(
+                f"{check}: nothing to check, no input is floating and requires a gradient, or "
+                "every input is empty; pass arrays, or Tensors with requires_grad=True"
+            )
 
     def _admit(self, i: int, x: Any) -> None:
-        name = self.names[i]
-        if isinstance(x, int | float) and not isinstance(x, np.generic):
-            x = np.asarray(x)
-        if not isinstance(x, Tensor) and not backends.is_array(x):
+        name, x = self.names[i], np.asarray(x) if isinstance(x, int | float) else x
+        raw = backends.raw(x)
+        if not backends.is_array(raw):
             raise TypeError(
                 f"{self.check}: {name} is a {type(x).__name__}, expected a Tensor or an array; "
                 "bind other arguments with a lambda"
             )
-        raw = x.data if isinstance(x, Tensor) else x
         if raw.dtype.kind == "c":
             raise TypeError(
                 f"{self.check}: {name} is {raw.dtype}, expected real numbers; "
@@ -199,38 +210,36 @@ class _Subject:
             return
         if raw.dtype != np.float64:
             self.notes.append(f"{name} was cast from {raw.dtype} to float64")
-        home = backends.of(raw)
-        self.homes[i] = home.name
-        self.points[i] = np.array(home.to_numpy(raw), dtype=np.float64)
+        self.homes[i] = backends.of(raw).name
+        self.points[i] = np.array(backends.of(raw).to_numpy(raw), dtype=np.float64)
 
-    def leaves(self, shift: dict[int, Any] | None = None) -> list[Any]:
+    def leaves(self, shift: dict[int, Any]) -> list[Any]:
         """Fresh arguments with the checked inputs moved by ``shift``."""
-        args, shift = list(self.args), shift or {}
+        args = list(self.args)
         kind = np.result_type(np.float64, *shift.values())  # all complex as soon as one is
         for i, x in self.points.items():
-            moved = np.array(x + shift.get(i, 0.0), dtype=kind)
-            args[i] = Tensor(backends.move(moved, self.homes[i]))
+            args[i] = Tensor(backends.move((x + shift.get(i, 0.0)).astype(kind), self.homes[i]))
             args[i].requires_grad = True  # a complex one, too: the step takes analytic functions
         return args
 
-    def results(self, shift: dict[int, Any] | None = None) -> tuple[Tensor, ...]:
+    def results(self, shift: dict[int, Any]) -> tuple[Tensor, ...]:
         """fn's outputs at the shifted inputs."""
         with enable_grad(), np.errstate(all="ignore"):
             return _outputs(self.check, self.fn(*self.leaves(shift)))
 
-    def values(self, shift: dict[int, Any] | None = None) -> Array:
+    def values(self, shift: dict[int, Any]) -> Array:
         """The outputs at the shifted inputs as one flat vector."""
         return np.concatenate([y.numpy().ravel() for y in self.results(shift)])
 
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """The outputs' shapes."""
-        return [y.shape for y in self.results()]
+        return [y.shape for y in self.results({})]
 
     @cached_property
     def start(self) -> Array:
         """The outputs at the inputs; raises when they are not real, finite and repeatable."""
-        y, again = self.values(), self.values()
+        y, again = self.values({}), self.values({})
         if np.iscomplexobj(y):
             raise TypeError(f"{self.check}: fn returned complex numbers, expected real ones")
         if not np.isfinite(y).all():
@@ -242,31 +251,23 @@ class _Subject:
             )
         return y.astype(np.float64)
 
-    def gradients(self, rows: Array) -> list[dict[int, Array]]:
-        """For each weighing of the outputs, its gradient at every checked input."""
+    def gradients(self, rows: Array) -> dict[int, Array]:
+        """At every checked input the gradients (R, entries) of the outputs weighed by each row."""
         with enable_grad(), np.errstate(all="ignore"):
-            leaves = self.leaves()
+            leaves = self.leaves({})
             ys = _outputs(self.check, self.recorded(*leaves))
-            cuts = np.cumsum([y.size for y in ys])[:-1]
             found = []
             for row in rows:
+                parts = np.split(row, np.cumsum([y.size for y in ys])[:-1])
                 weights = [
                     backends.move(w.reshape(y.shape).astype(y.dtype), y.backend)
-                    for w, y in zip(np.split(row, cuts), ys, strict=True)
+                    for w, y in zip(parts, ys, strict=True)
                 ]
-                live = [(y, w) for y, w in zip(ys, weights, strict=True) if y.requires_grad]
-                targets = [leaves[i] for i in self.points]
-                gs: Sequence[Tensor | None] = [None] * len(targets)
-                if live:
-                    outs, seeds = zip(*live, strict=True)
-                    gs = grad(outs, targets, seeds, retain_graph=True, allow_unused=True)
-                found.append(
-                    {
-                        i: np.zeros_like(x) if g is None else g.detach().numpy()
-                        for (i, x), g in zip(self.points.items(), gs, strict=True)
-                    }
-                )
-        return found
+                gs = _gradients(ys, weights, [leaves[i] for i in self.points], False)
+                found.append([g.detach().numpy().ravel() for g in gs])
+        return {
+            i: np.stack(gs) for i, gs in zip(self.points, zip(*found, strict=True), strict=True)
+        }
 
 
 def _bounded(rng: Any, shape: tuple[int, ...]) -> Array:
@@ -289,106 +290,115 @@ class _Measured:
     """Slopes of the weighed outputs at one step: a number a weighing, each (R,)."""
 
     step: float
-    central: Array
     left: Array
     right: Array
     low: Array  # the interval of slopes that the one-sided differences of all
     high: Array  # outputs allow: with several bent outputs wider than left … right
 
-    def bent(self, floor: Array) -> Array:
+    @property
+    def central(self) -> Array:
+        """Central differences."""
+        return (self.left + self.right) / 2
+
+    def bent(self, floor: Array) -> Any:
         """Where the slope jumps by more than curvature usually makes it at such a step."""
-        jump, size = self.high - self.low, np.maximum(np.abs(self.low), np.abs(self.high))
-        found: Array = jump > np.maximum(0.01 * size, floor)
-        return found
+        size = np.maximum(np.abs(self.low), np.abs(self.high))
+        return self.high - self.low > np.maximum(0.01 * size, floor)
 
 
+@dataclass
 class _Check:
     """A subject under finite differences, and how far these can be trusted."""
 
-    def __init__(
-        self, subject: _Subject, method: str, eps: float | None, rtol: float | None,
-        atol: float | None, directional: bool | None, seed: int,
-    ) -> None:  # fmt: skip
-        check = subject.check
-        if method not in ("central", "complex"):
-            raise ValueError(f"{check}: method={method!r}, expected 'central' or 'complex'")
-        for name, value in (("eps", eps), ("rtol", rtol), ("atol", atol)):
-            if value is not None and not (0 < value < np.inf or (value == 0 and name != "eps")):
-                raise ValueError(f"{check}: {name}={value!r}, expected a positive number")
-        self.subject, self.central, self.directional = subject, method == "central", directional
-        self.start = subject.start  # first of all: raises when fn cannot be checked here
-        self.eps = eps if eps and self.central else _EPS
-        self.complex_eps = eps or _COMPLEX_EPS
-        self.rtol = rtol if rtol is not None else 1e-6 if self.central else 1e-12
-        self.atol, self.seed = atol, seed
+    subject: _Subject
+    method: str = "central"
+    eps: float | None = None
+    rtol: float | None = None
+    atol: float | None = None
+    directional: bool | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check = self.subject.check
+        check_option(check, ("central", "complex"), method=self.method)
+        for limit, names in (("(0, inf)", ("eps",)), ("[0, inf)", ("rtol", "atol"))):
+            given = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+            check_option(check, limit, **given)
+        self.central = self.method == "central"
+        self.start = self.subject.start  # first of all: raises when fn cannot be checked here
+        self.step = self.eps if self.eps and self.central else _EPS
+        self.relative = self.rtol if self.rtol is not None else 1e-6 if self.central else 1e-12
         # Few outputs are weighed one at a time, so that the report can name the one that is
         # wrong; many by one random vector, which a wrong Jacobian passes with probability 0.
         self.spots: list[Any] = [
-            (k, e) for k, s in enumerate(subject.shapes) for e in np.ndindex(s)
+            (k, e) for k, s in enumerate(self.subject.shapes) for e in np.ndindex(s)
         ]
         if not self.spots:
             raise ValueError(f"{check}: nothing to check, fn returned empty arrays only")
         self.rows = np.eye(len(self.spots))
         if len(self.spots) > _ONE_BY_ONE:
-            self.rows = _bounded(np.random.default_rng(seed), (1, len(self.spots)))
+            self.rows = _bounded(np.random.default_rng(self.seed), (1, len(self.spots)))
             self.spots = [None]
 
     def run(self) -> GradcheckReport:
         """Check every input."""
         found = self.subject.gradients(self.rows)
-        inputs = [
-            self.check_input(i, np.stack([g[i].ravel() for g in found]))
-            for i in self.subject.points
-        ]
+        inputs = tuple(self.check_input(i, found[i]) for i in self.subject.points)
         method = "central differences" if self.central else "complex step"
-        notes = tuple(self.subject.notes)
-        return GradcheckReport(self.subject.check, method, tuple(inputs), notes)
+        return GradcheckReport(self.subject.check, method, inputs, tuple(self.subject.notes))
 
     def measure(self, i: int, direction: Array, step: float) -> _Measured | None:
-        """Central and one-sided differences; None where fn is not finite."""
-        y = self.start
-        ahead = self.subject.values({i: step * direction}).astype(np.float64)
-        behind = self.subject.values({i: -step * direction}).astype(np.float64)
+        """One-sided differences at a step; None where fn is not finite."""
+        moves = {i: step * direction}, {i: -step * direction}
+        ahead, behind = (self.subject.values(move).astype(np.float64) for move in moves)
         if not (np.isfinite(ahead).all() and np.isfinite(behind).all()):
             return None
-        left, right = self.rows * ((y - behind) / step), self.rows * ((ahead - y) / step)
-        central = self.rows @ ((ahead - behind) / (2 * step))
-        low, high = np.minimum(left, right).sum(axis=1), np.maximum(left, right).sum(axis=1)
-        return _Measured(step, central, left.sum(axis=1), right.sum(axis=1), low, high)
+        sides = np.stack([self.start - behind, ahead - self.start]) / step
+        weighed = self.rows * sides[:, None]
+        low, high = weighed.min(axis=0).sum(axis=1), weighed.max(axis=0).sum(axis=1)
+        left, right = weighed.sum(axis=2)
+        return _Measured(step, left, right, low, high)
 
     def base(self, i: int, direction: Array) -> _Measured:
         """The differences at the step that balances truncation and rounding."""
-        found = self.measure(i, direction, self.eps)
+        found = self.measure(i, direction, self.step)
         if found is None:
             raise ValueError(
-                f"{self.subject.check}: fn is not finite within {self.eps:.2g} of "
+                f"{self.subject.check}: fn is not finite within {self.step:.2g} of "
                 f"{self.subject.names[i]}; move the input away from the edge of fn's domain, "
                 "or pass a smaller eps"
             )
         return found
 
-    def ladder(self, i: int, direction: Array) -> dict[int, _Measured]:
-        """The differences at steps h·8ᵏ, as far as fn stays finite."""
-        found = {0: self.base(i, direction)}
-        for k in (-1, -2, 1, 2, 3, 4):
-            if (m := self.measure(i, direction, self.eps * 8.0**k)) is None:
+    def ladder(self, i: int, direction: Array) -> list[_Measured]:
+        """The differences at steps from h/64 to h·8⁴, as far as fn stays finite."""
+        found = []
+        for step in self.step * 8.0 ** np.arange(-2, 5):
+            if (m := self.measure(i, direction, step)) is None:
                 break
-            found[k] = m
+            found.append(m)
         return found
 
-    def complex_step(self, i: int, direction: Array) -> Array:
+    def complex_step(self, i: int, direction: Array) -> _Measured:
         """Im fn(x + ih)/h: no subtraction, hence no rounding error."""
+        step = self.eps or _COMPLEX_EPS
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                y = self.subject.values({i: 1j * self.complex_eps * direction})
+                y = self.subject.values({i: 1j * step * direction})
         except (TypeError, ValueError, np.exceptions.ComplexWarning) as error:
             raise TypeError(
                 f"{self.subject.check}: fn cannot take complex inputs ({error}); "
                 "use method='central'"
             ) from error
-        slopes: Array = self.rows @ (y.imag / self.complex_eps)
-        return slopes
+        slopes = self.rows @ (y.imag / step)
+        return _Measured(step, slopes, slopes, slopes, slopes)
+
+    @cached_property
+    def rounding(self) -> Array:
+        """What float64's last digit does to a difference of the weighed outputs (R,)."""
+        found: Array = np.abs(self.rows) @ np.abs(self.start) * _NOISE * _ULP / self.step
+        return found
 
     @cached_property
     def noise(self) -> Array:
@@ -412,137 +422,128 @@ class _Check:
                 fits = (line.astype(narrow) == line).all(axis=0) & (np.ptp(line, axis=0) > 0)
             noise = np.maximum(noise, fits * np.finfo(narrow).eps * size)
         weighed: Array = np.abs(self.rows) @ np.maximum(noise, max(relative, _ULP) * size)
-        return weighed
+        return _NOISE * weighed
 
-    @cached_property
-    def rounding(self) -> Array:
-        """What float64's last digit does to a difference of the weighed outputs (R,)."""
-        found: Array = np.abs(self.rows) @ np.abs(self.start) * _NOISE * _ULP / self.eps
-        return found
-
-    def tolerance(self, rtol: float, scale: float, *slopes: Any) -> Any:
+    def allowed(self, rtol: float, scale: float, rounding: Any, *slopes: Any) -> Any:
         """How far slopes may lie apart, for an input whose slopes reach ``scale``."""
-        floor = 0.01 * rtol * scale if self.atol is None else self.atol
+        floor = 0.01 * rtol * scale + rounding if self.atol is None else self.atol
         return rtol * np.maximum.reduce([np.abs(s) for s in slopes]) + floor
 
     @staticmethod
-    def kink(found: dict[int, _Measured], r: int, noise: float) -> int | None:
+    def kink(ladder: list[_Measured], r: int, noise: float) -> int | None:
         """The shortest step that shows a kink: a jump of the slope that neither shrinks with
         the step, as curvature makes it, nor sinks into noise, nor is absent further in.
         """
-        jumps = {k: float(m.high[r] - m.low[r]) for k, m in sorted(found.items())}
-        blur = {k: 2 * noise / m.step for k, m in found.items()}
-        for k in sorted(jumps)[:-2]:
-            near = [jumps[k + n] for n in range(3)]
-            inner = [jumps[j] + blur[j] for j in jumps if j < k - 1]
+        jumps = [float(m.high[r] - m.low[r]) for m in ladder]
+        blur = [2 * noise / m.step for m in ladder]
+        for k in range(len(jumps) - 2):
+            near = jumps[k : k + 3]
+            inner = [jumps[j] + blur[j] for j in range(k - 1)]
             if near[0] > blur[k] and min(near + inner) >= max(near) / 4:
                 return k
         return None
 
     def classify(
-        self, found: dict[int, _Measured], r: int, a: float, scale: float
+        self, ladder: list[_Measured], r: int, a: float, numeric: float, scale: float
     ) -> tuple[str, float]:
         """Verdict on the analytic slope ``a`` of weighing ``r``, and the best numeric slope."""
-        base, noise = found[0], _NOISE * self.noise[r]
-        slopes = {k: float(m.central[r]) for k, m in found.items()}
         if not np.isfinite(a):
-            return WRONG, slopes[0]
-        rtol = self.rtol if self.central else 1e-6
-        if (k := self.kink(found, r, noise)) is not None:
-            m, longer = found[k], found[k + 1]
-            slack = self.tolerance(rtol, scale, m.low[r], m.high[r]) + noise / m.step
+            return WRONG, numeric
+        noise, rtol = self.noise[r], self.relative if self.central else 1e-6
+        if (k := self.kink(ladder, r, noise)) is not None:
+            m, longer = ladder[k], ladder[k + 1]
+            slack = self.allowed(rtol, scale, 0.0, m.low[r], m.high[r]) + noise / m.step
             below = m.low[r] - abs(m.low[r] - longer.low[r]) / 7 - slack
             above = m.high[r] + abs(m.high[r] - longer.high[r]) / 7 + slack
-            return (KINK if below <= a <= above else WRONG), slopes[0]
+            return (KINK if below <= a <= above else WRONG), numeric
         # Two steps together cancel the h² error. Longer ones have less noise but may be too
         # long for fn: they count as far as they agree with all shorter ones.
-        seen: list[tuple[float, float]] = []
-        for k in sorted(slopes)[:-1]:
-            slope, error = slopes[k] + (slopes[k] - slopes[k + 1]) / 63, noise / found[k].step
-            if any(abs(slope - shorter) > error + e for shorter, e in seen):
+        trusted: list[tuple[float, float]] = []
+        for m, longer in pairwise(ladder):
+            slope = m.central[r] + (m.central[r] - longer.central[r]) / 63
+            error = noise / m.step
+            if any(abs(slope - shorter) > error + e for shorter, e in trusted):
                 break
-            seen.append((slope, error))
-        seen = seen or [(slopes[0], noise / base.step)]
-        best = seen[-1][0]
-        reach = max([scale] + [max(abs(m.low[r]), abs(m.high[r])) for m in found.values()])
-        allowed = self.tolerance(rtol, reach, a, best)
-        allowed += self.rounding[r] if self.atol is None else 0.0
-        if all(abs(a - slope) > allowed + error for slope, error in seen[-2:]):
+            trusted.append((slope, error))
+        best = trusted[-1][0]
+        reach = max(scale, *(np.maximum(abs(m.low[r]), abs(m.high[r])) for m in ladder))
+        allowed = self.allowed(rtol, reach, self.rounding[r], a, best)
+        if all(abs(a - slope) > allowed + error for slope, error in trusted[-2:]):
             return WRONG, best
         return (PRECISION if abs(a - best) > allowed else OK), best
+
+    def judge(
+        self, name: str, ladder: list[_Measured], r: int, a: float, numeric: float, scale: float
+    ) -> tuple[str, float]:
+        """The same by the complex step, where only the last digits or a kink may be amiss."""
+        verdict, best = self.classify(ladder, r, a, numeric, scale)
+        if self.central or verdict in (KINK, WRONG):
+            return verdict, best
+        if abs(a - numeric) > 1e-4 * max(scale, abs(numeric)):
+            raise ValueError(
+                f"{self.subject.check}: fn is not analytic in {name}: the complex step gives "
+                f"{numeric:.6g}, differences {best:.6g} (abs, a norm or a conjugate inside?); "
+                "use method='central'"
+            )
+        return PRECISION, numeric
+
+    def lines(self, i: int, gradients: Array) -> tuple[Array, Array, list[Any]]:
+        """Directions to measure along (L, n), slopes along them by the gradients (L, R), and
+        the entry that each moves, by its reach; None for random directions.
+        """
+        x, reach = self.subject.points[i], _reach(self.subject.points[i]).ravel()
+        if x.size > _ENTRIES if self.directional is None else self.directional:
+            rng = np.random.default_rng([self.seed, i])
+            random = _bounded(rng, (_DIRECTIONS, x.size)) * reach
+            return random, random @ gradients.T, [None] * _DIRECTIONS
+        return np.diag(reach), (gradients * reach).T, list(np.ndindex(x.shape))
 
     def check_input(self, i: int, gradients: Array) -> InputReport:
         """Measure every slope of input i, (L, R) of them, then look closely at the doubtful ones."""
         x, name = self.subject.points[i], self.subject.names[i]
+        compared = f"{x.size} entries"
         if not x.size:
-            return InputReport(i, name, OK, f"{x.size} entries", None)
-        # Each row of directions is a line to measure along; one entry moves by its reach.
-        reach = _reach(x).ravel()
-        if x.size > _ENTRIES if self.directional is None else self.directional:
-            rng = np.random.default_rng([self.seed, i])
-            directions = _bounded(rng, (_DIRECTIONS, x.size)) * reach
-            indices: list[Any] = [None] * _DIRECTIONS
-            compared = f"{_DIRECTIONS} random directions in {x.size} entries"
-            analytic = directions @ gradients.T
-        else:
-            directions, indices = np.diag(reach), list(np.ndindex(x.shape))
-            compared = f"{x.size} entries"
-            analytic = (gradients * reach).T
+            return InputReport(i, name, OK, compared, None)
+        directions, analytic, entries = self.lines(i, gradients)
+        if entries[0] is None:
+            compared = f"{len(entries)} random directions in {compared}"
         lines = directions.reshape(-1, *x.shape)
         scale = float(np.abs(analytic[np.isfinite(analytic)]).max(initial=0.0))
-        if self.central:
-            base = [self.base(i, d) for d in lines]
-            numeric = np.stack([m.central for m in base])
-            doubtful = np.stack([m.bent(4 * self.rounding + 1e-4 * scale) for m in base])
-        else:
-            numeric = np.stack([self.complex_step(i, d) for d in lines])
-            doubtful = np.zeros(numeric.shape, dtype=bool)
-        allowed = self.tolerance(self.rtol, scale, analytic, numeric)
-        if self.central and self.atol is None:
-            allowed += self.rounding
+        first = [self.base(i, d) if self.central else self.complex_step(i, d) for d in lines]
+        numeric = np.stack([m.central for m in first])
+        doubtful = np.stack([m.bent(4 * self.rounding + 1e-4 * scale) for m in first])
+        rounding = self.rounding if self.central else 0.0
+        allowed = self.allowed(self.relative, scale, rounding, analytic, numeric)
         with np.errstate(all="ignore"):
             excess = np.abs(analytic - numeric) / np.maximum(allowed, np.finfo(float).tiny)
-        excess = np.nan_to_num(excess, nan=1e300, posinf=1e300)
+        excess[np.isnan(excess)] = np.inf
         doubtful |= excess > 1
 
         verdicts = np.full(numeric.shape, SEVERITY.index(OK))
         for n in sorted(np.flatnonzero(doubtful.any(axis=1)), key=lambda n: -excess[n].max()):
             ladder = self.ladder(i, lines[n])
             for r in map(int, np.flatnonzero(doubtful[n])):
-                verdict, best = self.classify(ladder, r, analytic[n, r], scale)
-                if not self.central and verdict in (OK, PRECISION):
-                    verdict = self.confirm(name, analytic[n, r], numeric[n, r], best, scale)
-                    best = numeric[n, r]
-                verdicts[n, r], numeric[n, r] = SEVERITY.index(verdict), best
+                both = analytic[n, r], numeric[n, r]
+                verdict, numeric[n, r] = self.judge(name, ladder, r, *both, scale)
+                verdicts[n, r] = SEVERITY.index(verdict)
             if verdicts[n].max() == SEVERITY.index(WRONG):
                 break  # the lines come worst first
 
-        top = int(verdicts.max())
+        top = verdicts.max()
         shown = np.where(verdicts == top, excess, -1.0)
-        line, r = map(int, np.unravel_index(int(shown.argmax()), shown.shape))
+        line, r = map(int, np.unravel_index(shown.argmax(), shown.shape))
         seen = self.base(i, lines[line])
-        unit = 1.0 if indices[line] is None else reach[line]
-        figures = (analytic[line, r], numeric[line, r], seen.left[r], seen.right[r])
-        slopes = [float(f / unit) for f in figures]
-        worst = Slope(i, name, indices[line], self.spots[r], SEVERITY[top], *slopes)
+        unit = 1.0 if entries[line] is None else directions[line].max()  # slopes are told by entry
+        slopes = analytic[line, r], numeric[line, r], seen.left[r], seen.right[r]
+        worst = Slope(i, name, entries[line], self.spots[r], *(float(s / unit) for s in slopes))
         return InputReport(i, name, SEVERITY[top], compared, worst)
-
-    def confirm(self, name: str, a: float, stepped: float, best: float, scale: float) -> str:
-        """Differences agree with ``a`` where the complex step does not: by how little?"""
-        if abs(a - stepped) > 1e-4 * max(scale, abs(stepped)):
-            raise ValueError(
-                f"{self.subject.check}: fn is not analytic in {name}: the complex step gives "
-                f"{stepped:.6g}, differences {best:.6g} (abs, a norm or a conjugate inside?); "
-                "use method='central'"
-            )
-        return PRECISION
 
 
 # --- the two checks --------------------------------------------------------------------------
 
 
 def gradcheck(
-    fn: Callable[..., Any],
+    fn: Function,
     inputs: Any,
     *,
     method: str = "central",
@@ -583,21 +584,11 @@ def gradcheck(
     return _Check(subject, method, eps, rtol, atol, directional, seed).run()
 
 
-def gradgradcheck(
-    fn: Callable[..., Any],
-    inputs: Any,
-    *,
-    method: str = "central",
-    eps: float | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    directional: bool | None = None,
-    seed: int = 0,
-) -> GradcheckReport:
+def gradgradcheck(fn: Function, inputs: Any, **options: Any) -> GradcheckReport:
     """Compare the gradient of fn's gradient with finite differences of that gradient.
 
     The function checked is (inputs, gradient of the outputs) → gradient of the inputs, so
-    arguments, report and errors are those of :func:`gradcheck`. The differences read the
+    ``options``, report and errors are those of :func:`gradcheck`. The differences read the
     numeric backward pass and backpropagation the recorded one (``create_graph``): for a
     fused op this holds its fast rule against its definition.
 
@@ -606,31 +597,17 @@ def gradgradcheck(
     True
     """
     inner = _Subject("gradgradcheck", fn, inputs)
-    n, checked = len(inner.args), list(inner.points)
-    rng = np.random.default_rng(seed)
-    weights = tuple(_bounded(rng, shape) for shape in inner.shapes)
+    n, rng = len(inner.args), np.random.default_rng(options.get("seed", 0))
+    weights = [_bounded(rng, shape) for shape in inner.shapes]
 
-    def gradient(*args: Any, create_graph: bool) -> tuple[Tensor, ...]:
+    def gradient(*args: Any, create_graph: bool = False) -> tuple[Tensor, ...]:
         ys = _outputs(inner.check, fn(*args[:n]))
-        pairs = zip(ys, args[n:], strict=True)
-        live = [(y, v.to(y.backend)) for y, v in pairs if y.requires_grad]
-        targets = [args[i] for i in checked]
-        found: Sequence[Tensor | None] = [None] * len(targets)
-        if live:
-            outs, seeds = zip(*live, strict=True)
-            found = grad(outs, targets, seeds, None, create_graph, allow_unused=True)
-        return tuple(
-            Tensor(np.zeros_like(t.data)) if g is None else g
-            for t, g in zip(targets, found, strict=True)
-        )
+        seeds = [v.to(y.backend) for v, y in zip(args[n:], ys, strict=True)]
+        return _gradients(ys, seeds, [args[i] for i in inner.points], create_graph)
 
-    subject = _Subject(
-        "gradgradcheck", partial(gradient, create_graph=False), (*inner.args, *weights)
-    )
+    subject = _Subject(inner.check, gradient, (*inner.args, *weights))
     subject.recorded = partial(gradient, create_graph=True)
-    several = len(weights) > 1
-    subject.names = inner.names + [
-        f"grad_output {k}" if several else "grad_output" for k in range(len(weights))
-    ]
+    seeds = [f"grad_output {k}" for k in range(len(weights))]
+    subject.names = inner.names + (seeds if len(seeds) > 1 else ["grad_output"])
     subject.notes = inner.notes
-    return _Check(subject, method, eps, rtol, atol, directional, seed).run()
+    return _Check(subject, **options).run()

@@ -81,18 +81,6 @@ class _Sample:
         y.backward(_seed(y))
         return y, [np.zeros(0) if x.grad is None else x.grad.data for x in leaves]
 
-    def second(self, function: Callable[..., Any]) -> list[Array]:
-        """Gradients of a function at the arrays, and gradients of these there and at the seed."""
-        leaves = _leaves(self.arrays)
-        y = function(*leaves)
-        leaves.append(seed := _seed(y))
-        first = [g for g in grad(y, leaves[:-1], seed, create_graph=True) if g is not None]
-        live = [g for g in first if g.requires_grad]
-        found = grad(live, leaves, [_seed(g) for g in live], allow_unused=True)
-        pairs = zip(leaves, found, strict=True)
-        second = [np.zeros(x.shape) if g is None else g.data for x, g in pairs]
-        return [g.data for g in first] + second
-
     def __repr__(self) -> str:
         shown = [f"array{a.shape}" if isinstance(a, np.ndarray) else repr(a) for a in self.args]
         return f"{self.entry.name}({', '.join(shown + [f'{k}={v!r}' for k, v in self.kw.items()])})"
@@ -161,11 +149,6 @@ class Places:
         self.inputs, self.targets = [*leaves, *inputs], [*inputs, y]
         self.cost = (y * y * tensor(_wave(y))).sum()
 
-    def some(self) -> list[tuple[int, ...]]:
-        """Each target, each pair, and all."""
-        every = range(len(self.targets))
-        return list(dict.fromkeys([*combinations(every, 1), *combinations(every, 2), tuple(every)]))
-
     def first(self, some: Sequence[int], create_graph: bool = False) -> list[Any]:
         """Gradients at some of the targets."""
         targets = [self.targets[i] for i in some]
@@ -185,14 +168,22 @@ def at_some_places(ours: Places, theirs: Places) -> Iterator[tuple[str, bool]]:
 
     Ours at each place, each pair and all are held against theirs at all places.
     """
-    every = theirs.first(range(len(theirs.targets)), create_graph=True)
-    for some in ours.some():
-        wanted, recorded = [every[i] for i in some], ours.first(some, create_graph=True)
+    every = range(len(theirs.targets))
+    wanted = theirs.first(every, create_graph=True)
+    for some in dict.fromkeys([*combinations(every, 1), *combinations(every, 2), (*every,)]):
         where = f"at {', '.join(map(str, some))} of {len(every)} places"
-        yield f"the gradient {where}", _alike(ours.first(some), wanted)
-        yield f"the recorded gradient {where}", _alike(recorded, wanted)
-        again = _alike(ours.second(recorded), theirs.second(wanted))
-        yield f"the second derivative from the gradient {where}", again
+        for what, same in compared(ours, theirs, some, [wanted[i] for i in some]):
+            yield f"{what} {where}", same
+
+
+def compared(
+    ours: Places, theirs: Places, some: Sequence[int], wanted: Sequence[Any]
+) -> Iterator[tuple[str, bool]]:
+    """The same at some of the places, where their recorded gradients are ``wanted``."""
+    recorded = ours.first(some, create_graph=True)
+    yield "the gradient", _alike(ours.first(some), wanted)
+    yield "the recorded gradient", _alike(recorded, wanted)
+    yield "the second derivative", _alike(ours.second(recorded), theirs.second(wanted))
 
 
 def _alike(got: Sequence[Any], want: Sequence[Any]) -> bool:
@@ -224,9 +215,9 @@ _order_1, _order_2 = _derivative(gradcheck), _derivative(gradgradcheck)
 
 def _two_readings(case: _Sample) -> Faults:
     """The rule on arrays and the same rule on Tensors give the same numbers."""
-    numeric = case.backward(*case.arrays)[1]
-    recorded = case.second(case)[: len(numeric)]
-    if not all(map(_near, numeric, recorded)):
+    places = Places(case, _leaves(case.arrays))
+    every = range(len(places.targets))
+    if not _alike(places.first(every), places.first(every, create_graph=True)):
         yield "the gradient differs under create_graph"
 
 
@@ -241,14 +232,13 @@ def _definition(case: _Sample) -> Faults:
     def textbook(*arrays: Any) -> Any:
         return definition(*case.fill(arrays), **case.kw)
 
-    y, gradients = case.backward(*case.arrays)
-    expected = case.second(textbook)
-    if not _near(y.data, textbook(*map(Tensor, case.arrays)).data):
+    ours, theirs = (Places(f, _leaves(case.arrays)) for f in (case, textbook))
+    if not _alike(ours.targets[-1:], theirs.targets[-1:]):
         yield "the value is not that of its definition"
-    if not all(map(_near, gradients, expected)):
-        yield "the gradient is not that of its definition"
-    if not all(map(_near, case.second(case), expected)):
-        yield "the second derivative is not that of its definition"
+    every = range(len(theirs.targets))
+    for what, same in compared(ours, theirs, every, theirs.first(every, create_graph=True)):
+        if not same:
+            yield f"{what} is not that of its definition"
 
 
 def _some_inputs(case: _Sample) -> Faults:
