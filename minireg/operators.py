@@ -33,11 +33,11 @@ Params = Module | Tensor | Iterable[Tensor]
 
 
 def scalar_value(closure: Closure) -> Tensor:
-    """What the closure returns; an error that says what to do unless that is a Tensor of one element."""
+    """What the closure returns; an error unless that is a Tensor of one element."""
     if not callable(closure):
         raise TypeError(
-            f"curvature: closure must be a function that computes the loss, got {describe(closure)}; "
-            "write lambda: … around what makes it"
+            "curvature: closure must be a function that computes the loss, got "
+            f"{describe(closure)}; write lambda: … around what makes it"
         )
     value = closure()
     if not isinstance(value, Tensor) or value.size != 1:
@@ -67,8 +67,9 @@ class Space:
         bad = [p for p in self.params if not isinstance(p, Tensor) or not p.requires_grad]
         if bad or not self.params:
             raise ValueError(
-                f"curvature: params hold {describe(bad[0]) if bad else 'nothing'}, expected Tensors "
-                "that require a gradient; pass the Module, whose frozen parameters are left out"
+                f"curvature: params hold {describe(bad[0]) if bad else 'nothing'}, expected "
+                "Tensors that require a gradient; pass the Module, whose frozen parameters are "
+                "left out"
             )
         self.size, self.home = sum(p.size for p in self.params), self.params[0].backend
         self.dtype = np.result_type(*(p.dtype for p in self.params))
@@ -151,7 +152,8 @@ class GaussNewton(Operator):
     J is the Jacobian of ``forward``'s output z (any shape) at the parameters, H the Hessian of
     the scalar ``loss(z)`` at z: positive semidefinite for a loss convex in z, and the Hessian
     itself where z is linear in the parameters (Schraudolph 2002). J v is pulled back through
-    u ↦ Jᵀu, which is linear. ``loss`` must not read the parameters: a penalty's curvature comes on top.
+    u ↦ Jᵀu, which is linear. ``loss`` must not read the parameters: a penalty's curvature comes on
+    top.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
@@ -189,7 +191,7 @@ def magnitude(operator: Operator, start: Array, steps: int) -> float:
 def extremes(
     operator: Operator, end: str, k: int = 1, tol: float = 1e-8, seed: int = 0
 ) -> tuple[Array, Array]:
-    """The ``k`` eigenvalues, rising, at one end ("LA" largest, "SA" smallest), and their vectors (n, k).
+    """The ``k`` eigenvalues, rising, at one end ("LA" or "SA", smallest), and vectors (n, k).
 
     By Lanczos on products alone, on the host SciPy's; ``tol`` bounds the residual ‖Av − μv‖,
     relative to the largest magnitude in the spectrum. ``RuntimeError`` if it is not reached.
@@ -209,8 +211,8 @@ def extremes(
         found = (values, vectors) if (residuals <= limit * move(values, NUMPY.name)).all() else None
     if found is None:
         raise RuntimeError(
-            f"eigenvalues: Lanczos did not reach tol={3 * limit:g}, eigenvalues lie too close together at "
-            f"the end {end!r}; pass a larger tol (the error of a value is far below it)"
+            f"eigenvalues: Lanczos did not reach tol={3 * limit:g}, eigenvalues lie too close "
+            f"together at the end {end!r}; pass a larger tol (the error of a value is far below it)"
         )
     values, vectors = found
     order = slice(None, None, 1 if end == "LA" else -1)

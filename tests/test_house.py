@@ -57,10 +57,9 @@ OPEN_IMPORTS = {
     "messages → tensor",
     "tensor → engine",
     "tensor → mode",
-    "penalties.base → penalties",
     "objective → analysis.implicit",
 }
-OPEN_BUDGETS = {"reading path", "of it, the engine", "penalties", "check", "inspect"}
+OPEN_BUDGETS = {"reading path", "of it, the engine", "check", "inspect"}
 
 
 # --- imports --------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""What regularization does to a function and its minimum: curvature, Lipschitz bounds, duality, paths."""
+"""What regularization does to a function and its minimum: curvature, bounds, duality, paths."""

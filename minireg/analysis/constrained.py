@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array
-from ..messages import describe
+from ..messages import check_option, describe
 from ..nn.module import Module
 from ..objective import AnyLoss, Selector
 from ..ops.arrays import length
 from ..ops.table import array_of
 from ..penalties import L2, Formula, Penalty, scaled
-from ..penalties.base import checked_strength
 from ..penalties.constraints import Constraint
 from .solver import Composite, Solution
 
@@ -96,7 +95,8 @@ class SublevelSet(Constraint):
                 f"SublevelSet: {penalty!r} is not convex, so no prox of it is the projection; "
                 "take a convex penalty, for example L1"
             )
-        super().__init__(_positive("SublevelSet", budget))
+        check_option("SublevelSet", "(0, inf)", budget=budget)
+        super().__init__(budget)
         self.penalty, self.shapes = penalty, penalty.shapes
 
     def norm(self, w: Array) -> Any:
@@ -137,8 +137,8 @@ class Problem:
 
     Parameters
     ----------
-    model, loss, penalty, x, y, on, tol, max_steps : as for :func:`minireg.solve`; ``on`` must choose
-        one parameter (``ValueError``), by default the weight.
+    model, loss, penalty, x, y, on, tol, max_steps : as for :func:`minireg.solve`; ``on`` must
+        choose one parameter (``ValueError``), by default the weight.
 
     What is unique needs a convex loss and penalty. Each solve starts from the model's parameters
     and leaves its solution there (rounded, if the model is not in float64); ``RuntimeError`` if it
@@ -146,7 +146,8 @@ class Problem:
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); model = mr.nn.Linear(1, 1, bias=False).to(np.float64)
-    >>> x = np.ones((1, 1)); problem = Problem(model, mr.nn.MSELoss(), mr.penalties.L2(1.0), x, 3 * x)
+    >>> x = np.ones((1, 1)); loss, ridge = mr.nn.MSELoss(), mr.penalties.L2(1.0)
+    >>> problem = Problem(model, loss, ridge, x, 3 * x)
     >>> round(problem.budget_of(1.0), 9), round(problem.strength_of(2.0), 9)  # 2(3 − w) = λw
     (2.0, 1.0)
     >>> round(problem.shadow_price(2.0), 6), max(problem.kkt(1.0, 2.0)) < 1e-9
@@ -154,9 +155,17 @@ class Problem:
     """
 
     def __init__(
-        self, model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, *,
-        on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
-    ) -> None:  # fmt: skip
+        self,
+        model: Module,
+        loss: AnyLoss,
+        penalty: Penalty,
+        x: Any,
+        y: Any,
+        *,
+        on: Selector = None,
+        tol: float = 1e-10,
+        max_steps: int = 20_000,
+    ) -> None:
         self._solver = Composite(model, loss, penalty, x, y, on)
         self.penalty, self.tol, self.max_steps = penalty, tol, max_steps
         if len(self._solver.penalised) != 1:
@@ -171,21 +180,21 @@ class Problem:
         solution = self._solver.solve(self.tol, self.max_steps)
         if not solution.converged:
             raise RuntimeError(
-                f"constrained.Problem: with {penalty!r} the solve ended after {solution.steps} steps "
-                f"{solution.certificate:.1e} from stationary, expected {self.tol:g}; raise max_steps "
-                "or tol, or scale the features alike"
+                f"constrained.Problem: with {penalty!r} the solve ended after {solution.steps} "
+                f"steps {solution.certificate:.1e} from stationary, expected {self.tol:g}; raise "
+                "max_steps or tol, or scale the features alike"
             )
         return solution
 
     def penalised(self, strength: float) -> Solution:
         """Minimise L + λΩ."""
-        return self._solve(
-            _times(self.penalty, checked_strength("penalised", "strength", strength))
-        )
+        check_option("penalised", "[0, inf)", strength=strength)
+        return self._solve(_times(self.penalty, strength))
 
     def constrained(self, budget: float) -> Solution:
         """Minimise L subject to Ω(w) ≤ C, C > 0, by projection; ``value`` is L*(C)."""
-        return self._solve(SublevelSet(self.penalty, _positive("constrained", budget)))
+        check_option("constrained", "(0, inf)", budget=budget)
+        return self._solve(SublevelSet(self.penalty, budget))
 
     def kkt(self, multiplier: float, budget: float) -> KKT:
         """The residuals of :func:`kkt` at the model's present parameters."""
@@ -205,15 +214,16 @@ class Problem:
         Ω(w*(λ)) never increases in λ (claim C01), so λ is found between brackets. ``ValueError``
         unless C > 0, or if Ω jumps over it: no penalty reaches such a budget (claim C115).
         """
-        target = _positive("strength_of", budget)
-        over: _Curve = lambda strength: self.budget_of(strength) / target - 1
+        check_option("strength_of", "(0, inf)", budget=budget)
+        over: _Curve = lambda strength: self.budget_of(strength) / budget - 1
         if over(0.0) <= 1e-10:
             return 0.0
         strength = _crossing(over, 1e-10)
         if abs(gap := over(strength)) > 1e-6:
             raise ValueError(
                 f"strength_of: Ω(w*(λ)) jumps over budget={budget!r} at λ = {strength:.6g}, "
-                f"to {target * (1 + gap):.6g}; where the loss is not convex only constrained() gets there"
+                f"to {budget * (1 + gap):.6g}; where the loss is not convex only constrained() "
+                "gets there"
             )
         return strength
 
@@ -224,18 +234,12 @@ class Problem:
         penalty, so equality with :meth:`strength_of` is a result. ``ValueError`` unless C > 0
         and 0 < step < 1.
         """
-        if not 0 < step < 1:
-            raise ValueError(f"shadow_price: got step={step!r}, expected 0 < step < 1")
-        h = step * _positive("shadow_price", budget)
+        check_option("shadow_price", "(0, 1)", step=step)
+        check_option("shadow_price", "(0, inf)", budget=budget)
+        h = step * budget
         low, high = self.constrained(budget - h).value, self.constrained(budget + h).value
         self.constrained(budget)  # which is the solution that the model keeps
         return (low - high) / (2 * h)
-
-
-def _positive(owner: str, budget: float) -> float:
-    if not checked_strength(owner, "budget", budget):
-        raise ValueError(f"{owner}: got budget={budget!r}, expected > 0; at 0 no λ may be finite")
-    return float(budget)
 
 
 def _times(penalty: Penalty, strength: float) -> Penalty:

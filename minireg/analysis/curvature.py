@@ -99,16 +99,23 @@ def hessian(closure: Closure | Operator, params: Params = (), max_size: int = 50
     operator = as_operator(closure, params)
     if operator.size > max_size:
         raise ValueError(
-            f"hessian: {operator.size:,} parameters make a matrix of {operator.size**2:,} elements; "
-            f"pass max_size={operator.size} if that is meant, or use hvp, eigenvalues or trace"
+            f"hessian: {operator.size:,} parameters make a matrix of {operator.size**2:,} "
+            f"elements; pass max_size={operator.size} if that is meant, or use hvp, eigenvalues "
+            "or trace"
         )
     return operator.dense()
 
 
 def eigenvalues(
-    closure: Closure | Operator, params: Params = (), k: int = 1, which: str = "LA", *,
-    tol: float = 1e-8, vectors: bool = False, seed: int = 0,
-) -> Any:  # fmt: skip
+    closure: Closure | Operator,
+    params: Params = (),
+    k: int = 1,
+    which: str = "LA",
+    *,
+    tol: float = 1e-8,
+    vectors: bool = False,
+    seed: int = 0,
+) -> Any:
     """The ``k`` extreme eigenvalues of the Hessian, ascending (claims C70, C71, C74).
 
     Parameters
@@ -122,8 +129,8 @@ def eigenvalues(
 
     By Lanczos on products alone (on the host SciPy's ``eigsh``), or from the dense matrix where n
     is so small that Lanczos would span the whole space. ``ValueError`` for an unknown ``which`` or
-    a ``k`` not in 1 … n, ``ImportError`` on the host without SciPy, ``RuntimeError`` if Lanczos does
-    not converge. Of an eigenvalue that is repeated, it may miss copies.
+    a ``k`` not in 1 … n, ``ImportError`` on the host without SciPy, ``RuntimeError`` if Lanczos
+    does not converge. Of an eigenvalue that is repeated, it may miss copies.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
@@ -201,9 +208,15 @@ class SpectralDensity(NamedTuple):
 
 
 def spectral_density(
-    closure: Closure | Operator, params: Params = (), probes: int = 10, steps: int = 80, *,
-    points: int = 1000, width: float | None = None, seed: int = 0,
-) -> SpectralDensity:  # fmt: skip
+    closure: Closure | Operator,
+    params: Params = (),
+    probes: int = 10,
+    steps: int = 80,
+    *,
+    points: int = 1000,
+    width: float | None = None,
+    seed: int = 0,
+) -> SpectralDensity:
     """How the Hessian's eigenvalues are distributed, by stochastic Lanczos quadrature.
 
     Parameters
@@ -243,9 +256,9 @@ def random_direction(
 ) -> Array:
     """A random flat direction over the parameters, drawn from ``seed`` (or the next of a Stream).
 
-    Filter-normalised (Li et al. 2018): each filter (slice along axis 0; a vector is one filter) is as
-    long as the parameters' own, and biases and the scales and shifts of normalisations stay
-    put, so that rescaled weights get a rescaled direction (claim C74). Otherwise of length 1.
+    Filter-normalised (Li et al. 2018): each filter (slice along axis 0; a vector is one filter) is
+    as long as the parameters' own, and biases and the scales and shifts of normalisations stay put,
+    so that rescaled weights get a rescaled direction (claim C74). Otherwise of length 1.
 
     >>> import minireg as mr
     >>> w = mr.tensor([[3.0, 4.0], [0.0, 0.0]], requires_grad=True)
@@ -296,15 +309,19 @@ def line(closure: Closure, params: Params, direction: Any, distances: Sequence[f
 
 
 def plane(
-    closure: Closure, params: Params, directions: Sequence[Any], a: Sequence[float], b: Sequence[float]
-) -> Array:  # fmt: skip
+    closure: Closure,
+    params: Params,
+    directions: Sequence[Any],
+    a: Sequence[float],
+    b: Sequence[float],
+) -> Array:
     """The loss at θ + aᵢ·directions[0] + bⱼ·directions[1]: a host array (len(a), len(b)).
 
     As :func:`line`; :func:`random_direction` with two seeds gives two directions.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> plane(lambda: (w * w).sum(), w, (np.array([1.0, 0.0]), np.array([0.0, 1.0])), [-1, 0], [-2, 0, 1])
+    >>> plane(lambda: (w * w).sum(), w, np.eye(2), [-1, 0], [-2, 0, 1])
     array([[ 0.,  4.,  9.],
            [ 1.,  5., 10.]])
     """
@@ -312,15 +329,20 @@ def plane(
 
 
 def sharpness(
-    closure: Closure, params: Params, radius: float = 0.1, filter_normalised: bool = True, *,
-    directions: int = 10, seed: int = 0,
-) -> Estimate:  # fmt: skip
+    closure: Closure,
+    params: Params,
+    radius: float = 0.1,
+    filter_normalised: bool = True,
+    *,
+    directions: int = 10,
+    seed: int = 0,
+) -> Estimate:
     """The mean rise of the loss at distance ``radius``: a float with its standard ``error``.
 
     ½·[L(θ + r·d) + L(θ − r·d)] − L(θ) over ``directions`` random directions d, see
-    :func:`random_direction`: r²/2·dᵀHd for a quadratic. Filter-normalised, r is relative to the weights
-    and rescaling them without changing the function changes nothing; otherwise r is a length,
-    the rise about r²/2·trace/n, and sharpness a matter of parametrisation (claim C74).
+    :func:`random_direction`: r²/2·dᵀHd for a quadratic. Filter-normalised, r is relative to the
+    weights and rescaling them without changing the function changes nothing; otherwise r is a
+    length, the rise about r²/2·trace/n, and sharpness a matter of parametrisation (claim C74).
 
     >>> import minireg as mr
     >>> w = mr.tensor([3.0, 4.0], requires_grad=True)

@@ -18,10 +18,12 @@ import numpy as np
 from .. import nn
 from ..backend import move, of
 from ..engine import grad
+from ..messages import check_option
 from ..mode import enable_grad
 from ..nn.module import Module
 from ..nn.utils.parametrize import is_parametrized, remove_parametrizations
 from ..ops.iterations import largest_pairs
+from ..ops.table import array_of
 from ..penalties import PathNorm
 from ..random import Stream
 from ..tensor import Tensor, tensor
@@ -48,8 +50,8 @@ def _exact(model: Module) -> Module:
     for name, p in copy.named_parameters():
         if not np.isfinite(p.data).all():
             raise FloatingPointError(
-                f"lipschitz: {name!r} holds NaN or inf, so there is nothing to bound; look for where "
-                "training diverged"
+                f"lipschitz: {name!r} holds NaN or inf, so there is nothing to bound; look for "
+                "where training diverged"
             )
     return copy
 
@@ -174,7 +176,7 @@ CONSTANTS: dict[type[Module], Callable[[Any, Shape | None], float]] = {
 
 
 def _kind(module: Module) -> type[Module] | None:
-    """The class of the table that a module computes as; None if what that is known for is replaced."""
+    """The class of the table that a module computes as; None if its own code is another."""
     for kind in () if "forward" in vars(module) else type(module).__mro__:
         if kind in CONSTANTS:
             return kind
@@ -249,7 +251,7 @@ def lipschitz_lower(model: Module, x: Any, samples: int = 1000, seed: int = 0) -
     with enable_grad():
         y = f(t).reshape(len(points), -1)
         rows = [grad(y[:, k].sum(), t, retain_graph=True)[0] for k in range(y.shape[1])]
-    jacobian = np.stack([g.data.reshape(len(points), -1) for g in rows], axis=1)  # type: ignore[union-attr]
+    jacobian = np.stack([array_of(g).reshape(len(points), -1) for g in rows], axis=1)
     first = np.linalg.svd(jacobian, full_matrices=False)[2][:, 0].reshape(points.shape)
     pairs = Stream("pairs", seed).uniform(0, len(points), (2, samples)).astype(np.int64)
     return max(
@@ -268,10 +270,10 @@ def certified_radius(
 
     The margin z_y − max z_j over √2·K, K the model's :func:`lipschitz_bound`: the difference of
     two logits is (e_y − e_j)ᵀf, and ‖e_y − e_j‖ = √2, the factor that "margin over K" lacks.
-    With ``pairwise``, for a model that ends in a Linear layer, the least (z_y − z_j)/(K′‖w_y − w_j‖)
-    with K′ of the layers before it, which is never smaller. Labels default to the predictions; where
-    those are wrong the radius is 0. ``ValueError`` for logits that are not (N, C ≥ 2), for
-    labels that do not fit, and for ``pairwise`` without that layer.
+    With ``pairwise``, for a model that ends in a Linear layer, the least (z_y − z_j)/(K′‖w_y −
+    w_j‖) with K′ of the layers before it, which is never smaller. Labels default to the
+    predictions; where those are wrong the radius is 0. ``ValueError`` for logits that are not (N, C
+    ≥ 2), for labels that do not fit, and for ``pairwise`` without that layer.
 
     >>> model = nn.Linear(2, 2).to(np.float64)
     >>> _ = model.weight.assign(np.eye(2)), model.bias.assign(0.0)
@@ -310,9 +312,16 @@ def _check_labels(name: str, logits: Any, y: Any) -> None:
 
 
 def pgd_attack(
-    model: Module, loss: Callable[[Any, Any], Any], x: Any, y: Any, radius: Any, steps: int = 40,
-    step_size: float | None = None, norm: float = 2, seed: int = 0,
-) -> Tensor:  # fmt: skip
+    model: Module,
+    loss: Callable[[Any, Any], Any],
+    x: Any,
+    y: Any,
+    radius: Any,
+    steps: int = 40,
+    step_size: float | None = None,
+    norm: float = 2,
+    seed: int = 0,
+) -> Tensor:
     """x moved within ``radius`` so that the loss against y grows: projected gradient ascent.
 
     Each step follows the gradient of each sample, of length ``step_size`` (default
@@ -326,10 +335,8 @@ def pgd_attack(
     >>> pgd_attack(nn.Identity(), nn.MSELoss(), x, 0 * x, radius=0.5).numpy().round(1)[0, 0]
     np.float64(1.5)
     """
-    if norm not in (2, math.inf) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(
-            f"pgd_attack: got norm={norm!r} and steps={steps!r}, expected 2 or math.inf and ≥ 1"
-        )
+    check_option("pgd_attack", (2, math.inf), norm=norm)
+    check_option("pgd_attack", 1, steps=steps)
     f, start = _frozen(model), _placed(model, x)
     wide = on_host(radius)
     if wide.shape not in ((), (len(start),)) or not (wide >= 0).all():
@@ -363,9 +370,16 @@ def pgd_attack(
 
 
 def attack_radius(
-    model: Module, loss: Callable[[Any, Any], Any], x: Any, y: Any, largest: float | None = None,
-    rounds: int = 20, steps: int = 40, norm: float = 2, seed: int = 0,
-) -> FloatArray:  # fmt: skip
+    model: Module,
+    loss: Callable[[Any, Any], Any],
+    x: Any,
+    y: Any,
+    largest: float | None = None,
+    rounds: int = 20,
+    steps: int = 40,
+    norm: float = 2,
+    seed: int = 0,
+) -> FloatArray:
     """For each sample the length of the shortest perturbation found that changes the prediction.
 
     An upper bound on the robust radius, so never below :func:`certified_radius`. From
@@ -416,8 +430,11 @@ def _leaves(model: Module, prefix: str = "") -> list[tuple[str, Module]]:
     """The layers of nested Sequentials in order, with their names."""
     if _kind(model) is not nn.Sequential:
         return [(prefix, model)]
-    return [leaf for name, child in model.named_children()
-            for leaf in _leaves(child, f"{prefix}.{name}" if prefix else name)]  # fmt: skip
+    return [
+        leaf
+        for name, child in model.named_children()
+        for leaf in _leaves(child, f"{prefix}.{name}" if prefix else name)
+    ]
 
 
 _HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.Dropout, nn.Identity)
@@ -459,7 +476,8 @@ def rescale(model: Module, layer: str | int, factors: Any) -> Module:
     c = on_host(factors)
     if c.shape not in ((), (one.out_features,)) or not (np.isfinite(c) & (c > 0)).all():
         raise ValueError(
-            f"rescale: factors must be finite and > 0, one or {one.out_features}, got {factors!r:.60}"
+            f"rescale: factors must be finite and > 0, one or {one.out_features}, got "
+            f"{factors!r:.60}"
         )
     scale = _like(np.broadcast_to(c, one.out_features), one.weight.data)
     one.weight.assign(one.weight.data * scale[:, None])

@@ -50,8 +50,8 @@ class Gaussian:
     def penalty(self, n: int, noise: float | None = None) -> Penalty:
         """L2 so that loss + penalty is the negative log posterior, up to a factor and a constant.
 
-        For a loss that is the mean of n negative log likelihoods (cross entropy) λ = 1/(n·std²); for
-        MSELoss and Gaussian noise of standard deviation ``noise`` λ = 2·noise²/(n·std²).
+        For a loss that is the mean of n negative log likelihoods (cross entropy) λ = 1/(n·std²);
+        for MSELoss and Gaussian noise of standard deviation ``noise`` λ = 2·noise²/(n·std²).
         """
         return L2(_per_loss(n, noise) / self.std**2)
 
@@ -70,7 +70,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Laplace:
-    """Each weight has the density exp(−|w|/scale)/(2·scale): what L1 stands for (claims C118, C120).
+    """Each weight has density exp(−|w|/scale)/(2·scale): what L1 stands for (claims C118, C120).
 
     >>> Laplace(scale=0.5).penalty(n=100)
     L1(0.02): λ‖w‖₁
@@ -94,9 +94,10 @@ class Laplace:
     ) -> Posterior:
         """Of w in y = Xw + N(0, noise²): the mode has exact zeros, the mean has none (claim C120).
 
-        The mode by :func:`minireg.solve`. The mean in closed form if the columns of x are orthogonal
-        (Pericchi & Smith 1992), otherwise by Gibbs sampling in 20 independent chains of ``draws``
-        each, after as many to forget the start (Park & Casella 2008); ``error`` comes from their spread.
+        The mode by :func:`minireg.solve`. The mean in closed form if the columns of x are
+        orthogonal (Pericchi & Smith 1992), otherwise by Gibbs sampling in 20 independent chains of
+        ``draws`` each, after as many to forget the start (Park & Casella 2008); ``error`` comes
+        from their spread.
 
         >>> found = Laplace(1.0).posterior(np.eye(2), [0.5, 3.0])
         >>> found.mode, found.mean.round(3)
@@ -105,30 +106,30 @@ class Laplace:
         x, y = paired("posterior", x, y)
         check_option("posterior", "(0, inf)", noise=noise)
         check_option("posterior", 1, draws=draws)
-        stream, pull, gram = Stream("posterior", seed), x.T @ y, x.T @ x
+        stream, cross, gram = Stream("posterior", seed), x.T @ y, x.T @ x
         model = nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64, generator=stream)
-        tol = 1e-11 * float(np.abs(pull).max() / len(x)) or 1e-10
+        tol = 1e-11 * float(np.abs(cross).max() / len(x)) or 1e-10
         found = solve(model, nn.MSELoss(), self.penalty(len(x), noise), x, y[:, None], tol=tol)
         if not found.converged:
             raise RuntimeError(
-                f"posterior: the mode's certificate is still {found.certificate:.1e} after {found.steps} "
-                "steps; bring the columns of x to one scale"
+                f"posterior: the mode's certificate is still {found.certificate:.1e} after "
+                f"{found.steps} steps; bring the columns of x to one scale"
             )
         size = np.diag(gram)
         if size.min() > 0 and np.abs(gram - np.diag(size)).max() <= 1e-14 * size.max():
-            mean = _shrunk(pull / size, noise / np.sqrt(size), self.scale)
+            mean = _shrunk(cross / size, noise / np.sqrt(size), self.scale)
             return Posterior(model.weight.numpy()[0], mean, np.zeros_like(mean))
-        means = self._gibbs(gram / noise**2, pull / noise**2, draws, stream)
+        means = self._gibbs(gram / noise**2, cross / noise**2, draws, stream)
         error = means.std(axis=0) / math.sqrt(CHAINS - 1)
         return Posterior(model.weight.numpy()[0], means.mean(axis=0), error)
 
-    def _gibbs(self, gram: Array, pull: Array, draws: int, stream: Stream) -> Array:
-        """Means of independent chains (CHAINS, d): |w| is the cost of a Gaussian of random variance τ²."""
-        total = np.zeros((CHAINS, len(pull)))
+    def _gibbs(self, gram: Array, cross: Array, draws: int, stream: Stream) -> Array:
+        """Means of the chains (CHAINS, d): |w| is the cost of a Gaussian of random variance τ²."""
+        total = np.zeros((CHAINS, len(cross)))
         inverse = total + self.scale**-2  # 1/τ²
         for step in range(2 * draws):
-            precision = gram + inverse[:, :, None] * np.eye(len(pull))
-            mean = np.linalg.solve(precision, pull[:, None])
+            precision = gram + inverse[:, :, None] * np.eye(len(cross))
+            mean = np.linalg.solve(precision, cross[:, None])
             root = np.linalg.cholesky(precision).transpose(0, 2, 1)
             w = (mean + np.linalg.solve(root, stream.normal(mean.shape)))[..., 0]
             total += mean[..., 0] * (step >= draws)  # less noisy than w
@@ -143,7 +144,7 @@ def _per_loss(n: int, noise: float | None) -> float:
 
 
 def _inverse_gaussian(scale: float, w: Array, stream: Stream) -> Array:
-    """1/τ² given w: inverse Gaussian of mean 1/(scale·|w|), shape 1/scale² (Michael et al. 1976)."""
+    """1/τ² given w: inverse Gaussian, mean 1/(scale·|w|), shape 1/scale² (Michael et al. 1976)."""
     mean = 1 / (scale * np.abs(w))
     t = mean * scale**2 * stream.normal(w.shape) ** 2 / 2
     low = mean / (1 + t + np.sqrt(t * (2 + t)))

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ from .inputs import exact
 class Solution:
     """How a :func:`solve` ended: after how many steps, how far from stationary, at which value.
 
-    ``relative`` is how far over how far it is with all parameters at 0, of the one where that is most.
+    ``relative`` is how far over how far it is with all parameters at 0, of the one where that is
+    most.
     """
 
     steps: int
@@ -69,8 +70,8 @@ class Composite:
             first, again = float(self.data().sum()), float(self.data().sum())
         if abs(first - again) > 1e-6 * abs(first):
             raise ValueError(
-                f"solve: the loss is random, got {first:.6g} and then {again:.6g} of the same weights; "
-                "switch dropout off with model.eval()"
+                f"solve: the loss is random, got {first:.6g} and then {again:.6g} of the same "
+                "weights; switch dropout off with model.eval()"
             )
 
     @contextmanager
@@ -118,7 +119,7 @@ class Composite:
         ]
 
     def relative(self, gradient: dict[Tensor, Array]) -> float:
-        """The certificate over the one with all parameters at 0, of the parameter where it is most."""
+        """The certificate over the one with all parameters at 0: the largest of a parameter."""
         here, kept = self.distances(gradient), self._copies()
         for p in self.params:
             p.assign(0.0)
@@ -134,7 +135,7 @@ class Composite:
         return magnitude(hessian, hessian.draw(Stream("curvature", seed=0)), steps=40)
 
     def _rounding(self, gradient: dict[Tensor, Array]) -> float:
-        """What float64's rounding of the numbers that it is made from may leave of a certificate."""
+        """What rounding in float64 may leave of a certificate."""
         sizes = sum(float(length(g)) + float(length(p.data)) / self.lr for p, g in gradient.items())
         return 10 * float(np.finfo(np.float64).eps) * sizes
 
@@ -203,9 +204,16 @@ class Composite:
 
 
 def solve(
-    model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, *,
-    on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
-) -> Solution:  # fmt: skip
+    model: Module,
+    loss: AnyLoss,
+    penalty: Penalty,
+    x: Any,
+    y: Any,
+    *,
+    on: Selector = None,
+    tol: float = 1e-10,
+    max_steps: int = 20_000,
+) -> Solution:
     """Minimise ``loss`` on all of (x, y) plus ``penalty``, to the certificate.
 
     Parameters
@@ -243,23 +251,25 @@ def _warn_unless_converged(owner: str, solutions: list[Solution], tol: float) ->
     if missed:
         where = f"{len(missed)} of {len(solutions)} strengths ended" if owner == "path" else "ended"
         warnings.warn(
-            f"{owner}: {where} up to {max(s.certificate for s in missed):.1e} from stationary after "
-            f"{max(s.steps for s in missed)} steps, expected tol={tol:g}; bring features and targets "
-            "to a size of about 1, or pass a larger max_steps or tol",
-            RuntimeWarning, stacklevel=3,
-        )  # fmt: skip
+            f"{owner}: {where} up to {max(s.certificate for s in missed):.1e} from stationary "
+            f"after {max(s.steps for s in missed)} steps, expected tol={tol:g}; bring features and "
+            "targets to a size of about 1, or pass a larger max_steps or tol",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     coarse = max((s.relative for s in solutions if s.converged), default=0.0)
     if coarse > 0.1:
         warnings.warn(
-            f"{owner}: tol={tol:g} is coarse for data of this size: a parameter is {coarse:.1g} times as "
-            "far from stationary as with all parameters at 0; bring features and targets to a size of "
-            "about 1, or pass a smaller tol",
-            RuntimeWarning, stacklevel=3,
-        )  # fmt: skip
+            f"{owner}: tol={tol:g} is coarse for data of this size: a parameter is {coarse:.1g} "
+            "times as far from stationary as with all parameters at 0; bring features and targets "
+            "to a size of about 1, or pass a smaller tol",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 @dataclass(frozen=True, repr=False)
-class Path:
+class RegularizationPath:
     """A regularization path: for each strength (n,) the parameters, and how the fit ended."""
 
     strengths: Array
@@ -272,12 +282,14 @@ class Path:
         weights = [a for name, a in self.parameters.items() if not name.endswith("bias")]
         return np.asarray(sum((a != 0).reshape(len(a), -1).sum(axis=1) for a in weights))
 
-    def draw(self, path: str | FilePath | None = None, name: str | None = None) -> Any:
+    def draw(self, path: str | Path | None = None, name: str | None = None) -> Any:
         """The coefficients of one parameter against the strength: a figure, saved to ``path``."""
         try:
             from matplotlib.figure import Figure
         except ImportError as error:
-            raise ImportError("Path.draw needs matplotlib: pip install 'minireg[viz]'") from error
+            raise ImportError(
+                "RegularizationPath.draw needs matplotlib: pip install 'minireg[viz]'"
+            ) from error
         name = name or next(iter(self.parameters))
         figure = Figure(figsize=(7, 4.4), layout="constrained")
         axes = figure.subplots()
@@ -302,25 +314,33 @@ class Path:
         worst = max(s.certificate for s in self.solutions)
         missed = sum(not s.converged for s in self.solutions)
         return (
-            f"Path({len(self.strengths)} strengths from {self.strengths[0]:.3g} to "
+            f"RegularizationPath({len(self.strengths)} strengths from {self.strengths[0]:.3g} to "
             f"{self.strengths[-1]:.3g}, {self.nonzero[0]} to {self.nonzero[-1]} weights not 0, "
             f"{sum(s.steps for s in self.solutions):,} steps, certificates ≤ {worst:.1e}"
-            + f", {missed} not converged" * (missed > 0)
-            + ")"
+            f"{f', {missed} not converged' if missed else ''})"
         )
 
 
 def path(
-    model: Module, loss: AnyLoss, penalty: Penalty, x: Any, y: Any, strengths: int | Sequence[float] = 50, *,
-    ratio: float = 1e-3, on: Selector = None, tol: float = 1e-10, max_steps: int = 20_000,
-) -> Path:  # fmt: skip
+    model: Module,
+    loss: AnyLoss,
+    penalty: Penalty,
+    x: Any,
+    y: Any,
+    strengths: int | Sequence[float] = 50,
+    *,
+    ratio: float = 1e-3,
+    on: Selector = None,
+    tol: float = 1e-10,
+    max_steps: int = 20_000,
+) -> RegularizationPath:
     """Solve for a whole range of strengths, each started from the solution before.
 
     Parameters
     ----------
-    model, loss, penalty, x, y, on, tol, max_steps : as for :func:`solve`; ``penalty.strength`` is set
-        to each strength in turn (``l1`` of an elastic net) and put back at the end, the
-        model keeps the last solution.
+    model, loss, penalty, x, y, on, tol, max_steps : as for :func:`solve`; ``penalty.strength`` is
+        set to each strength in turn (``l1`` of an elastic net) and put back at the end, the model
+        keeps the last solution.
     strengths : values, or how many: spaced evenly in the logarithm from the smallest that
         leaves all weights at 0 (``penalty.max_strength``) down to ``ratio`` times that.
 
@@ -359,7 +379,9 @@ def path(
     finally:
         setattr(penalty, field, before)
     _warn_unless_converged("path", solutions, tol)
-    return Path(values, {name: np.stack(arrays) for name, arrays in kept.items()}, solutions)
+    return RegularizationPath(
+        values, {name: np.stack(arrays) for name, arrays in kept.items()}, solutions
+    )
 
 
 FAR = 1e100  # a strength beyond every largest one

@@ -1,4 +1,4 @@
-"""Arrays in, arrays out: lengths that neither overflow nor vanish, safe ratios, decompositions.
+"""Arrays in, arrays out: lengths that neither overflow nor vanish, decompositions.
 
 No op is entered here. What penalties and studies compute of a weight stays where its array
 lives, and nothing waits for a device.
@@ -20,15 +20,6 @@ from ..tensor import Tensor
 def like(a: Any, w: Any) -> Any:
     """``a``, if it is an array, in w's dtype."""
     return a.astype(w.dtype) if hasattr(a, "astype") and a.dtype != w.dtype else a
-
-
-def ratio(a: Any, b: Any) -> Any:
-    """a/b, and 0 where b = 0.
-
-    >>> ratio(np.array([1.0, 2.0]), np.array([0.0, 4.0]))
-    array([0. , 0.5])
-    """
-    return np.where(b == 0, 0, a / np.where(b == 0, 1, b))
 
 
 def largest(x: Array) -> Any:

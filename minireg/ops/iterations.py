@@ -28,7 +28,7 @@ def unit(x: Any, least: float) -> Any:
 
 
 def power(a: Array, v: Array, rounds: int, least: float) -> tuple[Array, Array]:
-    """Unit vectors u, v near the first singular ones of ``a``: u ∝ av, then v ∝ aᵀu, ``rounds`` times.
+    """Unit vectors u, v near the first singular ones: u ∝ av, then v ∝ aᵀu, ``rounds`` times.
 
     >>> [x.round(3).tolist() for x in power(np.diag([2.0, 1.0]), np.ones(2), rounds=9, least=1e-12)]
     [[1.0, 0.0], [1.0, 0.0]]
@@ -40,7 +40,7 @@ def power(a: Array, v: Array, rounds: int, least: float) -> tuple[Array, Array]:
 
 
 def ritz(image: Array, basis: Array) -> tuple[Array, Array, Array]:
-    """(σ², σu, v), largest first: the best singular triples that right vectors and their images hold."""
+    """(σ², σu, v), largest first: the best singular triples in the span of a basis."""
     squares, turn = eigh(image.T @ image)
     return squares[::-1], image @ turn[:, ::-1], basis @ turn[:, ::-1]
 
@@ -48,8 +48,8 @@ def ritz(image: Array, basis: Array) -> tuple[Array, Array, Array]:
 def orthonormal(x: Array) -> Array:
     """An orthonormal basis of what the columns of x span, as far as their dtype tells it.
 
-    By eigh of a small Gram matrix: no slower than QR, and on a GPU without the host. Its rounding is
-    that of the squares, so what one pass leaves of nearly dependent columns takes another.
+    By eigh of a small Gram matrix: no slower than QR, and on a GPU without the host. Its rounding
+    is that of the squares, so what one pass leaves of nearly dependent columns takes another.
     """
     tiny, eps = float(np.finfo(x.dtype).tiny), float(np.finfo(x.dtype).eps)
     for _ in range(2):
@@ -89,7 +89,7 @@ def settled(a: Array, squares: Array, image: Array, v: Array) -> bool:
 
 
 def scatter(v: Array, noise: Array) -> None:
-    """Noise for the last column, in place, orthogonal to the others: what grows outside shows in it.
+    """Noise for the last column, in place, orthogonal to the others: it shows what grows outside.
 
     Without, a part of the matrix that is decoupled from the columns would never be seen.
     """
@@ -104,7 +104,7 @@ def scatter(v: Array, noise: Array) -> None:
 
 
 def rounding(size: int, dtype: Any) -> float:
-    """What rounding makes of a 0 in products with vectors of ``size``, relative to the matrix's norm."""
+    """What rounding makes of a 0 in products with vectors of ``size``, relative to the norm."""
     return 10 * math.sqrt(size) * float(np.finfo(dtype).eps)
 
 
@@ -117,7 +117,7 @@ def orthogonal(w: Array, basis: Array) -> tuple[Array, Array]:
 
 
 def _extended(product: Product, w: Array, basis: Array, matrix: Array, j: int) -> Array:
-    """One step of Lanczos: row j of ``basis`` is w's direction, and of ``matrix`` its product's there.
+    """One step of Lanczos: row j of ``basis`` is w's direction, of ``matrix`` its product's there.
 
     Returns what that product leaves outside of the rows so far.
     """
@@ -130,8 +130,8 @@ def _spectrum(matrix: Array) -> tuple[Array, Array]:
     """Eigenvalues, rising, and eigenvectors of the symmetric matrix with this lower triangle."""
     if not np.isfinite(matrix).all():
         raise FloatingPointError(
-            "curvature: products with the matrix hold NaN or inf; look for them in the loss and the "
-            "parameters"
+            "curvature: products with the matrix hold NaN or inf; look for them in the loss and "
+            "the parameters"
         )
     nodes, vectors = np.linalg.eigh(matrix)
     return nodes, vectors
@@ -160,7 +160,7 @@ def quadrature(product: Product, start: Array, steps: int) -> tuple[Array, Array
 def largest_pairs(
     product: Product, draw: Callable[[], Array], k: int = 1, tol: float = 1e-10, early: bool = False
 ) -> tuple[Array, Array, Array]:
-    """The ``k`` largest eigenvalues, rising, their vectors as columns, and residuals ‖Av − μv‖ (host).
+    """The ``k`` largest eigenvalues, rising, vectors as columns, and residuals ‖Av − μv‖ (host).
 
     Lanczos with thick restarts (Wu and Simon 2000) where the arrays live, until all residuals are
     within ``tol`` of the value, relatively, or after ``RESTARTS``: who asks looks at them. ``draw``

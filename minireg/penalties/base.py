@@ -6,20 +6,22 @@ follows from them, and :func:`minireg.check_penalty` says whether they fit toget
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterable
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..backend import NUMPY, Array, as_array, blocks, is_array, of
 from ..engine import grad, unscalar
+from ..messages import expected, within
 from ..mode import enable_grad
 from ..ops.arrays import length, like
 from ..ops.table import op
 from ..tensor import Tensor
+
+NUMBER = int | float | np.number
 
 
 class Formula(NamedTuple):
@@ -50,8 +52,8 @@ class Coefficient:
     def __init__(self, schedule: Callable[[int], float]) -> None:
         if not callable(schedule):
             raise TypeError(
-                f"Coefficient: schedule must be a function of the updates so far, got {schedule!r}; "
-                "a strength that stays takes the number itself"
+                "Coefficient: schedule must be a function of the updates so far, got "
+                f"{schedule!r}; a strength that stays takes the number itself"
             )
         self.schedule, self.updates = schedule, 0
 
@@ -66,17 +68,12 @@ class Coefficient:
         return f"Coefficient({float(self):g} after {self.updates} updates)"
 
 
-_STEPS = int | float | np.number
-_NUMBERS = _STEPS | Coefficient
-
-
 def checked_strength(owner: str, name: str, value: Any) -> float:
     """The strength as a float; ``ValueError`` unless it is finite and ≥ 0."""
-    known = isinstance(value, _NUMBERS)
-    number = float(value) if known else math.nan
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{owner}: {name} must be a finite number ≥ 0, got {value!r}")
-    return number
+    number = float(value) if isinstance(value, Coefficient) else value
+    if not within(limit := "[0, inf)", number):
+        raise ValueError(f"{owner}: {name} must be {expected(limit)}, got {value!r}")
+    return float(number)
 
 
 class Strength:
@@ -86,11 +83,14 @@ class Strength:
         self.name = name
 
     def __get__(self, penalty: Any, owner: type | None = None) -> float:
-        return checked_strength(type(penalty).__name__, self.name, penalty.__dict__[self.name])
+        value = penalty.__dict__[self.name]
+        if isinstance(value, Coefficient):  # another number by now
+            return checked_strength(type(penalty).__name__, self.name, value)
+        return value  # type: ignore[no-any-return]
 
     def __set__(self, penalty: Any, value: Any) -> None:
-        checked_strength(type(penalty).__name__, self.name, value)
-        penalty.__dict__[self.name] = value
+        number = checked_strength(type(penalty).__name__, self.name, value)
+        penalty.__dict__[self.name] = value if isinstance(value, Coefficient) else number
 
 
 # --- the protocol --------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def _with_checked_step(prox: Callable[..., Array]) -> Callable[..., Array]:
     @wraps(prox)
     def checked(self: Penalty, v: Array, step: Any) -> Array:
         # (a step for each element is the optimizer's, and to look at it may wait for a device)
-        if isinstance(step, str | None) or (isinstance(step, _STEPS) and not step >= 0):
+        if isinstance(step, str | None) or (isinstance(step, NUMBER) and not step >= 0):
             raise ValueError(f"{type(self).__name__}.prox: step must be ≥ 0, got {step!r}")
         return prox(self, v, step)
 
@@ -246,7 +246,7 @@ def fixed(x: Any, name: str) -> Any:
 
     It shares no memory: the weight that it was taken from goes on, in place.
     """
-    return x if x is None or isinstance(x, _STEPS) else as_array(x, name).copy()
+    return x if x is None or isinstance(x, NUMBER) else as_array(x, name).copy()
 
 
 def fitting(a: Any, w: Any, name: str) -> Any:
@@ -275,7 +275,7 @@ _held = _Held()
 
 
 def _room(w: Array) -> Array:
-    """A flat array with room for w; until it is put back, a gradient within the gradient gets another.
+    """A flat array as large as w; until it is put back, a gradient within gets another.
 
     The largest asked for is kept; CuPy's memory pool does that by itself.
     """
@@ -285,8 +285,13 @@ def _room(w: Array) -> Array:
     return held if held is not None and held.size >= w.size else np.empty(w.size, w.dtype)
 
 
+# --- the op "penalty" -----------------------------------------------------------------------------
+
 # The closed form is the fast rule, the value in primitive ops its definition: the same
-# test that holds every fused op to its definition holds gradient to autograd.
+# test that holds every fused op to its definition holds gradient to autograd. (What it is tried
+# on is in samples.py, which knows the penalties there are.)
+
+
 def _backward(g: Any, y: Any, saved: None, needs: set[int], *ws: Any, penalty: Penalty) -> Any:
     found = penalty.gradient(*ws)
     return tuple(g * d for d in (found if isinstance(found, tuple) else (found,)))
@@ -305,32 +310,4 @@ penalty_value = op(
     backward=_backward,
     definition=lambda *ws, penalty: penalty.value(*ws),
     formula=r"\bar w = \bar y\,\nabla(\lambda\Omega)(w)",
-    samples=lambda rng: _samples(rng),
 )
-
-
-@cache
-def _sampled() -> tuple[Penalty, ...]:
-    from . import (
-        L1,
-        L2,
-        ElasticNet,
-        FrobeniusNorm,
-        GroupLasso,
-        NuclearNorm,
-        PathNorm,
-        SparseGroupLasso,
-    )
-
-    return (
-        L2(0.3), L1(0.3), ElasticNet(0.2, 0.4), GroupLasso(0.3), GroupLasso(0.3, axis=0, scale="none"),
-        GroupLasso(0.3, groups=[[0, 5, 2], [7, 1]]), SparseGroupLasso(0.2, 0.3), FrobeniusNorm(0.3),
-        NuclearNorm(0.3), PathNorm(0.3),
-    )  # fmt: skip
-
-
-def _samples(rng: Any) -> list[tuple[Any, ...]]:
-    w = rng.uniform(0.2, 2, (3, 4)) * rng.choice([-1.0, 1.0], (3, 4))
-    *single, path = _sampled()
-    chain = (w, rng.normal(size=(2, 3)), rng.normal(size=(3, 2)))
-    return [*((w, {"penalty": penalty}) for penalty in single), (*chain, {"penalty": path})]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..messages import within
 from .base import Coefficient, Penalty, checked_strength, fitting, fixed
 
 
@@ -70,15 +71,14 @@ def _at(rule: str, center: Any) -> Callable[[Any], Any]:
 
 
 def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Penalty:
-    """factor·f(argument·w): prox_t = prox of f at step t·factor·argument², seen through the argument.
+    """factor·f(argument·w): prox of f at step t·factor·argument², seen through the argument.
 
     >>> from minireg.penalties import L1
     >>> scaled(L1(1.0), factor=2.0).prox(np.array([3.0, -1.0]), step=1.0).tolist()
     [1.0, 0.0]
     """
     _check("scaled", penalty)
-    numbers = all(isinstance(x, int | float | np.number) for x in (factor, argument))
-    if not (numbers and 0 < factor < np.inf and 0 < abs(argument) < np.inf):
+    if not (within("(0, inf)", factor) and within("(-inf, inf)", argument) and argument):
         raise ValueError(
             f"scaled: got factor={factor!r}, argument={argument!r}, expected finite numbers, "
             "factor > 0 and argument ≠ 0"
@@ -96,8 +96,9 @@ def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Pena
 def translated(penalty: Penalty, center: Array) -> Penalty:
     """f(w − center): pulls towards ``center``, of which it keeps a copy, instead of 0.
 
-    A certificate that tells zeros, ties or ranks, as of matrix norms and balls, sees w − center with
-    rounding of the size of the centre: in float32 it may be off where that is 50 times as large.
+    A certificate that tells zeros, ties or ranks, as of matrix norms and balls, sees w − center
+    with rounding of the size of the centre: in float32 it may be off where that is 50 times as
+    large.
 
     >>> from minireg.penalties import L1
     >>> translated(L1(1.0), np.array([2.0, 2.0])).prox(np.array([2.5, 5.0]), step=1.0)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backend import Array, of
-from ..ops.arrays import as_matrix, largest, length, like, norms, ratio, svd, widened
+from ..ops.arrays import as_matrix, largest, length, like, norms, svd, widened
+from ..ops.table import ratio
 from ..tensor import Tensor
 from .base import Formula, Penalty, Strength, constant
 from .groups import Groups
@@ -52,11 +53,11 @@ class Constraint(Penalty):
 
 
 class MaxNorm(Constraint):
-    """‖w_g‖₂ ≤ r for every group: by default every row of a weight (out, in), a unit's incoming weights.
+    """‖w_g‖₂ ≤ r for every group: by default a row of a weight (out, in), what enters a unit.
 
     ``axis`` is what a group spans, as for :class:`GroupLasso` (Srebro et al. 2005; with dropout,
-    Srivastava et al. 2014). The incoming weights of a unit of a convolution are axis=(1, 2, 3): axis=1
-    bounds each position in the kernel by itself.
+    Srivastava et al. 2014). The incoming weights of a unit of a convolution are axis=(1, 2, 3):
+    axis=1 bounds each position in the kernel by itself.
 
     >>> MaxNorm(2.5).prox(np.array([[3.0, 4.0], [0.5, 0.5]]), step=1.0).tolist()
     [[1.5, 2.0], [0.5, 0.5]]
@@ -87,12 +88,12 @@ class MaxNorm(Constraint):
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """‖g‖ without what pushes a group on its sphere straight outwards."""
-        rows, pull = self.groups.rows(w), self.groups.rows(g)
-        if not self.radius:  # only w = 0 is left, and every force holds it there
-            pull = 0 * pull
+        rows, slope = self.groups.rows(w), self.groups.rows(g)
+        if not self.radius:  # only w = 0 is left, and it is optimal whatever the gradient
+            slope = 0 * slope
         outward = ratio(rows, norms(rows))
-        pressure = np.maximum(-(pull * outward).sum(axis=1, keepdims=True), 0)
-        return like(length(pull + np.where(self._on_sphere(w), pressure, 0) * outward), w)
+        pressure = np.maximum(-(slope * outward).sum(axis=1, keepdims=True), 0)
+        return like(length(slope + np.where(self._on_sphere(w), pressure, 0) * outward), w)
 
     def parameters_text(self) -> str:
         """The radius and the groups."""
@@ -171,5 +172,5 @@ class SpectralBall(Constraint):
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {U₁TV₁ᵀ : T ⪰ 0} over the singular values at r (0 inside)."""
         u, s, vt = svd(w)
-        pull = as_matrix(-g) if self.radius else as_matrix(0 * g)  # every force holds w = 0
-        return length(pull - cone_part(pull, u, vt, s >= self.radius * (1 - near(w))))
+        descent = as_matrix(-g if self.radius else 0 * g)  # at radius 0 every w is optimal
+        return length(descent - cone_part(descent, u, vt, s >= self.radius * (1 - near(w))))

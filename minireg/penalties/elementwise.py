@@ -33,8 +33,8 @@ class L2(Penalty):
     Its gradient λ(w − center) is weight decay under plain SGD only (claim C29).
 
     Most of the source texts write ½λ‖θ‖², too; where one writes λ‖θ‖², with gradient 2λθ, that is
-    ``L2(2 * λ)``. A loss that they sum over n rows with a half, ½‖Xθ − y‖², is n/2 times MSELoss, so
-    beside it their λ, of this and of every other penalty, is 2λ/n here.
+    ``L2(2 * λ)``. A loss that they sum over n rows with a half, ½‖Xθ − y‖², is n/2 times MSELoss,
+    so beside it their λ, of this and of every other penalty, is 2λ/n here.
 
     Parameters
     ----------
@@ -91,21 +91,17 @@ class L2(Penalty):
         return w if self.center is None else w - fitting(self.center, w, "L2: center")
 
     def _factor(self, w: Any) -> Any:
-        return (
-            self.strength
-            if self.weight is None
-            else self.strength * fitting(self.weight, w, "L2: weight")
-        )
+        if self.weight is None:
+            return self.strength
+        return self.strength * fitting(self.weight, w, "L2: weight")
 
     def value(self, w: Any) -> Any:
         """½λ Σ weight·(w − center)²."""
         off = self._offset(w)  # in this order 0·∞ does not occur
-        weighed = (
-            np.square(off)
-            if self.weight is None
-            else fitting(self.weight, w, "L2: weight") * off * off
-        )
-        return 0.5 * self.strength * weighed.sum()
+        square = np.square(off)
+        if self.weight is not None:
+            square = fitting(self.weight, w, "L2: weight") * off * off
+        return 0.5 * self.strength * square.sum()
 
     def gradient(self, w: Array, out: Array | None = None) -> Array:
         """λ·weight·(w − center)."""
@@ -114,9 +110,9 @@ class L2(Penalty):
     def prox(self, v: Array, step: Any) -> Array:
         """(v + tλ·weight·center)/(1 + tλ·weight): a linear shrink, never exactly 0."""
         k = step * self._factor(v)
-        return (v if self.center is None else v + k * fitting(self.center, v, "L2: center")) / (
-            1 + k
-        )
+        if self.center is None:
+            return v / (1 + k)
+        return (v + k * fitting(self.center, v, "L2: center")) / (1 + k)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """‖g + λ·weight·(w − center)‖."""
@@ -225,7 +221,7 @@ class ElasticNet(Penalty):
         return cls(2 * alpha * l1_ratio, 2 * alpha * (1 - l1_ratio))
 
     def to_sklearn(self, n: int) -> dict[str, float]:
-        """``alpha`` and ``l1_ratio`` of ElasticNet, ``C`` of LogisticRegression, for n observations.
+        """``alpha``, ``l1_ratio`` of ElasticNet and ``C`` of LogisticRegression for n observations.
 
         >>> ElasticNet(0.05, 0.15).to_sklearn(n=100)
         {'alpha': 0.1, 'l1_ratio': 0.25, 'C': 0.05}

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, move, of
-from ..ops.arrays import largest, length, like, norms, ratio, widened
-from ..ops.table import array_of
+from ..messages import check_option
+from ..ops.arrays import largest, length, like, norms, widened
+from ..ops.table import array_of, ratio
 from .base import Formula, Penalty, Strength
 from .elementwise import L1, soft_threshold
 
@@ -22,9 +23,10 @@ def _home(x: Any) -> str:
 
 
 Axis = int | tuple[int, ...] | EllipsisType | None  # what a group spans; ...: 1
+Members = Sequence[Sequence[int]]
 
 
-def _positions(owner: str, members: Sequence[Sequence[int]]) -> list[list[int]]:
+def _positions(owner: str, members: Members) -> list[list[int]]:
     try:
         found = [[index(i) for i in m] for m in members]
     except TypeError:  # no lists, or no integers in them
@@ -49,12 +51,7 @@ class Groups:
     True
     """
 
-    def __init__(
-        self,
-        owner: str,
-        axis: Axis = None,
-        members: Sequence[Sequence[int]] | None = None,
-    ) -> None:
+    def __init__(self, owner: str, axis: Axis = None, members: Members | None = None) -> None:
         if members is not None and axis is not ...:
             raise ValueError(f"{owner}: axis={axis!r} and groups= exclude each other; give one")
         axis = 1 if axis is ... else axis
@@ -74,14 +71,14 @@ class Groups:
         axes = range(w.ndim) if self.axis is None else self.axis
         if any(not -w.ndim <= a < w.ndim for a in axes):
             raise ValueError(
-                f"{self.owner}: got axis={self.axis} for a weight of shape {w.shape}; expected axes "
-                "that it has (choose the weights with on=)"
+                f"{self.owner}: got axis={self.axis} for a weight of shape {w.shape}; expected "
+                "axes that it has (choose the weights with on=)"
             )
         spanned = [a % w.ndim for a in axes]
         if len(set(spanned)) < len(spanned):
             raise ValueError(
-                f"{self.owner}: axis={self.axis} names an axis of a weight of shape {w.shape} twice; "
-                f"expected each once, like {tuple(dict.fromkeys(spanned))}"
+                f"{self.owner}: axis={self.axis} names an axis of a weight of shape {w.shape} "
+                f"twice; expected each once, like {tuple(dict.fromkeys(spanned))}"
             )
         lead = [a for a in range(w.ndim) if a not in spanned]
         return len(lead), [*lead, *spanned]
@@ -181,16 +178,9 @@ class GroupLasso(Penalty):
     strength = Strength()
 
     def __init__(
-        self,
-        strength: Any,
-        axis: Axis = ...,
-        groups: Sequence[Sequence[int]] | None = None,
-        scale: str = "sqrt",
+        self, strength: Any, axis: Axis = ..., groups: Members | None = None, scale: str = "sqrt"
     ) -> None:
-        if scale not in ("sqrt", "none"):
-            raise ValueError(
-                f"{type(self).__name__}: scale must be 'sqrt' or 'none', got {scale!r}"
-            )
+        check_option(type(self).__name__, ("sqrt", "none"), scale=scale)
         self.strength, self.scale = strength, scale
         self.groups = Groups(type(self).__name__, axis, groups)
         if scale == "none":
@@ -207,8 +197,8 @@ class GroupLasso(Penalty):
     def gradient(self, w: Array) -> Array:
         """λ s_g w_g/‖w_g‖, 0 where w_g = 0."""
         rows = self.groups.rows(w)
-        pull = ratio(self.strength * self._scales(rows) * rows, norms(rows))
-        return self.groups.back(pull, np.zeros_like(w))
+        gradient = ratio(self.strength * self._scales(rows) * rows, norms(rows))
+        return self.groups.back(gradient, np.zeros_like(w))
 
     def prox(self, v: Array, step: Any) -> Array:
         """Group soft threshold: w_g shortened by step·λs_g, to 0 if it is shorter than that."""
@@ -221,10 +211,10 @@ class GroupLasso(Penalty):
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """‖g + λs_g w_g/‖w_g‖‖ over live groups and max(‖g_g‖ − λs_g, 0) over those at 0."""
-        rows, pull = self.groups.rows(w), self.groups.rows(g)
-        cut, size, force = self.strength * self._scales(rows), norms(rows), norms(pull)
-        stuck = pull * ratio(np.maximum(force - cut, 0), force)
-        off = np.where(size == 0, stuck, pull + ratio(cut * rows, size))
+        rows, slope = self.groups.rows(w), self.groups.rows(g)
+        cut, size, steepness = self.strength * self._scales(rows), norms(rows), norms(slope)
+        at_zero = slope * ratio(np.maximum(steepness - cut, 0), steepness)
+        off = np.where(size == 0, at_zero, slope + ratio(cut * rows, size))
         return length(self.groups.back(off, g))
 
     def max_strength(self, g: Array) -> Any:
@@ -234,8 +224,8 @@ class GroupLasso(Penalty):
 
     def parameters_text(self) -> str:
         """The strengths and the groups."""
-        scale = ["scale='none'"] * (self.scale == "none")
-        return ", ".join([super().parameters_text(), repr(self.groups), *scale])
+        scale = ", scale='none'" if self.scale == "none" else ""
+        return f"{super().parameters_text()}, {self.groups!r}{scale}"
 
 
 def _metric_prox(rows: Array, k: Array) -> Array:
@@ -273,13 +263,9 @@ class SparseGroupLasso(GroupLasso):
     l1 = Strength()
 
     def __init__(
-        self,
-        strength: Any,
-        l1: Any,
-        axis: Axis = ...,
-        groups: Sequence[Sequence[int]] | None = None,
+        self, strength: Any, l1: Any, axis: Axis = ..., groups: Members | None = None,
         scale: str = "sqrt",
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(strength, axis, groups, scale)
         self.l1 = l1
 
@@ -302,20 +288,19 @@ class SparseGroupLasso(GroupLasso):
         return super().prox(soft_threshold(v, step * self.l1), step)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """Live groups: L1's distance after the group's pull; groups at 0: of the thresholded g."""
-        rows, pull = self.groups.rows(w), self.groups.rows(g)
-        cut, size, soft = (
-            self.strength * self._scales(rows),
-            norms(rows),
-            soft_threshold(pull, self.l1),
-        )
-        force = norms(soft)
-        stuck = soft * ratio(np.maximum(force - cut, 0), force)
-        pull = pull + ratio(cut * rows, size)
-        live = np.where(rows == 0, soft_threshold(pull, self.l1), pull + self.l1 * np.sign(rows))
-        grouped = self.groups.back(np.where(size == 0, stuck, live), np.where(
-            w == 0, soft_threshold(g, self.l1), g + self.l1 * np.sign(w)))  # fmt: skip
-        return length(grouped)
+        """Live groups: L1's distance with their gradient in g; at 0: that of the thresholded g."""
+        rows, slope = self.groups.rows(w), self.groups.rows(g)
+        cut, size = self.strength * self._scales(rows), norms(rows)
+        soft = soft_threshold(slope, self.l1)
+        steepness = norms(soft)
+        at_zero = soft * ratio(np.maximum(steepness - cut, 0), steepness)
+        live = self._beyond_l1(rows, slope + ratio(cut * rows, size))
+        off = np.where(size == 0, at_zero, live)
+        return length(self.groups.back(off, self._beyond_l1(w, g)))
+
+    def _beyond_l1(self, w: Array, g: Array) -> Array:
+        """What of −g no subgradient of l1‖w‖₁ answers, element by element."""
+        return np.where(w == 0, soft_threshold(g, self.l1), g + self.l1 * np.sign(w))
 
     def max_strength(self, g: Array) -> Any:
         """The λ above which w = 0 is optimal at this l1."""

@@ -71,9 +71,9 @@ class PathNorm(Penalty):
 
     def subdiff_distance(self, w: Any, g: Any) -> Any:
         """‖g + gradient‖ for a chain of weights and one of loss gradients (or one of each)."""
-        pulls = self.gradient(*w) if isinstance(w, list | tuple) else self.gradient(w)
+        own = self.gradient(*w) if isinstance(w, list | tuple) else self.gradient(w)
         chain = g if isinstance(g, list | tuple) else [g]
-        parts = [(a + b).reshape(-1) for a, b in zip(chain, pulls, strict=True)]
+        parts = [(a + b).reshape(-1) for a, b in zip(chain, own, strict=True)]
         return length(np.concatenate(parts))
 
     def prox(self, v: Array, step: Any) -> Array:
@@ -92,7 +92,7 @@ def _chain(weights: tuple[Any, ...]) -> tuple[Any, ...]:
         if w.ndim != 2 or (i and w.shape[1] != weights[i - 1].shape[0]):
             shapes = " → ".join(str(x.shape) for x in weights)
             raise ValueError(
-                f"PathNorm: got weights of shapes {shapes}, expected a chain of (out, in) matrices, "
-                "each taking what the one before gives; choose the layers with on="
+                f"PathNorm: got weights of shapes {shapes}, expected a chain of (out, in) "
+                "matrices, each taking what the one before gives; choose the layers with on="
             )
     return weights

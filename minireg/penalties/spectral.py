@@ -8,6 +8,7 @@ from weakref import ReferenceType, ref
 import numpy as np
 
 from ..backend import NUMPY, Array, move, of
+from ..messages import check_option
 from ..mode import is_grad_enabled
 from ..ops.arrays import (
     as_matrix,
@@ -49,13 +50,13 @@ def project_l1(v: Array, radius: Any) -> Array:
     return like(np.where(cut > -top, inner, v), v)
 
 
-def cone_part(pull: Array, u: Array, vt: Array, kept: Array, trace: float | None = None) -> Array:
-    """The element U₁TV₁ᵀ, T ⪰ 0 (of that trace, if one is given), nearest to ``pull``.
+def cone_part(target: Array, u: Array, vt: Array, kept: Array, trace: float | None = None) -> Array:
+    """The element U₁TV₁ᵀ, T ⪰ 0 (of that trace, if one is given), nearest to ``target``.
 
     U₁ and V₁ are the columns that are ``kept``, told by a mask: nothing waits for the device.
     """
     u, vt = u * kept, vt * kept[:, None]
-    block = u.T @ pull @ vt.T
+    block = u.T @ target @ vt.T
     block = (block + block.T) / 2
     if trace is None:
         values, basis = eigh(block)
@@ -113,10 +114,8 @@ class SpectralNorm(Penalty):
     def __init__(
         self, strength: Any, method: Literal["power", "svd"] = "power", iterations: int = 3
     ) -> None:
-        if method not in ("power", "svd"):
-            raise ValueError(f"SpectralNorm: method must be 'power' or 'svd', got {method!r}")
-        if not isinstance(iterations, int) or iterations < 1:
-            raise ValueError(f"SpectralNorm: iterations must be an integer ≥ 1, got {iterations!r}")
+        check_option("SpectralNorm", ("power", "svd"), method=method)
+        check_option("SpectralNorm", 1, iterations=iterations)
         self.strength, self.method, self.iterations = strength, method, iterations
         self.vectors: dict[int, tuple[ReferenceType[Tensor], Array, Array]] = {}
 
@@ -189,8 +188,8 @@ class SpectralNorm(Penalty):
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {λU₁TV₁ᵀ : T ⪰ 0, tr T = 1}; at 0 to {‖·‖_* ≤ λ}."""
         u, s, vt = svd(w)
-        first, pull = s >= s[:1].sum() * (1 - near(w)), as_matrix(-g)
-        off = length(pull - cone_part(pull, u, vt, first, self.strength))
+        first, descent = s >= s[:1].sum() * (1 - near(w)), as_matrix(-g)
+        off = length(descent - cone_part(descent, u, vt, first, self.strength))
         dual = svd(g)[1]
         at_zero = length(dual - project_l1(dual, self.strength))
         return np.where(s[:1].sum() == 0, at_zero, off)

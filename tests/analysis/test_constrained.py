@@ -209,14 +209,18 @@ def test_budgets_are_positive(method, budget):
 
 
 def test_misuse():
-    with pytest.raises(ValueError, match=r"SublevelSet.*budget=0.0.*> 0"):
+    with pytest.raises(
+        ValueError, match=r"SublevelSet: budget must be a finite number > 0, got 0\.0"
+    ):
         c.SublevelSet(L1(1.0), 0.0)
     with pytest.raises(ValueError, match=r"SublevelSet.*L0.*not convex.*L1"):
         c.SublevelSet(L0(1.0), 2.0)
     with pytest.raises(ValueError, match=r"strength must be a finite number ≥ 0, got -1"):
         problem(L1(1.0)).budget_of(-1.0)
     for step in (0.0, 1.0, np.nan):
-        with pytest.raises(ValueError, match=rf"shadow_price.*step={step}.*0 < step < 1"):
+        with pytest.raises(
+            ValueError, match=rf"shadow_price: step must be in \(0, 1\), got {step}"
+        ):
             problem(L1(1.0)).shadow_price(1.0, step=step)
     with pytest.raises(ValueError, match=r"within the budget.*raise it"):  # Ω ≥ 2 everywhere
         c.SublevelSet(Raised(1.0), 1.0).prox(np.ones(3), 1.0)

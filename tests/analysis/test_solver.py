@@ -9,7 +9,7 @@ from sklearn.datasets import load_diabetes
 
 import minireg as mr
 from minireg import nn, penalties
-from minireg.analysis.solver import Composite, Path, path, solve
+from minireg.analysis.solver import Composite, RegularizationPath, path, solve
 from minireg.penalties import (
     L1,
     L2,
@@ -403,7 +403,9 @@ def test_a_path_starts_with_the_elements_that_are_in_no_group_fitted(label):
 
 def test_repr_of_a_path():
     found = path(linear(), MSE, L1(0.1), X, targets(X), [4.0, 0.0])
-    assert repr(found).startswith("Path(2 strengths from 4 to 0, 0 to 6 weights not 0, ")
+    assert repr(found).startswith(
+        "RegularizationPath(2 strengths from 4 to 0, 0 to 6 weights not 0, "
+    )
     assert "certificates ≤ " in repr(found)
 
 
@@ -423,9 +425,9 @@ def test_a_path_is_drawn(tmp_path):
 
 def test_drawing_without_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    empty = Path(np.ones(1), {"weight": np.ones((1, 1, 1))}, [])
+    empty = RegularizationPath(np.ones(1), {"weight": np.ones((1, 1, 1))}, [])
     with pytest.raises(
-        ImportError, match=r"Path.draw needs matplotlib: pip install 'minireg\[viz\]'"
+        ImportError, match=r"RegularizationPath.draw needs matplotlib: pip install 'minireg\[viz\]'"
     ):
         empty.draw()
 

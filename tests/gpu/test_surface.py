@@ -661,6 +661,7 @@ HOST = {
     "tables": "texts",
     "check.ops": "checks an op on host arrays",
     "ops.samples": "draws the arguments of tests on the host",
+    "penalties.samples": "draws the arguments of tests on the host",
     "check.penalties": "checks a penalty on host arrays",
     "backend.register": "how a backend comes to be",
     "gpu.trace": "CUDA source, checked by its own tests",
@@ -679,7 +680,7 @@ HOST = {
     "optim.lr_scheduler.LRScheduler.step": "asks a rule that a subclass defines",
     "penalties.base.Penalty.value": "raises: a subclass defines it",
     "penalties.constraints.Constraint.norm": "raises: a subclass defines it",
-    "analysis.solver.Path.draw": "a picture of host arrays",
+    "analysis.solver.RegularizationPath.draw": "a picture of host arrays",
     "training.History.to_json": "writes a file",
     "training.finite": "figures for JSON",
 }

@@ -1,7 +1,7 @@
 r"""Hidden regularizers made explicit: what noise, norms, few steps and finite steps add to a loss.
 
-Nobody writes these terms down, yet training follows them: the penalty that dropout is on average, the
-parts of a gradient that BatchNorm takes away, the shrinkage that stopping early does and the
+Nobody writes these terms down, yet training follows them: the penalty that dropout is on average,
+the parts of a gradient that BatchNorm takes away, the shrinkage that stopping early does and the
 ridge that does the same, the slope that a finite step adds, the solution that gradient descent
 prefers among many, and the prior for which a penalty stands. (Label smoothing is a row of its own
 in an :class:`~minireg.Objective` and its ledger.)

@@ -17,11 +17,11 @@ from ...tensor import Tensor
 from ..curvature import eigenvalues
 from ..inputs import floating, on_host, paired
 
-# --- few steps, finite steps ------------------------------------------------------------------------
+# --- few steps, finite steps ----------------------------------------------------------------------
 
 
 def early_stopping_filter(eigenvalues: Array, lr: float, steps: int) -> Array:
-    """1 − (1 − ημ)ᵀ: how much of each mode T steps of gradient descent from 0 have learnt (claim C107).
+    """1 − (1 − ημ)ᵀ: what T steps of gradient descent from 0 have learnt of each mode (claim C107).
 
     μ are the eigenvalues of the loss's Hessian, the loss is quadratic: in its eigenvectors w_T is
     the minimiser times the filter (from another start, so is w_T − w₀). Beyond ημ = 2 it diverges.
@@ -58,7 +58,8 @@ def equivalent_strength(eigenvalues: Array, lr: float, steps: int) -> Array:
     """The λ for which ridge leaves of each mode what T steps learn of it (claims C107, C108).
 
     μ(1 − ημ)ᵀ/(1 − (1 − ημ)ᵀ): 1/(ηT) for modes with ημT ≪ 1, and falling exponentially for stiff
-    ones, so no single λ does what stopping does. (Where ημ > 1 overshoots it may be negative or infinite.)
+    ones, so no single λ does what stopping does. (Where ημ > 1 overshoots it may be negative or
+    infinite.)
 
     >>> equivalent_strength(np.array([0.0, 1.0, 10.0]), lr=0.1, steps=2).round(4)
     array([5.    , 4.2632, 0.    ])
@@ -73,7 +74,7 @@ def equivalent_strength(eigenvalues: Array, lr: float, steps: int) -> Array:
 
 
 class StoppingSpectrum(NamedTuple):
-    """Of each direction ``vectors[:, i]`` of the parameters (n, k): what a run of T steps made of it.
+    """Of each direction ``vectors[:, i]`` of the parameters (n, k) what a run of T steps made.
 
     ``eigenvalues`` μ of the Hessian, ascending; ``learnt``, the part of the way to the minimum
     that T steps should have gone; ``strength``, the λ of the ridge that leaves as much; and
@@ -88,25 +89,32 @@ class StoppingSpectrum(NamedTuple):
 
 
 def early_stopping_spectrum(
-    closure: Closure | Operator, params: Params = (), *, lr: float, steps: int, k: int = 10,
+    closure: Closure | Operator,
+    params: Params = (),
+    *,
+    lr: float,
+    steps: int,
+    k: int = 10,
     start: Any = None,
-) -> StoppingSpectrum:  # fmt: skip
-    """What stopping after ``steps`` has held back in a fitted model, direction by direction (C107, C108).
+) -> StoppingSpectrum:
+    """What stopping after ``steps`` has held back in a fit, by direction (claims C107, C108).
 
     Takes the ``k`` largest eigenvalues of the Hessian at the parameters as they are (``closure``,
     ``params`` or an operator as in :mod:`minireg.analysis.curvature`), by products alone where
-    there are many parameters, and gives :func:`early_stopping_filter` and :func:`equivalent_strength`.
+    there are many parameters, and gives :func:`early_stopping_filter` and
+    :func:`equivalent_strength`.
 
     ``start`` are the parameters before the run, as a Module (a deep copy), a list of arrays or a
-    flat array (``ValueError`` if it shares the parameters' memory); with it the part of the way that
-    was really gone is measured too: moved against moved plus what Newton's step would still go,
-    vᵢ·(w − w₀) / vᵢ·(w − w₀ − ∇L/μᵢ). After a ``fit`` that stopped early the steps
-    are ``history.best_epoch`` times the batches of an epoch.
+    flat array (``ValueError`` if it shares the parameters' memory); with it the part of the way
+    that was really gone is measured too: moved against moved plus what Newton's step would still
+    go, vᵢ·(w − w₀) / vᵢ·(w − w₀ − ∇L/μᵢ). After a ``fit`` that stopped early the steps are
+    ``history.best_epoch`` times the batches of an epoch.
 
-    Exact for a quadratic loss under full-batch gradient descent at a constant ``lr`` without momentum,
-    where learnt and measured agree. Elsewhere it is the quadratic at the fit, and only near
-    a minimum a good one: momentum m goes about 1/(1 − m) as fast, a schedule acts like its mean rate,
-    Adam has a filter of its own, and along a negative μ there is no minimum to be held back from.
+    Exact for a quadratic loss under full-batch gradient descent at a constant ``lr`` without
+    momentum, where learnt and measured agree. Elsewhere it is the quadratic at the fit, and only
+    near a minimum a good one: momentum m goes about 1/(1 − m) as fast, a schedule acts like its
+    mean rate, Adam has a filter of its own, and along a negative μ there is no minimum to be held
+    back from.
 
     >>> import minireg as mr
     >>> w = mr.tensor(np.zeros(2), requires_grad=True)
@@ -124,11 +132,11 @@ def early_stopping_spectrum(
 
 
 def _part_gone(operator: Operator, start: Any, mu: Array, vectors: Array) -> Array:
-    """Of the way from ``start`` to the minimum the part behind the parameters, along each vector."""
+    """What part of the way from ``start`` to the minimum is gone, along each vector."""
     if not isinstance(operator, Hessian):
         raise ValueError(
-            "early_stopping_spectrum: start needs a Hessian, whose gradient says how far it still is "
-            f"to the minimum, got a {type(operator).__name__}; leave start out"
+            "early_stopping_spectrum: start needs a Hessian, whose gradient says how far it still "
+            f"is to the minimum, got a {type(operator).__name__}; leave start out"
         )
     origin = [p.data for p in Space(start).params] if isinstance(start, Module) else start
     here = [p.data for p in operator.params]
@@ -150,9 +158,10 @@ def _part_gone(operator: Operator, start: Any, mu: Array, vectors: Array) -> Arr
 def step_penalty(closure: Closure, params: Params, lr: float) -> Tensor:
     r"""(η/4)‖∇L‖²: what gradient descent's finite step adds to the loss it follows (claim C101).
 
-    Descent with rate η stays within O(η²) of the gradient flow of :math:`L + \tfrac\eta4\|\nabla L\|^2`,
-    and only O(η) of L's own (Barrett & Dherin 2021): it prefers flat slopes. Returns a scalar
-    Tensor, whose gradient :math:`\tfrac\eta2 H\nabla L` autograd finds, or ``curvature.hvp``.
+    Descent with rate η stays within O(η²) of the gradient flow of
+    :math:`L + \tfrac\eta4\|\nabla L\|^2`, and only O(η) of L's own (Barrett & Dherin 2021): it
+    prefers flat slopes. Returns a scalar Tensor, whose gradient :math:`\tfrac\eta2 H\nabla L`
+    autograd finds, or ``curvature.hvp``.
 
     ``closure`` and ``params`` as in :mod:`minireg.analysis.curvature`.
 
@@ -171,8 +180,9 @@ def step_penalty(closure: Closure, params: Params, lr: float) -> Tensor:
 def degrees_of_freedom(x: Any, strength: float) -> float:
     """Σ μ/(μ + λ), μ the eigenvalues of XᵀX/N: what ridge leaves of a linear model (claim C06).
 
-    The trace of the hat matrix, from rank(X) at λ = 0 down to 0, of ridge with the *half* mean squared
-    error, ‖y − Xw‖²/2N + ½λ‖w‖². ``nn.MSELoss`` has no half: for it pass half the strength of ``L2``.
+    The trace of the hat matrix, from rank(X) at λ = 0 down to 0, of ridge with the *half* mean
+    squared error, ‖y − Xw‖²/2N + ½λ‖w‖². ``nn.MSELoss`` has no half: for it pass half the strength
+    of ``L2``.
 
     >>> round(degrees_of_freedom(np.diag([1.0, 2.0]), strength=0.5), 4)
     1.3
@@ -183,11 +193,11 @@ def degrees_of_freedom(x: Any, strength: float) -> float:
     return float(ridge_filter(mu, strength).sum())
 
 
-# --- what is chosen among many ----------------------------------------------------------------------
+# --- what is chosen among many --------------------------------------------------------------------
 
 
 class MaxMargin(NamedTuple):
-    """Unit ``direction`` (d,), its geometric ``margin``, and the indices of the ``support`` vectors."""
+    """Unit ``direction`` (d,), its geometric ``margin``, indices of the ``support`` vectors."""
 
     direction: Array
     margin: float
@@ -195,15 +205,15 @@ class MaxMargin(NamedTuple):
 
 
 def max_margin(x: Any, y: Any) -> MaxMargin:
-    """The hyperplane through the origin farthest from all points: where logistic descent heads (C121).
+    """The hyperplane through 0 farthest from all points: where logistic descent heads (claim C121).
 
-    On separable data the norm of unpenalised logistic regression grows like log t while its direction
-    tends to this one (Soudry et al. 2018). x is (N, d), labels y are −1 and 1. For a bias that is
-    trained like a weight append a column of ones to x.
+    On separable data the norm of unpenalised logistic regression grows like log t while its
+    direction tends to this one (Soudry et al. 2018). x is (N, d), labels y are −1 and 1. For a bias
+    that is trained like a weight append a column of ones to x.
 
-    min ‖w‖ over yᵢxᵢ·w ≥ 1 is a least-distance problem, solved to rounding by non-negative least squares
-    (Lawson & Hanson 1974, ch. 23). Raises ``ValueError`` for other labels and for data that are not
-    separable through the origin, ``ImportError`` without SciPy.
+    min ‖w‖ over yᵢxᵢ·w ≥ 1 is a least-distance problem, solved to rounding by non-negative least
+    squares (Lawson & Hanson 1974, ch. 23). Raises ``ValueError`` for other labels and for data that
+    are not separable through the origin, ``ImportError`` without SciPy.
 
     >>> found = max_margin([[3.0, 1.0], [-1.0, 3.0], [-1.0, -5.0]], [1, 1, -1])
     >>> found.direction.round(4), round(found.margin, 4), found.support
@@ -225,8 +235,8 @@ def max_margin(x: Any, y: Any) -> MaxMargin:
     w = np.linalg.lstsq(points[support], np.ones(len(support)), rcond=None)[0]
     if not (points @ w).min() >= 1 - 1e-6:
         raise ValueError(
-            "max_margin: no hyperplane through the origin separates the two classes; append a column "
-            "of ones to x for one that need not pass through it"
+            "max_margin: no hyperplane through the origin separates the two classes; append a "
+            "column of ones to x for one that need not pass through it"
         )
     norm = float(np.linalg.norm(w))
     return MaxMargin(w / norm, size / norm, support)
@@ -248,8 +258,9 @@ def angle(u: Any, v: Any) -> float:
 def nearest_interpolant(x: Any, y: Any, start: Any = None) -> Array:
     """start + X⁺(y − X·start): the interpolant nearest to start, where descent ends (claim C123).
 
-    Of least squares on x (N, d), y (N,) or (N, k), by gradient descent from ``start``, 0 by default: the
-    steps stay in the row space. Without an interpolant it is the least-squares solution nearest to start.
+    Of least squares on x (N, d), y (N,) or (N, k), by gradient descent from ``start``, 0 by
+    default: the steps stay in the row space. Without an interpolant it is the least-squares
+    solution nearest to start.
 
     >>> nearest_interpolant([[1.0, 1.0]], [2.0]).round(12)
     array([1., 1.])

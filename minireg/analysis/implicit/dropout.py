@@ -69,7 +69,7 @@ class DropoutEffect(NamedTuple):
 
 
 class _Masks:
-    """In place of a layer's Stream: hands out one given mask after the other, the same for all rows.
+    """In place of a layer's Stream: hands out given masks in turn, the same for all rows.
 
     Without ``bits`` the masks drop and scale nothing, and the units are only counted.
     """
@@ -114,10 +114,10 @@ def dropout_effect(
     closure : of no arguments, returns the loss of the model on a batch, a mean (or sum) over rows.
     model : its Dropout layers drop, whatever mode it is in; all else stays in the mode it is in.
     draws, seed : masks drawn where they are not enumerated, from streams of their own.
-    max_units : up to so many units (elements of a row that are dropped) all 2ⁿ masks are enumerated.
+    max_units : up to so many units (elements of a row that are dropped) all 2ⁿ masks are tried.
 
-    The mean of a loss that adds up over rows, each with a mask of its own, is the mean over one mask
-    shared by all rows: exact enumeration needs 2ⁿ runs, not 2ⁿᴺ. BatchNorm in training couples
+    The mean of a loss that adds up over rows, each with a mask of its own, is the mean over one
+    mask shared by all rows: exact enumeration needs 2ⁿ runs, not 2ⁿᴺ. BatchNorm in training couples
     the rows, so there masks are drawn. Raises ``ValueError`` if the loss passes no nn.Dropout.
 
     >>> import minireg as mr
@@ -145,8 +145,8 @@ def dropout_effect(
         loss, gradient = run(plain)
         if not plain.units:
             raise ValueError(
-                f"dropout_effect: the closure met none of the model's {len(layers)} nn.Dropout layers "
-                "with p > 0; return the loss of this model"
+                f"dropout_effect: the closure met none of the model's {len(layers)} nn.Dropout "
+                "layers with p > 0; return the loss of this model"
             )
         exact = plain.units <= max_units and not coupled
         count, weight = 2**plain.units if exact else draws, 1.0
@@ -165,6 +165,6 @@ def dropout_effect(
     if exact:
         mean.error, errors = 0.0, 0 * errors
     names = [n for n, p in model.named_parameters() if p.requires_grad]
-    gradients, bars = (dict(zip(names, space.split(flat), strict=True))
-                       for flat in (first / count, errors))  # fmt: skip
+    gradients = dict(zip(names, space.split(first / count), strict=True))
+    bars = dict(zip(names, space.split(errors), strict=True))
     return DropoutEffect(mean, gradients, bars, count, exact)

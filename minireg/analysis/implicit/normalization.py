@@ -42,7 +42,7 @@ class NormGradient(NamedTuple):
 def _through(
     x: Array, g: Array, weight: Any, axes: tuple[int, ...], eps: float, center: bool = True
 ) -> NormGradient:
-    """The terms for statistics over ``axes``; ``weight`` broadcasts to x. Halves are summed as floats."""
+    """The terms for statistics over ``axes``; ``weight`` broadcasts to x; halves sum as floats."""
     if x.dtype == HALF:
         wide = _through(x.astype(np.float32), g, weight, axes, eps, center)
         return NormGradient(*(part.astype(HALF) for part in wide))
@@ -78,7 +78,8 @@ def batchnorm_gradient(x: Any, g: Any, weight: Any = None, eps: float = 1e-5) ->
     x, g = floating(x, "x"), floating(g, "g")
     if x.ndim < 2 or x.shape != g.shape:
         raise ValueError(
-            f"batchnorm_gradient: got x {x.shape} and g {g.shape}, expected both (N, C) or (N, C, …)"
+            f"batchnorm_gradient: got x {x.shape} and g {g.shape}, expected both (N, C) or "
+            "(N, C, …)"
         )
     gamma = None if weight is None else floating(weight, "weight").reshape(-1, *(1,) * (x.ndim - 2))
     return _through(x, g, gamma, (0, *range(2, x.ndim)), eps)
@@ -134,7 +135,8 @@ def rmsnorm_gradient(
         s = \sqrt{\langle x^2\rangle + \varepsilon},\; \hat x = x/s
 
     LayerNorm's without the term through the mean, as no mean is subtracted: a shift of x moves the
-    output, only its scale (at ε = 0) does not. ε None is the resolution of x's dtype, as for the layer.
+    output, only its scale (at ε = 0) does not. ε None is the resolution of x's dtype, as for the
+    layer.
 
     >>> found = rmsnorm_gradient(np.array([[3.0, 4.0]]), np.array([[12.5, 0.0]]), eps=0.0)
     >>> [(part * 12.5**0.5).ravel().round(9) for part in found]
@@ -176,8 +178,8 @@ def norm_gradient(
     """What a normalisation inside a model does to the gradient that passes it, term by term.
 
     Runs ``loss(model(x))`` and splits the gradient that arrives at the output of the layer
-    ``name`` on its way to the layer's input: BatchNorm (1d, 2d), LayerNorm, RMSNorm or GroupNorm. In
-    evaluation BatchNorm's statistics are constants, and all is direct.
+    ``name`` on its way to the layer's input: BatchNorm (1d, 2d), LayerNorm, RMSNorm or GroupNorm.
+    In evaluation BatchNorm's statistics are constants, and all is direct.
 
     Works on a copy of the model that shares the weights: running statistics, gradients, modes and
     random streams stay as they are, and dropout draws the mask that it would draw next. Raises
@@ -193,8 +195,8 @@ def norm_gradient(
     """
     if not callable(loss) or isinstance(loss, Loss | Objective):
         raise TypeError(
-            f"norm_gradient: loss must be a function of the model's output, got {loss!r:.60}; write "
-            "lambda y: criterion(y, target)"
+            f"norm_gradient: loss must be a function of the model's output, got {loss!r:.60}; "
+            "write lambda y: criterion(y, target)"
         )
     own = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor)]
     held = {id(t): t for t in own if isinstance(t, Parameter) or t._node is not None}
@@ -257,8 +259,8 @@ def effective_lr(weight: Any, lr: float, axis: Any = None) -> Any:
     ``weight`` is an array or a Tensor (norm along ``axis``, default: of all), or a Module: then of
     its invariant weights, by name. Those are the weights that a Sequential follows
     directly by a BatchNorm (invariant in training), or, where they have no bias, by a LayerNorm,
-    RMSNorm or GroupNorm; a normalisation's ε makes the invariance approximate. Raises ``ValueError`` for a
-    model that has none: pass the weights themselves.
+    RMSNorm or GroupNorm; a normalisation's ε makes the invariance approximate. Raises
+    ``ValueError`` for a model that has none: pass the weights themselves.
 
     >>> effective_lr(np.array([3.0, 4.0]), lr=0.5)
     np.float64(0.02)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...backend import move
 from ...messages import check_option
+from ...ops.iterations import power, unit
 from ...random import Stream
 from ...tensor import Tensor
 from ..module import Module, Parameter
@@ -46,26 +47,20 @@ class SpectralNorm(Module):
             w = self._matrix(weight.data)
             v = (generator or Stream("spectral_norm")).normal((w.shape[1],)).astype(w.dtype)
             self._u = Tensor(w[:, 0])
-            self._v = Tensor(self._unit(move(v, weight.backend)))
+            self._v = Tensor(unit(move(v, weight.backend), eps))
             self._iterate(w, 15)
 
     def _matrix(self, weight: Any) -> Any:
         return np.moveaxis(weight, self.dim, 0).reshape(weight.shape[self.dim], -1)
 
-    def _unit(self, x: Any) -> Any:
-        return x / np.maximum(_norm(x), self.eps)
-
-    def _iterate(self, w: Any, times: int) -> None:
-        v = self._v.data
-        for _ in range(times):
-            u = self._unit(w @ v)
-            v = self._unit(w.T @ u)
-        self._u.data, self._v.data = u, v  # out of place: a recorded graph may hold the old ones
+    def _iterate(self, w: Any, rounds: int) -> None:
+        # (out of place: a recorded graph may hold the old ones)
+        self._u.data, self._v.data = power(w, self._v.data, rounds, self.eps)
 
     def forward(self, weight: Any) -> Any:
         """W → W/σ; in training mode the power iteration advances first."""
         if weight.ndim == 1:
-            return self._unit(weight)
+            return unit(weight, self.eps)
         w = self._matrix(weight)
         if self.training:
             self._iterate(w.data, self.n_power_iterations)
