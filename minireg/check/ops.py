@@ -171,19 +171,19 @@ def at_some_places(ours: Places, theirs: Places) -> Iterator[tuple[str, bool]]:
     every = range(len(theirs.targets))
     wanted = theirs.first(every, create_graph=True)
     for some in dict.fromkeys([*combinations(every, 1), *combinations(every, 2), (*every,)]):
-        where = f"at {', '.join(map(str, some))} of {len(every)} places"
-        for what, same in compared(ours, theirs, some, [wanted[i] for i in some]):
-            yield f"{what} {where}", same
+        where = f" at {', '.join(map(str, some))} of {len(every)} places"
+        yield from compared(ours, theirs, some, [wanted[i] for i in some], where)
 
 
 def compared(
-    ours: Places, theirs: Places, some: Sequence[int], wanted: Sequence[Any]
+    ours: Places, theirs: Places, some: Sequence[int], wanted: Sequence[Any], where: str = ""
 ) -> Iterator[tuple[str, bool]]:
     """The same at some of the places, where their recorded gradients are ``wanted``."""
     recorded = ours.first(some, create_graph=True)
-    yield "the gradient", _alike(ours.first(some), wanted)
-    yield "the recorded gradient", _alike(recorded, wanted)
-    yield "the second derivative", _alike(ours.second(recorded), theirs.second(wanted))
+    yield f"the gradient{where}", _alike(ours.first(some), wanted)
+    yield f"the recorded gradient{where}", _alike(recorded, wanted)
+    again = _alike(ours.second(recorded), theirs.second(wanted))
+    yield f"the second derivative from the gradient{where}", again
 
 
 def _alike(got: Sequence[Any], want: Sequence[Any]) -> bool:
