@@ -22,7 +22,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "tests" / "golden" / "cases.json.gz"
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "oracles"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 from support.against import host, torch, twin  # noqa: E402
 from support.drawn import Draw, call, filled, floats  # noqa: E402
@@ -30,8 +30,8 @@ from support.twins.drawn import FUNCTIONS, UNIQUE, Case  # noqa: E402
 from support.twins.layers import FIRST_ORDER_ONLY, LAYERS, LOSSES, tnn  # noqa: E402
 from support.twins.ops import VALUES  # noqa: E402
 from support.twins.optimizers import OPTIMIZERS, shrink, topt  # noqa: E402
-from test_schedules_torch import RATES, SCHEDULES  # noqa: E402
-from test_schedules_torch import STEPS as EPOCHS  # noqa: E402
+from support.twins.schedules import RATES, SCHEDULES  # noqa: E402
+from support.twins.schedules import STEPS as EPOCHS  # noqa: E402
 
 from minireg.ops import TABLE  # noqa: E402
 

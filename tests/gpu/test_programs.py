@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
 from support import strict
-from test_optim import make
+from support.optimizers import make
 
 import minireg as mr
 from minireg import nn, optim

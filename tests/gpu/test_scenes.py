@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from support import strict
+from support.optimizers import make
 from support.strict import count_syncs
-from test_optim import make
 
 import minireg as mr
 from minireg import backend, nn, optim

@@ -16,8 +16,8 @@ import pytest
 from support import strict
 from support.cuda_compiler import compile_cuda
 from support.gpu import agree, on_gpu
+from support.optimizers import OPTIMIZERS, PENALTIES, make
 from support.strict import count_launches, count_syncs, xp
-from test_optim import OPTIMIZERS, PENALTIES, make
 
 import minireg as mr
 from minireg import backend, nn, optim

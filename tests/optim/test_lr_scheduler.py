@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_optim
+from support.optimizers import mutations
 
 import minireg as mr
 from minireg import nn, optim
@@ -598,7 +598,7 @@ def test_a_state_is_loaded_whole_or_changes_nothing(label):
         ),
     }[label]()
     good, refused = schedule.state_dict(), 0
-    for bad in test_optim.mutations(good, np.random.default_rng(0)):
+    for bad in mutations(good, np.random.default_rng(0)):
         before = repr(schedule.state_dict())
         try:
             schedule.load_state_dict(bad)
