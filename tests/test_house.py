@@ -247,6 +247,28 @@ def test_what_is_left_open_is_still_open():
     assert not mended, f"mended, so take it out of the lists of what is open: {mended}"
 
 
+def borrowed(text: str) -> list[str]:
+    """Test modules that a file imports: what several need belongs in tests/support."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+    return [name for name in names if name.rpartition(".")[2].startswith("test_")]
+
+
+def test_no_test_is_a_library():
+    root = PACKAGE.parent
+    found = {
+        str(path.relative_to(root)): borrowed(path.read_text(encoding="utf-8"))
+        for folder in ("tests", "tools", "benchmarks", "lessons")
+        for path in sorted((root / folder).rglob("*.py"))
+    }
+    assert len(found) > 60
+    assert not {path: names for path, names in found.items() if names}
+
+
 # --- the rules find what they are to find ---------------------------------------------------------
 
 # rule, the file at fault, what stands in it, what the rule says of it
@@ -313,6 +335,14 @@ def test_a_sound_house_passes(rule, tmp_path):
 def test_an_offence_is_found_where_it_stands(rule, file, text, said, tmp_path):
     package = build(tmp_path, {**SOUND, file: f"{SOUND.get(file, '')}\n{text}\n"})
     assert [str(i) for i in rule(imports(package))] == said
+
+
+@pytest.mark.parametrize(
+    "line", ["import test_optim as cases", "from test_optim import make", "import tests.test_optim"]
+)
+def test_a_borrowed_test_is_found(line):
+    assert borrowed("from support.arrays import draw") == []
+    assert len(borrowed(f"def f():\n    {line}")) == 1
 
 
 def test_code_lines_leave_out_blanks_comments_and_docstrings():
