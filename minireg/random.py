@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .backend import NUMPY, Array, Backend, has_kernel, of
+from .messages import check_option
 
 
 class _Seeds(threading.local):
@@ -34,8 +35,7 @@ def manual_seed(seed: int) -> None:
     >>> manual_seed(1); bool((a == Stream("init").normal((2,))).all())
     True
     """
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"manual_seed: seed must be an integer ≥ 0, got {seed!r}")
+    check_option("manual_seed", 0, seed=seed)
     _seeds.root = int(seed)
     _seeds.children.clear()
     if threading.current_thread() is threading.main_thread():
@@ -65,8 +65,8 @@ class Stream:
     """
 
     def __init__(self, name: str, seed: int | None = None) -> None:
-        if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
-            raise ValueError(f"Stream: the seed must be an integer ≥ 0 or None, got {seed!r}")
+        if seed is not None:
+            check_option("Stream", 0, seed=seed)
         self.name, self.seed = name, seed
         if seed is None:
             child = _seeds.children[name] = _seeds.children.get(name, -1) + 1

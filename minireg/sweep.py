@@ -15,6 +15,7 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from .messages import check_option
 from .training import passing_interrupts
 
 
@@ -60,8 +61,7 @@ class Sweep:
         Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains. Where
         runs are missing, so that means are of different seeds, a warning says so.
         """
-        if mode not in ("min", "max"):
-            raise ValueError(f"Sweep.best: mode must be 'min' or 'max', got {mode!r}")
+        check_option("Sweep.best", ("min", "max"), mode=mode)
         points = self.summary(figure)
         known = [row for row in points if not math.isnan(row["mean"])]
         left_out = [self._text(row) for row in points if math.isnan(row["mean"])]

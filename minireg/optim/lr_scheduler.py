@@ -100,7 +100,7 @@ class LRScheduler:
         """The rate of epoch ``last_epoch`` for a group whose rate has been ``lr``."""
         raise NotImplementedError(f"{type(self).__name__} does not define rate")
 
-    def each(self, option: str) -> list[Any]:
+    def per_group(self, option: str) -> list[Any]:
         """An option for each parameter group; a single value serves all."""
         value, n = getattr(self, option), len(self.optimizer.param_groups)
         values = list(value) if isinstance(value, list | tuple) else [value] * n
@@ -233,7 +233,7 @@ class LambdaLR(ClosedForm):
 
     def multiplier(self, k: int, i: int) -> float:
         """λ(k)."""
-        return float(self.each("lr_lambda")[i](k))
+        return float(self.per_group("lr_lambda")[i](k))
 
 
 @schedule
@@ -480,7 +480,8 @@ class OneCycleLR(ClosedForm):
                 "say cycle_momentum=False"
             )
         self.momentum_name = known[0] if self.cycle_momentum else ""
-        for group, peak in zip(self.optimizer.param_groups, self.each("max_lr"), strict=True):
+        peaks, *_ = map(self.per_group, ("max_lr", "max_momentum", "base_momentum"))
+        for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
             group["max_lr"], group["initial_lr"] = peak, peak / self.div_factor
         self._set(self._rates())
         super()._start()
@@ -509,7 +510,7 @@ class OneCycleLR(ClosedForm):
         """The momentum, or β₁, of each group."""
         if not self.momentum_name:
             return
-        momenta = zip(self.each("max_momentum"), self.each("base_momentum"), strict=True)
+        momenta = zip(self.per_group("max_momentum"), self.per_group("base_momentum"), strict=True)
         for group, (most, least) in zip(self.optimizer.param_groups, momenta, strict=True):
             value = self._between(k, most, least, most)
             cycled = (value, *group["betas"][1:]) if self.momentum_name == "betas" else value
@@ -562,7 +563,7 @@ class ReduceLROnPlateau(LRScheduler):
     }
 
     def _start(self) -> None:
-        self.min_lrs = self.each("min_lr")
+        self.min_lrs = self.per_group("min_lr")
         self.best = math.inf if self.mode == "min" else -math.inf
         self.last_epoch = self.num_bad_epochs = self.cooldown_counter = 0
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
@@ -635,8 +636,8 @@ class SequentialLR(ClosedForm):
             )
         if any(part.interval == "step" for part in self.schedulers):
             self.interval = "step"
-        for part in self.schedulers:  # their multipliers count through this one's
-            self.optimizer.schedules.remove(part)
+        others = [s for s in self.optimizer.schedules if s not in self.schedulers]
+        self.optimizer.schedules = others  # the multipliers of the parts count through this one's
         self._set(self._rates())
         super()._start()
 
