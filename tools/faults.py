@@ -149,7 +149,7 @@ FAULTS = {
     "M21": Fault(
         "dropout_penalty takes p as the probability of keeping", DROPOUT,
         "(p / (1 - p))", "((1 - p) / p)",
-        "C75 C78", ("tests/analysis/test_implicit.py", "penalty_of_dropout")),
+        "C75 C78", ("tests/analysis/test_dropout.py", "penalty_of_dropout")),
     "M22": Fault(
         "dropout does not scale what it keeps", "random.py",
         "mask *= 65536 / (65536 - cut) if cut < 65536 else 0.0", "mask *= 1.0",
@@ -178,12 +178,12 @@ FAULTS = {
     "M28": Fault(
         "step_penalty is (η/2)‖∇L‖²", DESCENT,
         "return square * (lr / 4)", "return square * (lr / 2)",
-        "C101", ("tests/analysis/test_implicit.py", "step_penalty_is")),
+        "C101", ("tests/analysis/test_descent.py", "step_penalty_is")),
     "M29": Fault(
         "early_stopping_filter counts a step too few", DESCENT,
         'check_option("early_stopping_filter", 1, steps=steps)',
         'check_option("early_stopping_filter", 1, steps=steps)\n    steps -= 1',
-        "C107 C109", ("tests/analysis/test_implicit.py", "filter_is_what")),
+        "C107 C109", ("tests/analysis/test_descent.py", "filter_is_what")),
     "M30": Fault(
         "certified_radius lacks its √2", "analysis/lipschitz.py",
         "head = np.eye(logits.shape[1])", "head = np.eye(logits.shape[1]) / 2**0.5",

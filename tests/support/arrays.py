@@ -13,6 +13,11 @@ def draw(*shape: int, seed: int = 0, dtype: Any = np.float64) -> np.ndarray:
     return np.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
+def close(a: Any, b: Any, tolerance: float = 1e-12) -> None:
+    """Assert that two arrays agree, both absolutely and relatively."""
+    np.testing.assert_allclose(np.asarray(a, float), np.asarray(b, float), tolerance, tolerance)
+
+
 def place(x: Any, home: str) -> Any:
     """A sample's arrays on ``home``, those inside tuples (indices) too."""
     if isinstance(x, tuple):
