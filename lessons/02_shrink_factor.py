@@ -32,6 +32,7 @@ with app.setup(hide_code=True):
         measure,
     )
     from minireg.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR
+    from minireg.tables import Column, Table
 
 
 @app.cell(hide_code=True)
@@ -246,17 +247,19 @@ def schedules(lr=0.2, strength=0.5, steps=300):
         pull = 2 * x.T @ (x @ w - y[:, 0]) / len(x)
         balance = strength * np.linalg.norm(w) / np.linalg.norm(pull)
         away = np.linalg.norm(w - limit(strength))
-        rows.append((name, f"{left:.1e}", f"{away:.1e}", f"{balance:.3f}"))
-    return rows
+        rows.append((name, left, away, balance))
+    head = [
+        "schedule",
+        Column("left of θ₀, without data", ".1e"),
+        Column("distance to θ\\*", ".1e"),
+        Column("‖λθ‖ / ‖∇L‖ in the end", ".3f"),
+    ]
+    return Table(head, rows)
 
 
 @app.cell
 def _():
-    grid(
-        ("schedule", "left of θ₀, without data", "distance to θ\\*", "‖λθ‖ / ‖∇L‖ in the end"),
-        schedules(),
-        align="--:",
-    )
+    grid(schedules())
     return
 
 

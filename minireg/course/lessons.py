@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from ..tables import Column, Table
 from ..training import passing_interrupts
 from .claims import LESSONS, Figure, Result, select
 
@@ -87,9 +88,9 @@ def find(number: int) -> Lesson:
 
 def table(of: Sequence[Lesson]) -> str:
     """Number, title and claims of lessons, as ``minireg lesson`` lists them."""
-    wide = max((len(str(lesson)) for lesson in of), default=0)
+    listed = Table(("", ""), [(lesson, " ".join(lesson.claims)) for lesson in of])
     room = shutil.get_terminal_size((200, 24)).columns  # a pipe has room
-    lines = (f"{lesson!s:<{wide}}  {' '.join(lesson.claims)}" for lesson in of)
+    lines = str(listed).splitlines()
     return "\n".join(textwrap.fill(line, room, subsequent_indent=4 * " ") for line in lines)
 
 
@@ -134,12 +135,11 @@ def measure(*ids: str) -> list[Result]:
     return [found[i]() for i in ids]
 
 
-def grid(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = ":--") -> Any:
-    """A table for a notebook to show; cells are Markdown, ``align`` that of all but the first column."""
+def grid(table: Table) -> Any:
+    """A table, whose cells are Markdown, for a notebook to show."""
     from marimo import md
 
-    lines = [head, [":--", *[align] * (len(head) - 1)], *rows]
-    return md("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+    return md(table.markdown())
 
 
 def _plain(text: str) -> str:
@@ -170,7 +170,7 @@ def compare(results: Iterable[Result]) -> Any:
             "<br>".join(filter(None, measured)),
             f"**{c.verdict.lower()}**<br>{_plain(c.corrected)}",
         ))  # fmt: skip
-    return grid(("the textbook says", "we measured", "so"), rows)
+    return grid(Table(("the textbook says", "we measured", "so"), rows))
 
 
 def closing(results: Sequence[Result], figures: Sequence[Figure] = ()) -> Any:
@@ -182,19 +182,19 @@ def closing(results: Sequence[Result], figures: Sequence[Figure] = ()) -> Any:
     from marimo import running_in_notebook
 
     entries = [(r.claim.id, f) for r in results for f in r.figures] + [("", f) for f in figures]
-    head, rows = ("claimed", "measured", "verdict"), []
+    head: tuple[str | Column, ...] = ("claimed", Column("measured", ".4g"), "verdict")
+    rows = []
     for name, f in entries:
         verdict = "as claimed" if f.passed else "FAILED"
         verdict = f"{verdict} ({f.tolerance})" if f.tolerance else "shown"
-        rows.append((f"{name} {f.what}".strip(), f"{f.value:.4g}", verdict))
+        rows.append((f"{name} {f.what}".strip(), f.value, verdict))
     if not running_in_notebook():
-        wide = max(len(what) for what, *_ in rows)
-        print("\n".join(f"{a:<{wide}}  {b:>9}  {c}" for a, b, c in [head, *rows]))
+        print(Table(head, rows))
     failed = [f"{name} {f!r}".strip() for name, f in entries if not f.passed]
     failed += [f"{r.claim.id} {r.error}" for r in results if r.error]
     if failed:
         raise AssertionError("; ".join(failed))
-    return grid(head, [[_plain(cell) for cell in row] for row in rows])
+    return grid(Table(head, [(_plain(what), value, _plain(v)) for what, value, v in rows]))
 
 
 # --- exercises -------------------------------------------------------------------------------------

@@ -131,31 +131,6 @@ def matrices(runs: Runs) -> dict[str, dict[str, Any]]:
     return found
 
 
-def histogram(canvas: Any, found: Mapping[str, Any], looks: Looks) -> Any:
-    """A weight matrix of every run: exact zeros as bars of their own, then all others."""
-    bars, axes = canvas.subplots(1, 2, width_ratios=(2, 5))
-    others = {n: w[np.isfinite(w) & (w != 0)] for n, w in found.items()}
-    reach = max((float(np.abs(w).max()) for w in others.values() if w.size), default=1.0)
-    turn = 90 if len(found) > 2 else 0
-    for i, (label, w) in enumerate(found.items()):
-        zeros, colour = float((w == 0).mean()), looks[label].colour
-        bars.bar(i, zeros, color=colour)
-        bars.text(i, zeros + 0.02, f"{zeros:.1%}", ha="center", size="small", rotation=turn)
-        height, bins = np.histogram(others[label], 61, (-reach, reach))
-        axes.stairs(height / w.size, bins, color=colour, alpha=0.15, fill=True)
-        axes.stairs(height / w.size, bins, color=colour, lw=1.4, label=pictures.named(label))
-    bars.set(xlabel="exactly 0", xticks=[], xlim=(-0.8, len(found) - 0.2), ylim=(0, 1.2))
-    bars.set(ylabel="share of all weights", yticks=(0, 0.5, 1))
-    bars.spines.left.set_bounds(0, 1)
-    axes.set(xlabel="weights that are not 0")
-    if any(w.size for w in others.values()):
-        axes.set_yscale("log")
-    for side in (bars, axes):
-        pictures.in_percent(side.yaxis)
-    axes.yaxis.set_minor_formatter(lambda v, _: "")
-    return axes
-
-
 def overview(runs: Runs) -> Figure:
     """One wide picture: learning curves, the gradient shares of the run with the most terms,
     and the largest weight matrix. Raises as :func:`report` does.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
+from ..tables import Table
 from . import COMPOSED, TABLE, Op
 
 HEAD = """\
@@ -17,11 +17,6 @@ of the op. Where an input was broadcast, the engine sums its gradient back to it
 that of value and gradient, in the size $n$ of the largest array or the axes $m, n, k$ of matrices.
 """
 HEADER = ("op", "gradient", "at kinks", "cost", "")
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = (head, ("---",) * len(head), *rows)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _row(entry: Op) -> tuple[str, ...]:
@@ -52,7 +47,7 @@ def reference() -> str:
     for family, _ in Counter(map(_family, TABLE.values())).most_common():
         heading = _summary(sys.modules.get(family)).rstrip(".") or family
         rows = [_row(entry) for entry in TABLE.values() if _family(entry) == family]
-        page += [f"## {heading}\n", _table(HEADER, rows) + "\n"]
+        page += [f"## {heading}\n", Table(HEADER, rows).markdown() + "\n"]
     composed = [(f"`{name}`", _summary(f)) for name, f in COMPOSED.items()]
-    page += ["## Composed of these\n", _table(("function", "what it gives"), composed)]
+    page += ["## Composed of these\n", Table(("function", "what it gives"), composed).markdown()]
     return "\n".join(page) + "\n"

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -130,6 +131,28 @@ def test_a_wheel_holds_the_lessons():
     ]
     assert targets["wheel"]["force-include"] == {"lessons": "minireg/lessons"}
     assert "lessons" in targets["sdist"]["include"]
+
+
+def test_a_training_from_a_wheel_finds_the_looks_of_its_report(installed, tmp_path):
+    """Style sheet, page and prose are files that a package may forget."""
+    flags = ("--dataset", "wine", "--hidden", "4", "--epochs", "1", "--no-progress", "--out", "run")
+    with run_installed(installed, tmp_path, "-m", "minireg", "train", *flags) as process:
+        printed = process.communicate()[0]
+    assert process.returncode == 0, printed
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    for name in ("report.css", "report.md"):
+        text = (ROOT / "minireg" / "inspect" / name).read_text("utf-8")
+        assert text.strip().splitlines()[-1].strip() in page
+
+
+def test_a_wheel_holds_what_is_no_python(tmp_path):
+    wheel = pytest.importorskip("hatchling.builders.wheel", reason="builds the wheel (hatchling)")
+    (path,) = wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    names = set(zipfile.ZipFile(path).namelist())
+    files = {f for f in (ROOT / "minireg").rglob("*.*") if f.suffix not in (".py", ".pyc", ".pyi")}
+    assert {f.suffix for f in files} >= {".css", ".cu", ".html", ".md", ".mplstyle"}
+    assert {str(f.relative_to(ROOT)) for f in files} <= names
+    assert {f"minireg/lessons/{f.name}" for f in LESSONS.glob("*.py")} <= names
 
 
 # --- the command ----------------------------------------------------------------------------------
