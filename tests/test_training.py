@@ -5,9 +5,11 @@ import gc
 import json
 import sys
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
+from support import arrays
 
 import minireg as mr
 from minireg import nn, optim
@@ -15,10 +17,7 @@ from minireg.penalties import L1, L2
 from minireg.training import evaluate
 
 N, C = 30, 3
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+draw = partial(arrays.draw, dtype=np.float32)
 
 
 def labelled(n: int = N, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

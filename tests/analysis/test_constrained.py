@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.arrays import draw
 
 import minireg as mr
 from minireg import constrained as c
@@ -23,10 +24,6 @@ from minireg.penalties import (
 )
 
 MSE = nn.MSELoss()
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 X = draw(40, 5) * [1, 1, 0.5, 2, 1]

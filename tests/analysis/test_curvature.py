@@ -5,15 +5,12 @@ import sys
 import numpy as np
 import pytest
 from support import strict
+from support.arrays import draw
 
 import minireg as mr
 from minireg import curvature as c
 from minireg import nn
 from minireg.ops import iterations
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def mlp(dtype=np.float64):

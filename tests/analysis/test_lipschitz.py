@@ -6,6 +6,7 @@ from itertools import pairwise as neighbours
 import numpy as np
 import pytest
 from support import strict
+from support.arrays import draw
 
 import minireg as mr
 from minireg import nn
@@ -24,10 +25,6 @@ from minireg.analysis.lipschitz import (
 from minireg.penalties import PathNorm
 
 LOSS = nn.CrossEntropyLoss()
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def mlp(*sizes, activation=nn.ReLU, seed=0):

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
+from support.arrays import draw
 
 import minireg as mr
 from minireg import nn, penalties
@@ -24,10 +25,6 @@ from minireg.penalties import (
     SpectralBall,
     soft_threshold,
 )
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def orthonormal(n=50, d=6):

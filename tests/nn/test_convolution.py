@@ -5,16 +5,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+from support.arrays import draw
 
 import minireg as mr
 from minireg import nn
 from minireg.ops.convolution import fold, unfold
 
 F = nn.functional
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def windows(x, size, stride=(1, 1), padding=(0, 0), dilation=(1, 1), fill=0.0):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.arrays import draw
 
 import minireg as mr
 from minireg import nn
@@ -18,10 +19,6 @@ from minireg.random import Stream
 
 F = nn.functional
 C = 4
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def labels(*shape: int, seed: int = 0) -> np.ndarray:

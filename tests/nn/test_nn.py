@@ -6,16 +6,13 @@ import re
 
 import numpy as np
 import pytest
+from support.arrays import draw
 
 import minireg as mr
 from minireg import nn
 from minireg.random import Stream
 
 F = nn.functional
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def small() -> nn.Sequential:

@@ -6,16 +6,13 @@ import re
 
 import numpy as np
 import pytest
+from support.arrays import draw
 
 import minireg as mr
 from minireg import nn, optim
 from minireg.nn import utils
 from minireg.penalties import L2
 from minireg.random import Stream
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def linear(seed: int = 0) -> nn.Linear:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.against import close, torch, twin
+from support.arrays import draw
 
 import minireg as mr
 
@@ -18,10 +19,6 @@ OURS = SimpleNamespace(
 THEIRS = SimpleNamespace(
     grad=torch.autograd.grad, nn=torch.nn, linear=torch.nn.functional.linear, optim=torch.optim, put=twin
 )  # fmt: skip
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def pair(build):

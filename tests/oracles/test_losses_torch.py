@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.against import close, host, same, torch, twin
+from support.arrays import draw
 from support.twins.layers import LOSSES
 
 import minireg as mr
@@ -16,10 +17,6 @@ from minireg.nn import losses
 tnn = torch.nn
 REDUCTIONS = ["mean", "sum", "none"]
 C = 4
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
 # --- integer labels and distributions over classes ------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.against import FIRST, close, torch, twin
+from support.arrays import draw
 from support.twins.optimizers import OPTIMIZERS, shrink, topt
 
 import minireg as mr
@@ -21,10 +22,6 @@ STEPS, BLOCK = 100, 16
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     monkeypatch.setattr(backend, "BLOCK", BLOCK)
-
-
-def draw(*shape: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 # label: initial parameters, in every way they may lie in memory

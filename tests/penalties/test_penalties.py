@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from support import strict
+from support.arrays import draw
 
 import minireg as mr
 from minireg import nn, optim, penalties
@@ -58,10 +59,6 @@ numbers = st.floats(-5, 5, width=32)  # coarse, so that ties and zeros happen
 points = arrays(np.float64, SHAPE, elements=numbers)
 strengths = st.floats(0, 3, width=32)
 steps = st.floats(2**-7, 4, width=32)
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 # --- gradient: three ways -------------------------------------------------------------------------

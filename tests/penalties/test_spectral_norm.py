@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 from support import strict
+from support.arrays import draw
 
 import minireg as mr
 from minireg import nn, penalties
@@ -18,10 +19,6 @@ from minireg.penalties import NuclearNorm, PathNorm, SpectralBall, SpectralNorm
 every_shape = pytest.mark.parametrize(
     "shape", [(4, 3), (3, 7), (1, 5), (5, 1), (1, 1), (2, 3, 2, 2)]
 )
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def weight(data, dtype=np.float64):
