@@ -84,6 +84,28 @@ def line(axes: Any, x: Sequence[float], y: Any, look: Look, label: str) -> None:
     axes.plot(x, y, color=look.colour, ls=look.dash, marker=marker, label=named(label))
 
 
+def pair(
+    axes: Any,
+    x: Sequence[float],
+    curves: Mapping[str, Any],
+    colour: str,
+    gap: bool,
+    best: int | None,
+) -> None:
+    """Two curves of one colour, dashed and solid: with the ``gap`` between them shaded, and a dot at
+    the best epoch.
+    """
+    for (name, y), dash in zip(curves.items(), ("dashed", "solid"), strict=False):
+        line(axes, x, y, Look(colour, dash), name)
+    if len(curves) == 2:
+        low, high = curves.values()
+        if gap:
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+        if best:
+            spot = x[best - 1], high[best - 1]
+            axes.plot(*spot, "o", color=colour, mec=PAGE, ms=8, clip_on=False)
+
+
 def stack(axes: Any, x: Sequence[float], parts: Mapping[str, tuple[Any, Look]]) -> None:
     """Bands above one another from 0 up, and what is negative from 0 down."""
     values = [np.nan_to_num(y) for y, _ in parts.values()]

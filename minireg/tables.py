@@ -7,7 +7,7 @@ stand alone, with title and note; Markdown and HTML are placed in a page, which 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -239,6 +239,19 @@ class Table:
             if sum(self._least(c) + 2 for c in shown) + 1 > width:
                 shown.remove(column)
         return shown
+
+
+def stacked(tables: Mapping[str, Table]) -> Table:
+    """Tables of the same columns as one, whose rows say what they are of.
+
+    >>> print(stacked({"plain": Table(["term"], [["data"]]), "on": Table(["term"], [["l2"]])}))
+    term
+    plain: data
+    on: l2
+    """
+    columns = [column for table in tables.values() for column in table.columns]
+    rows = [(f"{label}: {row[0]}", *row[1:]) for label, t in tables.items() for row in t.rows]
+    return Table(columns[: len(rows[0])] if rows else (), rows)
 
 
 def _width(text: str) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import pictures
-from ..pictures import INK, PAGE, Look
+from ..pictures import INK, Look
 from .run import Run, Runs, acting, check_runs
 
 if TYPE_CHECKING:  # an optional extra
@@ -46,19 +46,12 @@ def curves(canvas: Any, runs: Runs, what: str, looks: Looks) -> Any:
     epochs = max(len(run.history) for run in runs.values())
     ylabel = "share" if what == "wrong labels" else what
     axes = pictures.over_epochs(canvas, ylabel, epochs, percent=what != "loss")
+    alone = len(runs) == 1
     for label, run in runs.items():
-        x, colour = run.column("epoch"), looks[label].colour
-        of = "" if len(runs) == 1 else f"{label}, "
-        found = {name: y for column, name in LINES[what].items() if (y := run.column(column))}
-        for (name, y), dash in zip(found.items(), ("dashed", "solid"), strict=False):
-            pictures.line(axes, x, y, Look(colour, dash), f"{of}{name}")
-        if len(found) == 2:
-            low, high = found.values()
-            if len(runs) == 1 and what != "wrong labels":
-                axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-            if best := run.best_epoch:
-                spot = x[best - 1], high[best - 1]
-                axes.plot(*spot, "o", color=colour, mec=PAGE, ms=8, clip_on=False)
+        of = "" if alone else f"{label}, "
+        found = {of + n: y for column, n in LINES[what].items() if (y := run.column(column))}
+        shaded, colour = alone and what != "wrong labels", looks[label].colour
+        pictures.pair(axes, run.column("epoch"), found, colour, shaded, run.best_epoch)
     return axes
 
 
@@ -76,12 +69,7 @@ def norms(canvas: Any, run: Run, looks: Looks) -> Any:
     """The norm of each term's gradient, on a log scale."""
     axes = pictures.over_epochs(canvas, "gradient norm", len(run.history))
     pictures.log_scale(axes.yaxis)
-    for term in run.active:
-        norm = np.array(run.column(f"norm/{term}"))
-        pictures.line(
-            axes, run.column("epoch"), np.where(norm == 0, np.nan, norm), looks[term], term
-        )
-    return axes
+    return _lines(axes, run, "norm", run.active, looks)
 
 
 def cosines(canvas: Any, run: Run, looks: Looks) -> Any:
@@ -89,11 +77,15 @@ def cosines(canvas: Any, run: Run, looks: Looks) -> Any:
     axes = pictures.over_epochs(canvas, "cosine", len(run.history))
     axes.set_ylim(-1.05, 1.05)
     axes.axhline(0, color=INK, lw=0.6, alpha=0.5)
-    for term in run.active:
-        if term != "data":
-            y, norm = (np.array(run.column(f"{k}/{term}")) for k in ("cosine", "norm"))
-            y[norm == 0] = np.nan  # no gradient, no direction
-            pictures.line(axes, run.column("epoch"), y, looks[term], term)
+    return _lines(axes, run, "cosine", [t for t in run.active if t != "data"], looks)
+
+
+def _lines(axes: Any, run: Run, what: str, terms: Iterable[str], looks: Looks) -> Any:
+    """A line a term; a gradient of 0 has no logarithm and no direction."""
+    for term in terms:
+        y, norm = (np.array(run.column(f"{k}/{term}")) for k in (what, "norm"))
+        y[norm == 0] = np.nan
+        pictures.line(axes, run.column("epoch"), y, looks[term], term)
     return axes
 
 

@@ -17,7 +17,7 @@ from string import Template
 
 from ..objective import assignment_table
 from ..pictures import gallery, histogram, style
-from ..tables import Table
+from ..tables import Table, stacked
 from . import charts
 from .charts import overview
 from .ledger import ledger_table
@@ -44,13 +44,6 @@ def _framed(table: Table) -> str:
     return f"<div>{table.html()}</div>" if table.rows else ""
 
 
-def _stacked(tables: Mapping[str, Table]) -> str:
-    """Tables of the same columns as one, whose rows say what they are of."""
-    columns = [column for table in tables.values() for column in table.columns]
-    rows = [(f"{label}: {row[0]}", *row[1:]) for label, t in tables.items() for row in t.rows]
-    return _framed(Table(columns[: len(rows[0])], rows)) if rows else ""
-
-
 def _books(runs: Runs) -> str:
     """The ledger over the whole training, entry by entry."""
     tables = {}
@@ -60,19 +53,19 @@ def _books(runs: Runs) -> str:
         table = ledger_table(books)
         rows = [*table.rows, ("residual of the books", books.residual, None, None)]
         tables[label if whole else f"{label}, last step"] = Table(table.columns, rows)
-    return _stacked(tables)
+    return _framed(stacked(tables))
 
 
 def _assignments(runs: Runs) -> str:
     """Which penalty acts on which parameter; folded away where none does."""
     text = ""
     for label, run in runs.items():
-        some, of = sum(a.penalties != "–" for a in run.assignments), len(run.assignments)
-        if of:
-            state = "details open" if some else "details"
+        if of := len(run.assignments):
+            some = sum(a.penalties != "–" for a in run.assignments)
             name = f"{escape(label)}: penalties on {some} of {of} parameters"
             table = _framed(assignment_table(run.assignments))
-            text += f"<{state}><summary>{name}</summary>{table}</details>"
+            opened = " open" if some else ""
+            text += f"<details{opened}><summary>{name}</summary>{table}</details>"
     return text
 
 
@@ -107,7 +100,7 @@ def _parts(runs: Runs) -> Iterator[tuple[str, str]]:
     ):
         yield name, gallery(what, shown, partial(draw, looks=by_term), tied=True)
     terms = {n: term_table(run) for n, run in runs.items() if run.last}
-    yield "The terms in figures", _stacked(terms)
+    yield "The terms in figures", _framed(stacked(terms))
     yield "Who moved the weights", _books(booked)
     movers = partial(charts.movers, looks=by_term)
     yield "Who moved each layer", gallery("share", _layers(booked), movers)

@@ -217,18 +217,13 @@ def _difference(change: float, unit: str) -> str:
 def _learnt(runs: Runs) -> Iterator[str]:
     """What became of the wrong training labels."""
     parts: list[str] = []
+    text = "“{}” has learnt {} of {} wrong training labels by heart and answers {} of them with the true one"
     for label, run in runs.items():
-        if not (run.wrong and run.last):
-            continue
-        found = run.figures(run.last)
-        heart, true = found["wrong_labels_learnt"], found["true_labels_given"]
-        if parts:
-            parts.append(f"“{label}” {heart} of {run.wrong}, and {true}")
-        else:
-            parts.append(
-                f"“{label}” has learnt {heart} of {run.wrong} wrong training labels by heart and "
-                f"answers {true} of them with the true one"
-            )
+        if run.wrong and run.last:
+            found = run.figures(run.last)
+            heart, true = found["wrong_labels_learnt"], found["true_labels_given"]
+            parts.append(text.format(label, heart, run.wrong, true))
+            text = "“{}” {} of {}, and {}"  # for those after the first
     if parts:
         yield f"{', '.join(parts)}."
 
@@ -263,27 +258,33 @@ def comparison(runs: Runs) -> list[list[str]]:
     return [["", *columns], *(row for row in rows if {*row[1:]} != {"–"})]
 
 
+# What the comparison shows: its name → the figure, and how it is shown.
+FIGURES: dict[str, tuple[str, str, str]] = {
+    "training loss": ("train_loss", "", ""),
+    "validation loss": ("validation_loss", "", ""),
+    "test loss": ("test_loss", "", ""),
+    "gap (validation − training)": ("gap", "+", ""),
+    "training accuracy": ("train_accuracy", "", "%"),
+    "validation accuracy": ("validation_accuracy", "", "%"),
+    "test accuracy": ("test_accuracy", "", "%"),
+    "accuracy gap (training − validation)": ("accuracy_gap", "+", "%"),
+}
+COUNTS = {
+    "wrong labels learnt by heart": "wrong_labels_learnt",
+    "… answered with the true label": "true_labels_given",
+}
+
+
 def _figures(run: Run, row: Mapping[str, float]) -> dict[str, str]:
     """What the comparison shows of an epoch."""
-    found = {"epoch": f"{row.get('epoch', 0):.0f}"}
-    losses = {"train": "training", "validation": "validation", "test": "test"}
-    for part, name in losses.items():
-        found[f"{name} loss"] = _shown(row.get(f"{part}_loss"))
-    found["gap (validation − training)"] = _shown(row.get("gap"), "+")
-    for part, name in losses.items():
-        found[f"{name} accuracy"] = _shown(row.get(f"{part}_accuracy"), unit="%")
-    found["accuracy gap (training − validation)"] = _shown(row.get("accuracy_gap"), "+", "%")
+    found = {n: _shown(row.get(key), sign, unit) for n, (key, sign, unit) in FIGURES.items()}
     counted = run.figures(row) if row else {}
-    names = {
-        "wrong_labels_learnt": "wrong labels learnt by heart",
-        "true_labels_given": "… answered with the true label",
-    }
-    for key, name in names.items():
+    for name, key in COUNTS.items():
         found[name] = f"{counted[key]} of {run.wrong}" if key in counted else "–"
     zeros, of = row.get("zeros", 0), row.get("weights", 0)
     found["weights that are exactly 0"] = _shown(zeros / of, unit="%") if of else "–"
-    timed = run.column("seconds")
-    return found | {"seconds": f"{counted['seconds']:.1f}" if timed else "–"}
+    found["seconds"] = f"{counted['seconds']:.1f}" if run.column("seconds") else "–"
+    return {"epoch": f"{row.get('epoch', 0):.0f}"} | found
 
 
 def comparison_table(runs: Runs) -> Table:
