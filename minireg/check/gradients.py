@@ -307,7 +307,7 @@ class _Measured:
 
 
 @dataclass
-class _Check:
+class _Differences:
     """A subject under finite differences, and how far these can be trusted."""
 
     subject: _Subject
@@ -581,7 +581,7 @@ def gradcheck(
         worst: d output 0 / d w[1]: analytic 0, numeric 0, one-sided -1 and 1
     """
     subject = _Subject("gradcheck", fn, inputs)
-    return _Check(subject, method, eps, rtol, atol, directional, seed).run()
+    return _Differences(subject, method, eps, rtol, atol, directional, seed).run()
 
 
 def gradgradcheck(fn: Function, inputs: Any, **options: Any) -> GradcheckReport:
@@ -610,4 +610,4 @@ def gradgradcheck(fn: Function, inputs: Any, **options: Any) -> GradcheckReport:
     seeds = [f"grad_output {k}" for k in range(len(weights))]
     subject.names = inner.names + (seeds if len(seeds) > 1 else ["grad_output"])
     subject.notes = inner.notes
-    return _Check(subject, **options).run()
+    return _Differences(subject, **options).run()

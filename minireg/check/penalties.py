@@ -483,18 +483,16 @@ def _effect(name: str, via: str) -> Check:
     """On a flat loss three steps must make the penalty smaller."""
 
     def ask(case: _Case) -> Figures:
-        if via == "gradient":
-            case.smooth()
-        else:
-            case.drawn()  # not applicable without a prox
         leaves = [Parameter(a) for a in case.point(3.0)]
         for p in leaves:  # of all sizes, for penalties that spare the large ones
             p.data *= np.geomspace(1e-4, 1, p.size).reshape(p.shape)
         optimizer = OPTIMIZERS[name](leaves)
         if via == "prox":
+            case.drawn()  # not applicable without a prox
             optimizer.param_groups[0]["lr"] *= min(1.0, case.longest)
             optimizer.add_prox(leaves, case.penalty)
-        else:  # short steps, also beside the smallest weight, however strong the pull
+        else:
+            case.smooth()  # short steps, also beside the smallest weight, however strong the pull
             optimizer.param_groups[0]["lr"] *= 1e-5
         start, force = case.value(*(p.data for p in leaves)), 0.0
         if not start:

@@ -11,11 +11,6 @@ NOT_APPLICABLE = "n/a"
 SEVERITY = (NOT_APPLICABLE, OK, KINK, PRECISION, WRONG)  # from harmless to serious
 
 
-def most_serious(verdicts: Iterable[str]) -> str:
-    """The worst of several verdicts; of none, ``n/a``."""
-    return max(verdicts, key=SEVERITY.index, default=NOT_APPLICABLE)
-
-
 @dataclass(frozen=True)
 class Finding:
     """What one check found.
@@ -87,7 +82,8 @@ class Report:
     @property
     def verdict(self) -> str:
         """The most serious verdict of any finding."""
-        return most_serious(f.verdict for f in self.findings)
+        found = (f.verdict for f in self.findings)
+        return max(found, key=SEVERITY.index, default=NOT_APPLICABLE)
 
     def __bool__(self) -> bool:
         return self.verdict not in (NOT_APPLICABLE, WRONG)
