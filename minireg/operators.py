@@ -184,7 +184,13 @@ def as_operator(closure: Closure | Operator, params: Params) -> Operator:
 
 
 def magnitude(operator: Operator, start: Array, steps: int) -> float:
-    """The largest magnitude in the spectrum, from below, by ``steps`` of Lanczos."""
+    """The largest magnitude in the spectrum, from below, by ``steps`` of Lanczos.
+
+    >>> import minireg as mr
+    >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
+    >>> round(magnitude(Hessian(lambda: (w**3).sum(), w), np.ones(2, np.float32), steps=2), 4)
+    12.0
+    """
     return float(np.abs(quadrature(operator.__matmul__, start, steps)[0]).max())
 
 
@@ -208,15 +214,16 @@ def extremes(
         found = _by_scipy(product, start, k, limit)
     else:
         values, vectors, residuals = largest_pairs(product, lambda: operator.draw(stream), k, limit)
-        found = (values, vectors) if (residuals <= limit * move(values, NUMPY.name)).all() else None
+        found = (values, vectors) if (residuals <= limit * values).all() else None
     if found is None:
         raise RuntimeError(
             f"eigenvalues: Lanczos did not reach tol={3 * limit:g}, eigenvalues lie too close "
             f"together at the end {end!r}; pass a larger tol (the error of a value is far below it)"
         )
     values, vectors = found
+    values = move(((values - 2) * scale).astype(operator.dtype), operator.home)
     order = slice(None, None, 1 if end == "LA" else -1)
-    return ((values - 2) * scale)[order], vectors[:, order]
+    return values[order], vectors[:, order]
 
 
 def _by_scipy(product: Product, start: Array, k: int, tol: float) -> tuple[Array, Array] | None:

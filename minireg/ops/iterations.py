@@ -160,10 +160,10 @@ def quadrature(product: Product, start: Array, steps: int) -> tuple[Array, Array
 def largest_pairs(
     product: Product, draw: Callable[[], Array], k: int = 1, tol: float = 1e-10, early: bool = False
 ) -> tuple[Array, Array, Array]:
-    """The ``k`` largest eigenvalues, rising, vectors as columns, and residuals ‖Av − μv‖ (host).
+    """The ``k`` largest eigenvalues μ, rising (host), vectors as columns, and ‖Av − μv‖ (host).
 
-    Lanczos with thick restarts (Wu and Simon 2000) where the arrays live, until all residuals are
-    within ``tol`` of the value, relatively, or after ``RESTARTS``: who asks looks at them. ``draw``
+    Lanczos with thick restarts (Wu and Simon 2000) where the arrays live, until no residual
+    is above ``tol`` times its value, or after ``RESTARTS``: who asks looks at them. ``draw``
     gives random vectors. ``early`` looks after every step, not only when the subspace is full, and
     so may miss copies of a repeated value.
 
@@ -184,7 +184,7 @@ def largest_pairs(
             size = float(np.linalg.norm(w))
             if size <= 10 * eps * np.abs(matrix).max():  # invariant: go on outside, as ARPACK does
                 size, w = 0.0, orthogonal(draw(), basis[: j + 1])[0]
-            if not early and j + 1 < room:
+            if j + 1 < (k if early else room):
                 continue
             nodes, s = _spectrum(matrix[: j + 1, : j + 1])
             residuals = size * np.abs(s[-1, -k:])
@@ -196,4 +196,4 @@ def largest_pairs(
             break
         matrix[:] = 0
         matrix[range(kept), range(kept)] = nodes[-kept:]
-    return here(nodes[-k:]), basis[kept - k : kept].T, residuals
+    return nodes[-k:], basis[kept - k : kept].T, residuals
