@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_diabetes
 from support.arrays import draw
 
 import minireg as mr
@@ -25,6 +24,8 @@ from minireg.penalties import (
     SpectralBall,
     soft_threshold,
 )
+
+load_diabetes = pytest.importorskip("sklearn.datasets").load_diabetes
 
 
 def orthonormal(n=50, d=6):

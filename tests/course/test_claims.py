@@ -21,6 +21,7 @@ from minireg.cli import main as cli
 from minireg.course import claims
 from minireg.course.claims import breaks, claim, corrects, holds, load, reports, select
 
+pytest.importorskip("sklearn")  # the claims measure on its data sets
 ALL, ROOT = load(), Path(__file__).parents[2]
 
 
