@@ -177,10 +177,14 @@ def is_array(x: object) -> bool:
     return type(x) in BY_TYPE or isinstance(x, kinds) or type(x).__module__.startswith("cupy")
 
 
+def is_tensor(x: Any) -> bool:
+    """Whether ``x`` is a :class:`minireg.Tensor`, of which this file knows only what it holds."""
+    return hasattr(type(x), "requires_grad") and is_array(x.data)
+
+
 def raw(x: Any) -> Any:
     """The array of a Tensor; anything else as it is."""
-    ours = hasattr(type(x), "requires_grad") and isinstance(x.data, tuple(BY_TYPE))
-    return x.data if ours else x
+    return x.data if is_tensor(x) else x
 
 
 def as_array(x: Any, name: str = "data", floats: Any = np.float32) -> Array:

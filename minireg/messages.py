@@ -7,15 +7,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import backend as backends
-from .backend import raw
-
-if TYPE_CHECKING:
-    from .tensor import Tensor
+from .backend import is_array, is_tensor, raw
 
 _HERE = str(Path(__file__).parent)
 
@@ -163,6 +160,16 @@ def missing(owner: str, kind: str, name: str) -> AttributeError:
     )
 
 
+class Lacking:
+    """What PyTorch's tensors have; a ``__getattr__`` would slow down every other attribute."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, t: Any, owner: type) -> Any:
+        raise missing("t", f"{owner.__name__!r} object", self.name)
+
+
 def check_parameters(owner: str, parameters: Any) -> None:
     """``TypeError`` for a module, or its method, in place of its parameters."""
     if hasattr(parameters, "parameters"):
@@ -220,7 +227,7 @@ def _non_finite(x: Any) -> str:
     return f"{bad} non-finite value{'s' * (bad > 1)} of {a.size}" if bad else ""
 
 
-def check_forward(name: str, result: Tensor, args: Sequence[Any]) -> str:
+def check_forward(name: str, result: Any, args: Sequence[Any]) -> str:
     """Where the op was called; ``FloatingPointError`` if its result has a NaN or Inf."""
     place = caller()
     if bad := _non_finite(result):
@@ -235,3 +242,118 @@ def check_backward(name: str, i: int, gradient: Any, place: str) -> None:
         raise FloatingPointError(
             f"the gradient of {name} (called at {place}) with respect to argument {i} has {bad}"
         )
+
+
+def check_castable(name: str, value: Any, dtype: Any) -> None:
+    """``TypeError`` unless an array of ``dtype`` can hold the values of the array ``value``."""
+    if not np.can_cast(value.dtype, dtype, "same_kind"):
+        raise TypeError(
+            f"{name}: value must be of a type that dtype {dtype} can hold, got "
+            f"{value.dtype}; convert one of them with .astype(…)"
+        )
+
+
+# --- what a backward pass starts from and leads to ---------------------------------------------------
+
+
+def check_output(name: str, output: Any, gradient: Any) -> None:
+    """``TypeError`` or ``RuntimeError`` unless a backward pass can start from ``output``."""
+    if not is_tensor(output):
+        raise TypeError(f"{name}: expected a Tensor, got {type(output).__name__}")
+    if not output.requires_grad:
+        raise RuntimeError(
+            f"{name}: the output does not depend on anything that requires a gradient; set "
+            "requires_grad=True on the inputs and stay outside no_grad()"
+        )
+    if gradient is None and output.size != 1:
+        raise RuntimeError(
+            f"{name}: got an output of shape {output.shape}, expected a scalar; reduce it "
+            "(for example .sum()) or pass the gradient that weighs its elements"
+        )
+
+
+def check_seed(name: str, output: Any, gradient: Any, given: Any) -> None:
+    """``TypeError`` or ``ValueError`` unless ``gradient``, made of what was given, fits ``output``."""
+    if getattr(gradient, "dtype", np.dtype(object)).kind not in "biufc":
+        raise TypeError(
+            f"{name}: the gradient must be a Tensor, an array or numbers of the output's shape "
+            f"{output.shape}, got {given!r:.60}"
+        )
+    home, other = (backends.of(raw(t)).name for t in (output, gradient))
+    if other != home:
+        raise TypeError(
+            f"{name}: got a gradient on {other} for an output on {home}; pass gradient.to({home!r})"
+        )
+    if gradient.shape != output.shape:
+        raise ValueError(
+            f"{name}: got a gradient of shape {gradient.shape} for an output of {output.shape}"
+        )
+    if gradient.dtype.kind == "c" and output.dtype.kind != "c":
+        raise TypeError(
+            f"{name}: got a gradient of {gradient.dtype} for an output of {output.dtype}, expected "
+            "real numbers"
+        )
+
+
+def freed(name: str) -> RuntimeError:
+    """The error of a backward pass through an op whose arguments are gone."""
+    return RuntimeError(
+        f"second backward through {name!r}, whose graph was freed by the first; pass "
+        "retain_graph=True to the first, or compute the loss again"
+    )
+
+
+def changed(name: str, i: int, shape: tuple[int, ...]) -> RuntimeError:
+    """The error of a backward pass through an op whose argument ``i`` is another by now."""
+    return RuntimeError(
+        f"{name!r} needs argument {i} of shape {shape} as it was in the forward pass, but it was "
+        "changed in place since; run backward before the update, or update a copy"
+    )
+
+
+def hooked(shape: tuple[int, ...], expected: tuple[int, ...]) -> ValueError:
+    """The error of a hook that returned a gradient of another shape."""
+    return ValueError(
+        f"backward: a hook returned a gradient of shape {shape} for one of {expected}; "
+        "return the same shape, or None to change nothing"
+    )
+
+
+def unequal(shape: tuple[int, ...], old: tuple[int, ...]) -> ValueError:
+    """The error of a leaf whose ``.grad`` has another shape."""
+    return ValueError(
+        f"backward: the leaf of shape {shape} has a .grad of shape {old}, to which "
+        "nothing can be added; set it to None or to a Tensor of the leaf's shape"
+    )
+
+
+def unused(i: int, shape: tuple[int, ...]) -> RuntimeError:
+    """The error of ``grad`` at an input that nothing depends on."""
+    return RuntimeError(
+        f"grad: input {i} of shape {shape} was not used in the outputs (or does "
+        "not require a gradient); pass allow_unused=True to get None for it"
+    )
+
+
+def check_real(name: str, gradient: Any) -> None:
+    """``TypeError`` for complex numbers, for which the rules were not written."""
+    if gradient.dtype.kind == "c":
+        raise TypeError(
+            f"{name}: no gradient goes through complex numbers; write them as two real tensors"
+        )
+
+
+def as_tensors(name: str, inputs: Any) -> list[Any]:
+    """What to differentiate at, one Tensor or several, as a list; ``TypeError`` for anything else."""
+    if is_tensor(inputs):
+        return [inputs]
+    several = isinstance(inputs, list | tuple) or (
+        hasattr(inputs, "__iter__") and not isinstance(inputs, Mapping) and not is_array(inputs)
+    )
+    found = list(inputs) if several else [inputs]
+    for position, x in enumerate(found):
+        if not is_tensor(x):
+            what = f"input {position} must be a Tensor" if several else "inputs must be Tensors"
+            fix = "its values()" if isinstance(x, Mapping) else "what outputs was made from"
+            raise TypeError(f"{name}: {what}, got {type(x).__name__}; pass {fix}")
+    return found

@@ -1,15 +1,15 @@
 """Tensor: an array plus how it came to be.
 
-A tensor is its own graph node. Edges point from a result to the tensors it was made
-from, so dropping the last result frees the whole graph by reference counting. Its
-methods and operators (``t.exp()``, ``a @ b``, ``t[idx]``) are filled in from the table
-of ops in :mod:`minireg.ops`.
+A recorded result has a :class:`Node`, whose edges point to the tensors it was made from, so
+dropping the last result frees the whole graph by reference counting. :mod:`minireg.engine` gives
+a tensor its method ``backward``, and the table of ops in :mod:`minireg.ops` all other methods and
+operators (``t.exp()``, ``a @ b``, ``t[idx]``).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,33 @@ import numpy as np
 
 from . import backend as backends
 from .backend import Array
-from .messages import HINTS, missing
+from .messages import HINTS, Lacking, check_castable
+from .mode import is_grad_enabled
 
 next_seq = count(1).__next__
 RETAIN = object()  # stands in a tensor's hook list: keep the gradient of this node
+
+
+class Node:
+    """How a result came to be: an op and what it was applied to.
+
+    Attributes
+    ----------
+    op : the entry of the table of derivatives.
+    args : its arguments, of Tensors their arrays; None once a backward pass has freed the graph.
+    parents : (position, Tensor) of each argument that is a Tensor.
+    options : its keyword arguments.
+    saved : what a fused op keeps for its backward.
+    place : ``file:line`` of the call if anomalies are looked for, else None.
+    """
+
+    __slots__ = ("op", "args", "parents", "options", "saved", "place")
+    op: Any
+    args: Any
+    parents: Sequence[tuple[int, Tensor]]
+    options: Any
+    saved: Any
+    place: str | None
 
 
 class Tensor:
@@ -40,19 +63,10 @@ class Tensor:
     Tensor([2., 4.], dtype=float32)
     """
 
-    # _node: how it came to be (see engine), None for a leaf. _seq: grows with every
-    # record and every in-place change, so it orders the graph and dates the data. _root: of
-    # a view that an op made, the leaf whose memory it shares, and whose changes are its own.
-    __slots__ = (
-        "data",
-        "grad",
-        "requires_grad",
-        "_node",
-        "_seq",
-        "_hooks",
-        "_root",
-        "__weakref__",
-    )
+    # _node: how it came to be, None for a leaf. _seq: grows with every record and every in-place
+    # change, so it orders the graph and dates the data. _root: of a view that an op made, the
+    # leaf whose memory it shares, and whose changes are its own.
+    __slots__ = ("data", "grad", "requires_grad", "_node", "_seq", "_hooks", "_root", "__weakref__")
     __hash__ = object.__hash__
     __pandas_priority__ = 5000  # series * t is the recorded op, too
     data: Array
@@ -63,7 +77,7 @@ class Tensor:
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         backends.of(data)  # raises for anything that is not an array of a known backend
         self.data, self.grad = data, None
-        self._node: Any = None
+        self._node: Node | None = None
         self._hooks: list[Any] | None = None
         self._root: Tensor | None = None
         self._seq = next_seq()
@@ -71,8 +85,9 @@ class Tensor:
         if requires_grad:
             self.requires_grad_()
 
-    if TYPE_CHECKING:  # the op table adds these at import
+    if TYPE_CHECKING:  # the engine and the op table add these when they are imported
         T: Tensor
+        backward: Callable[..., None]
 
         def __getattr__(self, name: str) -> Callable[..., Any]: ...
         def __add__(self, other: Any) -> Tensor: ...
@@ -135,7 +150,7 @@ class Tensor:
         extras = f", dtype={self.dtype}"
         extras += f", backend={self.backend!r}" if self.backend != "numpy" else ""
         leaf = ", requires_grad=True" * self.requires_grad
-        extras += f", from={self._node[0].name}" if self._node else leaf
+        extras += f", from={self._node.op.name}" if self._node else leaf
         return f"{type(self).__name__}({text}{extras})"
 
     def __format__(self, spec: str) -> str:
@@ -189,23 +204,6 @@ class Tensor:
         self.requires_grad = bool(requires_grad)
         return self
 
-    def backward(
-        self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False
-    ) -> None:
-        """Add d self / d leaf into ``.grad`` of every leaf that requires it.
-
-        ``gradient`` (same shape; may be left out for a scalar) weighs the elements.
-        Unless ``retain_graph`` is set the graph is freed on the way; ``create_graph``
-        records the backward pass itself, for derivatives of any order.
-
-        >>> x = tensor(3.0, requires_grad=True)
-        >>> (x**2).backward(); x.grad.item()
-        6.0
-        """
-        from .engine import backward
-
-        backward(self, gradient, retain_graph, create_graph)
-
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
         """Call ``hook(gradient)`` when this tensor's gradient is complete.
 
@@ -241,7 +239,7 @@ class Tensor:
         """
         if self._node is not None:
             raise RuntimeError(
-                f"in-place change of the result of {self._node[0].name!r}, which its graph "
+                f"in-place change of the result of {self._node.op.name!r}, which its graph "
                 "needs for the backward pass; write the out-of-place form (t = t + x, "
                 "mr.where(mask, a, t)) or change t.detach()"
             )
@@ -253,11 +251,7 @@ class Tensor:
         if not isinstance(value, int | float) or self.dtype.kind != "f":
             floats = self.dtype if self.dtype.kind == "f" else np.float64
             value = backends.as_array(value, f"{name}: value", floats)
-            if not np.can_cast(value.dtype, self.dtype, "same_kind"):
-                raise TypeError(
-                    f"{name}: value must be of a type that dtype {self.dtype} can hold, got "
-                    f"{value.dtype}; convert one of them with .astype(…)"
-                )
+            check_castable(name, value, self.dtype)
             value = backends.move(value, self.backend)
         try:
             self.data[index] = value
@@ -272,8 +266,6 @@ class Tensor:
 
     def _inplace(self, name: str, other: Any) -> Tensor:
         """``t += x``: in place on a leaf outside recording, else the recorded ``t = t + x``."""
-        from .mode import is_grad_enabled
-
         result = getattr(self, name)(other)
         if self._node is not None or (result is not NotImplemented and result.requires_grad):
             if self._node is None and self.requires_grad and is_grad_enabled():
@@ -286,8 +278,6 @@ class Tensor:
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        from .mode import is_grad_enabled
-
         if self._node is not None or (self.requires_grad and is_grad_enabled()):
             raise RuntimeError(
                 "item assignment would change values that the graph needs; use "
@@ -317,19 +307,9 @@ class Tensor:
         return self.data.__dlpack_device__()
 
 
-class _Lacking:
-    """What PyTorch's tensors have; a ``__getattr__`` would slow down every other attribute."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, t: Any, owner: type) -> Any:
-        raise missing("t", f"{owner.__name__!r} object", self.name)
-
-
 for _name in HINTS:
     if _name.startswith("t."):
-        setattr(Tensor, _name[2:], _Lacking(_name[2:]))
+        setattr(Tensor, _name[2:], Lacking(_name[2:]))
 
 
 def tensor(

@@ -154,13 +154,12 @@ def table() -> Iterator[dict[str, Any]]:
 def forgetful_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of the past: a gradient through a fused op forgot the inputs it was not asked for."""
 
-    def replay(entry: Any, g: Any, raw: Any, tensors: Any, parents: Any, kw: Any) -> Any:
-        args, shadows = list(raw), {}
-        for i, p in parents:
+    def replay(node: Any, g: Any, asked: Any) -> Any:
+        args, shadows = list(node.args), {}
+        for i, p in asked:
             args[i] = shadows[i] = p.reshape(p.shape)
-        found = engine.backprop(
-            [entry.definition(*args, **kw)], [g], [*shadows.values()], True, True
-        )
+        value = node.op.definition(*args, **node.options)
+        found = engine.backprop([value], [g], [*shadows.values()], True, True)
         return {i: found.get(shadow) for i, shadow in shadows.items()}
 
     monkeypatch.setattr(engine, "_replay", replay)

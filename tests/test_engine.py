@@ -54,7 +54,7 @@ def test_a_deep_graph_that_was_never_used_is_freed_without_recursion(no_gc):
     y = x
     for _ in range(200_000):
         y = y + 1
-    first = weakref.ref(y._node[2][0][1])
+    first = weakref.ref(y._node.parents[0][1])
     del y
     assert first() is None
 

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "minireg"
 
 # A room is a file, or a folder with all that is in it. It uses itself and the rooms before it.
 ORDER = """
-    messages tables pictures backend random mode tensor engine ops nn penalties gpu operators
+    tables pictures backend messages random mode tensor engine ops nn penalties gpu operators
     optim objective check analysis inspect checkpoint datasets training sweep __init__
     sklearn course cli __main__
 """
@@ -53,13 +53,9 @@ BUDGETS = {
 
 # What does not hold yet. Whoever mends one takes it out of the list.
 OPEN_IMPORTS = {
-    "messages → backend",
-    "messages → tensor",
-    "tensor → engine",
-    "tensor → mode",
     "objective → analysis.implicit",
 }
-OPEN_BUDGETS = {"reading path", "of it, the engine", "check", "inspect"}
+OPEN_BUDGETS = {"reading path", "check", "inspect"}
 
 
 # --- imports --------------------------------------------------------------------------------------

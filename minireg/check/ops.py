@@ -58,7 +58,7 @@ class _Sample:
             i
             for i, a in enumerate(args)
             if isinstance(a, np.ndarray) and a.dtype.kind == "f"
-            if entry.fused_backward or entry.each or i in ruled
+            if entry.backward or entry.each or i in ruled
         ]
         self.arrays: list[Array] = [args[i] for i in self.spots]
 
@@ -225,7 +225,7 @@ def _definition(case: _Sample) -> Faults:
     """Fused equals definition: value, gradient and second derivative."""
     definition = case.entry.definition
     if definition is None:
-        if case.entry.fused_backward is not None:
+        if case.entry.backward is not None:
             yield "a fused op has no definition, so it cannot be differentiated twice"
         return
 

@@ -53,21 +53,21 @@ def draw(output: Tensor, names: Module | Mapping[str, Tensor] | None = None) -> 
     while stack:
         t = stack.pop()
         key, size = str(id(t)), f"{'×'.join(map(str, t.shape)) or 'scalar'} {t.dtype}"
-        if t._node is None:
+        node = t._node
+        if node is None:
             name = labels.get(t, type(t).__name__.lower())
             fill = "#fff3d6" if t.requires_grad else "#eeeeee"
             graph.node(
                 key, f"{name}\n{size}\n{_state(t)}", shape="box", style="filled", fillcolor=fill
             )
             continue
-        entry, raw, parents, *_ = t._node
-        if raw is None:
+        if node.args is None:
             raise RuntimeError(
-                f"draw: the graph was freed at {entry.name!r}; draw before backward, or call "
+                f"draw: the graph was freed at {node.op.name!r}; draw before backward, or call "
                 "backward(retain_graph=True)"
             )
-        graph.node(key, f"{entry.name}\n{size}", style="filled", fillcolor="#d9ecff")
-        for _, p in parents:
+        graph.node(key, f"{node.op.name}\n{size}", style="filled", fillcolor="#d9ecff")
+        for _, p in node.parents:
             graph.edge(str(id(p)), key)
             if p not in seen:
                 seen.add(p)

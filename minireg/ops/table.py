@@ -12,7 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,9 @@ from ..backend import BY_TYPE, as_array, has_kernel, is_array
 from ..engine import unscalar
 from ..messages import check_forward, explained
 from ..mode import ANOMALY, RECORD, state
-from ..tensor import Tensor, next_seq
+from ..tensor import Node, Tensor, next_seq
 
-Needs = Container[int]  # of a way back: the positions of the inputs whose gradients it is to give
+Needs = Container[int]  # the positions of the inputs whose gradients a fused backward is to give
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +37,7 @@ class Op:
     formula: str
     samples: Callable[..., Any] | None
     definition: Callable[..., Any] | None
-    fused_backward: Callable[..., Any] | None
+    backward: Callable[..., Any] | None
     kink: str
     cost: str
     function: Callable[..., Any]
@@ -45,7 +45,16 @@ class Op:
     @property
     def differentiable(self) -> bool:
         """Whether a result of it can require a gradient."""
-        return bool(self.rules or self.each or self.fused_backward)
+        return bool(self.rules or self.each or self.backward)
+
+    def variadic_rule(self, i: int) -> Callable[..., Any]:
+        """The rule of input ``i`` of a variadic op; ``TypeError`` where there is none."""
+        if self.each is None:
+            raise TypeError(
+                f"{self.name}: not differentiable with respect to argument {i}; "
+                "pass it as .detach()"
+            )
+        return partial(self.each, i)
 
     def __repr__(self) -> str:
         return f"Op({self.name}: {self.formula})"
@@ -151,7 +160,7 @@ def op(
                 return call(*again[0], **again[1])
         t = new(Tensor)
         t.data = y
-        t.grad = t._hooks = t._root = None
+        t.grad = t._hooks = t._root = t._node = None
         if (y.base is not None or y is raw[0]) and len(parents) == 1:
             t._root = _root(y, parents[0][1])
         t._seq = seq()
@@ -159,7 +168,14 @@ def op(
             place = check_forward(name, t, args) if mode & ANOMALY else None
             recorded = recorded and bool(mode & record)
         t.requires_grad = recorded
-        t._node = (entry, raw, parents, kw, saved, place) if recorded else None
+        if recorded:
+            node = t._node = new(Node)
+            node.op = entry
+            node.args = raw
+            node.parents = parents
+            node.options = kw
+            node.saved = saved
+            node.place = place
         return t
 
     call.__name__ = call.__qualname__ = name
