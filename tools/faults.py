@@ -60,7 +60,7 @@ FORMULA = OPTIM, "step_equals_formula"
 FAULTS = {
     "M01": Fault(
         "L2.value without the ½", L2_L1,
-        "return 0.5 * self.strength * weighed.sum()", "return self.strength * weighed.sum()",
+        "return 0.5 * self.strength * square.sum()", "return self.strength * square.sum()",
         "C02 C22 C119", (PENALTIES, "gradient_equals_central_differences and L2")),
     "M02": Fault(
         "L2.prox without the step", L2_L1,
@@ -143,8 +143,8 @@ FAULTS = {
         "C09 C12 C15 C19", ("tests/ops/test_ops.py", "normalize")),
     "M20": Fault(
         "label smoothing gives ε/(K − 1) to the other classes alone", "nn/losses.py",
-        "kept * (label_smoothing / z.shape[-1])",
-        "kept * (1 - q) * (label_smoothing / (z.shape[-1] - 1))",
+        "kept * (label_smoothing / q.shape[-1])",
+        "kept * (1 - q) * (label_smoothing / (q.shape[-1] - 1))",
         "C80 C81 C82 C83", ("tests/nn/test_losses.py", "smoothing")),
     "M21": Fault(
         "dropout_penalty takes p as the probability of keeping", DROPOUT,

@@ -54,7 +54,7 @@ from minireg import constrained, curvature, implicit, nn, optim, penalties
 from minireg.cli import main as cli
 from minireg.nn import functional as F  # noqa: N812
 from minireg.nn import init
-from minireg.ops import COMPOSED
+from minireg.ops import COMPOSED, iterations
 from minireg.optim import lr_scheduler as schedules
 
 
@@ -485,6 +485,16 @@ def _warm(home):
     return found
 
 
+@runs("power iteration of a block")
+def _block(home):
+    a, noise = at(home, 9, 6), 0.1 * at(home, 6, seed=2)
+    basis = iterations.orthonormal(at(home, 6, 3, seed=1))
+    squares, image, v = iterations.ritz(a @ basis, basis)
+    found = iterations.block_power(a, squares, image, v, 3)
+    iterations.scatter(v, noise)
+    return [squares, *map(np.abs, found), v.T @ v]
+
+
 @runs("constrained", waits=True)
 def _constrained(home):
     w = at(home, 4, 3)
@@ -660,6 +670,7 @@ HOST = {
     "pictures": "matplotlib draws host arrays",
     "tables": "texts",
     "check.ops": "checks an op on host arrays",
+    "ops.iterations.settled": "looks at values, so it is asked on the host only",
     "ops.samples": "draws the arguments of tests on the host",
     "penalties.samples": "draws the arguments of tests on the host",
     "check.penalties": "checks a penalty on host arrays",
