@@ -13,44 +13,46 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from .backend import NUMPY, Array, of
 from .engine import accumulate, backprop, run_hooks, unscalar
 from .gpu.trace import each
-from .mode import is_grad_enabled, no_grad
+from .mode import enable_grad, is_grad_enabled, no_grad
 from .nn.losses import Loss
 from .nn.module import Module, Parameter
+from .optim.pipeline import Optimizer
 from .penalties import Penalty
 from .penalties.base import add_gradients
 from .tables import Column, Table
 from .tensor import Tensor
 
-if TYPE_CHECKING:
-    from .analysis.implicit import DropoutEffect
-    from .optim.pipeline import Optimizer
-
-
-Owed = tuple[tuple[str, Penalty], ...]
+Row = tuple[str, Penalty]  # a term by name
+Owed = tuple[Row, ...]
 
 
 class Owing(Tensor):
-    """A parameter's gradient that knows which terms' prox must follow the step: (name, penalty)."""
+    """A parameter's gradient that knows what it still asks of the step.
 
-    __slots__ = ("owed",)
+    ``owed`` are the terms whose prox must follow it, ``lacks`` those whose gradients it has yet to
+    add. The list ``lacks`` is the one in ``Terms.left``: who adds them empties it.
+    """
+
+    __slots__ = ("owed", "lacks")
     owed: Owed
+    lacks: list[Row]
 
-    def __init__(self, data: Array, owed: Owed = ()) -> None:
+    def __init__(self, data: Array, owed: Owed = (), lacks: list[Row] | None = None) -> None:
         super().__init__(data)
-        self.owed = owed
+        self.owed, self.lacks = owed, [] if lacks is None else lacks
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Owing, (self.data, self.owed)
+        return Owing, (self.data, self.owed, self.lacks)
 
     def _heir(self, more: Array) -> Tensor:
-        return Owing(self.data, self.owed)
+        return Owing(self.data, self.owed, self.lacks)
 
 
 class Attributed(Owing):
@@ -112,6 +114,15 @@ def resettled(shares: Mapping[str, Array], g: Array) -> dict[str, Array]:
     if of(g) is not NUMPY or rest.any():
         found["edited"] = found.get("edited", 0) + rest
     return found
+
+
+class Implied(Protocol):
+    """A penalty that nobody wrote down: its value, and its gradients by parameter."""
+
+    @property
+    def value(self) -> Any: ...  # noqa: D102
+    @property
+    def gradients(self) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 AnyLoss = Loss | Callable[[Any, Any], Tensor]
@@ -355,7 +366,7 @@ class Objective:
         """
         if self._model is None:
             raise RuntimeError("Objective.attach: call objective.bind(model) first")
-        if not hasattr(optimizer, "lend_prox"):
+        if not isinstance(optimizer, Optimizer):
             raise TypeError(
                 f"Objective.attach: optimizer must be an Optimizer, got {type(optimizer).__name__}"
             )
@@ -404,7 +415,7 @@ class Objective:
         if _signature(parameters) != self._known:
             self.bind(model)
         values = named_parts(self.loss, model(x), y)
-        loss_parts = tuple(values)
+        first, unread = next(iter(values.values())), dict[str, _Unread]()
         for name, term in self.terms.items():
             if name in values:
                 raise ValueError(
@@ -415,10 +426,8 @@ class Objective:
                     f"objective term {name!r} acts via its prox, which no optimizer applies yet: "
                     "call objective.bind(model).attach(optimizer)"
                 )
-            total = term.penalty.over(self._chosen[name].values())
-            total = _zero(next(iter(values.values()))) if total is None else total
-            values[name] = total.detach() if term.via == "prox" else total
-        return Terms(values, loss_parts, parameters, self._acting["prox"], self._acting["gradient"])
+            unread[name] = _Unread(name, term, [*self._chosen[name].values()], first)
+        return Terms(values, unread, parameters, self._acting["prox"], self._acting["gradient"])
 
 
 def _signature(parameters: Mapping[str, Parameter]) -> list[int]:
@@ -426,34 +435,87 @@ def _signature(parameters: Mapping[str, Parameter]) -> list[int]:
     return [id(p) if p.requires_grad else -id(p) for p in parameters.values()]
 
 
-def _zero(like: Tensor) -> Tensor:
-    return Tensor(np.zeros_like(like.data))
+class _Unread:
+    """A penalty's value that is computed when somebody reads it, of the weights as they were."""
+
+    def __init__(self, name: str, term: Term, chosen: list[Parameter], like: Tensor) -> None:
+        self.name, self.penalty, self.chosen, self.like = name, term.penalty, chosen, like
+        self.records = is_grad_enabled() and term.via == "gradient"
+        self.differentiable = self.records and any(p.requires_grad for p in chosen)
+        self._then = self._now()
+
+    def _now(self) -> list[Any]:
+        """What tells these weights and strengths from others."""
+        weights = [(id(p.data), p._seq) for p in self.chosen]
+        return [*weights, *(c.updates for c in self.penalty.coefficients())]
+
+    @property
+    def readable(self) -> bool:
+        """Whether the weights are still those of the evaluation."""
+        return self._now() == self._then
+
+    def read(self) -> Tensor:
+        """The value, recorded if the evaluation was."""
+        if not self.readable:
+            raise RuntimeError(
+                f"Terms: the value of {self.name!r} was not read before the parameters (or its "
+                "strength) changed; read it before optimizer.step(), or evaluate the objective again"
+            )
+        with enable_grad() if self.records else no_grad():
+            total = self.penalty.over(self.chosen)
+        return Tensor(np.zeros_like(self.like.data)) if total is None else total
 
 
 @dataclass
 class Terms(Mapping[str, Tensor]):
-    """Named scalar terms of an objective; a mapping, with ``total`` and ``gradients``."""
+    """Named scalar terms of an objective; a mapping, with ``total`` and ``gradients``.
 
-    values_: dict[str, Tensor]
-    loss_parts: tuple[str, ...]
+    A penalty's value is computed when it is read, and then kept. It is that of the evaluation:
+    first read after a weight or the strength has changed it raises ``RuntimeError``.
+
+    >>> import minireg as mr
+    >>> model = mr.nn.Linear(2, 1)
+    >>> objective = mr.Objective(mr.nn.MSELoss(), {"l2": mr.penalties.L2(0.1)})
+    >>> optimizer = mr.optim.SGD(model.parameters(), lr=0.1)
+    >>> terms = objective(model, mr.tensor([[1.0, 2.0]]), mr.tensor([[3.0]]))
+    >>> terms.backward(attribute=False, defer=True); optimizer.step(terms)
+    >>> terms["l2"]
+    Traceback (most recent call last):
+    RuntimeError: Terms: the value of 'l2' was not read before the parameters ... changed; ...
+    """
+
+    loss: dict[str, Tensor]
+    unread: dict[str, _Unread]
     parameters: dict[str, Parameter]
-    pulls: Acting = field(default_factory=dict)
-    pushes: Acting = field(default_factory=dict)
+    by_prox: Acting = field(default_factory=dict)
+    by_gradient: Acting = field(default_factory=dict)
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    left: dict[Parameter, list[Row]] = field(default_factory=dict)  # to the step: it takes them
+    _read: dict[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.values_:
+        if name in self.unread and name not in self._read:
+            self._read[name] = self.unread[name].read()
+        found = self.loss.get(name, self._read.get(name))
+        if found is None:
             raise KeyError(f"Terms: no term {name!r}, expected one of {[*self]} (or .total)")
-        return self.values_[name]
+        return found
 
     def __repr__(self) -> str:
-        return f"Terms({', '.join(f'{name}={value:.4g}' for name, value in self.items())})"
+        values = {
+            name: "?" if name in self.unread and not self._readable(name) else f"{self[name]:.4g}"
+            for name in self
+        }
+        return f"Terms({', '.join(f'{name}={value}' for name, value in values.items())})"
+
+    def _readable(self, name: str) -> bool:
+        return name in self._read or self.unread[name].readable
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values_)
+        return iter([*self.loss, *self.unread])
 
     def __len__(self) -> int:
-        return len(self.values_)
+        return len(self.loss) + len(self.unread)
 
     @property
     def total(self) -> Tensor:
@@ -462,30 +524,34 @@ class Terms(Mapping[str, Tensor]):
         After ``total.backward()`` no step knows which prox must follow it; after :meth:`backward`
         an optimizer that does not apply it refuses to step.
         """
-        first, *rest = self.values_.values()
+        first, *rest = self.values()
         return sum(rest, first)
 
-    def backward(self, attribute: bool = True, optimizer: Optimizer | None = None) -> None:
+    def backward(self, attribute: bool = True, defer: bool = False) -> None:
         """Accumulate the total gradient into every ``.grad``.
 
         With ``attribute`` each term's own share is kept in ``gradients[term][parameter]``:
         one pass for each part of the loss, and the closed form for each penalty; the shares are
         yours, no later step overwrites them. Hooks see the sum, and what they did to it is split
         among the shares if it is a scaling. Without it a single pass serves all terms, and L2, L1
-        and ElasticNet are added in place: they make no array of a weight's size. To an
-        ``optimizer`` they are left where that can be: its next step adds them within its own pass
-        (on a GPU in its kernel), and only then ``.grad`` is complete. Clip by ``step(max_norm=)``;
-        a ``.grad`` that was clipped or assigned to before its step raises ``RuntimeError`` (one whose
-        bare ``.data`` was written to cannot be told).
+        and ElasticNet are added in place: they make no array of a weight's size.
+
+        With ``defer`` the gradients of these are left out of ``.grad``, and ``optimizer.step(self)``
+        adds them within its own pass (on a GPU in its kernel); only then ``.grad`` is complete. What
+        you do to ``.grad`` before concerns the loss's gradient alone; ``step(self, max_norm=…)``
+        scales the whole. A ``step()`` without the terms raises ``RuntimeError``. Of several passes
+        that add up, the last one's terms serve.
         """
-        for name, value in self.values_.items():
+        if attribute and defer:
+            raise ValueError("Terms.backward: shares are complete, so defer takes attribute=False")
+        for name, value in (self.loss | self._read).items():
             if value.data.size != 1:
                 raise RuntimeError(
                     f"Terms.backward: the term {name!r} has shape {value.shape}, expected a scalar; "
                     "take the loss with reduction='mean'"
                 )
-        if not any(self.values_[part].requires_grad for part in self.loss_parts):
-            if not any(value.requires_grad for value in self.values_.values()):
+        if not any(value.requires_grad for value in self.loss.values()):
+            if not any(self._differentiable(name) for name in self):
                 raise RuntimeError(
                     "Terms.backward: no term depends on anything that requires a gradient; evaluate "
                     "the objective outside no_grad(), and unfreeze what is to be trained"
@@ -495,11 +561,31 @@ class Terms(Mapping[str, Tensor]):
                 "alone train; does it leave mr's ops on its way?",
                 stacklevel=2,
             )
+        self._complete()  # what earlier passes have left
         owed = self._owed()
         if attribute:
             self._add_shares(owed)
         else:
-            self._add_sum(owed, optimizer)
+            self._add_sum(owed)
+        if not defer:
+            self._complete()
+
+    def _differentiable(self, name: str) -> bool:
+        known = self.loss.get(name, self._read.get(name))
+        return self.unread[name].differentiable if known is None else known.requires_grad
+
+    def _complete(self) -> None:
+        """Add to each gradient what it lacks; on a GPU in one launch for all with the same penalties."""
+        alike: dict[Any, tuple[list[Penalty], list[Any]]] = {}
+        for p in self.parameters.values():
+            if p.grad is not None and p.grad.lacks:
+                penalties = [penalty for _, penalty in p.grad.lacks]
+                _, pairs = alike.setdefault(tuple(map(id, penalties)), (penalties, []))
+                pairs.append((p.data, p.grad.data))
+                p.grad.lacks.clear()  # type: ignore[attr-defined]
+        for penalties, pairs in alike.values():
+            name = "_".join(type(penalty).__name__ for penalty in penalties)
+            each(name, ["w", "g"], partial(add_gradients, penalties), pairs)
 
     def _owed(self) -> dict[Parameter, Owed]:
         """Which prox must follow the step of a parameter, for this gradient and those before it."""
@@ -507,42 +593,34 @@ class Terms(Mapping[str, Tensor]):
         for p in self.parameters.values():
             if p.grad is not None and p.grad.owed:
                 owed[p] = p.grad.owed
-        for name, (penalty, chosen) in self.pulls.items():
+        for name, (penalty, chosen) in self.by_prox.items():
             for p in chosen.values():
                 if (name, penalty) not in owed.get(p, ()):
                     owed[p] = (*owed.get(p, ()), (name, penalty))
         return owed
 
-    def _add_sum(self, owed: Mapping[Parameter, Owed], optimizer: Optimizer | None) -> None:
-        """One pass for all terms, and the separable penalties in place where no hook sees the sum."""
+    def _add_sum(self, owed: Mapping[Parameter, Owed]) -> None:
+        """One pass for all terms; the separable penalties are left out where no hook sees the sum."""
         closed = {
             name: (penalty, chosen)
             for name, (penalty, chosen) in self._closed().items()
             if penalty.separable and not any(p._hooks for p in chosen)
         }
-        if not any(v.requires_grad for n, v in self.values_.items() if n not in closed):
+        if not any(self._differentiable(name) for name in self if name not in closed):
             closed = {}  # a pass needs something to go through
-        before = {p: p.grad for _, chosen in closed.values() for p in chosen}
-        first, *rest = (v for n, v in self.values_.items() if n not in closed)
-        sum(rest, first).backward()
-        pulled: dict[Parameter, list[Penalty]] = {}
-        for penalty, chosen in closed.values():
+        self.left = {}
+        for name, (penalty, chosen) in closed.items():
             for p in chosen:
-                pulled.setdefault(p, []).append(penalty)
+                self.left.setdefault(p, []).append((name, penalty))
+        before = {p: p.grad for p in self.left}
+        first, *rest = (self[name] for name in self if name not in {*closed, *self.by_prox})
+        sum(rest, first).backward()
         for p, g in before.items():
             if p.grad is None or p.grad is g:  # the loss does not reach p; g may be held
                 p.grad = Tensor(added([np.zeros_like(p.data), *([] if g is None else [g.data])]))
-        for p, rows in owed.items():
+        for p in {**owed, **self.left}:
             if p.grad is not None:
-                p.grad = Owing(p.grad.data, rows)
-        left = set() if optimizer is None else optimizer.defer(pulled, before)
-        alike: dict[Any, tuple[list[Penalty], list[Any]]] = {}
-        for p in pulled.keys() - left:
-            _, pairs = alike.setdefault(tuple(map(id, pulled[p])), (pulled[p], []))
-            pairs.append((p.data, p.grad.data))  # type: ignore[union-attr]
-        for penalties, pairs in alike.values():
-            name = "_".join(type(penalty).__name__ for penalty in penalties)
-            each(name, ["w", "g"], partial(add_gradients, penalties), pairs)
+                p.grad = Owing(p.grad.data, owed.get(p, ()), self.left.get(p))
 
     def _add_shares(self, owed: Mapping[Parameter, Owed]) -> None:
         """A pass for each part of the loss, the closed form of each penalty, and their sum.
@@ -550,21 +628,21 @@ class Terms(Mapping[str, Tensor]):
         Hooks see what one pass for all would show them: each gradient once, and complete.
         """
         closed, met = self._closed(), list[Tensor]()
-        live = [n for n in self.loss_parts if self.values_[n].requires_grad]
+        live = [name for name, value in self.loss.items() if value.requires_grad]
         passes: dict[str, dict[Tensor, Array]] = {}
-        for name, value in self.values_.items():
+        for name in self:
             found: dict[Tensor, Array] = {}
             passes[name] = found
             if name in closed and closed[name][0].separable:
                 penalty, chosen = closed[name]
                 found |= {p: penalty.gradient(p.data) for p in chosen}
-            elif value.requires_grad:
+            elif name not in self.by_prox and (value := self[name]).requires_grad:
                 wait = len(live) > 1 and name in live and (bool(met) or name != live[-1])
                 seed = np.ones_like(value.data)
                 backprop([value], [seed], None, wait, leaves=found, met=met if wait else None)
         whole: dict[Tensor, Array] = {}  # of the loss, after the hooks that have waited for it
         if met:
-            values = [self.values_[name] for name in live]
+            values = [self.loss[name] for name in live]
             backprop(values, [np.ones_like(v.data) for v in values], leaves=whole)
         parts = {term: penalty.parts() for term, (penalty, _) in closed.items()}
         names = {p: n for n, p in self.parameters.items()}
@@ -608,13 +686,12 @@ class Terms(Mapping[str, Tensor]):
         """The penalties whose closed form may serve, as no hook waits for their value's gradient."""
         return {
             name: (penalty, [p for p in chosen.values() if p.requires_grad])
-            for name, (penalty, chosen) in self.pushes.items()
-            if self.values_[name].requires_grad and self.values_[name]._hooks is None
+            for name, (penalty, chosen) in self.by_gradient.items()
+            if self._differentiable(name)
+            and (name not in self._read or self._read[name]._hooks is None)
         }
 
-    def statistics(
-        self, implied: Mapping[str, DropoutEffect] | None = None
-    ) -> list[dict[str, Any]]:
+    def statistics(self, implied: Mapping[str, Implied] | None = None) -> list[dict[str, Any]]:
         """One row a term: value, gradient norm, share of the norms, cosine to "data".
 
         Norms are over all parameters together. A term that acts via its prox is no part of
@@ -627,9 +704,9 @@ class Terms(Mapping[str, Tensor]):
         if not self.gradients:
             raise RuntimeError("Terms.statistics: call backward(attribute=True) first")
         data, forces = self.gradients["data"], dict(self.gradients)
-        for name, (penalty, chosen) in self.pulls.items():
+        for name, (penalty, chosen) in self.by_prox.items():
             forces[name] = {n: Tensor(penalty.gradient(p.data)) for n, p in chosen.items()}
-        values = {n: float(v.data) for n, v in self.values_.items()}
+        values = {n: float(v.data) for n, v in self.items()}
         for name, effect in (implied or {}).items():
             if name in forces:
                 raise ValueError(f"Terms.statistics: {name!r} is a term already; rename one")

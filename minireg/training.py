@@ -386,14 +386,14 @@ def _update(
     model.train()
     optimizer.zero_grad()
     terms = objective(model, Tensor(x), y)
-    terms.backward(attribute=measure or book, optimizer=optimizer)
+    terms.backward(attribute=measure or book, defer=not (measure or book))
     implied = {}
     if measure and draws:
         bare = Objective(objective.loss)
         closure = lambda: bare(model, Tensor(x), y).total
         implied["dropout"] = dropout_effect(closure, model, draws)
     statistics = terms.statistics(implied) if measure else []
-    optimizer.step(max_norm=clip_norm)
+    optimizer.step(terms, max_norm=clip_norm)
     return statistics
 
 

@@ -63,7 +63,7 @@ def silent(self, label, parameters, select=objective.Term.select):
 
 def unscaled(self):
     """The penalties joined the loss while it was multiplied by the loss scale."""
-    parts = [v if n in self.loss_parts else v * (1 / 1024) for n, v in self.values_.items()]
+    parts = [v if n in self.loss else v * (1 / 1024) for n, v in self.items()]
     return sum(parts[1:], parts[0])
 
 
@@ -151,7 +151,8 @@ BUGS = {
         "tinygrad/tinygrad#17708", [option(optim.Adam, "weight_decay", lambda wd: 0.0)],
         lambda: shrinks("Adam")),
     "any strength gives the same weights": (
-        "aigamedev/scikit-neuralnetwork#197", [(Penalty, "over", lambda self, parameters: None)],
+        "aigamedev/scikit-neuralnetwork#197",
+        [(objective.Term, "select", lambda self, label, parameters: {})],
         lambda: has_an_effect("SGD", "L2", "gradient")),
     "penalty inside the loss scale": (
         "chainer/chainer#7335", [(objective.Terms, "total", property(unscaled))], balances),
@@ -166,10 +167,10 @@ BUGS = {
         [(L1, "prox", lambda self, v, step: test_penalties.soft_threshold(v, self.strength))],
         checked(L1(0.7))),
     "prox without the learning rate": (
-        "glm-tools/pyglmnet#383", [(optim.SGD, "_prox_step", lambda self, p, group: 1.0)],
+        "glm-tools/pyglmnet#383", [(optim.SGD, "_prox_step", lambda self, state, group: 1.0)],
         lambda: ends_stationary("SGD")),
     "prox without what momentum adds": (
-        "glm-tools/pyglmnet#383", [(optim.SGD, "_prox_step", lambda self, p, group: group["lr"])],
+        "glm-tools/pyglmnet#383", [(optim.SGD, "_prox_step", lambda self, state, group: group["lr"])],
         lambda: ends_stationary("momentum")),
     "group lasso that is not sparse": (
         "glm-tools/pyglmnet#296",

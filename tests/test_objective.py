@@ -1,6 +1,7 @@
 """Objective: the books balance, selectors choose what they say, prox terms act after the step."""
 
 import copy
+import re
 import warnings
 
 import numpy as np
@@ -1073,7 +1074,7 @@ def test_defect_6_a_new_optimizer_without_the_prox_does_not_step(attribute):
     first, second = (optim.SGD(model.parameters(), 0.1) for _ in range(2))
     objective = mr.Objective(LOSS, {"l1": (L1(1.0), None, "prox")}).bind(model).attach(first)
     before = model.state_dict()
-    objective(model, x, y).backward(attribute, second)
+    objective(model, x, y).backward(attribute)
     with pytest.raises(
         RuntimeError, match=r"'l1' acts via its prox.*objective\.attach\(optimizer\)"
     ):
@@ -1082,6 +1083,67 @@ def test_defect_6_a_new_optimizer_without_the_prox_does_not_step(attribute):
     objective.attach(second)
     second.step()
     assert any((p.data == 0).any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("defer", [None, False, True])
+def test_values_that_nobody_reads_are_not_computed(defer, monkeypatch):
+    value, counted = L2.value, []
+    monkeypatch.setattr(L2, "value", lambda self, w: counted.append(w) or value(self, w))
+    model, x, y = batch(mlp())
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    terms = mr.Objective(LOSS, {"l2": (L2(0.1), "0.weight")})(model, x, y)
+    terms.backward(attribute=defer is None, defer=bool(defer))
+    assert not counted
+    first = terms["l2"]
+    assert len(counted) == 1
+    optimizer.step(terms)
+    assert terms["l2"] is first
+    assert len(counted) == 1
+    assert first.item() != 0.05 * np.square(model[0].weight.data).sum()
+
+
+LATER = {
+    "a step": lambda p, c: optim.SGD([p], 0.1).step(),
+    "in place": lambda p, c: p.assign(1.0),
+    "replaced": lambda p, c: setattr(p, "data", p.data.copy()),
+    "the strength": lambda p, c: c.step(),
+}
+
+
+@pytest.mark.parametrize("how", LATER)
+def test_a_value_is_never_that_of_other_weights(how):
+    model, x, y = batch(mlp())
+    strength, p = mr.penalties.Coefficient(lambda t: 0.1 * (1 + t)), model[0].weight
+    penalties = {"l2": (L2(strength), "0.weight"), "l1": (L1(0.1), "0.weight")}
+    terms = mr.Objective(LOSS, penalties)(model, x, y)
+    terms.backward()
+    kept, read = terms["l1"].item(), 0.05 * np.square(p.data).sum()
+    LATER[how](p, strength)
+    message = (
+        r"'l2' was not read before .* changed; read it before optimizer\.step\(\), or evaluate"
+    )
+    for late in (lambda: terms["l2"], lambda: terms.total, lambda: [*terms.values()]):
+        with pytest.raises(RuntimeError, match=message):
+            late()
+    assert terms["l1"].item() == kept
+    assert re.fullmatch(r"Terms\(data=[\d.]+, smoothing=[-\d.]+, l2=\?, l1=[\d.]+\)", repr(terms))
+    again = mr.Objective(LOSS, penalties)(model, x, y)
+    assert (again["l2"].item() == pytest.approx(read)) == (how == "replaced")
+
+
+@pytest.mark.parametrize(("evaluated", "read"), [(True, False), (False, True)])
+def test_a_value_is_recorded_as_at_the_evaluation(evaluated, read):
+    model, x, y = batch(mlp())
+    mode = {True: mr.enable_grad, False: mr.no_grad}
+    with mode[evaluated]():
+        terms = mr.Objective(LOSS, PENALTIES)(model, x, y)
+    with mode[read]():
+        values = [*terms.values()]
+    assert [v.requires_grad for v in values] == [evaluated] * len(values)
+    if evaluated:
+        (g,) = mr.grad(sum(values[1:], values[0]), [model[0].weight], create_graph=True)
+        g.sum().backward()
+        assert model[0].weight.grad is not None
 
 
 def test_a_copied_gradient_keeps_its_shares():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,12 +63,15 @@ class Adam(Optimizer):
         """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
         beta1, step = group["betas"][0], self.state[p]["step"]
         rate, options = -group["lr"] / (1 - beta1**step), dict(group)
-        v = self._second_moment(p, group).copy()  # as it is now: the ledger may ask later, or never
+        v = self._second_moment(
+            self.state[p], group
+        ).copy()  # as it is now: the ledger may ask later, or never
         scale = lambda: rate / self._root(v, step, options)
         return LinearStep(scale, 1 - beta1, beta1, beta1, 1 - beta1)
 
-    def _second_moment(self, p: Tensor, group: dict[str, Any]) -> Array:
-        return self.state[p]["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
+    @staticmethod
+    def _second_moment(state: Mapping[str, Any], group: dict[str, Any]) -> Any:
+        return state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
 
     @staticmethod
     def _root(v: Array, step: int, group: dict[str, Any]) -> Array:
@@ -78,15 +81,12 @@ class Adam(Optimizer):
         root += group["eps"]
         return root
 
-    def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
-        return self._root(self._second_moment(p, group), self.state[p]["step"], group)
-
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"])
 
-    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
+    def _prox_step(self, state: Mapping[str, Any], group: dict[str, Any]) -> Any:
         # the metric of the step is diagonal: exact for penalties that are sums over elements
-        return group["lr"] / self._denominator(p, group)
+        return group["lr"] / self._root(self._second_moment(state, group), state["step"], group)
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         (beta1, beta2), eps = group["betas"], group["eps"]

@@ -10,12 +10,11 @@ import numpy as np
 
 from ..backend import Array, of
 from ..engine import unscalar
-from ..gpu.trace import UNTRACEABLE, Kernel, each, fits, trace
+from ..gpu.step import clip_factor as factor_by_kernel
+from ..gpu.trace import each
 from ..messages import check_option, check_parameters
 from ..ops.arrays import like
 from ..ops.table import wide
-from ..penalties import Penalty
-from ..penalties.base import add_gradients
 from ..tensor import Tensor, next_seq
 
 
@@ -47,7 +46,7 @@ def clip_factor(
     (5.0, 0.2)
     """
     gradients = [p.grad.data for p in params if p.grad is not None]
-    due = [(p, p.grad.data, ()) for p in params if p.grad is not None]
+    due = [(p.data, p.grad.data, ()) for p in params if p.grad is not None]
     if norm_type == 2 and (found := factor_by_kernel(due, max_norm)):
         return Tensor(found[0]), Tensor(found[1])
     if not gradients:
@@ -64,45 +63,6 @@ def clip_factor(
         total = total ** (1 / norm_type)
     factor = np.minimum(max_norm / (total + 1e-6), 1)
     return Tensor(unscalar(total)), Tensor(unscalar(factor))
-
-
-def factor_by_kernel(
-    due: Sequence[tuple[Tensor, Array, Sequence[Penalty]]], max_norm: float
-) -> tuple[Array, Array] | None:
-    """The arrays of :func:`clip_factor` where kernels run and cover them; else None.
-
-    For each parameter, its gradient, and the penalties whose gradients are yet to be added to it.
-    """
-    first = due[0][1] if due else np.empty(0)
-    twin: Any = of(first).kernels.get("clip_factor")
-    if twin is None or any(type(g) is not type(first) or g.dtype != first.dtype for _, g, _ in due):
-        return None
-    alike: dict[Any, tuple[Sequence[Penalty], list[list[Array]]]] = {}
-    for p, g, penalties in due:
-        arrays = [g, p.data] if penalties else [g]
-        if not fits(arrays):
-            return None
-        if g.size:
-            alike.setdefault((*map(id, penalties),), (penalties, []))[1].append(arrays)
-    try:
-        sets = [(squares(first.dtype, some), rows) for some, rows in alike.values()]
-    except UNTRACEABLE:
-        return None
-    return twin(sets, max_norm) if sets else None
-
-
-def squares(dtype: Any, penalties: Sequence[Penalty]) -> Kernel:
-    """The kernel that adds up the squares of gradients, with those of penalties of the weights."""
-
-    def square(g: Any, *rest: Any) -> None:
-        *w, t, total = rest
-        t[...] = g
-        if penalties:
-            add_gradients(penalties, w[0], t)
-        total += t * t
-
-    arrays = ["g", "w"] if penalties else ["g"]
-    return trace("squares", dtype.name, arrays, square, scratch=1, total=True)
 
 
 def clip_grad_norm_(

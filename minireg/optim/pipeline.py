@@ -1,38 +1,33 @@
 """The one update pipeline, the same for every optimizer.
 
 data gradient → + penalty gradients → clip → state (momentum, moments) → step
-→ decoupled decay → prox or projection
+→ decoupled decay (of θ before the step) → prox or projection
 
-The first three happen before ``step()`` (:class:`~minireg.Objective` fills ``.grad`` with the sum
-of the terms, ``clip_grad_norm_`` scales it), or within it, where penalties were left to it and
-``max_norm`` is given. An optimizer defines ``_update``: the state and the step for a stretch of
-elements, in place. ``formula`` is the same in plain NumPy, the readable specification that the
-in-place passes are tested against.
-
-On the CPU a step walks over each parameter in blocks that stay in the cache. On a GPU the same
-``_update``, with the penalty gradients before and the elementwise prox behind it, is recorded into
-one kernel for all that is treated alike (:mod:`minireg.gpu.trace`).
+:meth:`Optimizer.step` takes each parameter through it. An optimizer defines ``_update``: the state
+and the step for a stretch of elements, in place. On the CPU a step walks over an array in blocks
+that stay in the cache; on a GPU the same passes are one kernel for all arrays (:mod:`minireg.gpu.step`).
 """
 
 from __future__ import annotations
 
-import copy
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..backend import Array, blocks, of
-from ..gpu.trace import UNTRACEABLE, Kernel, Scalar, fits, trace
+from ..gpu.step import alone, launches, recorded
+from ..gpu.step import clip_factor as factor_by_kernel
 from ..messages import check_mapping, check_option, check_parameters
 from ..nn.module import Module, loaded
 from ..ops.arrays import like
 from ..penalties import Penalty
 from ..penalties.base import add_gradients
 from ..tensor import Tensor, next_seq
-from .clip import clip_factor, factor_by_kernel, parameter_list
+from .clip import clip_factor, parameter_list
 
 _SCHEDULED = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"}  # by a schedule
 _RANGES: dict[str, Any] = {
@@ -44,36 +39,24 @@ _RANGES: dict[str, Any] = {
 }  # fmt: skip
 
 
-Due = tuple[Tensor, Array, dict[str, Any]]  # a parameter, its gradient, its group
-# a gradient, its age (None: not known), and what a step is to add to it
-Deferred = tuple[Tensor | None, int | None, tuple[Penalty, ...]]
+class Left(Protocol):
+    """The terms of an objective: of each parameter, the penalties left to the step, by name."""
+
+    left: dict[Any, list[tuple[str, Penalty]]]
 
 
-def _told(name: str, value: Any) -> Any:
-    """An option whose numbers know their name."""
-    if isinstance(value, tuple):
-        return tuple(_told(f"{name}[{i}]", v) for i, v in enumerate(value))
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return Scalar(value, name) if number else value
+@dataclass(slots=True, eq=False)
+class Update:
+    """What a step does to one parameter: all that it depends on."""
 
-
-def _apart(parameters: Sequence[Tensor]) -> set[Tensor]:
-    """Those that share no launch with others: on the CPU, and where they share memory."""
-    found: set[Tensor] = set()
-    spans: list[tuple[int, int, int]] = []  # where the memory of each begins and ends
-    for k, p in enumerate(parameters):
-        address = of(p.data).address
-        if address is None:
-            found.add(p)
-        else:
-            spans.append((address(p.data), address(p.data) + p.data.nbytes, k))
-    furthest = last = 0
-    for begin, end, k in sorted(spans):
-        if begin < furthest:
-            found |= {parameters[k], parameters[last]}
-        if end > furthest:
-            furthest, last = end, k
-    return found
+    p: Tensor
+    g: Array
+    group: dict[str, Any]
+    step: int  # its number
+    first: bool  # whether it makes the states
+    states: dict[str, Array]  # those that are there
+    penalties: tuple[Penalty, ...]  # whose gradients it adds to g
+    proxes: tuple[Penalty, ...]  # that follow it, where a kernel may take them
 
 
 class LinearStep(NamedTuple):
@@ -117,7 +100,6 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self._prox: dict[Tensor, dict[Penalty, str]] = {}  # with the name of the term
         self._lent: dict[Tensor, list[Penalty]] = {}  # which of these an objective has attached
-        self._deferred: dict[Tensor, Deferred] = {}
         self.scheduled = False  # whether a schedule has taken the rates as its base
         self.schedules: list[Any] = []  # whose multipliers make the rate
         check_parameters(type(self).__name__, params)
@@ -232,103 +214,53 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters (they become None)."""
-        self._deferred.clear()
         for p in self._parameters():
             p.grad = None
 
-    def defer(
-        self, penalties: Mapping[Any, Sequence[Penalty]], before: Mapping[Any, Tensor | None]
-    ) -> set[Tensor]:
-        """Leave it to the next step to add penalties' gradients to those of the parameters.
+    # --- the step ------------------------------------------------------------------------------
 
-        For penalties that are sums over elements: their gradients then take no pass of their own
-        (on a GPU no kernel). ``before`` tells the gradients to which the present ones have been
-        added; one that has been changed in between raises ``RuntimeError``, here or in the step.
-        Returns the parameters that this concerns: those that the optimizer updates, none if a
-        ledger watches.
-        """
-        mine = penalties.keys() & set(self._parameters() if self.observer is None else ())
-        for p in mine:
-            earlier, g = before.get(p), p.grad
-            goes_on = earlier is not None and self._deferred.get(p, (None,))[0] is earlier
-            own = self._pulls(p, earlier) if goes_on else ()
-            self._deferred[p] = g, None if g is None else g._seq, own + tuple(penalties[p])
-        return mine
-
-    def _pulls(self, p: Tensor, gradient: Tensor | None) -> tuple[Penalty, ...]:
-        """The penalties whose gradients the step is to add to this one of p."""
-        if p not in self._deferred:
-            return ()
-        known, age, penalties = self._deferred[p]
-        if known is not gradient or (age is not None and known._seq != age):  # type: ignore[union-attr]
-            raise RuntimeError(
-                f"{type(self).__name__}: the gradient of a parameter of shape {p.shape} was replaced or "
-                "changed after terms.backward(optimizer=…) had left the penalties' part of it to the "
-                "step; call terms.backward() without optimizer=, or clip by step(max_norm=…)"
-            )
-        return penalties
-
-    def step(self, closure: None = None, *, max_norm: float | None = None) -> None:
+    def step(self, terms: Left | None = None, *, max_norm: float | None = None) -> None:
         """One update of every parameter that has a gradient; frozen ones are never touched.
 
-        ``max_norm`` scales the gradients first, in place, as :func:`clip_grad_norm_` does; on a GPU
-        in the kernel of the update. Raises ``RuntimeError`` where a gradient comes from an
-        objective with a term that acts via its prox, which this optimizer does not apply, and
-        warns where there is no gradient at all.
+        ``terms``, of an objective, give the penalties' gradients that ``terms.backward(defer=True)``
+        has left to the step; each is added once. ``max_norm`` scales the whole gradient, in place, as
+        :func:`clip_grad_norm_` does; on a GPU both are in the kernel of the update. Raises
+        ``RuntimeError`` where a gradient lacks penalties that ``terms`` do not give, or has a term
+        that acts via a prox which this optimizer does not apply, and warns where there is no
+        gradient at all.
         """
-        due, watch = list(self._due()), self.observer
-        for p, g, _ in due:
-            if p.grad.owed or g.shape != p.data.shape:  # type: ignore[union-attr]
-                self._check_due(p, g)
-        if closure is not None or not due:
-            self._told_nothing(closure)
-        factor = None if max_norm is None else self._clip_factor(due, max_norm)
-        if watch:  # it is to see the gradient that the step takes
-            self._scale(due, factor)
+        updates, watch = self._updates(terms), self.observer
+        if not updates:
+            warnings.warn(
+                f"{type(self).__name__}.step: no parameter has a gradient, so nothing changes; call "
+                "backward() on a loss of these parameters first",
+                stacklevel=2,
+            )
+        factor = None if max_norm is None else self._clip_factor(updates, max_norm)
+        whole = self._step is not None
+        if watch or whole:  # they look at the gradient that the step takes
+            self._complete(updates, factor)
             factor = None
-        for members in [[m] for m in due] if watch else self._alike(due, factor):
-            for p, _, group in members if watch else ():
-                watch.before(p, group)
-            complete = self._advance(members, factor)
-            for p, _, group in () if complete else members:
-                for entry, new in self._after_step(p, group):
-                    if watch:
-                        watch.also(p, entry, new - p.data)
-                    p.data[...] = new
-        self._deferred.clear()
-        self._join([p for p, _, _ in due])
-        for p, _, _ in due:
-            p._seq = next_seq()  # a graph that has read the old values will notice
+        for members, launch in launches(self, updates, factor) if not whole else alone(updates):
+            for u in members if watch else ():
+                watch.before(u.p, u.group)
+            if launch is None:
+                for u in members:
+                    self._walk(u, factor)
+            else:
+                if launch.penalties != members[0].penalties:
+                    self._complete(members)
+                common = [] if factor is None else [like(factor, members[0].g)]
+                rows = [[*self._arrays(u), *common] for u in members]
+                launch.kernel.launch(of(members[0].g), rows)
+            for u in members:
+                if launch is None or not self._folds or launch.proxes != u.proxes:
+                    self._finish(u)
+        self._join([u.p for u in updates])
+        for u in updates:
+            u.p._seq = next_seq()  # a graph that has read the old values will notice
         if watch:
-            watch.after(due)
-
-    def _told_nothing(self, closure: Any) -> None:
-        """Say so where a step has no gradients, or a closure that should give them."""
-        owner = f"{type(self).__name__}.step"
-        if closure is not None:
-            raise TypeError(
-                f"{owner}: takes no closure, got {closure!r:.60}; call it before the step"
-            )
-        warnings.warn(
-            f"{owner}: no parameter has a gradient, so nothing changes; call backward() on a loss of "
-            "these parameters first",
-            stacklevel=3,
-        )
-
-    def _check_due(self, p: Tensor, g: Array) -> None:
-        """Raise for a gradient of another shape, and for one that counts on a prox not applied here."""
-        if g.shape != p.shape:
-            raise ValueError(
-                f"{type(self).__name__}.step: the gradient of a parameter of shape {p.shape} has shape "
-                f"{g.shape}"
-            )
-        for name, penalty in p.grad.owed:  # type: ignore[union-attr]
-            if penalty not in self._prox.get(p, ()):
-                raise RuntimeError(
-                    f"{type(self).__name__}.step: objective term {name!r} acts via its prox, which this "
-                    f"optimizer does not apply to a parameter of shape {p.shape}: call "
-                    "objective.attach(optimizer)"
-                )
+            watch.after([(u.p, u.g, u.group) for u in updates])
 
     def _due(self) -> Iterator[tuple[Tensor, Array, dict[str, Any]]]:
         """(parameter, gradient, group) of what a step updates."""
@@ -337,29 +269,128 @@ class Optimizer:
                 if p.grad is not None and p.requires_grad:
                     yield p, p.grad.data, group
 
-    def _clip_factor(self, due: Sequence[Due], max_norm: float) -> Array:
+    def _updates(self, terms: Left | None) -> list[Update]:
+        """What the step is to do, checked before anything changes; takes what ``terms`` have left."""
+        if terms is not None and not hasattr(terms, "left"):
+            raise TypeError(
+                f"{type(self).__name__}.step: takes no closure, got {terms!r:.60}; call it before the "
+                "step; what it takes is the terms of an objective"
+            )
+        left = {} if terms is None else terms.left
+        due = [(self._update_of(*d), left.get(d[0], [])) for d in self._due()]
+        for u, given in due:
+            if u.p.grad.owed or u.p.grad.lacks or u.g.shape != u.p.shape:  # type: ignore[union-attr]
+                self._check_due(u.p, u.p.grad, given)  # type: ignore[arg-type]
+        for u, given in due:
+            u.penalties = tuple(penalty for _, penalty in given)
+            given.clear()
+        return [u for u, _ in due]
+
+    def _update_of(self, p: Tensor, g: Array, group: dict[str, Any]) -> Update:
+        state = self.state.get(p, {})
+        states = {name: state[name] for name in self._states(group) if name in state}
+        first, proxes = len(states) < len(self._states(group)), self._prox.get(p, ())
+        step = state.get("step", 0) + 1
+        return Update(p, g, group, step, first, states, (), tuple(proxes) if self._folds else ())
+
+    def _check_due(self, p: Tensor, grad: Tensor, given: list[tuple[str, Penalty]]) -> None:
+        """Raise for a gradient of another shape, and for one that lacks a penalty or a prox."""
+        owner = f"{type(self).__name__}.step"
+        if grad.shape != p.shape:
+            raise ValueError(
+                f"{owner}: the gradient of a parameter of shape {p.shape} has shape {grad.shape}"
+            )
+        if grad.lacks and grad.lacks != given:
+            names = ", ".join(repr(name) for name, _ in grad.lacks)
+            raise RuntimeError(
+                f"{owner}: the gradient of a parameter of shape {p.shape} lacks the penalties {names}, "
+                "which terms.backward(defer=True) left to the step: call optimizer.step(terms)"
+            )
+        for name, penalty in grad.owed:
+            if penalty not in self._prox.get(p, ()):
+                raise RuntimeError(
+                    f"{owner}: objective term {name!r} acts via its prox, which this optimizer does not "
+                    f"apply to a parameter of shape {p.shape}: call objective.attach(optimizer)"
+                )
+
+    def _passes(
+        self, step: Any, first: bool, group: dict[str, Any], penalties: Iterable[Penalty],
+        proxes: Iterable[Penalty], clipped: bool,
+    ) -> Callable[..., None]:  # fmt: skip
+        """An update from the penalties' gradients to the prox, in place, of any stretch of elements.
+
+        It takes (p, g, *states, *scratch), and the factor if the gradient is ``clipped``.
+        """
+        advance, names = self._update(step, first, group), self._states(group)
+
+        def passes(p: Any, g: Any, *rest: Any) -> None:
+            add_gradients(penalties, p, g)
+            if clipped:
+                *rest, factor = rest  # type: ignore[assignment]
+                g *= factor
+            advance(p, -g if group.get("maximize") else g, *rest)
+            state = {"step": step, **dict(zip(names, rest, strict=False))}
+            for penalty in proxes:
+                p[...] = penalty.prox(p, self._prox_step(state, group))
+
+        return passes
+
+    def _walk(self, u: Update, factor: Array | None) -> None:
+        """The update on the CPU, in blocks that stay in the cache; its proxes are to follow."""
+        arrays = self._arrays(u)
+        if self._step is not None:
+            self._step(u.p, -u.g if u.group.get("maximize") else u.g, u.group)
+            return
+        common = [] if factor is None else [like(factor, u.g)]
+        passes = self._passes(u.step, u.first, u.group, u.penalties, (), factor is not None)
+        for views in blocks(*arrays):
+            passes(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)), *common)
+
+    def _arrays(self, u: Update) -> list[Array]:
+        """What an update, counted now, works on: the parameter, its gradient and its states."""
+        state = self.state.setdefault(u.p, {})
+        state["step"] = u.step
+        names = self._states(u.group)
+        for name in names:
+            if name not in state:
+                state[name] = np.zeros_like(u.p.data)
+        return [u.p.data, u.g, *map(state.__getitem__, names)]
+
+    def _clip_factor(self, updates: Sequence[Update], max_norm: float) -> Array:
         """What scales the gradients, with what the step will add to them, to the joint norm."""
         check_option(f"{type(self).__name__}.step", "[0, inf]", max_norm=max_norm)
-        rows = [(p, g, self._pulls(p, p.grad)) for p, g, _ in due]
-        if (found := factor_by_kernel(rows, max_norm)) is not None:
+        due = [(u.p.data, u.g, u.penalties) for u in updates]
+        if (found := factor_by_kernel(due, max_norm)) is not None:
             return found[1]
-        self._scale(due, None)
-        return clip_factor([p for p, _, _ in due], max_norm)[1].data
+        self._complete(updates)
+        return clip_factor([u.p for u in updates], max_norm)[1].data
 
-    def _scale(self, due: Sequence[Due], factor: Array | None) -> None:
+    def _complete(self, updates: Iterable[Update], factor: Array | None = None) -> None:
         """Make the gradients what the step takes: with what it would add, and scaled."""
-        for p, g, _ in due:
-            add_gradients(self._pulls(p, p.grad), p.data, g)
-            self._deferred.pop(p, None)
+        for u in updates:
+            add_gradients(u.penalties, u.p.data, u.g)
+            u.penalties = ()
             if factor is not None:
-                g *= like(factor, g)
+                u.g *= like(factor, u.g)
+
+    @property
+    def _folds(self) -> bool:
+        """Whether a kernel may end with the prox: nothing precedes it, and nobody looks at it."""
+        return type(self)._after_step is Optimizer._after_step and self.observer is None
+
+    def _finish(self, u: Update) -> None:
+        """What follows the step of a parameter, one after the other."""
+        for entry, new in self._after_step(u.p, u.group):
+            if self.observer:
+                self.observer.also(u.p, entry, new - u.p.data)
+            u.p.data[...] = new
 
     def _after_step(
         self, p: Tensor, group: dict[str, Any]
     ) -> Iterator[tuple[tuple[str, ...], Array]]:
         """What follows the step of a parameter: its entry in the books, and the new values."""
         for penalty in (known := self._prox.get(p, {})):
-            name, step = known[penalty], self._prox_step(p, group)
+            name, step = known[penalty], self._prox_step(self.state.get(p, {}), group)
             end = penalty.prox(p.data, step)
             parts = penalty.parts() if name and self.observer else {}
             for part in [*parts][:-1]:
@@ -371,132 +402,32 @@ class Optimizer:
     def _join(self, params: list[Tensor]) -> None:
         """What a step does last, with all parameters together."""
 
-    # --- what is treated alike: one walk over the memory, or one kernel ------------------------------
-
-    def kernel_source(self) -> str:
+    def kernel_source(self, terms: Left | None = None) -> str:
         """The CUDA source of the next step: one kernel for all parameters that it treats alike.
 
-        Alike are those of one group, dtype and age with the same penalties. The source is made
-        from the optimizer's own in-place passes and the penalties' own ``add_gradient`` and
-        ``prox``; options and corrections are its arguments, so a schedule does not compile anew.
-        Where arrays live on a GPU a step launches just this; the source can be printed anywhere.
+        Alike are those of one group, dtype and age with the same penalties, of which ``terms`` give
+        those that are left to the step. The source is made from the optimizer's own in-place passes
+        and the penalties' own ``add_gradient`` and ``prox``; options and corrections are its
+        arguments, so a schedule does not compile anew. Where arrays live on a GPU a step launches
+        just this; the source can be printed anywhere.
 
         >>> import minireg as mr
         >>> w = mr.tensor([1.0], requires_grad=True)
         >>> print(mr.optim.SGD([w], lr=0.1).kernel_source().splitlines()[-1])
         *at_p_ = p_ - (g_ * a0);
         """
-        sets = self._alike([(p, p.data, g) for g in self.param_groups for p in g["params"]], None)
-        found = [self._kernel(*members[0], None)[0] for members in sets]
-        return "\n\n".join(dict.fromkeys(f"// {self.text}\n{kernel}" for kernel in found if kernel))
+        left, sources = {} if terms is None else terms.left, []
+        for group in self.param_groups:
+            for p in group["params"]:
+                update = self._update_of(p, p.data, group)
+                update.penalties = tuple(penalty for _, penalty in left.get(p, ()))
+                if launch := recorded(self, update):
+                    sources.append(f"// {self.text}\n{launch.kernel}")
+        return "\n\n".join(dict.fromkeys(sources))
 
-    def _alike(self, due: Sequence[Due], factor: Array | None) -> Iterable[list[Due]]:
-        """Parameters by what their step depends on."""
-        alike: dict[Any, list[Due]] = {}
-        apart = _apart([p for p, _, _ in due])
-        for p, g, group in due:
-            pulls, proxes = self._pulls(p, p.grad), self._prox.get(p, ())
-            penalties = [tuple(map(id, some)) for some in (pulls, proxes)]
-            where = type(p.data), p.data.dtype, self._fits(p, g, group, factor)
-            key = self._stage(p, group), id(group), where, *penalties, p if p in apart else None
-            alike.setdefault(key, []).append((p, g, group))
-        return alike.values()
+    # --- what an optimizer says of itself ----------------------------------------------------------
 
-    def _stage(self, p: Tensor, group: dict[str, Any]) -> tuple[int, bool]:
-        """The number of the parameter's next update, and whether it makes states."""
-        state = self.state.get(p, {})
-        return state.get("step", 0) + 1, not all(map(state.__contains__, self._states(group)))
-
-    def _fits(self, p: Tensor, g: Array, group: dict[str, Any], factor: Array | None) -> bool:
-        """Whether a kernel can take the parameter with all that belongs to its update."""
-        if of(p.data).address is None:
-            return False
-        state, common = self.state.get(p, {}), [] if factor is None else [like(factor, g)]
-        states = (state[n] for n in self._states(group) if n in state)
-        return fits([p.data, g, *states, *common], len(common))
-
-    def _advance(self, members: Sequence[Due], factor: Array | None) -> bool:
-        """Update parameters that are treated alike; tells whether their prox is done, too."""
-        p, g, group = members[0]
-        if self._step is not None:
-            self._scale(members, factor)
-            for p, g, group in members:
-                self._step(p, -g if group.get("maximize") else g, group)
-            return False
-        common = [] if factor is None else [like(factor, g)]
-        kernel, whole = None, False
-        if self._fits(p, g, group, factor):
-            kernel, whole = self._kernel(p, g, group, factor)
-            if kernel is None and p in self._deferred:  # perhaps it is no elementwise code: apart
-                self._scale(members, None)
-                kernel, whole = self._kernel(p, g, group, factor)
-        update, names = self._passes(p, group, factor, group), self._states(group)
-        rows = [self._row(p, g, names) for p, g, _ in members]
-        if kernel is not None:
-            kernel.launch(of(g), [[*row, *common] for row in rows])
-            return whole
-        for row in rows:
-            for views in blocks(*row):
-                update(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)), *common)
-        return False
-
-    def _row(self, p: Tensor, g: Array, names: Iterable[str]) -> list[Array]:
-        """What an update, counted now, works on."""
-        state = self.state.setdefault(p, {"step": 0})
-        state["step"] += 1
-        for name in names:
-            if name not in state:
-                state[name] = np.zeros_like(p.data)
-        return [p.data, g, *map(state.__getitem__, names)]
-
-    def _kernel(
-        self, p: Tensor, g: Array, group: dict[str, Any], factor: Array | None
-    ) -> tuple[Kernel | None, bool]:
-        """The next update of a parameter as a kernel, and whether nothing is to follow it."""
-        common = [] if factor is None else ["factor"]
-        # else something precedes the prox, or somebody wants to see what it does
-        own = type(self)._after_step is Optimizer._after_step and self.observer is None
-        proxes = [*self._prox.get(p, ())] if own else []
-        arrays, kind = ("p", "g", *self._states(group), *common), type(self).__name__
-        known = {k: _told(k, v) for k, v in group.items()}
-        for penalties in (proxes, []):
-            update = self._passes(p, group, factor, known, penalties)
-            try:
-                kernel = trace(kind, p.dtype.name, arrays, update, self.scratch, len(common))
-                return kernel, own and penalties == proxes
-            except UNTRACEABLE:  # it needs more than one element: arrays will do
-                continue
-        return None, False
-
-    def _passes(
-        self, p: Tensor, group: dict[str, Any], factor: Array | None, known: dict[str, Any],
-        proxes: Sequence[Penalty] = (),
-    ) -> Callable[..., None]:  # fmt: skip
-        """The next update of a parameter from pull to prox, for any stretch of its elements.
-
-        It takes (p, g, *states, *scratch), and the factor if there is one; ``known`` are the
-        options, as numbers or as numbers that know their name.
-        """
-        (age, first), names = self._stage(p, group), self._states(group)
-        pulls = self._pulls(p, p.grad)
-        step = age if known is group else Scalar(age, "step")
-        passes = self._update(step, first, known)  # type: ignore[arg-type]
-
-        def update(p: Any, g: Any, *rest: Any) -> None:
-            add_gradients(pulls, p, g)
-            if factor is not None:
-                *rest, scale = rest  # type: ignore[assignment]
-                g *= scale
-            passes(p, -g if group.get("maximize") else g, *rest)
-            if proxes:  # how long they are follows from the states, which are symbols here
-                twin = copy.copy(self)
-                twin.state = {p: {"step": step, **dict(zip(names, rest, strict=False))}}
-            for penalty in proxes:
-                p[...] = penalty.prox(p, twin._prox_step(p, known))
-
-        return update
-
-    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
+    def _prox_step(self, state: Mapping[str, Any], group: dict[str, Any]) -> Any:
         """How far a constant gradient of 1 moves p in one step: so long is the prox."""
         return group["lr"]
 
@@ -540,11 +471,6 @@ class Optimizer:
         just been made.
         """
         raise NotImplementedError
-
-    def __getstate__(self) -> dict[str, Any]:
-        # a copy's arrays lie elsewhere, and are younger
-        deferred = {p: (g, None, pulls) for p, (g, _, pulls) in self._deferred.items()}
-        return {**vars(self), "_deferred": deferred}
 
     def state_dict(self) -> dict[str, Any]:
         """State by parameter position, and the groups' options; copies, safe to keep."""

@@ -10,7 +10,7 @@ import numpy as np
 from ..backend import Array, of
 from ..penalties import Penalty
 from ..tensor import Tensor
-from .pipeline import Optimizer
+from .pipeline import Left, Optimizer
 
 
 class ProximalGradient(Optimizer):
@@ -72,10 +72,10 @@ class ProximalGradient(Optimizer):
 
         return update
 
-    def step(self, closure: None = None, *, max_norm: float | None = None) -> None:
+    def step(self, terms: Left | None = None, *, max_norm: float | None = None) -> None:
         """A proximal gradient step, and the extrapolation of what is accelerated."""
         self._ahead = [(p, p.data.copy(), g["lr"]) for p, _, g in self._due() if g["accelerated"]]
-        super().step(closure, max_norm=max_norm)
+        super().step(terms, max_norm=max_norm)
 
     def _join(self, params: list[Tensor]) -> None:
         uphill: Any = 0.0

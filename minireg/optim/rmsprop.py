@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,21 +65,22 @@ class RMSprop(Optimizer):
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """θ moves by −lr·b, b ← μb + g/(√v + ε), or by −lr·g/(√v + ε) without momentum."""
         lr, mu = group["lr"], group["momentum"]
-        gain = 1 / self._denominator(p, group)
+        gain = 1 / self._denominator(self.state[p], group)
         return LinearStep(-lr, gain, mu, mu, gain) if mu else LinearStep(-lr * gain)
 
-    def _denominator(self, p: Tensor, group: dict[str, Any]) -> Array:
-        v = self.state[p]["square_avg"]
+    @staticmethod
+    def _denominator(state: Mapping[str, Any], group: dict[str, Any]) -> Any:
+        v = state["square_avg"]
         if group["centered"]:
-            v = np.maximum(v - np.square(self.state[p]["grad_avg"]), 0)
+            v = np.maximum(v - np.square(state["grad_avg"]), 0)
         return np.sqrt(v) + group["eps"]
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         more = {"grad_avg": group["centered"], "momentum_buffer": group["momentum"]}
         return ("square_avg", *(name for name, used in more.items() if used))
 
-    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
-        return lasting(group["lr"] / self._denominator(p, group), group["momentum"])
+    def _prox_step(self, state: Mapping[str, Any], group: dict[str, Any]) -> Any:
+        return lasting(group["lr"] / self._denominator(state, group), group["momentum"])
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr, alpha, eps = group["lr"], group["alpha"], group["eps"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ class SGD(Optimizer):
             return LinearStep(-lr, 1 + mu * gain, mu * mu, mu, gain)
         return LinearStep(-lr, gain, mu, mu, gain)
 
-    def _prox_step(self, p: Tensor, group: dict[str, Any]) -> Any:
+    def _prox_step(self, state: Mapping[str, Any], group: dict[str, Any]) -> Any:
         mu, fresh = group["momentum"], 1 - group["dampening"]
         return lasting(group["lr"] * fresh if mu else group["lr"], mu)
 

@@ -28,6 +28,7 @@ import minireg as mr
 from minireg import backend as backends
 from minireg import nn
 from minireg.gpu import fused as cuda
+from minireg.gpu import step
 from minireg.nn import losses
 from minireg.ops import TABLE, fused
 from minireg.optim import clip
@@ -58,7 +59,7 @@ def sources() -> dict[str, str]:
         both = mr.penalties.L1(0.1), mr.penalties.ElasticNet(0.2, 0.3)
         for name, penalties in {"squares": (), "squares with penalties": both}.items():
             for rows in (1, 2):
-                kernel = clip.squares(dtype, penalties)
+                kernel = step.squares(dtype, penalties)
                 found[f"{name}, {rows} {dtype}"] = cuda.squares(kernel, rows)
         for name in cuda.SLOPES:
             slope = f"{name}_slope"
@@ -450,10 +451,10 @@ def test_clip_factor_with_penalties_that_are_yet_to_be_added(device, dtype):
                   for k, s in enumerate([(70, 80), (9, 8), (5000,), (3,)])]  # fmt: skip
         for k, p in enumerate(leaves):
             (p * put(draw(*p.shape, seed=9 + k, dtype=dtype))).sum().backward()
-        due = [(p, p.grad.data, both if p.ndim > 1 else ()) for p in leaves]
-        if (found := clip.factor_by_kernel(due, 0.5)) is None:
-            for p, g, penalties in due:
-                add_gradients(penalties, p.data, g)
+        due = [(p.data, p.grad.data, both if p.ndim > 1 else ()) for p in leaves]
+        if (found := step.clip_factor(due, 0.5)) is None:
+            for w, g, penalties in due:
+                add_gradients(penalties, w, g)
             found = [t.data for t in clip.clip_factor(leaves, 0.5)]
         return [*found]
 
@@ -775,7 +776,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
         lambda d: test_clip_factor(d, [(50_000,)] * 3, 0.5, np.float64)),
     "the penalties are forgotten": (
         "(a2 * w_)", "(0 * w_)",
-        lambda d: test_clip_factor_with_penalties_that_are_yet_to_be_added(d, True, np.float64)),
+        lambda d: test_clip_factor_with_penalties_that_are_yet_to_be_added(d, np.float64)),
     "no barrier in the norm": (
         "for (int half = THREADS / 2; half; half /= 2) {\n        __syncthreads();",
         "for (int half = THREADS / 2; half; half /= 2) {",

@@ -105,6 +105,7 @@ class World:
         self.kept: list[Any] = []  # losses whose graphs still stand
         self.removers: list[Any] = []
         self.books: Any = None
+        self.terms: Any = None  # of the last objective
 
     def tensor(self, array: np.ndarray) -> mr.Tensor:
         return mr.tensor(array, backend=self.home)
@@ -185,7 +186,7 @@ def train(w: World, k: int, how: int) -> None:
         w.optimizers[0].zero_grad()
     w.loss(0, how).backward()
     w.loss(k, how).backward()
-    w.optimizers[0].step(max_norm=w.norm(0.1 if how % 3 == 2 else None))
+    w.optimizers[0].step(w.terms, max_norm=w.norm(0.1 if how % 3 == 2 else None))
 
 
 @action
@@ -228,7 +229,7 @@ def zero_grad(w: World, k: int, how: int) -> None:
 
 @action
 def step(w: World, k: int, how: int) -> None:
-    w.optimizers[k % len(w.optimizers)].step(max_norm=w.norm([None, 0.1, 1e9][how % 3]))
+    w.optimizers[k % len(w.optimizers)].step(w.terms, max_norm=w.norm([None, 0.1, 1e9][how % 3]))
 
 
 @action
@@ -348,7 +349,7 @@ def states(w: World, k: int, how: int) -> None:
     elif how % 5 == 3:
         state = optimizer.state_dict()
         w.loss(how, 0).sum().backward()
-        optimizer.step()
+        optimizer.step(w.terms)
         optimizer.load_state_dict(copy.deepcopy(state))
     elif {p, q} <= optimizer.state.keys():
         optimizer.state[p], optimizer.state[q] = optimizer.state[q], optimizer.state[p]
@@ -359,7 +360,7 @@ def load(w: World, k: int, how: int) -> None:
     state = w.model.state_dict()
     w.held += [*state.values()][k % 5 : k % 5 + 2]
     w.loss(how, 0).sum().backward()
-    w.optimizers[0].step()
+    w.optimizers[0].step(w.terms)
     w.model.load_state_dict(state)
 
 
@@ -425,7 +426,8 @@ def objective(w: World, k: int, how: int) -> None:
         w.model, w.x, w.tensor(draw(4, 3, seed=k))
     )
     attribute = how // 4 % 2 == 1
-    found.backward(attribute, None if attribute or how // 8 % 3 == 0 else w.optimizers[0])
+    found.backward(attribute, defer=not attribute and how // 8 % 3 != 0)
+    w.terms = found
     if attribute and how % 4:
         w.held += [g.data for g in found.gradients["l2"].values()][:2]
 

@@ -154,8 +154,9 @@ def penalized(model: Any, optimizer: Any, home: str) -> None:
     objective = mr.Objective(nn.MSELoss(), terms).bind(model).attach(optimizer)
     for seed in range(3):
         optimizer.zero_grad()
-        objective(model, *data(home, seed)).backward(attribute=False, optimizer=optimizer)
-        optimizer.step(max_norm=0.5)
+        terms = objective(model, *data(home, seed))
+        terms.backward(attribute=False, defer=True)
+        optimizer.step(terms, max_norm=0.5)
 
 
 SCENES = {f.__name__.replace("_", " "): f for f in (

@@ -58,11 +58,12 @@ class Step:
         self.optimizer.zero_grad()
         terms = self.objective(self.model, self.x, self.y)
         terms.backward(self.attribute)
+        total = terms.total
         optim.clip_grad_norm_(self.model.parameters(), 0.5)
         self.optimizer.step()
         self.objective.step()
         self.schedule.step()
-        return terms.total
+        return total
 
 
 WAYS = {"plain": (False, False), "by term": (True, False), "ledger": (True, True)}

@@ -677,7 +677,7 @@ HOST = {
     "backend.register": "how a backend comes to be",
     "gpu.trace": "CUDA source, checked by its own tests",
     "gpu.fused": "CUDA source, checked by its own tests",
-    "optim.clip.squares": "CUDA source, checked by its own tests",
+    "gpu.step.squares": "CUDA source, checked by its own tests",
     "optim.pipeline.Optimizer.kernel_source": "CUDA source, checked by its own tests",
     "checkpoint.load": "files; test_checkpoints above",
     "checkpoint.replacing": "names of files",

@@ -22,6 +22,7 @@ from support.strict import count_launches, count_syncs, xp
 import minireg as mr
 from minireg import backend, nn, optim
 from minireg.gpu import trace as kernels
+from minireg.gpu.step import recorded
 from minireg.gpu.trace import Scalar, Symbol, each, trace
 from minireg.penalties import L0, L1, L2, Coefficient, ElasticNet, GroupLasso
 
@@ -851,7 +852,8 @@ def test_every_source_compiles_for_a_gpu():
                 if penalty is not None:
                     optimizer.add_prox([p], penalty)
                 scale = None if penalty is None else np.ones((), dtype)
-                sources.append(optimizer._kernel(p, p.data, optimizer.param_groups[0], scale)[0])
+                update = optimizer._update_of(p, p.data, optimizer.param_groups[0])
+                sources.append(recorded(optimizer, update, scale).kernel)
     text = ["typedef unsigned long long uint64; typedef float float32; typedef double float64;"]
     for (k, kernel), rows in itertools.product(enumerate(sources), (1, 2)):
         assert kernel.source(rows).isascii()

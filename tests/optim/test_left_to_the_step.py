@@ -1,6 +1,7 @@
 """Penalties' gradients that are left to the step: it adds them within its own pass."""
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,9 @@ def trained(home: str, within: bool, max_norm: float | None = None, steps: int =
     for seed in range(steps):
         optimizer.zero_grad()
         values = objective(model, *data(home, seed))
-        values.backward(attribute=False, optimizer=optimizer if within else None)
+        values.backward(attribute=False, defer=within)
         if within:
-            optimizer.step(max_norm=max_norm)
+            optimizer.step(values, max_norm=max_norm)
         else:
             if max_norm is not None:
                 optim.clip_grad_norm_(model.parameters(), max_norm)
@@ -89,9 +90,9 @@ def test_penalties_clip_decay_and_prox_are_in_the_kernel_of_the_update():
     launched: list[Any] = []
     take = optim.Optimizer.step
 
-    def counted(self: Any, **how: Any) -> None:
+    def counted(self: Any, *terms: Any, **how: Any) -> None:
         with count_launches() as launches, count_syncs() as syncs:
-            take(self, **how)
+            take(self, *terms, **how)
         assert not syncs
         del launches["copy to the device"]  # the table of addresses, where gradients moved
         launched.append(dict(launches))
@@ -106,13 +107,16 @@ def test_penalties_clip_decay_and_prox_are_in_the_kernel_of_the_update():
     assert launched[1:] == [{"squares": 2, "clip_factor": 1, "AdamW": 2}] * 2
 
 
+def left(penalties: Any) -> Any:
+    """What the terms of an objective are to a step."""
+    return SimpleNamespace(left={p: [("term", q)] for p, q in penalties.items()})
+
+
 def test_the_source_of_all_in_one():
     p, b = (mr.tensor(draw(3, seed=k), np.float32, True) for k in range(2))
     optimizer = optim.AdamW([p, b], lr=0.1, weight_decay=0.01)
     optimizer.add_prox([p, b], L1(0.5))
-    penalties = [L2(0.25)]
-    assert optimizer.defer({p: penalties, b: penalties}, {}) == {p, b}
-    source = optimizer.kernel_source()
+    source = optimizer.kernel_source(left(dict.fromkeys([p, b], L2(0.25))))
     assert source.count("//   a0") == 1  # one kernel
     for number in ("0.25", "1 - (lr * weight_decay)", "betas[1]", "eps", "0.5"):
         assert f"= {number}" in source
@@ -135,64 +139,125 @@ def test_a_penalty_that_no_kernel_takes_is_added_before_it():
     ends = []
     for home in HOMES:
         w, b = (mr.tensor(draw(3, seed=k), requires_grad=True, backend=home) for k in range(2))
-        optimizer, penalties = optim.SGD([w, b], lr=0.1), [Uphill()]
+        optimizer, penalty = optim.SGD([w, b], lr=0.1), Uphill()
         for q in (w, b):
             q.grad = mr.tensor(draw(3, seed=7), backend=home)
-        optimizer.defer({w: penalties, b: penalties}, {})
         with count_launches() as launches:
-            optimizer.step()
+            optimizer.step(left(dict.fromkeys([w, b], penalty)))
         assert launches["SGD"] == (home == "strict")
         ends.append([q.numpy() for q in (w, b)])
     np.testing.assert_allclose(*ends, rtol=1e-14)
     np.testing.assert_allclose(ends[0][0], 0.9 * draw(3) - 0.1 * draw(3, seed=7))
 
 
-@pytest.mark.parametrize("why", ["watched", "not its own", "forgotten"])
-def test_what_a_step_does_not_take_over(why):
+def evaluated(model: nn.Module, seed: int = 0, objective: Any = None) -> Any:
+    """The terms of an objective after a pass that has left its penalty to the step."""
+    objective = objective or mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})
+    terms = objective(model, *data("numpy", seed))
+    terms.backward(attribute=False, defer=True)
+    return terms
+
+
+def numbers(model: nn.Module) -> list[Any]:
+    return [p.numpy().copy() for p in model.parameters()]
+
+
+def equal(ours: list[Any], theirs: list[Any], rtol: float = 0.0) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol)
+
+
+def test_what_is_left_is_the_penalties_part():
     model = network()
-    optimizer = optim.SGD(
-        model[0].parameters() if why == "not its own" else model.parameters(), lr=0.1
-    )
-    books = mr.Ledger(optimizer) if why == "watched" else None
-    objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})
-    totals = []
-    for taker in (None, optimizer):
-        optimizer.zero_grad()
-        model.zero_grad()
-        objective(model, *data("numpy")).backward(attribute=False, optimizer=taker)
-        totals.append([p.grad.numpy().copy() for p in model.parameters()])
-    same = [np.array_equal(a, b) for a, b in zip(*totals, strict=True)]
-    weights = [p.kind == "weight" for p in model.parameters()]
-    mine = [any(p is q for q in optimizer._parameters()) for p in model.parameters()]
-    expected = [not (w and m) or why == "watched" for w, m in zip(weights, mine, strict=True)]
-    assert same == expected
-    if why == "forgotten":
-        optimizer.zero_grad()
-        backward(model, "numpy")
-        before = model[0].weight.numpy() - 0.1 * model[0].weight.grad.numpy()
-        optimizer.step()
-        np.testing.assert_array_equal(model[0].weight.numpy(), before)
-    assert books is None or not optimizer._deferred
+    evaluated(model)
+    found = [p.grad.numpy().copy() for p in model.parameters()]
+    model.zero_grad()
+    backward(model, "numpy")
+    equal(found, [p.grad.numpy() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("how", ["plain", "watched", "a step of rows", "clipped"])
+def test_a_second_step_adds_nothing_twice(how):
+    ends = []
+    for defer in (False, True):
+        model = network()
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        if how == "watched":
+            books = mr.Ledger(optimizer)
+        if how == "a step of rows":
+            optimizer._step = lambda p, g, group: p.data.__isub__(0.1 * g)
+        terms = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})(model, *data("numpy"))
+        terms.backward(attribute=False, defer=defer)
+        for _ in range(2):
+            optimizer.step(terms, max_norm=0.3 if how == "clipped" else None)
+            assert not any(terms.left.values())
+        ends.append(numbers(model))
+    equal(*ends, rtol=1e-13)
+    assert how != "watched" or books.last.residual < 1e-12
+
+
+@pytest.mark.parametrize("through", ["nothing", "another evaluation", "a copy"])
+def test_a_step_that_is_not_given_the_terms_is_refused(through):
+    """Never silently unpenalised; nothing has changed when it is refused."""
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    terms = evaluated(model)
+    other = {"nothing": [], "another evaluation": [terms], "a copy": []}[through]
+    if through == "another evaluation":
+        evaluated(model, 1)  # completes what the first one has left
+        assert not any(terms.left.values())
+    if through == "a copy":
+        model, optimizer = copy.deepcopy((model, optimizer))
+    before = numbers(model)
+    with pytest.raises(
+        RuntimeError,
+        match=r"SGD\.step: .* shape \(8, 6\) lacks the penalties 'l2', .*\.step\(terms\)",
+    ):
+        optimizer.step(*other)
+    equal(numbers(model), before)
+
+
+def test_forgotten_gradients_lack_nothing():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    evaluated(model)
+    optimizer.zero_grad()
+    backward(model, "numpy")
+    before = model[0].weight.numpy() - 0.1 * model[0].weight.grad.numpy()
+    optimizer.step()
+    np.testing.assert_array_equal(model[0].weight.numpy(), before)
+
+
+def test_two_optimizers_take_each_their_own():
+    ends = []
+    for defer in (False, True):
+        model = network()
+        optimizers = [optim.SGD(model[k].parameters(), lr=0.1) for k in (0, 3)]
+        terms = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})(model, *data("numpy"))
+        terms.backward(attribute=False, defer=defer)
+        for optimizer in optimizers:
+            optimizer.step(terms)
+        ends.append(numbers(model))
+    equal(*ends, rtol=1e-13)
 
 
 def test_penalties_of_several_passes_add_up_and_forgotten_ones_do_not():
     """As they do when they are added at once; ``model.zero_grad`` forgets without the optimizer."""
     ends = []
-    for within in (False, True):
+    for defer in (False, True):
         model = network()
         optimizer = optim.SGD(model.parameters(), lr=0.1)
         objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})
         for seed in (0, 1, 2, 3, 4):
             terms = objective(model, *data("numpy", seed))
-            terms.backward(attribute=False, optimizer=optimizer if within else None)
+            terms.backward(attribute=seed == 2, defer=defer and seed != 2)
             if seed == 1:
                 model.zero_grad()
             elif seed == 3:
-                optimizer.step()
-        optimizer.step()
-        ends.append([p.numpy() for p in model.parameters()])
-    for a, b in zip(*ends, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-13)
+                optimizer.step(terms)
+        optimizer.step(terms)
+        ends.append(numbers(model))
+    equal(*ends, rtol=1e-13)
 
 
 CHANGES = {
@@ -205,34 +270,46 @@ CHANGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("then", ["step", "backward"])
 @pytest.mark.parametrize("how", CHANGES)
-def test_a_gradient_changed_before_its_penalties_came_is_refused(how, then):
-    """The change would be of the data's part alone."""
+def test_what_is_done_to_a_gradient_before_the_step_concerns_the_losss_alone(how):
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=0.1)
-    objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})
-    objective(model, *data("numpy")).backward(attribute=False, optimizer=optimizer)
-    CHANGES[how](model, model[0].weight)
-    if then == "backward" and "another" not in how:  # it is added to what was changed
-        with pytest.raises(RuntimeError, match="replaced or changed after"):
-            objective(model, *data("numpy")).backward(attribute=False, optimizer=optimizer)
-    with pytest.raises(
-        RuntimeError, match=r"SGD: the gradient of .* shape \(8, 6\) was replaced or changed after"
-    ):
-        optimizer.step()
-    optimizer.zero_grad()
-    backward(model, "numpy")
-    optimizer.step()
+    terms, p = evaluated(model), model[0].weight
+    CHANGES[how](model, p)
+    expected = p.numpy() - 0.1 * (p.grad.numpy() + 0.5 * p.numpy())
+    optimizer.step(terms)
+    np.testing.assert_allclose(p.numpy(), expected, rtol=1e-13)
 
 
-def test_an_optimizer_copied_before_its_step_adds_what_was_left_to_it():
+def test_a_gradient_copied_before_its_step_gets_what_is_left_to_it():
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=0.1)
-    objective = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})
-    objective(model, *data("numpy")).backward(attribute=False, optimizer=optimizer)
-    other, copied = copy.deepcopy((model, optimizer))
-    optimizer.step()
-    copied.step()
-    for p, q in zip(model.parameters(), other.parameters(), strict=True):
-        np.testing.assert_array_equal(p.numpy(), q.numpy())
+    terms = evaluated(model)
+    other, copied, rows = copy.deepcopy((model, optimizer, terms.left))
+    optimizer.step(terms)
+    copied.step(SimpleNamespace(left=rows))
+    equal(numbers(model), numbers(other))
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [(lambda: 0.0, "takes no closure, got <function"), ({"l2": 0.0}, "the terms of an objective")],
+)
+def test_what_a_step_does_not_take(terms, message):
+    w = mr.tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match=message):
+        optim.SGD([w], lr=0.1).step(terms)
+
+
+def test_shares_are_complete_so_nothing_can_be_left():
+    terms = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})(network(), *data("numpy"))
+    with pytest.raises(ValueError, match="defer takes attribute=False"):
+        terms.backward(defer=True)
+
+
+def test_a_hook_sees_the_whole_gradient():
+    model, seen = network(), []
+    model[0].weight.register_hook(lambda g: seen.append(g.numpy().copy()))
+    terms = evaluated(model)
+    assert not any(p is model[0].weight for p in terms.left)
+    np.testing.assert_array_equal(seen, [model[0].weight.grad.numpy()])

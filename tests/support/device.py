@@ -403,11 +403,11 @@ def train(
     for _ in range(3):
         optimizer.zero_grad()
         terms = objective(model, x, y)
-        terms.backward(attribute, optimizer if within else None)
+        terms.backward(attribute, defer=within and not attribute)
         seen += [terms.total, *terms.values()]
         seen += [g for share in terms.gradients.values() for g in share.values()]
         if within:
-            optimizer.step(max_norm=0.5)
+            optimizer.step(terms, max_norm=0.5)
         else:
             seen.append(optim.clip_grad_norm_(model.parameters(), 0.5))
             optimizer.step()
