@@ -263,6 +263,13 @@ def test_no_test_is_a_library():
     assert not {path: names for path, names in found.items() if names}
 
 
+def test_every_test_file_has_a_name_of_its_own():
+    """Pytest imports them by their bare names."""
+    names = Counter(path.name for path in (PACKAGE.parent / "tests").rglob("test_*.py"))
+    assert names.total() > 50
+    assert not [name for name, files in names.items() if files > 1]
+
+
 # --- the rules find what they are to find ---------------------------------------------------------
 
 # rule, the file at fault, what stands in it, what the rule says of it
