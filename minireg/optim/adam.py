@@ -47,18 +47,6 @@ class Adam(Optimizer):
              "amsgrad": amsgrad, "maximize": maximize},
         )  # fmt: skip
 
-    def formula(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
-        """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
-        (beta1, beta2), (coupled, shrink) = group["betas"], self.decays(group)
-        t = state["step"] = state.get("step", 0) + 1
-        g = (-g if group["maximize"] else g) + coupled * p
-        m = state["exp_avg"] = beta1 * state.get("exp_avg", 0 * p) + (1 - beta1) * g
-        v = state["exp_avg_sq"] = beta2 * state.get("exp_avg_sq", 0 * p) + (1 - beta2) * g**2
-        if group["amsgrad"]:
-            v = state["max_exp_avg_sq"] = np.maximum(state.get("max_exp_avg_sq", 0 * p), v)
-        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
-        return p - shrink * p - group["lr"] * m_hat / (np.sqrt(v_hat) + group["eps"])
-
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
         beta1, step = group["betas"][0], self.state[p]["step"]

@@ -51,18 +51,6 @@ class ProximalGradient(Optimizer):
         if self.penalty is not None:
             self.add_prox(self.param_groups[-1]["params"], self.penalty)
 
-    def formula(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
-        """The update of one parameter in plain NumPy, as for the other optimizers."""
-        x = p - group["lr"] * g
-        if self.penalty is not None:
-            x = self.penalty.prox(x, group["lr"])
-        if not group["accelerated"]:
-            return x
-        before, t = state.get("x", p), state.get("t", 1.0)
-        t = 1.0 if ((p - x) * (x - before)).sum() > 0 else t
-        state["x"], state["t"] = x, (1 + np.sqrt(1 + 4 * t**2)) / 2
-        return x + (t - 1) / state["t"] * (x - before)
-
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr = group["lr"]
 

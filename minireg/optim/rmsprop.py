@@ -48,20 +48,6 @@ class RMSprop(Optimizer):
              "momentum": momentum, "centered": centered, "maximize": maximize},
         )  # fmt: skip
 
-    @staticmethod
-    def formula(p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
-        """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
-        alpha, mu = group["alpha"], group["momentum"]
-        g = (-g if group["maximize"] else g) + group["weight_decay"] * p
-        v = state["square_avg"] = alpha * state.get("square_avg", 0 * p) + (1 - alpha) * g**2
-        if group["centered"]:
-            a = state["grad_avg"] = alpha * state.get("grad_avg", 0 * p) + (1 - alpha) * g
-            v = np.maximum(v - a**2, 0)
-        d = g / (np.sqrt(v) + group["eps"])
-        if mu:
-            d = state["momentum_buffer"] = mu * state.get("momentum_buffer", 0 * p) + d
-        return p - group["lr"] * d
-
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """θ moves by −lr·b, b ← μb + g/(√v + ε), or by −lr·g/(√v + ε) without momentum."""
         lr, mu = group["lr"], group["momentum"]

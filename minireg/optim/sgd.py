@@ -62,17 +62,6 @@ class SGD(Optimizer):
                 f"momentum={group['momentum']!r}, dampening={group['dampening']!r}"
             )
 
-    def formula(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> Array:
-        """The update in plain NumPy: returns the new parameter, replaces the state's entries."""
-        coupled, shrink = self.decays(group)
-        d = (-g if group["maximize"] else g) + coupled * p
-        if mu := group["momentum"]:
-            damped = (1 - group["dampening"]) * d
-            b = mu * state["momentum_buffer"] + damped if "momentum_buffer" in state else d
-            state["momentum_buffer"] = b
-            d = d + mu * b if group["nesterov"] else b
-        return p - shrink * p - group["lr"] * d
-
     def decays(self, group: dict[str, Any]) -> tuple[float, float]:
         """wd·θ joins the gradient, or θ shrinks by lr·wd."""
         decay = group["weight_decay"]

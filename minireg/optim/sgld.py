@@ -45,15 +45,6 @@ class SGLD(Optimizer):
             params, {"lr": lr, "temperature": temperature, "weight_decay": weight_decay}
         )
 
-    @staticmethod
-    def formula(
-        p: Array, g: Array, state: dict[str, Any], group: dict[str, Any], noise: Any = 0.0
-    ) -> Array:
-        """The update in plain NumPy for standard normal ``noise``: returns the new parameter."""
-        lr = group["lr"]
-        drift = g + group["weight_decay"] * p
-        return p - lr * drift + (2 * lr * group["temperature"]) ** 0.5 * noise
-
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr, decay = group["lr"], group["weight_decay"]
 

@@ -47,6 +47,7 @@ from support.device import (
 from support.functions import CASES, run_composed
 from support.gpu import on_gpu
 from support.strict import count_syncs
+from support.updates import formula
 
 import minireg as mr
 from minireg import backend as backends
@@ -246,8 +247,8 @@ def _formulas(home):
         }
         extra = {"noise": at(home, 4, 3, seed=2)} if name == "SGLD" else {}
         found.append(
-            optimizer.formula(
-                w.data, at(home, 4, 3, seed=1), state | extra, optimizer.param_groups[0]
+            formula(
+                optimizer, w.data, at(home, 4, 3, seed=1), state | extra, optimizer.param_groups[0]
             )
         )
     return found

@@ -18,6 +18,7 @@ from support.cuda_compiler import compile_cuda
 from support.gpu import agree, on_gpu
 from support.optimizers import OPTIMIZERS, PENALTIES, make
 from support.strict import count_launches, count_syncs, xp
+from support.updates import formula
 
 import minireg as mr
 from minireg import backend, nn, optim
@@ -276,7 +277,7 @@ def test_the_kernel_is_the_formula(label, upwards, way, dtype):
                 if pull is not None:
                     g = g + pull.gradient(host)
                 p.grad = mr.Tensor(xp.asarray(g))
-                host = optimizer.formula(host, g, states[k], group)
+                host = formula(optimizer, host, g, states[k], group)
                 if penalty is not None:
                     host = penalty.prox(host, length(optimizer, states[k], group, t))
                 hosts[k] = np.asarray(host, dtype)
