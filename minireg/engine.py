@@ -250,9 +250,9 @@ def _seed(name: str, output: Any, given: Any, create_graph: bool) -> Any:
     """The gradient to start from, ones for a scalar; a Tensor under ``create_graph``."""
     messages.check_output(name, output, given)
     g = np.ones_like(output.data) if given is None else given
-    if not isinstance(g, Tensor):
+    if given is not None and not isinstance(given, Tensor):
         with suppress(TypeError, ValueError):
-            g = of(output.data).xp.asarray(g)
+            g = of(output.data).xp.asarray(given)
     messages.check_seed(name, output, g, given)
     g = g if g.dtype == output.dtype else g.astype(output.dtype)
     return _tensor(g) if create_graph else raw(g)

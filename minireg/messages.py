@@ -279,10 +279,10 @@ def check_seed(name: str, output: Any, gradient: Any, given: Any) -> None:
             f"{name}: the gradient must be a Tensor, an array or numbers of the output's shape "
             f"{output.shape}, got {given!r:.60}"
         )
-    home, other = (backends.of(raw(t)).name for t in (output, gradient))
-    if other != home:
+    if is_tensor(gradient) and gradient.backend != output.backend:
         raise TypeError(
-            f"{name}: got a gradient on {other} for an output on {home}; pass gradient.to({home!r})"
+            f"{name}: got a gradient on {gradient.backend} for an output on {output.backend}; "
+            f"pass gradient.to({output.backend!r})"
         )
     if gradient.shape != output.shape:
         raise ValueError(
