@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from support.arrays import draw
 
 import minireg as mr
 from minireg import nn, optim
@@ -32,10 +33,6 @@ from minireg.penalties.base import Penalty, Strength
 
 C = 3
 LOSS = nn.CrossEntropyLoss(label_smoothing=0.2)
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 class Tied(nn.Module):

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
 from support import strict
+from support.arrays import draw
 from support.optimizers import make
 
 import minireg as mr
@@ -44,10 +45,6 @@ NARROW = {"fs": (), "f": (3,), "fw": (3, 5), "fb": (3,)}  # of float32
 HOMES = "numpy", "strict"
 TOLERANCE = {"float64": (1e-7, 1e-9), "float32": (1e-3, 1e-4), "int64": (0, 0)}
 PENALTIES = [L1(0.05), L2(0.1), ElasticNet(0.02, 0.03)]
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
 class Model(nn.Module):

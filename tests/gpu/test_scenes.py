@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support import strict
+from support.arrays import draw
 from support.optimizers import make
 from support.strict import count_syncs
 
@@ -21,10 +22,6 @@ HOMES = ["numpy", "strict"]
 def _registered():
     with strict.running():
         yield
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def network(home: str = "numpy", dtype: Any = np.float64) -> nn.Sequential:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support import strict
+from support.arrays import draw
 from support.cuda_compiler import compile_cuda
 from support.gpu import agree, on_gpu
 from support.optimizers import OPTIMIZERS, PENALTIES, make
@@ -34,10 +35,6 @@ DTYPES = {"float64": 1e-12, "float32": 1e-5}
 def _registered():
     with strict.running():
         yield
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def on_device(*arrays: np.ndarray) -> list[Any]:
