@@ -315,7 +315,7 @@ class Optimizer:
 
     def _passes(
         self, step: Any, first: bool, group: dict[str, Any], penalties: Iterable[Penalty],
-        proxes: Iterable[Penalty], clipped: bool,
+        proxes: Sequence[Penalty], clipped: bool,
     ) -> Callable[..., None]:  # fmt: skip
         """An update from the penalties' gradients to the prox, in place, of any stretch of elements.
 
@@ -329,6 +329,8 @@ class Optimizer:
                 *rest, factor = rest  # type: ignore[assignment]
                 g *= factor
             advance(p, -g if group.get("maximize") else g, *rest)
+            if not proxes:
+                return
             state = {"step": step, **dict(zip(names, rest, strict=False))}
             for penalty in proxes:
                 p[...] = penalty.prox(p, self._prox_step(state, group))
