@@ -187,6 +187,11 @@ def raw(x: Any) -> Any:
     return x.data if is_tensor(x) else x
 
 
+def unscalar(y: Any) -> Any:
+    """NumPy turns 0-d results into scalars; a Tensor's data and gradient stay arrays."""
+    return np.asarray(y) if isinstance(y, np.generic | float | int | complex) else y
+
+
 def as_array(x: Any, name: str = "data", floats: Any = np.float32) -> Array:
     """Anything like an array of numbers as an array of a known backend.
 

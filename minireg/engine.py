@@ -17,14 +17,9 @@ from typing import Any
 import numpy as np
 
 from . import messages
-from .backend import as_array, of, raw
+from .backend import as_array, of, raw, unscalar
 from .mode import RECORD, enable_grad, state
 from .tensor import RETAIN, Node, Tensor
-
-
-def unscalar(y: Any) -> Any:
-    """NumPy turns 0-d results into scalars; a Tensor's data and gradient stay arrays."""
-    return np.asarray(y) if isinstance(y, np.generic | float | int | complex) else y
 
 
 def _tensor(g: Any) -> Tensor:

@@ -17,15 +17,15 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from .backend import NUMPY, Array, of
-from .engine import accumulate, backprop, run_hooks, unscalar
+from .backend import NUMPY, Array, of, unscalar
+from .engine import accumulate, backprop, run_hooks
 from .gpu.trace import each
-from .mode import enable_grad, is_grad_enabled, no_grad
+from .mode import RECORD, enable_grad, no_grad, state
 from .nn.losses import Loss
 from .nn.module import Module, Parameter
 from .optim.pipeline import Optimizer
 from .penalties import Penalty
-from .penalties.base import add_gradients
+from .penalties.base import Coefficient, add_gradients
 from .tables import Column, Table
 from .tensor import Tensor
 
@@ -320,6 +320,7 @@ class Objective:
         self._known: list[int] = []  # the model's parameters, and which are frozen
         self._chosen: dict[str, dict[str, Parameter]] = {}
         self._acting: dict[str, Acting] = {}  # by how they act
+        self._strengths: dict[str, list[Coefficient]] = {}  # of each term, those that change
         self._attached: set[str] = set()
 
     def __repr__(self) -> str:
@@ -345,6 +346,7 @@ class Objective:
             via: {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items() if t.via == via}
             for via in ("prox", "gradient")
         }
+        self._strengths = {n: t.penalty.coefficients() for n, t in self.terms.items()}
         self._model, self._known = model, _signature(parameters)
         return self
 
@@ -415,18 +417,22 @@ class Objective:
         if _signature(parameters) != self._known:
             self.bind(model)
         values = named_parts(self.loss, model(x), y)
-        first, unread = next(iter(values.values())), dict[str, _Unread]()
+        first, recorded = next(iter(values.values())), bool(state.mode & RECORD)
+        unread: dict[str, _Unread] = {}
         for name, term in self.terms.items():
             if name in values:
                 raise ValueError(
                     f"Objective: {name!r} is a term of the loss and a penalty; rename it"
                 )
-            if term.via == "prox" and name not in self._attached and is_grad_enabled():
+            if term.via == "prox" and name not in self._attached and recorded:
                 raise RuntimeError(
                     f"objective term {name!r} acts via its prox, which no optimizer applies yet: "
                     "call objective.bind(model).attach(optimizer)"
                 )
-            unread[name] = _Unread(name, term, [*self._chosen[name].values()], first)
+            unread[name] = _Unread(
+                name, term.penalty, [*self._chosen[name].values()], self._strengths[name], first,
+                recorded and term.via == "gradient",
+            )  # fmt: skip
         return Terms(values, unread, parameters, self._acting["prox"], self._acting["gradient"])
 
 
@@ -435,19 +441,25 @@ def _signature(parameters: Mapping[str, Parameter]) -> list[int]:
     return [id(p) if p.requires_grad else -id(p) for p in parameters.values()]
 
 
+@dataclass
 class _Unread:
     """A penalty's value that is computed when somebody reads it, of the weights as they were."""
 
-    def __init__(self, name: str, term: Term, chosen: list[Parameter], like: Tensor) -> None:
-        self.name, self.penalty, self.chosen, self.like = name, term.penalty, chosen, like
-        self.records = is_grad_enabled() and term.via == "gradient"
-        self.differentiable = self.records and any(p.requires_grad for p in chosen)
+    name: str
+    penalty: Penalty
+    chosen: list[Parameter]
+    strengths: list[Coefficient]
+    like: Tensor
+    records: bool
+
+    def __post_init__(self) -> None:
+        self.differentiable = self.records and any(p.requires_grad for p in self.chosen)
         self._then = self._now()
 
     def _now(self) -> list[Any]:
         """What tells these weights and strengths from others."""
         weights = [(id(p.data), p._seq) for p in self.chosen]
-        return [*weights, *(c.updates for c in self.penalty.coefficients())]
+        return [*weights, *(c.updates for c in self.strengths)]
 
     @property
     def readable(self) -> bool:

@@ -181,7 +181,7 @@ BUGS = {
         [(L1, "prox", lambda self, v, step: v - step * self.gradient(v))], lambda: exact_zeros("SGD")),
     "no exact zeros under Adam": (
         "cossio/RestrictedBoltzmannMachines.jl#168",
-        [(optim.Adam, "_after_step", lambda self, p, group: iter(()))], lambda: exact_zeros("Adam")),
+        [(optim.Adam, "_after_step", lambda self, u: iter(()))], lambda: exact_zeros("Adam")),
     "group norm without the root": (
         "wenwei202/caffe#36",
         [(groups, "norms", lambda rows: np.square(rows).sum(axis=1, keepdims=True))],

@@ -8,7 +8,7 @@ gaps, a prox of whole rows) is left to the optimizer, which walks over the array
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple, Protocol
 
@@ -22,27 +22,21 @@ from ..tensor import Tensor
 from .trace import UNTRACEABLE, Kernel, Scalar, fits, trace
 
 Penalties = tuple[Penalty, ...]
-
-
-class Update(Protocol):
-    """What a step does to one parameter."""
-
-    p: Tensor
-    g: Array
-    group: dict[str, Any]
-    step: int  # its number
-    first: bool  # whether it makes the states
-    states: dict[str, Array]  # those that are there
-    penalties: Penalties  # whose gradients it adds to g
-    proxes: Penalties  # that follow it
+Update = Any  # minireg.optim.pipeline.Update
 
 
 class Pipeline(Protocol):
     """An optimizer, as far as a kernel asks."""
 
     scratch: int
+    noisy: bool
+    observer: Any
+    text: Any
+    _step: Any
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]: ...
+
+    def _arrays(self, u: Any) -> list[Array]: ...
 
     def _passes(
         self, step: Any, first: bool, group: dict[str, Any], penalties: Penalties,
@@ -50,58 +44,76 @@ class Pipeline(Protocol):
     ) -> Callable[..., None]: ...  # fmt: skip
 
 
-class Launch(NamedTuple):
-    """A kernel, and what of the update it takes: these penalties' gradients, these proxes."""
+class Recorded(NamedTuple):
+    """An update as a kernel: without the penalties' gradients where no kernel makes them."""
 
     kernel: Kernel
-    penalties: Penalties
-    proxes: Penalties
+    penalties: bool
+    proxes: bool
 
 
-def launches(
+def launched(
     optimizer: Pipeline, updates: Sequence[Update], factor: Array | None = None
-) -> Iterator[tuple[list[Any], Launch | None]]:
-    """The updates in sets that are treated alike, and the launch that takes a set, if one can."""
-    if all(of(u.p.data).address is None for u in updates):
-        yield from alone(updates)
+) -> Iterator[Update]:
+    """The updates one after the other; what a kernel can take of one is done when it comes.
+
+    One launch serves all that are alike. An update says itself what of it is yet to be done.
+    """
+    if optimizer._step or all(of(u.p.data).address is None for u in updates):
+        yield from updates
         return
     apart = _sharing([u.p for u in updates])
-    alike: dict[Any, list[Update]] = {}
+    alike: dict[Any, list[tuple[Update, list[Array] | None]]] = {}
     for u in updates:
-        single = u if u.p in apart or not _fits(u, factor) else None
+        row = _row(optimizer, u, factor)
+        single = u if u.p in apart or row is None else None
         penalties = [tuple(map(id, some)) for some in (u.penalties, u.proxes)]
         key = u.step, u.first, id(u.group), type(u.p.data), u.p.dtype, *penalties, single
-        alike.setdefault(key, []).append(u)
+        alike.setdefault(key, []).append((u, row))
     for members in alike.values():
-        first = members[0]
-        yield members, recorded(optimizer, first, factor) if _fits(first, factor) else None
+        some = [u for u, _ in members]
+        rows = [row for _, row in members if row is not None]
+        if rows and (found := recorded(optimizer, some[0], factor)):
+            for u in some:
+                if not found.penalties:
+                    u.complete()
+                u.penalties, u.stepped = (), True
+                u.proxes = {} if found.proxes else u.proxes
+            found.kernel.launch(of(some[0].g), rows)
+        yield from some
 
 
-def alone(updates: Sequence[Update]) -> Iterator[tuple[list[Any], None]]:
-    """Each update by itself, and no launch."""
-    return (([u], None) for u in updates)
+def _row(optimizer: Pipeline, u: Update, factor: Array | None) -> list[Array] | None:
+    """What a kernel works on for the parameter, None where no kernel can take all of it."""
+    if of(u.p.data).address is None:
+        return None
+    common = [] if factor is None else [like(factor, u.g)]
+    row = [*optimizer._arrays(u), *common]
+    return row if fits(row, len(common)) else None
 
 
-def recorded(optimizer: Pipeline, u: Update, factor: Array | None = None) -> Launch | None:
+def recorded(optimizer: Pipeline, u: Update, factor: Array | None = None) -> Recorded | None:
     """An update as a kernel, with as much before and behind it as can be recorded."""
     common = [] if factor is None else ["factor"]
     arrays = ["p", "g", *optimizer._states(u.group), *common]
     group, step = {k: _named(k, v) for k, v in u.group.items()}, Scalar(u.step, "step")
-    for penalties, proxes in product((u.penalties, ()), (u.proxes, ())):
-        passes = optimizer._passes(step, u.first, group, penalties, proxes, factor is not None)
+    name, dtype, clipped = type(optimizer).__name__, u.p.dtype.name, factor is not None
+    # a prox that something precedes, or that somebody watches, comes by itself
+    proxes = () if optimizer.noisy or optimizer.observer else tuple(u.proxes)
+    for before, after in product((u.penalties, ()), (proxes, ())):
+        passes = optimizer._passes(step, u.first, group, before, after, clipped)
         try:
-            kernel = trace(
-                type(optimizer).__name__,
-                u.p.dtype.name,
-                arrays,
-                passes,
-                optimizer.scratch,
-                len(common),
-            )
+            kernel = trace(name, dtype, arrays, passes, optimizer.scratch, len(common))
         except UNTRACEABLE:  # it needs more than one element: arrays will do
             continue
-        return Launch(kernel, penalties, proxes)
+        return Recorded(kernel, before == u.penalties, after == tuple(u.proxes))
     return None
+
+
+def source(optimizer: Pipeline, updates: Iterable[Update]) -> str:
+    """The CUDA source of these updates, a kernel for all that are alike."""
+    kernels = [found.kernel for u in updates if (found := recorded(optimizer, u))]
+    return "\n\n".join(dict.fromkeys(f"// {optimizer.text}\n{kernel}" for kernel in kernels))
 
 
 def _named(name: str, value: Any) -> Any:
@@ -110,14 +122,6 @@ def _named(name: str, value: Any) -> Any:
         return tuple(_named(f"{name}[{i}]", v) for i, v in enumerate(value))
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     return Scalar(value, name) if number else value
-
-
-def _fits(u: Update, factor: Array | None) -> bool:
-    """Whether a kernel can take the parameter with all that belongs to its update."""
-    if of(u.p.data).address is None:
-        return False
-    common = [] if factor is None else [like(factor, u.g)]
-    return fits([u.p.data, u.g, *u.states.values(), *common], len(common))
 
 
 def _sharing(parameters: Sequence[Tensor]) -> set[Tensor]:

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import NUMPY, Array, of
-from ..engine import unscalar
+from ..backend import NUMPY, Array, of, unscalar
 from ..nn.module import Module
 from ..objective import Attributed, added, settled
 from ..optim.pipeline import LinearStep, Optimizer

@@ -121,9 +121,11 @@ def batch_norm(
     if x.ndim < 2:
         raise ValueError(f"batch_norm: got x of shape {x.shape}, expected (N, C) or (N, C, …)")
     channels = x.shape[1]
-    owner = f"batch_norm of x {x.shape}"
-    check_shape(owner, (channels,), weight=weight, bias=bias)
-    check_shape(owner, (channels,), running_mean=running_mean, running_var=running_var)
+    given = weight, bias, running_mean, running_var
+    if any(a is not None and a.shape != (channels,) for a in given):
+        names = "weight", "bias", "running_mean", "running_var"
+        owner = f"batch_norm of x {x.shape}"
+        check_shape(owner, (channels,), **dict(zip(names, given, strict=True)))
     gamma, beta = _column(weight, x.ndim), _column(bias, x.ndim)
     if x.size == 0:  # nothing to normalize, and no statistics to move
         return _affine(x, gamma, beta)
@@ -249,7 +251,8 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Stream | N
     array([-1.,  3.])
     """
     x = array_like(x, "dropout: x")
-    probability("dropout", p)
+    if type(p) is not float or not 0 <= p <= 1:
+        probability("dropout", p)
     if not training or p == 0:
         return x
     floating("dropout", x=x)

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import BY_TYPE, as_array, has_kernel, is_array
-from ..engine import unscalar
+from ..backend import BY_TYPE, as_array, has_kernel, is_array, unscalar
 from ..messages import check_forward, explained
 from ..mode import ANOMALY, RECORD, state
 from ..tensor import Node, Tensor, next_seq

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, of
-from ..engine import unscalar
+from ..backend import Array, of, unscalar
 from ..gpu.step import clip_factor as factor_by_kernel
 from ..gpu.trace import each
 from ..messages import check_option, check_parameters

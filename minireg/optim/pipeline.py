@@ -19,8 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..backend import Array, blocks, of
-from ..gpu.step import alone, launches, recorded
-from ..gpu.step import clip_factor as factor_by_kernel
+from ..gpu import step as kernels
 from ..messages import check_mapping, check_option, check_parameters
 from ..nn.module import Module, loaded
 from ..ops.arrays import like
@@ -47,16 +46,23 @@ class Left(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Update:
-    """What a step does to one parameter: all that it depends on."""
+    """What a step does to one parameter, and what of it is yet to be done."""
 
     p: Tensor
     g: Array
     group: dict[str, Any]
     step: int  # its number
     first: bool  # whether it makes the states
-    states: dict[str, Array]  # those that are there
-    penalties: tuple[Penalty, ...]  # whose gradients it adds to g
-    proxes: tuple[Penalty, ...]  # that follow it, where a kernel may take them
+    penalties: tuple[Penalty, ...]  # whose gradients are to be added to g
+    proxes: Mapping[Penalty, str]  # that are to follow, with the names of their terms
+    stepped: bool = False  # whether a kernel has made the step
+
+    def complete(self, factor: Array | None = None) -> None:
+        """Make the gradient what the step takes: with those of the penalties, and scaled."""
+        add_gradients(self.penalties, self.p.data, self.g)
+        self.penalties = ()
+        if factor is not None:
+            self.g *= like(factor, self.g)
 
 
 class LinearStep(NamedTuple):
@@ -92,6 +98,7 @@ class Optimizer:
     buffer = ""  # the state that is linear in past gradients, if there is one
     elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
+    noisy = False  # whether noise comes between the step and the prox
     _step: Any = None  # of a subclass whose step is no _update: (p, g, group), one parameter
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -229,33 +236,28 @@ class Optimizer:
         that acts via a prox which this optimizer does not apply, and warns where there is no
         gradient at all.
         """
-        updates, watch = self._updates(terms), self.observer
+        updates, watch, factor = self._updates(terms), self.observer, None
         if not updates:
             warnings.warn(
                 f"{type(self).__name__}.step: no parameter has a gradient, so nothing changes; call "
                 "backward() on a loss of these parameters first",
                 stacklevel=2,
             )
-        factor = None if max_norm is None else self._clip_factor(updates, max_norm)
-        whole = self._step is not None
-        if watch or whole:  # they look at the gradient that the step takes
-            self._complete(updates, factor)
+        if max_norm is not None:
+            factor = self._clip_factor(updates, max_norm)
+        if watch or self._step is not None:  # they look at the gradient that the step takes
+            for u in updates:
+                u.complete(factor)
             factor = None
-        for members, launch in launches(self, updates, factor) if not whole else alone(updates):
-            for u in members if watch else ():
-                watch.before(u.p, u.group)
-            if launch is None:
-                for u in members:
-                    self._walk(u, factor)
-            else:
-                if launch.penalties != members[0].penalties:
-                    self._complete(members)
-                common = [] if factor is None else [like(factor, members[0].g)]
-                rows = [[*self._arrays(u), *common] for u in members]
-                launch.kernel.launch(of(members[0].g), rows)
-            for u in members:
-                if launch is None or not self._folds or launch.proxes != u.proxes:
-                    self._finish(u)
+        for u in updates if watch else ():
+            watch.before(u.p, u.group)
+        for u in kernels.launched(self, updates, factor):  # on a GPU; what they leave is done here
+            if not u.stepped:
+                self._walk(u, factor)
+            for entry, new in self._after_step(u):
+                if watch:
+                    watch.also(u.p, entry, new - u.p.data)
+                u.p.data[...] = new
         self._join([u.p for u in updates])
         for u in updates:
             u.p._seq = next_seq()  # a graph that has read the old values will notice
@@ -277,21 +279,24 @@ class Optimizer:
                 "step; what it takes is the terms of an objective"
             )
         left = {} if terms is None else terms.left
-        due = [(self._update_of(*d), left.get(d[0], [])) for d in self._due()]
-        for u, given in due:
-            if u.p.grad.owed or u.p.grad.lacks or u.g.shape != u.p.shape:  # type: ignore[union-attr]
-                self._check_due(u.p, u.p.grad, given)  # type: ignore[arg-type]
-        for u, given in due:
-            u.penalties = tuple(penalty for _, penalty in given)
+        due = [(*d, left.get(d[0], [])) for d in self._due()]
+        for p, g, _, given in due:
+            if p.grad.owed or p.grad.lacks or g.shape != p.shape:  # type: ignore[union-attr]
+                self._check_due(p, p.grad, given)  # type: ignore[arg-type]
+        updates = [self._update_of(*d) for d in due]
+        for *_, given in due:
             given.clear()
-        return [u for u, _ in due]
+        return updates
 
-    def _update_of(self, p: Tensor, g: Array, group: dict[str, Any]) -> Update:
+    def _update_of(
+        self, p: Tensor, g: Array, group: dict[str, Any], given: Iterable[tuple[str, Penalty]] = ()
+    ) -> Update:
         state = self.state.get(p, {})
-        states = {name: state[name] for name in self._states(group) if name in state}
-        first, proxes = len(states) < len(self._states(group)), self._prox.get(p, ())
-        step = state.get("step", 0) + 1
-        return Update(p, g, group, step, first, states, (), tuple(proxes) if self._folds else ())
+        first = any(name not in state for name in self._states(group))
+        penalties = tuple(penalty for _, penalty in given)
+        return Update(
+            p, g, group, state.get("step", 0) + 1, first, penalties, self._prox.get(p, {})
+        )
 
     def _check_due(self, p: Tensor, grad: Tensor, given: list[tuple[str, Penalty]]) -> None:
         """Raise for a gradient of another shape, and for one that lacks a penalty or a prox."""
@@ -321,7 +326,7 @@ class Optimizer:
 
         It takes (p, g, *states, *scratch), and the factor if the gradient is ``clipped``.
         """
-        advance, names = self._update(step, first, group), self._states(group)
+        advance = self._update(step, first, group)
 
         def passes(p: Any, g: Any, *rest: Any) -> None:
             add_gradients(penalties, p, g)
@@ -331,14 +336,14 @@ class Optimizer:
             advance(p, -g if group.get("maximize") else g, *rest)
             if not proxes:
                 return
-            state = {"step": step, **dict(zip(names, rest, strict=False))}
+            state = {"step": step, **dict(zip(self._states(group), rest, strict=False))}
             for penalty in proxes:
                 p[...] = penalty.prox(p, self._prox_step(state, group))
 
         return passes
 
     def _walk(self, u: Update, factor: Array | None) -> None:
-        """The update on the CPU, in blocks that stay in the cache; its proxes are to follow."""
+        """The update of one parameter, in blocks that stay in the cache; its proxes are to follow."""
         arrays = self._arrays(u)
         if self._step is not None:
             self._step(u.p, -u.g if u.group.get("maximize") else u.g, u.group)
@@ -362,44 +367,22 @@ class Optimizer:
         """What scales the gradients, with what the step will add to them, to the joint norm."""
         check_option(f"{type(self).__name__}.step", "[0, inf]", max_norm=max_norm)
         due = [(u.p.data, u.g, u.penalties) for u in updates]
-        if (found := factor_by_kernel(due, max_norm)) is not None:
+        if (found := kernels.clip_factor(due, max_norm)) is not None:
             return found[1]
-        self._complete(updates)
+        for u in updates:
+            u.complete()
         return clip_factor([u.p for u in updates], max_norm)[1].data
 
-    def _complete(self, updates: Iterable[Update], factor: Array | None = None) -> None:
-        """Make the gradients what the step takes: with what it would add, and scaled."""
-        for u in updates:
-            add_gradients(u.penalties, u.p.data, u.g)
-            u.penalties = ()
-            if factor is not None:
-                u.g *= like(factor, u.g)
-
-    @property
-    def _folds(self) -> bool:
-        """Whether a kernel may end with the prox: nothing precedes it, and nobody looks at it."""
-        return type(self)._after_step is Optimizer._after_step and self.observer is None
-
-    def _finish(self, u: Update) -> None:
-        """What follows the step of a parameter, one after the other."""
-        for entry, new in self._after_step(u.p, u.group):
-            if self.observer:
-                self.observer.also(u.p, entry, new - u.p.data)
-            u.p.data[...] = new
-
-    def _after_step(
-        self, p: Tensor, group: dict[str, Any]
-    ) -> Iterator[tuple[tuple[str, ...], Array]]:
+    def _after_step(self, u: Update) -> Iterator[tuple[tuple[str, ...], Array]]:
         """What follows the step of a parameter: its entry in the books, and the new values."""
-        for penalty in (known := self._prox.get(p, {})):
-            name, step = known[penalty], self._prox_step(self.state.get(p, {}), group)
-            end = penalty.prox(p.data, step)
+        for penalty, name in u.proxes.items():
+            p, step = u.p.data, self._prox_step(self.state[u.p], u.group)
             parts = penalty.parts() if name and self.observer else {}
-            for part in [*parts][:-1]:
-                yield (f"{name}.{part}", "prox"), parts[part].prox(p.data, step)
-            if parts:
-                name = f"{name}.{[*parts][-1]}"
-            yield (name, "prox") if name else ("prox",), end
+            *others, last = [f"{name}.{part}" for part in parts] or [name]
+            end = penalty.prox(p, step)
+            for entry, part in zip(others, parts.values(), strict=False):
+                yield (entry, "prox"), part.prox(p, step)
+            yield (last, "prox") if last else ("prox",), end
 
     def _join(self, params: list[Tensor]) -> None:
         """What a step does last, with all parameters together."""
@@ -418,14 +401,13 @@ class Optimizer:
         >>> print(mr.optim.SGD([w], lr=0.1).kernel_source().splitlines()[-1])
         *at_p_ = p_ - (g_ * a0);
         """
-        left, sources = {} if terms is None else terms.left, []
-        for group in self.param_groups:
-            for p in group["params"]:
-                update = self._update_of(p, p.data, group)
-                update.penalties = tuple(penalty for _, penalty in left.get(p, ()))
-                if launch := recorded(self, update):
-                    sources.append(f"// {self.text}\n{launch.kernel}")
-        return "\n\n".join(dict.fromkeys(sources))
+        left = {} if terms is None else terms.left
+        updates = [
+            self._update_of(p, p.data, group, left.get(p, ()))
+            for group in self.param_groups
+            for p in group["params"]
+        ]
+        return kernels.source(self, updates)
 
     # --- what an optimizer says of itself ----------------------------------------------------------
 

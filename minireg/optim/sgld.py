@@ -9,8 +9,7 @@ import numpy as np
 
 from ..backend import Array
 from ..random import Stream
-from ..tensor import Tensor
-from .pipeline import Optimizer
+from .pipeline import Optimizer, Update
 
 
 class SGLD(Optimizer):
@@ -31,6 +30,7 @@ class SGLD(Optimizer):
     """
 
     text = "θ ← θ − lr·g + √(2·lr·T)·ξ"
+    noisy = True
 
     def __init__(
         self,
@@ -56,12 +56,11 @@ class SGLD(Optimizer):
 
         return update
 
-    def _after_step(
-        self, p: Tensor, group: dict[str, Any]
-    ) -> Iterator[tuple[tuple[str, ...], Array]]:
-        if scale := (2 * group["lr"] * group["temperature"]) ** 0.5:
-            yield ("noise",), p.data + scale * self.noise.normal_like(p.data)
-        yield from super()._after_step(p, group)
+    def _after_step(self, u: Update) -> Iterator[tuple[tuple[str, ...], Array]]:
+        p = u.p.data
+        if scale := (2 * u.group["lr"] * u.group["temperature"]) ** 0.5:
+            yield ("noise",), p + scale * self.noise.normal_like(p)
+        yield from super()._after_step(u)
 
     def state_dict(self) -> dict[str, Any]:
         """State, options, and where the noise stands."""

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..backend import NUMPY, Array, as_array, blocks, is_array, of
-from ..engine import grad, unscalar
+from ..backend import NUMPY, Array, as_array, blocks, is_array, of, unscalar
+from ..engine import grad
 from ..messages import expected, within
 from ..mode import enable_grad
 from ..ops.arrays import length, like
