@@ -5,7 +5,7 @@
 A fault is a line of :data:`FAULTS`: in a file, a text that occurs once becomes another one. Each is
 planted in a temporary copy of the tree, where the claims and the tests that it concerns run. The
 table says which of them failed; the exit code is 1 if one fault was found by no claim or by no test,
-or if the claims and tests do not pass without it. tests/test_claims.py plants them all, too, in
+or if the claims and tests do not pass without it. tests/course/test_claims.py plants them all, too, in
 memory and for the claims alone.
 """
 
