@@ -21,7 +21,11 @@ from ..messages import Limit, check_mapping, check_option
 from .pipeline import Optimizer
 
 # of what every schedule keeps beside its options
-_LIMITS: dict[str, Limit] = {"last_epoch": -1, "interval": ("epoch", "step")}
+_LIMITS: dict[str, Limit] = {
+    "last_epoch": -1,
+    "interval": ("epoch", "step"),
+    "_last_lr": "[0, inf)",
+}
 
 
 def _epochs(owner: str, milestones: Any) -> list[int]:
@@ -127,18 +131,21 @@ class LRScheduler:
         return list(self._last_lr)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer, whose state has the rates; copies, safe to keep."""
-        return copy.deepcopy({k: v for k, v in vars(self).items() if k not in self.unsaved})
+        """Everything but the optimizer, with the rates as they are now; copies, safe to keep."""
+        kept = {k: v for k, v in vars(self).items() if k not in self.unsaved}
+        rates = [group["lr"] for group in self.optimizer.param_groups]  # perhaps changed by hand
+        return copy.deepcopy({**kept, "_last_lr": rates})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave, all or nothing.
+        """Restore what :meth:`state_dict` gave, all or nothing, and set its rates.
 
-        Before anything changes raises ``TypeError`` for what is no mapping, ``ValueError`` for one
+        The optimizer's state may be loaded before or after. Before anything changes raises ``TypeError`` for what is no mapping, ``ValueError`` for one
         with other names, values of other kinds or out of their limits.
         """
         self._check_state(state)
         kept = {name: value for name, value in state.items() if name not in self.unsaved}
         vars(self).update(copy.deepcopy(kept))
+        self._set(self._last_lr)  # making a schedule has set those of epoch 0
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
         owner, mine = f"{type(self).__name__}.load_state_dict", self.state_dict()
@@ -199,6 +206,11 @@ class ClosedForm(LRScheduler):
             if before[i] and group["lr"] != before[i]:
                 rates[i] *= group["lr"] / before[i]
         self._set(rates)
+        self.set_others(self.last_epoch)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave, all or nothing, and set what follows from it."""
+        super().load_state_dict(state)
         self.set_others(self.last_epoch)
 
     def set_others(self, k: int) -> None:
@@ -672,9 +684,10 @@ class SequentialLR(ClosedForm):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, of every schedule or of none."""
-        super().load_state_dict(state)
+        self._check_state(state)
         for part, saved in zip(self.schedulers, state["schedulers"], strict=True):
             part.load_state_dict(saved)
+        super().load_state_dict(state)
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
         super()._check_state(state)

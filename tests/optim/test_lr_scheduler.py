@@ -92,6 +92,31 @@ def test_every_schedule_is_here():
 # --- the rule is the formula ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("order", ["o m s", "m o s", "m s o"])
+@pytest.mark.parametrize("by_hand", [1.0, 0.3])
+@pytest.mark.parametrize("label", FORMULAS)
+def test_resuming_in_any_order_goes_on_as_if_never_interrupted(label, by_hand, order):
+    """The optimizer's state is loaded (o), a schedule made (m), and its state loaded (s)."""
+    make, _ = FORMULAS[label]
+    one = optimizer(momentum=0.9)
+    schedule = make(one)
+    rates(one, schedule, 5)
+    one.param_groups[0]["lr"] *= by_hand
+    states = one.state_dict(), schedule.state_dict()
+    two = optimizer(momentum=0.9)
+    made = []
+    steps = {
+        "o": lambda: two.load_state_dict(states[0]),
+        "m": lambda: made.append(make(two)),
+        "s": lambda: made[0].load_state_dict(states[1]),
+    }
+    for step in order.split():
+        steps[step]()
+    assert two.state_dict()["param_groups"] == one.state_dict()["param_groups"]
+    np.testing.assert_array_equal(rates(two, made[0], 20), rates(one, schedule, 20))
+    assert two.param_groups[0]["momentum"] == one.param_groups[0]["momentum"]
+
+
 @pytest.mark.parametrize("label", FORMULAS)
 def test_the_rates_follow_the_formula(label):
     make, formula = FORMULAS[label]
