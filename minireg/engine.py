@@ -234,7 +234,8 @@ def accumulate(leaf: Tensor, g: Any, foreign: bool) -> None:
         elif old.shape != g.shape:
             raise messages.unequal(g.shape, old.shape)
         elif isinstance(g, Tensor):  # out of place: the old gradient may be held elsewhere
-            g = old + g
+            total, g = old + g, old._heir(g.data)
+            g.data, g._node, g.requires_grad = total.data, total._node, total.requires_grad
         else:
             total, g = np.add(old.data, g), old._heir(g)
             g.data = unscalar(total)

@@ -193,16 +193,19 @@ def test_a_second_step_adds_nothing_twice(how):
     assert how != "watched" or books.last.residual < 1e-12
 
 
-@pytest.mark.parametrize("through", ["nothing", "another evaluation", "a copy"])
+@pytest.mark.parametrize("through", ["nothing", "another evaluation", "a copy", "a recorded pass"])
 def test_a_step_that_is_not_given_the_terms_is_refused(through):
     """Never silently unpenalised; nothing has changed when it is refused."""
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     terms = evaluated(model)
-    other = {"nothing": [], "another evaluation": [terms], "a copy": []}[through]
+    other = [terms] if through == "another evaluation" else []
     if through == "another evaluation":
         evaluated(model, 1)  # completes what the first one has left
         assert not any(terms.left.values())
+    if through == "a recorded pass":
+        x, y = data("numpy")
+        nn.MSELoss()(model(x), y).backward(create_graph=True)
     if through == "a copy":
         model, optimizer = copy.deepcopy((model, optimizer))
     before = numbers(model)
