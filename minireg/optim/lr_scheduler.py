@@ -139,8 +139,9 @@ class LRScheduler:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, all or nothing, and set its rates.
 
-        The optimizer's state may be loaded before or after. Before anything changes raises ``TypeError`` for what is no mapping, ``ValueError`` for one
-        with other names, values of other kinds or out of their limits.
+        The optimizer's state may be loaded before or after. Before anything changes raises
+        ``TypeError`` for what is no mapping, ``ValueError`` for one with other names, values of
+        other kinds or out of their limits.
         """
         self._check_state(state)
         kept = {name: value for name, value in state.items() if name not in self.unsaved}
