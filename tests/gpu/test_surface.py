@@ -680,6 +680,7 @@ HOST = {
     "gpu.fused": "CUDA source, checked by its own tests",
     "gpu.step.squares": "CUDA source, checked by its own tests",
     "gpu.step.recorded": "CUDA source, checked by its own tests",
+    "gpu.step.source": "CUDA source, checked by its own tests",
     "objective.Implied": "the form of what statistics take; they run above",
     "backend.has_kernel": "marks a function when the package is imported",
     "check.report": "reports of checks of host arrays",
