@@ -116,6 +116,15 @@ def resettled(shares: Mapping[str, Array], g: Array) -> dict[str, Array]:
     return found
 
 
+def _joined(grad: Tensor, shares: dict[str, Array]) -> dict[str, Array]:
+    """The shares of an earlier gradient and of one that is added to it."""
+    earlier: dict[str, Array] = getattr(grad, "shares", {"gradient": grad.data})
+    if (grad.data != added(earlier.values())).any():
+        earlier = resettled(earlier, grad.data)
+    both = earlier.keys() & shares.keys()
+    return earlier | shares | {t: earlier[t] + shares[t] for t in both}
+
+
 class Implied(Protocol):
     """A penalty that nobody wrote down: its value, and its gradients by parameter."""
 
@@ -639,12 +648,45 @@ class Terms(Mapping[str, Tensor]):
 
         Hooks see what one pass for all would show them: each gradient once, and complete.
         """
-        closed, met = self._closed(), list[Tensor]()
+        closed = self._closed()
+        passes, whole = self._passes(closed)
+        parts = {term: penalty.parts() for term, (penalty, _) in closed.items()}
+        names = {p: n for n, p in self.parameters.items()}
+        self.gradients = {term: {} for term in passes}
+        for p in dict.fromkeys([*names, *(p for found in passes.values() for p in found)]):
+            own = {term: found[p] for term, found in passes.items() if p in found}
+            if not own:
+                continue
+            shares: dict[str, Array] = {}
+            for term, g in own.items():
+                split = {f"{term}.{part}": q for part, q in parts.get(term, {}).items()}
+                shares |= {n: q.gradient(p.data) for n, q in split.items()} or {term: g}
+            if p in whole:
+                shares |= resettled({t: shares[t] for t in self.loss if t in shares}, whole[p])
+            if p._hooks:
+                with no_grad():
+                    shares = resettled(shares, run_hooks(p, added(shares.values()), False))
+            if p not in names:  # a leaf elsewhere: of the loss, or the input
+                accumulate(p, added(shares.values()), False)
+                continue
+            for term, g in own.items():
+                if p in whole or p._hooks:
+                    some = [shares[f"{term}.{part}"] for part in parts.get(term, ())]
+                    g = added(some) if some else shares[term]
+                self.gradients[term][names[p]] = Tensor(g)
+            if p.grad is not None:
+                shares = _joined(p.grad, shares)
+            p.grad = Attributed(added(shares.values()), names[p], shares, owed.get(p, ()))
+
+    def _passes(
+        self, closed: Mapping[str, tuple[Penalty, list[Parameter]]]
+    ) -> tuple[dict[str, dict[Tensor, Array]], dict[Tensor, Array]]:
+        """(the gradients of each term, those of the whole loss after hooks that have waited for it)."""
         live = [name for name, value in self.loss.items() if value.requires_grad]
-        passes: dict[str, dict[Tensor, Array]] = {}
-        for name in self:
-            found: dict[Tensor, Array] = {}
-            passes[name] = found
+        passes: dict[str, dict[Tensor, Array]] = {name: {} for name in self}
+        whole: dict[Tensor, Array] = {}
+        met: list[Tensor] = []
+        for name, found in passes.items():
             if name in closed and closed[name][0].separable:
                 penalty, chosen = closed[name]
                 found |= {p: penalty.gradient(p.data) for p in chosen}
@@ -652,47 +694,10 @@ class Terms(Mapping[str, Tensor]):
                 wait = len(live) > 1 and name in live and (bool(met) or name != live[-1])
                 seed = np.ones_like(value.data)
                 backprop([value], [seed], None, wait, leaves=found, met=met if wait else None)
-        whole: dict[Tensor, Array] = {}  # of the loss, after the hooks that have waited for it
         if met:
             values = [self.loss[name] for name in live]
             backprop(values, [np.ones_like(v.data) for v in values], leaves=whole)
-        parts = {term: penalty.parts() for term, (penalty, _) in closed.items()}
-        names = {p: n for n, p in self.parameters.items()}
-        self.gradients = {term: {} for term in passes}
-        for p in dict.fromkeys([*names, *(p for found in passes.values() for p in found)]):
-            shares: dict[str, Array] = {}
-            for term, found in passes.items():
-                if p not in found:
-                    continue
-                if some := parts.get(term):
-                    shares |= {f"{term}.{part}": q.gradient(p.data) for part, q in some.items()}
-                else:
-                    shares[term] = found[p]
-            if not shares:
-                continue
-            if p in whole:
-                shares |= resettled({t: shares[t] for t in live if t in shares}, whole[p])
-            if p._hooks:
-                with no_grad():
-                    shares = resettled(shares, run_hooks(p, added(shares.values()), False))
-            if p not in names:  # a leaf elsewhere: of the loss, or the input
-                accumulate(p, added(shares.values()), False)
-                continue
-            name = names[p]
-            for term, found in passes.items():
-                if p in found:
-                    g = found[p]
-                    if p in whole or p._hooks:
-                        own = [shares[f"{term}.{part}"] for part in parts.get(term, ())]
-                        g = added(own) if own else shares[term]
-                    self.gradients[term][name] = Tensor(g)
-            if p.grad is not None:  # gradients add up, and so do their shares
-                earlier = getattr(p.grad, "shares", {"gradient": p.grad.data})
-                if (p.grad.data != added(earlier.values())).any():
-                    earlier = resettled(earlier, p.grad.data)
-                both = earlier.keys() & shares.keys()
-                shares = earlier | shares | {t: earlier[t] + shares[t] for t in both}
-            p.grad = Attributed(added(shares.values()), name, shares, owed.get(p, ()))
+        return passes, whole
 
     def _closed(self) -> dict[str, tuple[Penalty, list[Parameter]]]:
         """The penalties whose closed form may serve, as no hook waits for their value's gradient."""

@@ -57,8 +57,8 @@ class SGLD(Optimizer):
         return update
 
     def _after_step(self, u: Update) -> Iterator[tuple[tuple[str, ...], Array]]:
-        p = u.p.data
-        if scale := (2 * u.group["lr"] * u.group["temperature"]) ** 0.5:
+        p, group = u.p.data, u.group
+        if scale := (2 * group["lr"] * group["temperature"]) ** 0.5:
             yield ("noise",), p + scale * self.noise.normal_like(p)
         yield from super()._after_step(u)
 
