@@ -175,10 +175,8 @@ def check_parameters(owner: str, parameters: Any) -> None:
     if hasattr(parameters, "parameters"):
         got, fix = f"a module ({type(parameters).__name__})", "model.parameters()"
     elif callable(parameters):
-        got, fix = (
-            f"{getattr(parameters, '__name__', 'a function')} itself",
-            "the call, model.parameters()",
-        )
+        name = getattr(parameters, "__name__", "a function")
+        got, fix = f"{name} itself", "the call, model.parameters()"
     else:
         return
     raise TypeError(f"{owner}: expected parameters, got {got}; pass {fix}")

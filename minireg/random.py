@@ -81,13 +81,11 @@ class Stream:
     def _on(self, backend: Backend) -> Any:
         if backend.name not in self._rng:
             # SFC64 is NumPy's fastest bit generator; CuPy seeds from one integer.
-            self._rng[backend.name] = (
-                np.random.Generator(np.random.SFC64(np.random.SeedSequence(self._entropy)))
-                if backend is NUMPY
-                else backend.xp.random.default_rng(
-                    int(np.random.SeedSequence(self._entropy).generate_state(1)[0])
-                )
-            )
+            seeds, random = np.random.SeedSequence(self._entropy), backend.xp.random
+            if backend is NUMPY:
+                self._rng[backend.name] = random.Generator(random.SFC64(seeds))
+            else:
+                self._rng[backend.name] = random.default_rng(int(seeds.generate_state(1)[0]))
         return self._rng[backend.name]
 
     @property

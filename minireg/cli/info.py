@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, backend
-from ..ops.reference import reference
 from . import common
+from .reference import reference
 
 EXTRAS = {
     "rich": "cli",

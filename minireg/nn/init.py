@@ -30,10 +30,6 @@ def _fill(tensor: Tensor, values: Any) -> Tensor:
     return tensor.assign(move(np.asarray(values, tensor.dtype), tensor.backend))
 
 
-def _stream(generator: Stream | None) -> Stream:
-    return stream_of(generator, "init")
-
-
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Every element ``val``.
 
@@ -109,7 +105,7 @@ def uniform_(
     """
     if not a <= b:
         raise ValueError(f"uniform_: got the interval [{a}, {b}), expected a ≤ b")
-    return _fill(tensor, _stream(generator).uniform(a, b, tensor.shape))
+    return _fill(tensor, stream_of(generator, "init").uniform(a, b, tensor.shape))
 
 
 def normal_(
@@ -122,7 +118,7 @@ def normal_(
     Tensor([3.], dtype=float32)
     """
     check_option("normal_", "[0, inf)", std=std)
-    return _fill(tensor, mean + std * _stream(generator).normal(tensor.shape))
+    return _fill(tensor, mean + std * stream_of(generator, "init").normal(tensor.shape))
 
 
 def trunc_normal_(
@@ -144,7 +140,7 @@ def trunc_normal_(
     check_option("trunc_normal_", "(0, inf)", std=std)
     if not a <= b:
         raise ValueError(f"trunc_normal_: got the interval [{a}, {b}], expected a ≤ b")
-    stream, low, high = _stream(generator), (a - mean) / std, (b - mean) / std
+    stream, low, high = stream_of(generator, "init"), (a - mean) / std, (b - mean) / std
     mass = math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))
     peak = min(max(low, 0.0), high)  # where the density is largest
     values, missing = np.empty(tensor.size), np.arange(tensor.size)
@@ -172,12 +168,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Stream | None = No
     >>> bool(np.allclose(q @ q.T, np.eye(2), atol=1e-6))
     True
     """
-    if tensor.ndim < 2:
-        raise ValueError(
-            f"orthogonal_: got a tensor of shape {tensor.shape}, expected 2 axes or more"
-        )
-    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    q, r = np.linalg.qr(_stream(generator).normal((max(rows, columns), min(rows, columns))))
+    (columns, _), rows = _fans("orthogonal_", tensor), len(tensor)
+    q, r = np.linalg.qr(
+        stream_of(generator, "init").normal((max(rows, columns), min(rows, columns)))
+    )
     q *= np.sign(np.diagonal(r))
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 

@@ -274,11 +274,7 @@ def cross_entropy(
 
 
 def nll_loss(
-    x: Any,
-    target: Any,
-    weight: Any = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
+    x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: Reduction = "mean"
 ) -> Any:
     """Negative log-likelihood −w_y·x_y of the label y, for log-probabilities x.
 
@@ -336,11 +332,7 @@ def smooth_l1_loss(x: Any, target: Any, reduction: Reduction = "mean", beta: flo
 
 
 def binary_cross_entropy_with_logits(
-    x: Any,
-    target: Any,
-    weight: Any = None,
-    reduction: Reduction = "mean",
-    pos_weight: Any = None,
+    x: Any, target: Any, weight: Any = None, reduction: Reduction = "mean", pos_weight: Any = None
 ) -> Any:
     """−w·(c·t·log σ(x) + (1 − t)·log(1 − σ(x))) for logits x and targets t in [0, 1].
 
@@ -391,11 +383,7 @@ def kl_div(x: Any, target: Any, reduction: KLReduction = "mean", log_target: boo
 
 
 def hinge_loss(
-    scores: Any,
-    target: Any,
-    p: int = 1,
-    margin: float = 1.0,
-    reduction: Reduction = "mean",
+    scores: Any, target: Any, p: int = 1, margin: float = 1.0, reduction: Reduction = "mean"
 ) -> Any:
     """The margin that is missing, to the power p: the loss of support vector machines.
 

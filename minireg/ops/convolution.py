@@ -56,17 +56,10 @@ _WINDOWS = shaped(
     (Shape(2, 2, 3, 4, 2), (5, 4), (1, 1), (1, 1)),  # and shape, stride, dilation
     (Shape(2, 2, 3, 2, 5, 3), (6, 7), (3, 1), (2, 1)),
 )
-unfold = op(
-    "unfold",
-    _unfold,
-    _unfold_rule,
-    formula=r"y_{cijhw} = x_{c,\,sh+di,\,sw+dj},\quad \bar x = \mathrm{fold}(\bar y)",
-    samples=_IMAGES,
-)
-fold = op(
-    "fold",
-    _fold,
-    _fold_rule,
-    formula=r"y_{c,\,sh+di,\,sw+dj} \mathrel{+}= x_{cijhw},\quad \bar x = \mathrm{unfold}(\bar y)",
-    samples=_WINDOWS,
-)
+# fmt: off
+unfold = op("unfold", _unfold, _unfold_rule, samples=_IMAGES,
+            formula=r"y_{cijhw} = x_{c,\,sh+di,\,sw+dj},\quad \bar x = \mathrm{fold}(\bar y)")
+fold = op("fold", _fold, _fold_rule, samples=_WINDOWS,
+          formula=r"y_{c,\,sh+di,\,sw+dj} \mathrel{+}= x_{cijhw},"
+                  r"\quad \bar x = \mathrm{unfold}(\bar y)")
+# fmt: on

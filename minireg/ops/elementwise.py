@@ -99,6 +99,11 @@ def _gelu(x: Any) -> tuple[Any, Any]:
     return x * phi, (phi, bell)
 
 
+def _smooth(f: Any, rule: Any, formula: str, low: float = -2, high: float = 2) -> Any:
+    """The entry of a NumPy function of one input, drawn from [low, high], under its own name."""
+    return op(f.__name__, f, rule, formula=rf"\bar x = {formula}", samples=unary(low, high))
+
+
 # --- the table: a rule a line ---------------------------------------------------------------------
 
 # fmt: off
@@ -121,8 +126,7 @@ div = op("div", np.true_divide,
          lambda g, y, a, b: g / b,
          lambda g, y, a, b: -g * y / b,
          formula=r"\bar a = \bar y/b,\quad \bar b = -\bar y\,y/b", samples=binary(second=(0.5, 2)))
-positive = op("positive", np.positive, lambda g, y, x: g,
-              formula=r"\bar x = \bar y", samples=unary())
+positive = _smooth(np.positive, lambda g, y, x: g, r"\bar y")
 neg = op("neg", np.negative, lambda g, y, x: -g,
          formula=r"\bar x = -\bar y", samples=unary())
 _FIRST_POSITIVE = binary(0.5, 2, second=(-2, 2))
@@ -131,59 +135,41 @@ power = op("power", lambda x, p: x**p,
            lambda g, y, x, p: g * (y * _log_of_base(x, p)),
            formula=r"\bar x = \bar y\,p\,x^{p-1},\quad \bar p = \bar y\,y\log x",
            kink="x = 0 ≤ p: p gets 0", numpy=np.power, samples=_FIRST_POSITIVE)
-square = op("square", np.square, lambda g, y, x: g * (2 * x),
-            formula=r"\bar x = 2\bar y\,x", samples=unary())
-sqrt = op("sqrt", np.sqrt, lambda g, y, x: g / (2 * y),
-          formula=r"\bar x = \bar y/(2y)", samples=unary(0.5, 2))
+square = _smooth(np.square, lambda g, y, x: g * (2 * x), r"2\bar y\,x")
+sqrt = _smooth(np.sqrt, lambda g, y, x: g / (2 * y), r"\bar y/(2y)", 0.5, 2)
 mod = op("mod", np.remainder,
          lambda g, y, a, b: g,
          lambda g, y, a, b: -g * np.floor(np.divide(a, b)),
          formula=r"\bar a = \bar y,\quad \bar b = -\bar y\,\lfloor a/b\rfloor",
          kink="a a multiple of b: the derivative from above", samples=binary(second=(0.5, 2)))
-reciprocal = op("reciprocal", np.reciprocal, lambda g, y, x: -g * (y * y),
-                formula=r"\bar x = -\bar y\,y^2", samples=unary(0.5, 2))
+reciprocal = _smooth(np.reciprocal, lambda g, y, x: -g * (y * y), r"-\bar y\,y^2", 0.5, 2)
 
 # --- exponentials, logarithms, trigonometry ---------------------------------------------------
 
 _LOG_2, _LOG_10 = 0.6931471805599453, 2.302585092994046
-exp = op("exp", np.exp, lambda g, y, x: g * y,
-         formula=r"\bar x = \bar y\,y", samples=unary())
-expm1 = op("expm1", np.expm1, lambda g, y, x: g * (y + 1),
-           formula=r"\bar x = \bar y\,(y+1)", samples=unary())
-exp2 = op("exp2", np.exp2, lambda g, y, x: g * (_LOG_2 * y),
-          formula=r"\bar x = \bar y\,y\log 2", samples=unary())
-log = op("log", np.log, lambda g, y, x: g / x,
-         formula=r"\bar x = \bar y/x", samples=unary(0.5, 2))
-log1p = op("log1p", np.log1p, lambda g, y, x: g / (1 + x),
-           formula=r"\bar x = \bar y/(1+x)", samples=unary(-0.5, 2))
-log2 = op("log2", np.log2, lambda g, y, x: g / (_LOG_2 * x),
-          formula=r"\bar x = \bar y/(x\log 2)", samples=unary(0.5, 2))
-log10 = op("log10", np.log10, lambda g, y, x: g / (_LOG_10 * x),
-           formula=r"\bar x = \bar y/(x\log 10)", samples=unary(0.5, 2))
-sin = op("sin", np.sin, lambda g, y, x: g * np.cos(x),
-         formula=r"\bar x = \bar y\cos x", samples=unary())
-cos = op("cos", np.cos, lambda g, y, x: -g * np.sin(x),
-         formula=r"\bar x = -\bar y\sin x", samples=unary())
-tan = op("tan", np.tan, lambda g, y, x: g * (1 + y * y),
-         formula=r"\bar x = \bar y\,(1+y^2)", samples=unary(-1, 1))
-sinh = op("sinh", np.sinh, lambda g, y, x: g * np.cosh(x),
-          formula=r"\bar x = \bar y\cosh x", samples=unary())
-cosh = op("cosh", np.cosh, lambda g, y, x: g * np.sinh(x),
-          formula=r"\bar x = \bar y\sinh x", samples=unary())
-tanh = op("tanh", np.tanh, has_kernel("tanh_backward")(lambda g, y, x: g * (1 - y * y)),
-          formula=r"\bar x = \bar y\,(1-y^2)", samples=unary())
-arcsin = op("arcsin", np.arcsin, lambda g, y, x: g / np.sqrt(1 - x * x),
-            formula=r"\bar x = \bar y/\sqrt{1-x^2}", samples=unary(-0.8, 0.8))
-arccos = op("arccos", np.arccos, lambda g, y, x: -g / np.sqrt(1 - x * x),
-            formula=r"\bar x = -\bar y/\sqrt{1-x^2}", samples=unary(-0.8, 0.8))
-arctan = op("arctan", np.arctan, lambda g, y, x: g / (1 + x * x),
-            formula=r"\bar x = \bar y/(1+x^2)", samples=unary())
-arcsinh = op("arcsinh", np.arcsinh, lambda g, y, x: g / np.sqrt(x * x + 1),
-             formula=r"\bar x = \bar y/\sqrt{x^2+1}", samples=unary())
-arccosh = op("arccosh", np.arccosh, lambda g, y, x: g / np.sqrt(x * x - 1),
-             formula=r"\bar x = \bar y/\sqrt{x^2-1}", samples=unary(1.2, 3))
-arctanh = op("arctanh", np.arctanh, lambda g, y, x: g / (1 - x * x),
-             formula=r"\bar x = \bar y/(1-x^2)", samples=unary(-0.8, 0.8))
+exp = _smooth(np.exp, lambda g, y, x: g * y, r"\bar y\,y")
+expm1 = _smooth(np.expm1, lambda g, y, x: g * (y + 1), r"\bar y\,(y+1)")
+exp2 = _smooth(np.exp2, lambda g, y, x: g * (_LOG_2 * y), r"\bar y\,y\log 2")
+log = _smooth(np.log, lambda g, y, x: g / x, r"\bar y/x", 0.5, 2)
+log1p = _smooth(np.log1p, lambda g, y, x: g / (1 + x), r"\bar y/(1+x)", -0.5, 2)
+log2 = _smooth(np.log2, lambda g, y, x: g / (_LOG_2 * x), r"\bar y/(x\log 2)", 0.5, 2)
+log10 = _smooth(np.log10, lambda g, y, x: g / (_LOG_10 * x), r"\bar y/(x\log 10)", 0.5, 2)
+sin = _smooth(np.sin, lambda g, y, x: g * np.cos(x), r"\bar y\cos x")
+cos = _smooth(np.cos, lambda g, y, x: -g * np.sin(x), r"-\bar y\sin x")
+tan = _smooth(np.tan, lambda g, y, x: g * (1 + y * y), r"\bar y\,(1+y^2)", -1, 1)
+sinh = _smooth(np.sinh, lambda g, y, x: g * np.cosh(x), r"\bar y\cosh x")
+cosh = _smooth(np.cosh, lambda g, y, x: g * np.sinh(x), r"\bar y\sinh x")
+tanh = _smooth(np.tanh, has_kernel("tanh_backward")(lambda g, y, x: g * (1 - y * y)),
+               r"\bar y\,(1-y^2)")
+arcsin = _smooth(np.arcsin, lambda g, y, x: g / np.sqrt(1 - x * x),
+                 r"\bar y/\sqrt{1-x^2}", -0.8, 0.8)
+arccos = _smooth(np.arccos, lambda g, y, x: -g / np.sqrt(1 - x * x),
+                 r"-\bar y/\sqrt{1-x^2}", -0.8, 0.8)
+arctan = _smooth(np.arctan, lambda g, y, x: g / (1 + x * x), r"\bar y/(1+x^2)")
+arcsinh = _smooth(np.arcsinh, lambda g, y, x: g / np.sqrt(x * x + 1), r"\bar y/\sqrt{x^2+1}")
+arccosh = _smooth(np.arccosh, lambda g, y, x: g / np.sqrt(x * x - 1),
+                  r"\bar y/\sqrt{x^2-1}", 1.2, 3)
+arctanh = _smooth(np.arctanh, lambda g, y, x: g / (1 - x * x), r"\bar y/(1-x^2)", -0.8, 0.8)
 arctan2 = op("arctan2", np.arctan2,
              lambda g, y, a, b: _over_square(g, a, b) * b,
              lambda g, y, a, b: -_over_square(g, a, b) * a,

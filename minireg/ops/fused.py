@@ -56,20 +56,13 @@ def _linear_definition(x: Any, w: Any, b: Any = None) -> Any:
     return y if b is None else y + b
 
 
-_AFFINE = shaped(
-    (Shape(5, 3), Shape(4, 3), Shape(4)),
-    (Shape(2, 5, 3), Shape(4, 3)),
-    (Shape(3), Shape(4, 3), Shape(4)),
-)
-linear = op(
-    "linear",
-    _linear,
-    backward=_linear_backward,
-    definition=_linear_definition,
-    formula=r"\bar x = \bar yW,\quad \bar W = \bar y^{\top}x,\quad \bar b = \textstyle\sum_n\bar y_n",
-    cost="mnk",
-    samples=_AFFINE,
-)
+# fmt: off
+linear = op("linear", _linear, backward=_linear_backward, definition=_linear_definition,
+            formula=r"\bar x = \bar yW,\quad \bar W = \bar y^{\top}x,"
+                    r"\quad \bar b = \textstyle\sum_n\bar y_n", cost="mnk",
+            samples=shaped((Shape(5, 3), Shape(4, 3), Shape(4)), (Shape(2, 5, 3), Shape(4, 3)),
+                           (Shape(3), Shape(4, 3), Shape(4))))
+# fmt: on
 
 # --- normalize: BatchNorm, LayerNorm and RMSNorm are one op ------------------------------------------
 
@@ -96,13 +89,17 @@ class Running:
         return moved.astype(old.dtype, copy=False)
 
 
+def _single(x: Any, *affine: Any) -> tuple[Any, bool]:
+    """x, of half precision as single (squares of 256 overflow), and whether the result is half."""
+    half = x.dtype == HALF and all(v is None or v.dtype == HALF for v in affine)
+    return wide(x), half
+
+
 def _normalize(
     x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
     center: bool = True, running: Running | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
-    half = x.dtype == HALF
-    if half:  # squares of 256 would overflow
-        x, half = x.astype(np.float32), all(v is None or v.dtype == HALF for v in (weight, bias))
+    x, half = _single(x, weight, bias)
     centered = x
     mean: Any = 0
     if center:
@@ -146,9 +143,7 @@ def _normalize_definition(
     x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...], eps: float,
     center: bool = True, running: Any = None,
 ) -> Any:  # fmt: skip
-    half = x.dtype == HALF
-    if half:
-        x, half = x.astype(np.float32), all(v is None or v.dtype == HALF for v in (weight, bias))
+    x, half = _single(x, weight, bias)
     centered = x - x.mean(axis=axes, keepdims=True) if center else x
     y = centered / ((centered * centered).mean(axis=axes, keepdims=True) + eps) ** 0.5
     y = y if weight is None else y * weight
@@ -169,15 +164,11 @@ _NORM_FORMULA = (
     r"\bar x = \tfrac1s(u - \hat x\langle u\hat x\rangle)\text{ (RMSNorm)},\ u = "
     r"\gamma\bar y;\ \bar\gamma = \textstyle\sum\bar y\hat x,\ \bar\beta = \sum\bar y"
 )
-normalize = op(
-    "normalize",
-    _normalize,
-    backward=_normalize_backward,
-    definition=_normalize_definition,
-    formula=_NORM_FORMULA,
-    kernel=True,
-    samples=_NORMS,
-)
+# fmt: off
+normalize = op("normalize", _normalize,
+               backward=_normalize_backward, definition=_normalize_definition,
+               formula=_NORM_FORMULA, kernel=True, samples=_NORMS)
+# fmt: on
 
 # --- cross entropy against a target distribution -------------------------------------------------------
 
@@ -217,12 +208,9 @@ def _targets(rng: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-cross_entropy = op(
-    "cross_entropy",
-    _cross_entropy,
-    backward=_cross_entropy_backward,
-    definition=_cross_entropy_definition,
-    formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),\quad \bar q = -\bar y\log p",
-    kernel=True,
-    samples=_targets,
-)
+# fmt: off
+cross_entropy = op("cross_entropy", _cross_entropy,
+                   backward=_cross_entropy_backward, definition=_cross_entropy_definition,
+                   formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),"
+                           r"\quad \bar q = -\bar y\log p", kernel=True, samples=_targets)
+# fmt: on

@@ -47,11 +47,6 @@ def _symmetric(x: Any) -> Any:
     return (x + _t(x)) * 0.5
 
 
-def _inverse(x: Any, zero: Any) -> Any:
-    """1/x, and 0 where ``zero``."""
-    return np.where(zero, 0, 1 / np.where(zero, 1, x))
-
-
 def _tolerance(a: Any, largest: Any) -> Any:
     """Values of ``a`` nearer to each other count as equal, and nearer to 0 as 0."""
     return largest * (max(a.shape[-2:]) * float(np.finfo(largest.dtype).eps))
@@ -100,7 +95,7 @@ def _det_definition(a: Any) -> Any:
     m, y = matmul(matmul(_t(u), a), _t(vh)), np.linalg.det(u @ vh)
     while m.shape[-1] > 2:
         pivot, row, column = m[..., :1, :1], m[..., :1, 1:], m[..., 1:, :1]
-        y, m = pivot[..., 0, 0] * y, m[..., 1:, 1:] - column * (row * _inverse(pivot, pivot == 0))
+        y, m = pivot[..., 0, 0] * y, m[..., 1:, 1:] - column * (row * ratio(1, pivot))
     if m.shape[-1] == 2:
         return (m[..., 0, 0] * m[..., 1, 1] - m[..., 0, 1] * m[..., 1, 0]) * y
     return prod_(diagonal(m, 0, -2, -1), axis=-1) * y
@@ -245,9 +240,9 @@ def _svd_rule(g: Any, y: Any, a: Any) -> Any:
     x, z = x - _t(x), z - _t(z)
     row, column, near = s[..., None, :], s[..., None], _tolerance(a, s[..., :1])
     apart, total = row - column, row + column
-    inner = (x + z) * _inverse(apart, np.abs(apart) <= near[..., None])
-    inner = 0.5 * (inner + (x - z) * _inverse(total, total <= near[..., None]))
-    inverse = _inverse(s, s <= near)
+    inner = (x + z) * ratio(1, apart, np.abs(apart) <= near[..., None])
+    inner = 0.5 * (inner + (x - z) * ratio(1, total, total <= near[..., None]))
+    inverse = ratio(1, s, s <= near)
     left = u @ inner + u * ds[..., None, :]
     if m > n:
         left = left + (du - u @ (_t(u) @ du)) * inverse[..., None, :]
@@ -264,7 +259,7 @@ def _eigh_rule(g: Any, y: Any, a: Any) -> Any:
     w, v = y[..., 0], y[..., 1:]
     x, apart = _t(v) @ g[..., 1:], w[..., None, :] - w[..., None]
     largest = np.maximum(np.abs(w[..., :1]), np.abs(w[..., -1:]))
-    inverse = _inverse(apart, np.abs(apart) <= _tolerance(a, largest)[..., None])
+    inverse = ratio(1, apart, np.abs(apart) <= _tolerance(a, largest)[..., None])
     return (v @ (0.5 * (x - _t(x)) * inverse) + v * g[..., None, :, 0]) @ _t(v)
 
 
@@ -372,8 +367,8 @@ def _euclidean_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
 def _p_norm_rule(g: Any, y: Any, x: Any, p: float, axis: Any) -> Any:
     y = reopened(y, x, axis, False)
     zero = (x == 0) | (y == 0)
-    ratio = np.where(zero, 1, np.abs(x)) / np.where(zero, 1, y)
-    return np.where(zero, 0, reopened(g, x, axis, False) * np.sign(x) * ratio ** (p - 1))
+    share = np.where(zero, 1, np.abs(x)) / np.where(zero, 1, y)
+    return np.where(zero, 0, reopened(g, x, axis, False) * np.sign(x) * share ** (p - 1))
 
 
 def _spectral_value(a: Any, smallest: bool = False) -> Any:
@@ -403,8 +398,8 @@ def _polar_rule(g: Any, y: Any, a: Any) -> Any:
     u, vh = np.where(zero[..., None, :], 0, u), np.where(zero[..., None], 0, vh)
     left, right = g @ _t(vh), _t(u) @ g
     e = _t(u) @ left
-    inner = (e - _t(e)) * _inverse(total, total <= near[..., None])
-    inverse = _inverse(s, zero)
+    inner = (e - _t(e)) * ratio(1, total, total <= near[..., None])
+    inverse = ratio(1, s, zero)
     left, right = left * inverse[..., None, :], right * inverse[..., None]
     return (u @ inner + left - u @ (_t(u) @ left)) @ vh + u @ (right - (right @ _t(vh)) @ vh)
 
@@ -469,9 +464,14 @@ def _matrix(x: Any, ord: Any, axis: tuple[int, ...]) -> Any:
     )
 
 
-def _wide(x: Any) -> Any:
-    """Integers as float64, and half precision as single."""
-    return wide(x) if x.dtype.kind in "fc" else astype(x, np.float64)
+def _along(axes: tuple[int, ...], measure: Any, x: Any, ord: Any, keepdims: bool) -> Any:
+    """``measure`` of x along axes: of integers in float64, of half precision in single."""
+    number = wide(x) if x.dtype.kind in "fc" else astype(x, np.float64)
+    if x.dtype.kind == "c" and (measure is _vector or ord not in ("nuc", 2, -2)):
+        number = abs(x)  # it depends on the moduli alone
+    y = measure(number, ord, axes)
+    y = expand_dims(y, axes) if keepdims else y
+    return astype(y, HALF) if x.dtype == HALF else y
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
@@ -499,19 +499,13 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     >>> norm(w, 2).backward(); w.grad.numpy().tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    if (number := _wide(x)) is not x:
-        y = norm(number, ord, axis, keepdims)
-        return astype(y, HALF) if x.dtype == HALF else y
     axes = given_axes("norm", x, axis)
     if len(axes) not in (1, 2) and not (axis is None and ord is None):
         raise ValueError(
             f"norm: got shape {x.shape}, ord={ord!r} and axis={axis!r}, expected one axis (a vector "
             "norm) or two (a matrix norm); vector_norm takes any number"
         )
-    if x.dtype.kind == "c" and ord not in ("nuc", 2, -2):
-        x = abs(x)  # they depend on the moduli alone
-    y = _matrix(x, ord, axes) if len(axes) == 2 else _vector(x, ord, axes)
-    return expand_dims(y, axes) if keepdims else y
+    return _along(axes, _matrix if len(axes) == 2 else _vector, x, ord, keepdims)
 
 
 def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
@@ -521,12 +515,7 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     >>> vector_norm(mr.tensor([[3.0, 0.0], [0.0, 4.0]])).item()
     5.0
     """
-    if (number := _wide(x)) is not x:
-        y = vector_norm(number, axis=axis, keepdims=keepdims, ord=ord)
-        return astype(y, HALF) if x.dtype == HALF else y
-    axes = given_axes("vector_norm", x, axis)
-    y = _vector(abs(x) if x.dtype.kind == "c" else x, ord, axes)
-    return expand_dims(y, axes) if keepdims else y
+    return _along(given_axes("vector_norm", x, axis), _vector, x, ord, keepdims)
 
 
 def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:

@@ -35,25 +35,14 @@ def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
     return a.swapaxes(-1, -2) @ g
 
 
-_RANKS = shaped(
-    (Shape(2, 3), Shape(3, 4)),
-    (Shape(3), Shape(3)),
-    (Shape(2, 3), Shape(3)),
-    (Shape(3), Shape(3, 2)),
-    (Shape(2, 2, 3), Shape(3, 4)),
-    (Shape(3), Shape(2, 3, 4)),
-    (Shape(2, 2, 3), Shape(3)),
-    (Shape(2, 1, 2, 3), Shape(3, 3, 2)),
-)
-matmul = op(
-    "matmul",
-    np.matmul,
-    _matmul_a,
-    _matmul_b,
-    formula=r"\bar A = \bar Y B^{\top},\quad \bar B = A^{\top}\bar Y",
-    cost="mnk",
-    samples=_RANKS,
-)
+# fmt: off
+matmul = op("matmul", np.matmul, _matmul_a, _matmul_b,
+            formula=r"\bar A = \bar Y B^{\top},\quad \bar B = A^{\top}\bar Y", cost="mnk",
+            samples=shaped((Shape(2, 3), Shape(3, 4)), (Shape(3), Shape(3)), (Shape(2, 3), Shape(3)),
+                           (Shape(3), Shape(3, 2)), (Shape(2, 2, 3), Shape(3, 4)),
+                           (Shape(3), Shape(2, 3, 4)), (Shape(2, 2, 3), Shape(3)),
+                           (Shape(2, 1, 2, 3), Shape(3, 3, 2))))
+# fmt: on
 
 
 @answers_for(np.dot)
@@ -179,14 +168,11 @@ _SUBSCRIPTS = shaped(
     (Shape(2, 3, 3), Shape(3), {"subscripts": "...ij,j"}),
     (Shape(2, 3), Shape(2, 3), Shape(3), {"subscripts": "ij,ij,j->i"}),
 )
-_einsum = op(
-    "einsum",
-    _einsum_value,
-    each=_einsum_rule,
-    formula=r"\bar x_i = \mathrm{einsum}(\bar y,\ x_{j\ne i})",
-    cost=r"\prod_{\mathrm{letters}}",
-    samples=_SUBSCRIPTS,
-)
+# fmt: off
+_einsum = op("einsum", _einsum_value, each=_einsum_rule,
+             formula=r"\bar x_i = \mathrm{einsum}(\bar y,\ x_{j\ne i})",
+             cost=r"\prod_{\mathrm{letters}}", samples=_SUBSCRIPTS)
+# fmt: on
 
 
 @answers_for(np.einsum)

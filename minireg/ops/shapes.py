@@ -65,9 +65,7 @@ def _pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 
     return np.pad(x, _widths(x, pad_width) or 0, mode="constant", constant_values=constant_values)
 
 
-def _pad_rule(
-    g: Any, y: Any, x: Any, pad_width: Any, mode: str = "", constant_values: Any = 0
-) -> Any:
+def _pad_rule(g: Any, y: Any, x: Any, pad_width: Any, *_: Any, **__: Any) -> Any:
     widths = zip(_widths(x, pad_width), x.shape, strict=True)
     return g[tuple(slice(before, before + n) for (before, _), n in widths)]
 
@@ -221,6 +219,11 @@ def vstack(tup: Sequence[Any]) -> Any:
     return concatenate([x if np.ndim(x) > 1 else np.reshape(x, (1, -1)) for x in tup])
 
 
+@answers_for(np.atleast_1d)
+def _atleast_1d(a: Any) -> Any:
+    return a if np.ndim(a) else np.reshape(a, 1)
+
+
 @answers_for(np.hstack)
 def hstack(tup: Sequence[Any]) -> Any:
     """Join column by column; vectors end to end.
@@ -229,15 +232,8 @@ def hstack(tup: Sequence[Any]) -> Any:
     >>> mr.hstack([mr.tensor([1.0]), mr.tensor([2.0, 3.0])])
     Tensor([1., 2., 3.], dtype=float32)
     """
-    arrays = [x if np.ndim(x) else np.reshape(x, 1) for x in tup]
+    arrays = [_atleast_1d(x) for x in tup]
     return concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
-
-
-def _atleast_1d(a: Any) -> Any:
-    return a if np.ndim(a) else np.reshape(a, 1)
-
-
-answers_for(np.atleast_1d)(_atleast_1d)
 
 
 answers_for(np.flipud)(lambda m: flip(m, 0))
@@ -291,9 +287,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     >>> mr.take(mr.tensor([[1.0, 2.0], [3.0, 4.0]]), [1], axis=0)
     Tensor([[3., 4.]], dtype=float32)
     """
-    if axis is None:
-        return getitem(reshape(x, -1), indices)
-    return _at(x, axis, indices)
+    return getitem(ravel(x), indices) if axis is None else _at(x, axis, indices)
 
 
 @answers_for(np.take_along_axis)

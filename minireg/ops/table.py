@@ -224,9 +224,10 @@ def as_numpy(x: Any) -> Any:
     return x if hasattr(x, "ndim") else np.asarray(x)
 
 
-def ratio(a: Any, b: Any) -> Any:
-    """a/b, and 0 where b = 0."""
-    return np.where(b == 0, 0, a / np.where(b == 0, 1, b))
+def ratio(a: Any, b: Any, zero: Any = None) -> Any:
+    """a/b, and 0 where ``zero``: without it, where b = 0."""
+    zero = b == 0 if zero is None else zero
+    return np.where(zero, 0, a / np.where(zero, 1, b))
 
 
 def real(name: str, x: Any) -> None:

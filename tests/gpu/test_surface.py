@@ -664,7 +664,6 @@ HOST = {
     "cli": "prints; `minireg train` runs above",
     "datasets": "reads files into host arrays; fit moves them",
     "messages": "texts",
-    "ops.reference": "a page about the table of ops",
     "inspect.report": "a page about histories; written by `minireg train` above",
     "inspect.charts": "pictures of histories",
     "inspect.run": "figures of histories",

@@ -166,6 +166,12 @@ def test_solve_equals_numpy(a, b):
         assert [g.shape for g in mr.grad(got.sum(), inputs)] == [a, b]
 
 
+@pytest.mark.parametrize("ord", [None, 0, 1, 2, 3, np.inf])
+def test_vector_norm_of_complex_numbers_is_that_of_their_moduli(ord):
+    x = np.array([3.0 + 4.0j, 1.0j, 0.0])
+    np.testing.assert_allclose(mr.linalg.norm(mr.tensor(x), ord).numpy(), np.linalg.norm(x, ord))
+
+
 def test_integers_become_float64():
     x = mr.Tensor(np.array([[3, 0], [0, 4]]))
     for ord in (None, "nuc", 1, np.inf, 2):

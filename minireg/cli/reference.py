@@ -6,8 +6,8 @@ import sys
 from collections import Counter
 from typing import Any
 
+from ..ops import COMPOSED, TABLE, Op
 from ..tables import Table
-from . import COMPOSED, TABLE, Op
 
 HEAD = """\
 # Table of derivatives
