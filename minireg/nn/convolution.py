@@ -294,11 +294,9 @@ class MaxPool2d(_Pool2d):
     dilation: Pair = 1
     _: KW_ONLY  # PyTorch has return_indices here
     ceil_mode: bool = False
-    formula = "y = max over each window"
 
-    def forward(self, x: Any) -> Any:
-        """(N, C, H, W) → (N, C, H', W'), or both without N."""
-        return max_pool2d(x, **self.options())
+    formula = "y = max over each window"
+    function = staticmethod(max_pool2d)
 
 
 @dataclass(eq=False, repr=False)
@@ -318,8 +316,6 @@ class AvgPool2d(_Pool2d):
     ceil_mode: bool = False
     count_include_pad: bool = True
     divisor_override: int | None = None
-    formula = "y = mean over each window"
 
-    def forward(self, x: Any) -> Any:
-        """(N, C, H, W) → (N, C, H', W'), or both without N."""
-        return avg_pool2d(x, **self.options())
+    formula = "y = mean over each window"
+    function = staticmethod(avg_pool2d)

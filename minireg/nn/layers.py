@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -169,13 +168,7 @@ class Identity(Module):
 
 
 class Activation(Options):
-    """Base of layers without parameters: a ``function`` of each element, with options as fields."""
-
-    function: ClassVar[Callable[..., Any]]
-
-    def forward(self, x: Any) -> Any:
-        """Same shape as x."""
-        return type(self).function(x, **self.options())
+    """Base of layers without parameters: same shape as x, with options as fields."""
 
 
 class ReLU(Activation):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
@@ -430,7 +429,6 @@ class Loss(Options):
     option out of its range.
     """
 
-    function: ClassVar[Callable[..., Any]]
     reductions: ClassVar[tuple[str, ...]] = REDUCTIONS
 
     def __post_init__(self) -> None:
@@ -441,10 +439,6 @@ class Loss(Options):
             if given is not None:
                 found = _weights(owner, what, given)
                 setattr(self, what, given if isinstance(given, Tensor) else found)
-
-    def forward(self, output: Any, target: Any) -> Any:
-        """The function of (output, target) with the module's options."""
-        return type(self).function(output, target, **self.options())
 
     def parts(self, output: Any, target: Any) -> dict[str, Any]:
         """The loss as named terms that sum to it; one called "data" unless it hides more."""

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import prod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -321,7 +321,13 @@ class Module:
 
 @dataclass(eq=False, repr=False)
 class Options(Module):
-    """Base of modules that hold nothing but options, which are the fields of a dataclass."""
+    """Base of modules that hold nothing but the options of a ``function``, as dataclass fields."""
+
+    function: ClassVar[Callable[..., Any]]
+
+    def forward(self, *inputs: Any) -> Any:
+        """The function of the inputs, with the module's options."""
+        return type(self).function(*inputs, **self.options())
 
     def options(self) -> dict[str, Any]:
         """The options by name."""

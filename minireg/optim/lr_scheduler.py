@@ -466,15 +466,10 @@ class OneCycleLR(ClosedForm):
     unsaved = ("optimizer", "epochs", "steps_per_epoch")
     formula = "η: max_lr/div_factor ↗ max_lr ↘ max_lr/(div_factor·final_div_factor)"
     limits = {
-        "max_lr": "[0, inf)",
-        "total_steps": 1,
-        "pct_start": "[0, 1]",
-        "anneal_strategy": ("cos", "linear"),
-        "base_momentum": "[0, 1)",
-        "max_momentum": "[0, 1)",
-        "div_factor": "(0, inf)",
-        "final_div_factor": "(0, inf)",
-    }
+        "max_lr": "[0, inf)", "total_steps": 1, "pct_start": "[0, 1]",
+        "anneal_strategy": ("cos", "linear"), "base_momentum": "[0, 1)", "max_momentum": "[0, 1)",
+        "div_factor": "(0, inf)", "final_div_factor": "(0, inf)",
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.total_steps is None:
@@ -565,15 +560,9 @@ class ReduceLROnPlateau(LRScheduler):
 
     formula = "η ← max(factor·η, min_lr) on a plateau"
     limits = {
-        "mode": ("min", "max"),
-        "factor": "[0, 1)",
-        "patience": 0,
-        "threshold": "[0, inf)",
-        "threshold_mode": ("rel", "abs"),
-        "cooldown": 0,
-        "min_lr": "[0, inf)",
-        "eps": "[0, inf)",
-    }
+        "mode": ("min", "max"), "factor": "[0, 1)", "patience": 0, "threshold": "[0, inf)",
+        "threshold_mode": ("rel", "abs"), "cooldown": 0, "min_lr": "[0, inf)", "eps": "[0, inf)",
+    }  # fmt: skip
 
     def _start(self) -> None:
         self.min_lrs = self.per_group("min_lr")
@@ -583,9 +572,9 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _improves(self, value: float) -> bool:
         sign = -1 if self.mode == "min" else 1
-        if self.threshold_mode == "rel":
-            return sign * value > sign * (self.best * (1.0 + sign * self.threshold))
-        return sign * value > sign * (self.best + sign * self.threshold)
+        margin = sign * self.threshold
+        edge = self.best * (1.0 + margin) if self.threshold_mode == "rel" else self.best + margin
+        return sign * value > sign * edge
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Look at the figure of an epoch (a number or a scalar Tensor)."""
@@ -600,12 +589,9 @@ class ReduceLROnPlateau(LRScheduler):
         rates = [group["lr"] for group in self.optimizer.param_groups]
         if self.num_bad_epochs > self.patience:
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
-            lower = [
-                max(lr * self.factor, least) for lr, least in zip(rates, self.min_lrs, strict=True)
-            ]
-            rates = [
-                new if lr - new > self.eps else lr for lr, new in zip(rates, lower, strict=True)
-            ]
+            for i, (lr, least) in enumerate(zip(rates, self.min_lrs, strict=True)):
+                lower = max(lr * self.factor, least)
+                rates[i] = lower if lr - lower > self.eps else lr
         self._set(rates)
 
 
