@@ -32,12 +32,9 @@ KLReduction = Literal["mean", "sum", "none", "batchmean"]
 REDUCTIONS, KL_REDUCTIONS = get_args(Reduction), get_args(KLReduction)
 
 _LIMITS: dict[str, Limit] = {
-    "label_smoothing": "[0, 1]",
-    "beta": "[0, inf)",
-    "margin": "[0, inf)",
-    "p": (1, 2),
+    "label_smoothing": "[0, 1]", "beta": "[0, inf)", "margin": "[0, inf)", "p": (1, 2),
     "ignore_index": int,
-}
+}  # fmt: skip
 
 
 # --- what the losses share ------------------------------------------------------------------

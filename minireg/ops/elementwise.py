@@ -82,14 +82,6 @@ def _sigmoid(x: Any) -> Any:
     return np.where(x >= 0, 1, e) / (1 + e)
 
 
-def _leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
-    return np.where(x > 0, x, negative_slope * x)
-
-
-def _leaky_relu_rule(g: Any, y: Any, x: Any, negative_slope: Any = 0.01) -> Any:
-    return np.where(x > 0, g, negative_slope * g)
-
-
 def _gelu(x: Any) -> tuple[Any, Any]:
     real("gelu", x)
     a = np.minimum(np.abs(x) * _SQRT_HALF, 27.0)
@@ -197,13 +189,12 @@ _clip = op("clip", _limited, _inside, _at_low, _at_high,
            formula=r"\bar x = \bar y\,[l\le x\le h],\quad \bar l = \bar y\,[x<l<h],\quad"
                    r"\bar h = \bar y\,[x>h \lor l>h]",
            kink="x at a bound: ȳ passes, as in PyTorch", samples=_bounded)
-_MASKED = shaped((Mask(3, 4), Shape(3, 4), Shape(4)))
 where = op("where", lambda condition, x, y: np.where(condition, x, y),
            None,
            lambda g, y, c, a, b: np.where(c, g, 0),
            lambda g, y, c, a, b: np.where(c, 0, g),
            formula=r"\bar a = \bar y\,[c],\quad \bar b = \bar y\,[\lnot c]", numpy=np.where,
-           samples=_MASKED)
+           samples=shaped((Mask(3, 4), Shape(3, 4), Shape(4))))
 
 # --- the error function and activations -----------------------------------------------------
 
@@ -215,7 +206,9 @@ _SQRT_HALF, _INV_SQRT_2PI = 0.7071067811865476, 0.3989422804014327
 relu = op("relu", lambda x: np.maximum(x, 0),
           has_kernel("relu_backward")(lambda g, y, x: g * (y > 0)),
           formula=r"\bar x = \bar y\,[x>0]", kink="x = 0: 0", samples=unary(away_from=0))
-leaky_relu = op("leaky_relu", _leaky_relu, _leaky_relu_rule,
+leaky_relu = op("leaky_relu",
+                lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
+                lambda g, y, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g),
                 formula=r"\bar x = \bar y\,[x>0] + s\,\bar y\,[x\le 0]", kink="x = 0: the slope s",
                 samples=unary(away_from=0))
 sigmoid = op("sigmoid", _sigmoid, has_kernel("sigmoid_backward")(lambda g, y, x: g * (y * (1 - y))),

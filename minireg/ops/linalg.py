@@ -20,20 +20,18 @@ and Hessian are right at repeated values, an orthogonal matrix included.
 
 from __future__ import annotations
 
+from collections import namedtuple
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..mode import is_grad_enabled
 from ..tensor import Tensor
+from . import reductions
 from .axes import arange, given_axes, product_of_others, reopened, size_along
 from .elementwise import abs, sign
 from .products import matmul
-from .reductions import max as max_
-from .reductions import min as min_
-from .reductions import prod as prod_
-from .reductions import sum as sum_
 from .samples import Shape, both, shaped
 from .shapes import astype, diagonal, expand_dims, moveaxis, swapaxes
 from .table import HALF, array_of, as_numpy, op, ratio, real, wide
@@ -98,7 +96,7 @@ def _det_definition(a: Any) -> Any:
         y, m = pivot[..., 0, 0] * y, m[..., 1:, 1:] - column * (row * ratio(1, pivot))
     if m.shape[-1] == 2:
         return (m[..., 0, 0] * m[..., 1, 1] - m[..., 0, 1] * m[..., 1, 0]) * y
-    return prod_(diagonal(m, 0, -2, -1), axis=-1) * y
+    return reductions.prod(diagonal(m, 0, -2, -1), axis=-1) * y
 
 
 def _cholesky_rule(g: Any, y: Any, a: Any) -> Any:
@@ -153,11 +151,7 @@ def solve(a: Any, b: Any) -> Any:
     return _solve(a, b[:, None])[..., 0] if b.ndim == 1 else _solve(a, b)
 
 
-class SlogdetResult(NamedTuple):
-    """What :func:`slogdet` returns."""
-
-    sign: Any
-    logabsdet: Any
+SlogdetResult = namedtuple("SlogdetResult", "sign logabsdet")
 
 
 def slogdet(a: Any) -> SlogdetResult:
@@ -296,19 +290,8 @@ _eigvalsh = op("eigvalsh", lambda a: np.linalg.eigvalsh(_symmetric(a)), _eigvals
 # fmt: on
 
 
-class SVDResult(NamedTuple):
-    """What :func:`svd` returns."""
-
-    U: Any
-    S: Any
-    Vh: Any
-
-
-class EighResult(NamedTuple):
-    """What :func:`eigh` returns."""
-
-    eigenvalues: Any
-    eigenvectors: Any
+SVDResult = namedtuple("SVDResult", "U S Vh")
+EighResult = namedtuple("EighResult", "eigenvalues eigenvectors")
 
 
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
@@ -432,8 +415,8 @@ _nuclear = op("nuclear", lambda a: np.linalg.svd(a, compute_uv=False).sum(axis=-
 def _extreme(x: Any, axis: Any, ord: Any) -> Any:
     """The largest (0 of none) or, for a negative ``ord``, the smallest of numbers ≥ 0."""
     if ord < 0:
-        return min_(x, axis=axis)
-    return max_(x, axis=axis) if size_along(x, axis) else sum_(x, axis=axis)
+        return reductions.min(x, axis=axis)
+    return reductions.max(x, axis=axis) if size_along(x, axis) else reductions.sum(x, axis=axis)
 
 
 def _vector(x: Any, ord: Any, axis: tuple[int, ...]) -> Any:
@@ -442,7 +425,7 @@ def _vector(x: Any, ord: Any, axis: tuple[int, ...]) -> Any:
     if ord in (np.inf, -np.inf):
         return _extreme(abs(x), axis, ord)
     if ord in (0, 1):
-        return sum_(abs(x if ord else sign(x)), axis=axis)
+        return reductions.sum(abs(x if ord else sign(x)), axis=axis)
     if isinstance(ord, str):
         raise ValueError(f"norm: got ord={ord!r} for vectors, expected a number, ±inf or None")
     return _p_norm(x, ord, axis)
@@ -457,7 +440,7 @@ def _matrix(x: Any, ord: Any, axis: tuple[int, ...]) -> Any:
     if ord in (2, -2):
         return _spectral(a, ord == -2)
     if ord in (1, -1, np.inf, -np.inf):
-        sums = sum_(abs(a), axis=-2 if ord in (1, -1) else -1)
+        sums = reductions.sum(abs(a), axis=-2 if ord in (1, -1) else -1)
         return _extreme(sums, -1, ord)
     raise ValueError(
         f"norm: got ord={ord!r} for matrices, expected None, 'fro', 'nuc', ±1, ±2 or ±inf"

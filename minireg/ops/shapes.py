@@ -30,10 +30,6 @@ def _transpose_rule(g: Any, y: Any, x: Any, *order: Any, axes: Any = None) -> An
     return g.transpose(tuple(sorted(range(x.ndim), key=order.__getitem__)))
 
 
-def _moveaxis_rule(g: Any, y: Any, x: Any, source: Any, destination: Any) -> Any:
-    return np.moveaxis(g, destination, source)
-
-
 def _reshape_rule(g: Any, y: Any, x: Any, *_: Any, **__: Any) -> Any:
     return g.reshape(x.shape)
 
@@ -110,7 +106,8 @@ swapaxes = op("swapaxes", lambda x, axis1, axis2: x.swapaxes(axis1, axis2),
               lambda g, y, x, axis1, axis2: g.swapaxes(axis1, axis2),
               formula=r"\bar x = \mathrm{swapaxes}(\bar y)", numpy=np.swapaxes, cost="1",
               samples=shaped((Shape(2, 3, 4), 0, -1)))
-moveaxis = op("moveaxis", np.moveaxis, _moveaxis_rule,
+moveaxis = op("moveaxis", np.moveaxis,
+              lambda g, y, x, source, destination: np.moveaxis(g, destination, source),
               formula=r"\bar x = \mathrm{moveaxis}(\bar y)", cost="1",
               samples=shaped((Shape(2, 3, 4), 0, -1), (Shape(2, 3, 4), (0, 1), (1, 2))))
 expand_dims = op("expand_dims", np.expand_dims, _reshape_rule,
