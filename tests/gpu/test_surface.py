@@ -697,6 +697,7 @@ HOST = {
     "penalties.base.Penalty.value": "raises: a subclass defines it",
     "penalties.constraints.Constraint.norm": "raises: a subclass defines it",
     "analysis.solver.RegularizationPath.draw": "a picture of host arrays",
+    "random.Stream.bits": "drawn on the host",
     "training.History.to_json": "writes a file",
     "training.finite": "figures for JSON",
 }
