@@ -34,8 +34,7 @@ class Budget(NamedTuple):
 
 BUDGETS = {
     "reading path": Budget(
-        "messages tables backend random mode tensor engine ops nn operators optim objective "
-        "__init__",
+        "messages backend random mode tensor engine ops nn operators optim objective __init__",
         most=6000,
         reviewed=5081,
         before=6108,
@@ -48,7 +47,7 @@ BUDGETS = {
     "inspect": Budget("inspect", 700, 750, 892),
     "runs": Budget("training datasets checkpoint sweep", 900, 510, 860),
     "scikit-learn": Budget("sklearn", 250),
-    "front": Budget("cli course pictures __main__", 1500, 1033, 1208),
+    "front": Budget("cli course tables pictures __main__", 1500, 1033, 1208),
 }
 
 # Budgets that are still exceeded. Whoever mends one takes it out of the list.

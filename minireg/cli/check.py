@@ -51,32 +51,17 @@ def declare(commands: Any) -> None:
     """Declare the command."""
     short = "do value, gradient, prox and certificates of a penalty fit together?"
     parser = common.declare(commands, "check-penalty", check, short, __doc__)
-    parser.add_argument(
-        "penalty",
-        metavar="WHERE:NAME",
-        help="a module or a file, and a penalty in it: an instance, or a class that takes its strength",
+    add, count = parser.add_argument, in_range(1, whole=True)
+    about = (
+        "a module or a file, and a penalty in it: an instance, or a class that takes its strength"
     )
-    parser.add_argument(
-        "--strength",
-        type=in_range(1e-12),
-        default=0.5,
-        metavar="λ",
-        help="what a class is made with; default 0.5",
-    )
-    parser.add_argument(
-        "--shape",
-        type=in_range(1, whole=True),
-        nargs="+",
-        metavar="N",
-        help="of the weight to ask it at; default: the penalty's own, mostly 4 3",
-    )
-    parser.add_argument(
-        "--trials",
-        type=in_range(1, whole=True),
-        default=20,
-        metavar="N",
-        help="random points a check, beside those at kinks; default 20",
-    )
+    add("penalty", metavar="WHERE:NAME", help=about)
+    about = "what a class is made with; default 0.5"
+    add("--strength", type=in_range(1e-12), default=0.5, metavar="λ", help=about)
+    about = "of the weight to ask it at; default: the penalty's own, mostly 4 3"
+    add("--shape", type=count, nargs="+", metavar="N", help=about)
+    about = "random points a check, beside those at kinks; default 20"
+    add("--trials", type=count, default=20, metavar="N", help=about)
 
 
 def check(args: argparse.Namespace) -> int:

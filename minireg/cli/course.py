@@ -26,19 +26,12 @@ def declare(commands: Any) -> None:
     add = parser.add_argument
     add("--topic", metavar="NAME", help="only the claims of one file of lessons/claims")
     add("--id", nargs="+", default=[], metavar="C1", help="only these claims")
-    add(
-        "--backend",
-        choices=("numpy", "cupy"),
-        default="numpy",
-        help="where the models live that are measured; default numpy",
-    )
+    about = "where the models live that are measured; default numpy"
+    add("--backend", choices=("numpy", "cupy"), default="numpy", help=about)
     add("--no-progress", action="store_true", help="no progress bar")
     add = parser.add_mutually_exclusive_group().add_argument
-    add(
-        "--explain",
-        action="store_true",
-        help="also the statement in full, its derivation and where the program is",
-    )
+    about = "also the statement in full, its derivation and where the program is"
+    add("--explain", action="store_true", help=about)
     add("--json", action="store_true", help="print a list of JSON objects")
     add("--errata", action="store_true", help="print the corrections to the texts as Markdown")
     short = "the lessons: list them, open one in the browser, run them"

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from ..random import manual_seed
 from ..training import passing_interrupts
@@ -91,12 +91,6 @@ class Figure(NamedTuple):
         return f"{self.what}: {self.value:.4g}{tolerance}{'' if self.passed else ' FAILED'}"
 
 
-class _Measure(Protocol):
-    def __call__(
-        self, what: str, value: Any, *, at_most: float = ..., at_least: float = ...
-    ) -> Figure: ...
-
-
 def _figure(
     role: str, what: str, value: Any, *, at_most: float = math.inf, at_least: float = -math.inf
 ) -> Figure:
@@ -104,10 +98,10 @@ def _figure(
     return Figure(role, what, float(value), float(at_most), float(at_least))
 
 
-holds: _Measure = partial(_figure, "holds")
-breaks: _Measure = partial(_figure, "breaks")
-corrects: _Measure = partial(_figure, "corrects")
-reports: _Measure = partial(_figure, "reports")
+holds = partial(_figure, "holds")
+breaks = partial(_figure, "breaks")
+corrects = partial(_figure, "corrects")
+reports = partial(_figure, "reports")
 
 
 @dataclass(frozen=True)
