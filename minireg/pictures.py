@@ -21,6 +21,8 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Curves = Mapping[str, Any]  # label → its values
+
 INK, GRID, PAGE = "#1f2328", "#d5dae0", "#ffffff"  # in a page these follow light or dark mode
 
 
@@ -30,6 +32,14 @@ class Look(NamedTuple):
     colour: str
     dash: str = "solid"
     hatch: str = ""
+
+
+RUN_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+RUN_LOOKS = [Look(colour) for colour in RUN_COLOURS]
+# Under each kind of colour blindness grey and any two of the first four terms stay apart (OKLab
+# distance of 0.14 or more; chosen by search); the dash tells them apart once more.
+TERM_COLOURS = ("#e1961e", "#2da5ff", "#a51ed2", "#c32d0f", "#e85fa8", "#8b5a3c")
+TERM_LOOKS = [*map(Look, TERM_COLOURS, 2 * ("dashed", "dotted", "dashdot"))]
 
 
 @contextmanager
@@ -85,12 +95,7 @@ def line(axes: Any, x: Sequence[float], y: Any, look: Look, label: str) -> None:
 
 
 def pair(
-    axes: Any,
-    x: Sequence[float],
-    curves: Mapping[str, Any],
-    colour: str,
-    gap: bool,
-    best: int | None,
+    axes: Any, x: Sequence[float], curves: Curves, colour: str, gap: bool, best: int | None
 ) -> None:
     """Two curves of one colour, dashed and solid: with the ``gap`` between them shaded, and a dot at
     the best epoch.
@@ -110,20 +115,14 @@ def stack(axes: Any, x: Sequence[float], parts: Mapping[str, tuple[Any, Look]]) 
     """Bands above one another from 0 up, and what is negative from 0 down."""
     values = [np.nan_to_num(y) for y, _ in parts.values()]
     looks = [look for _, look in parts.values()]
+    fills = {"colors": [look.colour for look in looks], "hatch": [look.hatch for look in looks]}
     if len(x) == 1:  # one epoch has no width
         x, values = [x[0] - 0.5, x[0] + 0.5], [np.repeat(y, 2) for y in values]
     halves = {np.maximum: [named(label) for label in parts], np.minimum: []}
     for half, labels in halves.items():
         if labels or any((y < 0).any() for y in values):
-            axes.stackplot(
-                x,
-                *(half(y, 0) for y in values),
-                colors=[look.colour for look in looks],
-                hatch=[look.hatch for look in looks],
-                labels=labels,
-                edgecolor=PAGE,
-                lw=0.3,
-            )
+            bands = [half(y, 0) for y in values]
+            axes.stackplot(x, *bands, labels=labels, edgecolor=PAGE, lw=0.3, **fills)
 
 
 def log_scale(axis: Any) -> None:

@@ -47,6 +47,11 @@ _DIRECTIONS = 8
 # --- what comes back -------------------------------------------------------------------------
 
 
+def _entry(of: str, index: tuple[int, ...]) -> str:
+    """An entry of an array; a scalar is its only one."""
+    return f"{of}{list(index)}" if index else of
+
+
 @dataclass(frozen=True)
 class Slope:
     """One derivative as backpropagation and as differences see it.
@@ -70,13 +75,9 @@ class Slope:
     right: float
 
     def __str__(self) -> str:
-        below = self.name + (str(list(self.index)) if self.index else "")
-        if self.index is None:
-            below += " along a random direction"
-        above = "weighed outputs"
-        if self.output is not None:
-            which, entry = self.output
-            above = f"output {which}{list(entry) if entry else ''}"
+        along, weighed = f"{self.name} along a random direction", "weighed outputs"
+        below = along if self.index is None else _entry(self.name, self.index)
+        above = _entry(f"output {self.output[0]}", self.output[1]) if self.output else weighed
         return (
             f"d {above} / d {below}: analytic {self.analytic:.9g}, numeric {self.numeric:.9g}, "
             f"one-sided {self.left:.9g} and {self.right:.9g}"
@@ -321,9 +322,8 @@ class _Differences:
     def __post_init__(self) -> None:
         check = self.subject.check
         check_option(check, ("central", "complex"), method=self.method)
-        for limit, names in (("(0, inf)", ("eps",)), ("[0, inf)", ("rtol", "atol"))):
-            given = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
-            check_option(check, limit, **given)
+        check_option(check, "(0, inf)", eps=1.0 if self.eps is None else self.eps)
+        check_option(check, "[0, inf)", rtol=self.rtol or 0.0, atol=self.atol or 0.0)
         self.central = self.method == "central"
         self.start = self.subject.start  # first of all: raises when fn cannot be checked here
         self.step = self.eps if self.eps and self.central else _EPS

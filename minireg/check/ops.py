@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations, permutations
 from typing import Any
 
@@ -74,11 +75,16 @@ class _Sample:
         """All arguments, with what a function makes of the arrays."""
         return [function(a) if isinstance(a, np.ndarray) else a for a in self.args]
 
-    def backward(self, *arrays: Any) -> tuple[Tensor, list[Array]]:
-        """Result, and the gradients that ``backward`` leaves at the given arrays."""
+    def recorded(self, arrays: Sequence[Array]) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Leaves of these arrays, the result, and a gradient to start from."""
         leaves = _leaves(arrays)
         y = self(*leaves)
-        y.backward(_seed(y))
+        return leaves, y, _seed(y)
+
+    def backward(self, *arrays: Any) -> tuple[Tensor, list[Array]]:
+        """Result, and the gradients that ``backward`` leaves at the given arrays."""
+        leaves, y, seed = self.recorded(arrays)
+        y.backward(seed)
         return y, [np.zeros(0) if x.grad is None else x.grad.data for x in leaves]
 
     def __repr__(self) -> str:
@@ -199,18 +205,11 @@ def _alike(got: Sequence[Any], want: Sequence[Any]) -> bool:
 # --- the checks: each yields what is wrong ------------------------------------------------------
 
 
-def _derivative(check: Callable[..., Any]) -> Callable[[_Sample], Faults]:
+def _differences(check: Callable[..., Any], case: _Sample) -> Faults:
     """Differences agree with the gradients, or with the gradients of the gradients."""
-
-    def ask(case: _Sample) -> Faults:
-        report = check(case, tuple(case.arrays))
-        if report.verdict not in (OK, KINK):
-            yield f"{report.verdict}: {report.worst}"
-
-    return ask
-
-
-_order_1, _order_2 = _derivative(gradcheck), _derivative(gradgradcheck)
+    report = check(case, tuple(case.arrays))
+    if report.verdict not in (OK, KINK):
+        yield f"{report.verdict}: {report.worst}"
 
 
 def _two_readings(case: _Sample) -> Faults:
@@ -229,9 +228,7 @@ def _definition(case: _Sample) -> Faults:
             yield "a fused op has no definition, so it cannot be differentiated twice"
         return
 
-    def textbook(*arrays: Any) -> Any:
-        return definition(*case.fill(arrays), **case.kw)
-
+    textbook = _Sample(replace(case.entry, function=definition), case.args, case.kw)
     ours, theirs = (Places(f, _leaves(case.arrays)) for f in (case, textbook))
     if not _alike(ours.targets[-1:], theirs.targets[-1:]):
         yield "the value is not that of its definition"
@@ -335,7 +332,7 @@ def _broadcast(case: _Sample) -> Faults:
         args = case.mapped(lambda a: np.resize(a, ()))
         for i, shape in zip(case.spots, shapes, strict=False):
             args[i] = np.resize(case.args[i], shape)
-        yield from _order_1(_Sample(case.entry, args, case.kw))
+        yield from _differences(gradcheck, _Sample(case.entry, args, case.kw))
 
 
 def _arrays_of(leaves: Sequence[Tensor], y: Tensor, seed: Tensor) -> dict[str, Array]:
@@ -346,9 +343,8 @@ def _arrays_of(leaves: Sequence[Tensor], y: Tensor, seed: Tensor) -> dict[str, A
 
 def _untouched(case: _Sample) -> Faults:
     """Neither pass changes its inputs, its result or the gradient it starts from."""
-    leaves = _leaves([a.copy() for a in case.arrays])
-    y = case(*leaves)
-    arrays = _arrays_of(leaves, y, seed := _seed(y))
+    leaves, y, seed = case.recorded([a.copy() for a in case.arrays])
+    arrays = _arrays_of(leaves, y, seed)
     before = [*case.arrays, y.data.copy(), seed.data.copy()]
     grad(y, leaves, seed, retain_graph=True)
     grad(y, leaves, seed, create_graph=True)
@@ -360,14 +356,10 @@ def _untouched(case: _Sample) -> Faults:
 def _aliases(case: _Sample) -> Faults:
     """No gradient shares memory with another, an input, the result or the seed."""
     for way in ("backward", "grad"):
-        leaves = _leaves(case.arrays)
-        y = case(*leaves)
-        seed = _seed(y)
+        leaves, y, seed = case.recorded(case.arrays)
         if way == "backward":
             y.backward(seed)
-            found = [x.grad for x in leaves]
-        else:
-            found = list(grad(y, leaves, seed))
+        found = [x.grad for x in leaves] if way == "backward" else grad(y, leaves, seed)
         named = {f"gradient {i}": g.data for i, g in enumerate(found) if g is not None}
         arrays = named | _arrays_of(leaves, y, seed)
         for a, b in combinations(arrays, 2):
@@ -385,8 +377,8 @@ def _raw(case: _Sample) -> Faults:
 
 
 OP_CHECKS = {
-    "order 1": Check(_order_1),
-    "order 2": Check(_order_2),
+    "order 1": Check(partial(_differences, gradcheck)),
+    "order 2": Check(partial(_differences, gradgradcheck)),
     "two readings": Check(_two_readings),
     "definition": Check(_definition),
     "some inputs": Check(_some_inputs),

@@ -13,7 +13,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations, cycle, islice, product
 from typing import Any
 
@@ -152,13 +152,11 @@ class _Case:
 
     def convex(self) -> None:
         """Only convex penalties go on from here."""
-        if not self.penalty.convex:
-            raise NotImplementedError("not convex")
+        _only_if(self.penalty.convex, "not convex")
 
     def smooth(self) -> None:
         """Only penalties that act through their gradient go on from here."""
-        if self.penalty.via == "prox":
-            raise NotImplementedError("acts through its prox only")
+        _only_if(self.penalty.via != "prox", "acts through its prox only")
 
     @cached_property
     def strengths(self) -> tuple[str, ...]:
@@ -183,6 +181,12 @@ class _Case:
         other = copy.copy(self.penalty)
         vars(other).update(numbers)
         return other
+
+
+def _only_if(met: object, otherwise: str) -> None:
+    """A check goes on from here only where it applies."""
+    if not met:
+        raise NotImplementedError(otherwise)
 
 
 def _is_number(x: Any) -> bool:
@@ -258,8 +262,7 @@ def _inequality(case: _Case) -> str:
 
 
 def _in_place(case: _Case) -> Figures:
-    if len(case.shapes) > 1:
-        raise NotImplementedError("is of several weights together")
+    _only_if(len(case.shapes) == 1, "is of several weights together")
     for (w,) in case.points():
         (g,), total = case.gradient(w), case.point()[0]
         yield _off(case.penalty.add_gradient(w, total.copy()), total + g)
@@ -267,8 +270,7 @@ def _in_place(case: _Case) -> Figures:
 
 def _stretches(case: _Case) -> Figures:
     """What is said to be a sum over elements is asked for stretches of them."""
-    if not case.penalty.separable:
-        raise NotImplementedError("is not said to be separable")
+    _only_if(case.penalty.separable, "is not said to be separable")
     in_place = type(case.penalty).add_gradient is Penalty.add_gradient
     for (w,) in case.points():
         (g,), parts = case.gradient(w), np.array_split(w.reshape(-1), 3)
@@ -351,8 +353,7 @@ def _scaling(case: _Case) -> Figures:
         v, step, u = case.drawn()
         yield float(not np.array_equal(case.prox(v, 2 * step), u))
         return
-    if not case.strengths:
-        raise NotImplementedError("no number of it multiplies the value")
+    _only_if(case.strengths, "no number of it multiplies the value")
     stronger = case.times(2.0, case.strengths)
     for v, step, u in case.draws():
         yield _off(stronger.prox(v, step / 2), u)
@@ -382,8 +383,8 @@ def _each_step(case: _Case) -> Figures:
     inner = case.penalty
     while isinstance(inner, Composed):
         inner = inner.inner
-    if not inner.elementwise_step or isinstance(inner, Constraint):
-        raise NotImplementedError("takes one step for all elements")
+    each = inner.elementwise_step and not isinstance(inner, Constraint)
+    _only_if(each, "takes one step for all elements")
     for v, step, u in case.draws():
         yield _off(case.prox(v, np.full_like(v, step)), u)
         steps = case.longest * case.rng.uniform(0.05, 1, v.shape)
@@ -393,8 +394,7 @@ def _each_step(case: _Case) -> Figures:
 
 def _parts(case: _Case) -> Figures:
     parts = list(case.penalty.parts().values())
-    if not parts:
-        raise NotImplementedError("is no sum of penalties")
+    _only_if(parts, "is no sum of penalties")
     for v, step, u in case.draws():
         yield _off(sum(float(p.value(v)) for p in parts), case.value(v))
         yield _off(sum(p.gradient(v) for p in parts), *case.gradient(v))
@@ -413,8 +413,8 @@ def _certificate(case: _Case) -> Figures:
 
 def _limit(case: _Case) -> Figures:
     case.convex()
-    if type(case.penalty).subdiff_distance is Penalty.subdiff_distance:
-        raise NotImplementedError("subdiff_distance is derived from the prox")
+    own = type(case.penalty).subdiff_distance is not Penalty.subdiff_distance
+    _only_if(own, "subdiff_distance is derived from the prox")
     for _, _, u in case.draws():
         g = case.point()[0]
         t = 1e-7 / max(1.0, float(np.abs(case.gradient(g)[0]).max()))
@@ -424,8 +424,7 @@ def _limit(case: _Case) -> Figures:
 
 def _max_strength(case: _Case) -> Figures:
     named = [n for n in ("strength", "l1", *case.strengths) if hasattr(case.penalty, n)]
-    if not named or isinstance(case.penalty, Constraint):
-        raise NotImplementedError("has no strength")
+    _only_if(named and not isinstance(case.penalty, Constraint), "has no strength")
     t = min(1.0, case.longest / 2)
     for _ in range(case.trials):
         g = case.point()[0]
@@ -479,41 +478,36 @@ def _outside(case: _Case, leaves: Sequence[Tensor]) -> float:
     return sum(float(length(p.data - case.prox(p.data, 0.0))) for p in leaves)
 
 
-def _effect(name: str, via: str) -> Check:
+def _effect(name: str, via: str, case: _Case) -> Figures:
     """On a flat loss three steps must make the penalty smaller."""
-
-    def ask(case: _Case) -> Figures:
-        leaves = [Parameter(a) for a in case.point(3.0)]
-        for p in leaves:  # of all sizes, for penalties that spare the large ones
-            p.data *= np.geomspace(1e-4, 1, p.size).reshape(p.shape)
-        optimizer = OPTIMIZERS[name](leaves)
-        if via == "prox":
-            case.drawn()  # not applicable without a prox
-            optimizer.param_groups[0]["lr"] *= min(1.0, case.longest)
-            optimizer.add_prox(leaves, case.penalty)
-        else:
-            case.smooth()  # short steps, also beside the smallest weight, however strong the pull
-            optimizer.param_groups[0]["lr"] *= 1e-5
-        start, force = case.value(*(p.data for p in leaves)), 0.0
-        if not start:
-            raise NotImplementedError("is 0 where it starts")
-        outside = _outside(case, leaves) if np.isinf(start) else 0.0
-        for _ in range(3):
-            pulls = case.gradient(*(p.data for p in leaves))
-            force = force or max(float(np.abs(g).max()) for g in pulls) or 1.0
-            for p, pull in zip(leaves, pulls, strict=True):
-                p.grad = Tensor(pull / force if via == "gradient" else 0 * pull)
-            optimizer.step()
-        if np.isinf(start):  # (where it moves on inside, extrapolation may leave it a little)
-            left = _outside(case, leaves) / outside if outside else np.inf
-            yield left - 1 if left <= 0.1 else left
-        else:
-            yield (case.value(*(p.data for p in leaves)) - start) / abs(start)
-
-    says = "relative change, of Ω or of the way into a ball, in three steps on a flat loss"
-    return Check(ask, -1e-12, says)
+    leaves = [Parameter(a) for a in case.point(3.0)]
+    for p in leaves:  # of all sizes, for penalties that spare the large ones
+        p.data *= np.geomspace(1e-4, 1, p.size).reshape(p.shape)
+    optimizer = OPTIMIZERS[name](leaves)
+    if via == "prox":
+        case.drawn()  # not applicable without a prox
+        optimizer.param_groups[0]["lr"] *= min(1.0, case.longest)
+        optimizer.add_prox(leaves, case.penalty)
+    else:
+        case.smooth()  # short steps, also beside the smallest weight, however strong the pull
+        optimizer.param_groups[0]["lr"] *= 1e-5
+    start, force = case.value(*(p.data for p in leaves)), 0.0
+    _only_if(start, "is 0 where it starts")
+    outside = _outside(case, leaves) if np.isinf(start) else 0.0
+    for _ in range(3):
+        pulls = case.gradient(*(p.data for p in leaves))
+        force = force or max(float(np.abs(g).max()) for g in pulls) or 1.0
+        for p, pull in zip(leaves, pulls, strict=True):
+            p.grad = Tensor(pull / force if via == "gradient" else 0 * pull)
+        optimizer.step()
+    if np.isinf(start):  # (where it moves on inside, extrapolation may leave it a little)
+        left = _outside(case, leaves) / outside if outside else np.inf
+        yield left - 1 if left <= 0.1 else left
+    else:
+        yield (case.value(*(p.data for p in leaves)) - start) / abs(start)
 
 
+EFFECT = "relative change, of Ω or of the way into a ball, in three steps on a flat loss"
 CHECKS = {
     "value": Check(_value, 1e-12, "arrays and Tensors give the same scalar"),
     "gradient = autograd": Check(_autograd, 1e-10, "closed form against autograd of value"),
@@ -535,7 +529,7 @@ CHECKS = {
     "float32": Check(_float32, 0.0, "float32 stays float32"),
     "untouched": Check(_untouched, 0.0, "inputs are not changed"),
     **{
-        f"effect: {name} via {via}": _effect(name, via)
+        f"effect: {name} via {via}": Check(partial(_effect, name, via), -1e-12, EFFECT)
         for via, name in product(("gradient", "prox"), OPTIMIZERS)
     },
 }

@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checkpoint, datasets, nn, optim, penalties
+from ..inspect import Run, overview, report
 from ..inspect.ledger import Ledger, ledger_table
-from ..inspect.report import overview, report
-from ..inspect.run import Run, comparison_table, headline, term_table
+from ..inspect.run import comparison_table, headline, term_table
 from ..objective import Objective, Term, assignment_table
 from ..random import manual_seed
 from ..tables import ASCII

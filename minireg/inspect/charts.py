@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +18,6 @@ if TYPE_CHECKING:  # an optional extra
 
 Looks = Mapping[str, Look]  # of labels or terms
 
-# Under each kind of colour blindness grey and any two of the first four terms stay apart (OKLab
-# distance of 0.14 or more; chosen by search); the dash tells them apart once more.
-TERM_COLOURS = ("#e1961e", "#2da5ff", "#a51ed2", "#c32d0f", "#e85fa8", "#8b5a3c")
-RUN_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-DASHES = ("dashed", "dotted", "dashdot")
 # How what a term did is hatched, by how it acted.
 HATCHES = {"fresh": "", "carried": "..", "clip": "xx", "prox": "//"}
 # What a chart of curves shows: column → its name; dashed, then solid with a dot at the best epoch.
@@ -36,8 +32,8 @@ def looks_of(runs: Runs) -> tuple[Looks, Looks]:
     """How each run and each term looks, the same in every picture."""
     found = [t for run in runs.values() for t in (*run.history.terms, *run.booked)]
     terms = dict.fromkeys(t for t in found if t != "data")
-    by_run = {n: Look(RUN_COLOURS[i % 6]) for i, n in enumerate(runs)}
-    by_term = {n: Look(TERM_COLOURS[i % 6], DASHES[i % 3]) for i, n in enumerate(terms)}
+    by_term = dict(zip(terms, cycle(pictures.TERM_LOOKS), strict=False))
+    by_run = dict(zip(runs, cycle(pictures.RUN_LOOKS), strict=False))
     return by_run, {"data": Look("#7d8590")} | by_term
 
 
@@ -89,18 +85,19 @@ def _lines(axes: Any, run: Run, what: str, terms: Iterable[str], looks: Looks) -
     return axes
 
 
-def movers(canvas: Any, booked: tuple[Run, Mapping[str, list[float]]], looks: Looks) -> Any:
+def movers(canvas: Any, moved: tuple[Run, Mapping[str, list[float]]], looks: Looks) -> Any:
     """Each entry's share of a layer's movement in each epoch, stacked up from 0, or down."""
-    run, columns = booked
+    run, columns = moved
     axes = pictures.over_epochs(canvas, "share of the movement", len(run.history), percent=True)
     axes.axhline(1, color=INK, lw=0.6, ls="dotted")
     axes.axhline(0, color=INK, lw=0.6)
     bands = {}
     for entry, y in columns.items():
-        if entry != "epoch" and np.any(y):
+        if np.any(y):
             term, how = acting(entry, run.history.terms)
             bands[entry] = y, looks[term]._replace(hatch=HATCHES.get(how, ""))
-    pictures.stack(axes, columns["epoch"], bands)
+    assert run.ledger is not None
+    pictures.stack(axes, run.ledger.columns()["epoch"], bands)
     return axes
 
 

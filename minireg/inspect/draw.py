@@ -46,27 +46,24 @@ def draw(output: Tensor, names: Module | Mapping[str, Tensor] | None = None) -> 
         raise ImportError("draw needs graphviz: pip install 'minireg[viz]'") from error
     named = names.named_parameters() if isinstance(names, Module) else (names or {}).items()
     labels = {t: name for name, t in named}
-    graph = graphviz.Digraph(
-        graph_attr={"rankdir": "LR"}, node_attr={"fontname": "sans-serif", "fontsize": "11"}
-    )
+    font = {"fontname": "sans-serif", "fontsize": "11"}
+    graph = graphviz.Digraph(graph_attr={"rankdir": "LR"}, node_attr=font | {"style": "filled"})
     seen, stack = {output}, [output]
     while stack:
         t = stack.pop()
-        key, size = str(id(t)), f"{'×'.join(map(str, t.shape)) or 'scalar'} {t.dtype}"
-        node = t._node
+        node, key = t._node, str(id(t))
+        size = f"{'×'.join(map(str, t.shape)) or 'scalar'} {t.dtype}"
         if node is None:
             name = labels.get(t, type(t).__name__.lower())
             fill = "#fff3d6" if t.requires_grad else "#eeeeee"
-            graph.node(
-                key, f"{name}\n{size}\n{_state(t)}", shape="box", style="filled", fillcolor=fill
-            )
+            graph.node(key, f"{name}\n{size}\n{_state(t)}", shape="box", fillcolor=fill)
             continue
         if node.args is None:
             raise RuntimeError(
                 f"draw: the graph was freed at {node.op.name!r}; draw before backward, or call "
                 "backward(retain_graph=True)"
             )
-        graph.node(key, f"{node.op.name}\n{size}", style="filled", fillcolor="#d9ecff")
+        graph.node(key, f"{node.op.name}\n{size}", fillcolor="#d9ecff")
         for _, p in node.parents:
             graph.edge(str(id(p)), key)
             if p not in seen:

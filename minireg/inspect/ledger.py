@@ -16,6 +16,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import numpy as np
 from ..backend import NUMPY, Array, of, unscalar
 from ..nn.module import Module
 from ..objective import Attributed, added, settled
+from ..ops.arrays import largest
 from ..optim.pipeline import LinearStep, Optimizer
 from ..tables import Column, Table
 from ..tensor import Tensor
@@ -97,17 +99,22 @@ class Row(Mapping[Key, Array]):
             case ("decay",) if self.decay:
                 return -self.decay * self.before
             case (term, "fresh") if term in self.fresh:
-                return self._pull(self.linear.fresh * self.fresh[term])
+                change = self.linear.fresh * self.fresh[term]
             case (term, "carried") if term in self.carried:
-                return self._pull(self.linear.carried * self.carried[term])
+                change = self.linear.carried * self.carried[term]
             case (term, "clip") if term in self.kept:
-                return self._pull(self.linear.fresh * (self.kept[term] - self.fresh[term]))
-        raise KeyError(f"Row: no entry {key!r}, expected one of {list(self)}")
-
-    def _pull(self, change: Array) -> Array:
-        """How far θ goes for fresh·g or carried·m."""
+                change = self.linear.fresh * (self.kept[term] - self.fresh[term])
+            case _:
+                raise KeyError(f"Row: no entry {key!r}, expected one of {list(self)}")
         change *= self._scale
         return change
+
+    def book(self, key: Key, change: Array) -> None:
+        """Add a change that is known as such; the array becomes the row's own."""
+        if key in self.others:
+            self.others[key] += change
+        else:
+            self.others[key] = change
 
     @cached_property
     def _scale(self) -> Any:
@@ -128,16 +135,13 @@ class Row(Mapping[Key, Array]):
     def residual(self) -> float:
         """max |total − actual|, relative to the largest number in the books: rounding."""
         entries = [self.before, *self.values()]
-        off, *sizes = (
-            float(np.abs(a).max()) if a.size else 0.0 for a in (sum(entries) - self.after, *entries)
-        )
+        off, *sizes = (float(largest(np.abs(a))) for a in (sum(entries) - self.after, *entries))
         return off / max(sizes) if any(sizes) else off
 
     def of(self, term: str) -> Array:
         """The entries of a term together: what it did in all."""
-        return added(
-            [self[key] for key in self.booked() if key[0] == term] or [np.zeros_like(self.before)]
-        )
+        found = [self[key] for key in self.booked() if key[0] == term]
+        return added(found or [np.zeros_like(self.before)])
 
     def effective_decay(self, term: str) -> Array:
         """−Δ/θ: the fraction by which the term shrank each weight (0 where the weight was 0).
@@ -207,11 +211,9 @@ class Books(dict[str, Row]):
         keys = self.entries()
         gram = np.zeros((len(keys), len(keys)))
         for row in self.values():
-            held = {key: row[key] for key in row}
-            for i, a in enumerate(keys):
-                for j, b in enumerate(keys):
-                    if a in held and b in held:
-                        gram[i, j] += _dot(held[a], held[b])
+            held = [(i, row[key]) for i, key in enumerate(keys) if key in row]
+            for (i, a), (j, b) in product(held, held):
+                gram[i, j] += _dot(a, b)
         size = np.sqrt(np.diag(gram))
         return [" ".join(k) for k in keys], gram / np.maximum(np.outer(size, size), 1e-300)
 
@@ -279,11 +281,9 @@ class Ledger:
         self.optimizer, self.accumulate, self.steps = optimizer, accumulate, 0
         self.last, self.since, self._recorded = Books(), Books(), Books()
         self.history: list[dict[str, float]] = []
-        self._names: dict[Tensor, str] = {}
-        if model is not None:
-            self._names |= {p: n for n, p in model.named_parameters()}
-        self._momenta: dict[Tensor, dict[str, Array]] = {}
-        self._units: dict[Tensor, Any] = {}
+        named = model.named_parameters() if model is not None else ()
+        self._names: dict[Tensor, str] = {p: name for name, p in named}
+        self._momenta: dict[Tensor, tuple[dict[str, Array], Any]] = {}  # by term, and their unit
         self._open: dict[Tensor, tuple[str, Row, bool]] = {}
         # by group: η_tλ of its last step, Π(1 − η_tλ)
         self._decays: dict[int, tuple[float, float]] = {}
@@ -296,7 +296,6 @@ class Ledger:
     def restart(self) -> None:
         """The optimizer has got another state: the momentum it holds counts as "earlier"."""
         self._momenta.clear()
-        self._units.clear()
 
     # --- what the optimizer tells --------------------------------------------------------------
 
@@ -321,14 +320,13 @@ class Ledger:
             fresh["weight_decay"] = coupled * p.data
         momentum = self.optimizer.momentum(p)
         if p not in self._momenta:
-            self._momenta[p] = {} if momentum is None else {"earlier": momentum.copy()}
-        row = Row(p.data.copy(), p.data, fresh, self._momenta[p], kept)
+            self._momenta[p] = ({} if momentum is None else {"earlier": momentum.copy()}), 1.0
+        row = Row(p.data.copy(), p.data, fresh, self._momenta[p][0], kept)
         self._open[p] = name, row, momentum is None
 
     def also(self, p: Tensor, entry: Key, change: Array) -> None:
         """Something beside the step proper changes the parameter."""
-        others = self._open[p][1].others
-        others[entry] = others[entry] + change if entry in others else change
+        self._open[p][1].book(entry, change)
 
     def after(self, due: Sequence[tuple[Tensor, Array, dict[str, Any]]]) -> None:
         """The steps of these parameters, with their gradients and groups, are complete."""
@@ -347,7 +345,7 @@ class Ledger:
 
     def _book(self, p: Tensor, group: dict[str, Any]) -> None:
         name, row, first = self._open.pop(p)
-        linear, unit = self.optimizer.linear(p, group, first), self._units.get(p, 1.0)
+        linear, unit = self.optimizer.linear(p, group, first), self._momenta[p][1]
         row.linear = linear._replace(carried=linear.carried * unit)
         row.after, row.decay = p.data.copy(), self.optimizer.decays(group)[1]
         if linear.gain is None:
@@ -364,7 +362,7 @@ class Ledger:
         momenta = {term: unscalar(m * (keep / unit)) for term, m in row.carried.items()}
         for term, g in (row.fresh | row.kept).items() if unit is gain else ():
             momenta[term] = np.add(momenta[term], g, out=momenta[term]) if term in momenta else g
-        self._momenta[p], self._units[p] = momenta, unit
+        self._momenta[p] = momenta, unit
 
     # --- over several steps --------------------------------------------------------------------
 
@@ -385,10 +383,11 @@ class Ledger:
         for k, (decay, left) in self._decays.items():
             which = f"/{k}" if len(self._decays) > 1 else ""
             found |= {f"decay{which}": decay, f"shrink{which}": left}
-        for name, part in {"": books, **books.layers()}.items():
+        layers = {f"{name}/": layer for name, layer in books.layers().items()}
+        for name, part in {"": books, **layers}.items():
             for line in part.summary():
-                for column in ("length", "share", "growth"):
-                    found["/".join(filter(None, (name, column, line["entry"])))] = line[column]
+                entry = line.pop("entry")
+                found |= {f"{name}{column}/{entry}": value for column, value in line.items()}
         self.history.append(found)
         self._recorded, self.since = self.whole, Books()
         return found
@@ -410,9 +409,7 @@ class Ledger:
         """Write the history as CSV."""
         columns = self.columns()
         with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+            csv.writer(file).writerows([columns, *zip(*columns.values(), strict=True)])
 
     def to_parquet(self, path: str | Path) -> None:
         """Write the history as Parquet; needs pyarrow."""
@@ -428,17 +425,10 @@ class Ledger:
 
 def _add(books: Books, name: str, row: Row) -> None:
     """Add a row to the books of several steps, fresh and carried together."""
-    if name not in books:
-        books[name] = Row(row.before, row.before)
-    whole = books[name]
-    between: dict[Key, Array] = {}
+    whole = books.setdefault(name, Row(row.before, row.before))
     if of(row.before) is not NUMPY or (row.before != whole.after).any():
-        between["outside",] = row.before - whole.after
+        whole.book(("outside",), row.before - whole.after)
     whole.after = row.after
-    for key in (*between, *row.booked()):
-        entry = key[:1] if key[-1] in ("fresh", "carried") else key
-        change = between[key] if key in between else row[key]
-        if entry in whole.others:
-            whole.others[entry] += change
-        else:
-            whole.others[entry] = change.copy()
+    for key in row.booked():
+        change = row.others[key].copy() if key in row.others else row[key]
+        whole.book(key[:1] if key[-1] in ("fresh", "carried") else key, change)

@@ -2,7 +2,7 @@
 
 The file needs nothing but a browser: no script, no network; pictures are inline SVG. Its frame is
 ``report.html``, its looks ``report.css``, and what it says about each part ``report.md``.
-:func:`overview` tells the same story in one wide picture.
+:func:`minireg.inspect.overview` tells the same story in one wide picture.
 """
 
 from __future__ import annotations
@@ -19,11 +19,8 @@ from ..objective import assignment_table
 from ..pictures import gallery, histogram, style
 from ..tables import Table, stacked
 from . import charts
-from .charts import overview
-from .ledger import ledger_table
-from .run import Run, Runs, check_runs, comparison, comparison_table, headline, term_table
-
-__all__ = ["Run", "comparison", "headline", "overview", "report"]
+from .ledger import Ledger, ledger_table
+from .run import Runs, check_runs, comparison_table, headline, term_table
 
 
 def _asset(name: str) -> str:
@@ -34,9 +31,8 @@ def _asset(name: str) -> str:
 def _reading() -> dict[str, str]:
     """How to read each part: its heading → a paragraph."""
     parts = re.split(r"^## (.+)$", _asset("report.md"), flags=re.MULTILINE)[1:]
-    return {
-        name: " ".join(text.split()) for name, text in zip(parts[::2], parts[1::2], strict=True)
-    }
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return {name: " ".join(text.split()) for name, text in pairs}
 
 
 def _framed(table: Table) -> str:
@@ -44,12 +40,12 @@ def _framed(table: Table) -> str:
     return f"<div>{table.html()}</div>" if table.rows else ""
 
 
-def _books(runs: Runs) -> str:
+def _books(ledgers: Mapping[str, Ledger]) -> str:
     """The ledger over the whole training, entry by entry."""
     tables = {}
-    for label, run in runs.items():
-        whole = run.ledger.whole  # type: ignore[union-attr]
-        books = whole or run.ledger.last  # type: ignore[union-attr]
+    for label, ledger in ledgers.items():
+        whole = ledger.whole
+        books = whole or ledger.last
         table = ledger_table(books)
         rows = [*table.rows, ("residual of the books", books.residual, None, None)]
         tables[label if whole else f"{label}, last step"] = Table(table.columns, rows)
@@ -69,25 +65,12 @@ def _assignments(runs: Runs) -> str:
     return text
 
 
-def _layers(runs: Runs) -> dict[str, tuple[Run, dict[str, list[float]]]]:
-    """What moved each layer: its name → the run, and each entry's share of the movement by epoch."""
-    found = {}
-    for label, run in runs.items():
-        assert run.ledger is not None
-        recorded = run.ledger.columns()
-        for layer in run.ledger.last.layers():
-            first = f"{layer}/share/"
-            shares = {c.removeprefix(first): v for c, v in recorded.items() if c.startswith(first)}
-            found[f"{label}: layer {layer}"] = run, {"epoch": recorded["epoch"], **shares}
-    return found
-
-
 def _parts(runs: Runs) -> Iterator[tuple[str, str]]:
     """(heading, HTML) of each part about the runs; the HTML is "" where there is nothing."""
     by_run, by_term = charts.looks_of(runs)
     pulling = {n: run for n, run in runs.items() if run.active}
     several = {n: run for n, run in pulling.items() if len(run.active) > 1}
-    booked = {n: run for n, run in runs.items() if run.ledger and run.ledger.history}
+    booked = {n: run.ledger for n, run in runs.items() if run.ledger and run.ledger.history}
     yield "In figures", _framed(comparison_table(runs))
     for what, lines in charts.LINES.items():
         each = {n: {n: run} for n, run in runs.items() if any(map(run.column, lines))}
@@ -102,10 +85,13 @@ def _parts(runs: Runs) -> Iterator[tuple[str, str]]:
     terms = {n: term_table(run) for n, run in runs.items() if run.last}
     yield "The terms in figures", _framed(stacked(terms))
     yield "Who moved the weights", _books(booked)
-    movers = partial(charts.movers, looks=by_term)
-    yield "Who moved each layer", gallery("share", _layers(booked), movers)
-    histograms = partial(histogram, looks=by_run)
-    yield "Weights", gallery("weights", charts.matrices(runs), histograms)
+    layers = {
+        f"{n}: layer {layer}": (runs[n], runs[n].moved(f"{layer}/"))
+        for n, ledger in booked.items()
+        for layer in ledger.last.layers()
+    }
+    yield "Who moved each layer", gallery("share", layers, partial(charts.movers, looks=by_term))
+    yield "Weights", gallery("weights", charts.matrices(runs), partial(histogram, looks=by_run))
     yield "What is regularized, and why", _assignments(runs)
 
 
@@ -125,7 +111,7 @@ def report(
     Raises ``TypeError`` unless ``runs`` maps labels to :class:`Run`, ``ImportError`` without
     matplotlib, ``OSError`` where the file cannot be written.
 
-    >>> import tempfile; from minireg import History
+    >>> import tempfile; from minireg import History, Run
     >>> path = Path(tempfile.mkdtemp()) / "report.html"
     >>> report(path, {"plain": Run(History())}).read_text(encoding="utf-8")[:15]
     '<!doctype html>'

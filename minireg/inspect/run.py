@@ -99,10 +99,9 @@ class Run:
         and of the wrong training labels how many are learnt, and how many inputs answered truly.
         """
         until = len(self.history) if row is self.last else int(row["epoch"])
-        names = {"wrong": "wrong_labels_learnt", "true": "true_labels_given"}
         counts = {
             name: round(row[f"{part}_accuracy"] * self.wrong)
-            for part, name in names.items()
+            for name, (part, _) in COUNTS.items()
             if self.wrong and f"{part}_accuracy" in row
         }
         return {**row, "seconds": sum(self.column("seconds")[:until]), **counts}
@@ -118,12 +117,15 @@ class Run:
         """The terms that pull at all: one of strength 0 does not."""
         return [t for t in self.history.terms if any(self.column(f"norm/{t}"))]
 
+    def moved(self, of: str = "") -> dict[str, list[float]]:
+        """Each entry's share of the movement, of the model or of "LAYER/", as the ledger recorded it."""
+        first, columns = f"{of}share/", self.ledger.columns() if self.ledger else {}
+        return {c.removeprefix(first): y for c, y in columns.items() if c.startswith(first)}
+
     @property
     def booked(self) -> list[str]:
         """The terms of the entries that the ledger recorded."""
-        columns = self.ledger.columns() if self.ledger else {}
-        entries = [c.removeprefix("share/") for c in columns if c.startswith("share/")]
-        return [acting(entry, self.history.terms)[0] for entry in entries]
+        return [acting(entry, self.history.terms)[0] for entry in self.moved()]
 
     @property
     def bare(self) -> bool:
@@ -145,6 +147,11 @@ def check_runs(owner: str, runs: Any) -> None:
         )
 
 
+def _moments(runs: Runs) -> list[tuple[str, str, Mapping[str, float]]]:
+    """(label, moment, row) of all that is compared."""
+    return [(label, *moment) for label, run in runs.items() for moment in run.moments.items()]
+
+
 # --- in words --------------------------------------------------------------------------------
 
 
@@ -159,59 +166,57 @@ def headline(runs: Runs) -> str:
     return " ".join([*_ranking(runs), *_learnt(runs), *_endings(runs)])
 
 
-def _shown(value: float | None, sign: str = "", unit: str = "") -> str:
-    """Three decimals, or hundredths of a ``unit`` with one, as they are printed in a sentence."""
-    text = number(value, f"{sign}.1%" if unit else sign)
-    return typeset(text).replace("%", unit)
+def _shown(value: float | None, spec: str) -> str:
+    """A figure as it is printed in a sentence."""
+    return typeset(number(value, spec))
+
+
+def _amount(change: float, spec: str) -> str:
+    """How large a change is; of what is shown in percent it is in points."""
+    return _shown(abs(change), spec).replace("%", "points")
 
 
 def _ranking(runs: Runs) -> Iterator[str]:
     """Who ends best, and the best of the others at its best epoch."""
     columns = ("test_accuracy", "validation_accuracy", "test_loss", "validation_loss", "train_loss")
     key = next((c for c in columns if any(c in run.last for run in runs.values())), "")
-    unit = "%" if key.endswith("accuracy") else ""
+    spec = ".1%" if key.endswith("accuracy") else ""
     ends = _ranked(runs, key, ("end", "restored"))
     if not ends:
         yield "There is no epoch to compare."
         return
     (own, winner), *others = ends
     name = key.replace("train_", "training ").replace("_", " ")
-    text = f"“{winner}” ends with a {name} of {_shown(own, unit=unit)}"
+    text = f"“{winner}” ends with a {name} of {_shown(own, spec)}"
     for value, label in others[:1]:
-        amount = _difference(own - value, unit)
-        text += f", {amount} than" if amount else ", the same as"
-        text += f" “{label}” ({_shown(value, unit=unit)})"
+        than = _difference(own - value, spec, " than") or "the same as"
+        text += f", {than} “{label}” ({_shown(value, spec)})"
     yield f"{text}."
     stopped = [one for one in _ranked(runs, key, ("best",)) if one[1] != winner]
     for value, label in stopped[:1]:
         run, change = runs[label], value - own
-        better = change if unit else -change
-        had = f"Stopped at its best epoch ({run.best_epoch}), “{label}” has {_shown(value, unit=unit)}"
-        if run.bare and better >= 0:
-            size = _shown(abs(change), unit="points" if unit else "")
-            yield f"{had}: early stopping alone does {f'better, by {size}' if change else 'as well'}."
+        text = f"Stopped at its best epoch ({run.best_epoch}), “{label}” has {_shown(value, spec)}"
+        if run.bare and (change if spec else -change) >= 0:
+            how = f"better, by {_amount(change, spec)}" if change else "as well"
+            yield f"{text}: early stopping alone does {how}."
         else:
-            yield f"{had}, {_difference(change, unit) or 'just as much'}."
+            yield f"{text}, {_difference(change, spec) or 'just as much'}."
 
 
 def _ranked(runs: Runs, key: str, moments: Container[str]) -> list[tuple[float, str]]:
     """(figure, label) of the runs at these moments, the best first: the highest accuracy, the lowest
     of anything else.
     """
-    found = [
-        (row.get(key, math.nan), label)
-        for label, run in runs.items()
-        for when, row in run.moments.items()
-        if when in moments
-    ]
+    rows = [(row, label) for label, when, row in _moments(runs) if when in moments]
+    found = [(row[key], label) for row, label in rows if math.isfinite(row.get(key, math.nan))]
     sign = -1 if key.endswith("accuracy") else 1
-    return sorted((one for one in found if math.isfinite(one[0])), key=lambda one: sign * one[0])
+    return sorted(found, key=lambda one: sign * one[0])
 
 
-def _difference(change: float, unit: str) -> str:
+def _difference(change: float, spec: str, than: str = "") -> str:
     """ "0.100 more"; "" where there is none."""
-    amount = _shown(abs(change), unit="points" if unit else "")
-    return f"{amount} {'more' if change > 0 else 'less'}" if change else ""
+    side = "more" if change > 0 else "less"
+    return f"{_amount(change, spec)} {side}{than}" if change else ""
 
 
 def _learnt(runs: Runs) -> Iterator[str]:
@@ -248,41 +253,39 @@ def comparison(runs: Runs) -> list[list[str]]:
     >>> comparison({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
     [['', 'a, end'], ['epoch', '1'], ['training loss', '0.500'], ['validation loss', '0.750']]
     """
-    columns = {
-        f"{label}, {when}": _figures(run, row)
-        for label, run in runs.items()
-        for when, row in run.moments.items()
-    }
+    moments = _moments(runs)
+    columns = {f"{label}, {when}": _figures(runs[label], row) for label, when, row in moments}
     names = next(iter(columns.values()))
     rows = [[name, *(column[name] for column in columns.values())] for name in names]
     return [["", *columns], *(row for row in rows if {*row[1:]} != {"–"})]
 
 
 # What the comparison shows: its name → the figure, and how it is shown.
-FIGURES: dict[str, tuple[str, str, str]] = {
-    "training loss": ("train_loss", "", ""),
-    "validation loss": ("validation_loss", "", ""),
-    "test loss": ("test_loss", "", ""),
-    "gap (validation − training)": ("gap", "+", ""),
-    "training accuracy": ("train_accuracy", "", "%"),
-    "validation accuracy": ("validation_accuracy", "", "%"),
-    "test accuracy": ("test_accuracy", "", "%"),
-    "accuracy gap (training − validation)": ("accuracy_gap", "+", "%"),
+FIGURES = {
+    "training loss": ("train_loss", ""),
+    "validation loss": ("validation_loss", ""),
+    "test loss": ("test_loss", ""),
+    "gap (validation − training)": ("gap", "+"),
+    "training accuracy": ("train_accuracy", ".1%"),
+    "validation accuracy": ("validation_accuracy", ".1%"),
+    "test accuracy": ("test_accuracy", ".1%"),
+    "accuracy gap (training − validation)": ("accuracy_gap", "+.1%"),
 }
+# Of the wrong training labels: how many there are of a kind → the part whose accuracy it is, its name.
 COUNTS = {
-    "wrong labels learnt by heart": "wrong_labels_learnt",
-    "… answered with the true label": "true_labels_given",
+    "wrong_labels_learnt": ("wrong", "wrong labels learnt by heart"),
+    "true_labels_given": ("true", "… answered with the true label"),
 }
 
 
 def _figures(run: Run, row: Mapping[str, float]) -> dict[str, str]:
     """What the comparison shows of an epoch."""
-    found = {n: _shown(row.get(key), sign, unit) for n, (key, sign, unit) in FIGURES.items()}
+    found = {name: _shown(row.get(key), spec) for name, (key, spec) in FIGURES.items()}
     counted = run.figures(row) if row else {}
-    for name, key in COUNTS.items():
+    for key, (_, name) in COUNTS.items():
         found[name] = f"{counted[key]} of {run.wrong}" if key in counted else "–"
     zeros, of = row.get("zeros", 0), row.get("weights", 0)
-    found["weights that are exactly 0"] = _shown(zeros / of, unit="%") if of else "–"
+    found["weights that are exactly 0"] = _shown(zeros / of, ".1%") if of else "–"
     found["seconds"] = f"{counted['seconds']:.1f}" if run.column("seconds") else "–"
     return {"epoch": f"{row.get('epoch', 0):.0f}"} | found
 
@@ -295,20 +298,17 @@ def comparison_table(runs: Runs) -> Table:
     return Table([head[0], *columns], rows)
 
 
+# What the history has of each term.
+TERM_COLUMNS = ("value", "norm", "share", "cosine")
+
+
 def term_table(run: Run) -> Table:
     """Each term of the objective at the epoch whose weights the model holds."""
-    head = [
-        Column("term", whole=True),
-        Column("value", "", spare=1),
-        Column("‖gradient‖", ""),
-        Column("share", ".1%"),
-        Column("cosine to data", "+"),
-        Column("via", spare=2),
-    ]
+    figures = [Column("value", "", spare=1), Column("‖gradient‖", ""), Column("share", ".1%")]
+    head = [Column("term", whole=True), *figures, Column("cosine to data", "+")]
     rows = []
     for term in run.history.terms:
-        value, norm, share, cosine = (
-            run.last[f"{k}/{term}"] for k in ("value", "norm", "share", "cosine")
-        )  # a gradient of 0 has no direction
-        rows.append((term, value, norm, share, cosine if norm else None, run.via(term)))
-    return Table(head, rows)
+        value, norm, share, cosine = (run.last[f"{k}/{term}"] for k in TERM_COLUMNS)
+        direction = cosine if norm else None  # a gradient of 0 has none
+        rows.append((term, value, norm, share, direction, run.via(term)))
+    return Table([*head, Column("via", spare=2)], rows)

@@ -350,7 +350,7 @@ def test_who_moved_each_layer_is_drawn_to_100_percent():
         head = f"{layer}/share/"
         shares = {c.removeprefix(head): v for c, v in columns.items() if c.startswith(head)}
         looks = looks_of({"a": run})[1]
-        axes = movers(Figure(), (run, {"epoch": columns["epoch"], **shares}), looks)
+        axes = movers(Figure(), (run, shares), looks)
         up, down = axes.collections[: len(shares)], axes.collections[len(shares) :]
         top = np.array([v.get_paths()[0].get_extents().y1 for v in up]).max()
         bottom = np.array([v.get_paths()[0].get_extents().y0 for v in down]).min()
@@ -386,7 +386,7 @@ def test_each_way_that_a_term_acts_is_hatched_in_the_colour_of_the_term():
     looks = looks_of({"a": run})[1]
     entries = ["data", "l2", "l2 clip", "en.l1 prox", "en.l2 prox"]
     shares = {entry: [0.2, 0.2] for entry in entries}
-    axes = movers(Figure(), (run, {"epoch": [1, 2], **shares}), looks)
+    axes = movers(Figure(), (run, shares), looks)
     drawn = [(tuple(f.get_facecolor()[0]), f.get_hatch()) for f in axes.collections[:5]]
     of = {term: to_rgba(colour) for term, (colour, *_) in looks.items()}
     assert drawn == [
