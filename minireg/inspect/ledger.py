@@ -69,8 +69,8 @@ class Row(Mapping[Key, Array]):
     def __iter__(self) -> Iterator[Key]:
         unseen = of(self.before) is not NUMPY  # a step books these without a look at the device
         for key in self.booked():
-            shy = unseen and (key[0] in ("edited", "outside") or key[-1] == "clip")
-            if not shy or self[key].any():
+            may_be_zero = key[0] in ("edited", "outside") or key[-1] == "clip"
+            if not (unseen and may_be_zero) or self[key].any():
                 yield key
 
     def booked(self) -> Iterator[Key]:
@@ -351,12 +351,12 @@ class Ledger:
         if linear.gain is None:
             row.carried = {}
         else:
-            self._roll(p, row, linear.keep * unit, linear.gain)
+            self._keep_momenta(p, row, linear.keep * unit, linear.gain)
         self.last[name] = row
         if self.accumulate:
             _add(self.since, name, row)
 
-    def _roll(self, p: Tensor, row: Row, keep: Any, gain: Any) -> None:
+    def _keep_momenta(self, p: Tensor, row: Row, keep: Any, gain: Any) -> None:
         """m ← keep·m + gain·g of every term, kept in units of the gain: a pass less over each."""
         unit = 1.0 if isinstance(gain, int | float) and not gain else gain
         momenta = {term: unscalar(m * (keep / unit)) for term, m in row.carried.items()}

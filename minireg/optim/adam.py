@@ -51,9 +51,8 @@ class Adam(Optimizer):
         """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
         beta1, step = group["betas"][0], self.state[p]["step"]
         rate, options = -group["lr"] / (1 - beta1**step), dict(group)
-        v = self._second_moment(
-            self.state[p], group
-        ).copy()  # as it is now: the ledger may ask later, or never
+        # a copy: the ledger may ask later, or never
+        v = self._second_moment(self.state[p], group).copy()
         scale = lambda: rate / self._root(v, step, options)
         return LinearStep(scale, 1 - beta1, beta1, beta1, 1 - beta1)
 
