@@ -659,8 +659,10 @@ class Terms(Mapping[str, Tensor]):
                 continue
             shares: dict[str, Array] = {}
             for term, g in own.items():
-                split = {f"{term}.{part}": q for part, q in parts.get(term, {}).items()}
-                shares |= {n: q.gradient(p.data) for n, q in split.items()} or {term: g}
+                if some := parts.get(term):
+                    shares |= {f"{term}.{part}": q.gradient(p.data) for part, q in some.items()}
+                else:
+                    shares[term] = g
             if p in whole:
                 shares |= resettled({t: shares[t] for t in self.loss if t in shares}, whole[p])
             if p._hooks:
@@ -671,8 +673,8 @@ class Terms(Mapping[str, Tensor]):
                 continue
             for term, g in own.items():
                 if p in whole or p._hooks:
-                    some = [shares[f"{term}.{part}"] for part in parts.get(term, ())]
-                    g = added(some) if some else shares[term]
+                    split = [shares[f"{term}.{part}"] for part in parts.get(term, ())]
+                    g = added(split) if split else shares[term]
                 self.gradients[term][names[p]] = Tensor(g)
             if p.grad is not None:
                 shares = _joined(p.grad, shares)
