@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+Rows = Iterable[Iterable[object]]
+
 #: For terminals, whose encoding may lack typographic signs: a minus is never lost.
 ASCII = str.maketrans({"−": "-", "\xa0": " ", "“": '"', "”": '"'})
 WRAPPED = 12  # cells of text wrap down to columns of this width, or of their longest word
@@ -115,11 +117,7 @@ class Table:
     """
 
     def __init__(
-        self,
-        head: Sequence[Column | str],
-        rows: Iterable[Iterable[object]],
-        title: str = "",
-        note: str = "",
+        self, head: Sequence[Column | str], rows: Rows, title: str = "", note: str = ""
     ) -> None:
         self.columns = [c if isinstance(c, Column) else Column(c) for c in head]
         self.title, self.note = title, note
@@ -170,9 +168,8 @@ class Table:
     def html(self) -> str:
         """An HTML table: the first cell of a row is its heading, figures have a class."""
         kinds = [' class="figure"' if column.figures else "" for column in self.columns]
-        top = [
-            f'<th scope="col"{k}>{escape(n)}</th>' for k, n in zip(kinds, self.names, strict=True)
-        ]
+        names = zip(kinds, self.names, strict=True)
+        top = [f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in names]
         body = []
         for row in self.texts:
             shown = zip(self.columns, row, strict=True)
@@ -196,22 +193,14 @@ class Table:
         shown = self._fitting(width)
         gone = [c.name for c in self.columns if c not in shown]
         tight = sum(max(self._least(c), _width(c.name)) + 2 for c in shown) + 1 > width
-        grid = Grid(
-            title=Text(self.title),
-            title_justify="left",
-            title_style="bold",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-        )
+        title: Any = {"title": Text(self.title), "title_justify": "left", "title_style": "bold"}
+        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), **title)
         for column in shown:
             name = column.name.replace(" ", "\n") if column.rigid and tight else column.name
-            grid.add_column(
-                Text(name.translate(ASCII)),
-                justify="right" if column.figures else "left",
-                overflow="fold",
-                no_wrap=column.rigid,
-                min_width=self._least(column) if column.rigid else None,
-            )
+            head, least = Text(name.translate(ASCII)), self._least(column)
+            kept: Any = {"no_wrap": True, "min_width": least} if column.rigid else {}
+            side: Any = "right" if column.figures else "left"
+            grid.add_column(head, justify=side, overflow="fold", **kept)
         for row in self.rows:
             cells = [row[self.columns.index(column)] for column in shown]
             grid.add_row(*map(_painted, cells))

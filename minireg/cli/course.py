@@ -97,14 +97,10 @@ def _table(results: Sequence[Result]) -> Table:
     counts = ", ".join(f"{found.count(v)} {v.lower()}" for v in VERDICTS if v in found)
     passed = sum(map(bool, results))
     says, seconds = Column("the texts say", spare=2), Column("seconds", ".2f", spare=1)
-    return Table(
-        ["", says, "verdict", "measured", seconds],
-        rows,
-        "claims of the source texts, measured",
-        f"{len(results)} claims: {counts}\n"
-        f"{passed} as the verdict says, {len(results) - passed} not; "
-        f"{sum(r.seconds for r in results):.1f} s",
-    )
+    title = "claims of the source texts, measured"
+    told = f"{passed} as the verdict says, {len(results) - passed} not"
+    note = f"{len(results)} claims: {counts}\n{told}; {sum(r.seconds for r in results):.1f} s"
+    return Table(["", says, "verdict", "measured", seconds], rows, title, note)
 
 
 def lesson(args: argparse.Namespace) -> int:

@@ -33,9 +33,8 @@ class RunFolder:
                 )
             (self.path / "history.json").touch(exist_ok=force)
         except OSError as error:
-            raise MissingError(
-                f"cannot make the run folder {self.path}: {error.strerror}"
-            ) from error
+            reason = f"cannot make the run folder {self.path}: {error.strerror}"
+            raise MissingError(reason) from error
 
     def _make(self, new: bool) -> None:
         """Make the folder; another number where another run began in the same second."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from .. import datasets
 from .common import UsageError, in_range
 
+SEE = "(see minireg train --help)"
 LATER: Any = None  # filled in by the other settings
 
 
@@ -54,16 +55,12 @@ class TrainSettings:
                 setattr(self, name, 0.2 if labels else 0.0)
             elif getattr(self, name) and not labels:
                 raise UsageError(
-                    f"--{flag} is about labels, but {self.dataset} is a regression "
-                    "(see minireg train --help)"
+                    f"--{flag} is about labels, but {self.dataset} is a regression {SEE}"
                 )
         if self.optimizer == "sgd":
             self.momentum = 0.9 if self.momentum is None else self.momentum
         elif self.momentum is not None:
-            raise UsageError(
-                f"--momentum is of sgd, and has no effect on {self.optimizer} "
-                "(see minireg train --help)"
-            )
+            raise UsageError(f"--momentum is of sgd, and has no effect on {self.optimizer} {SEE}")
         if self.lr is None:
             self.lr = 0.02 if self.optimizer == "sgd" else 1e-3
 

@@ -255,12 +255,8 @@ def _print_json(settings: TrainSettings, folder: RunFolder, runs: dict[str, Run]
     figures = {}
     for label, run in runs.items():
         last = run.figures(run.last) if len(run.history) else {}
-        figures[label] = {
-            "stopped": run.history.stopped,
-            "epochs": len(run.history),
-            **last,
-            **_best(run),
-        }
+        ending = {"stopped": run.history.stopped, "epochs": len(run.history)}
+        figures[label] = ending | last | _best(run)
         if run.ledger is not None and run.ledger.history:
             books = run.ledger.whole
             figures[label]["ledger"] = {"residual": books.residual, "entries": books.summary()}

@@ -147,9 +147,8 @@ class Result:
             "lesson": " ".join(f"minireg lesson {number}" for number in c.lessons),
             "program": c.location,
         }  # fmt: skip
-        return "\n".join(
-            [f"{c}", *(f"{n}\n{textwrap.indent(text, '  ')}" for n, text in parts.items() if text)]
-        )
+        said = [f"{n}\n{textwrap.indent(text, '  ')}" for n, text in parts.items() if text]
+        return "\n".join([f"{c}", *said])
 
     def _lines(self) -> list[str]:
         lines = [f"{f.role:8} {f!r}" for f in self.figures]
@@ -287,9 +286,8 @@ def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
             raise LookupError(f"no claim {i!r}; there are {next(iter(found))} to {[*found][-1]}")
         if topic not in (None, found[i].topic):
             raise LookupError(f"no claim {i} in topic {topic}; it is in {found[i].topic}")
-    return [
-        c for c in found.values() if topic in (None, c.topic) and (not wanted or c.id in wanted)
-    ]
+    asked = wanted or found
+    return [c for c in found.values() if topic in (None, c.topic) and c.id in asked]
 
 
 def errata(results: Iterable[Result]) -> str:
