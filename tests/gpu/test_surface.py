@@ -672,7 +672,6 @@ HOST = {
     "check.ops": "checks an op on host arrays",
     "ops.iterations.settled": "looks at values, so it is asked on the host only",
     "ops.samples": "draws the arguments of tests on the host",
-    "penalties.samples": "draws the arguments of tests on the host",
     "check.penalties": "checks a penalty on host arrays",
     "backend.register": "how a backend comes to be",
     "gpu.trace": "CUDA source, checked by its own tests",
