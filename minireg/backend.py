@@ -3,7 +3,7 @@
 Almost everything dispatches by the array's own type: ``np.exp(cupy_array)`` runs on
 the GPU through NumPy's ``__array_ufunc__`` / ``__array_function__`` protocols, so the
 table of derivatives says ``np.exp`` once for every backend. This module holds the few
-things that cannot dispatch: creation, moves and scatter-add.
+things that cannot dispatch: which backend owns an array, moves, kernels, and walks in blocks.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ shares of a parameter sum to its ``.grad``.
 from __future__ import annotations
 
 import difflib
+import operator
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -465,15 +466,16 @@ class _Unread:
         self.differentiable = self.records and any(p.requires_grad for p in self.chosen)
         self._then = self._now()
 
-    def _now(self) -> list[Any]:
-        """What tells these weights and strengths from others."""
-        weights = [(id(p.data), p._seq) for p in self.chosen]
-        return [*weights, *(c.updates for c in self.strengths)]
+    def _now(self) -> tuple[list[Array], list[Any]]:
+        """What tells these weights and strengths from others: arrays, and numbers."""
+        dates = [*(p._seq for p in self.chosen), *(c.updates for c in self.strengths)]
+        return [p.data for p in self.chosen], dates + _numbers(self.penalty)
 
     @property
     def readable(self) -> bool:
         """Whether the weights are still those of the evaluation."""
-        return self._now() == self._then
+        (arrays, numbers), (before, then) = self._now(), self._then
+        return numbers == then and all(map(operator.is_, arrays, before))
 
     def read(self) -> Tensor:
         """The value, recorded if the evaluation was."""
@@ -485,6 +487,17 @@ class _Unread:
         with enable_grad() if self.records else no_grad():
             total = self.penalty.over(self.chosen)
         return Tensor(np.zeros_like(self.like.data)) if total is None else total
+
+
+def _numbers(penalty: Penalty) -> list[Any]:
+    """Strengths that do not change by themselves, also of penalties within."""
+    found: list[Any] = []
+    for value in vars(penalty).values():
+        if isinstance(value, Penalty):
+            found += _numbers(value)
+        elif isinstance(value, int | float):
+            found.append(value)
+    return found
 
 
 @dataclass
@@ -559,7 +572,8 @@ class Terms(Mapping[str, Tensor]):
 
         With ``defer`` the gradients of these are left out of ``.grad``, and ``optimizer.step(self)``
         adds them within its own pass (on a GPU in its kernel); only then ``.grad`` is complete. What
-        you do to ``.grad`` before concerns the loss's gradient alone; ``step(self, max_norm=…)``
+        you do to ``.grad`` before concerns the loss's gradient alone, and the penalties' gradients are
+        of the weights and strengths as the step finds them; ``step(self, max_norm=…)``
         scales the whole. A ``step()`` without the terms raises ``RuntimeError``. Of several passes
         that add up, the last one's terms serve.
         """

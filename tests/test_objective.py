@@ -1128,6 +1128,21 @@ def test_a_value_is_never_that_of_other_weights(how):
     assert (again["l2"].item() == pytest.approx(read)) == (how == "replaced")
 
 
+@pytest.mark.parametrize("how", ["another strength", "a strength within", "replaced thrice"])
+def test_a_value_is_never_that_of_another_strength_nor_of_an_array_in_the_same_place(how):
+    model, x, y = batch(mlp())
+    inner = L2(0.1)
+    penalty = mr.penalties.translated(inner, 1.0) if how == "a strength within" else inner
+    terms = mr.Objective(LOSS, {"l2": (penalty, "0.weight")})(model, x, y)
+    if how == "replaced thrice":  # a freed array's id comes again
+        for _ in range(3):
+            model[0].weight.data = model[0].weight.data * 0.5
+    else:
+        inner.strength = 0.2
+    with pytest.raises(RuntimeError, match="'l2' was not read before"):
+        terms["l2"]
+
+
 @pytest.mark.parametrize(("evaluated", "read"), [(True, False), (False, True)])
 def test_a_value_is_recorded_as_at_the_evaluation(evaluated, read):
     model, x, y = batch(mlp())

@@ -1,6 +1,6 @@
 """A step on a GPU: one launch for all parameters whose update is the same, and one for their norm.
 
-Here, and nowhere else in a step, it is asked where arrays live. The optimizer's own passes, from
+Here it is decided which updates a kernel takes. The optimizer's own passes, from
 the penalties' gradients to the prox, are recorded into a kernel (:mod:`minireg.gpu.trace`) that
 runs over the addresses of all arrays. What no kernel takes (on the CPU, of another dtype, with
 gaps, a prox of whole rows) is left to the optimizer, which walks over the array.
@@ -75,6 +75,8 @@ def launched(
         rows = [row for _, row in members if row is not None]
         if rows and (found := recorded(optimizer, some[0], factor)):
             for u in some:
+                if optimizer.observer:
+                    optimizer.observer.before(u.p, u.group)
                 if not found.penalties:
                     u.complete()
                 u.penalties, u.stepped = (), True

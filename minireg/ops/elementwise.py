@@ -1,8 +1,8 @@
 r"""Arithmetic and elementwise ops.
 
 Every rule gives :math:`\bar x`, the gradient of an input, from ``g`` = :math:`\bar y`,
-the gradient of the result. Kinks follow one convention: the value a symmetric limit
-would give, 0 for relu, abs and sign at 0, and an even split between ties.
+the gradient of the result. Kinks follow one convention: 0 for relu, abs and sign at 0, and an
+even split between ties; every other choice stands in the op's ``kink``.
 """
 
 from __future__ import annotations

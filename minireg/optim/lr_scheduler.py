@@ -214,6 +214,15 @@ class ClosedForm(LRScheduler):
         super().load_state_dict(state)
         self.set_others(self.last_epoch)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "counts": self in self.optimizer.schedules}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        counts = state.pop("counts")
+        vars(self).update(state)
+        if counts:  # its multiplier does; those of a sequence's parts do not
+            self.optimizer.schedules.append(self)
+
     def set_others(self, k: int) -> None:
         """Set what else than the rate follows the epoch: in one cycle the momentum."""
 

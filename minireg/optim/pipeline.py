@@ -219,6 +219,9 @@ class Optimizer:
             for p in new:
                 self._lent.setdefault(p, []).append(penalty)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "schedules": []}  # one that travels along enters itself again
+
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters (they become None)."""
         for p in self._parameters():
@@ -249,10 +252,10 @@ class Optimizer:
             for u in updates:
                 u.complete(factor)
             factor = None
-        for u in updates if watch else ():
-            watch.before(u.p, u.group)
         for u in kernels.launched(self, updates, factor):  # on a GPU; what they leave is done here
             if not u.stepped:
+                if watch:
+                    watch.before(u.p, u.group)
                 self._walk(u, factor)
             for entry, new in self._after_step(u):
                 if watch:

@@ -649,3 +649,16 @@ def test_a_state_of_another_schedule_is_refused():
     with pytest.raises(ValueError, match=r"load_state_dict: gamma must be .* got -1"):
         schedule.load_state_dict(schedule.state_dict() | {"gamma": -1})
     schedule.step()
+
+
+def test_an_optimizer_travels_without_its_schedules_and_together_with_them():
+    one = optimizer()
+    made = schedules.LambdaLR(one, lambda k: 1 / (k + 1))  # a function that cannot be pickled
+    assert pickle.loads(pickle.dumps(one)).param_groups[0]["lr"] == one.param_groups[0]["lr"]
+    parts = [schedules.LinearLR(one, 0.5, total_iters=2), schedules.StepLR(one, 3)]
+    both = made, schedules.SequentialLR(one, parts, [2])
+    two, *copies = copy.deepcopy((one, *both))
+    for schedule in (*both, *copies, *both, *copies):
+        schedule.step()
+    assert two.param_groups[0]["lr"] == one.param_groups[0]["lr"]
+    assert len(two.schedules) == len(one.schedules) == 2

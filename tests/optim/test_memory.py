@@ -302,3 +302,15 @@ def test_numbers_as_parameters_of_an_objective():
         assert books.last.residual < 1e-14
         ends.append([p.item() for p in model.parameters()])
     np.testing.assert_allclose(*ends, rtol=1e-14)
+
+
+def test_the_books_of_parameters_that_share_memory_begin_where_the_one_before_ended():
+    array = np.array([1.0, 2.0])
+    first, second = (mr.Tensor(array, requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([first, second], lr=0.1, weight_decay=0.5)
+    ledger = mr.Ledger(optimizer)
+    first.grad, second.grad = mr.Tensor(np.ones(2)), mr.Tensor(2 * np.ones(2))
+    optimizer.step()
+    *_, row = ledger.last.values()
+    np.testing.assert_allclose(row.before, [0.85, 1.8], rtol=1e-14)
+    assert row.residual < 1e-15
