@@ -22,11 +22,13 @@ WRAPPED = 12  # cells of text wrap down to columns of this width, or of their lo
 def number(value: float | None, spec: str = "") -> str:
     """A number as tables show it: by a format ``spec``, "–" for None.
 
-    Where ``spec`` has no precision, as in "", "+" and "+%", there are three decimals, of percent
-    one, and more or an exponent where they would say nothing.
+    Where ``spec`` has no precision, as in "", "+" and "+%", there are three decimals (below 0.1 three
+    digits, where these say more), of percent one; and more or an exponent where they say nothing.
 
     >>> number(0.25), number(-2e-7), number(0.25, "+"), number(0.25, ".1%"), number(None)
     ('0.250', '-2.0e-07', '+0.250', '25.0%', '–')
+    >>> number(0.0025), number(-0.01234), number(0.05)
+    ('0.0025', '-0.0123', '0.050')
     >>> number(0.25, "%"), number(-4.1e-4, "+%"), number(-2e-7, "+%")
     ('25.0%', '-0.041%', '-2e-05%')
     """
@@ -36,7 +38,9 @@ def number(value: float | None, spec: str = "") -> str:
         return f"{value:{spec}}"
     unit = "%" if "%" in spec else ""
     shown, decimals = (100 * value, 1) if unit else (value, 3)
-    if value == 0 or 0.5 * 10.0**-decimals <= abs(shown) < 1e6:
+    if not unit and 0.5e-3 <= abs(value) < 0.1 and round(value, 3) != float(f"{value:.3g}"):
+        kind = ".3g"
+    elif value == 0 or 0.5 * 10.0**-decimals <= abs(shown) < 1e6:
         kind = f".{decimals}f"
     else:
         kind = ".2g" if unit else ".1e"
@@ -160,24 +164,25 @@ class Table:
     __str__ = __repr__ = text
 
     def markdown(self) -> str:
-        """A Markdown table; what cells hold is Markdown."""
+        """A Markdown table; what cells hold is Markdown, in which a bar would end the cell."""
         rules = ["--:" if column.figures else "---" for column in self.columns]
         lines = [self.names, rules, *self.texts]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        cells = ([re.sub(r"(?<!\\)\|", r"\\|", text) for text in line] for line in lines)
+        return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
     def html(self) -> str:
         """An HTML table: the first cell of a row is its heading, figures have a class."""
         kinds = [' class="figure"' if column.figures else "" for column in self.columns]
-        names = zip(kinds, self.names, strict=True)
-        top = [f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in names]
+        named = zip(kinds, self.names, strict=True)
+        top = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in named)
         body = []
         for row in self.texts:
             shown = zip(self.columns, row, strict=True)
-            first, *rest = (escape(typeset(text) if c.figures else text) for c, text in shown)
-            cells = [f"<td{k}>{text}</td>" for k, text in zip(kinds[1:], rest, strict=True)]
-            body.append(f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>')
-        head = f"<thead><tr>{''.join(top)}</tr></thead>"
-        return f"<table>{head}<tbody>{''.join(body)}</tbody></table>"
+            texts = [escape(typeset(text) if c.figures else text) for c, text in shown]
+            cells = [f'<th scope="row">{text}</th>' for text in texts[:1]]
+            cells += [f"<td{k}>{text}</td>" for k, text in zip(kinds[1:], texts[1:], strict=True)]
+            body.append(f"<tr>{''.join(cells)}</tr>")
+        return f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
     def rich(self, width: int) -> Any:
         """What rich prints in a terminal of ``width`` columns.

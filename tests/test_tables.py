@@ -98,8 +98,27 @@ def test_numbers_show_what_there_is():
     assert [number(v) for v in (0, 1, 4e-4, 1e6, float("nan"))] == [
         "0.000", "1.000", "4.0e-04", "1.0e+06", "nan",
     ]  # fmt: skip
+    assert [number(v) for v in (0.1, 0.0999, 0.0031, -0.0025, 5e-4)] == [
+        "0.100", "0.0999", "0.0031", "-0.0025", "0.0005",
+    ]  # fmt: skip
+    assert number(0.02345, "+") == "+0.0234"
     assert number(None, ".1%") == "–"
     assert Table([Column("a", ".2f")], [["as it is"]]).texts == [["as it is"]]
+
+
+def test_a_bar_does_not_end_a_cell_of_markdown():
+    table = Table(["|x|"], [["a|b"], [r"a\|b"], ["|"]])
+    assert table.markdown().splitlines() == [
+        r"| \|x\| |", "| --- |", r"| a\|b |", r"| a\|b |", r"| \| |",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [[], []]])
+def test_a_table_without_columns_has_every_form(rows):
+    table = Table([], rows)
+    assert table.html().count("<tr></tr>") == 1 + len(rows)
+    assert len(table.markdown().splitlines()) == 2 + len(rows)
+    assert not str(table).strip()
 
 
 def test_a_row_of_another_length_is_refused():

@@ -120,8 +120,7 @@ class GradcheckReport(Report):
     @property
     def worst(self) -> Slope | None:
         """The worst slope of the first input that has this verdict."""
-        found = [i.worst for i in self.inputs if i.verdict == self.verdict and i.worst]
-        return found[0] if found else None
+        return next((i.worst for i in self.inputs if i.verdict == self.verdict and i.worst), None)
 
     def __str__(self) -> str:
         notes = [f"  note: {note}" for note in self.notes]
@@ -266,21 +265,18 @@ class _Subject:
                 ]
                 gs = _gradients(ys, weights, [leaves[i] for i in self.points], False)
                 found.append([g.detach().numpy().ravel() for g in gs])
-        return {
-            i: np.stack(gs) for i, gs in zip(self.points, zip(*found, strict=True), strict=True)
-        }
+        by_input = zip(self.points, zip(*found, strict=True), strict=True)
+        return {i: np.stack(gs) for i, gs in by_input}
 
 
 def _bounded(rng: Any, shape: tuple[int, ...]) -> Array:
     """Random numbers of either sign, bounded away from zero so that no entry goes unseen."""
-    drawn: Array = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
-    return drawn
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
 
 
 def _reach(x: Array) -> Array:
     """max(1, |x|) rounded up to a power of two, which makes x ± h exact."""
-    reach: Array = np.exp2(np.ceil(np.log2(np.maximum(1.0, np.abs(x)))))
-    return reach
+    return np.asarray(np.exp2(np.ceil(np.log2(np.maximum(1.0, np.abs(x))))))
 
 
 # --- slopes and verdicts ---------------------------------------------------------------------
@@ -330,9 +326,8 @@ class _Differences:
         self.relative = self.rtol if self.rtol is not None else 1e-6 if self.central else 1e-12
         # Few outputs are weighed one at a time, so that the report can name the one that is
         # wrong; many by one random vector, which a wrong Jacobian passes with probability 0.
-        self.spots: list[Any] = [
-            (k, e) for k, s in enumerate(self.subject.shapes) for e in np.ndindex(s)
-        ]
+        shapes = enumerate(self.subject.shapes)
+        self.spots: list[Any] = [(k, e) for k, shape in shapes for e in np.ndindex(shape)]
         if not self.spots:
             raise ValueError(f"{check}: nothing to check, fn returned empty arrays only")
         self.rows = np.eye(len(self.spots))
@@ -397,8 +392,7 @@ class _Differences:
     @cached_property
     def rounding(self) -> Array:
         """What float64's last digit does to a difference of the weighed outputs (R,)."""
-        found: Array = np.abs(self.rows) @ np.abs(self.start) * _NOISE * _ULP / self.step
-        return found
+        return np.asarray(np.abs(self.rows) @ np.abs(self.start) * _NOISE * _ULP / self.step)
 
     @cached_property
     def noise(self) -> Array:

@@ -44,7 +44,9 @@ class PenaltyReport(Report):
     findings: tuple[Finding, ...]
 
     def __getitem__(self, check: str) -> Finding:
-        return next(f for f in self.findings if f.check == check)
+        if not (found := [f for f in self.findings if f.check == check]):
+            raise KeyError(f"PenaltyReport: no check {check!r}, expected one of {list(CHECKS)}")
+        return found[0]
 
     def __str__(self) -> str:
         rows = []
@@ -258,7 +260,7 @@ def _subgradient(case: _Case) -> Figures:
 def _inequality(case: _Case) -> str:
     if not case.penalty.convex:
         return "not convex: the gradient is finite, also at kinks"
-    return "Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks (or it says convex = False)"
+    return "Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks; asked unless it says convex = False"
 
 
 def _in_place(case: _Case) -> Figures:
@@ -377,6 +379,12 @@ def _identity(case: _Case) -> Figures:
         off = case.times(0.0, names)
         yield _off(off.prox(v, step), v)
         yield abs(float(off.value(v)))
+
+
+def _unchanged(case: _Case) -> str:
+    if isinstance(case.penalty, Constraint):
+        return "P(Pv) = Pv"
+    return "step 0 changes nothing, nor does strength 0 where it has one"
 
 
 def _each_step(case: _Case) -> Figures:
@@ -507,7 +515,11 @@ def _effect(name: str, via: str, case: _Case) -> Figures:
         yield (case.value(*(p.data for p in leaves)) - start) / abs(start)
 
 
-EFFECT = "relative change, of Ω or of the way into a ball, in three steps on a flat loss"
+def _change(case: _Case) -> str:
+    outside = np.isinf(case.value(*(np.full(s, 10.0) for s in case.shapes)))
+    return f"relative change of {'the distance' if outside else 'Ω'} in three steps, flat loss"
+
+
 CHECKS = {
     "value": Check(_value, 1e-12, "arrays and Tensors give the same scalar"),
     "gradient = autograd": Check(_autograd, 1e-10, "closed form against autograd of value"),
@@ -520,16 +532,16 @@ CHECKS = {
     "prox: firm": Check(_firm, 1e-10, "‖Pa − Pb‖² ≤ ⟨Pa − Pb, a − b⟩"),
     "prox: Moreau": Check(_envelope, 1e-6, "Moreau: ∇ envelope = (v − prox)/step"),
     "prox: scaling": Check(_scaling, 1e-10, _scaled_by),
-    "prox: identity": Check(_identity, 1e-12, "step 0, and strength 0, change nothing; P(Pv) = Pv"),
+    "prox: identity": Check(_identity, 1e-12, _unchanged),
     "prox: each its step": Check(_each_step, 1e-8, "optimal with a step for each element"),
     "parts": Check(_parts, 1e-12, "values and gradients add up; prox after prox is the prox"),
-    "certificate: 0": Check(_certificate, 1e-8, "subdiff_distance is 0 where prox is stationary"),
+    "certificate: 0": Check(_certificate, 1e-8, "0 where the prox says it is stationary"),
     "certificate: limit": Check(_limit, 1e-3, "subdiff_distance = lim ‖w − prox(w − tg, t)‖/t"),
     "max_strength": Check(_max_strength, 1e-8, "w = 0 is optimal above it and not below"),
     "float32": Check(_float32, 0.0, "float32 stays float32"),
     "untouched": Check(_untouched, 0.0, "inputs are not changed"),
     **{
-        f"effect: {name} via {via}": Check(partial(_effect, name, via), -1e-12, EFFECT)
+        f"effect: {name} via {via}": Check(partial(_effect, name, via), -1e-12, _change)
         for via, name in product(("gradient", "prox"), OPTIMIZERS)
     },
 }

@@ -99,7 +99,8 @@ def _table(results: Sequence[Result]) -> Table:
     says, seconds = Column("the texts say", spare=2), Column("seconds", ".2f", spare=1)
     title = "claims of the source texts, measured"
     told = f"{passed} as the verdict says, {len(results) - passed} not"
-    note = f"{len(results)} claims: {counts}\n{told}; {sum(r.seconds for r in results):.1f} s"
+    many = "claim" if len(results) == 1 else "claims"
+    note = f"{len(results)} {many}: {counts}\n{told}; {sum(r.seconds for r in results):.1f} s"
     return Table(["", says, "verdict", "measured", seconds], rows, title, note)
 
 

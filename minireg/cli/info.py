@@ -14,30 +14,30 @@ from . import common
 from .reference import reference
 
 EXTRAS = {
-    "rich": "cli",
-    "matplotlib": "viz",
-    "graphviz": "viz",
-    "sklearn": "lessons",
-    "marimo": "lessons",
-    "safetensors": "io",
-    "joblib": "sweep",
+    "cli": "rich",
+    "viz": "matplotlib graphviz",
+    "lessons": "sklearn marimo",
+    "io": "safetensors",
+    "sweep": "joblib dask distributed",
 }
 
 
 def declare(commands: Any) -> None:
     """Declare both commands."""
-    common.declare(commands, "ops", ops, "the table of derivatives as Markdown")
-    common.declare(commands, "info", info, "versions, backends, and why there is no GPU")
+    common.declare(commands, "ops", ops, "the table of derivatives as Markdown", ops.__doc__)
+    common.declare(
+        commands, "info", info, "versions, backends, and why there is no GPU", info.__doc__
+    )
 
 
 def ops(args: argparse.Namespace) -> int:
-    """``minireg ops``."""
+    """``minireg ops``: print each op's gradient, choice at kinks and cost; docs/ops.md is this page."""
     print(reference(), end="")
     return 0
 
 
 def info(args: argparse.Namespace) -> int:
-    """``minireg info``."""
+    """``minireg info``: print the versions, whether the backends can be used, and what to install."""
     print(f"minireg {__version__}, Python {platform.python_version()}, NumPy {np.__version__}")
     print("backend numpy: ready")
     try:
@@ -49,9 +49,10 @@ def info(args: argparse.Namespace) -> int:
         print(f"default backend: {backend.get(backend.get_backend()).name}")
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         print(f"default backend: MINIREG_BACKEND is not usable: {error}")
-    for package, extra in EXTRAS.items():
-        there = importlib.util.find_spec(package) is not None
-        print(f"{package}: {'installed' if there else f'pip install minireg[{extra}]'}")
+    for extra, packages in EXTRAS.items():
+        for package in packages.split():
+            there = importlib.util.find_spec(package) is not None
+            print(f"{package}: {'installed' if there else f'pip install minireg[{extra}]'}")
     for pool in _blas_pools():
         print(
             f"BLAS: {pool['internal_api']} {pool['version']}, {pool.get('architecture')} kernels, "

@@ -101,8 +101,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         return parser.add_argument_group(title, argument_default=argparse.SUPPRESS).add_argument
 
     add = group("data")
-    about = f"{names}; default digits"
-    add("--dataset", choices=datasets.TABLE, metavar="NAME", help=about)
+    add("--dataset", choices=datasets.TABLE, metavar="NAME", help=f"{names}; default digits")
     about = "share of the training labels to flip; default 0.2"
     add("--noise", type=share, metavar="RATE", help=about)
     about = (
@@ -128,10 +127,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--label-smoothing", type=share, metavar="ε", help=about)
 
     add = group("training")
-    about = "default sgd (Nesterov momentum)"
-    add("--optimizer", choices=("sgd", "adam", "adamw"), help=about)
-    about = "learning rate; default 0.02 (sgd) or 0.001"
-    add("--lr", type=strength, metavar="η", help=about)
+    add("--optimizer", choices=("sgd", "adam", "adamw"), help="default sgd (Nesterov momentum)")
+    add("--lr", type=strength, metavar="η", help="learning rate; default 0.02 (sgd) or 0.001")
     add("--momentum", type=share, metavar="μ", help="of sgd only; default 0.9")
     about = "the optimizer's own decay of weights, in the regularized run; default 0"
     add("--weight-decay", type=strength, metavar="WD", help=about)

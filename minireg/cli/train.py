@@ -113,6 +113,7 @@ def _train_both(
     """Enter both runs, each kept as soon as it is there; returns what failed, and whether Ctrl-C
     ended it.
     """
+    label = LABELS[0]
     try:
         if not args.json:
             common.console().print(f"{data}\n{settings}\n", highlight=False, markup=False)

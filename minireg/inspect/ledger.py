@@ -16,7 +16,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
+from itertools import chain, count, product
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,9 @@ class Books(dict[str, Row]):
         """The rows by the module that holds the parameter."""
         found: dict[str, Books] = {}
         for name, row in self.items():
-            found.setdefault(name.rpartition(".")[0] or "model", Books())[name] = row
+            first, mark, number = name.partition(" (")  # of a name that two models have
+            layer = (first.rpartition(".")[0] or "model") + mark + number
+            found.setdefault(layer, Books())[name] = row
         return found
 
     def entries(self) -> list[Key]:
@@ -239,7 +241,8 @@ def ledger_table(books: Books) -> Table:
     """Who moved the weights: the summary of the books, and how far they are off."""
     figures = [Column("‖Δ‖", ""), Column("share", "+.1%"), Column("growth", "+%")]
     rows = [(e["entry"], e["length"], e["share"], e["growth"]) for e in books.summary()]
-    return Table(["entry", *figures], rows, note=f"residual of the books: {books.residual:.1e}")
+    missed = "what the entries do not explain, relative to the largest weight or change: rounding"
+    return Table(["entry", *figures], rows, note=f"residual {books.residual:.1e}: {missed}")
 
 
 class Ledger:
@@ -283,6 +286,7 @@ class Ledger:
         self.history: list[dict[str, float]] = []
         named = model.named_parameters() if model is not None else ()
         self._names: dict[Tensor, str] = {p: name for name, p in named}
+        self._owners = {name: p for p, name in self._names.items()}
         self._momenta: dict[Tensor, tuple[dict[str, Array], Any]] = {}  # by term, and their unit
         self._open: dict[Tensor, tuple[str, Row, bool]] = {}
         # by group: η_tλ of its last step, Π(1 − η_tλ)
@@ -304,15 +308,15 @@ class Ledger:
         g, (coupled, _) = p.grad.data, self.optimizer.decays(group)  # type: ignore[union-attr]
         kept: dict[str, Array] = {}
         if isinstance(p.grad, Attributed):
-            name, fresh = p.grad.name, dict(p.grad.shares)
-            self._names[p] = name
+            fresh = dict(p.grad.shares)
+            self._names[p] = self._distinct(p.grad.name, p)
             if of(g) is not NUMPY or (g != added(fresh.values())).any():  # a device we don't ask
                 kept, rest = settled(fresh, g)
                 if of(g) is not NUMPY or rest.any():
                     fresh["edited"] = fresh.get("edited", 0) + rest
                     kept = {} if of(g) is NUMPY else kept
         else:
-            name = self._names.setdefault(p, f"parameter {len(self._names)}")
+            self._names.setdefault(p, f"parameter {len(self._names)}")
             fresh = {"gradient": g.copy()}
         if group.get("maximize"):
             fresh, kept = ({term: -g for term, g in some.items()} for some in (fresh, kept))
@@ -322,7 +326,12 @@ class Ledger:
         if p not in self._momenta:
             self._momenta[p] = ({} if momentum is None else {"earlier": momentum.copy()}), 1.0
         row = Row(p.data.copy(), p.data, fresh, self._momenta[p][0], kept)
-        self._open[p] = name, row, momentum is None
+        self._open[p] = self._names[p], row, momentum is None
+
+    def _distinct(self, name: str, p: Tensor) -> str:
+        """The name; where another parameter has it, as in two models, "name (2)" and so on."""
+        names = chain([name], (f"{name} ({k})" for k in count(2)))
+        return next(n for n in names if self._owners.setdefault(n, p) is p)
 
     def also(self, p: Tensor, entry: Key, change: Array) -> None:
         """Something beside the step proper changes the parameter."""

@@ -75,6 +75,24 @@ def test_report_reads_as_a_table():
     assert check_penalty(PathNorm(0.3), trials=3)["prox: brute force"].verdict == "n/a"
 
 
+def test_a_note_says_what_was_asked_of_this_penalty():
+    ridge, ball, moved = (
+        check_penalty(p, trials=3) for p in (L2(0.5), L2Ball(1.2), translated(L2Ball(1.2), CENTER))
+    )
+    assert "P(Pv)" not in ridge["prox: identity"].note
+    assert "step 0" in ridge["prox: identity"].note
+    assert ball["prox: identity"].note == "P(Pv) = Pv"
+    effect = "effect: SGD via prox"
+    assert "of Ω" in ridge[effect].note
+    assert "of the distance" in ball[effect].note
+    assert ball[effect].note == moved[effect].note
+
+
+def test_a_check_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(KeyError, match=r"no check 'nope', expected one of .*'value'"):
+        check_penalty(L1(0.5), trials=1)["nope"]
+
+
 def test_a_penalty_of_ten_lines_is_enough():
     class Huber(Penalty):
         """λ Σ of w²/2 up to |w| = 1, |w| − ½ beyond."""

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import pytest
 
 from minireg import backend, checkpoint, datasets
 from minireg.check.penalties import CHECKS
-from minireg.cli import check, common, folder, train
+from minireg.cli import check, common, folder, info, train
 from minireg.cli import main as cli
 from minireg.cli.settings import TrainSettings
 from minireg.inspect.ledger import Ledger
@@ -512,6 +513,15 @@ def test_a_run_that_fails_says_which_and_why_in_one_line(flags, says, tmp_path, 
     assert json.loads((tmp_path / "history.json").read_text())["runs"] == {}
 
 
+def test_what_fails_before_the_first_run_is_said_in_one_line(tmp_path, capsys, monkeypatch):
+    def lost(name):
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr(backend, "use_backend", lost)
+    error = in_one_line(capsys, [*ONCE, "--out", str(tmp_path)])
+    assert "the plain run failed: the device is lost" in error
+
+
 def test_the_finished_run_is_kept_when_the_second_diverges(tmp_path, capsys):
     flags = ["--l2", "1e6", "--epochs", "4"]
     assert cli.main([*QUICK, *flags, "--no-report", "--out", str(tmp_path), "--json"]) == 1
@@ -758,7 +768,29 @@ def test_help_and_info(capsys):
     assert stop.value.code == 0
     assert "examples" in capsys.readouterr().out
     assert cli.main(["info"]) == 0
-    assert "backend numpy: ready" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "backend numpy: ready" in shown
+    for extra, packages in info.EXTRAS.items():
+        for package in packages.split():
+            assert re.search(
+                rf"^{package}: (installed|pip install minireg\[{extra}\])$", shown, re.M
+            )
+
+
+def test_every_extra_is_among_what_info_lists():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    needs = project["project"]["optional-dependencies"]
+    listed = {*" ".join(info.EXTRAS.values()).replace("sklearn", "scikit-learn").split()}
+    assert listed == {re.match("[a-z-]+", n)[0] for extra in info.EXTRAS for n in needs[extra]}
+
+
+@pytest.mark.parametrize("command", ["train", "check-penalty", "claims", "lesson", "ops", "info"])
+def test_every_command_describes_itself(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    usage, described, *_ = capsys.readouterr().out.split("\n\n")
+    assert usage.startswith("usage")
+    assert len(described.split()) >= 6
 
 
 def test_the_reference_page_is_current(capsys):

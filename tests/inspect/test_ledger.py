@@ -391,6 +391,29 @@ def test_a_plain_backward_is_one_term_with_the_models_names():
     assert "parameter 0" in unnamed.last
 
 
+def test_parameters_of_two_models_that_share_a_name_have_a_row_each():
+    """Two objectives, one optimizer: the second "weight" took the row of the first."""
+    models = [nn.Linear(6, 3), nn.Linear(6, 3), network()]
+    optimizer = optim.SGD([p for model in models for p in model.parameters()], 0.1)
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": penalties.L2(0.1)})
+    ledger = Ledger(optimizer, accumulate=True)
+    before = [p.numpy().copy() for p in optimizer.param_groups[0]["params"]]
+    for _ in range(3):
+        optimizer.zero_grad()
+        for model in models:
+            objective(model, mr.Tensor(X.astype(next(model.parameters()).dtype)), Y).backward()
+        optimizer.step()
+    names = ["weight", "bias", "weight (2)", "bias (2)", *dict(models[2].named_parameters())]
+    parameters = optimizer.param_groups[0]["params"]
+    assert list(ledger.last) == list(ledger.whole) == names
+    for row, p, start in zip(ledger.whole.values(), parameters, before, strict=True):
+        np.testing.assert_array_equal(row.before, start)
+        np.testing.assert_array_equal(row.after, p.numpy())
+    layers = ledger.last.layers()
+    assert list(layers["model"]) == names[:2]
+    assert list(layers["model (2)"]) == names[2:4]
+
+
 def test_momentum_from_before_the_ledger_is_a_term_of_its_own():
     model = network()
     optimizer = optim.SGD(model.parameters(), 0.1, momentum=0.9)
@@ -576,6 +599,7 @@ def test_tables_read():
         text = ledger.last.table(by)
         assert text.splitlines()[0].split() == [by, "entry", "‖Δ‖", "share", "growth"]
         assert "decay" in text
+        assert "do not explain" in text.splitlines()[-1]
     assert "0.weight" in text
     assert "after 50 steps" in repr(ledger)
     with pytest.raises(ValueError, match="by must be one of"):
