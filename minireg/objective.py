@@ -495,7 +495,7 @@ def _numbers(penalty: Penalty) -> list[Any]:
     for value in vars(penalty).values():
         if isinstance(value, Penalty):
             found += _numbers(value)
-        elif isinstance(value, int | float):
+        elif isinstance(value, int | float | Coefficient):
             found.append(value)
     return found
 

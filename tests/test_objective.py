@@ -1128,7 +1128,7 @@ def test_a_value_is_never_that_of_other_weights(how):
     assert (again["l2"].item() == pytest.approx(read)) == (how == "replaced")
 
 
-@pytest.mark.parametrize("how", ["another strength", "a strength within", "replaced thrice"])
+@pytest.mark.parametrize("how", ["another strength", "a strength within", "a coefficient", "replaced thrice"])
 def test_a_value_is_never_that_of_another_strength_nor_of_an_array_in_the_same_place(how):
     model, x, y = batch(mlp())
     inner = L2(0.1)
@@ -1137,8 +1137,10 @@ def test_a_value_is_never_that_of_another_strength_nor_of_an_array_in_the_same_p
     if how == "replaced thrice":  # a freed array's id comes again
         for _ in range(3):
             model[0].weight.data = model[0].weight.data * 0.5
-    else:
+    elif how != "a coefficient":
         inner.strength = 0.2
+    else:
+        inner.strength = mr.penalties.Coefficient(lambda t: 0.2)
     with pytest.raises(RuntimeError, match="'l2' was not read before"):
         terms["l2"]
 
