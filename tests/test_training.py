@@ -757,7 +757,8 @@ def test_ten_thousand_steps_do_not_grow_memory(no_gc):
     objects, blocks = len(gc.get_objects()), sys.getallocatedblocks()
     steps(10_000)
     assert len(gc.get_objects()) - objects < 100
-    assert sys.getallocatedblocks() - blocks < 500
+    # CPython keeps up to 2,000 freed tuples of a length; a block a step would be 10,000
+    assert sys.getallocatedblocks() - blocks < 2500
     tracemalloc.start()
     try:
         steps(100)

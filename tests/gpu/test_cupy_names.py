@@ -25,7 +25,6 @@ ON_HOST = {
         "ma.MaskedArray": "what comes from the host is looked at there",
     },
     "random.py": {
-        "random.SFC64": "initial values and shuffles are drawn on the host, equal on every backend",
         "random.SeedSequence": "seeds are derived on the host",
     },
     "check/gradients.py": {".max": COMPARES, "maximum.reduce": COMPARES},
