@@ -1128,7 +1128,9 @@ def test_a_value_is_never_that_of_other_weights(how):
     assert (again["l2"].item() == pytest.approx(read)) == (how == "replaced")
 
 
-@pytest.mark.parametrize("how", ["another strength", "a strength within", "a coefficient", "replaced thrice"])
+@pytest.mark.parametrize(
+    "how", ["another strength", "a strength within", "a coefficient", "replaced thrice"]
+)
 def test_a_value_is_never_that_of_another_strength_nor_of_an_array_in_the_same_place(how):
     model, x, y = batch(mlp())
     inner = L2(0.1)
