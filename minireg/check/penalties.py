@@ -260,7 +260,7 @@ def _subgradient(case: _Case) -> Figures:
 def _inequality(case: _Case) -> str:
     if not case.penalty.convex:
         return "not convex: the gradient is finite, also at kinks"
-    return "Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks; asked unless it says convex = False"
+    return "Ω(z) ≥ Ω(w) + ⟨gradient, z − w⟩, also at kinks, unless convex = False"
 
 
 def _in_place(case: _Case) -> Figures:
@@ -384,7 +384,7 @@ def _identity(case: _Case) -> Figures:
 def _unchanged(case: _Case) -> str:
     if isinstance(case.penalty, Constraint):
         return "P(Pv) = Pv"
-    return "step 0 changes nothing, nor does strength 0 where it has one"
+    return "step 0, and strength 0 if it has one, change nothing"
 
 
 def _each_step(case: _Case) -> Figures:
