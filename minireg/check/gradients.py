@@ -18,6 +18,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
@@ -131,30 +132,13 @@ class GradcheckReport(Report):
 # --- the function under test -----------------------------------------------------------------
 
 
-def _outputs(check: str, result: Any) -> tuple[Tensor, ...]:
-    """What fn returned, as a tuple of Tensors."""
-    results = tuple(result) if isinstance(result, tuple | list) else (result,)
-    for y in results:
-        if not isinstance(y, Tensor) or y.dtype.kind not in "fc":
-            got = f"a Tensor of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
-            raise TypeError(
-                f"{check}: fn returned {got}, expected a floating Tensor (or a tuple of them) "
-                "made from its inputs by minireg's operations"
-            )
-    if not results:
-        raise TypeError(f"{check}: fn returned an empty tuple, expected at least one Tensor")
-    return results
-
-
 def _gradients(
     ys: Sequence[Tensor], weights: Sequence[Any], targets: Sequence[Tensor], create_graph: bool
 ) -> tuple[Tensor, ...]:
     """Gradients of the weighed outputs, 0 where they do not depend on a target."""
     live = [(y, w) for y, w in zip(ys, weights, strict=True) if y.requires_grad]
-    found: Sequence[Tensor | None] = [None] * len(targets)
-    if live:
-        outs, seeds = zip(*live, strict=True)
-        found = grad(outs, targets, seeds, True, create_graph, allow_unused=True)
+    outs, seeds = [y for y, _ in live], [w for _, w in live]
+    found = grad(outs, targets, seeds, True, create_graph, allow_unused=True)
     pairs = zip(targets, found, strict=True)
     return tuple(Tensor(np.zeros_like(t.data)) if g is None else g for t, g in pairs)
 
@@ -222,19 +206,28 @@ class _Subject:
             args[i].requires_grad = True  # a complex one, too: the step takes analytic functions
         return args
 
-    def results(self, shift: dict[int, Any]) -> tuple[Tensor, ...]:
-        """fn's outputs at the shifted inputs."""
+    def outputs(self, fn: Function, args: Sequence[Any]) -> tuple[Tensor, ...]:
+        """What fn, or its recorded twin, returns, as a tuple of Tensors."""
         with enable_grad(), np.errstate(all="ignore"):
-            return _outputs(self.check, self.fn(*self.leaves(shift)))
+            result = fn(*args)
+        results = tuple(result) if isinstance(result, tuple | list) else (result,)
+        for y in results:
+            if not isinstance(y, Tensor) or y.dtype.kind not in "fc":
+                got = f"a Tensor of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+                raise TypeError(
+                    f"{self.check}: fn returned {got}, expected a floating Tensor (or a tuple of "
+                    "them) made from its inputs by minireg's operations"
+                )
+        if not results:
+            raise TypeError(
+                f"{self.check}: fn returned an empty tuple, expected at least one Tensor"
+            )
+        return results
 
     def values(self, shift: dict[int, Any]) -> Array:
         """The outputs at the shifted inputs as one flat vector."""
-        return np.concatenate([y.numpy().ravel() for y in self.results(shift)])
-
-    @cached_property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """The outputs' shapes."""
-        return [y.shape for y in self.results({})]
+        ys = self.outputs(self.fn, self.leaves(shift))
+        return np.concatenate([y.numpy().ravel() for y in ys])
 
     @cached_property
     def start(self) -> Array:
@@ -253,20 +246,15 @@ class _Subject:
 
     def gradients(self, rows: Array) -> dict[int, Array]:
         """At every checked input the gradients (R, entries) of the outputs weighed by each row."""
-        with enable_grad(), np.errstate(all="ignore"):
-            leaves = self.leaves({})
-            ys = _outputs(self.check, self.recorded(*leaves))
-            found = []
-            for row in rows:
-                parts = np.split(row, np.cumsum([y.size for y in ys])[:-1])
-                weights = [
-                    backends.move(w.reshape(y.shape).astype(y.dtype), y.backend)
-                    for w, y in zip(parts, ys, strict=True)
-                ]
-                gs = _gradients(ys, weights, [leaves[i] for i in self.points], False)
-                found.append([g.detach().numpy().ravel() for g in gs])
-        by_input = zip(self.points, zip(*found, strict=True), strict=True)
-        return {i: np.stack(gs) for i, gs in by_input}
+        leaves = self.leaves({})
+        ys, targets = self.outputs(self.recorded, leaves), [leaves[i] for i in self.points]
+        found = []
+        for row in rows:
+            parts = zip(np.split(row, np.cumsum([y.size for y in ys])[:-1]), ys, strict=True)
+            weights = [Tensor(w.reshape(y.shape).astype(y.dtype)).to(y.backend) for w, y in parts]
+            gs = _gradients(ys, weights, targets, create_graph=False)
+            found.append([g.detach().numpy().ravel() for g in gs])
+        return {i: np.stack(gs) for i, *gs in zip(self.points, *found, strict=True)}
 
 
 def _bounded(rng: Any, shape: tuple[int, ...]) -> Array:
@@ -303,6 +291,20 @@ class _Measured:
         return self.high - self.low > np.maximum(0.01 * size, floor)
 
 
+def _kink(ladder: list[_Measured], r: int, noise: float) -> int | None:
+    """The shortest step that shows a kink: a jump of the slope that neither shrinks with
+    the step, as curvature makes it, nor sinks into noise, nor is absent further in.
+    """
+    jumps = [float(m.high[r] - m.low[r]) for m in ladder]
+    blur = [2 * noise / m.step for m in ladder]
+    for k in range(len(jumps) - 2):
+        near = jumps[k : k + 3]
+        inner = [jumps[j] + blur[j] for j in range(k - 1)]
+        if near[0] > blur[k] and min(near + inner) >= max(near) / 4:
+            return k
+    return None
+
+
 @dataclass
 class _Differences:
     """A subject under finite differences, and how far these can be trusted."""
@@ -326,8 +328,8 @@ class _Differences:
         self.relative = self.rtol if self.rtol is not None else 1e-6 if self.central else 1e-12
         # Few outputs are weighed one at a time, so that the report can name the one that is
         # wrong; many by one random vector, which a wrong Jacobian passes with probability 0.
-        shapes = enumerate(self.subject.shapes)
-        self.spots: list[Any] = [(k, e) for k, shape in shapes for e in np.ndindex(shape)]
+        ys = enumerate(self.subject.outputs(self.subject.fn, self.subject.leaves({})))
+        self.spots: list[Any] = [(k, e) for k, y in ys for e in np.ndindex(y.shape)]
         if not self.spots:
             raise ValueError(f"{check}: nothing to check, fn returned empty arrays only")
         self.rows = np.eye(len(self.spots))
@@ -335,6 +337,7 @@ class _Differences:
             self.rows = _bounded(np.random.default_rng(self.seed), (1, len(self.spots)))
             self.spots = [None]
 
+    @np.errstate(all="ignore")  # what is not finite is dealt with
     def run(self) -> GradcheckReport:
         """Check every input."""
         found = self.subject.gradients(self.rows)
@@ -342,36 +345,27 @@ class _Differences:
         method = "central differences" if self.central else "complex step"
         return GradcheckReport(self.subject.check, method, inputs, tuple(self.subject.notes))
 
-    def measure(self, i: int, direction: Array, step: float) -> _Measured | None:
-        """One-sided differences at a step; None where fn is not finite."""
+    def measure(self, i: int, direction: Array, step: float) -> _Measured:
+        """One-sided differences at a step; raises where fn is not finite."""
         moves = {i: step * direction}, {i: -step * direction}
         ahead, behind = (self.subject.values(move).astype(np.float64) for move in moves)
-        if not (np.isfinite(ahead).all() and np.isfinite(behind).all()):
-            return None
+        if not np.isfinite([ahead, behind]).all():
+            raise ValueError(
+                f"{self.subject.check}: fn is not finite within {step:.2g} of "
+                f"{self.subject.names[i]}; move the input away from the edge of fn's domain, "
+                "or pass a smaller eps"
+            )
         sides = np.stack([self.start - behind, ahead - self.start]) / step
         weighed = self.rows * sides[:, None]
         low, high = weighed.min(axis=0).sum(axis=1), weighed.max(axis=0).sum(axis=1)
         left, right = weighed.sum(axis=2)
         return _Measured(step, left, right, low, high)
 
-    def base(self, i: int, direction: Array) -> _Measured:
-        """The differences at the step that balances truncation and rounding."""
-        found = self.measure(i, direction, self.step)
-        if found is None:
-            raise ValueError(
-                f"{self.subject.check}: fn is not finite within {self.step:.2g} of "
-                f"{self.subject.names[i]}; move the input away from the edge of fn's domain, "
-                "or pass a smaller eps"
-            )
-        return found
-
     def ladder(self, i: int, direction: Array) -> list[_Measured]:
         """The differences at steps from h/64 to h·8⁴, as far as fn stays finite."""
-        found = []
-        for step in self.step * 8.0 ** np.arange(-2, 5):
-            if (m := self.measure(i, direction, step)) is None:
-                break
-            found.append(m)
+        found: list[_Measured] = []
+        with suppress(ValueError):  # the shorter ones stay
+            found.extend(self.measure(i, direction, h) for h in self.step * 8.0 ** np.arange(-2, 5))
         return found
 
     def complex_step(self, i: int, direction: Array) -> _Measured:
@@ -412,8 +406,7 @@ class _Differences:
         size = np.abs(line[:21]).max(axis=0)
         relative = noise.sum() / max(size.sum(), np.finfo(float).tiny)
         for narrow in (np.float32, np.float16):
-            with np.errstate(over="ignore"):
-                fits = (line.astype(narrow) == line).all(axis=0) & (np.ptp(line, axis=0) > 0)
+            fits = (line.astype(narrow) == line).all(axis=0) & (np.ptp(line, axis=0) > 0)
             noise = np.maximum(noise, fits * np.finfo(narrow).eps * size)
         weighed: Array = np.abs(self.rows) @ np.maximum(noise, max(relative, _ULP) * size)
         return _NOISE * weighed
@@ -423,28 +416,14 @@ class _Differences:
         floor = 0.01 * rtol * scale + rounding if self.atol is None else self.atol
         return rtol * np.maximum.reduce([np.abs(s) for s in slopes]) + floor
 
-    @staticmethod
-    def kink(ladder: list[_Measured], r: int, noise: float) -> int | None:
-        """The shortest step that shows a kink: a jump of the slope that neither shrinks with
-        the step, as curvature makes it, nor sinks into noise, nor is absent further in.
-        """
-        jumps = [float(m.high[r] - m.low[r]) for m in ladder]
-        blur = [2 * noise / m.step for m in ladder]
-        for k in range(len(jumps) - 2):
-            near = jumps[k : k + 3]
-            inner = [jumps[j] + blur[j] for j in range(k - 1)]
-            if near[0] > blur[k] and min(near + inner) >= max(near) / 4:
-                return k
-        return None
-
-    def classify(
-        self, ladder: list[_Measured], r: int, a: float, numeric: float, scale: float
+    def judge(
+        self, name: str, ladder: list[_Measured], r: int, a: float, numeric: float, scale: float
     ) -> tuple[str, float]:
         """Verdict on the analytic slope ``a`` of weighing ``r``, and the best numeric slope."""
         if not np.isfinite(a):
             return WRONG, numeric
         noise, rtol = self.noise[r], self.relative if self.central else 1e-6
-        if (k := self.kink(ladder, r, noise)) is not None:
+        if (k := _kink(ladder, r, noise)) is not None:
             m, longer = ladder[k], ladder[k + 1]
             slack = self.allowed(rtol, scale, 0.0, m.low[r], m.high[r]) + noise / m.step
             below = m.low[r] - abs(m.low[r] - longer.low[r]) / 7 - slack
@@ -464,15 +443,8 @@ class _Differences:
         allowed = self.allowed(rtol, reach, self.rounding[r], a, best)
         if all(abs(a - slope) > allowed + error for slope, error in trusted[-2:]):
             return WRONG, best
-        return (PRECISION if abs(a - best) > allowed else OK), best
-
-    def judge(
-        self, name: str, ladder: list[_Measured], r: int, a: float, numeric: float, scale: float
-    ) -> tuple[str, float]:
-        """The same by the complex step, where only the last digits or a kink may be amiss."""
-        verdict, best = self.classify(ladder, r, a, numeric, scale)
-        if self.central or verdict in (KINK, WRONG):
-            return verdict, best
+        if self.central:
+            return (PRECISION if abs(a - best) > allowed else OK), best
         if abs(a - numeric) > 1e-4 * max(scale, abs(numeric)):
             raise ValueError(
                 f"{self.subject.check}: fn is not analytic in {name}: the complex step gives "
@@ -503,34 +475,33 @@ class _Differences:
             compared = f"{len(entries)} random directions in {compared}"
         lines = directions.reshape(-1, *x.shape)
         scale = float(np.abs(analytic[np.isfinite(analytic)]).max(initial=0.0))
-        first = [self.base(i, d) if self.central else self.complex_step(i, d) for d in lines]
+        measure = partial(self.measure, step=self.step) if self.central else self.complex_step
+        first = [measure(i, d) for d in lines]
         numeric = np.stack([m.central for m in first])
-        doubtful = np.stack([m.bent(4 * self.rounding + 1e-4 * scale) for m in first])
         rounding = self.rounding if self.central else 0.0
         allowed = self.allowed(self.relative, scale, rounding, analytic, numeric)
-        with np.errstate(all="ignore"):
-            excess = np.abs(analytic - numeric) / np.maximum(allowed, np.finfo(float).tiny)
+        excess = np.abs(analytic - numeric) / np.maximum(allowed, np.finfo(float).tiny)
         excess[np.isnan(excess)] = np.inf
-        doubtful |= excess > 1
+        bent = np.stack([m.bent(4 * self.rounding + 1e-4 * scale) for m in first])
+        doubtful = bent | (excess > 1)
 
-        verdicts = np.full(numeric.shape, SEVERITY.index(OK))
+        verdicts = np.full(numeric.shape, OK, dtype=object)
         for n in sorted(np.flatnonzero(doubtful.any(axis=1)), key=lambda n: -excess[n].max()):
             ladder = self.ladder(i, lines[n])
             for r in map(int, np.flatnonzero(doubtful[n])):
                 both = analytic[n, r], numeric[n, r]
-                verdict, numeric[n, r] = self.judge(name, ladder, r, *both, scale)
-                verdicts[n, r] = SEVERITY.index(verdict)
-            if verdicts[n].max() == SEVERITY.index(WRONG):
+                verdicts[n, r], numeric[n, r] = self.judge(name, ladder, r, *both, scale)
+            if WRONG in verdicts[n]:
                 break  # the lines come worst first
 
-        top = verdicts.max()
+        top = max(verdicts.flat, key=SEVERITY.index)
         shown = np.where(verdicts == top, excess, -1.0)
         line, r = map(int, np.unravel_index(shown.argmax(), shown.shape))
-        seen = self.base(i, lines[line])
+        seen = self.measure(i, lines[line], self.step)
         unit = 1.0 if entries[line] is None else directions[line].max()  # slopes are told by entry
         slopes = analytic[line, r], numeric[line, r], seen.left[r], seen.right[r]
         worst = Slope(i, name, entries[line], self.spots[r], *(float(s / unit) for s in slopes))
-        return InputReport(i, name, SEVERITY[top], compared, worst)
+        return InputReport(i, name, top, compared, worst)
 
 
 # --- the two checks --------------------------------------------------------------------------
@@ -592,10 +563,10 @@ def gradgradcheck(fn: Function, inputs: Any, **options: Any) -> GradcheckReport:
     """
     inner = _Subject("gradgradcheck", fn, inputs)
     n, rng = len(inner.args), np.random.default_rng(options.get("seed", 0))
-    weights = [_bounded(rng, shape) for shape in inner.shapes]
+    weights = [_bounded(rng, y.shape) for y in inner.outputs(fn, inner.leaves({}))]
 
     def gradient(*args: Any, create_graph: bool = False) -> tuple[Tensor, ...]:
-        ys = _outputs(inner.check, fn(*args[:n]))
+        ys = inner.outputs(fn, args[:n])
         seeds = [v.to(y.backend) for v, y in zip(args[n:], ys, strict=True)]
         return _gradients(ys, seeds, [args[i] for i in inner.points], create_graph)
 
