@@ -8,6 +8,7 @@ shares of a parameter sum to its ``.grad``.
 from __future__ import annotations
 
 import difflib
+import math
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ import numpy as np
 from .backend import NUMPY, Array, of, unscalar
 from .engine import accumulate, backprop, run_hooks
 from .gpu.trace import each
+from .messages import check_option
 from .mode import RECORD, enable_grad, no_grad, state
 from .nn.losses import Loss
 from .nn.module import Module, Parameter
@@ -151,7 +153,6 @@ def named_parts(loss: AnyLoss, output: Any, target: Any) -> dict[str, Tensor]:
     return {"data": value}
 
 
-Acting = dict[str, tuple[Penalty, dict[str, Parameter]]]  # terms, and what each applies to
 Selector = str | Parameter | Iterable[str | Parameter] | Callable[[str, Parameter], bool] | None
 
 
@@ -205,8 +206,7 @@ class Term:
             raise TypeError(f"{_ON}, got {on!r:.60}{hint}")
         if self.via is None:
             object.__setattr__(self, "via", self.penalty.via)
-        if self.via not in ("gradient", "prox"):
-            raise ValueError(f"Term: via must be 'gradient' or 'prox', got {self.via!r}")
+        check_option("Term", ("gradient", "prox"), via=self.via)
         if self.via == "gradient" and self.penalty.via == "prox":
             raise ValueError(
                 f"Term: {self.penalty!r} has no gradient that a step could use (it is 0 almost "
@@ -329,8 +329,6 @@ class Objective:
         self._model: Module | None = None
         self._known: list[int] = []  # the model's parameters, and which are frozen
         self._chosen: dict[str, dict[str, Parameter]] = {}
-        self._acting: dict[str, Acting] = {}  # by how they act
-        self._strengths: dict[str, list[Coefficient]] = {}  # of each term, those that change
         self._attached: set[str] = set()
 
     def __repr__(self) -> str:
@@ -352,11 +350,6 @@ class Objective:
             self._attached.clear()
         parameters = dict(model.named_parameters())
         self._chosen = {n: t.select(n, parameters) for n, t in self.terms.items()}
-        self._acting = {
-            via: {n: (t.penalty, self._chosen[n]) for n, t in self.terms.items() if t.via == via}
-            for via in ("prox", "gradient")
-        }
-        self._strengths = {n: t.penalty.coefficients() for n, t in self.terms.items()}
         self._model, self._known = model, _signature(parameters)
         return self
 
@@ -366,8 +359,7 @@ class Objective:
 
     def step(self) -> None:
         """Count an update for every coefficient that changes while training."""
-        found = {id(c): c for t in self.terms.values() for c in t.penalty.coefficients()}
-        for coefficient in found.values():
+        for coefficient in {c for t in self.terms.values() for c in t.penalty.coefficients()}:
             coefficient.step()
 
     def attach(self, optimizer: Optimizer) -> Objective:
@@ -382,7 +374,7 @@ class Objective:
             raise TypeError(
                 f"Objective.attach: optimizer must be an Optimizer, got {type(optimizer).__name__}"
             )
-        mine = {n: (q, chosen.values()) for n, (q, chosen) in self._acting["prox"].items()}
+        mine = {n: (t.penalty, self.chosen(n)) for n, t in self.terms.items() if t.via == "prox"}
         optimizer.lend_prox(self._model.parameters(), mine)
         self._attached |= mine.keys()
         return self
@@ -439,11 +431,9 @@ class Objective:
                     f"objective term {name!r} acts via its prox, which no optimizer applies yet: "
                     "call objective.bind(model).attach(optimizer)"
                 )
-            unread[name] = _Unread(
-                name, term.penalty, [*self._chosen[name].values()], self._strengths[name], first,
-                recorded and term.via == "gradient",
-            )  # fmt: skip
-        return Terms(values, unread, parameters, self._acting["prox"], self._acting["gradient"])
+            chosen = self._chosen[name]
+            unread[name] = _Unread(name, term.penalty, chosen, first, term.via, recorded)
+        return Terms(values, unread, parameters)
 
 
 def _signature(parameters: Mapping[str, Parameter]) -> list[int]:
@@ -457,19 +447,21 @@ class _Unread:
 
     name: str
     penalty: Penalty
-    chosen: list[Parameter]
-    strengths: list[Coefficient]
+    chosen: dict[str, Parameter]
     like: Tensor
-    records: bool
+    via: str | None
+    recorded: bool  # whether the evaluation was
 
     def __post_init__(self) -> None:
-        self.differentiable = self.records and any(p.requires_grad for p in self.chosen)
+        self.weights = [*self.chosen.values()]
+        self.records = self.recorded and self.via == "gradient"
+        self.differentiable = self.records and any(p.requires_grad for p in self.weights)
         self._then = self._now()
 
     def _now(self) -> tuple[list[Array], list[Any]]:
         """What tells these weights and strengths from others: arrays, and numbers."""
-        dates = [*(p._seq for p in self.chosen), *(c.updates for c in self.strengths)]
-        return [p.data for p in self.chosen], dates + _numbers(self.penalty)
+        dates = [p._seq for p in self.weights] + [c.updates for c in self.penalty.coefficients()]
+        return [p.data for p in self.weights], dates + _numbers(self.penalty)
 
     @property
     def readable(self) -> bool:
@@ -478,14 +470,14 @@ class _Unread:
         return numbers == then and all(map(operator.is_, arrays, before))
 
     def read(self) -> Tensor:
-        """The value, recorded if the evaluation was."""
+        """The value, recorded if the evaluation was and it acts via its gradient."""
         if not self.readable:
             raise RuntimeError(
                 f"Terms: the value of {self.name!r} was not read before the parameters (or its "
                 "strength) changed; read it before optimizer.step(), or evaluate the objective again"
             )
         with enable_grad() if self.records else no_grad():
-            total = self.penalty.over(self.chosen)
+            total = self.penalty.over(self.weights)
         return Tensor(np.zeros_like(self.like.data)) if total is None else total
 
 
@@ -521,8 +513,6 @@ class Terms(Mapping[str, Tensor]):
     loss: dict[str, Tensor]
     unread: dict[str, _Unread]
     parameters: dict[str, Parameter]
-    by_prox: Acting = field(default_factory=dict)
-    by_gradient: Acting = field(default_factory=dict)
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     left: dict[Parameter, list[Row]] = field(default_factory=dict)  # to the step: it takes them
     _read: dict[str, Tensor] = field(default_factory=dict)
@@ -536,14 +526,13 @@ class Terms(Mapping[str, Tensor]):
         return found
 
     def __repr__(self) -> str:
-        values = {
-            name: "?" if name in self.unread and not self._readable(name) else f"{self[name]:.4g}"
-            for name in self
-        }
-        return f"Terms({', '.join(f'{name}={value}' for name, value in values.items())})"
+        lost = {n for n, u in self.unread.items() if n not in self._read and not u.readable}
+        values = (f"{n}={'?' if n in lost else format(self[n], '.4g')}" for n in self)
+        return f"Terms({', '.join(values)})"
 
-    def _readable(self, name: str) -> bool:
-        return name in self._read or self.unread[name].readable
+    def _acting(self, via: str) -> dict[str, _Unread]:
+        """The penalties that act via their "gradient", or "prox"."""
+        return {name: term for name, term in self.unread.items() if term.via == via}
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self.loss, *self.unread])
@@ -624,14 +613,14 @@ class Terms(Mapping[str, Tensor]):
 
     def _owed(self) -> dict[Parameter, Owed]:
         """Which prox must follow the step of a parameter, for this gradient and those before it."""
-        owed: dict[Parameter, Owed] = {}
-        for p in self.parameters.values():
-            if p.grad is not None and p.grad.owed:
-                owed[p] = p.grad.owed
-        for name, (penalty, chosen) in self.by_prox.items():
-            for p in chosen.values():
-                if (name, penalty) not in owed.get(p, ()):
-                    owed[p] = (*owed.get(p, ()), (name, penalty))
+        owed: dict[Parameter, Owed] = {
+            p: p.grad.owed for p in self.parameters.values() if p.grad is not None and p.grad.owed
+        }
+        for name, term in self._acting("prox").items():
+            row = name, term.penalty
+            for p in term.weights:
+                if row not in owed.get(p, ()):
+                    owed[p] = (*owed.get(p, ()), row)
         return owed
 
     def _add_sum(self, owed: Mapping[Parameter, Owed]) -> None:
@@ -648,7 +637,8 @@ class Terms(Mapping[str, Tensor]):
             for p in chosen:
                 self.left.setdefault(p, []).append((name, penalty))
         before = {p: p.grad for p in self.left}
-        first, *rest = (self[name] for name in self if name not in {*closed, *self.by_prox})
+        others = {*closed, *self._acting("prox")}
+        first, *rest = (self[name] for name in self if name not in others)
         sum(rest, first).backward()
         for p, g in before.items():
             if p.grad is None or p.grad is g:  # the loss does not reach p; g may be held
@@ -702,11 +692,12 @@ class Terms(Mapping[str, Tensor]):
         passes: dict[str, dict[Tensor, Array]] = {name: {} for name in self}
         whole: dict[Tensor, Array] = {}
         met: list[Tensor] = []
+        by_prox = self._acting("prox")
         for name, found in passes.items():
             if name in closed and closed[name][0].separable:
                 penalty, chosen = closed[name]
                 found |= {p: penalty.gradient(p.data) for p in chosen}
-            elif name not in self.by_prox and (value := self[name]).requires_grad:
+            elif name not in by_prox and (value := self[name]).requires_grad:
                 wait = len(live) > 1 and name in live and (bool(met) or name != live[-1])
                 seed = np.ones_like(value.data)
                 backprop([value], [seed], None, wait, leaves=found, met=met if wait else None)
@@ -718,8 +709,8 @@ class Terms(Mapping[str, Tensor]):
     def _closed(self) -> dict[str, tuple[Penalty, list[Parameter]]]:
         """The penalties whose closed form may serve, as no hook waits for their value's gradient."""
         return {
-            name: (penalty, [p for p in chosen.values() if p.requires_grad])
-            for name, (penalty, chosen) in self.by_gradient.items()
+            name: (term.penalty, [p for p in term.weights if p.requires_grad])
+            for name, term in self._acting("gradient").items()
             if self._differentiable(name)
             and (name not in self._read or self._read[name]._hooks is None)
         }
@@ -737,28 +728,28 @@ class Terms(Mapping[str, Tensor]):
         if not self.gradients:
             raise RuntimeError("Terms.statistics: call backward(attribute=True) first")
         data, forces = self.gradients["data"], dict(self.gradients)
-        for name, (penalty, chosen) in self.by_prox.items():
-            forces[name] = {n: Tensor(penalty.gradient(p.data)) for n, p in chosen.items()}
+        for name, term in self._acting("prox").items():
+            gradient = term.penalty.gradient
+            forces[name] = {n: Tensor(gradient(p.data)) for n, p in term.chosen.items()}
         values = {n: float(v.data) for n, v in self.items()}
         for name, effect in (implied or {}).items():
             if name in forces:
                 raise ValueError(f"Terms.statistics: {name!r} is a term already; rename one")
             forces[name] = {n: Tensor(g) for n, g in effect.gradients.items()}
             values[name] = float(effect.value)
-        norms = {n: _norm(g) for n, g in forces.items()}
+        norms = {n: math.sqrt(_inner(g, g)) for n, g in forces.items()}
         whole = sum(norms.values()) or 1.0
         rows = []
         for name, gradients in forces.items():
-            inner = sum(
-                float((g.data * data[k].data).sum()) for k, g in gradients.items() if k in data
-            )
             scale = norms[name] * norms["data"]
             rows.append({
                 "term": name, "value": values[name], "norm": norms[name],
-                "share": norms[name] / whole, "cosine": inner / scale if scale else 0.0,
+                "share": norms[name] / whole,
+                "cosine": _inner(gradients, data) / scale if scale else 0.0,
             })  # fmt: skip
         return rows
 
 
-def _norm(gradients: Mapping[str, Tensor]) -> float:
-    return float(np.sqrt(sum(float(np.square(g.data).sum()) for g in gradients.values())))
+def _inner(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
+    """⟨a, b⟩ over the parameters of both."""
+    return sum(float((g.data * b[name].data).sum()) for name, g in a.items() if name in b)
