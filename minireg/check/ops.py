@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations, permutations
+from itertools import combinations, permutations, zip_longest
 from typing import Any
 
 import numpy as np
@@ -50,61 +50,61 @@ class OpReport(Report):
 
 
 class _Sample:
-    """One sample of an op, as a function of its differentiable arrays."""
+    """One sample of an op, as a function of its differentiable arrays.
 
-    def __init__(self, entry: Op, args: Sequence[Any], kw: dict[str, Any]) -> None:
-        self.entry, self.args, self.kw = entry, args, kw
+    A trailing dict holds keyword arguments.
+    """
+
+    def __init__(self, entry: Op, given: Sequence[Any]) -> None:
+        self.entry, self.given = entry, given
+        self.kw = given[-1] if given and isinstance(given[-1], dict) else {}
+        self.args = [a for a in given if a is not self.kw]
         ruled = {i for i, rule in enumerate(entry.rules) if rule is not None}
         self.spots = [
             i
-            for i, a in enumerate(args)
+            for i, a in enumerate(self.args)
             if isinstance(a, np.ndarray) and a.dtype.kind == "f"
             if entry.backward or entry.each or i in ruled
         ]
-        self.arrays: list[Array] = [args[i] for i in self.spots]
+        self.arrays: list[Array] = [self.args[i] for i in self.spots]
+        self.shapes = [a.shape for a in self.args if isinstance(a, np.ndarray)]
 
     def __call__(self, *arrays: Any) -> Any:
-        return self.entry.function(*self.fill(arrays), **self.kw)
+        others = dict(zip(self.spots, arrays, strict=True))
+        args = [others.get(i, a) for i, a in enumerate(self.args)]
+        return self.entry.function(*args, **self.kw)
 
-    def fill(self, arrays: Sequence[Any]) -> list[Any]:
-        """All arguments, with others in place of its differentiable arrays."""
-        given = dict(zip(self.spots, arrays, strict=True))
-        return [given.get(i, a) for i, a in enumerate(self.args)]
+    def mapped(self, function: Callable[[Array], Any]) -> _Sample:
+        """The sample with what a function makes of its arrays."""
+        given = [function(a) if isinstance(a, np.ndarray) else a for a in self.given]
+        return _Sample(self.entry, given)
 
-    def mapped(self, function: Callable[[Array], Any]) -> list[Any]:
-        """All arguments, with what a function makes of the arrays."""
-        return [function(a) if isinstance(a, np.ndarray) else a for a in self.args]
-
-    def recorded(self, arrays: Sequence[Array]) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Leaves of these arrays, the result, and a gradient to start from."""
+    def recorded(self, arrays: Sequence[Any]) -> tuple[list[Any], Tensor, Tensor]:
+        """Leaves of these arrays, the result, and a gradient of its dtype to start from."""
         leaves = _leaves(arrays)
         y = self(*leaves)
-        return leaves, y, _seed(y)
+        return leaves, y, Tensor(_wave(y).astype(y.dtype), requires_grad=True)
 
     def backward(self, *arrays: Any) -> tuple[Tensor, list[Array]]:
         """Result, and the gradients that ``backward`` leaves at the given arrays."""
         leaves, y, seed = self.recorded(arrays)
         y.backward(seed)
-        return y, [np.zeros(0) if x.grad is None else x.grad.data for x in leaves]
+        tensors = [x for x in leaves if isinstance(x, Tensor)]
+        return y, [np.zeros(0) if x.grad is None else x.grad.data for x in tensors]
 
     def __repr__(self) -> str:
         shown = [f"array{a.shape}" if isinstance(a, np.ndarray) else repr(a) for a in self.args]
         return f"{self.entry.name}({', '.join(shown + [f'{k}={v!r}' for k, v in self.kw.items()])})"
 
 
-def _leaves(arrays: Sequence[Array]) -> list[Tensor]:
-    return [Tensor(a, requires_grad=True) for a in arrays]
+def _leaves(arrays: Sequence[Any]) -> list[Any]:
+    """Of arrays; a number stays one."""
+    return [a if type(a) is float else Tensor(a, requires_grad=True) for a in arrays]
 
 
 def _wave(y: Any) -> Array:
     """Uneven weights for the entries of y, none of them zero."""
-    wave: Array = 1.5 + np.cos(np.arange(math.prod(y.shape)))
-    return wave.reshape(tuple(y.shape))
-
-
-def _seed(y: Tensor) -> Tensor:
-    """A gradient to start from, of y's dtype."""
-    return Tensor(_wave(y).astype(y.dtype), requires_grad=True)
+    return np.asarray(1.5 + np.cos(np.arange(math.prod(y.shape))).reshape(tuple(y.shape)))
 
 
 def _near(a: Any, b: Any, rtol: float = 1e-12, floor: float = 0.0) -> bool:
@@ -116,18 +116,16 @@ def _near(a: Any, b: Any, rtol: float = 1e-12, floor: float = 0.0) -> bool:
 
 def _elementwise(case: _Sample) -> bool:
     """Whether each entry of the result can be had from one entry of each array alone."""
-    shapes = [a.shape for a in case.args if isinstance(a, np.ndarray)]
+
+    def alone(i: int) -> Any:
+        one = whole.mapped(lambda a: np.array(a.flat[i]))
+        return one(*one.arrays)
+
     try:
         y = np.asarray(case(*case.arrays))
-        spread = case.mapped(lambda a: np.broadcast_to(a, y.shape))
-        whole = _Sample(case.entry, spread, case.kw)
-
-        def alone(i: int) -> Any:
-            entries = whole.mapped(lambda a: np.array(a.flat[i]))
-            return case.entry.function(*entries, **case.kw)
-
+        whole = case.mapped(lambda a: np.broadcast_to(a, y.shape))
         same = all(_near(alone(i), y.flat[i]) for i in (0, -1))
-        return same and y.shape == np.broadcast_shapes(*shapes)
+        return same and y.shape == np.broadcast_shapes(*case.shapes)
     except (ValueError, TypeError, IndexError):
         return False
 
@@ -169,27 +167,23 @@ class Places:
         return list(self.grad(live, self.inputs, weights, True, allow_unused=True))
 
 
-def at_some_places(ours: Places, theirs: Places) -> Iterator[tuple[str, bool]]:
+def at_some_places(
+    ours: Places, theirs: Places, several: Sequence[int] = (1, 2)
+) -> Iterator[tuple[str, bool]]:
     """What was compared, and whether it is the same: gradients, and gradients of these.
 
-    Ours at each place, each pair and all are held against theirs at all places.
+    Ours at each place, each pair (or other numbers of them) and all are held against theirs at
+    all places.
     """
-    every = range(len(theirs.targets))
+    every = tuple(range(len(theirs.targets)))
     wanted = theirs.first(every, create_graph=True)
-    for some in dict.fromkeys([*combinations(every, 1), *combinations(every, 2), (*every,)]):
-        where = f" at {', '.join(map(str, some))} of {len(every)} places"
-        yield from compared(ours, theirs, some, [wanted[i] for i in some], where)
-
-
-def compared(
-    ours: Places, theirs: Places, some: Sequence[int], wanted: Sequence[Any], where: str = ""
-) -> Iterator[tuple[str, bool]]:
-    """The same at some of the places, where their recorded gradients are ``wanted``."""
-    recorded = ours.first(some, create_graph=True)
-    yield f"the gradient{where}", _alike(ours.first(some), wanted)
-    yield f"the recorded gradient{where}", _alike(recorded, wanted)
-    again = _alike(ours.second(recorded), theirs.second(wanted))
-    yield f"the second derivative from the gradient{where}", again
+    for some in dict.fromkeys([*(c for n in several for c in combinations(every, n)), every]):
+        where = f" at {', '.join(map(str, some))} of {len(every)} places" if several else ""
+        want, recorded = [wanted[i] for i in some], ours.first(some, create_graph=True)
+        yield f"the gradient{where}", _alike(ours.first(some), want)
+        yield f"the recorded gradient{where}", _alike(recorded, want)
+        again = _alike(ours.second(recorded), theirs.second(want))
+        yield f"the second derivative from the gradient{where}", again
 
 
 def _alike(got: Sequence[Any], want: Sequence[Any]) -> bool:
@@ -205,9 +199,9 @@ def _alike(got: Sequence[Any], want: Sequence[Any]) -> bool:
 # --- the checks: each yields what is wrong ------------------------------------------------------
 
 
-def _differences(check: Callable[..., Any], case: _Sample) -> Faults:
+def _differences(check: Callable[..., Any], case: _Sample, *arrays: Array) -> Faults:
     """Differences agree with the gradients, or with the gradients of the gradients."""
-    report = check(case, tuple(case.arrays))
+    report = check(case, arrays or tuple(case.arrays))
     if report.verdict not in (OK, KINK):
         yield f"{report.verdict}: {report.worst}"
 
@@ -227,13 +221,11 @@ def _definition(case: _Sample) -> Faults:
         if case.entry.backward is not None:
             yield "a fused op has no definition, so it cannot be differentiated twice"
         return
-
-    textbook = _Sample(replace(case.entry, function=definition), case.args, case.kw)
+    textbook = _Sample(replace(case.entry, function=definition), case.given)
     ours, theirs = (Places(f, _leaves(case.arrays)) for f in (case, textbook))
     if not _alike(ours.targets[-1:], theirs.targets[-1:]):
         yield "the value is not that of its definition"
-    every = range(len(theirs.targets))
-    for what, same in compared(ours, theirs, every, theirs.first(every, create_graph=True)):
+    for what, same in at_some_places(ours, theirs, several=()):
         if not same:
             yield f"{what} is not that of its definition"
 
@@ -257,13 +249,9 @@ def _float32(case: _Sample) -> Faults:
         yield "the gradient of float32 inputs is not near that of float64 inputs"
     if len(single) < 2 or not _elementwise(case):
         return
-    for i, exact_one in enumerate(case.arrays):
-        mixed: list[Any] = _leaves(single)
-        mixed[i] = float(exact_one.flat[0])
-        y = case(*mixed)
-        y.backward(_seed(y))
-        found = [y, *(x.grad for j, x in enumerate(mixed) if j != i)]
-        yield from _not_float32(f"with a Python number as input {i}", found)
+    for i, a in enumerate(case.arrays):
+        y, gradients = case.backward(*single[:i], float(a.flat[0]), *single[i + 1 :])
+        yield from _not_float32(f"with a Python number as input {i}", [y, *gradients])
 
 
 def _not_float32(what: str, found: Sequence[Any]) -> Faults:
@@ -272,17 +260,9 @@ def _not_float32(what: str, found: Sequence[Any]) -> Faults:
         yield f"{what}: {sorted(kinds)}"
 
 
-def _every_other(a: Array) -> Array:
-    """A copy of a in every other place of a larger array."""
-    places: Any = (..., *[slice(None, None, 2)] * a.ndim)
-    view: Array = np.full([2 * n for n in a.shape], np.nan)[places]
-    view[...] = a
-    return view
-
-
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "transposed": lambda a: np.asarray(a.T.copy()).T,
-    "strided": _every_other,
+    "strided": lambda a: np.stack([a, np.full_like(a, np.nan)], axis=-1)[..., 0],
     "reversed": lambda a: np.flip(np.flip(a).copy()),
 }
 
@@ -296,20 +276,15 @@ def _strides(case: _Sample) -> Faults:
             yield f"{layout} inputs give another result or gradient"
 
 
-def _emptied(case: _Sample, length: int) -> _Sample:
-    """The sample with every axis of that length cut to 0."""
-
-    def cut(a: Array) -> Array:
-        return np.asarray(a[tuple(slice(0 if n == length else n) for n in a.shape)])
-
-    return _Sample(case.entry, case.mapped(cut), case.kw)
+def _cut(length: int, a: Array) -> Array:
+    """What is left of a when every axis of that length becomes 0."""
+    return np.asarray(a[tuple(slice(0 if n == length else n) for n in a.shape)])
 
 
 def _empty(case: _Sample) -> Faults:
     """Empty arrays, wherever the op's value takes them: each axis length in turn becomes 0."""
-    arrays = [a for a in case.args if isinstance(a, np.ndarray)]
-    for length in sorted({n for a in arrays for n in a.shape if n > 1}):
-        empty = _emptied(case, length)
+    for length in sorted({n for shape in case.shapes for n in shape if n > 1}):
+        empty = case.mapped(partial(_cut, length))
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
             try:
@@ -328,11 +303,10 @@ def _broadcast(case: _Sample) -> Faults:
     """Both sides of an elementwise op stretch, and their gradients shrink back."""
     if len(case.arrays) < 2 or not _elementwise(case):
         return
+    scalars = case.mapped(lambda a: np.resize(a, ()))
     for shapes in permutations([(2, 1), (1, 3), (), (3,), (4, 2, 3)], 2):
-        args = case.mapped(lambda a: np.resize(a, ()))
-        for i, shape in zip(case.spots, shapes, strict=False):
-            args[i] = np.resize(case.args[i], shape)
-        yield from _differences(gradcheck, _Sample(case.entry, args, case.kw))
+        arrays = zip_longest(case.arrays, shapes, fillvalue=())
+        yield from _differences(gradcheck, scalars, *(np.resize(a, s) for a, s in arrays))
 
 
 def _arrays_of(leaves: Sequence[Tensor], y: Tensor, seed: Tensor) -> dict[str, Array]:
@@ -393,16 +367,6 @@ OP_CHECKS = {
 """The battery that an entry of the table gets for free, on every sample."""
 
 
-def _samples(entry: Op, seed: int) -> list[_Sample]:
-    """What a differentiable op is checked at; a trailing dict holds keyword arguments."""
-    found = []
-    if entry.samples and entry.differentiable:
-        for args in entry.samples(np.random.default_rng(seed)):
-            named = bool(args) and isinstance(args[-1], dict)
-            found.append(_Sample(entry, *((args[:-1], args[-1]) if named else (args, {}))))
-    return found
-
-
 def check_op(op: Any, *, only: Sequence[str] | None = None, seed: int = 0) -> OpReport:
     r"""Run every check of :data:`OP_CHECKS` on an op's own samples.
 
@@ -432,7 +396,8 @@ def check_op(op: Any, *, only: Sequence[str] | None = None, seed: int = 0) -> Op
         raise ValueError(f"check_op: got {op!r}, expected an op of minireg.ops.TABLE")
     if unknown := set(only or ()) - set(OP_CHECKS):
         raise ValueError(f"check_op: no check {sorted(unknown)}, expected {list(OP_CHECKS)}")
-    cases = _samples(entry, seed)
+    drawn = entry.samples(np.random.default_rng(seed)) if entry.samples else []
+    cases = [_Sample(entry, args) for args in drawn if entry.differentiable]
     asked = {"formula": entry.formula, "samples": cases} if entry.differentiable else {}
     found = [Finding("entry", WRONG, f"no {what}") for what, given in asked.items() if not given]
     found = found or [Finding("entry", OK)]
