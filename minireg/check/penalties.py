@@ -24,7 +24,7 @@ from ..engine import grad
 from ..messages import check_option
 from ..nn.module import Parameter
 from ..ops.arrays import length
-from ..penalties import Penalty
+from ..penalties.base import NUMBER, Penalty
 from ..penalties.calculus import Composed
 from ..penalties.constraints import Constraint
 from ..tables import Column, Table
@@ -163,18 +163,19 @@ class _Case:
     @cached_property
     def strengths(self) -> tuple[str, ...]:
         """Those of its numbers, as few as will do, that double the value when they double."""
-        numbers = [n for n in vars(self.penalty) if _is_number(getattr(self.penalty, n, None))]
+        named = {name: getattr(self.penalty, name, None) for name in vars(self.penalty)}
+        numbers = [name for name, value in named.items() if isinstance(value, NUMBER)]
         points = [self.point(size) for size in SIZES]
         for count in range(1, len(numbers) + 1):
             for names in combinations(numbers, count):
                 with suppress(Exception):  # not every number may double: an axis, a count
-                    twice = self.times(2.0, names)
+                    twice = self.times(2.0, *names)
                     pairs = [(2 * self.value(*w), float(twice.value(*w))) for w in points]
                     if all(0 < abs(a) < np.inf and abs(a - b) <= 1e-12 * abs(a) for a, b in pairs):
                         return names
         return ()
 
-    def times(self, factor: float, names: Sequence[str]) -> Penalty:
+    def times(self, factor: float, *names: str) -> Penalty:
         """The penalty with some of its numbers multiplied."""
         return self.changed(**{name: factor * getattr(self.penalty, name) for name in names})
 
@@ -189,10 +190,6 @@ def _only_if(met: object, otherwise: str) -> None:
     """A check goes on from here only where it applies."""
     if not met:
         raise NotImplementedError(otherwise)
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, int | float | np.number) and not isinstance(x, bool)
 
 
 def _off(a: Any, b: Any) -> float:
@@ -230,10 +227,9 @@ def _autograd(case: _Case) -> Figures:
     case.smooth()
     for w in case.sized():
         leaves = [Tensor(a, requires_grad=True) for a in w]
-        found = grad(case.penalty.value(*leaves), leaves)
+        found: Any = grad(case.penalty.value(*leaves), leaves)
         for closed, automatic in zip(case.gradient(*w), found, strict=True):
-            if automatic is not None:
-                yield _off(closed, automatic.numpy())
+            yield _off(closed, automatic.numpy())
 
 
 def _differences(case: _Case) -> Figures:
@@ -351,12 +347,9 @@ def _envelope(case: _Case) -> Figures:
 
 
 def _scaling(case: _Case) -> Figures:
-    if isinstance(case.penalty, Constraint):
-        v, step, u = case.drawn()
-        yield float(not np.array_equal(case.prox(v, 2 * step), u))
-        return
-    _only_if(case.strengths, "no number of it multiplies the value")
-    stronger = case.times(2.0, case.strengths)
+    constraint = isinstance(case.penalty, Constraint)
+    _only_if(constraint or case.strengths, "no number of it multiplies the value")
+    stronger = case.times(2.0, *case.strengths)
     for v, step, u in case.draws():
         yield _off(stronger.prox(v, step / 2), u)
 
@@ -369,14 +362,11 @@ def _scaled_by(case: _Case) -> str:
 
 def _identity(case: _Case) -> Figures:
     v, step, u = case.drawn()
-    if isinstance(case.penalty, Constraint):
-        yield _off(case.prox(u, step), u)
-        return
     inside = v if np.isfinite(case.value(v)) else u
     yield _off(case.prox(inside, 0.0), inside)
     names = case.strengths or ("strength",)
     if all(hasattr(case.penalty, name) for name in names):
-        off = case.times(0.0, names)
+        off = case.times(0.0, *names)
         yield _off(off.prox(v, step), v)
         yield abs(float(off.value(v)))
 
@@ -448,23 +438,25 @@ def _max_strength(case: _Case) -> Figures:
 # --- manners -----------------------------------------------------------------------------------
 
 
+def _asked(case: _Case, w: Sequence[Array]) -> list[Any]:
+    """Value, gradient and, where there is one, prox."""
+    found = [case.penalty.value(*w), *case.gradient(*w)]
+    with suppress(NotImplementedError):
+        found.append(case.prox(w[0], 0.5))
+    return found
+
+
 def _float32(case: _Case) -> Figures:
     for point in case.points():
         w = [a.astype(np.float32) for a in point]
-        leaves = [Tensor(a, requires_grad=True) for a in w]
-        found = [case.penalty.value(*w), case.penalty(*leaves), *case.gradient(*w)]
-        with suppress(NotImplementedError):
-            found.append(case.prox(w[0], 0.5))
-        yield from (float(a.dtype != np.float32) for a in found)
+        term = case.penalty(*(Tensor(a, requires_grad=True) for a in w))
+        yield from (float(a.dtype != np.float32) for a in [*_asked(case, w), term])
 
 
 def _untouched(case: _Case) -> Figures:
     w = case.point(3.0)
     before = [a.copy() for a in w]
-    case.value(*w)
-    case.gradient(*w)
-    with suppress(NotImplementedError):
-        case.prox(w[0], 0.5)
+    _asked(case, w)
     yield from map(_off, w, before)
 
 
@@ -481,16 +473,18 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 }
 
 
-def _outside(case: _Case, leaves: Sequence[Tensor]) -> float:
-    """How far the weights are from what a step of 0 makes of them, where the value is finite."""
-    return sum(float(length(p.data - case.prox(p.data, 0.0))) for p in leaves)
-
-
 def _effect(name: str, via: str, case: _Case) -> Figures:
     """On a flat loss three steps must make the penalty smaller."""
     leaves = [Parameter(a) for a in case.point(3.0)]
     for p in leaves:  # of all sizes, for penalties that spare the large ones
         p.data *= np.geomspace(1e-4, 1, p.size).reshape(p.shape)
+
+    def size() -> float:
+        """Of the penalty; where it is infinite, how far a step of 0 moves the weights."""
+        if np.isfinite(start):
+            return case.value(*(p.data for p in leaves))
+        return sum(float(length(p.data - case.prox(p.data, 0.0))) for p in leaves)
+
     optimizer = OPTIMIZERS[name](leaves)
     if via == "prox":
         case.drawn()  # not applicable without a prox
@@ -499,20 +493,18 @@ def _effect(name: str, via: str, case: _Case) -> Figures:
     else:
         case.smooth()  # short steps, also beside the smallest weight, however strong the pull
         optimizer.param_groups[0]["lr"] *= 1e-5
-    start, force = case.value(*(p.data for p in leaves)), 0.0
+    start = case.value(*(p.data for p in leaves))
     _only_if(start, "is 0 where it starts")
-    outside = _outside(case, leaves) if np.isinf(start) else 0.0
+    before = size()
     for _ in range(3):
         pulls = case.gradient(*(p.data for p in leaves))
-        force = force or max(float(np.abs(g).max()) for g in pulls) or 1.0
+        force = max(float(np.abs(g).max()) for g in pulls) or 1.0
         for p, pull in zip(leaves, pulls, strict=True):
             p.grad = Tensor(pull / force if via == "gradient" else 0 * pull)
         optimizer.step()
-    if np.isinf(start):  # (where it moves on inside, extrapolation may leave it a little)
-        left = _outside(case, leaves) / outside if outside else np.inf
-        yield left - 1 if left <= 0.1 else left
-    else:
-        yield (case.value(*(p.data for p in leaves)) - start) / abs(start)
+    change = (size() - before) / abs(before) if before else np.inf
+    # (where it moves on inside, extrapolation may leave it a little)
+    yield change if np.isfinite(start) or change <= -0.9 else change + 1
 
 
 def _change(case: _Case) -> str:
