@@ -97,6 +97,14 @@ def test_every_family_is_compiled():
     assert sorted(NAMES) == sorted(sources())
 
 
+def test_every_kernel_says_above_it_what_it_does():
+    text = (Path(cuda.__file__).parent / "fused.cu").read_text("ascii")
+    kernels = re.findall(r"(.*)\nextern \"C\" __global__ void", text)
+    assert len(kernels) == text.count("__global__") == 14
+    assert all(line.startswith("// ") for line in kernels)
+    assert max(map(len, text.splitlines())) <= 100
+
+
 def test_cupy_has_what_the_launchers_ask_of_it():
     strict.require_cupy()
     kernel = cuda._compiled.__wrapped__(sources()["rows 16 by 4 float32"], "norm_forward")
