@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -268,7 +268,6 @@ class Conv2d(Module):
         return ", ".join([f"{self.in_channels}, {self.out_channels}", *shown])
 
 
-@dataclass(eq=False, repr=False)
 class _Pool2d(Options):
     kernel_size: Pair
     stride: Pair | None = None
@@ -278,8 +277,7 @@ class _Pool2d(Options):
         self.stride = self.kernel_size if self.stride is None else self.stride
 
 
-@dataclass(eq=False, repr=False)
-class MaxPool2d(_Pool2d):
+class MaxPool2d(_Pool2d, function=max_pool2d):
     """The largest element under each window, for every channel of (N, C, H, W) or (C, H, W).
 
     ``stride`` is the window's size unless given; padding is with −∞, by at most half the
@@ -296,11 +294,9 @@ class MaxPool2d(_Pool2d):
     ceil_mode: bool = False
 
     formula = "y = max over each window"
-    function = staticmethod(max_pool2d)
 
 
-@dataclass(eq=False, repr=False)
-class AvgPool2d(_Pool2d):
+class AvgPool2d(_Pool2d, function=avg_pool2d):
     """The mean under each window, for every channel of (N, C, H, W) or (C, H, W).
 
     ``stride`` is the window's size unless given; padding is with zeros, by at most half the
@@ -318,4 +314,3 @@ class AvgPool2d(_Pool2d):
     divisor_override: int | None = None
 
     formula = "y = mean over each window"
-    function = staticmethod(avg_pool2d)

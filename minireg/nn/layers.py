@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -171,7 +170,7 @@ class Activation(Options):
     """Base of layers without parameters: same shape as x, with options as fields."""
 
 
-class ReLU(Activation):
+class ReLU(Activation, function=F.relu):
     """max(x, 0), its gradient 0 at 0.
 
     >>> from minireg import nn, tensor
@@ -180,11 +179,9 @@ class ReLU(Activation):
     """
 
     formula = "y = max(x, 0)"
-    function = staticmethod(F.relu)
 
 
-@dataclass(eq=False, repr=False)
-class LeakyReLU(Activation):
+class LeakyReLU(Activation, function=F.leaky_relu):
     """x where it is positive, s·x elsewhere, with s the ``negative_slope``.
 
     >>> from minireg import nn, tensor
@@ -195,11 +192,9 @@ class LeakyReLU(Activation):
     negative_slope: float = 0.01
 
     formula = "y = max(x, 0) + s·min(x, 0)"
-    function = staticmethod(F.leaky_relu)
 
 
-@dataclass(eq=False, repr=False)
-class GELU(Activation):
+class GELU(Activation, function=F.gelu):
     """x Φ(x), or with ``approximate="tanh"`` its approximation; see :func:`gelu`.
 
     Raises ``ValueError`` for a word other than "none" and "tanh".
@@ -212,10 +207,9 @@ class GELU(Activation):
     approximate: str = "none"
 
     formula = "y = x Φ(x)"
-    function = staticmethod(F.gelu)
 
 
-class SiLU(Activation):
+class SiLU(Activation, function=F.silu):
     """x σ(x), also called swish.
 
     >>> from minireg import nn, tensor
@@ -224,10 +218,9 @@ class SiLU(Activation):
     """
 
     formula = "y = x/(1 + e⁻ˣ)"
-    function = staticmethod(F.silu)
 
 
-class Tanh(Activation):
+class Tanh(Activation, function=F.tanh):
     """The hyperbolic tangent, in (−1, 1).
 
     >>> from minireg import nn, tensor
@@ -236,10 +229,9 @@ class Tanh(Activation):
     """
 
     formula = "y = tanh x"
-    function = staticmethod(F.tanh)
 
 
-class Sigmoid(Activation):
+class Sigmoid(Activation, function=F.sigmoid):
     """The logistic function, in (0, 1).
 
     >>> from minireg import nn, tensor
@@ -248,11 +240,9 @@ class Sigmoid(Activation):
     """
 
     formula = "y = 1/(1 + e⁻ˣ)"
-    function = staticmethod(F.sigmoid)
 
 
-@dataclass(eq=False, repr=False)
-class Softplus(Activation):
+class Softplus(Activation, function=F.softplus):
     """log(1 + e^βx)/β, a smooth ReLU; ``ValueError`` unless β > 0.
 
     >>> from minireg import nn, tensor
@@ -263,11 +253,9 @@ class Softplus(Activation):
     beta: float = 1.0
 
     formula = "y = log(1 + e^βx)/β"
-    function = staticmethod(F.softplus)
 
 
-@dataclass(eq=False, repr=False)
-class Softmax(Activation):
+class Softmax(Activation, function=F.softmax):
     """Probabilities that sum to 1 along the axis ``dim``.
 
     >>> from minireg import nn, tensor
@@ -278,11 +266,9 @@ class Softmax(Activation):
     dim: int = -1
 
     formula = "y = eˣ/Σ eˣ"
-    function = staticmethod(F.softmax)
 
 
-@dataclass(eq=False, repr=False)
-class LogSoftmax(Activation):
+class LogSoftmax(Activation, function=F.log_softmax):
     """Logarithms of the probabilities of :class:`Softmax`, exact where those underflow.
 
     >>> from minireg import nn, tensor
@@ -293,4 +279,3 @@ class LogSoftmax(Activation):
     dim: int = -1
 
     formula = "y = x − log Σ eˣ"
-    function = staticmethod(F.log_softmax)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -130,8 +130,7 @@ def _reduce(loss: Any, reduction: str, divisor: Any = None) -> Any:
         return loss.sum()
     if divisor is None:
         return loss.mean()
-    mean = reductions.per(wide(loss).sum(), divisor)
-    return mean if mean.dtype == loss.dtype else mean.astype(loss.dtype)
+    return reductions.per(loss, divisor)
 
 
 # --- labels as a target distribution ---------------------------------------------------------
@@ -422,7 +421,7 @@ def hinge_loss(
 class Loss(Options):
     """Base of losses: ``forward(output, target)``, and its ``parts`` as named terms.
 
-    A subclass is a dataclass of the options of its ``function``. Raises ``ValueError`` for an
+    A subclass annotates the options of its ``function``. Raises ``ValueError`` for an
     option out of its range.
     """
 
@@ -451,8 +450,7 @@ class Loss(Options):
         return ", ".join(f"{name}={text}" for name, text in texts.items() if text != usual[name])
 
 
-@dataclass(eq=False, repr=False)
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(Loss, function=cross_entropy):
     """Softmax cross entropy of logits (N, C, …) and labels or probabilities, as a module.
 
     The arguments are those of :func:`cross_entropy`: ``weight`` (C,) or None, ``ignore_index``,
@@ -470,7 +468,6 @@ class CrossEntropyLoss(Loss):
     label_smoothing: float = 0.0
 
     formula = "−Σ q log softmax(z), q = (1 − ε)·onehot + ε/C"
-    function = staticmethod(cross_entropy)
 
     def parts(self, output: Any, target: Any) -> dict[str, Any]:
         """ "data": the loss at ε = 0; "smoothing": what ε adds, −Σ (q_ε − q₀) log p.
@@ -487,8 +484,7 @@ class CrossEntropyLoss(Loss):
         return parts
 
 
-@dataclass(eq=False, repr=False)
-class NLLLoss(Loss):
+class NLLLoss(Loss, function=nll_loss):
     """−w_y·x_y for log-probabilities x (N, C, …) and labels; see :func:`nll_loss`.
 
     >>> from minireg import nn, tensor
@@ -501,11 +497,9 @@ class NLLLoss(Loss):
     reduction: Reduction = "mean"
 
     formula = "−w_y x_y"
-    function = staticmethod(nll_loss)
 
 
-@dataclass(eq=False, repr=False)
-class MSELoss(Loss):
+class MSELoss(Loss, function=mse_loss):
     """(x − target)² for equal shapes; see :func:`mse_loss`.
 
     >>> from minireg import nn, tensor
@@ -516,11 +510,9 @@ class MSELoss(Loss):
     reduction: Reduction = "mean"
 
     formula = "(x − y)²"
-    function = staticmethod(mse_loss)
 
 
-@dataclass(eq=False, repr=False)
-class L1Loss(Loss):
+class L1Loss(Loss, function=l1_loss):
     """|x − target| for equal shapes; see :func:`l1_loss`.
 
     >>> from minireg import nn, tensor
@@ -531,11 +523,9 @@ class L1Loss(Loss):
     reduction: Reduction = "mean"
 
     formula = "|x − y|"
-    function = staticmethod(l1_loss)
 
 
-@dataclass(eq=False, repr=False)
-class SmoothL1Loss(Loss):
+class SmoothL1Loss(Loss, function=smooth_l1_loss):
     """½d²/β where |d| < β, |d| − ½β beyond, for β ≥ 0; see :func:`smooth_l1_loss`.
 
     >>> from minireg import nn, tensor
@@ -547,11 +537,9 @@ class SmoothL1Loss(Loss):
     beta: float = 1.0
 
     formula = "½d²/β if |d| < β, else |d| − ½β;  d = x − y"
-    function = staticmethod(smooth_l1_loss)
 
 
-@dataclass(eq=False, repr=False)
-class BCEWithLogitsLoss(Loss):
+class BCEWithLogitsLoss(Loss, function=binary_cross_entropy_with_logits):
     """Binary cross entropy of logits and targets in [0, 1] of their shape, as a module.
 
     ``weight`` and ``pos_weight`` broadcast to it; see :func:`binary_cross_entropy_with_logits`.
@@ -566,11 +554,9 @@ class BCEWithLogitsLoss(Loss):
     pos_weight: Any = None
 
     formula = "−w (c t log σ(x) + (1 − t) log(1 − σ(x)))"
-    function = staticmethod(binary_cross_entropy_with_logits)
 
 
-@dataclass(eq=False, repr=False)
-class KLDivLoss(Loss):
+class KLDivLoss(Loss, function=kl_div):
     """t·(log t − x) for log-probabilities x and probabilities t; see :func:`kl_div`.
 
     >>> from minireg import nn, tensor
@@ -582,12 +568,10 @@ class KLDivLoss(Loss):
     log_target: bool = False
 
     formula = "t (log t − x)"
-    function = staticmethod(kl_div)
     reductions = KL_REDUCTIONS
 
 
-@dataclass(eq=False, repr=False)
-class HingeLoss(Loss):
+class HingeLoss(Loss, function=hinge_loss):
     """The margin ≥ 0 that is missing, to the power p = 1 or 2; see :func:`hinge_loss`.
 
     >>> from minireg import nn, tensor
@@ -600,4 +584,3 @@ class HingeLoss(Loss):
     reduction: Reduction = "mean"
 
     formula = "max(0, m − y s)ᵖ, or Σ_{c≠y} max(0, m − s_y + s_c)ᵖ/C"
-    function = staticmethod(hinge_loss)

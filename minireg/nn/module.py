@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import prod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, dataclass_transform
 
 import numpy as np
 
@@ -319,11 +319,21 @@ class Module:
         return "\n  ".join([head, *lines])
 
 
+@dataclass_transform(eq_default=False)
 @dataclass(eq=False, repr=False)
 class Options(Module):
-    """Base of modules that hold nothing but the options of a ``function``, as dataclass fields."""
+    """Base of modules that hold nothing but the options of a ``function``.
+
+    Each subclass is a dataclass: what it annotates are the options, with their defaults. The
+    function may stand beside its base, as in ``class Square(Options, function=np.square)``.
+    """
 
     function: ClassVar[Callable[..., Any]]
+
+    def __init_subclass__(cls, function: Callable[..., Any] | None = None) -> None:
+        dataclass(eq=False, repr=False)(cls)
+        if function is not None:
+            cls.function = staticmethod(function)
 
     def forward(self, *inputs: Any) -> Any:
         """The function of the inputs, with the module's options."""
