@@ -73,12 +73,12 @@ class Stream:
             self._entropy = [_seeds.root, zlib.crc32(name.encode()), child]
         else:
             self._entropy = [seed]
-        self._rng: dict[str, Any] = {}
+        self._rng: dict[str, np.random.Generator] = {}
 
     def __repr__(self) -> str:
         return f"Stream({self.name!r}, seed={self.seed})"
 
-    def _on(self, backend: Backend) -> Any:
+    def _on(self, backend: Backend) -> np.random.Generator:
         if backend.name not in self._rng:
             # SFC64 is NumPy's fastest bit generator; CuPy seeds from one integer.
             seeds, random = np.random.SeedSequence(self._entropy), backend.xp.random
@@ -94,8 +94,7 @@ class Stream:
 
         A GPU's generator does not show its state.
         """
-        state: dict[str, Any] = self._on(NUMPY).bit_generator.state
-        return state
+        return dict(self._on(NUMPY).bit_generator.state)
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
@@ -103,18 +102,15 @@ class Stream:
 
     def normal(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Standard normal float64 numbers, drawn on the host (equal on every backend)."""
-        array: np.ndarray[Any, Any] = self._on(NUMPY).standard_normal(shape)
-        return array
+        return self._on(NUMPY).standard_normal(shape)
 
     def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Uniform float64 numbers in [low, high), drawn on the host (equal on every backend)."""
-        array: np.ndarray[Any, Any] = self._on(NUMPY).uniform(low, high, shape)
-        return array
+        return self._on(NUMPY).uniform(low, high, shape)
 
     def permutation(self, n: int) -> np.ndarray[Any, Any]:
         """A random order of 0 … n−1, drawn on the host (equal on every backend)."""
-        order: np.ndarray[Any, Any] = self._on(NUMPY).permutation(n)
-        return order
+        return self._on(NUMPY).permutation(n)
 
     def normal_like(self, like: Array) -> Array:
         """Standard normal numbers of the shape and dtype of ``like``, drawn where it lives."""
@@ -145,6 +141,6 @@ def _mask(like: Array, *, p: float, stream: Stream) -> Array:
         return keep.astype(like.dtype) * (1 / (1 - p))
     cut = round(p * 65536)
     bits = stream.bits((like.size + 3) // 4).view(np.uint16)[: like.size]
-    mask: Array = np.greater_equal(bits, cut, dtype=None).astype(like.dtype)
+    mask = np.greater_equal(bits, cut, dtype=None).astype(like.dtype)
     mask *= 65536 / (65536 - cut) if cut < 65536 else 0.0
     return mask.reshape(like.shape)
