@@ -15,10 +15,6 @@ from ..module import Module, Parameter
 from .parametrize import register_parametrization, tensor_of
 
 
-def _norm(x: Any, axes: tuple[int, ...] | None = None) -> Any:
-    return np.sqrt(np.square(x).sum(axis=axes, keepdims=axes is not None))
-
-
 def _check_dim(name: str, dim: int, tensor: Tensor) -> None:
     if not -tensor.ndim <= dim < tensor.ndim:
         raise IndexError(
@@ -80,9 +76,9 @@ class WeightNorm(Module):
         self.dim = -1 if dim is None else dim
 
     def _norms(self, v: Any) -> Any:
-        if self.dim == -1:
-            return _norm(v)
-        return _norm(v, tuple(a for a in range(v.ndim) if a != self.dim % v.ndim))
+        whole = self.dim == -1
+        axes = None if whole else tuple(a for a in range(v.ndim) if a != self.dim % v.ndim)
+        return np.sqrt(np.square(v).sum(axis=axes, keepdims=not whole))
 
     def forward(self, g: Any, v: Any) -> Any:
         """Magnitude and direction → weight."""
