@@ -37,5 +37,5 @@ def scaled(t: mpf) -> mpf:
 
 
 if __name__ == "__main__":
-    print("_ERF_SMALL =", chebyshev(small, 40, 2e-17))
-    print("_ERFC_SCALED =", chebyshev(scaled, 100, 2e-17))
+    print("_ERF_SMALL =", tuple(chebyshev(small, 40, 2e-17)))
+    print("_ERFC_SCALED =", tuple(chebyshev(scaled, 100, 2e-17)))
