@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .axes import axes_of, given_axes, product_of_others, reopened, size_along
-from .samples import Shape, binary, booleans, both, reduction, shaped
+from .samples import Shape, booleans, both, reduction, shaped
 from .shapes import _atleast_1d, ravel, sort
 from .table import HALF, NUMPY, answers_for, array_of, op, ratio, wide
 
@@ -33,9 +33,10 @@ def _least(dtype: Any) -> float:
     return math.sqrt(np.finfo(dtype).tiny)
 
 
-def _over_count(g: Any, y: Any, count: Any) -> Any:
-    """g/count, and of nothing finite: what nothing is asked of gets the gradient 0, not 0·∞."""
-    return g / np.maximum(count, _least(y.dtype))
+def _per_rule(g: Any, y: Any, losses: Any, count: Any) -> Any:
+    """ȳ/count, and of nothing finite: what nothing is asked of gets the gradient 0, not 0·∞."""
+    g = wide(g)
+    return g / np.maximum(count, _least(g.dtype))
 
 
 def _method(name: str) -> Any:
@@ -144,11 +145,9 @@ sum = op("sum", _method("sum"),
          formula=r"\bar x_i = \bar y", numpy=np.sum, samples=reduction())
 mean = op("mean", _method("mean"), _mean_rule,
           formula=r"\bar x_i = \bar y/n", numpy=np.mean, samples=reduction())
-per = op("per", np.true_divide,
-         lambda g, y, total, count: _over_count(g, y, count),
-         lambda g, y, total, count: -_over_count(g * y, y, count),
-         formula=r"\bar a = \bar y/\max(b, \sqrt{\mathrm{tiny}}),\quad \bar b = -\bar a\,y",
-         samples=binary(second=(0.5, 2)))
+per = op("per", lambda x, count: (wide(x).sum() / count).astype(x.dtype, copy=False), _per_rule,
+         formula=r"\bar x_i = \bar y/\max(n, \sqrt{\mathrm{tiny}})",
+         samples=shaped((Shape(3, 4), 12), (Shape(5), 0.5), (Shape(), 3)))
 var = op("var", _spread("var"), _var_rule,
          formula=r"\bar x_i = \bar y\,\tfrac{2}{n-\mathrm{ddof}}(x_i-\mu)", numpy=np.var,
          samples=both(reduction(), reduction(ddof=1)))
