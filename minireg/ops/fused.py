@@ -200,17 +200,10 @@ def _cross_entropy_definition(logits: Any, target: Any) -> Any:
     return -sum_(target * _asked(target, log_softmax(logits, axis=-1)), axis=-1)
 
 
-def _targets(rng: Any) -> list[tuple[Any, ...]]:
-    """Logits, and targets that are distributions or any weights."""
-    return [
-        (rng.normal(size=(5, 3)), rng.dirichlet(np.ones(3), 5)),
-        (rng.normal(size=(2, 4, 3)), rng.uniform(0.1, 1, (2, 4, 3))),
-    ]
-
-
 # fmt: off
 cross_entropy = op("cross_entropy", _cross_entropy,
                    backward=_cross_entropy_backward, definition=_cross_entropy_definition,
                    formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),"
-                           r"\quad \bar q = -\bar y\log p", kernel=True, samples=_targets)
+                           r"\quad \bar q = -\bar y\log p", kernel=True,
+                   samples=shaped((Shape(5, 3), Shape(5, 3)), (Shape(2, 4, 3), Shape(2, 4, 3))))
 # fmt: on
