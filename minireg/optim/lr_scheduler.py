@@ -15,7 +15,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_origin, get_type_hints
 
 from ..messages import Limit, check_mapping, check_option
 from .pipeline import Optimizer
@@ -44,7 +44,14 @@ def _alike(value: Any, here: Any, any_length: bool) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-schedule = dataclass(eq=False, repr=False)
+Schedule = TypeVar("Schedule", bound="LRScheduler")
+
+
+def schedule(kind: type[Schedule]) -> type[Schedule]:
+    """A dataclass whose annotations say what each option may be."""
+    hints = get_type_hints(kind, include_extras=True).items()
+    kind.limits = {n: hint.__metadata__[0] for n, hint in hints if get_origin(hint) is Annotated}
+    return dataclass(eq=False, repr=False)(kind)
 
 
 @schedule
@@ -71,7 +78,7 @@ class LRScheduler:
     monitor: str | None = field(default=None, init=False)  # the column that step() wants to see
 
     formula: ClassVar[str] = ""
-    limits: ClassVar[Mapping[str, Limit]] = {}  # of the options, in the order of the repr
+    limits: ClassVar[Mapping[str, Limit]] = {}  # of the annotated options, as in the repr
     unsaved: ClassVar[tuple[str, ...]] = ("optimizer",)
 
     def __post_init__(self) -> None:
@@ -126,6 +133,9 @@ class LRScheduler:
         for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = lr
 
+    def set_others(self, k: int) -> None:
+        """Set what else than the rate follows the epoch: in one cycle the momentum."""
+
     def get_last_lr(self) -> list[float]:
         """The rates that the last step has set, one a parameter group."""
         return list(self._last_lr)
@@ -147,6 +157,7 @@ class LRScheduler:
         kept = {name: value for name, value in state.items() if name not in self.unsaved}
         vars(self).update(copy.deepcopy(kept))
         self._set(self._last_lr)  # making a schedule has set those of epoch 0
+        self.set_others(self.last_epoch)
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
         owner, mine = f"{type(self).__name__}.load_state_dict", self.state_dict()
@@ -209,11 +220,6 @@ class ClosedForm(LRScheduler):
         self._set(rates)
         self.set_others(self.last_epoch)
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave, all or nothing, and set what follows from it."""
-        super().load_state_dict(state)
-        self.set_others(self.last_epoch)
-
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "counts": self in self.optimizer.schedules}
 
@@ -222,9 +228,6 @@ class ClosedForm(LRScheduler):
         vars(self).update(state)
         if counts:  # its multiplier does; those of a sequence's parts do not
             self.optimizer.schedules.append(self)
-
-    def set_others(self, k: int) -> None:
-        """Set what else than the rate follows the epoch: in one cycle the momentum."""
 
 
 @schedule
@@ -268,11 +271,10 @@ class StepLR(ClosedForm):
     StepLR(step_size=30, gamma=0.1) at epoch 0: η_k = η₀·γ^⌊k/step_size⌋
     """
 
-    step_size: int
-    gamma: float = 0.1
+    step_size: Annotated[int, 1]
+    gamma: Annotated[float, "[0, inf)"] = 0.1
 
     formula = "η_k = η₀·γ^⌊k/step_size⌋"
-    limits = {"step_size": 1, "gamma": "[0, inf)"}
 
     def multiplier(self, k: int, i: int) -> float:
         """γ^⌊k/step_size⌋."""
@@ -289,11 +291,10 @@ class MultiStepLR(ClosedForm):
     MultiStepLR(milestones=[30, 80], gamma=0.1) at epoch 0: η_k = η₀·γ^(number of milestones ≤ k)
     """
 
-    milestones: Sequence[int]
-    gamma: float = 0.1
+    milestones: Annotated[Sequence[int], 0]
+    gamma: Annotated[float, "[0, inf)"] = 0.1
 
     formula = "η_k = η₀·γ^(number of milestones ≤ k)"
-    limits = {"milestones": 0, "gamma": "[0, inf)"}
 
     def __post_init__(self) -> None:
         self.milestones = _epochs("MultiStepLR", self.milestones)
@@ -314,10 +315,9 @@ class ExponentialLR(ClosedForm):
     ExponentialLR(gamma=0.9) at epoch 0: η_k = η₀·γᵏ
     """
 
-    gamma: float
+    gamma: Annotated[float, "[0, inf)"]
 
     formula = "η_k = η₀·γᵏ"
-    limits = {"gamma": "[0, inf)"}
 
     def multiplier(self, k: int, i: int) -> float:
         """γᵏ."""
@@ -334,11 +334,10 @@ class ConstantLR(ClosedForm):
     ConstantLR(factor=0.5, total_iters=5) at epoch 0: η_k = factor·η₀ if k < total_iters, else η₀
     """
 
-    factor: float = 1.0 / 3
-    total_iters: int = 5
+    factor: Annotated[float, "(0, 1]"] = 1.0 / 3
+    total_iters: Annotated[int, 1] = 5
 
     formula = "η_k = factor·η₀ if k < total_iters, else η₀"
-    limits = {"factor": "(0, 1]", "total_iters": 1}
 
     def multiplier(self, k: int, i: int) -> float:
         """``factor``, later 1."""
@@ -355,12 +354,11 @@ class LinearLR(ClosedForm):
     LinearLR(start_factor=0.5, end_factor=1.0, total_iters=5) at epoch 0: η_k = η₀·(s + (e − s)·k/total_iters)
     """
 
-    start_factor: float = 1.0 / 3
-    end_factor: float = 1.0
-    total_iters: int = 5
+    start_factor: Annotated[float, "(0, 1]"] = 1.0 / 3
+    end_factor: Annotated[float, "[0, 1]"] = 1.0
+    total_iters: Annotated[int, 1] = 5
 
     formula = "η_k = η₀·(s + (e − s)·k/total_iters)"
-    limits = {"start_factor": "(0, 1]", "end_factor": "[0, 1]", "total_iters": 1}
 
     def multiplier(self, k: int, i: int) -> float:
         """The line, constant from ``total_iters`` on."""
@@ -378,11 +376,10 @@ class PolynomialLR(ClosedForm):
     PolynomialLR(total_iters=10, power=2.0) at epoch 0: η_k = η₀·(1 − k/total_iters)^power
     """
 
-    total_iters: int = 5
-    power: float = 1.0
+    total_iters: Annotated[int, 1] = 5
+    power: Annotated[float, "[0, inf)"] = 1.0
 
     formula = "η_k = η₀·(1 − k/total_iters)^power"
-    limits = {"total_iters": 1, "power": "[0, inf)"}
 
     def multiplier(self, k: int, i: int) -> float:
         """The share that is left, to the power."""
@@ -405,11 +402,10 @@ class CosineAnnealingLR(ClosedForm):
     CosineAnnealingLR(T_max=50, eta_min=0.0) at epoch 0: η_k = m + ½(η₀ − m)(1 + cos(πk/T_max))
     """
 
-    T_max: int
-    eta_min: float = 0.0
+    T_max: Annotated[int, 1]
+    eta_min: Annotated[float, "[0, inf)"] = 0.0
 
     formula = "η_k = m + ½(η₀ − m)(1 + cos(πk/T_max))"
-    limits = {"T_max": 1, "eta_min": "[0, inf)"}
 
     def multiplier(self, k: int, i: int) -> float:
         """The formula, divided by η₀."""
@@ -426,12 +422,11 @@ class CosineAnnealingWarmRestarts(ClosedForm):
     CosineAnnealingWarmRestarts(T_0=10, T_mult=1, eta_min=0.0) at epoch 0: η = m + ½(η₀ − m)(1 + cos(πt/T))
     """
 
-    T_0: int
-    T_mult: int = 1
-    eta_min: float = 0.0
+    T_0: Annotated[int, 1]
+    T_mult: Annotated[int, 1] = 1
+    eta_min: Annotated[float, "[0, inf)"] = 0.0
 
     formula = "η = m + ½(η₀ − m)(1 + cos(πt/T))"
-    limits = {"T_0": 1, "T_mult": 1, "eta_min": "[0, inf)"}
 
     def multiplier(self, k: int, i: int) -> float:
         """The formula t epochs into a cosine of T, divided by η₀."""
@@ -458,27 +453,22 @@ class OneCycleLR(ClosedForm):
     (0.02, 0.95)
     """
 
-    max_lr: float | Sequence[float]
-    total_steps: int | None = None
+    max_lr: Annotated[float | Sequence[float], "[0, inf)"]
+    total_steps: Annotated[int | None, 1] = None
     epochs: int | None = None
     steps_per_epoch: int | None = None
-    pct_start: float = 0.3
-    anneal_strategy: Literal["cos", "linear"] = "cos"
+    pct_start: Annotated[float, "[0, 1]"] = 0.3
+    anneal_strategy: Annotated[str, ("cos", "linear")] = "cos"
     cycle_momentum: bool = True
-    base_momentum: float | Sequence[float] = 0.85
-    max_momentum: float | Sequence[float] = 0.95
-    div_factor: float = 25.0
-    final_div_factor: float = 1e4
+    base_momentum: Annotated[float | Sequence[float], "[0, 1)"] = 0.85
+    max_momentum: Annotated[float | Sequence[float], "[0, 1)"] = 0.95
+    div_factor: Annotated[float, "(0, inf)"] = 25.0
+    final_div_factor: Annotated[float, "(0, inf)"] = 1e4
     three_phase: bool = False
     interval: Literal["epoch", "step"] = field(default="step", init=False)
 
     unsaved = ("optimizer", "epochs", "steps_per_epoch")
     formula = "η: max_lr/div_factor ↗ max_lr ↘ max_lr/(div_factor·final_div_factor)"
-    limits = {
-        "max_lr": "[0, inf)", "total_steps": 1, "pct_start": "[0, 1]",
-        "anneal_strategy": ("cos", "linear"), "base_momentum": "[0, 1)", "max_momentum": "[0, 1)",
-        "div_factor": "(0, inf)", "final_div_factor": "(0, inf)",
-    }  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.total_steps is None:
@@ -557,21 +547,17 @@ class ReduceLROnPlateau(LRScheduler):
     [0.1]
     """
 
-    mode: Literal["min", "max"] = "min"
-    factor: float = 0.1
-    patience: int = 10
-    threshold: float = 1e-4
-    threshold_mode: Literal["rel", "abs"] = "rel"
-    cooldown: int = 0
-    min_lr: float | Sequence[float] = 0.0
-    eps: float = 1e-8
+    mode: Annotated[str, ("min", "max")] = "min"
+    factor: Annotated[float, "[0, 1)"] = 0.1
+    patience: Annotated[int, 0] = 10
+    threshold: Annotated[float, "[0, inf)"] = 1e-4
+    threshold_mode: Annotated[str, ("rel", "abs")] = "rel"
+    cooldown: Annotated[int, 0] = 0
+    min_lr: Annotated[float | Sequence[float], "[0, inf)"] = 0.0
+    eps: Annotated[float, "[0, inf)"] = 1e-8
     monitor: str = field(default="validation_loss", kw_only=True)
 
     formula = "η ← max(factor·η, min_lr) on a plateau"
-    limits = {
-        "mode": ("min", "max"), "factor": "[0, 1)", "patience": 0, "threshold": "[0, inf)",
-        "threshold_mode": ("rel", "abs"), "cooldown": 0, "min_lr": "[0, inf)", "eps": "[0, inf)",
-    }  # fmt: skip
 
     def _start(self) -> None:
         self.min_lrs = self.per_group("min_lr")
@@ -653,10 +639,8 @@ class SequentialLR(ClosedForm):
     def formula(self) -> str:  # type: ignore[override]
         """Which schedule runs until when."""
         until = [f" until {milestone}" for milestone in self.milestones]
-        return ", ".join(
-            type(part).__name__ + end
-            for part, end in zip(self.schedulers, [*until, ""], strict=True)
-        )
+        turns = zip(self.schedulers, [*until, ""], strict=True)
+        return ", ".join(type(part).__name__ + end for part, end in turns)
 
     def _turn(self, k: int) -> tuple[ClosedForm, int]:
         """The schedule whose turn it is, and its own epoch."""
