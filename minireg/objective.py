@@ -26,13 +26,12 @@ from .messages import check_option
 from .mode import RECORD, enable_grad, no_grad, state
 from .nn.losses import Loss
 from .nn.module import Module, Parameter
-from .optim.pipeline import Optimizer
+from .optim.pipeline import Optimizer, Row
 from .penalties import Penalty
 from .penalties.base import Coefficient, add_gradients
 from .tables import Column, Table
 from .tensor import Tensor
 
-Row = tuple[str, Penalty]  # a term by name
 Owed = tuple[Row, ...]
 
 

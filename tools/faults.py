@@ -156,11 +156,11 @@ FAULTS = {
         "C75", (NN, "dropout_has_mean_one")),
     "M23": Fault(
         "clipping by the norm of the first gradient alone", "optim/clip.py",
-        "for g in map(wide, gradients):", "for g in map(wide, gradients[:1]):",
+        "for g in map(wide, gradients)", "for g in map(wide, gradients[:1])",
         "C110 C111", (OPTIM, "clipping_scales_all_gradients")),
     "M24": Fault(
         "clipping by the squared norm", "optim/clip.py",
-        "total = total ** (1 / norm_type)", "total = total * 1.0",
+        "** (1 / norm_type)", "* 1.0",
         "C110 C111", (OPTIM, "clipping_scales_all_gradients")),
     "M25": Fault(
         "the ledger carries Nesterov's momentum with μ, not μ²", SGD,

@@ -27,7 +27,7 @@ class Adam(Optimizer):
 
     text = "θ ← θ − lr·m̂/(√v̂ + ε), moments of g + wd·θ"
     scratch = 2
-    states = "exp_avg", "exp_avg_sq", "max_exp_avg_sq"
+    states = {"exp_avg": "", "exp_avg_sq": "", "max_exp_avg_sq": "amsgrad"}
     buffer, elementwise = "exp_avg", True
 
     def __init__(
@@ -41,11 +41,9 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-             "amsgrad": amsgrad, "maximize": maximize},
-        )  # fmt: skip
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+                   "amsgrad": amsgrad, "maximize": maximize}  # fmt: skip
+        super().__init__(params, options)
 
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
@@ -67,9 +65,6 @@ class Adam(Optimizer):
         root *= (1 - group["betas"][1] ** step) ** -0.5
         root += group["eps"]
         return root
-
-    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
-        return ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"])
 
     def _prox_step(self, state: Mapping[str, Any], group: dict[str, Any]) -> Any:
         # the metric of the step is diagonal: exact for penalties that are sums over elements
@@ -133,11 +128,9 @@ class AdamW(Adam):
         maximize: bool = False,
         decay_scale: str = "lr",
     ) -> None:
-        Optimizer.__init__(
-            self, params,
-            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-             "amsgrad": amsgrad, "maximize": maximize, "decay_scale": decay_scale},
-        )  # fmt: skip
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+                   "amsgrad": amsgrad, "maximize": maximize, "decay_scale": decay_scale}  # fmt: skip
+        Optimizer.__init__(self, params, options)
 
     def decays(self, group: dict[str, Any]) -> tuple[float, float]:
         """None is coupled; θ shrinks by lr·wd, or by the schedule's multiplier times wd."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -52,14 +53,10 @@ def clip_factor(
         there = params[0].data if params else np.zeros(())
         total: Any = of(there).xp.zeros((), there.dtype)
     elif norm_type == math.inf:
-        total = 0
-        for g in gradients:
-            total = np.maximum(wide(np.abs(g).max()), total)
+        total = reduce(np.maximum, [wide(np.abs(g).max()) for g in gradients])
     else:
-        total = 0
-        for g in map(wide, gradients):
-            total = total + (np.square(g) if norm_type == 2 else np.abs(g) ** norm_type).sum()
-        total = total ** (1 / norm_type)
+        power: Any = lambda g: np.square(g) if norm_type == 2 else np.abs(g) ** norm_type
+        total = sum(power(g).sum() for g in map(wide, gradients)) ** (1 / norm_type)
     factor = np.minimum(max_norm / (total + 1e-6), 1)
     return Tensor(unscalar(total)), Tensor(unscalar(factor))
 

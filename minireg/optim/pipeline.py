@@ -20,7 +20,7 @@ import numpy as np
 
 from ..backend import Array, blocks, of
 from ..gpu import step as kernels
-from ..messages import check_mapping, check_option, check_parameters
+from ..messages import Limit, check_mapping, check_option, check_parameters
 from ..nn.module import Module, loaded
 from ..ops.arrays import like
 from ..penalties import Penalty
@@ -29,19 +29,21 @@ from ..tensor import Tensor, next_seq
 from .clip import clip_factor, parameter_list
 
 _SCHEDULED = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"}  # by a schedule
-_RANGES: dict[str, Any] = {
-    "lr": "[0, inf)", "momentum": "[0, inf)", "weight_decay": "[0, inf)", "eps": "[0, inf)",
-    "decay_scale": ("lr", "schedule"), "temperature": "[0, inf)", "alpha": "[0, 1)",
-    "dampening": "(-inf, inf)", **dict.fromkeys(_SCHEDULED, "[0, inf)"),
-    **dict.fromkeys(("nesterov", "decoupled", "amsgrad", "centered", "accelerated", "maximize"),
-                    (True, False)),
-}  # fmt: skip
+_LIMITS: dict[Limit, set[str]] = {
+    "[0, inf)": {"lr", "momentum", "weight_decay", "eps", "temperature", *_SCHEDULED},
+    "(-inf, inf)": {"dampening"},
+    "[0, 1)": {"alpha"},
+    ("lr", "schedule"): {"decay_scale"},
+    (True, False): {"nesterov", "decoupled", "amsgrad", "centered", "accelerated", "maximize"},
+}
+
+Row = tuple[str, Penalty]  # a term by name
 
 
 class Left(Protocol):
-    """The terms of an objective: of each parameter, the penalties left to the step, by name."""
+    """The terms of an objective: of each parameter, the penalties left to the step."""
 
-    left: dict[Any, list[tuple[str, Penalty]]]
+    left: dict[Any, list[Row]]
 
 
 @dataclass(slots=True, eq=False)
@@ -93,8 +95,9 @@ class Optimizer:
     What it takes without a word, as PyTorch does, is listed in ``docs/pytorch.md``.
     """
 
+    text: Any = ""  # the update in one line
     observer: Any = None  # a Ledger, told of every parameter's step
-    states: tuple[str, ...] = ()  # of a parameter: what may be kept beside the number of its steps
+    states: Mapping[str, str] = {}  # what may be kept of a parameter: the option that asks, or ""
     buffer = ""  # the state that is linear in past gradients, if there is one
     elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
@@ -169,15 +172,13 @@ class Optimizer:
     def _check(self, group: dict[str, Any]) -> None:
         """Raise ``ValueError`` for an option out of range."""
         owner = type(self).__name__
-        for name, limit in _RANGES.items():
-            if name in group:
-                check_option(owner, limit, **{name: group[name]})
+        for limit, names in _LIMITS.items():
+            check_option(owner, limit, **{k: v for k, v in group.items() if k in names})
         if "betas" in group:
             betas = group["betas"]
             if not isinstance(betas, tuple | list) or len(betas) != 2:
                 raise ValueError(f"{owner}: betas must be a pair of numbers, got {betas!r}")
-            for i, beta in enumerate(betas):
-                check_option(owner, "[0, 1)", **{f"betas[{i}]": beta})
+            check_option(owner, "[0, 1)", **{f"betas[{i}]": beta for i, beta in enumerate(betas)})
 
     def add_prox(self, params: Iterable[Tensor], penalty: Penalty, name: str | None = None) -> None:
         """Apply the penalty's prox to these parameters at the end of each step.
@@ -292,16 +293,14 @@ class Optimizer:
         return updates
 
     def _update_of(
-        self, p: Tensor, g: Array, group: dict[str, Any], given: Iterable[tuple[str, Penalty]] = ()
+        self, p: Tensor, g: Array, group: dict[str, Any], given: Iterable[Row]
     ) -> Update:
-        state = self.state.get(p, {})
+        state, proxes = self.state.get(p, {}), self._prox.get(p, {})
         first = any(name not in state for name in self._states(group))
         penalties = tuple(penalty for _, penalty in given)
-        return Update(
-            p, g, group, state.get("step", 0) + 1, first, penalties, self._prox.get(p, {})
-        )
+        return Update(p, g, group, state.get("step", 0) + 1, first, penalties, proxes)
 
-    def _check_due(self, p: Tensor, grad: Tensor, given: list[tuple[str, Penalty]]) -> None:
+    def _check_due(self, p: Tensor, grad: Tensor, given: list[Row]) -> None:
         """Raise for a gradient of another shape, and for one that lacks a penalty or a prox."""
         owner = f"{type(self).__name__}.step"
         if grad.shape != p.shape:
@@ -448,7 +447,7 @@ class Optimizer:
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Names of the arrays kept for each parameter of the group, zero at first."""
-        return ()
+        return tuple(name for name, option in self.states.items() if not option or group[option])
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         """A function that updates (p, g, *states, *scratch) in place; g is read only.
@@ -461,17 +460,13 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """State by parameter position, and the groups' options; copies, safe to keep."""
-        params = self._parameters()
-        return {
-            "state": {
-                i: {k: v if k == "step" else v.copy() for k, v in self.state[p].items()}
-                for i, p in enumerate(params)
-                if p in self.state
-            },
-            "param_groups": [
-                {k: v for k, v in g.items() if k != "params"} for g in self.param_groups
-            ],
+        state = {
+            i: {k: v if k == "step" else v.copy() for k, v in self.state[p].items()}
+            for i, p in enumerate(self._parameters())
+            if p in self.state
         }
+        groups = [{k: v for k, v in g.items() if k != "params"} for g in self.param_groups]
+        return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, onto parameters in the same order; all or nothing.
@@ -494,6 +489,7 @@ class Optimizer:
                 f"{owner}: got {len(groups)} groups and state of the parameters {[*state['state']]}, "
                 f"expected {len(self.param_groups)} with {len(params)} parameters in all"
             )
+        options: list[dict[str, Any]] = []  # of each parameter
         for i, (group, saved) in enumerate(zip(self.param_groups, groups, strict=True)):
             check_mapping(owner, f"group {i}", saved, "{option: value}")
             lacking, more = self.defaults.keys() - saved.keys(), saved.keys() - self.defaults.keys()
@@ -502,10 +498,8 @@ class Optimizer:
                     f"{owner}: group {i} lacks {sorted(lacking)} and has {sorted(more - _SCHEDULED)} "
                     "besides; is it of another kind of optimizer?"
                 )
-            self._check({**group, **saved})
-        options = [
-            {**g, **s} for g, s in zip(self.param_groups, groups, strict=True) for _ in g["params"]
-        ]
+            self._check(merged := {**group, **saved})
+            options += [merged] * len(group["params"])
         found = {
             params[i]: self._loaded(f"{owner}: parameter {i}", params[i], options[i], kept)
             for i, kept in state["state"].items()
@@ -536,16 +530,11 @@ class Optimizer:
         return found
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{k}={v!r}" for k, v in self.param_groups[0].items()
-                            if k in self.defaults and v is not False)  # fmt: skip
-        n = sum(p.size for g in self.param_groups for p in g["params"])
-        lines = [
-            f"{type(self).__name__}({options}) on {n:,} numbers: {self.text}",
-            self._decayed_too(),
-        ]
-        return "\n  ".join(filter(None, lines))
-
-    text = ""
+        group, n = self.param_groups[0], sum(p.size for p in self._parameters())
+        shown = {k: v for k in self.defaults if (v := group[k]) is not False}
+        options = ", ".join(f"{k}={v!r}" for k, v in shown.items())
+        text = f"{type(self).__name__}({options}) on {n:,} numbers: {self.text}"
+        return "\n  ".join(filter(None, [text, self._decayed_too()]))
 
 
 def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -565,9 +554,7 @@ def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
     if not isinstance(model, Module):
         raise TypeError(f"decay_groups: model must be a Module, got {model!r:.80}")
     check_option("decay_groups", "[0, inf)", weight_decay=weight_decay)
-    weights: list[Tensor] = []
-    others: list[Tensor] = []
-    for p in model.parameters():
-        (weights if p.kind == "weight" else others).append(p)
+    weights = [p for p in model.parameters() if p.kind == "weight"]
+    others = [p for p in model.parameters() if p.kind != "weight"]
     groups = [(weights, weight_decay), (others, 0.0)]
     return [{"params": some, "weight_decay": decay} for some, decay in groups if some]

@@ -33,7 +33,7 @@ class ProximalGradient(Optimizer):
     """
 
     text = "θ ← prox(θ − lr·g, lr)"
-    states = "x", "t"
+    states = {"x": "accelerated", "t": "accelerated"}
 
     def __init__(
         self,
@@ -50,6 +50,9 @@ class ProximalGradient(Optimizer):
         super().add_param_group(group)
         if self.penalty is not None:
             self.add_prox(self.param_groups[-1]["params"], self.penalty)
+
+    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ()  # none is zero at first: the end of a step makes them
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr = group["lr"]

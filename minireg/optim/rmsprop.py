@@ -27,7 +27,7 @@ class RMSprop(Optimizer):
 
     text = "θ ← θ − lr·g/(√v + ε), v a running mean of g²"
     scratch = 2
-    states = "square_avg", "grad_avg", "momentum_buffer"
+    states = {"square_avg": "", "grad_avg": "centered", "momentum_buffer": "momentum"}
     buffer, elementwise = "momentum_buffer", True
 
     def __init__(
@@ -42,11 +42,9 @@ class RMSprop(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay,
-             "momentum": momentum, "centered": centered, "maximize": maximize},
-        )  # fmt: skip
+        options = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay,
+                   "momentum": momentum, "centered": centered, "maximize": maximize}  # fmt: skip
+        super().__init__(params, options)
 
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """θ moves by −lr·b, b ← μb + g/(√v + ε), or by −lr·g/(√v + ε) without momentum."""
@@ -60,10 +58,6 @@ class RMSprop(Optimizer):
         if group["centered"]:
             v = np.maximum(v - np.square(state["grad_avg"]), 0)
         return np.sqrt(v) + group["eps"]
-
-    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
-        more = {"grad_avg": group["centered"], "momentum_buffer": group["momentum"]}
-        return ("square_avg", *(name for name, used in more.items() if used))
 
     def _prox_step(self, state: Mapping[str, Any], group: dict[str, Any]) -> Any:
         return lasting(group["lr"] / self._denominator(state, group), group["momentum"])

@@ -27,13 +27,13 @@ class SGD(Optimizer):
     """
 
     @property
-    def text(self) -> str:  # type: ignore[override]
+    def text(self) -> str:
         """The update in one line."""
         if self.defaults["decoupled"]:
             return "b ← μb + g;  θ ← (1 − lr·wd)θ − lr·b"
         return "b ← μb + g + wd·θ;  θ ← θ − lr·b"
 
-    states = ("momentum_buffer",)
+    states = {"momentum_buffer": "momentum"}
     buffer = "momentum_buffer"
 
     def __init__(
@@ -48,11 +48,10 @@ class SGD(Optimizer):
         maximize: bool = False,
         decoupled: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-             "nesterov": nesterov, "maximize": maximize, "decoupled": decoupled},
-        )  # fmt: skip
+        options = {"lr": lr, "momentum": momentum, "dampening": dampening,
+                   "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize,
+                   "decoupled": decoupled}  # fmt: skip
+        super().__init__(params, options)
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
@@ -66,9 +65,6 @@ class SGD(Optimizer):
         """wd·θ joins the gradient, or θ shrinks by lr·wd."""
         decay = group["weight_decay"]
         return (0.0, group["lr"] * decay) if group["decoupled"] else (decay, 0.0)
-
-    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
-        return ("momentum_buffer",) if group["momentum"] else ()
 
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
         """b ← μb + gain·g; θ moves by −lr·b, with Nesterov by −lr·(g + μb)."""

@@ -41,9 +41,8 @@ class SGLD(Optimizer):
         seed: int | None = None,
     ) -> None:
         self.noise = Stream("sgld", seed)
-        super().__init__(
-            params, {"lr": lr, "temperature": temperature, "weight_decay": weight_decay}
-        )
+        options = {"lr": lr, "temperature": temperature, "weight_decay": weight_decay}
+        super().__init__(params, options)
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         lr, decay = group["lr"], group["weight_decay"]

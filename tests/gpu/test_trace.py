@@ -850,7 +850,7 @@ def test_every_source_compiles_for_a_gpu():
                 if penalty is not None:
                     optimizer.add_prox([p], penalty)
                 scale = None if penalty is None else np.ones((), dtype)
-                update = optimizer._update_of(p, p.data, optimizer.param_groups[0])
+                update = optimizer._update_of(p, p.data, optimizer.param_groups[0], ())
                 sources.append(recorded(optimizer, update, scale).kernel)
     text = ["typedef unsigned long long uint64; typedef float float32; typedef double float64;"]
     for (k, kernel), rows in itertools.product(enumerate(sources), (1, 2)):
