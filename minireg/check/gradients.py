@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -270,11 +269,10 @@ def _reach(x: Array) -> Array:
 # --- slopes and verdicts ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Measured:
+class _Measured(NamedTuple):
     """Slopes of the weighed outputs at one step: a number a weighing, each (R,)."""
 
-    step: float
+    step: Any
     left: Array
     right: Array
     low: Array  # the interval of slopes that the one-sided differences of all
@@ -285,22 +283,19 @@ class _Measured:
         """Central differences."""
         return (self.left + self.right) / 2
 
-    def bent(self, floor: Array) -> Any:
-        """Where the slope jumps by more than curvature usually makes it at such a step."""
-        size = np.maximum(np.abs(self.low), np.abs(self.high))
-        return self.high - self.low > np.maximum(0.01 * size, floor)
+
+def _stacked(measured: Iterable[_Measured]) -> _Measured:
+    """At several steps, or along several lines: arrays (L, R)."""
+    return _Measured(*(np.stack(figures) for figures in zip(*measured, strict=True)))
 
 
-def _kink(ladder: list[_Measured], r: int, noise: float) -> int | None:
+def _kink(jumps: Array, blur: Array) -> int | None:
     """The shortest step that shows a kink: a jump of the slope that neither shrinks with
     the step, as curvature makes it, nor sinks into noise, nor is absent further in.
     """
-    jumps = [float(m.high[r] - m.low[r]) for m in ladder]
-    blur = [2 * noise / m.step for m in ladder]
     for k in range(len(jumps) - 2):
-        near = jumps[k : k + 3]
-        inner = [jumps[j] + blur[j] for j in range(k - 1)]
-        if near[0] > blur[k] and min(near + inner) >= max(near) / 4:
+        near, inner = jumps[k : k + 3], (jumps + blur)[: max(k - 1, 0)]
+        if near[0] > blur[k] and min(*near, *inner) >= max(near) / 4:
             return k
     return None
 
@@ -361,12 +356,12 @@ class _Differences:
         left, right = weighed.sum(axis=2)
         return _Measured(step, left, right, low, high)
 
-    def ladder(self, i: int, direction: Array) -> list[_Measured]:
+    def ladder(self, i: int, direction: Array) -> _Measured:
         """The differences at steps from h/64 to h·8⁴, as far as fn stays finite."""
         found: list[_Measured] = []
         with suppress(ValueError):  # the shorter ones stay
             found.extend(self.measure(i, direction, h) for h in self.step * 8.0 ** np.arange(-2, 5))
-        return found
+        return _stacked(found)
 
     def complex_step(self, i: int, direction: Array) -> _Measured:
         """Im fn(x + ih)/h: no subtraction, hence no rounding error."""
@@ -417,31 +412,26 @@ class _Differences:
         return rtol * np.maximum.reduce([np.abs(s) for s in slopes]) + floor
 
     def judge(
-        self, name: str, ladder: list[_Measured], r: int, a: float, numeric: float, scale: float
+        self, name: str, ladder: _Measured, r: int, a: float, numeric: float, scale: float
     ) -> tuple[str, float]:
         """Verdict on the analytic slope ``a`` of weighing ``r``, and the best numeric slope."""
         if not np.isfinite(a):
             return WRONG, numeric
-        noise, rtol = self.noise[r], self.relative if self.central else 1e-6
-        if (k := _kink(ladder, r, noise)) is not None:
-            m, longer = ladder[k], ladder[k + 1]
-            slack = self.allowed(rtol, scale, 0.0, m.low[r], m.high[r]) + noise / m.step
-            below = m.low[r] - abs(m.low[r] - longer.low[r]) / 7 - slack
-            above = m.high[r] + abs(m.high[r] - longer.high[r]) / 7 + slack
+        low, high, central = ladder.low[:, r], ladder.high[:, r], ladder.central[:, r]
+        errors, rtol = self.noise[r] / ladder.step, self.relative if self.central else 1e-6
+        if (k := _kink(high - low, 2 * errors)) is not None:
+            slack = self.allowed(rtol, scale, 0.0, low[k], high[k]) + errors[k]
+            below = low[k] - abs(low[k] - low[k + 1]) / 7 - slack
+            above = high[k] + abs(high[k] - high[k + 1]) / 7 + slack
             return (KINK if below <= a <= above else WRONG), numeric
         # Two steps together cancel the h² error. Longer ones have less noise but may be too
         # long for fn: they count as far as they agree with all shorter ones.
-        trusted: list[tuple[float, float]] = []
-        for m, longer in pairwise(ladder):
-            slope = m.central[r] + (m.central[r] - longer.central[r]) / 63
-            error = noise / m.step
-            if any(abs(slope - shorter) > error + e for shorter, e in trusted):
-                break
-            trusted.append((slope, error))
-        best = trusted[-1][0]
-        reach = max(scale, *(np.maximum(abs(m.low[r]), abs(m.high[r])) for m in ladder))
+        slopes, n = central[:-1] + (central[:-1] - central[1:]) / 63, 1
+        while n < len(slopes) and (abs(slopes[n] - slopes[:n]) <= errors[n] + errors[:n]).all():
+            n += 1
+        best, reach = slopes[n - 1], max(scale, np.abs([low, high]).max())
         allowed = self.allowed(rtol, reach, self.rounding[r], a, best)
-        if all(abs(a - slope) > allowed + error for slope, error in trusted[-2:]):
+        if (abs(a - slopes) > allowed + errors[:-1])[:n][-2:].all():
             return WRONG, best
         if self.central:
             return (PRECISION if abs(a - best) > allowed else OK), best
@@ -476,14 +466,16 @@ class _Differences:
         lines = directions.reshape(-1, *x.shape)
         scale = float(np.abs(analytic[np.isfinite(analytic)]).max(initial=0.0))
         measure = partial(self.measure, step=self.step) if self.central else self.complex_step
-        first = [measure(i, d) for d in lines]
-        numeric = np.stack([m.central for m in first])
+        first = _stacked(measure(i, d) for d in lines)
+        numeric = first.central
         rounding = self.rounding if self.central else 0.0
         allowed = self.allowed(self.relative, scale, rounding, analytic, numeric)
         excess = np.abs(analytic - numeric) / np.maximum(allowed, np.finfo(float).tiny)
         excess[np.isnan(excess)] = np.inf
-        bent = np.stack([m.bent(4 * self.rounding + 1e-4 * scale) for m in first])
-        doubtful = bent | (excess > 1)
+        # a slope may also jump by more than curvature usually makes it at such a step
+        size = np.maximum(np.abs(first.low), np.abs(first.high))
+        floor = np.maximum(0.01 * size, 4 * self.rounding + 1e-4 * scale)
+        doubtful = (excess > 1) | (first.high - first.low > floor)
 
         verdicts = np.full(numeric.shape, OK, dtype=object)
         for n in sorted(np.flatnonzero(doubtful.any(axis=1)), key=lambda n: -excess[n].max()):
