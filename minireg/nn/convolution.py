@@ -16,9 +16,8 @@ import numpy as np
 from ..backend import of
 from ..messages import check_option, check_shape, within
 from ..ops.convolution import unfold
-from ..ops.table import array_like
+from ..ops.table import array_like, array_of
 from ..random import Stream
-from ..tensor import Tensor
 from .module import Module, Options, weight_and_bias
 
 Pair = int | Sequence[int]
@@ -196,8 +195,7 @@ def avg_pool2d(
     )
     divisor: Any = divisor_override or heights[0] * widths[0]
     if divisor_override is None and len({*heights}) + len({*widths}) > 2:
-        raw = x.data if isinstance(x, Tensor) else x
-        divisor = of(raw).xp.asarray(np.outer(heights, widths)[..., None], dtype=x.dtype)
+        divisor = of(array_of(x)).xp.asarray(np.outer(heights, widths)[..., None], dtype=x.dtype)
     return _images(windows.sum(axis=1) / divisor, x.ndim)
 
 

@@ -121,11 +121,9 @@ def batch_norm(
     if x.ndim < 2:
         raise ValueError(f"batch_norm: got x of shape {x.shape}, expected (N, C) or (N, C, …)")
     channels = x.shape[1]
-    given = weight, bias, running_mean, running_var
-    if any(a is not None and a.shape != (channels,) for a in given):
-        names = "weight", "bias", "running_mean", "running_var"
-        owner = f"batch_norm of x {x.shape}"
-        check_shape(owner, (channels,), **dict(zip(names, given, strict=True)))
+    given = {"weight": weight, "bias": bias}
+    given |= {"running_mean": running_mean, "running_var": running_var}
+    check_shape(f"batch_norm of x {x.shape}", (channels,), **given)
     gamma, beta = _column(weight, x.ndim), _column(bias, x.ndim)
     if x.size == 0:  # nothing to normalize, and no statistics to move
         return _affine(x, gamma, beta)

@@ -169,9 +169,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Stream | None = No
     True
     """
     (columns, _), rows = _fans("orthogonal_", tensor), len(tensor)
-    q, r = np.linalg.qr(
-        stream_of(generator, "init").normal((max(rows, columns), min(rows, columns)))
-    )
+    normal = stream_of(generator, "init").normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(normal)
     q *= np.sign(np.diagonal(r))
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 

@@ -75,25 +75,19 @@ def _reflected(function: Any) -> Any:
     return lambda self, other: function(other, self)
 
 
-def _attach() -> None:
-    """Give Tensor the table's functions as methods and operators."""
-    for name, function in PUBLIC.items():
-        if function not in _OF_SEVERAL:
-            setattr(Tensor, name, function)
-    for name in _METHODS:
-        setattr(Tensor, name, _ARRAYS[name])
-    for name, function in _OPERATORS.items():
-        setattr(Tensor, f"__{name}__", function)
-    for name in _REFLECTED:
-        setattr(Tensor, f"__r{name}__", _reflected(_OPERATORS[name]))
-    for name in ("add", "sub", "mul", "truediv"):
-        setattr(Tensor, f"__i{name}__", partialmethod(Tensor._inplace, f"__{name}__"))
-    setattr(Tensor, "T", property(shapes.transpose))
-    setattr(Tensor, "__array_ufunc__", array_ufunc)
-    setattr(Tensor, "__array_function__", array_function)
+for _name, _f in (PUBLIC | {name: _ARRAYS[name] for name in _METHODS}).items():
+    if _f not in _OF_SEVERAL:
+        setattr(Tensor, _name, _f)
+for _name, _f in _OPERATORS.items():
+    setattr(Tensor, f"__{_name}__", _f)
+for _name in _REFLECTED:
+    setattr(Tensor, f"__r{_name}__", _reflected(_OPERATORS[_name]))
+for _name in ("add", "sub", "mul", "truediv"):
+    setattr(Tensor, f"__i{_name}__", partialmethod(Tensor._inplace, f"__{_name}__"))
+setattr(Tensor, "T", property(shapes.transpose))
+setattr(Tensor, "__array_ufunc__", array_ufunc)
+setattr(Tensor, "__array_function__", array_function)
 
-
-_attach()
 __all__ = [
     "COMPOSED", "PUBLIC", "TABLE", "Op", "convolution", "fused", "linalg", "op", "reductions",
 ]  # fmt: skip

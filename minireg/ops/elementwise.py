@@ -65,16 +65,6 @@ def _at_high(g: Any, y: Any, x: Any, low: Any, high: Any) -> Any:
     return np.where(x > high if low is None else (x > high) | (low > high), g, 0)
 
 
-def _bounded(r: Any) -> list[tuple[Any, ...]]:
-    """Bounds that are numbers, arrays or None."""
-    return [
-        (r.uniform(-2, 2, (3, 4)), -1.03, 0.97),
-        (r.uniform(-2, 2, 5), None, 0.51),
-        (r.uniform(-2, 2, (3, 4)), r.uniform(-1, 0, 4), r.uniform(0, 1, (3, 1))),
-        (r.uniform(-2, 2, 5), r.uniform(-1, 1, 5), None),
-    ]
-
-
 def _sigmoid(x: Any) -> Any:
     x = np.asanyarray(x) if isinstance(x, int | float) else x
     real("sigmoid", x)
@@ -188,7 +178,9 @@ minimum = op("minimum", np.minimum,
 _clip = op("clip", _limited, _inside, _at_low, _at_high,
            formula=r"\bar x = \bar y\,[l\le x\le h],\quad \bar l = \bar y\,[x<l<h],\quad"
                    r"\bar h = \bar y\,[x>h \lor l>h]",
-           kink="x at a bound: ȳ passes, as in PyTorch", samples=_bounded)
+           kink="x at a bound: ȳ passes, as in PyTorch",
+           samples=shaped((Shape(3, 4), -1.03, 0.97), (Shape(5), None, 0.51),
+                          (Shape(3, 4), Shape(4), Shape(3, 1)), (Shape(5), Shape(5), None)))
 where = op("where", lambda condition, x, y: np.where(condition, x, y),
            None,
            lambda g, y, c, a, b: np.where(c, g, 0),

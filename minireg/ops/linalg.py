@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from ..messages import check_option
 from ..mode import is_grad_enabled
 from ..tensor import Tensor
 from . import reductions
@@ -174,8 +175,7 @@ def _mirrored(name: str, a: Any, triangle: str) -> Any:
     """The symmetric matrix of which NumPy reads one triangle; the gradient is symmetric, too."""
     _square(name, a)
     real(name, a)
-    if triangle.upper() not in ("L", "U"):
-        raise ValueError(f"{name}: got UPLO={triangle!r}, expected 'L' or 'U'")
+    check_option(name, ("L", "U"), UPLO=triangle.upper())
     raw, lower = array_of(a), triangle.upper() == "L"
     half = np.tril(raw, -1) if lower else np.triu(raw, 1)
     return (np.tril(raw) if lower else np.triu(raw)) + _t(half) + (a - raw)

@@ -119,18 +119,15 @@ def _explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     """Subscripts with the output written out and '...' replaced by letters."""
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     terms = inputs.split(",")
-    spare = [c for c in reversed(ascii_letters) if c not in subscripts]
-    widths = [n - len(t.replace("...", "")) for t, n in zip(terms, ndims, strict=True)]
-    dots = "".join(
-        spare[: max([w for t, w in zip(terms, widths, strict=True) if "..." in t] + [0])]
-    )
-    terms = [t.replace("...", dots[len(dots) - w :]) for t, w in zip(terms, widths, strict=True)]
+    spare = "".join(c for c in ascii_letters if c not in subscripts)
+    named = [len(t.replace("...", "")) for t in terms]
+    dots = [spare[len(spare) - n + k :] for n, k in zip(ndims, named, strict=True)]
+    terms = [t.replace("...", d) for t, d in zip(terms, dots, strict=True)]
+    widest, letters = max(dots, key=len), "".join(terms)
     if arrow:
-        return terms, output.replace("...", dots)
-    letters = "".join(terms)
-    return terms, dots + "".join(
-        sorted(c for c in set(letters) - set(dots) if letters.count(c) == 1)
-    )
+        return terms, output.replace("...", widest)
+    once = sorted(c for c in {*letters} - {*widest} if letters.count(c) == 1)
+    return terms, widest + "".join(once)
 
 
 def _einsum_rule(i: int, g: Any, y: Any, *operands: Any, subscripts: str, **_: Any) -> Any:

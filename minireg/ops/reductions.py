@@ -83,10 +83,6 @@ def _extremum(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) 
     return best * (reopened(g, x, axis, keepdims) / best.sum(axis=axis, keepdims=True))
 
 
-def _prod(x: Any, axis: Any = None, keepdims: bool = False) -> tuple[Any, None]:
-    return x.prod(axis=axis, keepdims=keepdims), None
-
-
 def _prod_backward(
     g: Any, y: Any, saved: None, needs: Any, x: Any, axis: Any = None, keepdims: bool = False
 ) -> tuple[Any]:
@@ -169,7 +165,8 @@ any = op("any", _method("any"),
          formula=r"\exists i:\ x_i \ne 0", numpy=np.any, samples=booleans(1))
 all = op("all", _method("all"),
          formula=r"\forall i:\ x_i \ne 0", numpy=np.all, samples=booleans(1))
-prod = op("prod", _prod, backward=_prod_backward, definition=_prod_definition,
+prod = op("prod", lambda x, axis=None, keepdims=False: (x.prod(axis=axis, keepdims=keepdims), None),
+          backward=_prod_backward, definition=_prod_definition,
           formula=r"\bar x_i = \bar y\,\prod_{j\ne i} x_j", numpy=np.prod,
           samples=reduction(0.5, 2))
 cumsum = op("cumsum", lambda x, axis=None: x.cumsum(axis=axis), _cumsum_rule,

@@ -86,10 +86,6 @@ def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
-def _home(x: Any) -> str:
-    return of(array_of(x)).name
-
-
 # --- the table: a rule a line ---------------------------------------------------------------------
 
 # fmt: off
@@ -167,7 +163,7 @@ _getitem = op("getitem", lambda x, index: x[index],
 
 # --- type and place --------------------------------------------------------------------------
 
-to: Any = op("to", move, lambda g, y, x, backend: to(g, _home(x)),
+to: Any = op("to", move, lambda g, y, x, backend: to(g, of(array_of(x)).name),
              formula=r"\bar x = \bar y", samples=shaped((Shape(2, 3), "numpy")))
 copy = op("copy", lambda x: x.copy(), lambda g, y, x: g,
           formula=r"\bar x = \bar y", samples=shaped((Shape(2, 3),)))
