@@ -42,7 +42,7 @@ def manual_seed(seed: int) -> None:
         _Seeds.root = int(seed)
 
 
-def stream(generator: Any, name: str) -> Stream:
+def stream_of(generator: Any, name: str) -> Stream:
     """``generator``, or a fresh stream of that name for None; ``TypeError`` for anything else."""
     if generator is None:
         return Stream(name)

@@ -13,8 +13,7 @@ from ..messages import check_option, check_shape, within
 from ..ops import elementwise, fused, reductions
 from ..ops.elementwise import leaky_relu, relu, sigmoid, silu, tanh, where
 from ..ops.table import HALF, array_like, array_of, held
-from ..random import Stream
-from ..random import stream as stream_of
+from ..random import Stream, stream_of
 from ..tensor import Tensor
 from .convolution import avg_pool2d, conv2d, max_pool2d
 from .losses import (

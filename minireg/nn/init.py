@@ -14,8 +14,7 @@ import numpy as np
 
 from ..backend import move
 from ..messages import check_option
-from ..random import Stream
-from ..random import stream as stream_of
+from ..random import Stream, stream_of
 from ..tensor import Tensor
 
 __all__ = [

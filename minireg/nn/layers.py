@@ -9,8 +9,7 @@ import numpy as np
 
 from ..messages import check_option
 from ..ops.table import array_like
-from ..random import Stream
-from ..random import stream as stream_of
+from ..random import Stream, stream_of
 from . import functional as F  # noqa: N812
 from .module import Module, Options, parameter, weight_and_bias
 

@@ -57,11 +57,13 @@ def floating(name: str, **arrays: Any) -> None:
             )
 
 
-def _pair(name: str, x: Any, target: Any) -> tuple[Any, Any]:
-    """x and target in x's dtype; whole numbers are targets, too, and one number is for all of x.
+def _pair(name: str, x: Any, target: Any, **options: Any) -> tuple[Any, Any]:
+    """x and target in x's dtype, after a look at the options.
 
-    Other shapes must agree: broadcasting would let (N, 1) against (N,) pass unnoticed.
+    Whole numbers are targets, too, and one number is for all of x. Other shapes must agree:
+    broadcasting would let (N, 1) against (N,) pass unnoticed.
     """
+    _check(name, **options)
     x = array_like(x, f"{name}: x")
     target = array_like(target, f"{name}: target", x.dtype)
     if target.dtype.kind in "iub":
@@ -293,8 +295,7 @@ def mse_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
     >>> float(mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    _check("mse_loss", reduction=reduction)
-    x, target = _pair("mse_loss", x, target)
+    x, target = _pair("mse_loss", x, target, reduction=reduction)
     return _reduce(np.square(x - target), reduction)
 
 
@@ -304,8 +305,7 @@ def l1_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
     >>> float(l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
     """
-    _check("l1_loss", reduction=reduction)
-    x, target = _pair("l1_loss", x, target)
+    x, target = _pair("l1_loss", x, target, reduction=reduction)
     return _reduce(np.abs(x - target), reduction)
 
 
@@ -317,8 +317,7 @@ def smooth_l1_loss(x: Any, target: Any, reduction: Reduction = "mean", beta: flo
     >>> smooth_l1_loss(np.array([0.5, 3.0]), np.zeros(2), reduction="none")
     array([0.125, 2.5  ])
     """
-    _check("smooth_l1_loss", reduction=reduction, beta=beta)
-    x, target = _pair("smooth_l1_loss", x, target)
+    x, target = _pair("smooth_l1_loss", x, target, reduction=reduction, beta=beta)
     d = x - target
     if beta == 0:
         return _reduce(np.abs(d), reduction)
@@ -343,8 +342,7 @@ def binary_cross_entropy_with_logits(
     0.6931
     """
     name = "binary_cross_entropy_with_logits"
-    _check(name, reduction=reduction)
-    x, target = _pair(name, x, target)
+    x, target = _pair(name, x, target, reduction=reduction)
     _suspect(name, x, rows=False)
     positive = target
     if pos_weight is not None:

@@ -18,8 +18,7 @@ import numpy as np
 
 from ..backend import Array, as_array, get, get_backend, move
 from ..messages import missing
-from ..random import Stream
-from ..random import stream as stream_of
+from ..random import Stream, stream_of
 from ..tensor import Tensor, next_seq, tensor
 
 Kind = Literal["weight", "bias", "norm"]

@@ -100,11 +100,8 @@ def _normalize(
     center: bool = True, running: Running | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     x, half = _single(x, weight, bias)
-    centered = x
-    mean: Any = 0
-    if center:
-        mean = x.mean(axis=axes, keepdims=True)
-        centered = x - mean
+    mean = x.mean(axis=axes, keepdims=True) if center else 0
+    centered = x - mean if center else x
     variance = np.square(centered).mean(axis=axes, keepdims=True)
     if running is not None:
         running.follow(mean, variance, x.size // variance.size)

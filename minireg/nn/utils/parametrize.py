@@ -42,13 +42,6 @@ def tensor_of(module: Module, name: str) -> Tensor:
     return found
 
 
-def _in_place_of(before: Tensor, value: Any) -> Any:
-    """A Parameter that is trained as ``before`` was, unless ``value`` is one already."""
-    if isinstance(value, Parameter) or not isinstance(before, Parameter):
-        return value
-    return Parameter(value, before.requires_grad, before.kind)
-
-
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
     """Whether the attribute (or, without a name, any) is computed.
 
@@ -95,7 +88,9 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         chain.kind = getattr(before, "kind", None)
         for i, value in enumerate(originals):
             name = f"original{i}" if isinstance(found, tuple) else "original"
-            setattr(chain, name, _in_place_of(before, value))
+            if isinstance(before, Parameter) and not isinstance(value, Parameter):
+                value = Parameter(value, before.requires_grad, before.kind)  # trained as before
+            setattr(chain, name, value)
         delattr(module, tensor_name)
         if not is_parametrized(module):
             module.parametrizations = Module()
