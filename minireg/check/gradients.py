@@ -228,7 +228,6 @@ class _Subject:
         ys = self.outputs(self.fn, self.leaves(shift))
         return np.concatenate([y.numpy().ravel() for y in ys])
 
-    @cached_property
     def start(self) -> Array:
         """The outputs at the inputs; raises when they are not real, finite and repeatable."""
         y, again = self.values({}), self.values({})
@@ -318,7 +317,7 @@ class _Differences:
         check_option(check, "(0, inf)", eps=1.0 if self.eps is None else self.eps)
         check_option(check, "[0, inf)", rtol=self.rtol or 0.0, atol=self.atol or 0.0)
         self.central = self.method == "central"
-        self.start = self.subject.start  # first of all: raises when fn cannot be checked here
+        self.start = self.subject.start()  # first of all: raises when fn cannot be checked here
         self.step = self.eps if self.eps and self.central else _EPS
         self.relative = self.rtol if self.rtol is not None else 1e-6 if self.central else 1e-12
         # Few outputs are weighed one at a time, so that the report can name the one that is

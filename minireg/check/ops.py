@@ -37,10 +37,8 @@ class OpReport(Report):
     @property
     def failures(self) -> dict[str, tuple[str, ...]]:
         """Every check with what is wrong, and at which sample."""
-        found: dict[str, tuple[str, ...]] = {}
-        for f in self.findings:
-            found[f.check] = found.get(f.check, ()) + ((f.note,) if f.verdict == WRONG else ())
-        return found
+        wrong = [(f.check, f.note) for f in self.findings if f.verdict == WRONG]
+        return {f.check: tuple(n for c, n in wrong if c == f.check) for f in self.findings}
 
     def __str__(self) -> str:
         passed = [check for check, failed in self.failures.items() if not failed]
@@ -59,15 +57,12 @@ class _Sample:
         self.entry, self.given = entry, given
         self.kw = given[-1] if given and isinstance(given[-1], dict) else {}
         self.args = [a for a in given if a is not self.kw]
-        ruled = {i for i, rule in enumerate(entry.rules) if rule is not None}
-        self.spots = [
-            i
-            for i, a in enumerate(self.args)
-            if isinstance(a, np.ndarray) and a.dtype.kind == "f"
-            if entry.backward or entry.each or i in ruled
-        ]
-        self.arrays: list[Array] = [self.args[i] for i in self.spots]
-        self.shapes = [a.shape for a in self.args if isinstance(a, np.ndarray)]
+        arrays = {i: a for i, a in enumerate(self.args) if isinstance(a, np.ndarray)}
+        floats = [i for i, a in arrays.items() if a.dtype.kind == "f"]
+        rules = dict(enumerate(entry.rules))
+        self.spots = [i for i in floats if entry.backward or entry.each or rules.get(i)]
+        self.arrays: list[Array] = [arrays[i] for i in self.spots]
+        self.shapes = [a.shape for a in arrays.values()]
 
     def __call__(self, *arrays: Any) -> Any:
         others = dict(zip(self.spots, arrays, strict=True))

@@ -475,9 +475,8 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 
 def _effect(name: str, via: str, case: _Case) -> Figures:
     """On a flat loss three steps must make the penalty smaller."""
-    leaves = [Parameter(a) for a in case.point(3.0)]
-    for p in leaves:  # of all sizes, for penalties that spare the large ones
-        p.data *= np.geomspace(1e-4, 1, p.size).reshape(p.shape)
+    # entries of all sizes, for penalties that spare the large ones
+    leaves = [Parameter(a * np.geomspace(1e-4, 3, a.size).reshape(a.shape)) for a in case.point()]
 
     def size() -> float:
         """Of the penalty; where it is infinite, how far a step of 0 moves the weights."""
