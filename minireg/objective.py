@@ -33,6 +33,7 @@ from .tables import Column, Table
 from .tensor import Tensor
 
 Owed = tuple[Row, ...]
+Found = dict[Tensor, Array]  # gradients
 
 
 class Owing(Tensor):
@@ -454,8 +455,13 @@ class _Unread:
     def __post_init__(self) -> None:
         self.weights = [*self.chosen.values()]
         self.records = self.recorded and self.via == "gradient"
-        self.differentiable = self.records and any(p.requires_grad for p in self.weights)
+        self.differentiable = self.records and bool(self.trained)
         self._then = self._now()
+
+    @property
+    def trained(self) -> list[Parameter]:
+        """The weights that are not frozen."""
+        return [p for p in self.weights if p.requires_grad]
 
     def _now(self) -> tuple[list[Array], list[Any]]:
         """What tells these weights and strengths from others: arrays, and numbers."""
@@ -625,16 +631,16 @@ class Terms(Mapping[str, Tensor]):
     def _add_sum(self, owed: Mapping[Parameter, Owed]) -> None:
         """One pass for all terms; the separable penalties are left out where no hook sees the sum."""
         closed = {
-            name: (penalty, chosen)
-            for name, (penalty, chosen) in self._closed().items()
-            if penalty.separable and not any(p._hooks for p in chosen)
+            name: term
+            for name, term in self._closed().items()
+            if term.penalty.separable and not any(p._hooks for p in term.trained)
         }
         if not any(self._differentiable(name) for name in self if name not in closed):
             closed = {}  # a pass needs something to go through
         self.left = {}
-        for name, (penalty, chosen) in closed.items():
-            for p in chosen:
-                self.left.setdefault(p, []).append((name, penalty))
+        for name, term in closed.items():
+            for p in term.trained:
+                self.left.setdefault(p, []).append((name, term.penalty))
         before = {p: p.grad for p in self.left}
         others = {*closed, *self._acting("prox")}
         first, *rest = (self[name] for name in self if name not in others)
@@ -653,7 +659,7 @@ class Terms(Mapping[str, Tensor]):
         """
         closed = self._closed()
         passes, whole = self._passes(closed)
-        parts = {term: penalty.parts() for term, (penalty, _) in closed.items()}
+        parts = {name: term.penalty.parts() for name, term in closed.items()}
         names = {p: n for n, p in self.parameters.items()}
         self.gradients = {term: {} for term in passes}
         for p in dict.fromkeys([*names, *(p for found in passes.values() for p in found)]):
@@ -683,19 +689,16 @@ class Terms(Mapping[str, Tensor]):
                 shares = _joined(p.grad, shares)
             p.grad = Attributed(added(shares.values()), names[p], shares, owed.get(p, ()))
 
-    def _passes(
-        self, closed: Mapping[str, tuple[Penalty, list[Parameter]]]
-    ) -> tuple[dict[str, dict[Tensor, Array]], dict[Tensor, Array]]:
+    def _passes(self, closed: Mapping[str, _Unread]) -> tuple[dict[str, Found], Found]:
         """(the gradients of each term, those of the whole loss after hooks that have waited for it)."""
         live = [name for name, value in self.loss.items() if value.requires_grad]
-        passes: dict[str, dict[Tensor, Array]] = {name: {} for name in self}
-        whole: dict[Tensor, Array] = {}
+        passes: dict[str, Found] = {name: {} for name in self}
+        whole: Found = {}
         met: list[Tensor] = []
         by_prox = self._acting("prox")
         for name, found in passes.items():
-            if name in closed and closed[name][0].separable:
-                penalty, chosen = closed[name]
-                found |= {p: penalty.gradient(p.data) for p in chosen}
+            if name in closed and (penalty := closed[name].penalty).separable:
+                found |= {p: penalty.gradient(p.data) for p in closed[name].trained}
             elif name not in by_prox and (value := self[name]).requires_grad:
                 wait = len(live) > 1 and name in live and (bool(met) or name != live[-1])
                 seed = np.ones_like(value.data)
@@ -705,10 +708,10 @@ class Terms(Mapping[str, Tensor]):
             backprop(values, [np.ones_like(v.data) for v in values], leaves=whole)
         return passes, whole
 
-    def _closed(self) -> dict[str, tuple[Penalty, list[Parameter]]]:
+    def _closed(self) -> dict[str, _Unread]:
         """The penalties whose closed form may serve, as no hook waits for their value's gradient."""
         return {
-            name: (term.penalty, [p for p in term.weights if p.requires_grad])
+            name: term
             for name, term in self._acting("gradient").items()
             if self._differentiable(name)
             and (name not in self._read or self._read[name]._hooks is None)
