@@ -44,7 +44,6 @@ class Owing(Tensor):
     """
 
     __slots__ = ("owed", "lacks")
-    owed: Owed
     lacks: list[Row]
 
     def __init__(self, data: Array, owed: Owed = (), lacks: list[Row] | None = None) -> None:
@@ -59,11 +58,9 @@ class Owing(Tensor):
 
 
 class Attributed(Owing):
-    """A parameter's gradient that knows what it is made of: each term's share of it."""
+    """A parameter's gradient that knows its name and what it is made of: each term's share."""
 
     __slots__ = ("name", "shares")
-    name: str  # of the parameter
-    shares: dict[str, Array]
 
     def __init__(self, data: Array, name: str, shares: dict[str, Array], owed: Owed = ()) -> None:
         super().__init__(data, owed)
@@ -591,11 +588,8 @@ class Terms(Mapping[str, Tensor]):
                 stacklevel=2,
             )
         self._complete()  # what earlier passes have left
-        owed = self._owed()
-        if attribute:
-            self._add_shares(owed)
-        else:
-            self._add_sum(owed)
+        add = self._add_shares if attribute else self._add_sum
+        add(self._owed())
         if not defer:
             self._complete()
 

@@ -32,7 +32,7 @@ class Pipeline(Protocol):
     noisy: bool
     observer: Any
     text: Any
-    _step: Any
+    whole: bool
 
     def _states(self, group: dict[str, Any]) -> tuple[str, ...]: ...
 
@@ -59,7 +59,7 @@ def launched(
 
     One launch serves all that are alike. An update says itself what of it is yet to be done.
     """
-    if optimizer._step or all(of(u.p.data).address is None for u in updates):
+    if optimizer.whole or all(of(u.p.data).address is None for u in updates):
         yield from updates
         return
     apart = _sharing([u.p for u in updates])

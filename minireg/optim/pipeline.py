@@ -102,7 +102,7 @@ class Optimizer:
     elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
     noisy = False  # whether noise comes between the step and the prox
-    _step: Any = None  # of a subclass whose step is no _update: (p, g, group), one parameter
+    whole = False  # whether _update must see each parameter as a whole, not stretches of it
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -249,7 +249,7 @@ class Optimizer:
             )
         if max_norm is not None:
             factor = self._clip_factor(updates, max_norm)
-        if watch or self._step is not None:  # they look at the gradient that the step takes
+        if watch:  # it looks at the gradient that the step takes
             for u in updates:
                 u.complete(factor)
             factor = None
@@ -336,10 +336,8 @@ class Optimizer:
                 *rest, factor = rest  # type: ignore[assignment]
                 g *= factor
             advance(p, -g if group.get("maximize") else g, *rest)
-            if not proxes:
-                return
-            state = {"step": step, **dict(zip(self._states(group), rest, strict=False))}
             for penalty in proxes:
+                state = {"step": step, **dict(zip(self._states(group), rest, strict=False))}
                 p[...] = penalty.prox(p, self._prox_step(state, group))
 
         return passes
@@ -347,12 +345,9 @@ class Optimizer:
     def _walk(self, u: Update, factor: Array | None) -> None:
         """The update of one parameter, in blocks that stay in the cache; its proxes are to follow."""
         arrays = self._arrays(u)
-        if self._step is not None:
-            self._step(u.p, -u.g if u.group.get("maximize") else u.g, u.group)
-            return
         common = [] if factor is None else [like(factor, u.g)]
         passes = self._passes(u.step, u.first, u.group, u.penalties, (), factor is not None)
-        for views in blocks(*arrays):
+        for views in [arrays] if self.whole else blocks(*arrays):
             passes(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)), *common)
 
     def _arrays(self, u: Update) -> list[Array]:
@@ -452,9 +447,9 @@ class Optimizer:
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         """A function that updates (p, g, *states, *scratch) in place; g is read only.
 
-        It gets stretches of elements, parts of a parameter or several in a row: what depends on a
-        parameter as a whole, such as its norm, is a ``_step``. ``first`` says that the states have
-        just been made.
+        It gets stretches of elements, parts of a parameter or several in a row; what depends on a
+        parameter as a whole, such as its norm, asks for that by ``whole = True``. ``first`` says
+        that the states have just been made.
         """
         raise NotImplementedError
 

@@ -697,15 +697,25 @@ class Bent(optim.SGD):
 class Normalized(optim.SGD):
     """A step that asks for the whole of each gradient."""
 
-    def _step(self, p: mr.Tensor, g: Any, group: dict[str, Any]) -> None:
-        p.data -= group["lr"] * g / np.sqrt(np.square(g).sum())
+    whole = True
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Any:
+        def update(p: Any, g: Any, t: Any) -> None:
+            p -= group["lr"] * g / np.sqrt(np.square(g).sum())
+
+        return update
 
 
 class Halving(optim.SGD):
-    """A step of its own, which no kernel may bypass."""
+    """A step of whole parameters, which no kernel may take."""
 
-    def _step(self, p: mr.Tensor, g: Any, group: dict[str, Any]) -> None:
-        p.data *= 0.5
+    whole = True
+
+    def _update(self, step: int, first: bool, group: dict[str, Any]) -> Any:
+        def update(p: Any, g: Any, t: Any) -> None:
+            p *= 0.5
+
+        return update
 
 
 class Signs(optim.Optimizer):
