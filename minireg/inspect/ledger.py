@@ -75,11 +75,9 @@ class Row(Mapping[Key, Array]):
 
     def booked(self) -> Iterator[Key]:
         """The entries without a look at them; of those on a device some may be 0 throughout."""
-        for term in dict.fromkeys([*self.fresh, *self.carried]):
-            if term in self.fresh:
-                yield (term, "fresh")
-            if term in self.carried:
-                yield (term, "carried")
+        acted = {"fresh": self.fresh, "carried": self.carried}
+        for term in self.fresh | self.carried:
+            yield from ((term, how) for how, terms in acted.items() if term in terms)
         yield from ((term, "clip") for term in self.kept)
         if self.decay:
             yield ("decay",)

@@ -20,12 +20,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_origin, get_t
 from ..messages import Limit, check_mapping, check_option
 from .pipeline import Optimizer
 
-# of what every schedule keeps beside its options
-_LIMITS: dict[str, Limit] = {
-    "last_epoch": -1,
-    "interval": ("epoch", "step"),
-    "_last_lr": "[0, inf)",
-}
+# the limits of what every schedule keeps beside its options
+_KEPT: dict[str, Limit] = {"last_epoch": -1, "interval": ("epoch", "step"), "_last_lr": "[0, inf)"}
 
 
 def _epochs(owner: str, milestones: Any) -> list[int]:
@@ -94,7 +90,7 @@ class LRScheduler:
 
     def _check(self, owner: str, options: Mapping[str, Any]) -> None:
         """Raise ``ValueError`` for an option, or one of several, that is out of its limits."""
-        for name, limit in {**_LIMITS, **self.limits}.items():
+        for name, limit in {**_KEPT, **self.limits}.items():
             value = options.get(name, ())
             for each in value if isinstance(value, list | tuple) else [value]:
                 check_option(owner, limit, **{name: each})
@@ -609,12 +605,9 @@ class SequentialLR(ClosedForm):
 
     unsaved = ("optimizer", "schedulers")
 
-    def __post_init__(self) -> None:
+    def _start(self) -> None:
         self.schedulers = list(self.schedulers)
         self.milestones = _epochs("SequentialLR", self.milestones)
-        super().__post_init__()
-
-    def _start(self) -> None:
         for i, part in enumerate(self.schedulers):
             if not isinstance(part, ClosedForm):
                 raise ValueError(
