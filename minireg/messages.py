@@ -99,6 +99,20 @@ def _bounds(interval: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def check_kind(owner: str, kind: type, hint: str = "", **values: Any) -> None:
+    """``TypeError`` unless each value is of this kind; the hint says what to write instead.
+
+    >>> check_kind("Ledger", dict, "write {}", options=[])
+    Traceback (most recent call last):
+    TypeError: Ledger: options must be a dict, got []; write {}
+    """
+    a = "an" if kind.__name__[0] in "AEIOU" else "a"
+    for name, value in values.items():
+        if not isinstance(value, kind):
+            got = f"{value!r:.80}{'; ' if hint else ''}{hint}"
+            raise TypeError(f"{owner}: {name} must be {a} {kind.__name__}, got {got}")
+
+
 def check_shape(owner: str, shape: tuple[int, ...], **arrays: Any) -> None:
     """``ValueError`` unless each array (or None) has this shape.
 

@@ -22,7 +22,7 @@ import numpy as np
 from .backend import NUMPY, Array, of, unscalar
 from .engine import accumulate, backprop, run_hooks
 from .gpu.trace import each
-from .messages import check_option
+from .messages import check_kind, check_option
 from .mode import RECORD, enable_grad, no_grad, state
 from .nn.losses import Loss
 from .nn.module import Module, Parameter
@@ -338,11 +338,8 @@ class Objective:
         Calling the objective does this by itself when the model changes, and when its parameters
         are replaced, frozen or unfrozen.
         """
-        if not isinstance(model, Module):
-            raise TypeError(
-                f"Objective: model must be a Module, got {model!r:.60}; a function becomes one as the "
-                "forward of a class"
-            )
+        hint = "a function becomes one as the forward of a class"
+        check_kind("Objective", Module, hint, model=model)
         if model is not self._model:
             self._attached.clear()
         parameters = dict(model.named_parameters())
@@ -367,10 +364,7 @@ class Objective:
         """
         if self._model is None:
             raise RuntimeError("Objective.attach: call objective.bind(model) first")
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"Objective.attach: optimizer must be an Optimizer, got {type(optimizer).__name__}"
-            )
+        check_kind("Objective.attach", Optimizer, optimizer=optimizer)
         mine = {n: (t.penalty, self.chosen(n)) for n, t in self.terms.items() if t.via == "prox"}
         optimizer.lend_prox(self._model.parameters(), mine)
         self._attached |= mine.keys()

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from ..messages import check_kind
 from ..nn.module import Module
 from ..tensor import Tensor
 
@@ -35,11 +36,7 @@ def draw(output: Tensor, names: Module | Mapping[str, Tensor] | None = None) -> 
     >>> "not computed yet" in draw((w * w).sum(), {"w": w}).source
     True
     """
-    if not isinstance(output, Tensor):
-        raise TypeError(
-            f"draw: output must be a Tensor, got a {type(output).__name__}; of an objective's terms "
-            "take .total"
-        )
+    check_kind("draw", Tensor, "of an objective's terms take .total", output=output)
     try:
         graphviz = importlib.import_module("graphviz")
     except ImportError as error:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import NUMPY, Array, of, unscalar
+from ..messages import check_kind
 from ..nn.module import Module
 from ..objective import Attributed, added, settled
 from ..ops.arrays import largest
@@ -274,11 +275,8 @@ class Ledger:
     def __init__(
         self, optimizer: Optimizer, model: Module | None = None, accumulate: bool = False
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"Ledger: optimizer must be an Optimizer, got {optimizer!r:.80}; a model comes second, "
-                "as Ledger(optimizer, model)"
-            )
+        hint = "a model comes second, as Ledger(optimizer, model)"
+        check_kind("Ledger", Optimizer, hint, optimizer=optimizer)
         self.optimizer, self.accumulate, self.steps = optimizer, accumulate, 0
         self.last, self.since, self._recorded = Books(), Books(), Books()
         self.history: list[dict[str, float]] = []

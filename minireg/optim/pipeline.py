@@ -20,7 +20,7 @@ import numpy as np
 
 from ..backend import Array, blocks, of
 from ..gpu import step as kernels
-from ..messages import Limit, check_mapping, check_option, check_parameters
+from ..messages import Limit, check_kind, check_mapping, check_option, check_parameters
 from ..nn.module import Module, loaded
 from ..ops.arrays import like
 from ..penalties import Penalty
@@ -193,11 +193,8 @@ class Optimizer:
         ``NotImplementedError`` where a step for each element meets a penalty that is no sum over
         elements and has no prox in that metric.
         """
-        if not isinstance(penalty, Penalty):
-            raise TypeError(
-                f"{type(self).__name__}: the penalty must be a Penalty, got {penalty!r:.80}; write one "
-                "with its strength, as mr.penalties.L1(0.1)"
-            )
+        hint = "write one with its strength, as mr.penalties.L1(0.1)"
+        check_kind(type(self).__name__, Penalty, hint, penalty=penalty)
         if self.elementwise and not penalty.elementwise_step:
             raise NotImplementedError(
                 f"{type(self).__name__}: {penalty!r} has no prox with a step for each element, which "
@@ -546,8 +543,7 @@ def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
     [(1, 0.1), (3, 0.0)]
     >>> optimizer = mr.optim.AdamW(decay_groups(model, 0.1), lr=1e-3)
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"decay_groups: model must be a Module, got {model!r:.80}")
+    check_kind("decay_groups", Module, model=model)
     check_option("decay_groups", "[0, inf)", weight_decay=weight_decay)
     weights = [p for p in model.parameters() if p.kind == "weight"]
     others = [p for p in model.parameters() if p.kind != "weight"]
