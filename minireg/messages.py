@@ -61,12 +61,8 @@ def within(limit: Limit, value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return False
     if isinstance(limit, str):
-        low, high = _bounds(limit)
-        return bool(
-            low < value < high
-            or (value == low and limit[0] == "[")
-            or (value == high and limit[-1] == "]")
-        )
+        low, high, ends = _bounds(limit)
+        return bool(low < value < high or value in ends)
     if not isinstance(value, int | np.integer):
         return False
     if isinstance(limit, range):
@@ -94,9 +90,10 @@ def expected(limit: Limit) -> str:
 
 
 @cache
-def _bounds(interval: str) -> tuple[float, float]:
-    low, high = interval[1:-1].split(",")
-    return float(low), float(high)
+def _bounds(interval: str) -> tuple[float, float, list[float]]:
+    """Its ends, and those of them that belong to it."""
+    low, high = map(float, interval[1:-1].split(","))
+    return low, high, [low] * (interval[0] == "[") + [high] * (interval[-1] == "]")
 
 
 def check_kind(owner: str, kind: type, hint: str = "", **values: Any) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 
 from .products import matmul
 from .reductions import log_softmax
-from .reductions import sum as sum_
 from .samples import Shape, shaped
 from .shapes import transpose
 from .table import HALF, Needs, op, wide
@@ -194,7 +193,7 @@ def _cross_entropy_backward(
 
 
 def _cross_entropy_definition(logits: Any, target: Any) -> Any:
-    return -sum_(target * _asked(target, log_softmax(logits, axis=-1)), axis=-1)
+    return -(target * _asked(target, log_softmax(logits, axis=-1))).sum(axis=-1)
 
 
 # fmt: off
