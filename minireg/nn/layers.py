@@ -165,11 +165,7 @@ class Identity(Module):
         return x
 
 
-class Activation(Options):
-    """Base of layers without parameters: same shape as x, with options as fields."""
-
-
-class ReLU(Activation, function=F.relu):
+class ReLU(Options, function=F.relu):
     """max(x, 0), its gradient 0 at 0.
 
     >>> from minireg import nn, tensor
@@ -180,7 +176,7 @@ class ReLU(Activation, function=F.relu):
     formula = "y = max(x, 0)"
 
 
-class LeakyReLU(Activation, function=F.leaky_relu):
+class LeakyReLU(Options, function=F.leaky_relu):
     """x where it is positive, s·x elsewhere, with s the ``negative_slope``.
 
     >>> from minireg import nn, tensor
@@ -193,7 +189,7 @@ class LeakyReLU(Activation, function=F.leaky_relu):
     formula = "y = max(x, 0) + s·min(x, 0)"
 
 
-class GELU(Activation, function=F.gelu):
+class GELU(Options, function=F.gelu):
     """x Φ(x), or with ``approximate="tanh"`` its approximation; see :func:`gelu`.
 
     Raises ``ValueError`` for a word other than "none" and "tanh".
@@ -208,7 +204,7 @@ class GELU(Activation, function=F.gelu):
     formula = "y = x Φ(x)"
 
 
-class SiLU(Activation, function=F.silu):
+class SiLU(Options, function=F.silu):
     """x σ(x), also called swish.
 
     >>> from minireg import nn, tensor
@@ -219,7 +215,7 @@ class SiLU(Activation, function=F.silu):
     formula = "y = x/(1 + e⁻ˣ)"
 
 
-class Tanh(Activation, function=F.tanh):
+class Tanh(Options, function=F.tanh):
     """The hyperbolic tangent, in (−1, 1).
 
     >>> from minireg import nn, tensor
@@ -230,7 +226,7 @@ class Tanh(Activation, function=F.tanh):
     formula = "y = tanh x"
 
 
-class Sigmoid(Activation, function=F.sigmoid):
+class Sigmoid(Options, function=F.sigmoid):
     """The logistic function, in (0, 1).
 
     >>> from minireg import nn, tensor
@@ -241,7 +237,7 @@ class Sigmoid(Activation, function=F.sigmoid):
     formula = "y = 1/(1 + e⁻ˣ)"
 
 
-class Softplus(Activation, function=F.softplus):
+class Softplus(Options, function=F.softplus):
     """log(1 + e^βx)/β, a smooth ReLU; ``ValueError`` unless β > 0.
 
     >>> from minireg import nn, tensor
@@ -254,7 +250,7 @@ class Softplus(Activation, function=F.softplus):
     formula = "y = log(1 + e^βx)/β"
 
 
-class Softmax(Activation, function=F.softmax):
+class Softmax(Options, function=F.softmax):
     """Probabilities that sum to 1 along the axis ``dim``.
 
     >>> from minireg import nn, tensor
@@ -267,7 +263,7 @@ class Softmax(Activation, function=F.softmax):
     formula = "y = eˣ/Σ eˣ"
 
 
-class LogSoftmax(Activation, function=F.log_softmax):
+class LogSoftmax(Options, function=F.log_softmax):
     """Logarithms of the probabilities of :class:`Softmax`, exact where those underflow.
 
     >>> from minireg import nn, tensor

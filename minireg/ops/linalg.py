@@ -343,10 +343,6 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 # --- norms ---------------------------------------------------------------------------------------
 
 
-def _euclidean_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
-    return reopened(ratio(g, y), x, axis, False) * x
-
-
 def _p_norm_rule(g: Any, y: Any, x: Any, p: float, axis: Any) -> Any:
     y = reopened(y, x, axis, False)
     zero = (x == 0) | (y == 0)
@@ -388,7 +384,8 @@ def _polar_rule(g: Any, y: Any, a: Any) -> Any:
 
 
 # fmt: off
-_euclidean = op("euclidean", lambda x, axis: np.sqrt((x * x).sum(axis=axis)), _euclidean_rule,
+_euclidean = op("euclidean", lambda x, axis: np.sqrt((x * x).sum(axis=axis)),
+                lambda g, y, x, axis: reopened(ratio(g, y), x, axis, False) * x,
                 formula=r"\bar x = \bar y\,x/y", kink="y = 0: 0",
                 samples=shaped((Shape(3, 4), (0, 1)), (Shape(2, 3, 4), (-1,)), (Shape(2, 3), (0,))))
 _p_norm = op("p_norm", lambda x, p, axis: np.power(np.power(np.abs(x), p).sum(axis=axis), 1 / p),

@@ -70,12 +70,6 @@ def _var_rule(
     return reopened(g, x, axis, keepdims) * (2 * (centred / (size_along(x, axis) - ddof)))
 
 
-def _std_rule(
-    g: Any, y: Any, x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False
-) -> Any:
-    return _var_rule(ratio(g, 2 * y), y, x, axis, ddof, keepdims)
-
-
 def _extremum(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     g = wide(g)
     best = (x == reopened(y, x, axis, keepdims)).astype(g.dtype)
@@ -147,7 +141,8 @@ per = op("per", lambda x, count: (wide(x).sum() / count).astype(x.dtype, copy=Fa
 var = op("var", _spread("var"), _var_rule,
          formula=r"\bar x_i = \bar y\,\tfrac{2}{n-\mathrm{ddof}}(x_i-\mu)", numpy=np.var,
          samples=both(reduction(), reduction(ddof=1)))
-std = op("std", _spread("std"), _std_rule,
+std = op("std", _spread("std"),
+         lambda g, y, x, *options, **named: _var_rule(ratio(g, 2 * y), y, x, *options, **named),
          formula=r"\bar x_i = \bar y\,\tfrac{x_i-\mu}{(n-\mathrm{ddof})\,y}", kink="y = 0: 0",
          numpy=np.std, samples=both(reduction(), reduction(ddof=1)))
 max = op("max", _method("max"), _extremum,
