@@ -71,17 +71,13 @@ _OF_SEVERAL = {  # their first argument is no array
 }  # fmt: skip
 
 
-def _reflected(function: Any) -> Any:
-    return lambda self, other: function(other, self)
-
-
 for _name, _f in (PUBLIC | {name: _ARRAYS[name] for name in _METHODS}).items():
     if _f not in _OF_SEVERAL:
         setattr(Tensor, _name, _f)
 for _name, _f in _OPERATORS.items():
     setattr(Tensor, f"__{_name}__", _f)
 for _name in _REFLECTED:
-    setattr(Tensor, f"__r{_name}__", _reflected(_OPERATORS[_name]))
+    setattr(Tensor, f"__r{_name}__", lambda self, other, f=_OPERATORS[_name]: f(other, self))
 for _name in ("add", "sub", "mul", "truediv"):
     setattr(Tensor, f"__i{_name}__", partialmethod(Tensor._inplace, f"__{_name}__"))
 setattr(Tensor, "T", property(shapes.transpose))

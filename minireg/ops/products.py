@@ -134,11 +134,8 @@ def _einsum_rule(i: int, g: Any, y: Any, *operands: Any, subscripts: str, **_: A
     """ē_i = einsum over the others and ȳ; lone letters broadcast, repeated ones sit on a diagonal."""
     terms, output = _explicit(subscripts, [x.ndim for x in operands])
     x, target = operands[i], ""
-    factors, names = [g], [output]
-    for j, other in enumerate(operands):
-        if j != i:
-            factors.append(other)
-            names.append(terms[j])
+    factors = [g, *operands[:i], *operands[i + 1 :]]
+    names = [output, *terms[:i], *terms[i + 1 :]]
     spare = iter(c for c in ascii_letters if c not in "".join(terms) + output)
     for axis, c in enumerate(terms[i]):
         if c in target:  # x_ii: the gradient lives on the diagonal
