@@ -54,7 +54,8 @@ class Update:
     g: Array
     group: dict[str, Any]
     step: int  # its number
-    first: bool  # whether it makes the states
+    states: Sequence[str]  # their names
+    first: bool  # whether it makes them
     penalties: tuple[Penalty, ...]  # whose gradients are to be added to g
     proxes: Mapping[Penalty, str]  # that are to follow, with the names of their terms
     stepped: bool = False  # whether a kernel has made the step
@@ -292,10 +293,10 @@ class Optimizer:
     def _update_of(
         self, p: Tensor, g: Array, group: dict[str, Any], given: Iterable[Row]
     ) -> Update:
-        state, proxes = self.state.get(p, {}), self._prox.get(p, {})
-        first = any(name not in state for name in self._states(group))
+        state, states, proxes = self.state.get(p, {}), self._states(group), self._prox.get(p, {})
+        first = not all(map(state.__contains__, states))
         penalties = tuple(penalty for _, penalty in given)
-        return Update(p, g, group, state.get("step", 0) + 1, first, penalties, proxes)
+        return Update(p, g, group, state.get("step", 0) + 1, states, first, penalties, proxes)
 
     def _check_due(self, p: Tensor, grad: Tensor, given: list[Row]) -> None:
         """Raise for a gradient of another shape, and for one that lacks a penalty or a prox."""
@@ -351,11 +352,10 @@ class Optimizer:
         """What an update, counted now, works on: the parameter, its gradient and its states."""
         state = self.state.setdefault(u.p, {})
         state["step"] = u.step
-        names = self._states(u.group)
-        for name in names:
+        for name in u.states:
             if name not in state:
                 state[name] = np.zeros_like(u.p.data)
-        return [u.p.data, u.g, *map(state.__getitem__, names)]
+        return [u.p.data, u.g, *map(state.__getitem__, u.states)]
 
     def _clip_factor(self, updates: Sequence[Update], max_norm: float) -> Array:
         """What scales the gradients, with what the step will add to them, to the joint norm."""
@@ -437,9 +437,9 @@ class Optimizer:
         """
         return LinearStep(-group["lr"])
 
-    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
+    def _states(self, group: dict[str, Any]) -> Sequence[str]:
         """Names of the arrays kept for each parameter of the group, zero at first."""
-        return tuple(name for name, option in self.states.items() if not option or group[option])
+        return [name for name, option in self.states.items() if not option or group[option]]
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
         """A function that updates (p, g, *states, *scratch) in place; g is read only.

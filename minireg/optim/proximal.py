@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class ProximalGradient(Optimizer):
         if self.penalty is not None:
             self.add_prox(self.param_groups[-1]["params"], self.penalty)
 
-    def _states(self, group: dict[str, Any]) -> tuple[str, ...]:
+    def _states(self, group: dict[str, Any]) -> Sequence[str]:
         return ()  # none is zero at first: the end of a step makes them
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
