@@ -21,7 +21,7 @@ import numpy as np
 
 from ..backend import NUMPY, as_array, has_kernel, of
 from ..messages import Limit, check_option
-from ..ops import fused, reductions
+from ..ops import fused
 from ..ops.elementwise import relu, softplus
 from ..ops.table import array_like, array_of, wide
 from ..tensor import Tensor
@@ -132,7 +132,7 @@ def _reduce(loss: Any, reduction: str, divisor: Any = None) -> Any:
         return loss.sum()
     if divisor is None:
         return loss.mean()
-    return reductions.per(loss, divisor)
+    return fused.per(loss, divisor)
 
 
 # --- labels as a target distribution ---------------------------------------------------------

@@ -41,7 +41,7 @@ _LINALG = _functions(linalg)
 for _f in (*_LINALG.values(), products.matmul, products.outer, products.tensordot):
     NUMPY[getattr(np.linalg, _f.__name__)] = _f
 _METHODS = {"astype", "copy", "to"}  # of Tensor, but no functions of the package
-_INTERNAL = _METHODS | {"getitem", "per", "scatter"}
+_INTERNAL = _METHODS | {"getitem", "scatter"}
 _OURS = {name: f for name, f in _ARRAYS.items() if name not in _INTERNAL}
 _ALIASES = {  # NumPy's other names: subtract, multiply, absolute, acos, …
     name: NUMPY[f]

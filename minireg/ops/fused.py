@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -202,4 +203,24 @@ cross_entropy = op("cross_entropy", _cross_entropy,
                    formula=r"\bar z = \bar y\,(p\textstyle\sum_k q_k - q),"
                            r"\quad \bar q = -\bar y\log p", kernel=True,
                    samples=shaped((Shape(5, 3), Shape(5, 3)), (Shape(2, 4, 3), Shape(2, 4, 3))))
+# fmt: on
+
+# --- the mean of losses over what counts ---------------------------------------------------------------
+
+
+@cache
+def _least(dtype: Any) -> float:
+    return math.sqrt(np.finfo(dtype).tiny)
+
+
+def _per_rule(g: Any, y: Any, losses: Any, count: Any) -> Any:
+    """ȳ/count, and of nothing finite: what nothing is asked of gets the gradient 0, not 0·∞."""
+    g = wide(g)
+    return g / np.maximum(count, _least(g.dtype))
+
+
+# fmt: off
+per = op("per", lambda x, count: (wide(x).sum() / count).astype(x.dtype, copy=False), _per_rule,
+         formula=r"\bar x_i = \bar y/\max(n, \sqrt{\mathrm{tiny}})",
+         samples=shaped((Shape(3, 4), 12), (Shape(5), 0.5), (Shape(), 3)))
 # fmt: on

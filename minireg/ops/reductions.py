@@ -6,8 +6,6 @@ gradient that still has to be broadcast: the engine stretches it to the input's 
 
 from __future__ import annotations
 
-import math
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,17 +24,6 @@ def _front(x: Any, axis: Any) -> Any:
     kept = [a for a in range(x.ndim) if a not in axes]
     lengths = size_along(x, axis), *(x.shape[a] for a in kept)
     return np.transpose(x, (*axes, *kept)).reshape(lengths)
-
-
-@cache
-def _least(dtype: Any) -> float:
-    return math.sqrt(np.finfo(dtype).tiny)
-
-
-def _per_rule(g: Any, y: Any, losses: Any, count: Any) -> Any:
-    """ȳ/count, and of nothing finite: what nothing is asked of gets the gradient 0, not 0·∞."""
-    g = wide(g)
-    return g / np.maximum(count, _least(g.dtype))
 
 
 def _method(name: str) -> Any:
@@ -135,9 +122,6 @@ sum = op("sum", _method("sum"),
          formula=r"\bar x_i = \bar y", numpy=np.sum, samples=reduction())
 mean = op("mean", _method("mean"), _mean_rule,
           formula=r"\bar x_i = \bar y/n", numpy=np.mean, samples=reduction())
-per = op("per", lambda x, count: (wide(x).sum() / count).astype(x.dtype, copy=False), _per_rule,
-         formula=r"\bar x_i = \bar y/\max(n, \sqrt{\mathrm{tiny}})",
-         samples=shaped((Shape(3, 4), 12), (Shape(5), 0.5), (Shape(), 3)))
 var = op("var", _spread("var"), _var_rule,
          formula=r"\bar x_i = \bar y\,\tfrac{2}{n-\mathrm{ddof}}(x_i-\mu)", numpy=np.var,
          samples=both(reduction(), reduction(ddof=1)))
