@@ -1,9 +1,14 @@
 """Curvature: the Hessian of any closure over parameters, known by its exact products with vectors.
 
-Closures, parameters and vectors are as in :mod:`minireg.operators`. What takes a closure takes an
-operator as well: ``H = Hessian(closure, params)`` records the gradient once, then ``H @ v``,
-``eigenvalues(H)`` and ``trace(H)`` cost one backward a product; a :class:`GaussNewton` in its place
-answers the same questions.
+Closures, parameters and vectors are as in :mod:`minireg.operators`: a closure takes no arguments and
+returns a scalar Tensor, parameters are a Module, a Tensor or a list of Tensors, n elements in all.
+Every function that takes a closure also takes an operator: ``H = Hessian(closure, params)`` records
+the gradient once, then ``H @ v``, ``eigenvalues(H)`` and ``trace(H)`` cost one backward pass per
+product. A :class:`GaussNewton` matrix may stand in its place.
+
+All raise ``TypeError`` for a closure that is no function or returns no Tensor, and ``ValueError`` for
+one whose value is no scalar or depends on none of the parameters, and for parameters that need no
+gradient.
 """
 
 from __future__ import annotations
@@ -11,9 +16,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import Array
 from ..messages import check_option
@@ -40,15 +46,23 @@ __all__ = [
 
 
 class Estimate(float):
-    """The mean of random draws: a float that knows its standard ``error`` (inf for a single draw).
+    """The mean of random draws: a float that knows its standard ``error``.
 
-    >>> Estimate([1.0, 2.0, 3.0])
+    Parameters
+    ----------
+    draws : the numbers (n,), n ≥ 1. ``error`` is s/√n with s the standard deviation of the sample,
+        ``inf`` for a single draw.
+
+    ``TypeError`` for draws without a length.
+
+    >>> import minireg as mr
+    >>> mr.curvature.Estimate([1.0, 2.0, 3.0])
     2 ± 0.58
     """
 
     error: float
 
-    def __new__(cls, draws: Any) -> Estimate:  # noqa: D102
+    def __new__(cls, draws: Sequence[float]) -> Estimate:  # noqa: D102
         self, n = super().__new__(cls, np.mean(draws)), len(draws)
         self.error = float(np.std(draws)) / (n - 1) ** 0.5 if n > 1 else math.inf
         return self
@@ -60,39 +74,55 @@ class Estimate(float):
 # --- products and spectra ------------------------------------------------------------------------
 
 
-def hvp(closure: Closure | Operator, params: Params, vector: Any) -> Any:
+def hvp(closure: Closure | Operator, params: Params, vector: ArrayLike) -> Any:
     """The exact Hessian-vector product (claim C70; Pearlmutter 1994), in the form of ``vector``.
 
-    ``vector`` is one flat array, or a list of arrays shaped like ``params``. For many products
-    with one matrix make a :class:`Hessian`, which saves recording the gradient each time.
+    Parameters
+    ----------
+    closure, params : see the module, errors too.
+    vector : one flat array (n,), or a list of arrays shaped like ``params``; ``ValueError`` for
+        other shapes.
+
+    For many products with one matrix make a :class:`Hessian`, which records the gradient once.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> hvp(lambda: w[0] ** 2 * w[1], [w], [np.array([1.0, 0.0])])
+    >>> mr.curvature.hvp(lambda: w[0] ** 2 * w[1], [w], [np.array([1.0, 0.0])])
     [array([4., 2.], dtype=float32)]
     """
     return as_operator(closure, params) @ vector
 
 
-def gauss_newton_product(forward: Closure, loss: Loss, params: Params, vector: Any) -> Any:
-    """Jᵀ H J v for ``loss(forward())``; see :class:`GaussNewton`.
+def gauss_newton_product(forward: Closure, loss: Loss, params: Params, vector: ArrayLike) -> Any:
+    """Jᵀ H J v, the product of ``loss(forward())``'s Gauss–Newton matrix with ``vector``.
+
+    Parameters
+    ----------
+    forward : returns the output z, a Tensor of any shape.
+    loss : a scalar Tensor from z.
+    params, vector : as for :func:`hvp`, with the same errors.
+
+    For many products make a :class:`GaussNewton` (Schraudolph 2002), which is recorded once.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> gauss_newton_product(lambda: w**2, lambda z: 0.5 * (z * z).sum(), w, np.ones(2))
+    >>> mr.curvature.gauss_newton_product(lambda: w**2, lambda z: 0.5 * (z * z).sum(), w, np.ones(2))
     array([ 4., 16.], dtype=float32)
     """
     return GaussNewton(forward, loss, params) @ vector
 
 
 def hessian(closure: Closure | Operator, params: Params = (), max_size: int = 5000) -> Array:
-    """The dense matrix (n, n), symmetric to the bit, by n products.
+    """The dense matrix (n, n), exactly symmetric, from n products (as ``torch.func.hessian``).
 
-    ``ValueError`` for more than ``max_size`` parameters.
+    Parameters
+    ----------
+    closure, params : see the module, errors too; or an :class:`Operator`.
+    max_size : the largest n, ``ValueError`` for more: 5000² elements take 100 MB in float32.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> hessian(lambda: w[0] ** 2 * w[1], w)
+    >>> mr.curvature.hessian(lambda: w[0] ** 2 * w[1], w)
     array([[4., 2.],
            [2., 0.]], dtype=float32)
     """
@@ -110,7 +140,7 @@ def eigenvalues(
     closure: Closure | Operator,
     params: Params = (),
     k: int = 1,
-    which: str = "LA",
+    which: Literal["LA", "SA", "BE"] = "LA",
     *,
     tol: float = 1e-8,
     vectors: bool = False,
@@ -120,21 +150,24 @@ def eigenvalues(
 
     Parameters
     ----------
-    closure, params : see the module; or an :class:`Operator`.
+    closure, params : see the module, errors too; or an :class:`Operator`.
+    k : how many, 1 … n.
     which : ``"LA"`` largest, ``"SA"`` smallest, ``"BE"`` both ends (one more of the largest if
         k is odd).
     tol : bound on the residual ‖Av − μv‖, relative to the largest magnitude in the spectrum.
     vectors : also return the eigenvectors, columns of (n, k).
     seed : of the start vector.
 
+    Returns the eigenvalues (k,), or (eigenvalues, eigenvectors).
+
     By Lanczos on products alone (on the host SciPy's ``eigsh``), or from the dense matrix where n
-    is so small that Lanczos would span the whole space. ``ValueError`` for an unknown ``which`` or
-    a ``k`` not in 1 … n, ``ImportError`` on the host without SciPy, ``RuntimeError`` if Lanczos
-    does not converge. Of an eigenvalue that is repeated, it may miss copies.
+    is so small that Lanczos would span the whole space. It may miss copies of a repeated
+    eigenvalue. ``ValueError`` for an unknown ``which`` or a ``k`` not in 1 … n, ``ImportError`` on
+    the host without SciPy, ``RuntimeError`` if Lanczos does not converge.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> eigenvalues(lambda: (w**3).sum(), w, k=2, which="BE")
+    >>> mr.curvature.eigenvalues(lambda: (w**3).sum(), w, k=2, which="BE")
     array([ 6., 12.], dtype=float32)
     """
     operator = as_operator(closure, params)
@@ -159,18 +192,20 @@ def condition_number(
 ) -> float:
     """λ_max/λ_min of the Hessian (claims C71, C72).
 
-    ≥ 1 for a positive definite one. ``inf`` for a singular one: λ_min is 0 to rounding, at most
-    10·√n·eps·|λ|_max. Negative for an indefinite one, and below 1 for a negative definite one:
-    there it says how the ends compare but is no condition number, which would need the
-    eigenvalue nearest to 0. ``tol`` and ``seed`` as for :func:`eigenvalues`.
+    ≥ 1 if it is positive definite, ``inf`` if it is singular (|λ_min| ≤ 10·√n·eps·|λ|_max, which
+    is 0 to rounding). Negative if it is indefinite, and below 1 if it is negative definite: then
+    the ratio compares the ends of the spectrum but is no condition number, which would need the
+    eigenvalue nearest to 0. ``closure``, ``params``, ``tol``, ``seed`` and errors are those of
+    :func:`eigenvalues`.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> condition_number(lambda: (w**3).sum(), w)
+    >>> mr.curvature.condition_number(lambda: (w**3).sum(), w)
     2.0
     """
     operator = as_operator(closure, params)
-    low, high = (float(eigenvalues(operator, which=e, tol=tol, seed=seed)[0]) for e in ("SA", "LA"))
+    low = float(eigenvalues(operator, which="SA", tol=tol, seed=seed)[0])
+    high = float(eigenvalues(operator, which="LA", tol=tol, seed=seed)[0])
     singular = abs(low) <= rounding(operator.size, operator.dtype) * max(abs(low), abs(high))
     return math.inf if singular else high / low
 
@@ -185,12 +220,18 @@ def trace(
 ) -> Estimate:
     """The trace of the Hessian by Hutchinson's estimator: a float with its standard ``error``.
 
-    The mean of vᵀHv over ``probes`` random vectors of ±1; exact for a diagonal matrix, in
-    general with variance 2·Σ_{i≠j} H²ᵢⱼ a probe (Hutchinson 1990).
+    The mean of vᵀHv over random vectors v of ±1: exact for a diagonal matrix, otherwise with the
+    variance 2·Σ_{i≠j} H²ᵢⱼ per probe (Hutchinson 1990).
+
+    Parameters
+    ----------
+    closure, params : see the module, errors too; or an :class:`Operator`.
+    probes : how many vectors; ``ValueError`` unless ≥ 1.
+    seed : of the vectors.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> trace(lambda: (w**3).sum(), w)
+    >>> mr.curvature.trace(lambda: (w**3).sum(), w)
     18 ± 0
     """
     check_option("trace", 1, probes=probes)
@@ -199,7 +240,20 @@ def trace(
 
 
 class SpectralDensity(NamedTuple):
-    """A smoothed density on a grid, and the nodes and weights (sum 1) that it comes from."""
+    """What :func:`spectral_density` returns: arrays on the host, in float64.
+
+    Attributes
+    ----------
+    grid, density : (points,), eigenvalues and the smoothed density there.
+    nodes, weights : (at most probes·steps,), the discrete distribution that was smoothed; the
+        weights sum to 1.
+
+    >>> import minireg as mr
+    >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
+    >>> found = mr.curvature.spectral_density(lambda: (w**3).sum(), w, points=100)
+    >>> found.grid.shape, round(float(found.weights.sum()), 6)
+    ((100,), 1.0)
+    """
 
     grid: Array
     density: Array
@@ -221,17 +275,21 @@ def spectral_density(
 
     Parameters
     ----------
-    probes, steps : random vectors of ±1, and Lanczos steps from each; the moments up to
-        2·steps − 1 are Hutchinson estimates.
-    points, width : of the grid, and standard deviation of the Gaussians that smooth the
-        nodes (by default a hundredth of their range); the grid reaches 6 widths beyond the nodes.
+    closure, params : see the module, errors too; or an :class:`Operator`.
+    probes, steps : number of random vectors of ±1, and of Lanczos steps from each; the moments up
+        to 2·steps − 1 are Hutchinson estimates.
+    points : of the grid, which reaches 6 widths beyond the nodes.
+    width : standard deviation of the Gaussians that smooth the nodes; by default a hundredth of
+        their range.
+    seed : of the vectors.
 
-    Returns host arrays (grid, density, nodes, weights): ∫density = Σweights = 1, Σ weights·nodes
-    estimates trace/n, Σ weights·nodes² estimates ‖H‖_F²/n (Ghorbani et al. 2019).
+    Returns a :class:`SpectralDensity`: ∫density = Σ weights = 1, Σ weights·nodes estimates trace/n,
+    Σ weights·nodes² estimates ‖H‖_F²/n (Ghorbani et al. 2019). ``ValueError`` unless probes, steps,
+    points ≥ 1 and width > 0.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> found = spectral_density(lambda: (w**3).sum(), w, probes=1)
+    >>> found = mr.curvature.spectral_density(lambda: (w**3).sum(), w, probes=1)
     >>> found.nodes.round(4), found.weights.round(4)
     (array([ 6., 12.]), array([0.5, 0.5]))
     """
@@ -254,15 +312,20 @@ def spectral_density(
 def random_direction(
     params: Params, filter_normalised: bool = True, seed: int | Stream = 0
 ) -> Array:
-    """A random flat direction over the parameters, drawn from ``seed`` (or the next of a Stream).
+    """A random direction over the parameters, one flat array (n,).
 
-    Filter-normalised (Li et al. 2018): each filter (slice along axis 0; a vector is one filter) is
-    as long as the parameters' own, and biases and the scales and shifts of normalisations stay put,
-    so that rescaled weights get a rescaled direction (claim C74). Otherwise of length 1.
+    Parameters
+    ----------
+    params : see the module; ``ValueError`` where one needs no gradient.
+    filter_normalised : each filter (slice along axis 0; a vector is one filter) is as long as the
+        parameters' filter, and biases and the scales and shifts of normalisations stay put, so that
+        rescaled weights get a rescaled direction (Li et al. 2018; claim C74). Without it the
+        direction has length 1.
+    seed : of the draw; or a Stream, of which it is the next draw.
 
     >>> import minireg as mr
     >>> w = mr.tensor([[3.0, 4.0], [0.0, 0.0]], requires_grad=True)
-    >>> np.linalg.norm(random_direction(w).reshape(2, 2), axis=1).round(4)
+    >>> np.linalg.norm(mr.curvature.random_direction(w).reshape(2, 2), axis=1).round(4)
     array([5., 0.], dtype=float32)
     """
     space = Space(params)
@@ -278,7 +341,7 @@ def random_direction(
 
 
 def _values(
-    closure: Closure, params: Params, directions: Sequence[Any], steps: Iterable[Any]
+    closure: Closure, params: Params, directions: Iterable[ArrayLike], steps: Iterable[Iterable[float]]
 ) -> Array:
     """The closure's values at θ + Σ step·direction; then the parameters hold their arrays again."""
     space = Space(params)
@@ -295,14 +358,22 @@ def _values(
     return np.array(values)
 
 
-def line(closure: Closure, params: Params, direction: Any, distances: Sequence[float]) -> Array:
+def line(closure: Closure, params: Params, direction: ArrayLike, distances: Iterable[float]) -> Array:
     """The loss at θ + t·direction for each t of ``distances``: a host array of their length.
 
-    The parameters hold their own arrays again afterwards, whatever happens.
+    Parameters
+    ----------
+    closure, params : see the module; the parameters θ hold their arrays again afterwards, also
+        after an error.
+    direction : one flat array (n,), or a list of arrays shaped like ``params``; ``ValueError`` for
+        other shapes.
+    distances : the values of t, of either sign.
+
+    :func:`random_direction` gives a direction (Li et al. 2018).
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> line(lambda: (w * w).sum(), w, np.array([0.0, 1.0]), [-2.0, 0.0, 2.0])
+    >>> mr.curvature.line(lambda: (w * w).sum(), w, np.array([0.0, 1.0]), [-2.0, 0.0, 2.0])
     array([ 1.,  5., 17.])
     """
     return _values(closure, params, [direction], [(t,) for t in distances])
@@ -311,17 +382,18 @@ def line(closure: Closure, params: Params, direction: Any, distances: Sequence[f
 def plane(
     closure: Closure,
     params: Params,
-    directions: Sequence[Any],
+    directions: Iterable[ArrayLike],
     a: Sequence[float],
     b: Sequence[float],
 ) -> Array:
     """The loss at θ + aᵢ·directions[0] + bⱼ·directions[1]: a host array (len(a), len(b)).
 
-    As :func:`line`; :func:`random_direction` with two seeds gives two directions.
+    As :func:`line`, along two directions; ``ValueError`` if there are not two, or for other shapes.
+    :func:`random_direction` with two seeds gives two (Li et al. 2018).
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> plane(lambda: (w * w).sum(), w, np.eye(2), [-1, 0], [-2, 0, 1])
+    >>> mr.curvature.plane(lambda: (w * w).sum(), w, np.eye(2), [-1, 0], [-2, 0, 1])
     array([[ 0.,  4.,  9.],
            [ 1.,  5., 10.]])
     """
@@ -339,14 +411,22 @@ def sharpness(
 ) -> Estimate:
     """The mean rise of the loss at distance ``radius``: a float with its standard ``error``.
 
-    ½·[L(θ + r·d) + L(θ − r·d)] − L(θ) over ``directions`` random directions d, see
-    :func:`random_direction`: r²/2·dᵀHd for a quadratic. Filter-normalised, r is relative to the
-    weights and rescaling them without changing the function changes nothing; otherwise r is a
-    length, the rise about r²/2·trace/n, and sharpness a matter of parametrisation (claim C74).
+    ½·[L(θ + r·d) + L(θ − r·d)] − L(θ), the mean over random directions d: r²/2·dᵀHd for a
+    quadratic.
+
+    Parameters
+    ----------
+    closure, params : see the module, errors too.
+    radius : the distance r, relative to the length of the weights if filter-normalised.
+    filter_normalised : as for :func:`random_direction`. With it, rescaling the weights without
+        changing the function changes nothing; without it, the rise is about r²/2·trace/n and
+        sharpness depends on the parametrisation (claim C74).
+    directions : how many; ``ValueError`` unless ≥ 1.
+    seed : of the directions.
 
     >>> import minireg as mr
     >>> w = mr.tensor([3.0, 4.0], requires_grad=True)
-    >>> round(sharpness(lambda: (w * w).sum(), w, 0.1), 4)
+    >>> round(mr.curvature.sharpness(lambda: (w * w).sum(), w, 0.1), 4)
     0.25
     """
     check_option("sharpness", 1, directions=directions)
