@@ -341,7 +341,7 @@ def random_direction(
 
 
 def _values(
-    closure: Closure, params: Params, directions: Iterable[ArrayLike], steps: Iterable[Iterable[float]]
+    closure: Closure, params: Params, directions: Iterable[Any], steps: Iterable[Any]
 ) -> Array:
     """The closure's values at θ + Σ step·direction; then the parameters hold their arrays again."""
     space = Space(params)
@@ -358,7 +358,9 @@ def _values(
     return np.array(values)
 
 
-def line(closure: Closure, params: Params, direction: ArrayLike, distances: Iterable[float]) -> Array:
+def line(
+    closure: Closure, params: Params, direction: ArrayLike, distances: Iterable[float]
+) -> Array:
     """The loss at θ + t·direction for each t of ``distances``: a host array of their length.
 
     Parameters

@@ -1,33 +1,34 @@
-"""What the studies take: arrays as they are, numbers and lists of them in float64."""
+"""Inputs of the studies: arrays as they are, numbers and lists of them in float64."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import NUMPY, Array, as_array, move
 
 
-def exact(x: Any, name: str) -> Array:
-    """An array as it is; numbers and lists of them in float64, where they are no integers."""
+def exact(x: ArrayLike, name: str) -> Array:
+    """An array as it is; numbers and lists of them in float64, integers in int64."""
     return as_array(np.asarray(x) if isinstance(x, int | float | list | tuple) else x, name)
 
 
-def floating(x: Any, name: str = "x") -> Array:
-    """The same, and integers in float64."""
-    x = exact(x, name)
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
+def floating(x: ArrayLike, name: str = "x") -> Array:
+    """As :func:`exact`, integers in float64."""
+    array = exact(x, name)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
-def on_host(x: Any, name: str = "x") -> Array:
-    """The same on the host, all in float64."""
+def on_host(x: ArrayLike, name: str = "x") -> Array:
+    """A copy on the host in float64, or ``x`` itself if it is one already."""
     return move(floating(x, name), NUMPY.name).astype(np.float64, copy=False)
 
 
-def paired(owner: str, x: Any, y: Any) -> tuple[Array, Array]:
+def paired(owner: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     """Samples x (N, d) and targets y (N,) on the host; ``ValueError`` for other shapes."""
-    x, y = on_host(x), on_host(y)
-    if x.ndim != 2 or y.shape != x.shape[:1] or not x.size:
-        raise ValueError(f"{owner}: got x {x.shape} and y {y.shape}, expected (N, d) and (N,)")
-    return x, y
+    inputs, targets = on_host(x), on_host(y)
+    if inputs.ndim != 2 or targets.shape != inputs.shape[:1] or not inputs.size:
+        raise ValueError(
+            f"{owner}: got x {inputs.shape} and y {targets.shape}, expected (N, d) and (N,)"
+        )
+    return inputs, targets

@@ -7,20 +7,33 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import nn
 from ..backend import Array
 from ..messages import check_option
 from ..penalties import L1, L2, Penalty
 from ..random import Stream
+from ..tensor import Tensor
 from .inputs import paired
 from .solver import solve
 
-CHAINS = 20  # of a Gibbs sampler, whose spread is the error of their mean
+CHAINS = 20  # of the Gibbs sampler; the error of their mean is their spread over √(CHAINS − 1)
 
 
 class Posterior(NamedTuple):
-    """The posterior's ``mode`` (MAP) and ``mean``, (d,), and the mean's standard ``error``."""
+    """What a prior's ``posterior`` returns: arrays (d,) on the host, in float64.
+
+    Attributes
+    ----------
+    mode : the maximum a posteriori, which the penalised fit finds.
+    mean : the posterior mean.
+    error : standard error of ``mean`` by sampling, 0 where it is exact.
+
+    >>> import minireg as mr
+    >>> mr.implicit.Gaussian(1.0).posterior([[1.0]], [3.0])
+    Posterior(mode=array([1.5]), mean=array([1.5]), error=array([0.]))
+    """
 
     mode: Array
     mean: Array
@@ -29,9 +42,14 @@ class Posterior(NamedTuple):
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Each weight ~ N(0, std²), independently: what L2 stands for (claims C118, C119).
+    """Each weight ~ N(0, std²), independently: the prior of L2 (claims C118, C119).
 
-    >>> prior = Gaussian(std=2.0)
+    Parameters
+    ----------
+    std : the standard deviation; ``ValueError`` unless finite and > 0.
+
+    >>> import minireg as mr
+    >>> prior = mr.implicit.Gaussian(std=2.0)
     >>> prior.penalty(n=100), prior.penalty(n=100, noise=3.0)
     (L2(0.0025): ½λ‖w‖², L2(0.045): ½λ‖w‖²)
     """
@@ -41,38 +59,57 @@ class Gaussian:
     def __post_init__(self) -> None:
         check_option("Gaussian", "(0, inf)", std=self.std)
 
-    def log_density(self, w: Any) -> Any:
-        """log p(w), summed over the weights; differentiable for a Tensor."""
+    def log_density(self, w: Array | Tensor) -> Any:
+        """log p(w) = −½‖w/std‖² − n·log(std·√(2π)) of an array or a Tensor of n elements, a scalar.
+
+        Differentiable for a Tensor.
+
+        >>> float(Gaussian(1.0).log_density(np.zeros(2)))  # −log 2π
+        -1.8378770664093453
+        """
         return -0.5 * np.square(w / self.std).sum() - w.size * math.log(
             self.std * math.sqrt(math.tau)
         )
 
     def penalty(self, n: int, noise: float | None = None) -> Penalty:
-        """L2 so that loss + penalty is the negative log posterior, up to a factor and a constant.
+        """The L2 with which loss + penalty is the negative log posterior, up to a factor and a constant.
 
-        For a loss that is the mean of n negative log likelihoods (cross entropy) λ = 1/(n·std²);
-        for MSELoss and Gaussian noise of standard deviation ``noise`` λ = 2·noise²/(n·std²).
+        Parameters
+        ----------
+        n : number of samples, ≥ 1.
+        noise : None for a loss that is the mean of n negative log likelihoods (cross entropy):
+            λ = 1/(n·std²). Or the standard deviation > 0 of the Gaussian noise of a regression with
+            MSELoss: λ = 2·noise²/(n·std²).
+
+        ``ValueError`` for other n and noise.
         """
         return L2(_per_loss(n, noise) / self.std**2)
 
-    def posterior(self, x: Any, y: Any, noise: float = 1.0) -> Posterior:
-        """Of w in y = Xw + N(0, noise²): mode and mean are the same, ridge's solution.
+    def posterior(self, x: ArrayLike, y: ArrayLike, noise: float = 1.0) -> Posterior:
+        """The posterior of w in y = Xw + N(0, noise²): mode and mean are both ridge's solution.
+
+        x is (N, d), y is (N,), ``noise`` a standard deviation > 0; ``ValueError`` otherwise.
 
         >>> Gaussian(1.0).posterior([[1.0], [1.0]], [2.0, 4.0]).mean
         array([2.])
         """
-        x, y = paired("posterior", x, y)
+        inputs, targets = paired("posterior", x, y)
         check_option("posterior", "(0, inf)", noise=noise)
-        ridge = np.eye(x.shape[1]) * (noise / self.std) ** 2
-        mean = np.linalg.solve(x.T @ x + ridge, x.T @ y)
+        ridge = np.eye(inputs.shape[1]) * (noise / self.std) ** 2
+        mean = np.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ targets)
         return Posterior(mean, mean, np.zeros_like(mean))
 
 
 @dataclass(frozen=True)
 class Laplace:
-    """Each weight has density exp(−|w|/scale)/(2·scale): what L1 stands for (claims C118, C120).
+    """Each weight has density exp(−|w|/scale)/(2·scale): the prior of L1 (claims C118, C120).
 
-    >>> Laplace(scale=0.5).penalty(n=100)
+    Parameters
+    ----------
+    scale : the mean of |w|; ``ValueError`` unless finite and > 0.
+
+    >>> import minireg as mr
+    >>> mr.implicit.Laplace(scale=0.5).penalty(n=100)
     L1(0.02): λ‖w‖₁
     """
 
@@ -81,35 +118,48 @@ class Laplace:
     def __post_init__(self) -> None:
         check_option("Laplace", "(0, inf)", scale=self.scale)
 
-    def log_density(self, w: Any) -> Any:
-        """log p(w), summed over the weights; differentiable for a Tensor."""
+    def log_density(self, w: Array | Tensor) -> Any:
+        """log p(w) = −‖w‖₁/scale − n·log(2·scale) of an array or a Tensor of n elements, a scalar.
+
+        Differentiable for a Tensor.
+
+        >>> float(Laplace(0.5).log_density(np.array([1.0, -2.0])))
+        -6.0
+        """
         return -np.abs(w / self.scale).sum() - w.size * math.log(2 * self.scale)
 
     def penalty(self, n: int, noise: float | None = None) -> Penalty:
-        """L1, with λ = 1/(n·scale), or 2·noise²/(n·scale) for MSELoss, as for the Gaussian."""
+        """L1 with λ = 1/(n·scale), or 2·noise²/(n·scale); n, noise as in :meth:`Gaussian.penalty`."""
         return L1(_per_loss(n, noise) / self.scale)
 
     def posterior(
-        self, x: Any, y: Any, noise: float = 1.0, *, draws: int = 500, seed: int = 0
+        self, x: ArrayLike, y: ArrayLike, noise: float = 1.0, *, draws: int = 500, seed: int = 0
     ) -> Posterior:
-        """Of w in y = Xw + N(0, noise²): the mode has exact zeros, the mean has none (claim C120).
+        """The posterior of w in y = Xw + N(0, noise²): zeros in the mode, none in the mean (C120).
+
+        Parameters
+        ----------
+        x, y, noise : (N, d), (N,) and a standard deviation > 0; ``ValueError`` otherwise.
+        draws, seed : of each chain, ≥ 1, after as many to forget the start; where nothing is
+            sampled they have no effect.
 
         The mode by :func:`minireg.solve`. The mean in closed form if the columns of x are
-        orthogonal (Pericchi & Smith 1992), otherwise by Gibbs sampling in 20 independent chains of
-        ``draws`` each, after as many to forget the start (Park & Casella 2008); ``error`` comes
-        from their spread.
+        orthogonal (Pericchi & Smith 1992; ``ImportError`` without SciPy), otherwise by Gibbs
+        sampling in 20 independent chains (Park & Casella 2008), whose spread gives ``error``.
+        ``RuntimeError`` if the mode is not found, for columns of very different scales.
 
         >>> found = Laplace(1.0).posterior(np.eye(2), [0.5, 3.0])
         >>> found.mode, found.mean.round(3)
         (array([0., 2.]), array([0.241, 2.026]))
         """
-        x, y = paired("posterior", x, y)
+        inputs, targets = paired("posterior", x, y)
         check_option("posterior", "(0, inf)", noise=noise)
         check_option("posterior", 1, draws=draws)
-        stream, cross, gram = Stream("posterior", seed), x.T @ y, x.T @ x
-        model = nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64, generator=stream)
-        tol = 1e-11 * float(np.abs(cross).max() / len(x)) or 1e-10
-        found = solve(model, nn.MSELoss(), self.penalty(len(x), noise), x, y[:, None], tol=tol)
+        n, d = inputs.shape
+        stream, cross, gram = Stream("posterior", seed), inputs.T @ targets, inputs.T @ inputs
+        model = nn.Linear(d, 1, bias=False, dtype=np.float64, generator=stream)
+        tol, penalty = 1e-11 * float(np.abs(cross).max() / n) or 1e-10, self.penalty(n, noise)
+        found = solve(model, nn.MSELoss(), penalty, inputs, targets[:, None], tol=tol)
         if not found.converged:
             raise RuntimeError(
                 f"posterior: the mode's certificate is still {found.certificate:.1e} after "
@@ -152,7 +202,7 @@ def _inverse_gaussian(scale: float, w: Array, stream: Stream) -> Array:
 
 
 def _shrunk(w: Array, std: Array, scale: float) -> Array:
-    """Posterior mean of a weight whose likelihood is N(w, std²); tanh → clip would be the mode."""
+    """Posterior mean of a weight whose likelihood is N(w, std²); with clip for tanh, the mode."""
     try:
         from scipy.special import erfcx
     except ImportError as error:

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...backend import Array
 from ...messages import check_option
@@ -20,13 +21,18 @@ from ..inputs import floating, on_host, paired
 # --- few steps, finite steps ----------------------------------------------------------------------
 
 
-def early_stopping_filter(eigenvalues: Array, lr: float, steps: int) -> Array:
-    """1 − (1 − ημ)ᵀ: what T steps of gradient descent from 0 have learnt of each mode (claim C107).
+def early_stopping_filter(eigenvalues: ArrayLike, lr: float, steps: int) -> Array:
+    """1 − (1 − ημ)ᵀ: the part of each mode that T steps of gradient descent learn (claim C107).
 
-    μ are the eigenvalues of the loss's Hessian, the loss is quadratic: in its eigenvectors w_T is
-    the minimiser times the filter (from another start, so is w_T − w₀). Beyond ημ = 2 it diverges.
+    Parameters
+    ----------
+    eigenvalues : μ, those of a quadratic loss's Hessian, of any shape (…), which the result has.
+    lr, steps : η > 0 and T ≥ 1; ``ValueError`` otherwise. Beyond ημ = 2 descent diverges.
 
-    >>> early_stopping_filter(np.array([0.0, 1.0, 5.0]), lr=0.1, steps=2)
+    Along each eigenvector, T steps from w₀ go this part of the way from w₀ to the minimum.
+
+    >>> import minireg as mr
+    >>> mr.implicit.early_stopping_filter(np.array([0.0, 1.0, 5.0]), lr=0.1, steps=2)
     array([0.  , 0.19, 0.75])
     """
     check_option("early_stopping_filter", "(0, inf)", lr=lr)
@@ -38,47 +44,59 @@ def early_stopping_filter(eigenvalues: Array, lr: float, steps: int) -> Array:
         return np.where(z < 0.5, small, 1 - (1 - z) ** steps)
 
 
-def ridge_filter(eigenvalues: Array, strength: float) -> Array:
+def ridge_filter(eigenvalues: ArrayLike, strength: float) -> Array:
     """μ/(μ + λ): how much of each mode the L2 penalty ½λ‖w‖² leaves; 0 where μ = 0 (claim C107).
 
-    μ are the eigenvalues of the data loss's Hessian, as for :func:`early_stopping_filter`.
+    Parameters
+    ----------
+    eigenvalues : μ, those of the data loss's Hessian, of any shape (…), which the result has.
+    strength : λ ≥ 0; ``ValueError`` otherwise.
 
-    >>> ridge_filter(np.array([0.0, 1.0, 4.0]), strength=1.0)
+    >>> import minireg as mr
+    >>> mr.implicit.ridge_filter(np.array([0.0, 1.0, 4.0]), strength=1.0)
     array([0. , 0.5, 0.8])
     """
     if not strength >= 0:
         raise ValueError(f"ridge_filter: strength must be ≥ 0, got {strength!r}")
-    eigenvalues = floating(eigenvalues, "eigenvalues")
-    return np.where(
-        eigenvalues == 0, 0, eigenvalues / np.where(eigenvalues == 0, 1, eigenvalues + strength)
-    )
+    mu = floating(eigenvalues, "eigenvalues")
+    return np.where(mu == 0, 0, mu / np.where(mu == 0, 1, mu + strength))
 
 
-def equivalent_strength(eigenvalues: Array, lr: float, steps: int) -> Array:
+def equivalent_strength(eigenvalues: ArrayLike, lr: float, steps: int) -> Array:
     """The λ for which ridge leaves of each mode what T steps learn of it (claims C107, C108).
 
     μ(1 − ημ)ᵀ/(1 − (1 − ημ)ᵀ): 1/(ηT) for modes with ημT ≪ 1, and falling exponentially for stiff
-    ones, so no single λ does what stopping does. (Where ημ > 1 overshoots it may be negative or
-    infinite.)
+    ones, so no single λ has the effect of stopping. Negative or infinite where ημ > 1 overshoots.
+    Parameters, shapes and errors are those of :func:`early_stopping_filter`.
 
-    >>> equivalent_strength(np.array([0.0, 1.0, 10.0]), lr=0.1, steps=2).round(4)
+    >>> import minireg as mr
+    >>> mr.implicit.equivalent_strength(np.array([0.0, 1.0, 10.0]), lr=0.1, steps=2).round(4)
     array([5.    , 4.2632, 0.    ])
     """
-    eigenvalues = floating(eigenvalues, "eigenvalues")
-    learnt = early_stopping_filter(eigenvalues, lr, steps)
-    flat, unlearnt, lost = eigenvalues == 0, learnt == 0, np.isinf(learnt)
+    mu = floating(eigenvalues, "eigenvalues")
+    learnt = early_stopping_filter(mu, lr, steps)
+    unlearnt, diverged = learnt == 0, np.isinf(learnt)
     with np.errstate(over="ignore"):
-        ratio = (1 - lr * eigenvalues) ** steps / np.where(unlearnt | lost, 1, learnt)
-    left = eigenvalues * np.where(lost, -1, ratio)
-    return np.where(flat, 1 / (lr * steps), np.where(unlearnt, np.inf, left))
+        ratio = (1 - lr * mu) ** steps / np.where(unlearnt | diverged, 1, learnt)
+    strength = np.where(unlearnt, np.inf, mu * np.where(diverged, -1, ratio))
+    return np.where(mu == 0, 1 / (lr * steps), strength)
 
 
 class StoppingSpectrum(NamedTuple):
-    """Of each direction ``vectors[:, i]`` of the parameters (n, k) what a run of T steps made.
+    """What :func:`early_stopping_spectrum` returns: k directions and how far a run went along them.
 
-    ``eigenvalues`` μ of the Hessian, ascending; ``learnt``, the part of the way to the minimum
-    that T steps should have gone; ``strength``, the λ of the ridge that leaves as much; and
-    ``measured``, the part that this run has gone, or None if its start was not given.
+    Attributes
+    ----------
+    eigenvalues : μ of the Hessian (k,), ascending.
+    learnt : (k,), the part of the way to the minimum that the given steps should have gone.
+    strength : (k,), the λ of the ridge that leaves as much.
+    measured : (k,), the part that this run has gone; None if its start was not given.
+    vectors : (n, k), the directions as columns.
+
+    >>> import minireg as mr
+    >>> w = mr.tensor([1.0], requires_grad=True)
+    >>> mr.implicit.early_stopping_spectrum(lambda: (w * w).sum(), w, lr=0.25, steps=1).learnt
+    array([0.5], dtype=float32)
     """
 
     eigenvalues: Array
@@ -95,32 +113,37 @@ def early_stopping_spectrum(
     lr: float,
     steps: int,
     k: int = 10,
-    start: Any = None,
+    start: Module | ArrayLike | None = None,
 ) -> StoppingSpectrum:
-    """What stopping after ``steps`` has held back in a fit, by direction (claims C107, C108).
+    """How far a fit of ``steps`` steps has gone along each direction (claims C107, C108).
 
-    Takes the ``k`` largest eigenvalues of the Hessian at the parameters as they are (``closure``,
-    ``params`` or an operator as in :mod:`minireg.analysis.curvature`), by products alone where
-    there are many parameters, and gives :func:`early_stopping_filter` and
-    :func:`equivalent_strength`.
+    Gives :func:`early_stopping_filter` and :func:`equivalent_strength` for the largest eigenvalues
+    of the Hessian at the present parameters.
 
-    ``start`` are the parameters before the run, as a Module (a deep copy), a list of arrays or a
-    flat array (``ValueError`` if it shares the parameters' memory); with it the part of the way
-    that was really gone is measured too: moved against moved plus what Newton's step would still
-    go, vᵢ·(w − w₀) / vᵢ·(w − w₀ − ∇L/μᵢ). After a ``fit`` that stopped early the steps are
-    ``history.best_epoch`` times the batches of an epoch.
+    Parameters
+    ----------
+    closure, params : the loss and its parameters, as in :mod:`minireg.analysis.curvature`, errors
+        too; or an :class:`~minireg.curvature.Operator`.
+    lr, steps : η > 0 and T ≥ 1 of the run. After a ``fit`` that stopped early, T is
+        ``history.best_epoch`` times the batches per epoch.
+    k : number of eigenvalues, at most n.
+    start : the parameters before the run, as a Module (a deep copy), a list of arrays or a flat
+        array (n,). With it, the part of the way that was gone is measured: moved against moved plus
+        what Newton's step would still go, vᵢ·(w − w₀) / vᵢ·(w − w₀ − ∇L/μᵢ).
+
+    ``ValueError`` for a start of another shape, one that shares the parameters' memory, and one
+    with an operator that is no Hessian.
 
     Exact for a quadratic loss under full-batch gradient descent at a constant ``lr`` without
-    momentum, where learnt and measured agree. Elsewhere it is the quadratic at the fit, and only
-    near a minimum a good one: momentum m goes about 1/(1 − m) as fast, a schedule acts like its
-    mean rate, Adam has a filter of its own, and along a negative μ there is no minimum to be held
-    back from.
+    momentum, where ``learnt`` and ``measured`` agree. Otherwise it describes the quadratic at the
+    fit, a good approximation only near a minimum: momentum m is about 1/(1 − m) as fast, a schedule
+    acts like its mean rate, Adam has another filter, and along a negative μ there is no minimum.
 
     >>> import minireg as mr
     >>> w = mr.tensor(np.zeros(2), requires_grad=True)
     >>> loss = lambda: 0.5 * (w[0] - 1) ** 2 + 5 * (w[1] - 1) ** 2
     >>> for _ in range(3): _ = w.assign(w.data - 0.05 * mr.grad(loss(), w)[0].data)
-    >>> found = early_stopping_spectrum(loss, w, lr=0.05, steps=3, start=np.zeros(2))
+    >>> found = mr.implicit.early_stopping_spectrum(loss, w, lr=0.05, steps=3, start=np.zeros(2))
     >>> found.eigenvalues, found.learnt.round(4), found.measured.round(4)
     (array([ 1., 10.]), array([0.1426, 0.875 ]), array([0.1426, 0.875 ]))
     """
@@ -131,14 +154,14 @@ def early_stopping_spectrum(
     return StoppingSpectrum(mu, learnt, strength, measured, vectors)
 
 
-def _part_gone(operator: Operator, start: Any, mu: Array, vectors: Array) -> Array:
-    """What part of the way from ``start`` to the minimum is gone, along each vector."""
+def _part_gone(operator: Operator, start: Module | ArrayLike, mu: Array, vectors: Array) -> Array:
+    """The part of the way from ``start`` to the minimum that is gone, along each vector."""
     if not isinstance(operator, Hessian):
         raise ValueError(
             "early_stopping_spectrum: start needs a Hessian, whose gradient says how far it still "
             f"is to the minimum, got a {type(operator).__name__}; leave start out"
         )
-    origin = [p.data for p in Space(start).params] if isinstance(start, Module) else start
+    origin: Any = [p.data for p in Space(start).params] if isinstance(start, Module) else start
     here = [p.data for p in operator.params]
     given = [array_of(a) for a in (origin if isinstance(origin, list | tuple) else [origin])]
     if any(type(a) is type(p) and np.shares_memory(a, p) for a in given for p in here):
@@ -160,14 +183,17 @@ def step_penalty(closure: Closure, params: Params, lr: float) -> Tensor:
 
     Descent with rate η stays within O(η²) of the gradient flow of
     :math:`L + \tfrac\eta4\|\nabla L\|^2`, and only O(η) of L's own (Barrett & Dherin 2021): it
-    prefers flat slopes. Returns a scalar Tensor, whose gradient :math:`\tfrac\eta2 H\nabla L`
-    autograd finds, or ``curvature.hvp``.
+    prefers flat slopes. Returns a scalar Tensor; its gradient :math:`\tfrac\eta2 H\nabla L` is
+    found by autograd, or by :func:`minireg.curvature.hvp`.
 
-    ``closure`` and ``params`` as in :mod:`minireg.analysis.curvature`.
+    Parameters
+    ----------
+    closure, params : as in :mod:`minireg.analysis.curvature`, errors too.
+    lr : η > 0; ``ValueError`` otherwise.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> value = step_penalty(lambda: (w * w).sum(), w, lr=0.1)
+    >>> value = mr.implicit.step_penalty(lambda: (w * w).sum(), w, lr=0.1)
     >>> round(value.item(), 6), mr.grad(value, w)[0].numpy().round(6)
     (0.5, array([0.2, 0.4], dtype=float32))
     """
@@ -177,19 +203,21 @@ def step_penalty(closure: Closure, params: Params, lr: float) -> Tensor:
     return square * (lr / 4)
 
 
-def degrees_of_freedom(x: Any, strength: float) -> float:
+def degrees_of_freedom(x: ArrayLike, strength: float) -> float:
     """Σ μ/(μ + λ), μ the eigenvalues of XᵀX/N: what ridge leaves of a linear model (claim C06).
 
     The trace of the hat matrix, from rank(X) at λ = 0 down to 0, of ridge with the *half* mean
     squared error, ‖y − Xw‖²/2N + ½λ‖w‖². ``nn.MSELoss`` has no half: for it pass half the strength
-    of ``L2``.
+    of ``L2``. x is (N, d); ``ValueError`` unless ``strength`` λ ≥ 0, ``LinAlgError`` if x holds NaN
+    or inf.
 
-    >>> round(degrees_of_freedom(np.diag([1.0, 2.0]), strength=0.5), 4)
+    >>> import minireg as mr
+    >>> round(mr.implicit.degrees_of_freedom(np.diag([1.0, 2.0]), strength=0.5), 4)
     1.3
     """
-    x = floating(x)
-    s = svd(x)[1]
-    mu = np.where(s > rank_tolerance(x, s), s * s / len(x), 0)
+    inputs = floating(x)
+    s = svd(inputs)[1]
+    mu = np.where(s > rank_tolerance(inputs, s), s * s / len(inputs), 0)
     return float(ridge_filter(mu, strength).sum())
 
 
@@ -197,25 +225,37 @@ def degrees_of_freedom(x: Any, strength: float) -> float:
 
 
 class MaxMargin(NamedTuple):
-    """Unit ``direction`` (d,), its geometric ``margin``, indices of the ``support`` vectors."""
+    """What :func:`max_margin` returns.
+
+    Attributes
+    ----------
+    direction : the unit normal (d,) of the hyperplane.
+    margin : distance of the hyperplane to the nearest samples.
+    support : indices of those samples that determine it.
+
+    >>> import minireg as mr
+    >>> mr.implicit.max_margin([[2.0], [-3.0]], [1, -1])
+    MaxMargin(direction=array([1.]), margin=2.0, support=array([0]))
+    """
 
     direction: Array
     margin: float
     support: Array
 
 
-def max_margin(x: Any, y: Any) -> MaxMargin:
-    """The hyperplane through 0 farthest from all points: where logistic descent heads (claim C121).
+def max_margin(x: ArrayLike, y: ArrayLike) -> MaxMargin:
+    """The hyperplane through 0 farthest from all samples: the limit of logistic descent (C121).
 
     On separable data the norm of unpenalised logistic regression grows like log t while its
-    direction tends to this one (Soudry et al. 2018). x is (N, d), labels y are −1 and 1. For a bias
-    that is trained like a weight append a column of ones to x.
+    direction tends to this one (Soudry et al. 2018). x is (N, d), labels y (N,) are −1 and 1. For a
+    bias that is trained like a weight append a column of ones to x.
 
     min ‖w‖ over yᵢxᵢ·w ≥ 1 is a least-distance problem, solved to rounding by non-negative least
-    squares (Lawson & Hanson 1974, ch. 23). Raises ``ValueError`` for other labels and for data that
-    are not separable through the origin, ``ImportError`` without SciPy.
+    squares (Lawson & Hanson 1974, ch. 23). Raises ``ValueError`` for other shapes and labels and
+    for data that are not separable through the origin, ``ImportError`` without SciPy.
 
-    >>> found = max_margin([[3.0, 1.0], [-1.0, 3.0], [-1.0, -5.0]], [1, 1, -1])
+    >>> import minireg as mr
+    >>> found = mr.implicit.max_margin([[3.0, 1.0], [-1.0, 3.0], [-1.0, -5.0]], [1, 1, -1])
     >>> found.direction.round(4), round(found.margin, 4), found.support
     (array([0.4472, 0.8944]), 2.2361, array([0, 1]))
     """
@@ -223,15 +263,15 @@ def max_margin(x: Any, y: Any) -> MaxMargin:
         from scipy.optimize import nnls
     except ImportError as error:
         raise ImportError("max_margin needs SciPy: pip install 'minireg[lessons]'") from error
-    x, y = paired("max_margin", x, y)
-    if not np.isin(y, (-1, 1)).all():
+    inputs, labels = paired("max_margin", x, y)
+    if not np.isin(labels, (-1, 1)).all():
         raise ValueError(
-            f"max_margin: labels must be -1 and 1, got {np.unique(y)[:4]}; map them first"
+            f"max_margin: labels must be -1 and 1, got {np.unique(labels)[:4]}; map them first"
         )
-    size = float(np.abs(x).max()) or 1.0
-    points = x * (y[:, None] / size)
-    goal = np.append(np.zeros(x.shape[1]), 1.0)
-    support = np.flatnonzero(nnls(np.vstack([points.T, np.ones(len(y))]), goal)[0])
+    size = float(np.abs(inputs).max()) or 1.0
+    points = inputs * (labels[:, None] / size)
+    goal = np.append(np.zeros(inputs.shape[1]), 1.0)
+    support = np.flatnonzero(nnls(np.vstack([points.T, np.ones(len(labels))]), goal)[0])
     w = np.linalg.lstsq(points[support], np.ones(len(support)), rcond=None)[0]
     if not (points @ w).min() >= 1 - 1e-6:
         raise ValueError(
@@ -242,35 +282,47 @@ def max_margin(x: Any, y: Any) -> MaxMargin:
     return MaxMargin(w / norm, size / norm, support)
 
 
-def angle(u: Any, v: Any) -> float:
-    """The angle between two arrays as vectors, in degrees, accurate for small ones (Kahan).
+def angle(u: ArrayLike, v: ArrayLike) -> float:
+    """The angle between two arrays as flat vectors, in degrees, accurate also for small ones.
 
-    >>> round(angle([1.0, 0.0], [1.0, 1.0]), 10)
+    2·atan2(‖û − v̂‖, ‖û + v̂‖) of the unit vectors (Kahan 2006). ``ValueError`` for arrays of different
+    sizes and for a vector 0.
+
+    >>> import minireg as mr
+    >>> round(mr.implicit.angle([1.0, 0.0], [1.0, 1.0]), 10)
     45.0
     """
-    u, v = on_host(u).reshape(-1), on_host(v).reshape(-1)
-    if u.shape != v.shape or not u.any() or not v.any():
-        raise ValueError(f"angle: got {u.size} and {v.size} elements, expected as many, not all 0")
-    u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
-    return math.degrees(2 * math.atan2(np.linalg.norm(u - v), np.linalg.norm(u + v)))
+    a, b = on_host(u).reshape(-1), on_host(v).reshape(-1)
+    if a.shape != b.shape or not a.any() or not b.any():
+        raise ValueError(f"angle: got {a.size} and {b.size} elements, expected as many, not all 0")
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    return math.degrees(2 * math.atan2(np.linalg.norm(a - b), np.linalg.norm(a + b)))
 
 
-def nearest_interpolant(x: Any, y: Any, start: Any = None) -> Array:
+def nearest_interpolant(x: ArrayLike, y: ArrayLike, start: ArrayLike | None = None) -> Array:
     """start + X⁺(y − X·start): the interpolant nearest to start, where descent ends (claim C123).
 
-    Of least squares on x (N, d), y (N,) or (N, k), by gradient descent from ``start``, 0 by
-    default: the steps stay in the row space. Without an interpolant it is the least-squares
-    solution nearest to start.
+    Gradient descent on least squares stays in the row space of X, so it ends here; where no
+    interpolant exists, at the least-squares solution nearest to start.
 
+    Parameters
+    ----------
+    x, y : (N, d), and (N,) or (N, k); ``ValueError`` otherwise.
+    start : (d,) or (d, k), by default 0.
+
+    Returns an array on the host of the shape of ``start``, in float64.
+
+    >>> import minireg as mr
+    >>> nearest_interpolant = mr.implicit.nearest_interpolant
     >>> nearest_interpolant([[1.0, 1.0]], [2.0]).round(12)
     array([1., 1.])
     >>> nearest_interpolant([[1.0, 1.0]], [2.0], start=[3.0, 1.0]).round(12) + 0.0
     array([2., 0.])
     """
-    x, y = on_host(x), on_host(y)
-    if x.ndim != 2 or y.shape[:1] != x.shape[:1]:
+    a, b = on_host(x), on_host(y)
+    if a.ndim != 2 or b.shape[:1] != a.shape[:1]:
         raise ValueError(
-            f"nearest_interpolant: got x {x.shape} and y {y.shape}, expected (N, d) and (N, …)"
+            f"nearest_interpolant: got x {a.shape} and y {b.shape}, expected (N, d) and (N, …)"
         )
-    origin = np.zeros((x.shape[1], *y.shape[1:])) if start is None else on_host(start)
-    return origin + np.linalg.lstsq(x, y - x @ origin, rcond=None)[0]
+    origin = np.zeros((a.shape[1], *b.shape[1:])) if start is None else on_host(start)
+    return origin + np.linalg.lstsq(a, b - a @ origin, rcond=None)[0]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import nn
 from ...backend import Array, of
@@ -21,44 +22,59 @@ from ..curvature import Estimate
 from ..inputs import floating
 
 
-def dropout_penalty(weight: Any, x: Any, p: float, curvature: Any = 2.0) -> Any:
+def dropout_penalty(weight: ArrayLike, x: ArrayLike, p: float, curvature: ArrayLike = 2.0) -> Any:
     r"""What dropout of the inputs x adds on average to the loss of x wᵀ (claims C75–C78).
 
     .. math:: \tfrac12\,\tfrac{p}{1-p}\sum_j w_j^2\,\tfrac1N\sum_i c_i x_{ij}^2
 
-    A ridge with a strength of its own for each feature. p is the probability of *dropping*, kept
-    inputs grow by 1/(1 − p).
+    A ridge whose strength differs by feature. Returns a scalar, a Tensor if an argument is one,
+    and then differentiable.
 
     Parameters
     ----------
     weight : (in,), or (out, in), for which it is the mean over the outputs, as MSELoss takes it.
-    x : (N, in); arrays or Tensors, and with a Tensor the result is differentiable.
+    x : inputs (N, in).
+    p : the probability of *dropping*, in [0, 1); kept inputs grow by 1/(1 − p).
     curvature : second derivative c of a sample's loss in its prediction, one or (N,): 2 for
         the squared error, 1 for half of it, σ(1 − σ) for the logistic loss. Where it is constant
         this is E[loss] − loss exactly, otherwise its second order in w (Wager et al. 2013).
 
+    ``ValueError`` for other shapes and p.
+
+    >>> import minireg as mr
     >>> w, x = np.array([1.0, -2.0]), np.array([[1.0, 1.0], [3.0, 1.0]])
-    >>> float(dropout_penalty(w, x, p=0.5))
+    >>> float(mr.implicit.dropout_penalty(w, x, p=0.5))
     9.0
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout_penalty: p is the chance of dropping, in [0, 1); got {p!r}")
-    weight, x, curvature = (
-        a if isinstance(a, Tensor | int | float) else floating(a) for a in (weight, x, curvature)
-    )
-    if x.ndim != 2 or weight.ndim not in (1, 2) or weight.shape[-1] != x.shape[1]:
+    w, inputs = (a if isinstance(a, Tensor) else floating(a) for a in (weight, x))
+    c = curvature if isinstance(curvature, Tensor | int | float) else floating(curvature)
+    if inputs.ndim != 2 or w.ndim not in (1, 2) or w.shape[-1] != inputs.shape[1]:
         raise ValueError(
-            f"dropout_penalty: got a weight {weight.shape} and x {x.shape}, expected (in,) or "
+            f"dropout_penalty: got a weight {w.shape} and x {inputs.shape}, expected (in,) or "
             "(out, in), and (N, in)"
         )
-    strength = (curvature * (x * x).T).mean(axis=-1) * (p / (1 - p))
-    return (weight * weight * strength).sum() * (0.5 / (weight.size // x.shape[1]))
+    strength = (c * (inputs * inputs).T).mean(axis=-1) * (p / (1 - p))
+    return (w * w * strength).sum() * (0.5 / (w.size // inputs.shape[1]))
 
 
 class DropoutEffect(NamedTuple):
-    """E[loss with dropout] − loss without: value, and gradients by parameter name.
+    """E[loss with dropout] − loss without, as :func:`dropout_effect` returns it.
 
-    ``value.error`` and ``errors`` are standard errors, 0 where all masks were enumerated.
+    Attributes
+    ----------
+    value : the difference, an :class:`~minireg.curvature.Estimate` with its standard ``error``.
+    gradients : its gradient by parameter name, arrays shaped like the parameters.
+    errors : their standard errors, 0 where all masks were enumerated.
+    masks : how many masks were run.
+    exact : whether these were all.
+
+    >>> import minireg as mr
+    >>> model, x = mr.nn.Sequential(mr.nn.Dropout(0.5), mr.nn.Linear(2, 1)), mr.tensor([[1.0, 2.0]])
+    >>> effect = mr.implicit.dropout_effect(lambda: (model(x) ** 2).sum(), model)
+    >>> effect.masks, effect.exact, sorted(effect.gradients)
+    (4, True, ['1.bias', '1.weight'])
     """
 
     value: Estimate
@@ -69,9 +85,9 @@ class DropoutEffect(NamedTuple):
 
 
 class _Masks:
-    """In place of a layer's Stream: hands out given masks in turn, the same for all rows.
+    """In place of a layer's Stream: gives the bits of one mask in order, the same for all rows.
 
-    Without ``bits`` the masks drop and scale nothing, and the units are only counted.
+    Without ``bits`` nothing is dropped or scaled, and the units are only counted.
     """
 
     def __init__(self, bits: Array | None = None) -> None:
@@ -90,7 +106,7 @@ class _Masks:
 
 @contextmanager
 def _dropping(model: Module, layers: list[nn.Dropout]) -> Iterator[None]:
-    """Inside, the layers drop; what BatchNorm follows meanwhile is put back."""
+    """Inside, the layers drop; afterwards they and the model's buffers are as before."""
     held = [(m, m.training, m.generator) for m in layers]
     buffers = [(t, t.data.copy()) for _, t in model.named_buffers()]
     try:
@@ -111,19 +127,23 @@ def dropout_effect(
 
     Parameters
     ----------
-    closure : of no arguments, returns the loss of the model on a batch, a mean (or sum) over rows.
-    model : its Dropout layers drop, whatever mode it is in; all else stays in the mode it is in.
-    draws, seed : masks drawn where they are not enumerated, from streams of their own.
-    max_units : up to so many units (elements of a row that are dropped) all 2ⁿ masks are tried.
+    closure : of no arguments, returns the loss of the model on a batch, a mean (or sum) over rows:
+        a scalar Tensor.
+    model : its Dropout layers drop also in evaluation mode; the other layers keep their mode.
+    draws : number of masks, ≥ 1, where not all are tried.
+    max_units : all 2ⁿ masks are tried if n, the number of units (elements of a row that may be
+        dropped), is at most this.
+    seed : of the masks.
 
-    The mean of a loss that adds up over rows, each with a mask of its own, is the mean over one
-    mask shared by all rows: exact enumeration needs 2ⁿ runs, not 2ⁿᴺ. BatchNorm in training couples
-    the rows, so there masks are drawn. Raises ``ValueError`` if the loss passes no nn.Dropout.
+    Returns a :class:`DropoutEffect`. A loss that adds up over rows has the same mean whether each
+    row draws a mask or all rows share one: exact enumeration needs 2ⁿ runs, not 2ⁿᴺ. BatchNorm in
+    training mode couples the rows, so there masks are drawn. ``ValueError`` for draws < 1, for a
+    model whose parameters are all frozen, and if the loss passes no ``nn.Dropout``.
 
     >>> import minireg as mr
-    >>> model = nn.Sequential(nn.Dropout(0.5), nn.Linear(2, 1, bias=False)).double()
+    >>> nn = mr.nn; model = nn.Sequential(nn.Dropout(0.5), nn.Linear(2, 1, bias=False)).double()
     >>> _ = model[1].weight.assign([[1.0, -2.0]]); x = mr.tensor(np.array([[1.0, 1.0], [3.0, 1.0]]))
-    >>> found = dropout_effect(lambda: (model(x) ** 2).mean(), model)
+    >>> found = mr.implicit.dropout_effect(lambda: (model(x) ** 2).mean(), model)
     >>> found.value, found.gradients["1.weight"]
     (9 ± 0, array([[10., -4.]]))
     """

@@ -1,4 +1,4 @@
-"""What normalisations take out of a gradient, and what a weight's length means behind them."""
+"""What normalisations take out of a gradient, and what the length of a weight before them means."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import nn
 from ...backend import Array, as_array
@@ -21,12 +22,22 @@ from ...ops.table import HALF, array_of
 from ...tensor import Tensor
 from ..inputs import floating
 
+Axis = int | tuple[int, ...]
+
 
 class NormGradient(NamedTuple):
-    """The terms of a normalisation's input gradient, each shaped like x; they add up to ``total``.
+    """The terms of a normalisation's input gradient, arrays shaped like x, whose sum is ``total``.
 
-    ``variance`` is what comes through s, which for RMSNorm is the root of the mean square;
-    RMSNorm subtracts no mean, so there ``mean`` is 0.
+    Attributes
+    ----------
+    direct : γ/s·g, as if the statistics were constants.
+    mean : what comes through the mean; 0 for RMSNorm, which subtracts none.
+    variance : what comes through s, for RMSNorm the root of the mean square.
+
+    >>> import minireg as mr
+    >>> parts = mr.implicit.NormGradient(np.array([2.0]), np.array([-1.5]), np.array([0.25]))
+    >>> parts.total
+    array([0.75])
     """
 
     direct: Array
@@ -35,14 +46,14 @@ class NormGradient(NamedTuple):
 
     @property
     def total(self) -> Array:
-        """The sum of the three, which is what autograd computes."""
+        """The sum of the three: the gradient at x, as autograd computes it."""
         return self.direct + self.mean + self.variance
 
 
 def _through(
     x: Array, g: Array, weight: Any, axes: tuple[int, ...], eps: float, center: bool = True
 ) -> NormGradient:
-    """The terms for statistics over ``axes``; ``weight`` broadcasts to x; halves sum as floats."""
+    """The terms for statistics over ``axes``; ``weight`` broadcasts to x; float16 adds in float32."""
     if x.dtype == HALF:
         wide = _through(x.astype(np.float32), g, weight, axes, eps, center)
         return NormGradient(*(part.astype(HALF) for part in wide))
@@ -56,7 +67,9 @@ def _through(
     return NormGradient(direct, mean, -unit * (direct * unit).mean(axis=axes, keepdims=True))
 
 
-def batchnorm_gradient(x: Any, g: Any, weight: Any = None, eps: float = 1e-5) -> NormGradient:
+def batchnorm_gradient(
+    x: ArrayLike, g: ArrayLike, weight: ArrayLike | None = None, eps: float = 1e-5
+) -> NormGradient:
     r"""The gradient g at BatchNorm's output, taken to its input x: three terms (claim C19).
 
     .. math:: \tfrac{\gamma}{s} g \;-\; \tfrac{\gamma}{s}\langle g\rangle
@@ -64,30 +77,42 @@ def batchnorm_gradient(x: Any, g: Any, weight: Any = None, eps: float = 1e-5) ->
         = \tfrac{\gamma}{s}\bigl(I - \tfrac1N 11^\top - \tfrac1N \hat x\hat x^\top\bigr)g
 
     directly, through the batch's mean, and through its variance; s = √(σ² + ε), x̂ = (x − μ)/s, ⟨·⟩
-    over all axes but 1 of x (N, C) or (N, C, …), ``weight`` γ (C,). At ε = 0 the bracket is the
-    orthogonal projection that removes g's parts along 1 and x̂: shifting and scaling the
-    batch does not move the output. With ε, x̂ itself passes, shrunk by ε/(σ² + ε).
+    is the mean over all axes except 1. At ε = 0 the bracket is the orthogonal projection that
+    removes g's parts along 1 and x̂: shifting and scaling the batch does not change the output. With
+    ε, x̂ itself passes, shrunk by ε/(σ² + ε).
 
+    Parameters
+    ----------
+    x, g : (N, C) or (N, C, …), of equal shapes; ``ValueError`` otherwise.
+    weight : γ (C,), or None for 1.
+    eps : ε.
+
+    >>> import minireg as mr
     >>> x, g = np.array([[1.0], [3.0], [1.0], [3.0]]), np.array([[1.0], [2.0], [3.0], [6.0]])
-    >>> found = batchnorm_gradient(x, g, eps=0.0)
+    >>> found = mr.implicit.batchnorm_gradient(x, g, eps=0.0)
     >>> [part.ravel() for part in found]
     [array([1., 2., 3., 6.]), array([-3., -3., -3., -3.]), array([ 1., -1.,  1., -1.])]
     >>> found.total.ravel()
     array([-1., -2.,  1.,  2.])
     """
-    x, g = floating(x, "x"), floating(g, "g")
-    if x.ndim < 2 or x.shape != g.shape:
+    at, output = floating(x, "x"), floating(g, "g")
+    if at.ndim < 2 or at.shape != output.shape:
         raise ValueError(
-            f"batchnorm_gradient: got x {x.shape} and g {g.shape}, expected both (N, C) or "
+            f"batchnorm_gradient: got x {at.shape} and g {output.shape}, expected both (N, C) or "
             "(N, C, …)"
         )
-    gamma = None if weight is None else floating(weight, "weight").reshape(-1, *(1,) * (x.ndim - 2))
-    return _through(x, g, gamma, (0, *range(2, x.ndim)), eps)
+    gamma = None if weight is None else _per_channel(floating(weight, "weight"), at.ndim)
+    return _through(at, output, gamma, (0, *range(2, at.ndim)), eps)
+
+
+def _per_channel(values: Array, ndim: int) -> Array:
+    """(C,) as it broadcasts to (N, C, …)."""
+    return values.reshape(-1, *(1,) * (ndim - 2))
 
 
 def _along(
-    owner: str, x: Any, g: Any, weight: Any, axis: int | tuple[int, ...]
-) -> tuple[Array, Array, Any, tuple[int, ...]]:
+    owner: str, x: Any, g: Any, weight: Any, axis: Axis
+) -> tuple[Array, Array, Array | None, tuple[int, ...]]:
     """The arguments of a normalisation over features, checked; weight as it broadcasts to x."""
     x, g = floating(x, "x"), floating(g, "g")
     axes = np.lib.array_utils.normalize_axis_tuple(axis, x.ndim, "axis")
@@ -106,46 +131,60 @@ def _along(
 
 
 def layernorm_gradient(
-    x: Any, g: Any, weight: Any = None, eps: float = 1e-5, axis: int | tuple[int, ...] = -1
+    x: ArrayLike, g: ArrayLike, weight: ArrayLike | None = None, eps: float = 1e-5, axis: Axis = -1
 ) -> NormGradient:
     r"""The gradient g at LayerNorm's output, taken to its input x: three terms (claim C14).
 
     .. math:: \tfrac1s u \;-\; \tfrac1s\langle u\rangle \;-\; \tfrac1s\hat x\langle u\hat x\rangle,
         \qquad u = \gamma g
 
-    BatchNorm's, with ⟨·⟩ over the features ``axis`` of each sample in place of the batch: the
-    samples have nothing to do with each other, and γ, one a feature, stays inside ⟨·⟩. ``weight``
-    is γ, of the sizes of x along ``axis``, or None.
+    As for :func:`batchnorm_gradient`, with ⟨·⟩ the mean over the features of each sample instead of
+    the batch: samples do not depend on each other, and γ, one per feature, stays inside ⟨·⟩.
 
+    Parameters
+    ----------
+    x, g : of equal shapes (…).
+    weight : γ, of the sizes of x along ``axis``, or None for 1.
+    eps : ε.
+    axis : of the features, one or several.
+
+    ``ValueError`` for shapes that do not fit and for an axis that x does not have.
+
+    >>> import minireg as mr
     >>> x, g = np.array([[1.0, 3.0, 1.0, 3.0]]), np.array([[1.0, 2.0, 3.0, 6.0]])
-    >>> found = layernorm_gradient(x, g, eps=0.0)
+    >>> found = mr.implicit.layernorm_gradient(x, g, eps=0.0)
     >>> [*map(np.ravel, found)]
     [array([1., 2., 3., 6.]), array([-3., -3., -3., -3.]), array([ 1., -1.,  1., -1.])]
     """
-    x, g, weight, axes = _along("layernorm_gradient", x, g, weight, axis)
-    return _through(x, g, weight, axes, eps)
+    at, output, gamma, axes = _along("layernorm_gradient", x, g, weight, axis)
+    return _through(at, output, gamma, axes, eps)
 
 
 def rmsnorm_gradient(
-    x: Any, g: Any, weight: Any = None, eps: float | None = None, axis: int | tuple[int, ...] = -1
+    x: ArrayLike,
+    g: ArrayLike,
+    weight: ArrayLike | None = None,
+    eps: float | None = None,
+    axis: Axis = -1,
 ) -> NormGradient:
     r"""The gradient g at RMSNorm's output, taken to its input x: two terms (claim C15).
 
     .. math:: \tfrac1s u \;-\; \tfrac1s\hat x\langle u\hat x\rangle, \qquad u = \gamma g,\;
         s = \sqrt{\langle x^2\rangle + \varepsilon},\; \hat x = x/s
 
-    LayerNorm's without the term through the mean, as no mean is subtracted: a shift of x moves the
-    output, only its scale (at ε = 0) does not. ε None is the resolution of x's dtype, as for the
-    layer.
+    As :func:`layernorm_gradient`, parameters and errors too, but no mean is subtracted, so the term
+    through it is missing: a shift of x changes the output, its scale (at ε = 0) does not. ``eps``
+    None is the resolution of x's dtype, as for the layer.
 
-    >>> found = rmsnorm_gradient(np.array([[3.0, 4.0]]), np.array([[12.5, 0.0]]), eps=0.0)
+    >>> import minireg as mr
+    >>> found = mr.implicit.rmsnorm_gradient(np.array([[3.0, 4.0]]), np.array([[12.5, 0.0]]), eps=0.0)
     >>> [(part * 12.5**0.5).ravel().round(9) for part in found]
     [array([12.5,  0. ]), array([0., 0.]), array([-4.5, -6. ])]
     """
-    x, g, weight, axes = _along("rmsnorm_gradient", x, g, weight, axis)
+    at, output, gamma, axes = _along("rmsnorm_gradient", x, g, weight, axis)
     if eps is None:
-        eps = float(np.finfo(np.float32 if x.dtype == HALF else x.dtype).eps)
-    return _through(x, g, weight, axes, eps, center=False)
+        eps = float(np.finfo(np.float32 if at.dtype == HALF else at.dtype).eps)
+    return _through(at, output, gamma, axes, eps, center=False)
 
 
 NORMS = (nn.BatchNorm, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
@@ -158,7 +197,7 @@ def _of_layer(layer: Any, x: Array, g: Array) -> NormGradient:
         if layer.training or layer.running_var is None:
             return batchnorm_gradient(x, g, weight, layer.eps)
         gain = (layer.running_var.data + layer.eps) ** -0.5  # constants: nothing flows through them
-        direct = g * (gain if weight is None else gain * weight).reshape(-1, *(1,) * (x.ndim - 2))
+        direct = g * _per_channel(gain if weight is None else gain * weight, x.ndim)
         return NormGradient(direct, np.zeros_like(direct), np.zeros_like(direct))
     if isinstance(layer, nn.GroupNorm):
         n, channels, *rest = x.shape
@@ -173,23 +212,31 @@ def _of_layer(layer: Any, x: Array, g: Array) -> NormGradient:
 
 
 def norm_gradient(
-    model: Module, name: str, x: Any, loss: Callable[[Tensor], Tensor]
+    model: Module, name: str, x: ArrayLike, loss: Callable[[Tensor], Tensor]
 ) -> NormGradient:
     """What a normalisation inside a model does to the gradient that passes it, term by term.
 
-    Runs ``loss(model(x))`` and splits the gradient that arrives at the output of the layer
-    ``name`` on its way to the layer's input: BatchNorm (1d, 2d), LayerNorm, RMSNorm or GroupNorm.
-    In evaluation BatchNorm's statistics are constants, and all is direct.
+    Runs ``loss(model(x))`` and splits the gradient at the layer's input (claims C14, C15, C19).
+
+    Parameters
+    ----------
+    model, name : the model, and the name of one of its layers as in ``named_modules``: BatchNorm
+        (1d, 2d), LayerNorm, RMSNorm or GroupNorm. In evaluation mode BatchNorm's statistics are
+        constants, and all of the gradient is direct.
+    x : the model's input, an array or a Tensor.
+    loss : of the model's output, returns a scalar Tensor.
 
     Works on a copy of the model that shares the weights: running statistics, gradients, modes and
     random streams stay as they are, and dropout draws the mask that it would draw next. Raises
-    ``ValueError`` for a name that is none of a normalisation, for one that runs not once, and for a
-    loss that is no scalar or does not depend on it.
+    ``TypeError`` for a loss of two arguments such as ``nn.MSELoss()``, and ``ValueError`` for a name
+    that is no normalisation, for one that does not run exactly once, and for a loss that is no
+    scalar or does not depend on it.
 
     >>> import minireg as mr
+    >>> nn = mr.nn
     >>> mr.manual_seed(0); x = np.random.default_rng(0).normal(size=(8, 2))
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm(3), nn.Linear(3, 1)).double()
-    >>> found = norm_gradient(model, "1", x, lambda y: (y**2).mean())
+    >>> found = mr.implicit.norm_gradient(model, "1", x, lambda y: (y**2).mean())
     >>> found.total.shape, bool(abs(found.total.sum(axis=0)).max() < 1e-12)  # no shift passes
     ((8, 3), True)
     """
@@ -198,9 +245,9 @@ def norm_gradient(
             f"norm_gradient: loss must be a function of the model's output, got {loss!r:.60}; "
             "write lambda y: criterion(y, target)"
         )
-    own = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor)]
-    held = {id(t): t for t in own if isinstance(t, Parameter) or t._node is not None}
-    model = copy.deepcopy(model, held)  # weights are only read, and results cannot be copied
+    tensors = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor)]
+    shared = {id(t): t for t in tensors if isinstance(t, Parameter) or t._node is not None}
+    model = copy.deepcopy(model, shared)  # weights are only read, and results cannot be copied
     modules, calls = dict(model.named_modules()), []
     layer = modules.get(name)
     if not isinstance(layer, NORMS):
@@ -213,7 +260,7 @@ def norm_gradient(
     plain = layer.forward
 
     def watched(x: Any) -> Any:
-        """The layer, with a 0 added to its output that asks for the gradient there."""
+        """The layer, with a 0 added to its output whose gradient is the one that arrives there."""
         y = plain(x)
         calls.append((array_of(x), Tensor(np.zeros_like(array_of(y)), requires_grad=True)))
         return y + calls[-1][1]
@@ -234,14 +281,21 @@ def norm_gradient(
     return _of_layer(layer, calls[0][0], arrived.data)
 
 
-def tangential(w: Any, g: Any, axis: Any = None) -> Any:
-    """g without its part along w: g − w⟨w, g⟩/‖w‖², vectors along ``axis`` (default: all of w).
+def tangential(w: Array | Tensor, g: Array | Tensor, axis: Axis | None = None) -> Any:
+    """g without its part along w: g − w⟨w, g⟩/‖w‖².
 
-    A gradient of a scale-invariant function is its own tangential part (Euler), so each step across
-    makes w longer: ‖w − ηg‖² = ‖w‖² + η²‖g‖² (claim C127). A vector 0 has no direction: g stays.
-    After BatchNorm, each row of a weight (out, in) is invariant: ``axis=1``.
+    Parameters
+    ----------
+    w, g : arrays or Tensors of one shape, which the result has; ``ValueError`` for shapes that do
+        not broadcast. A Tensor if one of them is.
+    axis : that each vector lies along, by default all. Before a BatchNorm each row of a weight
+        (out, in) is scale-invariant: ``axis=1``.
 
-    >>> tangential(np.array([3.0, 4.0]), np.array([1.0, 0.0]))
+    The gradient of a scale-invariant function is tangential (Euler), so a step along it makes w
+    longer: ‖w − ηg‖² = ‖w‖² + η²‖g‖² (claim C127). Where w is 0, all of g is left.
+
+    >>> import minireg as mr
+    >>> mr.implicit.tangential(np.array([3.0, 4.0]), np.array([1.0, 0.0]))
     array([ 0.64, -0.48])
     """
     square = (w * w).sum(axis=axis, keepdims=True)
@@ -250,22 +304,29 @@ def tangential(w: Any, g: Any, axis: Any = None) -> Any:
     )
 
 
-def effective_lr(weight: Any, lr: float, axis: Any = None) -> Any:
+def effective_lr(weight: Module | ArrayLike, lr: float, axis: Axis | None = None) -> Any:
     """η/‖w‖²: the learning rate of a scale-invariant weight's direction (claims C26, C127).
 
-    f(w) = f(w/‖w‖) has the gradient ∇f(w/‖w‖)/‖w‖, so that a step turns w by η/‖w‖² times what the
-    unit vector's gradient says: decay, which shortens w, raises it.
+    f(w) = f(w/‖w‖) has the gradient ∇f(w/‖w‖)/‖w‖, so a step turns w by η/‖w‖² times the gradient
+    at the unit vector: weight decay, which shortens w, raises it.
 
-    ``weight`` is an array or a Tensor (norm along ``axis``, default: of all), or a Module: then of
-    its invariant weights, by name. Those are the weights that a Sequential follows
-    directly by a BatchNorm (invariant in training), or, where they have no bias, by a LayerNorm,
-    RMSNorm or GroupNorm; a normalisation's ε makes the invariance approximate. Raises
-    ``ValueError`` for a model that has none: pass the weights themselves.
+    Parameters
+    ----------
+    weight : an array or a Tensor; or a Module, for a dictionary by name of its scale-invariant
+        weights: those of Linear and Conv2d layers that a Sequential follows directly by a BatchNorm
+        (invariant in training mode), or, if they have no bias, by a LayerNorm, RMSNorm or
+        GroupNorm. A normalisation's ε makes the invariance approximate.
+    lr : η > 0.
+    axis : that the norm is taken along, by default all; of one weight.
 
-    >>> effective_lr(np.array([3.0, 4.0]), lr=0.5)
+    Raises ``ValueError`` for another lr and for a model without such weights, ``TypeError`` for
+    what is no array of numbers.
+
+    >>> import minireg as mr
+    >>> mr.implicit.effective_lr(np.array([3.0, 4.0]), lr=0.5)
     np.float64(0.02)
-    >>> model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm(2), nn.Linear(2, 1))
-    >>> [*effective_lr(model, lr=0.5)]
+    >>> model = mr.nn.Sequential(mr.nn.Linear(2, 2), mr.nn.BatchNorm(2), mr.nn.Linear(2, 1))
+    >>> [*mr.implicit.effective_lr(model, lr=0.5)]
     ['0.weight']
     """
     check_option("effective_lr", "(0, inf)", lr=lr)
