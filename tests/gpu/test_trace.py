@@ -19,7 +19,7 @@ from support.cuda_compiler import compile_cuda
 from support.gpu import agree, on_gpu
 from support.optimizers import OPTIMIZERS, PENALTIES, make
 from support.strict import count_launches, count_syncs, xp
-from support.updates import formula
+from support.updates import formula, prox_length
 
 import minireg as mr
 from minireg import backend, nn, optim
@@ -230,21 +230,6 @@ WAYS = {
 SIZES = [(3, 4), (41,), ()]
 
 
-def length(optimizer: optim.Optimizer, state: dict[str, Any], group: dict[str, Any], t: int) -> Any:
-    """How long the prox is: how far a constant gradient of 1 moves θ, by hand."""
-    lr, name = group["lr"], type(optimizer).__name__
-    lasting = 1 - group.get("momentum", 0)
-    if name == "SGD":
-        return lr * (1 - group["dampening"] if group["momentum"] else 1) / lasting
-    if name == "RMSprop":
-        v = state["square_avg"] - (state["grad_avg"] ** 2 if group["centered"] else 0)
-        return lr / (np.sqrt(np.maximum(v, 0)) + group["eps"]) / lasting
-    if name in ("Adam", "AdamW"):
-        v = state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
-        return lr / (np.sqrt(v / (1 - group["betas"][1] ** t)) + group["eps"])
-    return lr
-
-
 LAUNCHED = [n for n in OPTIMIZERS if n not in ("FISTA", "FISTA, L1")]
 
 
@@ -276,7 +261,7 @@ def test_the_kernel_is_the_formula(label, upwards, way, dtype):
                 p.grad = mr.Tensor(xp.asarray(g))
                 host = formula(optimizer, host, g, states[k], group)
                 if penalty is not None:
-                    host = penalty.prox(host, length(optimizer, states[k], group, t))
+                    host = penalty.prox(host, prox_length(optimizer, states[k], group, t))
                 hosts[k] = np.asarray(host, dtype)
             with count_launches() as launches:
                 optimizer.step()

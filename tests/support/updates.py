@@ -1,4 +1,4 @@
-"""Each optimizer's update in plain NumPy: what the in-place passes are tested against."""
+"""Each optimizer's update, and the length of its prox, in plain NumPy: what its passes are tested against."""
 
 from typing import Any
 
@@ -78,3 +78,18 @@ def formula(optimizer: Any, *given: Any, **noise: Any) -> Any:
     """The new parameter from (parameter, gradient, state, group); the state's entries are replaced."""
     kind = next(kind for kind in type(optimizer).__mro__ if kind in FORMULAS)
     return FORMULAS[kind](optimizer, *given, **noise)
+
+
+def prox_length(optimizer: Any, state: State, group: State, t: int) -> Any:
+    """How long the prox is: how far a constant gradient of 1 moves θ, by hand."""
+    lr, name = group["lr"], type(optimizer).__name__
+    lasting = 1 - group.get("momentum", 0)
+    if name == "SGD":
+        return lr * (1 - group["dampening"] if group["momentum"] else 1) / lasting
+    if name == "RMSprop":
+        v = state["square_avg"] - (state["grad_avg"] ** 2 if group["centered"] else 0)
+        return lr / (np.sqrt(np.maximum(v, 0)) + group["eps"]) / lasting
+    if name in ("Adam", "AdamW"):
+        v = state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
+        return lr / (np.sqrt(v / (1 - group["betas"][1] ** t)) + group["eps"])
+    return lr

@@ -1,0 +1,78 @@
+"""What the pages for contributors say is so: rooms, imports, counts, the printed kernel, and paths."""
+
+import contextlib
+import io
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    name: (ROOT / name).read_text("utf-8") for name in ("CONTRIBUTING.md", "docs/architecture.md")
+}
+ARCHITECTURE = PAGES["docs/architecture.md"]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+
+
+def blocks(language: str = "") -> list[str]:
+    """The code blocks of the page in a language."""
+    return [text for found, text in FENCE.findall(ARCHITECTURE) if found == language]
+
+
+def test_the_tree_shows_every_room():
+    tree = re.findall(r"^  (\w+(?:\.py|/))  ", blocks()[0], re.M)
+    rooms = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in (ROOT / "minireg").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert sorted(tree) == sorted(rooms - {"__init__.py", "__main__.py"})
+
+
+def test_the_order_of_imports_is_that_of_the_house():
+    house = (ROOT / "tests" / "test_house.py").read_text("utf-8")
+    (order,) = re.findall(r'^ORDER = """(.*?)"""', house, re.M | re.S)
+    assert blocks()[1].split() == order.split()
+
+
+def test_the_printed_kernel_is_what_the_code_prints():
+    (program,) = (text for text in blocks("python") if "kernel_source" in text)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(program, {})
+    assert blocks("c") == [printed.getvalue()]
+
+
+def test_the_counts_of_a_step_are_about_so():
+    """To a fifth, so that a small change of the code leaves the page alone."""
+    walk = runpy.run_path(str(ROOT / "tools" / "walk.py"))["walk"]
+    rows = dict(re.findall(r"^\| (.+?) \| (\d+) \| \d+ \| \d+ \|", ARCHITECTURE, re.M))
+    found = {part: len(calls) for part, calls in walk()}
+    assert rows.keys() == found.keys(), "run python tools/walk.py and take its table"
+    off = {part: (rows[part], n) for part, n in found.items() if abs(int(rows[part]) - n) > n / 5}
+    assert not off, "run python tools/walk.py and take its table"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_names_is_there(page):
+    text = PAGES[page]
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert links
+    assert not [link for link in links if not ((ROOT / page).parent / link).exists()]
+    paths = re.findall(r"`([\w/.]+/[\w.]*\.(?:py|pyi|cu|md|txt|gz))`", text)
+    assert paths
+    missing = [
+        p
+        for p in paths
+        if "NN_" not in p and not ((ROOT / p).exists() or (ROOT / "minireg" / p).exists())
+    ]
+    assert not missing
+
+
+def test_every_test_that_contributing_names_is_there():
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", PAGES["CONTRIBUTING.md"])
+    assert named
+    assert not [name for name in named if f"def {name}(" not in tests]
