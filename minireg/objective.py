@@ -456,7 +456,7 @@ class _Unread:
 
     def _now(self) -> tuple[list[Array], list[Any]]:
         """What tells these weights and strengths from others: arrays, and numbers."""
-        dates = [p._seq for p in self.weights] + [c.updates for c in self.penalty.coefficients()]
+        dates = [p._seq for p in self.weights]
         return [p.data for p in self.weights], dates + _numbers(self.penalty)
 
     @property
@@ -478,12 +478,14 @@ class _Unread:
 
 
 def _numbers(penalty: Penalty) -> list[Any]:
-    """Strengths that do not change by themselves, also of penalties within."""
+    """Strengths, of those that change by themselves their updates, also of penalties within."""
     found: list[Any] = []
     for value in vars(penalty).values():
         if isinstance(value, Penalty):
             found += _numbers(value)
-        elif isinstance(value, int | float | Coefficient):
+        elif isinstance(value, Coefficient):
+            found += [value, value.updates]
+        elif isinstance(value, int | float):
             found.append(value)
     return found
 
