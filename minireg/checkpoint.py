@@ -7,7 +7,6 @@ sum, so damage is noticed; the ``.safetensors`` format has none.
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import zipfile
@@ -19,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .backend import as_array, of
+from .messages import needed
 from .nn.module import Module
 
 _SUFFIXES = (".npz", ".safetensors")
@@ -60,10 +60,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def _safetensors() -> Any:
-    try:
-        return importlib.import_module("safetensors.numpy")
-    except ImportError as error:
-        raise ImportError(".safetensors files need: pip install 'minireg[io]'") from error
+    return needed(".safetensors files need", "safetensors.numpy", "'minireg[io]'")
 
 
 def _suffix(owner: str, path: Any) -> str:

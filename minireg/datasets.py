@@ -7,7 +7,6 @@ the folder named by the environment variable ``MINIREG_DATA``.
 from __future__ import annotations
 
 import gzip
-import importlib
 import math
 import os
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .messages import check_option
+from .messages import check_option, needed
 from .random import Stream
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -182,12 +181,8 @@ def _from_idx(name: str) -> _Raw:
 
 
 def _from_sklearn(loader: str) -> _Raw:
-    try:
-        bunch = getattr(importlib.import_module("sklearn.datasets"), loader)()
-    except ImportError as error:
-        raise ImportError(
-            "the bundled data sets come with scikit-learn: pip install 'minireg[lessons]'"
-        ) from error
+    what = "the bundled data sets come with scikit-learn"
+    bunch = getattr(needed(what, "sklearn.datasets", "'minireg[lessons]'"), loader)()
     return _Raw(np.asarray(bunch.data, np.float64), np.asarray(bunch.target), bunch.feature_names)
 
 

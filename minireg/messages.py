@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,19 @@ from . import backend as backends
 from .backend import is_array, is_tensor, raw
 
 _HERE = str(Path(__file__).parent)
+
+
+def needed(what: str, module: str, install: str) -> Any:
+    """A module of an extra, imported where it is used; ``ImportError`` with the command without it.
+
+    >>> needed("draw needs graphviz", "no_such_module", "'minireg[viz]'")
+    Traceback (most recent call last):
+    ImportError: draw needs graphviz: pip install 'minireg[viz]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{what}: pip install {install}") from error
 
 
 def describe(a: Any) -> str:

@@ -13,14 +13,13 @@ A change of the parameters makes an operator stale, and its next product says so
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from .backend import NUMPY, Array, get, move
 from .engine import grad
-from .messages import check_parameters, describe
+from .messages import check_parameters, describe, needed
 from .nn.module import Module
 from .ops import iterations
 from .ops.iterations import Product, largest_pairs, quadrature
@@ -227,10 +226,7 @@ def extremes(
 
 
 def _by_scipy(product: Product, start: Array, k: int, tol: float) -> tuple[Array, Array] | None:
-    try:
-        linalg = import_module("scipy.sparse.linalg")
-    except ImportError as error:
-        raise ImportError("eigenvalues needs SciPy: pip install 'minireg[lessons]'") from error
+    linalg = needed("eigenvalues needs SciPy", "scipy.sparse.linalg", "'minireg[lessons]'")
     matrix = linalg.LinearOperator((start.size,) * 2, product, dtype=start.dtype)
     room, restarts = 2 * k + iterations.ROOM, iterations.RESTARTS
     try:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .messages import needed
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -47,10 +49,7 @@ def style(owner: str) -> Iterator[None]:
     """Draw in the house style whatever the user's settings are; ``ImportError`` of ``owner`` without
     matplotlib.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError(f"{owner} draws with matplotlib: pip install 'minireg[viz]'") from error
+    matplotlib = needed(f"{owner} draws with matplotlib", "matplotlib", "'minireg[viz]'")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rc_file(

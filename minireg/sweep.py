@@ -15,7 +15,7 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .messages import check_option
+from .messages import check_option, needed
 from .training import passing_interrupts
 
 
@@ -222,10 +222,7 @@ def sweep(
         raise ValueError(f"sweep: nothing to run, got grid={dict(grid)!r} and seeds={seeds!r}")
     if "seed" in grid:
         raise ValueError("sweep: 'seed' is not a grid parameter; pass seeds=[…]")
-    try:
-        importlib.import_module("joblib")
-    except ImportError as error:
-        raise ImportError("sweep needs joblib: pip install 'minireg[sweep]'") from error
+    needed("sweep needs joblib", "joblib", "'minireg[sweep]'")
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     runs = [(point, seed) for point in points for seed in seeds]
     ended: dict[int, Any] = {}

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "minireg"
 
 # A room is a file, or a folder with all that is in it. It uses itself and the rooms before it.
 ORDER = """
-    tables pictures backend messages random mode tensor engine ops nn penalties gpu operators
+    backend messages tables pictures random mode tensor engine ops nn penalties gpu operators
     optim objective check analysis inspect checkpoint datasets training sweep __init__
     sklearn course cli __main__
 """

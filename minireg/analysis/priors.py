@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .. import nn
 from ..backend import Array
-from ..messages import check_option
+from ..messages import check_option, needed
 from ..penalties import L1, L2, Penalty
 from ..random import Stream
 from ..tensor import Tensor
@@ -203,10 +203,7 @@ def _inverse_gaussian(scale: float, w: Array, stream: Stream) -> Array:
 
 def _shrunk(w: Array, std: Array, scale: float) -> Array:
     """Posterior mean of a weight whose likelihood is N(w, std²); with clip for tanh, the mode."""
-    try:
-        from scipy.special import erfcx
-    except ImportError as error:
-        raise ImportError("posterior needs SciPy: pip install 'minireg[lessons]'") from error
+    erfcx = needed("posterior needs SciPy", "scipy.special", "'minireg[lessons]'").erfcx
     threshold, width = std**2 / scale, std * math.sqrt(2)
     odds = np.log(erfcx((threshold - w) / width)) - np.log(erfcx((threshold + w) / width))
     return w - threshold * np.tanh(odds / 2)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..backend import Array, move
 from ..engine import backprop
-from ..messages import check_option
+from ..messages import check_option, needed
 from ..mode import no_grad
 from ..nn.module import Module
 from ..objective import AnyLoss, Objective, Selector, Term
@@ -284,14 +284,10 @@ class RegularizationPath:
 
     def draw(self, path: str | Path | None = None, name: str | None = None) -> Any:
         """The coefficients of one parameter against the strength: a figure, saved to ``path``."""
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError(
-                "RegularizationPath.draw needs matplotlib: pip install 'minireg[viz]'"
-            ) from error
+        what = "RegularizationPath.draw needs matplotlib"
+        drawing = needed(what, "matplotlib.figure", "'minireg[viz]'")
         name = name or next(iter(self.parameters))
-        figure = Figure(figsize=(7, 4.4), layout="constrained")
+        figure = drawing.Figure(figsize=(7, 4.4), layout="constrained")
         axes = figure.subplots()
         axes.plot(self.strengths, self.parameters[name].reshape(len(self.strengths), -1), lw=1.2)
         axes.set(

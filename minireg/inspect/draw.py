@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from ..messages import check_kind
+from ..messages import check_kind, needed
 from ..nn.module import Module
 from ..tensor import Tensor
 
@@ -37,10 +36,7 @@ def draw(output: Tensor, names: Module | Mapping[str, Tensor] | None = None) -> 
     True
     """
     check_kind("draw", Tensor, "of an objective's terms take .total", output=output)
-    try:
-        graphviz = importlib.import_module("graphviz")
-    except ImportError as error:
-        raise ImportError("draw needs graphviz: pip install 'minireg[viz]'") from error
+    graphviz = needed("draw needs graphviz", "graphviz", "'minireg[viz]'")
     named = names.named_parameters() if isinstance(names, Module) else (names or {}).items()
     labels = {t: name for name, t in named}
     font = {"fontname": "sans-serif", "fontsize": "11"}

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import NUMPY, Array, of, unscalar
-from ..messages import check_kind
+from ..messages import check_kind, needed
 from ..nn.module import Module
 from ..objective import Attributed, added, settled
 from ..ops.arrays import largest
@@ -418,11 +418,9 @@ class Ledger:
 
     def to_parquet(self, path: str | Path) -> None:
         """Write the history as Parquet; needs pyarrow."""
-        try:
-            from pyarrow import parquet, table
-        except ImportError as error:
-            raise ImportError("Ledger.to_parquet needs pyarrow: pip install pyarrow") from error
-        parquet.write_table(table(self.columns()), str(path))
+        what = "Ledger.to_parquet needs pyarrow"
+        pyarrow, parquet = (needed(what, m, "pyarrow") for m in ("pyarrow", "pyarrow.parquet"))
+        parquet.write_table(pyarrow.table(self.columns()), str(path))
 
     def __repr__(self) -> str:
         return f"Ledger after {self.steps} steps, the last one:\n{self.last!r}"

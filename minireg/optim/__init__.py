@@ -11,16 +11,6 @@ from .sgd import SGD
 from .sgld import SGLD
 
 __all__ = [
-    "SGD",
-    "SGLD",
-    "Adam",
-    "AdamW",
-    "EarlyStopping",
-    "Optimizer",
-    "ProximalGradient",
-    "RMSprop",
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "decay_groups",
-    "lr_scheduler",
-]
+    "SGD", "SGLD", "Adam", "AdamW", "EarlyStopping", "Optimizer", "ProximalGradient", "RMSprop",
+    "clip_grad_norm_", "clip_grad_value_", "decay_groups", "lr_scheduler",
+]  # fmt: skip

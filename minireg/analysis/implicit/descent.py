@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...backend import Array
-from ...messages import check_option
+from ...messages import check_option, needed
 from ...nn.module import Module
 from ...operators import Closure, Hessian, Operator, Params, Space, as_operator
 from ...ops.arrays import rank_tolerance, svd
@@ -259,10 +259,7 @@ def max_margin(x: ArrayLike, y: ArrayLike) -> MaxMargin:
     >>> found.direction.round(4), round(found.margin, 4), found.support
     (array([0.4472, 0.8944]), 2.2361, array([0, 1]))
     """
-    try:
-        from scipy.optimize import nnls
-    except ImportError as error:
-        raise ImportError("max_margin needs SciPy: pip install 'minireg[lessons]'") from error
+    nnls = needed("max_margin needs SciPy", "scipy.optimize", "'minireg[lessons]'").nnls
     inputs, labels = paired("max_margin", x, y)
     if not np.isin(labels, (-1, 1)).all():
         raise ValueError(
