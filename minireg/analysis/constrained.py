@@ -2,8 +2,8 @@ r"""The constrained view of a penalty: a budget C on Ω(w) in place of a price �
 
 Penalised, :math:`\min_w L(w) + \lambda\Omega(w)`; constrained, :math:`\min_w L(w)` subject to
 :math:`\Omega(w) \le C`. For a convex loss and penalty the same w solves both when C = Ω(w*(λ)), and
-λ is the shadow price −dL*/dC of the budget (claims C113–C116). Ω is whatever penalty is given,
-at its own strength: ``L2(1.0)`` stands for ½‖w‖², ``L2(2.0)`` for ‖w‖², ``L1(1.0)`` for ‖w‖₁.
+λ is the shadow price −dL*/dC of the budget (claims C113–C116). Ω is the given penalty including its
+strength: ``L2(1.0)`` is ½‖w‖², ``L2(2.0)`` is ‖w‖², ``L1(1.0)`` is ‖w‖₁.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import Array
 from ..messages import check_option, describe
@@ -22,13 +23,26 @@ from ..ops.arrays import length
 from ..ops.table import array_of
 from ..penalties import L2, Formula, Penalty, scaled
 from ..penalties.constraints import Constraint
+from ..tensor import Tensor
 from .solver import Composite, Solution
 
 _Curve = Callable[[float], float]
 
 
 class KKT(NamedTuple):
-    """The four Karush–Kuhn–Tucker residuals, all 0 at a solution: ``max(residuals) <= tol``."""
+    """The four Karush–Kuhn–Tucker residuals (claim C115), all 0 at a solution: ``max(kkt) <= tol``.
+
+    Attributes
+    ----------
+    stationarity : the distance of −∇L to λ∂Ω(w).
+    primal_feasibility : max(Ω(w) − C, 0).
+    dual_feasibility : max(−λ, 0).
+    complementary_slackness : |λ(Ω(w) − C)|.
+
+    >>> import minireg as mr
+    >>> max(mr.constrained.KKT(0.0, 1e-12, 0.0, 0.0)) < 1e-10
+    True
+    """
 
     stationarity: float
     primal_feasibility: float
@@ -36,20 +50,23 @@ class KKT(NamedTuple):
     complementary_slackness: float
 
 
-def kkt(gradient: Any, w: Any, penalty: Penalty, multiplier: float, budget: float) -> KKT:
-    """How far w and λ are from solving min L subject to Ω(w) ≤ C (claim C115).
-
-    The distance of −∇L to λ∂Ω(w), by the penalty's ``subdiff_distance``; max(Ω(w) − C, 0);
-    max(−λ, 0); and \\|λ(Ω(w) − C)\\|.
+def kkt(
+    gradient: Array | Tensor, w: Array | Tensor, penalty: Penalty, multiplier: float, budget: float
+) -> KKT:
+    """How far w and λ are from solving min L subject to Ω(w) ≤ C, as :class:`KKT` (claim C115).
 
     Parameters
     ----------
-    gradient, w : ∇L(w) and w, arrays or Tensors of one shape; ``ValueError`` otherwise.
-    penalty, multiplier, budget : Ω, λ (of either sign) and C, finite; ``ValueError`` otherwise.
+    gradient, w : ∇L(w) and w, arrays or Tensors of one shape.
+    penalty : Ω, with its ``subdiff_distance``.
+    multiplier, budget : λ, of either sign, and C, finite.
 
-    >>> from minireg.penalties import L1
+    ``ValueError`` for unequal shapes and numbers that are not finite.
+
+    >>> import minireg as mr
     >>> w = np.array([2.0, 0.0])  # solves min ½‖w − (3, −½)‖² subject to ‖w‖₁ ≤ 2
-    >>> kkt(w - np.array([3.0, -0.5]), w, L1(1.0), multiplier=1.0, budget=2.0) == (0, 0, 0, 0)
+    >>> l1 = mr.penalties.L1(1.0)
+    >>> mr.constrained.kkt(w - [3.0, -0.5], w, l1, multiplier=1.0, budget=2.0) == (0, 0, 0, 0)
     True
     """
     g, w = array_of(gradient), array_of(w)
@@ -73,14 +90,20 @@ def kkt(gradient: Any, w: Any, penalty: Penalty, multiplier: float, budget: floa
 
 
 class SublevelSet(Constraint):
-    """Ω(w) ≤ C for any convex penalty with a prox: the ball of a penalty that has no closed form.
+    """The constraint Ω(w) ≤ C for any convex penalty with a prox (claims C113, C114).
 
-    The projection of v is the prox of tΩ whose t ≥ 0 meets the budget; finding it looks at
-    values, so on a device it waits for them. ``ValueError`` unless C > 0 and Ω is convex, or if no
-    w is found that meets the budget.
+    Parameters
+    ----------
+    penalty : Ω, including its strength.
+    budget : C > 0.
 
-    >>> from minireg.penalties import L1
-    >>> SublevelSet(L1(1.0), 2.0).prox(np.array([3.0, -0.5]), step=1.0).round(9).tolist()
+    The projection of v is the prox of tΩ with the t ≥ 0 that meets the budget; the search for t
+    reads values, so a GPU has to wait. ``ValueError`` unless C > 0 and Ω is convex, and by ``prox``
+    if no w is found that meets the budget.
+
+    >>> import minireg as mr
+    >>> ball = mr.constrained.SublevelSet(mr.penalties.L1(1.0), 2.0)
+    >>> ball.prox(np.array([3.0, -0.5]), step=1.0).round(9).tolist()
     [2.0, 0.0]
     """
 
@@ -100,14 +123,14 @@ class SublevelSet(Constraint):
         self.penalty, self.shapes = penalty, penalty.shapes
 
     def norm(self, w: Array) -> Any:
-        """Ω(w)."""
+        """Ω(w), the left side of the constraint."""
         return self.penalty.value(w)
 
     def _over(self, v: Array) -> _Curve:
         return lambda t: float(self.norm(self.penalty.prox(v, t))) / self.radius - 1
 
     def prox(self, v: Array, step: Any) -> Array:
-        """The nearest point within the budget."""
+        """The point within the budget nearest to v; ``step`` has no effect."""
         tol = 16 * float(np.finfo(v.dtype).eps)
         for _ in range(2):  # from far outside the first round leaves rounding of v's size
             over = self._over(v)
@@ -117,7 +140,7 @@ class SublevelSet(Constraint):
         return v
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """‖w − P(w − tg)‖/t for a short t: at most the distance to the normal cone, 0 with it.
+        """‖w − P(w − tg)‖/t for a short t: at most the distance of −g to the normal cone, 0 if that is 0.
 
         Inside the set it is ‖g‖; on the boundary of a ball it is the distance to 1 %.
         """
@@ -128,19 +151,19 @@ class SublevelSet(Constraint):
         return length(w - self.prox(w - t * g, t)) / t
 
     def parameters_text(self) -> str:
-        """The penalty and the budget."""
+        """The penalty and the budget, as the repr shows them."""
         return f"{self.penalty.text}, {self.radius:g}"
 
 
 class Problem:
-    """A model's loss on all of (x, y) and a penalty Ω on one parameter: both forms, solved.
+    """The penalised and the constrained problem of a model, solved (claims C01, C113–C116).
 
     Parameters
     ----------
-    model, loss, penalty, x, y, on, tol, max_steps : as for :func:`minireg.solve`; ``on`` must
-        choose one parameter (``ValueError``), by default the weight.
+    model, loss, penalty, x, y, tol, max_steps : as for :func:`minireg.solve`, errors too.
+    on : must choose one parameter (``ValueError``), by default the weight.
 
-    What is unique needs a convex loss and penalty. Each solve starts from the model's parameters
+    Solutions are global for a convex loss and penalty. Each solve starts from the model's parameters
     and leaves its solution there (rounded, if the model is not in float64); ``RuntimeError`` if it
     does not reach ``tol``.
 
@@ -159,8 +182,8 @@ class Problem:
         model: Module,
         loss: AnyLoss,
         penalty: Penalty,
-        x: Any,
-        y: Any,
+        x: ArrayLike,
+        y: ArrayLike,
         *,
         on: Selector = None,
         tol: float = 1e-10,
@@ -187,23 +210,26 @@ class Problem:
         return solution
 
     def penalised(self, strength: float) -> Solution:
-        """Minimise L + λΩ."""
+        """Minimise L + λΩ; ``ValueError`` unless λ ≥ 0."""
         check_option("penalised", "[0, inf)", strength=strength)
         return self._solve(_times(self.penalty, strength))
 
     def constrained(self, budget: float) -> Solution:
-        """Minimise L subject to Ω(w) ≤ C, C > 0, by projection; ``value`` is L*(C)."""
+        """Minimise L subject to Ω(w) ≤ C by projection; its ``value`` is L*(C).
+
+        ``ValueError`` unless C > 0.
+        """
         check_option("constrained", "(0, inf)", budget=budget)
         return self._solve(SublevelSet(self.penalty, budget))
 
     def kkt(self, multiplier: float, budget: float) -> KKT:
-        """The residuals of :func:`kkt` at the model's present parameters."""
+        """The residuals of :func:`kkt` at the model's present parameters, with its errors."""
         with self._solver.in_float64():
             g = self._solver.gradient()[self.w]
             return kkt(g, self.w, self.penalty, multiplier, budget)
 
     def budget_of(self, strength: float) -> float:
-        """Ω(w*(λ)): the budget with the same solution as the penalty of this strength."""
+        """Ω(w*(λ)): the budget with the same solution as the penalty of strength λ ≥ 0."""
         with self._solver.in_float64():
             self.penalised(strength)
             return float(self.penalty.value(self.w.data))
@@ -211,8 +237,8 @@ class Problem:
     def strength_of(self, budget: float) -> float:
         """The λ with Ω(w*(λ)) = C, 0 where the budget does not bind.
 
-        Ω(w*(λ)) never increases in λ (claim C01), so λ is found between brackets. ``ValueError``
-        unless C > 0, or if Ω jumps over it: no penalty reaches such a budget (claim C115).
+        Ω(w*(λ)) never increases in λ (claim C01), so λ is found by bracketing. ``ValueError`` unless
+        C > 0, and if Ω jumps over C: no penalty reaches such a budget (claim C115).
         """
         check_option("strength_of", "(0, inf)", budget=budget)
         over: _Curve = lambda strength: self.budget_of(strength) / budget - 1
@@ -228,7 +254,7 @@ class Problem:
         return strength
 
     def shadow_price(self, budget: float, step: float = 1e-4) -> float:
-        """−dL*/dC: what a little more budget saves, by a central difference (claim C116).
+        """−dL*/dC: how fast the loss falls with the budget, by a central difference (claim C116).
 
         ``step`` is relative to C. Both sides are solved with the constraint, never with a
         penalty, so equality with :meth:`strength_of` is a result. ``ValueError`` unless C > 0
@@ -238,7 +264,7 @@ class Problem:
         check_option("shadow_price", "(0, inf)", budget=budget)
         h = step * budget
         low, high = self.constrained(budget - h).value, self.constrained(budget + h).value
-        self.constrained(budget)  # which is the solution that the model keeps
+        self.constrained(budget)  # the solution that the model keeps
         return (low - high) / (2 * h)
 
 

@@ -1,9 +1,12 @@
 """How far outputs can move: Lipschitz bounds, certificates, attacks, and the rescaling of ReLU.
 
 Everything is ℓ2 and about the model in evaluation mode. A model's constant K lies between
-:func:`lipschitz_lower`, found by looking, and :func:`lipschitz_bound`, a product over the layers;
+:func:`lipschitz_lower`, found by search, and :func:`lipschitz_bound`, a product over the layers;
 a sample's robust radius lies between :func:`certified_radius` and :func:`attack_radius`. Bounds and
-certificates are computed on a float64 copy on the host, attacks run where the model lives.
+certificates are computed on a float64 copy on the host, attacks run on the model's backend.
+
+All raise ``TypeError`` for what is no Module; bounds and certificates raise ``FloatingPointError``
+for weights that are not finite.
 """
 
 from __future__ import annotations
@@ -14,14 +17,16 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import nn
-from ..backend import move, of
+from ..backend import Array, move, of
 from ..engine import grad
 from ..messages import check_option
 from ..mode import enable_grad
 from ..nn.module import Module
 from ..nn.utils.parametrize import is_parametrized, remove_parametrizations
+from ..objective import AnyLoss
 from ..ops.iterations import largest_pairs
 from ..ops.table import array_of
 from ..penalties import PathNorm
@@ -34,7 +39,7 @@ FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 def _frozen(model: Module) -> Module:
-    """A copy in evaluation mode that needs no gradient and whose weights are all plain."""
+    """A copy in evaluation mode that needs no gradient and has no parametrized weights."""
     if not isinstance(model, Module):
         raise TypeError(f"lipschitz: model must be a Module, got {model!r:.60}")
     copy = deepcopy(model).eval()
@@ -44,8 +49,8 @@ def _frozen(model: Module) -> Module:
     return copy.requires_grad_(False)
 
 
-def _exact(model: Module) -> Module:
-    """The same on the host in float64; ``FloatingPointError`` where weights are not finite."""
+def _in_float64(model: Module) -> Module:
+    """The frozen copy on the host in float64; ``FloatingPointError`` where weights are not finite."""
     copy = _frozen(model).to("numpy").double()
     for name, p in copy.named_parameters():
         if not np.isfinite(p.data).all():
@@ -56,13 +61,13 @@ def _exact(model: Module) -> Module:
     return copy
 
 
-def _like(array: Any, like: Any) -> Any:
+def _like(array: Array, like: Array) -> Array:
     """The array with the backend and dtype of ``like``."""
     return move(array, of(like).name).astype(like.dtype, copy=False)
 
 
-def _placed(model: Module, x: Any) -> Any:
-    """The array of x where the model lives."""
+def _on_model(model: Module, x: ArrayLike) -> Array:
+    """x as an array on the model's backend, in its dtype."""
     data = exact(x, "lipschitz: x")
     return _like(data, next((p.data for p in model.parameters()), data))
 
@@ -88,14 +93,15 @@ def _known(module: Module, shape: Shape | None) -> Shape:
 def operator_norm(module: Module, shape: Shape | None, tolerance: float = 1e-10) -> float:
     """Largest singular value of the linear part of an affine ``module`` on inputs of ``shape``.
 
-    Lanczos iteration on KᵀKv = ∇½‖Kv‖², from autograd, in float64. It converges from below,
-    in far fewer products than power iteration; when the residual is below ``tolerance``
-    (relative), it is added, so that the result is not too small.
+    Lanczos iteration on KᵀKv = ∇½‖Kv‖², from autograd, in float64. It converges from below, in far
+    fewer products than power iteration; it ends when the residual is at most ``tolerance``
+    (relative), which is added so that the result is not too small. ``ValueError`` if ``shape``,
+    that of one sample, is None.
 
     >>> operator_norm(nn.AvgPool2d(2), (1, 4, 4))
     0.5
     """
-    f, x = _exact(module), Tensor(np.zeros((1, *_known(module, shape))))
+    f, x = _in_float64(module), Tensor(np.zeros((1, *_known(module, shape))))
     origin, stream = f(x), Stream("operator norm", seed=0)
 
     def gram(v: FloatArray) -> FloatArray:
@@ -208,45 +214,59 @@ def _constant(module: Module, shape: Shape | None) -> float:
 def lipschitz_bound(model: Module, input_shape: Sequence[int] | None = None) -> float:
     """Product of the ℓ2 Lipschitz constants of the layers: ‖f(a) − f(b)‖ ≤ bound·‖a − b‖.
 
-    An upper bound on the model's own constant in evaluation mode, often a loose one (claims C87,
-    C88, C91). ``input_shape`` is that of one sample; convolutions, average pooling and
-    LogSoftmax need it. Exact for each layer alone: singular values of matrices and of
-    convolutions as operators (:func:`operator_norm`; parametrized weights count as they
-    are used), max|γ|/√(σ² + ε) for BatchNorm, the steepest slope of an activation (Sigmoid ¼, SiLU
-    1.0998, GELU 1.1289), ½ for Softmax, √n for LogSoftmax of n classes, and for MaxPool2d
-    the root of how many windows share an element. LayerNorm, RMSNorm and GroupNorm are steep
-    where their input is constant, so that only ε bounds them: max|γ|/√ε, ∞ without an ε.
+    An upper bound on the model's constant in evaluation mode, often a loose one (claims C87, C88,
+    C91).
 
-    Raises ``TypeError`` for a module that :data:`CONSTANTS`, a table open to others, does not
-    know, ``ValueError`` where the input's shape is needed and for a BatchNorm without
-    running statistics.
+    Parameters
+    ----------
+    model : a layer, or a Sequential of them.
+    input_shape : that of one sample, such as (C, H, W); convolutions, average pooling and
+        LogSoftmax need it.
 
-    >>> model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Sigmoid())
+    Exact for each layer alone: singular values of matrices and of convolutions as operators
+    (:func:`operator_norm`; parametrized weights count as they are used), max|γ|/√(σ² + ε) for
+    BatchNorm, the steepest slope of an activation (Sigmoid ¼, SiLU 1.0998, GELU 1.1289), ½ for
+    Softmax, √n for LogSoftmax of n classes, and for MaxPool2d the root of the number of windows that
+    share an element. LayerNorm, RMSNorm and GroupNorm are steepest where their input is constant,
+    so only ε bounds them: max|γ|/√ε, ∞ without an ε.
+
+    Raises ``TypeError`` for a module that is not in :data:`CONSTANTS`, to which others may be
+    added, and ``ValueError`` where the input's shape is needed and for a BatchNorm without running
+    statistics.
+
+    >>> import minireg as mr
+    >>> model = mr.nn.Sequential(mr.nn.Linear(2, 2, bias=False), mr.nn.Sigmoid())
     >>> _ = model[0].weight.assign(np.diag([3.0, 4.0]))
-    >>> lipschitz_bound(model)
+    >>> mr.lipschitz_bound(model)
     1.0
     """
-    return _constant(_exact(model), None if input_shape is None else tuple(input_shape))
+    return _constant(_in_float64(model), None if input_shape is None else tuple(input_shape))
 
 
-def _stretch(f: Module, a: FloatArray, b: FloatArray) -> float:
+def _largest_slope(f: Module, a: FloatArray, b: FloatArray) -> float:
     """The largest ‖f(a) − f(b)‖/‖a − b‖ of pairs of samples that differ."""
     moved, apart = _lengths((f(Tensor(a)) - f(Tensor(b))).data), _lengths(a - b)
     return float((moved[apart > 0] / apart[apart > 0]).max(initial=0.0))
 
 
-def lipschitz_lower(model: Module, x: Any, samples: int = 1000, seed: int = 0) -> float:
-    """The largest stretch ‖f(a) − f(b)‖/‖a − b‖ found around and between the samples of x.
+def lipschitz_lower(model: Module, x: ArrayLike, samples: int = 1000, seed: int = 0) -> float:
+    """The largest slope ‖f(a) − f(b)‖/‖a − b‖ found around and between the samples of x.
 
-    A lower bound on the model's constant K in evaluation mode. Around a sample the pair
-    lies along the first right singular vector of its Jacobian (one backward pass for each
-    output, for all samples at once), 10⁻⁵ apart, which gives the Jacobian's norm to about
-    10 digits and yet, unlike it, is a bound at kinks; ``samples`` seeded pairs of x come on top.
+    A lower bound on the model's constant K in evaluation mode (claim C88). Around a sample the pair
+    lies along the first right singular vector of its Jacobian (one backward pass per output for all
+    samples), 10⁻⁵ apart: this gives the Jacobian's norm to about 10 digits, and at kinks, where that
+    norm is no bound, it is one.
 
-    >>> round(lipschitz_lower(nn.Sigmoid(), np.zeros((1, 3))), 6)
+    Parameters
+    ----------
+    x : inputs (N, …), N ≥ 1; ``ValueError`` for shapes that the model does not take.
+    samples, seed : number ≥ 0 of random pairs of samples that are compared as well, and their seed.
+
+    >>> import minireg as mr
+    >>> round(mr.lipschitz_lower(mr.nn.Sigmoid(), np.zeros((1, 3))), 6)
     0.25
     """
-    f, points = _exact(model), on_host(x)
+    f, points = _in_float64(model), on_host(x)
     t = Tensor(points, requires_grad=True)
     with enable_grad():
         y = f(t).reshape(len(points), -1)
@@ -255,8 +275,8 @@ def lipschitz_lower(model: Module, x: Any, samples: int = 1000, seed: int = 0) -
     first = np.linalg.svd(jacobian, full_matrices=False)[2][:, 0].reshape(points.shape)
     pairs = Stream("pairs", seed).uniform(0, len(points), (2, samples)).astype(np.int64)
     return max(
-        _stretch(f, points - 5e-6 * first, points + 5e-6 * first),
-        _stretch(f, points[pairs[0]], points[pairs[1]]),
+        _largest_slope(f, points - 5e-6 * first, points + 5e-6 * first),
+        _largest_slope(f, points[pairs[0]], points[pairs[1]]),
     )
 
 
@@ -264,23 +284,30 @@ def lipschitz_lower(model: Module, x: Any, samples: int = 1000, seed: int = 0) -
 
 
 def certified_radius(
-    model: Module, x: Any, labels: Any = None, pairwise: bool = False
+    model: Module, x: ArrayLike, labels: ArrayLike | None = None, pairwise: bool = False
 ) -> FloatArray:
-    """For each sample an ℓ2 radius within which the prediction cannot change (claims C89, C90).
+    """For each sample an ℓ2 radius (N,) within which the prediction cannot change (C89, C90).
 
     The margin z_y − max z_j over √2·K, K the model's :func:`lipschitz_bound`: the difference of
     two logits is (e_y − e_j)ᵀf, and ‖e_y − e_j‖ = √2, the factor that "margin over K" lacks.
-    With ``pairwise``, for a model that ends in a Linear layer, the least (z_y − z_j)/(K′‖w_y −
-    w_j‖) with K′ of the layers before it, which is never smaller. Labels default to the
-    predictions; where those are wrong the radius is 0. ``ValueError`` for logits that are not (N, C
-    ≥ 2), for labels that do not fit, and for ``pairwise`` without that layer.
 
-    >>> model = nn.Linear(2, 2).to(np.float64)
+    Parameters
+    ----------
+    model, x : a classifier, and inputs (N, …) for which it returns logits (N, C ≥ 2).
+    labels : integers (N,), by default the predictions; where these are wrong the radius is 0.
+    pairwise : for a model that ends in a Linear layer, the least (z_y − z_j)/(K′‖w_y − w_j‖) with
+        K′ of the layers before it, which is never smaller.
+
+    ``ValueError`` for other logits and labels and for ``pairwise`` without that layer, otherwise
+    the errors of :func:`lipschitz_bound`.
+
+    >>> import minireg as mr
+    >>> model = mr.nn.Linear(2, 2).to(np.float64)
     >>> _ = model.weight.assign(np.eye(2)), model.bias.assign(0.0)
-    >>> certified_radius(model, np.array([[3.0, 1.0]])).round(4)
+    >>> mr.certified_radius(model, np.array([[3.0, 1.0]])).round(4)
     array([1.4142])
     """
-    f, points = _exact(model), on_host(x)
+    f, points = _in_float64(model), on_host(x)
     logits = f(Tensor(points)).data
     y = logits.argmax(axis=-1) if labels is None else tensor(labels).numpy()
     _check_labels("certified_radius", logits, y)
@@ -294,11 +321,12 @@ def certified_radius(
             )
         f, head = nn.Sequential(*layers[:-1]), layers[-1].weight.data
     apart = np.stack([np.linalg.norm(head - row, axis=1) for row in head])
-    gap, own = logits[np.arange(len(y)), y, None] - logits, np.arange(len(head)) == y[:, None]
+    gap = logits[np.arange(len(y)), y, None] - logits
+    is_label = np.arange(len(head)) == y[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):  # equal rows keep their distance
         slope = np.where(apart > 0, _constant(f, points.shape[1:]) * apart, 0.0)[y]
         radius = np.where(gap > 0, gap / slope, 0.0)
-    smallest: FloatArray = np.where(own, np.inf, radius).min(axis=1)
+    smallest: FloatArray = np.where(is_label, np.inf, radius).min(axis=1)
     return smallest
 
 
@@ -313,10 +341,10 @@ def _check_labels(name: str, logits: Any, y: Any) -> None:
 
 def pgd_attack(
     model: Module,
-    loss: Callable[[Any, Any], Any],
-    x: Any,
-    y: Any,
-    radius: Any,
+    loss: AnyLoss,
+    x: ArrayLike,
+    y: ArrayLike,
+    radius: ArrayLike,
     steps: int = 40,
     step_size: float | None = None,
     norm: float = 2,
@@ -324,24 +352,35 @@ def pgd_attack(
 ) -> Tensor:
     """x moved within ``radius`` so that the loss against y grows: projected gradient ascent.
 
-    Each step follows the gradient of each sample, of length ``step_size`` (default
-    2.5·radius/steps) in the ball's norm, 2 or ``math.inf``, and comes back to the ball's nearest
-    point (Madry et al. 2018). ``radius`` is one or one a sample. The start is x but for a
-    seeded thousandth of the radius, so that for a linear model the first step is the best one.
-    The model is attacked in evaluation mode, where it lives and in its dtype. Raises
-    ``ValueError`` for another norm, radius < 0 and steps < 1.
+    Parameters
+    ----------
+    model : attacked in evaluation mode, on its backend and in its dtype.
+    loss : of (outputs, y), for example ``nn.CrossEntropyLoss()``.
+    x, y : inputs (N, …) and their targets (N, …).
+    radius : of the ball around each sample, ≥ 0, one or (N,).
+    steps : number of steps, ≥ 1.
+    step_size : their length in the ball's norm, by default 2.5·radius/steps.
+    norm : of the ball, 2 or ``math.inf``.
+    seed : of the start.
 
+    Returns the moved inputs (N, …). Each step follows the gradient of each sample and then goes to
+    the nearest point of the ball (Madry et al. 2018). The start is x plus a random thousandth of
+    the radius, so that for a linear model the first step is the best one. Raises ``ValueError`` for
+    a radius, steps or norm that are none of these.
+
+    >>> import minireg as mr
     >>> x = np.array([[1.0, 0.0]])
-    >>> pgd_attack(nn.Identity(), nn.MSELoss(), x, 0 * x, radius=0.5).numpy().round(1)[0, 0]
-    np.float64(1.5)
+    >>> moved = mr.pgd_attack(mr.nn.Identity(), mr.nn.MSELoss(), x, 0 * x, radius=0.5)
+    >>> moved.shape, round(moved[0, 0].item(), 1)
+    ((1, 2), 1.5)
     """
     check_option("pgd_attack", (2, math.inf), norm=norm)
     check_option("pgd_attack", 1, steps=steps)
-    f, start = _frozen(model), _placed(model, x)
-    wide = on_host(radius)
-    if wide.shape not in ((), (len(start),)) or not (wide >= 0).all():
+    f, start = _frozen(model), _on_model(model, x)
+    radii = on_host(radius)
+    if radii.shape not in ((), (len(start),)) or not (radii >= 0).all():
         raise ValueError(f"pgd_attack: radius must be ≥ 0, one or {len(start)}, got {radius!r:.60}")
-    ball = _like(wide.reshape(-1, *(1,) * (start.ndim - 1)), start)
+    ball = _like(radii.reshape(-1, *(1,) * (start.ndim - 1)), start)
     stride = 2.5 * ball / steps if step_size is None else step_size
     axes, tiny = tuple(range(1, start.ndim)), float(np.finfo(start.dtype).tiny)
 
@@ -371,29 +410,38 @@ def pgd_attack(
 
 def attack_radius(
     model: Module,
-    loss: Callable[[Any, Any], Any],
-    x: Any,
-    y: Any,
+    loss: AnyLoss,
+    x: ArrayLike,
+    y: ArrayLike,
     largest: float | None = None,
     rounds: int = 20,
     steps: int = 40,
     norm: float = 2,
     seed: int = 0,
 ) -> FloatArray:
-    """For each sample the length of the shortest perturbation found that changes the prediction.
+    """For each sample the length (N,) of the shortest perturbation found that changes the prediction.
 
-    An upper bound on the robust radius, so never below :func:`certified_radius`. From
-    ``largest``/1000 on, the radius of :func:`pgd_attack` doubles until the prediction differs from
-    label y, then it is bisected, each sample for itself, in ``rounds`` attacks in all. 0 where the
-    prediction is wrong already, ∞ where nothing was found up to ``largest``, by default
-    twice the largest norm in x, which reaches from any sample to any other.
+    An upper bound on the robust radius, so never below :func:`certified_radius` (claims C89, C90).
+    From ``largest``/1000 on, the radius of :func:`pgd_attack` doubles until the prediction differs
+    from the label; then it is bisected, for each sample separately. 0 where the prediction is wrong
+    already, ∞ where nothing was found.
 
-    >>> model = nn.Linear(1, 2).to(np.float64)
+    Parameters
+    ----------
+    model, loss, steps, norm, seed : as for :func:`pgd_attack`, errors too.
+    x, y : inputs (N, …) with logits (N, C ≥ 2), and labels (N,) in 0 … C − 1; ``ValueError``
+        otherwise.
+    largest : radius to search up to, by default twice the largest norm in x, which reaches from any
+        sample to any other.
+    rounds : number of attacks in all.
+
+    >>> import minireg as mr
+    >>> model = mr.nn.Linear(1, 2).to(np.float64)
     >>> _ = model.weight.assign([[1.0], [-1.0]]), model.bias.assign(0.0)
-    >>> attack_radius(model, nn.CrossEntropyLoss(), [[3.0]], [0]).round(1)
+    >>> mr.attack_radius(model, mr.nn.CrossEntropyLoss(), [[3.0]], [0]).round(1)
     array([3.])
     """
-    f, start = _frozen(model), _placed(model, x)
+    f, start = _frozen(model), _on_model(model, x)
     before, labels = on_host(start), tensor(y).numpy()
     largest = largest or 2 * float(_lengths(before, norm).max(initial=0.0)) or 1.0
     logits = f(Tensor(start)).numpy()
@@ -416,14 +464,16 @@ def attack_radius(
 def path_norm(model: Module) -> float:
     """Σ over input–output paths of the product of squared weights, as :class:`PathNorm` has it.
 
-    A complexity that :func:`rescale` leaves alone (claim C100). The weights must be a chain of
-    matrices, ``ValueError`` otherwise; parametrized ones count as they are used.
+    A complexity that :func:`rescale` does not change (claim C100). The weights must be a chain of
+    matrices (out, in), ``ValueError`` otherwise; parametrized ones count as they are used.
 
-    >>> path_norm(nn.Sequential(nn.Linear(3, 2), nn.ReLU()).apply(
-    ...     lambda m: isinstance(m, nn.Linear) and nn.init.ones_(m.weight)))
+    >>> import minireg as mr
+    >>> model = mr.nn.Sequential(mr.nn.Linear(3, 2), mr.nn.ReLU())
+    >>> _ = model[0].weight.assign(1.0)
+    >>> mr.path_norm(model)
     6.0
     """
-    return float(PathNorm(1.0).value(_exact(model)))
+    return float(PathNorm(1.0).value(_in_float64(model)))
 
 
 def _leaves(model: Module, prefix: str = "") -> list[tuple[str, Module]]:
@@ -440,19 +490,27 @@ def _leaves(model: Module, prefix: str = "") -> list[tuple[str, Module]]:
 _HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.Dropout, nn.Identity)
 
 
-def rescale(model: Module, layer: str | int, factors: Any) -> Module:
+def rescale(model: Module, layer: str | int, factors: ArrayLike) -> Module:
     """Scale the units of a hidden Linear layer by ``factors`` > 0, in place; returns the model.
 
-    Unit i's weights and bias are multiplied by c_i and its column in the next Linear layer is
+    The weights and bias of unit i are multiplied by c_i and its column in the next Linear layer is
     divided by c_i. As ReLU(cz) = c·ReLU(z) the function stays the same, and so does
-    :func:`path_norm`; the L2 norm does not (claims C99, C100). ``layer`` is a name, as of
-    ``named_modules``, or an index; one factor serves for all units. Raises ``ValueError`` unless
-    only ReLU, LeakyReLU, Dropout and Identity stand between the two, for weights that are
-    parametrized or used twice, and for factors that do not fit.
+    :func:`path_norm`; the L2 norm does not (claims C99, C100).
 
-    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    >>> x = tensor(np.ones((1, 2))); before = model(x).item()
-    >>> abs(rescale(model, "0", [0.5, 2.0, 4.0])(x).item() - before) < 1e-6
+    Parameters
+    ----------
+    model : a Sequential, in which only ReLU, LeakyReLU, Dropout and Identity are between the two
+        Linear layers.
+    layer : the first of them, by its name in ``named_modules`` or its index.
+    factors : c, finite and > 0, one or (units,).
+
+    Raises ``ValueError`` for other layers and factors, and for weights that are parametrized or
+    used twice.
+
+    >>> import minireg as mr
+    >>> model = mr.nn.Sequential(mr.nn.Linear(2, 3), mr.nn.ReLU(), mr.nn.Linear(3, 1))
+    >>> x = mr.tensor(np.ones((1, 2))); before = model(x).item()
+    >>> abs(mr.rescale(model, "0", [0.5, 2.0, 4.0])(x).item() - before) < 1e-6
     True
     """
     leaves = dict(_leaves(model))

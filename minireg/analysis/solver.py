@@ -2,8 +2,8 @@
 
 Both run FISTA with restart (:class:`minireg.optim.ProximalGradient`) on all data at once and
 stop by the certificate: the distance of −∇loss to the penalty's subdifferential, together
-with the gradient of what is not penalised. At 0 the point is optimal, if the loss is convex.
-Everything happens in float64: a model of another dtype is given the solution, rounded, at the end.
+with the gradient of what is not penalised. Where it is 0 the point is optimal, if the loss is
+convex. All is computed in float64; a model of another dtype gets the solution, rounded, at the end.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import Array, move
 from ..engine import backprop
@@ -34,10 +35,21 @@ from .inputs import exact
 
 @dataclass(frozen=True)
 class Solution:
-    """How a :func:`solve` ended: after how many steps, how far from stationary, at which value.
+    """How a :func:`solve` ended.
 
-    ``relative`` is how far over how far it is with all parameters at 0, of the one where that is
-    most.
+    Attributes
+    ----------
+    steps : how many were done.
+    certificate : the distance from stationary, a gradient norm.
+    value : loss plus penalty there.
+    converged : whether ``certificate <= tol``.
+    relative : the certificate over the one with all parameters at 0, the largest over parameters.
+
+    >>> import minireg as mr
+    >>> x = np.eye(2); model = mr.nn.Linear(2, 1, bias=False).to(np.float64)
+    >>> found = mr.solve(model, mr.nn.MSELoss(), mr.penalties.L2(1.0), x, x[:, :1])
+    >>> round(found.value, 6)
+    0.25
     """
 
     steps: int
@@ -59,10 +71,10 @@ class Composite:
         self.params = [p for p in model.parameters() if p.requires_grad]
         if not self.params:
             raise ValueError("solve: every parameter of the model is frozen")
-        home = self.params[0].backend
-        x, y = (move(exact(a, f"solve: {n}"), home) for n, a in {"x": x, "y": y}.items())
-        self.x = Tensor(x.astype(np.float64, copy=False))
-        self.y = y if y.dtype.kind in "iu" else y.astype(np.float64, copy=False)
+        backend = self.params[0].backend
+        inputs, targets = move(exact(x, "solve: x"), backend), move(exact(y, "solve: y"), backend)
+        self.x = Tensor(inputs.astype(np.float64, copy=False))
+        self.y = targets if targets.dtype.kind in "iu" else targets.astype(np.float64, copy=False)
         objective = Objective(loss, {"penalty": Term(penalty, on, via="prox")}).bind(model)
         self.penalised = dict.fromkeys(objective.chosen("penalty"))
         self.lr = 0.0  # not known yet
@@ -76,26 +88,26 @@ class Composite:
 
     @contextmanager
     def in_float64(self) -> Iterator[None]:
-        """Meanwhile the model is in float64; then its own arrays hold what was found, rounded."""
+        """Inside, the model is in float64; afterwards its arrays hold the result, rounded."""
         tensors = dict.fromkeys(t for _, t in self.model._named_tensors())
         held = {t: t.data for t in tensors if t.dtype.kind == "f" and t.dtype != np.float64}
-        for t, own in held.items():
-            t.data = own.astype(np.float64)
+        for t, array in held.items():
+            t.data = array.astype(np.float64)
         try:
             yield
         finally:
             for p in self.params:
                 p.grad = None
-            for t, own in held.items():
-                own[...] = t.data
-                t.data, t._seq = own, next_seq()
+            for t, array in held.items():
+                array[...] = t.data
+                t.data, t._seq = array, next_seq()
 
     def data(self) -> Tensor:
         """The loss on all data."""
         return self.loss(self.model(self.x), self.y)
 
     def gradient(self) -> dict[Tensor, Array]:
-        """That of the loss, by parameter."""
+        """The gradient of the loss, by parameter."""
         value = self.data()
         found = backprop([value], [np.ones_like(value.data)], self.params)
         return {p: found[p] if p in found else np.zeros_like(p.data) for p in self.params}
@@ -126,7 +138,7 @@ class Composite:
         with np.errstate(all="ignore"):
             at_zero = self.distances(self.gradient())
         self._assign(kept)
-        noise = self._rounding(gradient)  # what is less at 0 says nothing
+        noise = self._rounding(gradient)  # a certificate at 0 below it is rounding
         return max((d / z for d, z in zip(here, at_zero, strict=True) if z > noise), default=0.0)
 
     def curvature(self) -> float:
@@ -207,31 +219,39 @@ def solve(
     model: Module,
     loss: AnyLoss,
     penalty: Penalty,
-    x: Any,
-    y: Any,
+    x: ArrayLike,
+    y: ArrayLike,
     *,
     on: Selector = None,
     tol: float = 1e-10,
     max_steps: int = 20_000,
 ) -> Solution:
-    """Minimise ``loss`` on all of (x, y) plus ``penalty``, to the certificate.
+    """Minimise ``loss`` on all of (x, y) plus ``penalty``, until a certificate says it is minimal.
 
     Parameters
     ----------
     model, loss : convex together for a global minimum, for example a Linear with MSELoss. A
         model in float32 gets the solution rounded; certificate and value are those in float64.
-    penalty, on : a convex penalty with a prox, and the parameters it applies to (weights).
-    tol : stop when the certificate, a gradient norm, is at most this. A ``RuntimeWarning`` says
-        where it was nearly as small with all parameters at 0, as for features of size 1e-11.
-    max_steps : give up after so many, or earlier where float64 can tell no more: then
-        ``converged`` is False and a ``RuntimeWarning`` says how far it came.
+    penalty : a convex penalty with a prox.
+    x, y : inputs (N, …) and targets (N, …), moved to the model's backend.
+    on : the parameters that the penalty applies to, as for a :class:`~minireg.Term`; by default the
+        weights.
+    tol : ≥ 0; stop when the certificate, a gradient norm, is at most this. A ``RuntimeWarning`` says
+        if it was nearly as small with all parameters at 0, as for features of size 1e-11.
+    max_steps : ≥ 1; end after this many, or earlier when rounding in float64 hides all progress:
+        then ``converged`` is False and a ``RuntimeWarning`` says how far it came.
 
-    The step is 1/L, L being the largest eigenvalue of the loss's Hessian, measured.
+    Returns a :class:`Solution`; the parameters are left in the model. FISTA with restart (Beck &
+    Teboulle 2009; O'Donoghue & Candès 2015) with the step 1/L, L being the largest eigenvalue of the
+    loss's Hessian, measured. Raises ``TypeError`` for what is no Module or no Penalty,
+    ``ValueError`` for a model that is frozen, a loss that is random and other options,
+    ``NotImplementedError`` for a penalty without a prox, ``FloatingPointError`` for a loss that is
+    not finite.
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); model = mr.nn.Linear(2, 1).to(np.float64)
     >>> x = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]); y = x[:, :1]
-    >>> solution = solve(model, mr.nn.MSELoss(), mr.penalties.L1(0.5), x, y)
+    >>> solution = mr.solve(model, mr.nn.MSELoss(), mr.penalties.L1(0.5), x, y)
     >>> solution.converged, model.weight.numpy().round(6)
     (True, array([[0.625, 0.   ]]))
     """
@@ -270,20 +290,37 @@ def _warn_unless_converged(owner: str, solutions: list[Solution], tol: float) ->
 
 @dataclass(frozen=True, repr=False)
 class RegularizationPath:
-    """A regularization path: for each strength (n,) the parameters, and how the fit ended."""
+    """A regularization path, as :func:`path` returns it.
+
+    Attributes
+    ----------
+    strengths : (n,), as they were solved.
+    parameters : name → array (n, *shape) in float64.
+    solutions : a :class:`Solution` for each strength.
+
+    >>> import minireg as mr
+    >>> x = np.eye(2); model = mr.nn.Linear(2, 1, bias=False).to(np.float64)
+    >>> found = mr.path(model, mr.nn.MSELoss(), mr.penalties.L1(0.0), x, x[:, :1], [1.0, 0.5])
+    >>> found.parameters["weight"].round(6).tolist()
+    [[[0.0, 0.0]], [[0.5, 0.0]]]
+    """
 
     strengths: Array
-    parameters: dict[str, Array]  # name → (n, *shape), float64
+    parameters: dict[str, Array]
     solutions: list[Solution]
 
     @property
     def nonzero(self) -> Array:
-        """How many penalised-or-not weights are not 0 at each strength, (n,)."""
+        """How many weights are not 0 at each strength (n,), biases left out."""
         weights = [a for name, a in self.parameters.items() if not name.endswith("bias")]
         return np.asarray(sum((a != 0).reshape(len(a), -1).sum(axis=1) for a in weights))
 
     def draw(self, path: str | Path | None = None, name: str | None = None) -> Any:
-        """The coefficients of one parameter against the strength: a figure, saved to ``path``."""
+        """Plot one parameter (by default the first) against the strength; returns the figure.
+
+        ``path`` also saves it, in the format of its suffix. ``ImportError`` without matplotlib,
+        ``KeyError`` for an unknown ``name``.
+        """
         what = "RegularizationPath.draw needs matplotlib"
         drawing = needed(what, "matplotlib.figure", "'minireg[viz]'")
         name = name or next(iter(self.parameters))
@@ -321,8 +358,8 @@ def path(
     model: Module,
     loss: AnyLoss,
     penalty: Penalty,
-    x: Any,
-    y: Any,
+    x: ArrayLike,
+    y: ArrayLike,
     strengths: int | Sequence[float] = 50,
     *,
     ratio: float = 1e-3,
@@ -334,15 +371,22 @@ def path(
 
     Parameters
     ----------
-    model, loss, penalty, x, y, on, tol, max_steps : as for :func:`solve`; ``penalty.strength`` is
-        set to each strength in turn (``l1`` of an elastic net) and put back at the end, the model
-        keeps the last solution.
-    strengths : values, or how many: spaced evenly in the logarithm from the smallest that
+    model, loss, x, y, on, tol, max_steps : as for :func:`solve`, errors too; the model keeps the
+        last solution.
+    penalty : its ``strength`` (``l1`` of an elastic net) is set to each strength in turn and put
+        back at the end.
+    strengths : values ≥ 0, or how many: spaced evenly in the logarithm from the smallest that
         leaves all weights at 0 (``penalty.max_strength``) down to ``ratio`` times that.
+    ratio : in (0, 1].
+
+    Returns a :class:`RegularizationPath`, as ``sklearn.linear_model.lasso_path`` does for one
+    model (Friedman et al. 2010). Raises ``TypeError`` for a penalty without a strength,
+    ``ValueError`` for other strengths and ratios, ``NotImplementedError`` for a number of strengths
+    where no finite one leaves all weights at 0 (L2).
 
     >>> import minireg as mr
     >>> data = mr.datasets.load("diabetes"); model = mr.nn.Linear(10, 1).to(np.float64)
-    >>> found = path(model, mr.nn.MSELoss(), mr.penalties.L1(0.0), *data.train, strengths=5)
+    >>> found = mr.path(model, mr.nn.MSELoss(), mr.penalties.L1(0.0), *data.train, strengths=5)
     >>> int(found.nonzero[0]), int(found.nonzero[-1])
     (0, 9)
     """
@@ -384,10 +428,10 @@ FAR = 1e100  # a strength beyond every largest one
 
 
 def _largest(problem: Composite, field: str, tol: float, max_steps: int) -> float:
-    """The strength at which all that is penalised is just 0, with everything else fitted.
+    """The smallest strength at which all that is penalised is 0, with everything else fitted.
 
-    Groups may leave elements of a weight free, so the fit is of all parameters, at a strength that
-    holds the penalised ones at 0.
+    A group penalty may leave elements of a weight unpenalised, so all parameters are fitted, at a
+    strength that keeps the penalised ones at 0.
     """
 
     def largest() -> float:
@@ -397,7 +441,7 @@ def _largest(problem: Composite, field: str, tol: float, max_steps: int) -> floa
     with problem.in_float64():
         for p in problem.penalised:
             p.assign(0.0)
-        largest()  # where there is none it says so
+        largest()  # raises if no strength is large enough
         setattr(problem.penalty, field, FAR)
         problem.solve(tol, max_steps)
         problem.lr = 0.0
