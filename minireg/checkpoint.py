@@ -1,8 +1,8 @@
 """Weights on disk: NumPy's ``.npz``, or ``.safetensors`` with the ``io`` extra. No pickle.
 
-A file is written beside the one it replaces and renamed when it is complete, so whatever happens
-there is always one that can be read: the old or the new. Of an ``.npz`` every entry has a check
-sum, so damage is noticed; the ``.safetensors`` format has none.
+A file is written under a temporary name in the same folder and renamed when it is complete, so
+there is always one that can be read: the old or the new. Every entry of an ``.npz`` has a checksum,
+so damage is detected; the ``.safetensors`` format has none.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .backend import as_array, of
 from .messages import needed
@@ -26,15 +27,15 @@ _SUFFIXES = (".npz", ".safetensors")
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to, which becomes ``path`` if the block ends without an error.
+    """A temporary file to write to, which replaces ``path`` if the block ends without an error.
 
-    Otherwise nothing is left behind (by a process that is killed: a hidden file), and what was
-    there stays as it was. What is no regular file
-    (``/dev/stdout``) is written to directly.
+    Otherwise it is removed (a killed process leaves it, hidden) and the old file is kept. What is no
+    regular file (``/dev/stdout``) is written to directly. ``FileNotFoundError`` if the folder does
+    not exist, ``PermissionError`` if the file is read-only.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "figures.json"
-    >>> with replacing(path) as beside: _ = beside.write_text("{}")
+    >>> with replacing(path) as temporary: _ = temporary.write_text("{}")
     >>> path.read_text(), len(list(path.parent.iterdir()))
     ('{}', 1)
     """
@@ -44,19 +45,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    there = path.exists()
-    if there and not os.access(path, os.W_OK):
+    exists = path.exists()
+    if exists and not os.access(path, os.W_OK):
         raise PermissionError(f"{str(path)!r} is read-only")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        yield beside
-        with open(beside, "rb+") as file:
+        yield temporary
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        if there:
-            shutil.copymode(path, beside)
-        os.replace(beside, path)
+        if exists:
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _safetensors() -> Any:
@@ -74,7 +75,7 @@ def _suffix(owner: str, path: Any) -> str:
 
 
 def _arrays(state: Any) -> dict[str, np.ndarray[Any, Any]]:
-    """Everything that is to be written, as C-contiguous arrays of numbers on the host."""
+    """The arrays to write, C-contiguous and on the host."""
     named = state.state_dict() if isinstance(state, Module) else state
     hint = ""
     if hasattr(state, "param_groups") or (isinstance(state, Mapping) and "param_groups" in state):
@@ -103,15 +104,23 @@ def _arrays(state: Any) -> dict[str, np.ndarray[Any, Any]]:
     return found
 
 
-def save(path: str | Path, state: Module | Mapping[str, Any]) -> None:
-    """Write a model's parameters and buffers (or any mapping of named arrays) to a file.
+def save(path: str | Path, state: Module | Mapping[str, ArrayLike]) -> None:
+    """Write a model's parameters and buffers, or any named arrays, to a file.
 
-    An existing file is replaced when the new one is complete. Raises ``TypeError`` for what is no
-    array of numbers and ``ValueError`` for another suffix, before anything is written.
+    Parameters
+    ----------
+    path : ends in ``.npz`` (as :func:`numpy.savez`) or ``.safetensors`` (with the ``io`` extra). An
+        existing file is replaced when the new one is complete.
+    state : a Module, whose ``state_dict`` is written, or a mapping of names to arrays or Tensors of
+        any shape and dtype of numbers.
+
+    Before anything is written raises ``TypeError`` for what is no array of numbers, ``ValueError``
+    for another suffix or a name that no file can keep, ``ImportError`` without safetensors, and
+    ``FileNotFoundError`` if there is no such folder.
 
     >>> import tempfile, minireg as mr
     >>> path = Path(tempfile.mkdtemp()) / "weights.npz"
-    >>> save(path, mr.nn.Linear(2, 1)); sorted(load(path))
+    >>> mr.save(path, mr.nn.Linear(2, 1)); sorted(mr.load(path))
     ['bias', 'weight']
     """
     suffix, arrays = _suffix("save", path), _arrays(state)
@@ -125,24 +134,33 @@ def save(path: str | Path, state: Module | Mapping[str, Any]) -> None:
                     else f"{name!r}, complex128"
                 )
                 raise ValueError(f"save: .safetensors cannot hold {what}; take .npz")
-        with replacing(path) as beside:
+        with replacing(path) as temporary:
             try:
-                write(arrays, str(beside))
+                write(arrays, str(temporary))
             except Exception as error:  # its own kind, which names no file
                 raise OSError(f"save: {str(path)!r} cannot be written: {error}") from error
         return
-    # what np.savez does, but open to every name ("file") and closed to pickles
-    with replacing(path) as beside, zipfile.ZipFile(beside, "w") as archive:
+    # as np.savez, except that every name is allowed ("file") and no object is pickled
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def load(path: str | Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read named arrays from a file; hand them to ``model.load_state_dict``.
+    """Read named arrays from a file, for ``model.load_state_dict``.
 
-    Raises ``FileNotFoundError``, and ``ValueError`` for a file that is damaged or that holds
-    anything but arrays of numbers, each under a name of its own.
+    ``path`` ends in ``.npz`` (as :func:`numpy.load`, without pickle) or ``.safetensors``. Returns
+    {name: array} on the host, with the shapes and dtypes that were saved. Raises
+    ``FileNotFoundError`` if there is no file, ``ImportError`` without safetensors, and
+    ``ValueError`` for another suffix and for a file that is damaged, has a name twice or holds
+    anything else than arrays of numbers.
+
+    >>> import tempfile, minireg as mr
+    >>> path = Path(tempfile.mkdtemp()) / "weights.npz"
+    >>> mr.save(path, {"w": np.arange(3)})
+    >>> mr.load(path)
+    {'w': array([0, 1, 2])}
     """
     suffix = _suffix("load", path)
     with _opened(path) as file:
@@ -155,7 +173,7 @@ def load(path: str | Path) -> dict[str, np.ndarray[Any, Any]]:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[BinaryIO]:
-    """The file; whatever goes wrong while it is read is told as one error that names it."""
+    """The open file; any error while it is read becomes a ``ValueError`` that names the file."""
     try:
         file = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError as error:

@@ -1,6 +1,6 @@
 """Real data sets that need no network, split and standardised.
 
-scikit-learn's bundled ones, and Fashion-MNIST from IDX files that Debian packages or that lie in
+Those that come with scikit-learn, and Fashion-MNIST from IDX files: from a Debian package, or from
 the folder named by the environment variable ``MINIREG_DATA``.
 """
 
@@ -43,9 +43,23 @@ TABLE: dict[str, tuple[str | None, str, str]] = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split data set; ``flipped`` marks the training labels that differ from the ``y_true``.
+    """A data set split in two, as :func:`load` returns it.
 
-    Arrays: x (n, features) float32; y (n,) int64 labels, or (n, 1) float32 for regression.
+    Attributes
+    ----------
+    name, task : as in :data:`TABLE`; the task is "classification" or "regression".
+    x_train, x_validation : (n, features) float32.
+    y_train, y_validation : (n,) int64 labels, or (n, 1) float32 for regression.
+    y_true : ``y_train`` before labels were flipped.
+    feature_names : a name for each feature.
+    classes : how many, 0 for regression.
+
+    ``FrozenInstanceError`` on assignment.
+
+    >>> import minireg as mr
+    >>> wine = mr.datasets.load("wine")
+    >>> wine.x_train.shape, wine.y_train.shape, wine.classes
+    ((125, 13), (125,), 3)
     """
 
     name: str
@@ -60,13 +74,13 @@ class Dataset:
 
     @property
     def flipped(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """(n,): which training labels are wrong."""
+        """Which training labels differ from ``y_true``, (n,) of bool."""
         flipped: np.ndarray[Any, np.dtype[np.bool_]] = (self.y_train != self.y_true).ravel()
         return flipped
 
     @property
     def train(self) -> tuple[FloatArray, np.ndarray[Any, Any]]:
-        """(x, y) for training."""
+        """(x, y) for training, as :func:`minireg.fit` takes it."""
         return self.x_train, self.y_train
 
     @property
@@ -84,9 +98,21 @@ class Dataset:
 def flip_labels(
     y: np.ndarray[Any, Any], rate: float, classes: int, stream: Stream
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Change exactly round(rate·n) labels, each to another class, all others alike.
+    """Change exactly round(rate·n) labels, each to one of the other classes with equal chance.
 
-    >>> y, flipped = flip_labels(np.zeros(10, int), 0.2, 3, Stream("noise", seed=0))
+    Parameters
+    ----------
+    y : integer labels (n,) in 0 … classes − 1, an array; it is not changed.
+    rate : share to flip, in [0, 1].
+    classes : how many, ≥ 2.
+    stream : of random numbers, :class:`minireg.random.Stream`.
+
+    Returns the new labels (n,) and which differ (n,), the symmetric label noise of Natarajan et al.
+    (2013). ``TypeError`` for a list; other arguments are not checked (:func:`load` does).
+
+    >>> import minireg as mr
+    >>> stream = mr.random.Stream("noise", seed=0)
+    >>> y, flipped = mr.datasets.flip_labels(np.zeros(10, int), 0.2, 3, stream)
     >>> int(flipped.sum()), bool((y[flipped] != 0).all())
     (2, True)
     """
@@ -101,14 +127,16 @@ def flip_labels(
 
 
 def read_idx(path: str | Path) -> ByteArray:
-    """The array of bytes in an IDX file (LeCun's format of MNIST), also in a .gz.
+    """The array of bytes in an IDX file, the format of MNIST (LeCun et al. 1998).
 
-    ``ValueError`` for another format, and unless the file is as long as its header says.
+    ``path`` ends in .gz if the file is compressed. Returns uint8 of the shape in the file's header.
+    ``FileNotFoundError`` if there is no file, ``ValueError`` for another format and for a file that
+    is not as long as its header says.
 
-    >>> import tempfile
+    >>> import tempfile, minireg as mr
     >>> path = Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
     >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))
-    >>> read_idx(path).tolist()
+    >>> mr.datasets.read_idx(path).tolist()
     [7, 8, 9]
     """
     path = Path(path)
@@ -158,7 +186,7 @@ def _find(name: str) -> list[Path]:
 
 
 class _Raw(NamedTuple):
-    """A data set as it comes; the last ``tests`` rows are a test part of its own."""
+    """A data set before the split; its last ``tests`` rows are its published test part."""
 
     x: np.ndarray[Any, Any]
     y: np.ndarray[Any, Any]
@@ -198,17 +226,19 @@ def load(
     ----------
     name : "digits", "breast_cancer", "wine", "diabetes" or "fashion-mnist".
     noise : share of the *training* labels to flip, in [0, 1) (classification only).
-    validation : share held out, in (0, 1); by default the test part that the set comes with
-        (Fashion-MNIST's 10,000 images), or 0.3 where there is none.
-    standardize : features (and a regression target) to mean 0 and deviation 1, measured
-        on the training part; constant features stay 0.
+    validation : share held out, in (0, 1); by default the published test part (Fashion-MNIST's
+        10,000 images), or 0.3 where there is none.
+    standardize : features (and a regression target) to mean 0 and standard deviation 1, measured
+        on the training part; constant features become 0.
     seed : of the split and of the flipped labels.
 
-    Raises ``ValueError`` for unknown names and values out of range and for files that are not
-    what they should be, ``ImportError`` without scikit-learn, and ``FileNotFoundError``, which
-    says how to get them, without Fashion-MNIST's files.
+    Returns a :class:`Dataset`. The first four are scikit-learn's (``sklearn.datasets``), the last is
+    Xiao et al. (2017). Raises ``ValueError`` for unknown names, values out of range and damaged
+    files, ``ImportError`` without scikit-learn, and ``FileNotFoundError``, which says how to get
+    them, without Fashion-MNIST's files.
 
-    >>> load("wine", noise=0.2)
+    >>> import minireg as mr
+    >>> mr.datasets.load("wine", noise=0.2)
     Dataset(wine: 125 training (25 labels flipped), 53 validation, 13 features)
     """
     if not isinstance(name, str) or name not in TABLE:
@@ -252,7 +282,7 @@ def load(
 
 
 def _standardized(x: np.ndarray[Any, Any], reference: np.ndarray[Any, Any]) -> FloatArray:
-    # rounding gives equal numbers a deviation of 1e-17: their range says that they are equal
+    # rounding gives equal numbers a deviation of about 1e-17, but a range of exactly 0
     constant = reference.max(axis=0) == reference.min(axis=0)
     deviation = np.where(constant, 1, reference.std(axis=0, dtype=np.float64))
     scaled: FloatArray = (x - reference.mean(axis=0, dtype=np.float64)) / deviation

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from .messages import check_option, needed
 from .training import passing_interrupts
@@ -21,10 +21,21 @@ from .training import passing_interrupts
 
 @dataclass(frozen=True)
 class Sweep:
-    """One row a run: the parameters, the seed, and the figures that the function returned.
+    """What :func:`sweep` returns: one row per run; ``sweep["value"]`` is a column.
 
-    ``failed`` has a row for each run that ended in an error: the parameters, the seed and the
-    ``error``. ``stopped`` is "interrupted" if Ctrl-C came before the end.
+    Attributes
+    ----------
+    parameters, figures : names of the grid's parameters, and of what the function returned.
+    rows : for each run its parameters, ``seed`` and figures.
+    failed : for each run that ended in an error its parameters, ``seed`` and ``error``.
+    stopped : "finished", or "interrupted" if Ctrl-C came before the end.
+
+    ``KeyError`` for an unknown column.
+
+    >>> import minireg as mr
+    >>> found = mr.sweep(lambda lr, seed: lr + seed, {"lr": [0.1, 0.2]}, seeds=[0, 1])
+    >>> found["value"]
+    [0.1, 1.1, 0.2, 1.2]
     """
 
     parameters: tuple[str, ...]
@@ -40,7 +51,10 @@ class Sweep:
         return [row[column] for row in self.rows]
 
     def summary(self, figure: str) -> list[dict[str, Any]]:
-        """Mean, standard deviation and number of seeds of a figure at each grid point."""
+        """Rows of ``mean``, ``std`` and number of ``seeds`` of a figure at each grid point.
+
+        ``std`` is that of the sample (n − 1), NaN for one seed. ``KeyError`` for an unknown figure.
+        """
         points: dict[str, tuple[dict[str, Any], list[float]]] = {}
         for row, value in zip(self.rows, self[figure], strict=True):
             point = {p: row[p] for p in self.parameters}
@@ -55,11 +69,11 @@ class Sweep:
             for point, values in points.values()
         ]
 
-    def best(self, figure: str, mode: str = "min") -> dict[str, Any]:
-        """The grid point with the smallest (``mode="max"``: largest) mean of a figure.
+    def best(self, figure: str, mode: Literal["min", "max"] = "min") -> dict[str, Any]:
+        """The row of :meth:`summary` with the smallest (``mode="max"``: largest) mean of a figure.
 
-        Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains. Where
-        runs are missing, so that means are of different seeds, a warning says so.
+        Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains, and for
+        another mode. A warning says where runs are missing, so that means are of different seeds.
         """
         check_option("Sweep.best", ("min", "max"), mode=mode)
         points = self.summary(figure)
@@ -95,7 +109,7 @@ class Sweep:
 
     def _failures(self) -> list[str]:
         return [
-            f"  failed at {self._text(row)}, seed {row['seed']}: {_said(row['error'])}"
+            f"  failed at {self._text(row)}, seed {row['seed']}: {_message(row['error'])}"
             for row in self.failed
         ]
 
@@ -105,7 +119,7 @@ def _deviation(values: list[float]) -> float:
     return statistics.stdev(values) if enough else math.nan
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
@@ -113,18 +127,18 @@ Outcome = tuple[int, dict[str, float] | Exception]  # the number of a run, and h
 
 
 def _run(
-    home: int, i: int, function: Callable[..., Any], point: dict[str, Any], seed: int
+    parent: int, i: int, function: Callable[..., Any], point: dict[str, Any], seed: int
 ) -> Outcome:
     try:
         with passing_interrupts():
             return i, _numbers(function(**point, seed=seed), taken={*point, "seed"})
     except Exception as error:
         error.add_note(f"sweep: at {point}, seed {seed}")
-        return i, error if os.getpid() == home else _portable(error)
+        return i, error if os.getpid() == parent else _portable(error)
 
 
 def _numbers(result: Any, taken: set[str]) -> dict[str, float]:
-    """What a run returned, as figures under names of their own."""
+    """What a run returned, as named figures."""
     try:
         figures = result if isinstance(result, Mapping) else {"value": result}
         numbers = {str(k): float(v) for k, v in figures.items()}
@@ -139,28 +153,28 @@ def _numbers(result: Any, taken: set[str]) -> dict[str, float]:
 
 
 def _portable(error: Exception) -> Exception:
-    """An error that another process can read, with where it was raised."""
-    place = "".join(traceback.format_exception(error))
+    """An error that can be sent to another process, with its traceback as a note."""
+    trace = "".join(traceback.format_exception(error))
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        error = RuntimeError(_said(error))
-    error.add_note(f"raised in a worker:\n{place}")
+        error = RuntimeError(_message(error))
+    error.add_note(f"raised in a worker:\n{trace}")
     return error
 
 
 def _outcomes(function: Callable[..., Any], runs: list[Any], n_jobs: int) -> Iterator[Outcome]:
-    """How each run ended, in the order in which they do.
+    """How each run ended, in the order in which they end.
 
-    Where a worker dies it takes the others with it: those that were running then are run again,
-    each alone, so that the one that kills its worker is known, and the rest goes on.
+    When a worker dies, joblib ends the others too: the runs that were under way are repeated one by
+    one, which shows the one that kills its worker, and the rest goes on.
     """
     joblib = importlib.import_module("joblib")
     width = joblib.effective_n_jobs(n_jobs)
     waiting = dict.fromkeys(range(len(runs)))
 
     def ended(some: list[int], n_jobs: int) -> Iterator[Outcome]:
-        # so many are under way as there are workers, in order: it is known which
+        # as many runs are under way as there are workers, started in order: so it is known which
         parallel = joblib.Parallel(
             n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
         )
@@ -182,7 +196,7 @@ def _outcomes(function: Callable[..., Any], runs: list[Any], n_jobs: int) -> Ite
 
 
 def sweep(
-    function: Callable[..., Any],
+    function: Callable[..., float | Mapping[str, float]],
     grid: Mapping[str, Sequence[Any]],
     *,
     seeds: Sequence[int] = (0,),
@@ -194,17 +208,19 @@ def sweep(
     ----------
     function : returns a number, or a mapping of named numbers. With several processes it
         must be importable (defined at the top of a module).
-    grid : parameter name → values to try.
+    grid : parameter name → values to try, as ``sklearn.model_selection.ParameterGrid`` takes it.
     seeds : integers; each point runs once with each.
-    n_jobs : processes (joblib's meaning: −1 for all cores). Inside ``with
+    n_jobs : number of processes, as joblib takes it: −1 for all cores. Inside ``with
         joblib.parallel_config(backend="dask")`` a Dask cluster runs them.
 
-    The order of rows does not depend on ``n_jobs``. A run that ends in an error, or whose worker
-    is killed, is warned of and becomes a row of ``failed``; the others go on. After Ctrl-C the
-    finished runs come back, with ``stopped == "interrupted"``. Raises ``TypeError`` or
-    ``ValueError`` for a grid that is none, and, if no run succeeds, what the first one raised.
+    Returns a :class:`Sweep`, whose rows have the order of the grid for every ``n_jobs``. A run that
+    ends in an error, or whose worker is killed, gives a warning and a row of ``failed``; the others
+    go on. After Ctrl-C the finished runs are returned, with ``stopped == "interrupted"``. Raises
+    ``TypeError`` or ``ValueError`` for a function, grid, seeds or n_jobs that are none,
+    ``ImportError`` without joblib and, if no run succeeds, the error of the first.
 
-    >>> result = sweep(lambda l2, seed: (l2 - 1) ** 2 + seed, {"l2": [0, 1, 3]}, seeds=[0, 2])
+    >>> import minireg as mr
+    >>> result = mr.sweep(lambda l2, seed: (l2 - 1) ** 2 + seed, {"l2": [0, 1, 3]}, seeds=[0, 2])
     >>> result.best("value")["l2"], len(result.rows)
     (1, 6)
     """
@@ -228,7 +244,7 @@ def sweep(
     ended: dict[int, Any] = {}
     stopped = "finished"
     try:
-        ended.update(_outcomes(function, runs, n_jobs))  # one by one, so what has ended is kept
+        ended.update(_outcomes(function, runs, n_jobs))  # one by one, so Ctrl-C loses none
     except KeyboardInterrupt:
         stopped = "interrupted"
     rows, failed = [], []
@@ -247,6 +263,6 @@ def sweep(
     if failed and not rows and stopped == "finished":
         raise failed[0]["error"]
     if failed:
-        told = "\n".join([f"sweep: {len(failed)} of {len(runs)} runs failed", *found._failures()])
-        warnings.warn(told, stacklevel=2)
+        count = f"sweep: {len(failed)} of {len(runs)} runs failed"
+        warnings.warn("\n".join([count, *found._failures()]), stacklevel=2)
     return found

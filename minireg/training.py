@@ -1,4 +1,4 @@
-"""fit: the training loop, with a history of every term and of the generalisation gap."""
+"""fit: the training loop, with a history of all terms and of the generalisation gap."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .analysis.implicit import dropout_effect
 from .backend import Array, as_array, move
@@ -28,6 +29,7 @@ from .optim.lr_scheduler import LRScheduler
 from .random import Stream
 from .tensor import Tensor
 
+Data = tuple[ArrayLike, ArrayLike]  # inputs (N, …) and targets (N, …)
 _OF_TERMS = ("value", "norm", "share", "cosine")  # the columns of each term
 
 _keeps_interrupt: ContextVar[bool] = ContextVar("_keeps_interrupt", default=True)
@@ -35,7 +37,7 @@ _keeps_interrupt: ContextVar[bool] = ContextVar("_keeps_interrupt", default=True
 
 @contextmanager
 def passing_interrupts() -> Iterator[None]:
-    """Within, Ctrl-C goes through ``fit`` to whom would otherwise go on, or judge half a training."""
+    """Inside, ``fit`` raises ``KeyboardInterrupt``, for callers that must not use half a training."""
     token = _keeps_interrupt.set(False)
     try:
         yield
@@ -45,19 +47,33 @@ def passing_interrupts() -> Iterator[None]:
 
 @dataclass
 class History:
-    """One row an epoch; ``history["validation_loss"]`` is a column.
+    """What :func:`fit` returns: one row per epoch; ``history["validation_loss"]`` is a column.
 
     Columns: ``epoch, seconds, lr, train_loss, validation_loss, gap`` (validation minus
-    training loss, both of the bare data loss in evaluation mode), for labels also
+    training loss, both of the data loss alone in evaluation mode), for labels also
     ``train_accuracy, validation_accuracy, accuracy_gap`` (training minus validation), ``zeros``
     and ``weights`` (exact zeros among penalisable weights, and how many there are), and for
     each term ``value/…``, ``norm/…``, ``share/…``, ``cosine/…`` from the first batch of the
-    epoch (gradient norm, share of the norms, cosine to the data gradient). What ``fit`` was told
-    to ``watch`` has columns of its own.
+    epoch (gradient norm, share of the norms, cosine to the data gradient, as
+    :meth:`Terms.statistics <minireg.objective.Terms.statistics>` computes them). Each part in
+    ``fit``'s ``watch`` adds columns ``name_loss`` and ``name_accuracy``.
+
+    Attributes
+    ----------
+    rows : a dictionary of figures for each epoch.
+    stopped : "epochs" if all were done, or "early stopping", "interrupted", "error".
+    best_epoch : the epoch, from 1, whose weights early stopping has put back, or None.
+
+    ``KeyError`` for an unknown column.
+
+    >>> import minireg as mr
+    >>> history = mr.History([{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.25}])
+    >>> history["train_loss"], history.last["epoch"], len(history)
+    ([0.5, 0.25], 2, 2)
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
-    stopped: str = "epochs"  # or "early stopping", "interrupted", "error"
+    stopped: str = "epochs"
     best_epoch: int | None = None
 
     def __getitem__(self, column: str) -> list[float]:
@@ -70,7 +86,10 @@ class History:
 
     @property
     def last(self) -> dict[str, float]:
-        """The row whose weights the model holds: the best epoch if it was restored."""
+        """The row whose weights the model holds: the best epoch if it was restored.
+
+        ``IndexError`` if no epoch has finished.
+        """
         if not self.rows:
             raise IndexError(f"History: no epoch has finished, it was stopped by {self.stopped}")
         return self.rows[(self.best_epoch or len(self.rows)) - 1]
@@ -86,10 +105,13 @@ class History:
         return {"stopped": self.stopped, "best_epoch": self.best_epoch, "columns": columns}
 
     def to_json(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` to a file; NaN and infinity become null."""
+        """Write :meth:`to_dict` to a file; NaN and infinity become null.
+
+        ``FileNotFoundError`` if its folder does not exist.
+        """
         text = json.dumps(finite(self.to_dict()), indent=1, allow_nan=False)
-        with replacing(path) as beside:
-            beside.write_text(text + "\n", "utf-8")
+        with replacing(path) as temporary:
+            temporary.write_text(text + "\n", "utf-8")
 
     def __repr__(self) -> str:
         if not self.rows:
@@ -112,11 +134,17 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def evaluate(model: Module, loss: AnyLoss, x: Any, y: Any) -> dict[str, float]:
-    """The bare data loss, and for labels the accuracy, in evaluation mode, without a graph.
+def evaluate(model: Module, loss: AnyLoss, x: ArrayLike, y: ArrayLike) -> dict[str, float]:
+    """The data loss, and for labels the accuracy, in evaluation mode, without a graph.
 
-    The accuracy, like the loss, leaves out the labels ``loss.ignore_index`` (-100 for a loss
-    without one); of no label it is NaN.
+    Parameters
+    ----------
+    model, loss : as for :func:`fit`; the model's mode is restored.
+    x, y : inputs (N, …), and targets (N, …) or integer labels (N,), on the model's backend.
+
+    Returns ``{"loss": …}``, for labels and outputs (N, C) also ``"accuracy"``, which like the loss
+    leaves out the labels ``loss.ignore_index`` (-100 for a loss without one); NaN if all are left
+    out. ``TypeError`` for what is no array of numbers.
 
     >>> from minireg import nn
     >>> evaluate(nn.Sequential(), nn.MSELoss(), np.ones((2, 1)), np.zeros((2, 1)))
@@ -126,20 +154,20 @@ def evaluate(model: Module, loss: AnyLoss, x: Any, y: Any) -> dict[str, float]:
     model.eval()
     try:
         with no_grad():
-            output, y = model(Tensor(as_array(x, "evaluate: x"))), as_array(y, "evaluate: y")
-            figures = {"loss": float(named_parts(loss, output, y)["data"].data)}
-            if y.dtype.kind in "iu" and output.ndim == 2 and y.ndim == 1:
-                kept = y != getattr(loss, "ignore_index", -100)
-                right, counted = (output.data.argmax(axis=1) == y) & kept, int(kept.sum())
+            output, target = model(Tensor(as_array(x, "evaluate: x"))), as_array(y, "evaluate: y")
+            figures = {"loss": float(named_parts(loss, output, target)["data"].data)}
+            if target.dtype.kind in "iu" and output.ndim == 2 and target.ndim == 1:
+                kept = target != getattr(loss, "ignore_index", -100)
+                right, counted = (output.data.argmax(axis=1) == target) & kept, int(kept.sum())
                 figures["accuracy"] = int(right.sum()) / counted if counted else math.nan
     finally:
         model.train(training)
     return figures
 
 
-def _batches(n: int, batch_size: int, stream: Stream, home: str) -> Iterator[Any]:
+def _batches(n: int, batch_size: int, stream: Stream, backend: str) -> Iterator[Any]:
     """Index arrays of one epoch; a single left-over sample joins the batch before it."""
-    order = move(stream.permutation(n), home)
+    order = move(stream.permutation(n), backend)
     starts = list(range(0, n, batch_size))
     if len(starts) > 1 and n - starts[-1] == 1 < batch_size:
         starts.pop()
@@ -147,8 +175,8 @@ def _batches(n: int, batch_size: int, stream: Stream, home: str) -> Iterator[Any
         yield order[start:stop]
 
 
-def _placed(name: str, data: Any, model: Module) -> tuple[Array, Array]:
-    """(x, y) on the model's backend and in its dtype, but for labels y and an embedding's indices x."""
+def _moved(name: str, data: Any, model: Module) -> tuple[Array, Array]:
+    """(x, y) on the model's backend and in its dtype, labels y and an Embedding's indices x as integers."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(f"fit: {name} must be a pair (x, y), got {type(data).__name__}")
     like, indices = next(model.parameters()), any(isinstance(m, Embedding) for m in model.modules())
@@ -230,8 +258,8 @@ def fit(
     model: Module,
     objective: Objective | AnyLoss,
     optimizer: Optimizer,
-    train: Any,
-    validation: Any = None,
+    train: Data,
+    validation: Data | None = None,
     *,
     epochs: int = 100,
     batch_size: int = 32,
@@ -240,45 +268,49 @@ def fit(
     clip_norm: float | None = None,
     scheduler: LRScheduler | None = None,
     ledger: Ledger | None = None,
-    watch: Mapping[str, Any] | None = None,
+    watch: Mapping[str, Data] | None = None,
     dropout_draws: int = 0,
     progress: bool | None = None,
     label: str = "training",
 ) -> History:
-    """Train ``model`` on (x, y) pairs and return the history of every term.
+    """Train ``model`` on (x, y) pairs and return the :class:`History` of every term.
 
     Parameters
     ----------
-    model, objective, optimizer : a loss stands for an objective without penalties; terms
-        that act via their prox are attached to the optimizer here, in place of earlier ones.
-    train, validation : pairs (x, y); moved to the model's backend and float dtype, but for
-        integer labels, and integer inputs of a model with an Embedding.
+    model, objective, optimizer : a loss is an objective without penalties; terms that act via
+        their prox are attached to the optimizer here, and replace earlier ones.
+    train, validation : pairs (x, y) of inputs (N, …) and targets (N, …), moved to the model's
+        backend and float dtype; integer labels, and integer inputs of a model with an Embedding,
+        stay integers.
     epochs, batch_size : integers ≥ 1; batches are reshuffled every epoch.
-    seed : of the shuffling (weights and dropout have their own, :func:`minireg.manual_seed`).
+    seed : of the shuffling; weights and dropout follow :func:`minireg.manual_seed`.
     early_stopping : looks at one column after each epoch; puts the best weights back.
-    clip_norm : clip the joint gradient norm to this before each update.
+    clip_norm : > 0, clip the joint gradient norm to this before each update.
     scheduler : one of ``mr.optim.lr_scheduler``; it steps after each epoch, or after each update
         if its ``interval`` is "step". One with a ``monitor`` sees that column of the history.
     ledger : a :class:`~minireg.Ledger` of the optimizer: every update is split by term, and
         each epoch ends with ``ledger.record(epoch=…)``.
-    watch : {name: (x, y)}, more parts to look at after each epoch, by which nothing is chosen; each
-        adds the columns ``name_loss`` and, for labels, ``name_accuracy`` to the history.
+    watch : {name: (x, y)}, more data to evaluate after each epoch, which decide nothing; each adds
+        the columns ``name_loss`` and, for labels, ``name_accuracy`` to the history.
     dropout_draws : if > 0, each epoch also measures the penalty that the model's dropout implies
-        (:func:`minireg.implicit.dropout_effect`, over so many masks, or all where they are few), as
-        columns of a term "dropout" beside the written ones; it costs a pass for each mask.
-    progress : show a progress bar (rich); by default when stderr is a terminal and rich is there.
+        (:func:`minireg.implicit.dropout_effect` with this many masks, or all if they are few), as
+        columns of a term "dropout"; it costs a forward and backward pass per mask.
+    progress : show a progress bar (rich); by default if stderr is a terminal and rich is installed.
+    label : the text before the bar.
 
-    Ctrl-C ends the training cleanly: the history so far comes back with
-    ``stopped == "interrupted"`` (within :func:`minireg.sweep`, a claim or a lesson it ends that). A
-    training loss that is not finite raises ``FloatingPointError``; that of a held-out part is warned
-    of. However a training ends, the best weights are put back, and an error has the finished epochs as
-    its ``history``. Before it begins raises ``TypeError`` or ``ValueError`` for data that are no pair of
-    numbers and for a model, optimizer, scheduler and ledger that do not belong together.
+    Ctrl-C ends the training: the history so far is returned with ``stopped == "interrupted"``
+    (inside :func:`minireg.sweep`, a claim or a lesson it ends these instead). A training loss that is
+    not finite raises ``FloatingPointError``; for a validation or watched loss there is a warning.
+    After an error, too, the best weights are put back, and the exception has the finished epochs as
+    its ``history``. Before the first epoch raises ``TypeError`` or ``ValueError`` for data that are no
+    pair of arrays of numbers and for a model, optimizer, scheduler and ledger that do not belong
+    together.
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); model = mr.nn.Linear(2, 1)
     >>> x = np.eye(2); y = x.sum(axis=1, keepdims=True)
-    >>> history = fit(model, mr.nn.MSELoss(), mr.optim.SGD(model.parameters(), 0.3), (x, y), epochs=50)
+    >>> sgd = mr.optim.SGD(model.parameters(), lr=0.3)
+    >>> history = mr.fit(model, mr.nn.MSELoss(), sgd, (x, y), epochs=50)
     >>> history["train_loss"][-1] < 1e-3
     True
     """
@@ -289,9 +321,9 @@ def fit(
     goal = objective if isinstance(objective, Objective) else Objective(objective)
     goal.bind(model)
     _check(model, optimizer, early_stopping, scheduler, ledger)
-    data = {"train": _placed("train", train, model)}
+    data = {"train": _moved("train", train, model)}
     if validation is not None:
-        data["validation"] = _placed("validation", validation, model)
+        data["validation"] = _moved("validation", validation, model)
     if not isinstance(watch, Mapping | None):
         raise TypeError(f"fit: watch must be a mapping of names to pairs (x, y), got {watch!r:.60}")
     for name, pair in (watch or {}).items():
@@ -299,7 +331,7 @@ def fit(
             raise ValueError(
                 f"fit: watch has a part {name!r}, which is given by {name}=; rename it"
             )
-        data[name] = _placed(f"watch[{name!r}]", pair, model)
+        data[name] = _moved(f"watch[{name!r}]", pair, model)
     if early_stopping is not None:
         _check_monitor("early stopping", early_stopping.monitor, data)
         early_stopping.reset()
@@ -307,13 +339,13 @@ def fit(
         _check_monitor("the scheduler", scheduler.monitor, {"validation": data["train"], **data})
     goal.attach(optimizer)
     history, shuffle = History(), Stream("shuffle", seed)
-    (x, y), home = data["train"], next(model.parameters()).backend
+    (x, y), backend = data["train"], next(model.parameters()).backend
     try:
         with _bar(progress, label, epochs) as advance:
             for epoch in range(1, epochs + 1):
                 start = time.perf_counter()
                 statistics: list[dict[str, Any]] = []
-                for i, index in enumerate(_batches(len(x), batch_size, shuffle, home)):
+                for i, index in enumerate(_batches(len(x), batch_size, shuffle, backend)):
                     batch = x[index], y[index]
                     attribute = (i == 0, ledger is not None)
                     statistics += _update(
@@ -356,7 +388,7 @@ def fit(
 
 
 def _check_losses(row: Mapping[str, float], history: History, *data: Array) -> None:
-    """``FloatingPointError`` for a training loss that is not finite, one warning for another's."""
+    """``FloatingPointError`` for a training loss that is not finite, one warning for other losses."""
     epoch = int(row["epoch"])
     if not math.isfinite(row["train_loss"]):
         advice = (
@@ -398,7 +430,7 @@ def _update(
 
 
 def _monitored(scheduler: LRScheduler, history: History) -> list[float]:
-    """What the scheduler's step takes: nothing, or a figure of the last epoch."""
+    """The arguments of the scheduler's step: none, or its monitored figure of the last epoch."""
     column = scheduler.monitor
     if column == "validation_loss" and column not in history.rows[-1]:
         column = "train_loss"
@@ -409,7 +441,7 @@ def _figures(
     model: Module, loss: AnyLoss, data: dict[str, tuple[Array, Array]],
     statistics: list[dict[str, Any]],
 ) -> dict[str, float]:  # fmt: skip
-    """What an epoch leaves in the history: each part evaluated, gaps, zeros, and every term."""
+    """The row of an epoch: losses and accuracies, gaps, zeros, and every term."""
     row = {
         f"{part}_{name}": value
         for part, pair in data.items()
@@ -465,7 +497,7 @@ def _rich_bar(label: str, epochs: int) -> Iterator[Callable[[dict[str, float]], 
 
 
 def _bar(progress: bool | None, label: str, epochs: int) -> Any:
-    """A context that yields what to call after each epoch."""
+    """A context that yields a function to call after each epoch."""
     if progress is not False:
         try:
             from rich.console import Console
