@@ -7,6 +7,7 @@ import pytest
 
 from minireg import penalties
 from minireg.check.penalties import CHECKS, KINKS, OPTIMIZERS, _Case, check_penalty
+from minireg.ops import TABLE
 from minireg.ops.arrays import length
 from minireg.penalties import (
     L0,
@@ -63,6 +64,14 @@ def test_every_penalty_is_checked():
         "Composed",
     }
     assert kinds == {type(p).__name__ for p in SHIPPED.values()} - {"Composed"}
+
+
+def test_every_penalty_with_a_gradient_is_a_sample_of_the_op(rng):
+    """There the closed form is held to the derivatives of the value, of both orders."""
+    kinds = [k for n in penalties.__all__ if isinstance(k := getattr(penalties, n), type)]
+    smooth = {k for k in kinds if issubclass(k, Penalty) and k.via == "gradient"}
+    tried = {type(options["penalty"]) for *_, options in TABLE["penalty"].samples(rng)}
+    assert smooth - tried == {Penalty, penalties.Composed, SpectralNorm}
 
 
 def test_report_reads_as_a_table():
