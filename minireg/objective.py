@@ -21,57 +21,62 @@ import numpy as np
 
 from .backend import NUMPY, Array, of, unscalar
 from .engine import accumulate, backprop, run_hooks
-from .gpu.trace import each
+from .gpu.trace import run_on_rows
 from .messages import check_kind, check_option
 from .mode import RECORD, enable_grad, no_grad, state
 from .nn.losses import Loss
 from .nn.module import Module, Parameter
-from .optim.pipeline import Optimizer, Row
+from .optim.pipeline import NamedPenalty, Optimizer
 from .penalties import Penalty
 from .penalties.base import Coefficient, add_gradients
 from .tables import Column, Table
 from .tensor import Tensor
 
-Owed = tuple[Row, ...]
+Proxes = tuple[NamedPenalty, ...]
 Found = dict[Tensor, Array]  # gradients
 
 
-class Owing(Tensor):
-    """A parameter's gradient that knows what it still asks of the step.
+class PendingGradient(Tensor):
+    """A parameter's gradient with work left for the step.
 
-    ``owed`` are the terms whose prox must follow it, ``lacks`` those whose gradients it has yet to
-    add. The list ``lacks`` is the one in ``Terms.left``: who adds them empties it.
+    ``proxes`` are the terms whose prox must follow the step, ``deferred`` those whose gradients the
+    step must add. The list ``deferred`` is the one in ``Terms.deferred``; whoever adds the gradients
+    empties it.
     """
 
-    __slots__ = ("owed", "lacks")
-    lacks: list[Row]
+    __slots__ = ("proxes", "deferred")
+    deferred: list[NamedPenalty]
 
-    def __init__(self, data: Array, owed: Owed = (), lacks: list[Row] | None = None) -> None:
+    def __init__(
+        self, data: Array, proxes: Proxes = (), deferred: list[NamedPenalty] | None = None
+    ) -> None:
         super().__init__(data)
-        self.owed, self.lacks = owed, [] if lacks is None else lacks
+        self.proxes, self.deferred = proxes, [] if deferred is None else deferred
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Owing, (self.data, self.owed, self.lacks)
+        return PendingGradient, (self.data, self.proxes, self.deferred)
 
     def _heir(self, more: Array) -> Tensor:
-        return Owing(self.data, self.owed, self.lacks)
+        return PendingGradient(self.data, self.proxes, self.deferred)
 
 
-class Attributed(Owing):
+class Attributed(PendingGradient):
     """A parameter's gradient that knows its name and what it is made of: each term's share."""
 
     __slots__ = ("name", "shares")
 
-    def __init__(self, data: Array, name: str, shares: dict[str, Array], owed: Owed = ()) -> None:
-        super().__init__(data, owed)
+    def __init__(
+        self, data: Array, name: str, shares: dict[str, Array], proxes: Proxes = ()
+    ) -> None:
+        super().__init__(data, proxes)
         self.name, self.shares = name, shares
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Attributed, (self.data, self.name, self.shares, self.owed)
+        return Attributed, (self.data, self.name, self.shares, self.proxes)
 
     def _heir(self, more: Array) -> Tensor:
         shares = self.shares | {"gradient": self.shares.get("gradient", 0) + more}
-        return Attributed(self.data, self.name, shares, self.owed)
+        return Attributed(self.data, self.name, shares, self.proxes)
 
 
 def added(arrays: Iterable[Array]) -> Array:
@@ -86,7 +91,7 @@ def added(arrays: Iterable[Array]) -> Array:
 def settled(shares: Mapping[str, Array], g: Array) -> tuple[dict[str, Array], Array]:
     """What is left of each share in a gradient that was their sum and is g now, and the rest.
 
-    Where g is a multiple of the sum (clipping by norm) every share has been multiplied alike;
+    Where g is a multiple of the sum (clipping by norm) every share has been multiplied groups;
     where each element lies between 0 and its sum (clipping by value) so have its shares. Else
     the shares are as they were, and what was done to the sum is the rest. Nothing here waits
     for a device.
@@ -512,7 +517,8 @@ class Terms(Mapping[str, Tensor]):
     unread: dict[str, _Unread]
     parameters: dict[str, Parameter]
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    left: dict[Parameter, list[Row]] = field(default_factory=dict)  # to the step: it takes them
+    # by parameter: the penalties whose gradients the step adds, and which it removes here
+    deferred: dict[Parameter, list[NamedPenalty]] = field(default_factory=dict)
     _read: dict[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -585,7 +591,7 @@ class Terms(Mapping[str, Tensor]):
             )
         self._complete()  # what earlier passes have left
         add = self._add_shares if attribute else self._add_sum
-        add(self._owed())
+        add(self._proxes())
         if not defer:
             self._complete()
 
@@ -594,31 +600,33 @@ class Terms(Mapping[str, Tensor]):
         return self.unread[name].differentiable if known is None else known.requires_grad
 
     def _complete(self) -> None:
-        """Add to each gradient what it lacks; on a GPU in one launch for all with the same penalties."""
-        alike: dict[Any, tuple[list[Penalty], list[Any]]] = {}
+        """Add the deferred gradients; on a GPU in one launch for all with the same penalties."""
+        groups: dict[Any, tuple[list[Penalty], list[Any]]] = {}
         for p in self.parameters.values():
-            if p.grad is not None and p.grad.lacks:
-                penalties = [penalty for _, penalty in p.grad.lacks]
-                _, pairs = alike.setdefault(tuple(map(id, penalties)), (penalties, []))
+            if p.grad is not None and p.grad.deferred:
+                penalties = [penalty for _, penalty in p.grad.deferred]
+                _, pairs = groups.setdefault(tuple(map(id, penalties)), (penalties, []))
                 pairs.append((p.data, p.grad.data))
-                p.grad.lacks.clear()  # type: ignore[attr-defined]
-        for penalties, pairs in alike.values():
+                p.grad.deferred.clear()  # type: ignore[attr-defined]
+        for penalties, pairs in groups.values():
             name = "_".join(type(penalty).__name__ for penalty in penalties)
-            each(name, ["w", "g"], partial(add_gradients, penalties), pairs)
+            run_on_rows(name, ["w", "g"], partial(add_gradients, penalties), pairs)
 
-    def _owed(self) -> dict[Parameter, Owed]:
+    def _proxes(self) -> dict[Parameter, Proxes]:
         """Which prox must follow the step of a parameter, for this gradient and those before it."""
-        owed: dict[Parameter, Owed] = {
-            p: p.grad.owed for p in self.parameters.values() if p.grad is not None and p.grad.owed
+        proxes: dict[Parameter, Proxes] = {
+            p: p.grad.proxes
+            for p in self.parameters.values()
+            if p.grad is not None and p.grad.proxes
         }
         for name, term in self._acting("prox").items():
             row = name, term.penalty
             for p in term.weights:
-                if row not in owed.get(p, ()):
-                    owed[p] = (*owed.get(p, ()), row)
-        return owed
+                if row not in proxes.get(p, ()):
+                    proxes[p] = (*proxes.get(p, ()), row)
+        return proxes
 
-    def _add_sum(self, owed: Mapping[Parameter, Owed]) -> None:
+    def _add_sum(self, proxes: Mapping[Parameter, Proxes]) -> None:
         """One pass for all terms; the separable penalties are left out where no hook sees the sum."""
         closed = {
             name: term
@@ -627,28 +635,28 @@ class Terms(Mapping[str, Tensor]):
         }
         if not any(self._differentiable(name) for name in self if name not in closed):
             closed = {}  # a pass needs something to go through
-        self.left = {}
+        self.deferred = {}
         for name, term in closed.items():
             for p in term.trained:
-                self.left.setdefault(p, []).append((name, term.penalty))
-        before = {p: p.grad for p in self.left}
+                self.deferred.setdefault(p, []).append((name, term.penalty))
+        before = {p: p.grad for p in self.deferred}
         others = {*closed, *self._acting("prox")}
         first, *rest = (self[name] for name in self if name not in others)
         sum(rest, first).backward()
         for p, g in before.items():
             if p.grad is None or p.grad is g:  # the loss does not reach p; g may be held
                 p.grad = Tensor(added([np.zeros_like(p.data), *([] if g is None else [g.data])]))
-        for p in {**owed, **self.left}:
+        for p in {**proxes, **self.deferred}:
             if p.grad is not None:
-                p.grad = Owing(p.grad.data, owed.get(p, ()), self.left.get(p))
+                p.grad = PendingGradient(p.grad.data, proxes.get(p, ()), self.deferred.get(p))
 
-    def _add_shares(self, owed: Mapping[Parameter, Owed]) -> None:
+    def _add_shares(self, proxes: Mapping[Parameter, Proxes]) -> None:
         """A pass for each part of the loss, the closed form of each penalty, and their sum.
 
         Hooks see what one pass for all would show them: each gradient once, and complete.
         """
         closed = self._closed()
-        passes, whole = self._passes(closed)
+        passes, hooked = self._passes(closed)
         parts = {name: term.penalty.parts() for name, term in closed.items()}
         names = {p: n for n, p in self.parameters.items()}
         self.gradients = {term: {} for term in passes}
@@ -662,8 +670,8 @@ class Terms(Mapping[str, Tensor]):
                     shares |= {f"{term}.{part}": q.gradient(p.data) for part, q in some.items()}
                 else:
                     shares[term] = g
-            if p in whole:
-                shares |= resettled({t: shares[t] for t in self.loss if t in shares}, whole[p])
+            if p in hooked:
+                shares |= resettled({t: shares[t] for t in self.loss if t in shares}, hooked[p])
             if p._hooks:
                 with no_grad():
                     shares = resettled(shares, run_hooks(p, added(shares.values()), False))
@@ -671,19 +679,19 @@ class Terms(Mapping[str, Tensor]):
                 accumulate(p, added(shares.values()), False)
                 continue
             for term, g in own.items():
-                if p in whole or p._hooks:
+                if p in hooked or p._hooks:
                     split = [shares[f"{term}.{part}"] for part in parts.get(term, ())]
                     g = added(split) if split else shares[term]
                 self.gradients[term][names[p]] = Tensor(g)
             if p.grad is not None:
                 shares = _joined(p.grad, shares)
-            p.grad = Attributed(added(shares.values()), names[p], shares, owed.get(p, ()))
+            p.grad = Attributed(added(shares.values()), names[p], shares, proxes.get(p, ()))
 
     def _passes(self, closed: Mapping[str, _Unread]) -> tuple[dict[str, Found], Found]:
-        """(the gradients of each term, those of the whole loss after hooks that have waited for it)."""
+        """(gradients by term; those of the loss as a whole where hooks had to wait for it)."""
         live = [name for name, value in self.loss.items() if value.requires_grad]
         passes: dict[str, Found] = {name: {} for name in self}
-        whole: Found = {}
+        hooked: Found = {}
         met: list[Tensor] = []
         by_prox = self._acting("prox")
         for name, found in passes.items():
@@ -695,8 +703,8 @@ class Terms(Mapping[str, Tensor]):
                 backprop([value], [seed], None, wait, leaves=found, met=met if wait else None)
         if met:
             values = [self.loss[name] for name in live]
-            backprop(values, [np.ones_like(v.data) for v in values], leaves=whole)
-        return passes, whole
+            backprop(values, [np.ones_like(v.data) for v in values], leaves=hooked)
+        return passes, hooked
 
     def _closed(self) -> dict[str, _Unread]:
         """The penalties whose closed form may serve, as no hook waits for their value's gradient."""
@@ -730,13 +738,13 @@ class Terms(Mapping[str, Tensor]):
             forces[name] = {n: Tensor(g) for n, g in effect.gradients.items()}
             values[name] = float(effect.value)
         norms = {n: math.sqrt(_inner(g, g)) for n, g in forces.items()}
-        whole = sum(norms.values()) or 1.0
+        total = sum(norms.values()) or 1.0
         rows = []
         for name, gradients in forces.items():
             scale = norms[name] * norms["data"]
             rows.append({
                 "term": name, "value": values[name], "norm": norms[name],
-                "share": norms[name] / whole,
+                "share": norms[name] / total,
                 "cosine": _inner(gradients, data) / scale if scale else 0.0,
             })  # fmt: skip
         return rows

@@ -72,8 +72,8 @@ class Tensor:
     data: Array
     grad: Tensor | None
     requires_grad: bool
-    owed: tuple[Any, ...] = ()  # of a gradient: (term, penalty) whose prox is to follow the step
-    lacks: Sequence[Any] = ()  # of a gradient: (term, penalty) whose gradients the step is to add
+    proxes: tuple[Any, ...] = ()  # of a gradient: (term, penalty) whose prox must follow the step
+    deferred: Sequence[Any] = ()  # of a gradient: (term, penalty) whose gradient the step must add
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         backends.of(data)  # raises for anything that is not an array of a known backend

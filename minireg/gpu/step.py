@@ -1,16 +1,16 @@
 """A step on a GPU: one launch for all parameters whose update is the same, and one for their norm.
 
-Here it is decided which updates a kernel takes. The optimizer's own passes, from
-the penalties' gradients to the prox, are recorded into a kernel (:mod:`minireg.gpu.trace`) that
-runs over the addresses of all arrays. What no kernel takes (on the CPU, of another dtype, with
-gaps, a prox of whole rows) is left to the optimizer, which walks over the array.
+This file decides which updates a kernel takes. The optimizer's own passes, from the penalties'
+gradients to the prox, are recorded into a kernel (:mod:`minireg.gpu.trace`) that runs over the
+addresses of all arrays. The optimizer itself does the rest, array by array: what is on the CPU, of
+another dtype or not contiguous, and a prox that needs more than one element.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,19 +22,36 @@ from ..tensor import Tensor
 from .trace import UNTRACEABLE, Kernel, Scalar, fits, trace
 
 Penalties = tuple[Penalty, ...]
-Update = Any  # minireg.optim.pipeline.Update
+
+
+class Update(Protocol):
+    """What a step does to one parameter: see :class:`minireg.optim.pipeline.Update`."""
+
+    p: Tensor
+    g: Array
+    group: dict[str, Any]
+    step: int
+    first: bool
+    penalties: Penalties
+    proxes: Mapping[Penalty, str]
+    stepped: bool
+
+    def complete(self) -> None: ...  # noqa: D102
+
+
+U = TypeVar("U", bound=Update)
 
 
 class Pipeline(Protocol):
-    """An optimizer, as far as a kernel asks."""
+    """What a kernel needs to know of an optimizer."""
 
     scratch: int
     noisy: bool
     observer: Any
     text: Any
-    whole: bool
+    whole_parameters: bool
 
-    def _states(self, group: dict[str, Any]) -> Sequence[str]: ...
+    def _state_names(self, group: dict[str, Any]) -> Sequence[str]: ...
 
     def _arrays(self, u: Any) -> list[Array]: ...
 
@@ -45,48 +62,46 @@ class Pipeline(Protocol):
 
 
 class Recorded(NamedTuple):
-    """An update as a kernel: without the penalties' gradients where no kernel makes them."""
+    """An update as a kernel, and whether it includes the penalties' gradients and the proxes."""
 
     kernel: Kernel
     penalties: bool
     proxes: bool
 
 
-def launched(
-    optimizer: Pipeline, updates: Sequence[Update], factor: Array | None = None
-) -> Iterator[Update]:
-    """The updates one after the other; what a kernel can take of one is done when it comes.
+def launched(optimizer: Pipeline, updates: Sequence[U], factor: Array | None = None) -> Iterator[U]:
+    """The updates one after the other, each after a kernel has done what it can of it.
 
-    One launch serves all that are alike. An update says itself what of it is yet to be done.
+    One launch serves all updates with the same key. What remains is noted in the update itself.
     """
-    if optimizer.whole or all(of(u.p.data).address is None for u in updates):
+    if optimizer.whole_parameters or all(of(u.p.data).address is None for u in updates):
         yield from updates
         return
-    apart = _sharing([u.p for u in updates])
-    alike: dict[Any, list[tuple[Update, list[Array] | None]]] = {}
+    shared = _sharing([u.p for u in updates])
+    by_kernel: dict[Any, list[tuple[U, list[Array] | None]]] = {}
     for u in updates:
         row = _row(optimizer, u, factor)
-        single = u if u.p in apart or row is None else None
+        single = u if u.p in shared or row is None else None
         penalties = [tuple(map(id, some)) for some in (u.penalties, u.proxes)]
         key = u.step, u.first, id(u.group), type(u.p.data), u.p.dtype, *penalties, single
-        alike.setdefault(key, []).append((u, row))
-    for members in alike.values():
-        some = [u for u, _ in members]
+        by_kernel.setdefault(key, []).append((u, row))
+    for members in by_kernel.values():
+        together = [u for u, _ in members]
         rows = [row for _, row in members if row is not None]
-        if rows and (found := recorded(optimizer, some[0], factor)):
-            for u in some:
+        if rows and (found := recorded(optimizer, together[0], factor)):
+            for u in together:
                 if optimizer.observer:
                     optimizer.observer.before(u.p, u.group)
                 if not found.penalties:
                     u.complete()
                 u.penalties, u.stepped = (), True
                 u.proxes = {} if found.proxes else u.proxes
-            found.kernel.launch(of(some[0].g), rows)
-        yield from some
+            found.kernel.launch(of(together[0].g), rows)
+        yield from together
 
 
 def _row(optimizer: Pipeline, u: Update, factor: Array | None) -> list[Array] | None:
-    """What a kernel works on for the parameter, None where no kernel can take all of it."""
+    """The arrays that a kernel works on for a parameter, None where one of them does not fit."""
     if of(u.p.data).address is None:
         return None
     common = [] if factor is None else [like(factor, u.g)]
@@ -95,31 +110,31 @@ def _row(optimizer: Pipeline, u: Update, factor: Array | None) -> list[Array] | 
 
 
 def recorded(optimizer: Pipeline, u: Update, factor: Array | None = None) -> Recorded | None:
-    """An update as a kernel, with as much before and behind it as can be recorded."""
+    """An update as a kernel, with the penalties' gradients and the proxes if they can be recorded."""
     common = [] if factor is None else ["factor"]
-    arrays = ["p", "g", *optimizer._states(u.group), *common]
+    arrays = ["p", "g", *optimizer._state_names(u.group), *common]
     group, step = {k: _named(k, v) for k, v in u.group.items()}, Scalar(u.step, "step")
     name, dtype, clipped = type(optimizer).__name__, u.p.dtype.name, factor is not None
-    # a prox that something precedes, or that somebody watches, comes by itself
+    # a prox after noise, or under a ledger, is applied on its own
     proxes = () if optimizer.noisy or optimizer.observer else tuple(u.proxes)
     for before, after in product((u.penalties, ()), (proxes, ())):
         passes = optimizer._passes(step, u.first, group, before, after, clipped)
         try:
             kernel = trace(name, dtype, arrays, passes, optimizer.scratch, len(common))
-        except UNTRACEABLE:  # it needs more than one element: arrays will do
+        except UNTRACEABLE:  # it needs more than one element
             continue
         return Recorded(kernel, before == u.penalties, after == tuple(u.proxes))
     return None
 
 
 def source(optimizer: Pipeline, updates: Iterable[Update]) -> str:
-    """The CUDA source of these updates, a kernel for all that are alike."""
+    """The CUDA source of these updates, each different kernel once."""
     kernels = [found.kernel for u in updates if (found := recorded(optimizer, u))]
     return "\n\n".join(dict.fromkeys(f"// {optimizer.text}\n{kernel}" for kernel in kernels))
 
 
 def _named(name: str, value: Any) -> Any:
-    """An option whose numbers know their name."""
+    """An option, with each number in it as a :class:`Scalar` of that name."""
     if isinstance(value, tuple):
         return tuple(_named(f"{name}[{i}]", v) for i, v in enumerate(value))
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -127,7 +142,7 @@ def _named(name: str, value: Any) -> Any:
 
 
 def _sharing(parameters: Sequence[Tensor]) -> set[Tensor]:
-    """Those that share memory with another: each of them is due in its turn."""
+    """Parameters that share memory with another: they must be updated one after the other."""
     spans = [
         (address(p.data), address(p.data) + p.data.nbytes, k)
         for k, p in enumerate(parameters)
@@ -151,8 +166,8 @@ def clip_factor(
 ) -> tuple[Array, Array] | None:
     """(norm, factor) of gradients where a kernel covers them, else None.
 
-    For each parameter: its array, its gradient, and the penalties whose gradients are yet to be
-    added to it.
+    ``due`` lists for each parameter its array, its gradient, and the penalties whose gradients must
+    still be added.
     """
     first = due[0][1] if due else np.empty(0)
     kernel: Any = of(first).kernels.get("clip_factor")
@@ -160,22 +175,22 @@ def clip_factor(
         type(g) is not type(first) or g.dtype != first.dtype for _, g, _ in due
     ):
         return None
-    alike: dict[Any, tuple[Sequence[Penalty], list[list[Array]]]] = {}
+    groups: dict[Any, tuple[Sequence[Penalty], list[list[Array]]]] = {}
     for w, g, penalties in due:
         arrays = [g, w] if penalties else [g]
         if not fits(arrays):
             return None
         if g.size:
-            alike.setdefault((*map(id, penalties),), (penalties, []))[1].append(arrays)
+            groups.setdefault((*map(id, penalties),), (penalties, []))[1].append(arrays)
     try:
-        sets = [(squares(first.dtype, some), rows) for some, rows in alike.values()]
+        sets = [(squares(first.dtype, some), rows) for some, rows in groups.values()]
     except UNTRACEABLE:
         return None
     return kernel(sets, max_norm) if sets else None
 
 
 def squares(dtype: Any, penalties: Sequence[Penalty]) -> Kernel:
-    """The kernel that adds up the squares of gradients, with those of penalties of the weights."""
+    """The kernel that sums the squares of gradients, each with those of its penalties added."""
 
     def square(g: Any, *rest: Any) -> None:
         *w, t, total = rest

@@ -58,7 +58,8 @@ class Scalar(float):
         return self
 
 
-def _told(x: Any) -> str:
+def _operand(x: Any) -> str:
+    """A number or a text as part of a larger expression: in parentheses if it is one itself."""
     text = x if isinstance(x, str) else x.text if isinstance(x, Scalar) else f"{x:g}"
     return f"({text})" if " " in text else text
 
@@ -69,7 +70,7 @@ def _arithmetic(sign: str, function: Callable[[float, float], float], swap: bool
             return NotImplemented
         left, right = (b, a) if swap else (a, b)
         value = function(float(left), float(right))
-        return Scalar(value, f"{_told(left)} {sign} {_told(right)}")
+        return Scalar(value, f"{_operand(left)} {sign} {_operand(right)}")
 
     return method
 
@@ -78,7 +79,7 @@ for _name, _sign in {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": 
     for _side in ("", "r"):
         _method = _arithmetic(_sign, getattr(operator, _name), _side == "r")
         setattr(Scalar, f"__{_side}{_name}__", _method)
-setattr(Scalar, "__neg__", lambda a: Scalar(-float(a), f"-{_told(a)}"))
+setattr(Scalar, "__neg__", lambda a: Scalar(-float(a), f"-{_operand(a)}"))
 
 
 class Tape:
@@ -90,7 +91,7 @@ class Tape:
         self.numbers: list[Scalar] = []
 
     def name(self, x: Any) -> str:
-        """What an operand is called in the source."""
+        """The name of an operand in the source."""
         if isinstance(x, Symbol):
             if x.name is None:
                 raise TypeError("a scratch array is read before it is written")
@@ -107,7 +108,7 @@ class Tape:
         raise TypeError(f"a kernel knows elements and numbers, got {type(x).__name__!r}")
 
     def record(self, form: str, operands: Iterable[Any]) -> str:
-        """The name of the result; that of an equal operation before, if there was one."""
+        """The name of the result; an operation that occurs twice has one name."""
         return self.lines.setdefault((form, *map(self.name, operands)), f"t{len(self.lines)}")
 
 
@@ -161,19 +162,19 @@ class Kernel:
     name: str
     dtype: str
     arrays: tuple[str, ...]
-    common: int  # so many of the arrays, the last ones, have one element, which serves all
-    used: tuple[str, ...]  # where the arrays begin; "" for one that nothing is done with
+    common: int  # how many of the arrays, the last ones, have a single element, used by all
+    used: tuple[str, ...]  # the name of each array's address; "" for an array that is not used
     body: str  # of element j
     numbers: tuple[Scalar, ...]  # its arguments, of this step
 
     def __str__(self) -> str:
-        """The source, and where its arguments come from."""
+        """The source, with the origin of each argument as comments."""
         about = [f"// {self.name}({', '.join(self.arrays)}), {self.dtype}"]
         about += [f"//   a{k} = {a.text}" for k, a in enumerate(self.numbers)]
         return "\n".join([*about, self.source(1)])
 
     def source(self, rows: int) -> str:
-        """What is done at place i: of one row of arrays, or of many that a table lists."""
+        """The body for index i of the launch: over one row of arrays, or over many, by a table."""
         if rows == 1:
             return f"const long long j = i;\n{self.body}"
         found = [f"{at} = table[row + {k + 1}]" for k, at in enumerate(self.used) if at]
@@ -190,7 +191,7 @@ class Kernel:
         return ", ".join([*(one if rows == 1 else ["raw uint64 table"]), *numbers])
 
     def places(self, backend: Backend, rows: Sequence[Sequence[Array]]) -> tuple[list[Any], int]:
-        """(what tells a launch where the rows lie, how many places i it takes)."""
+        """(addresses as arguments of a launch, how many indices i it takes)."""
         address = backend.address
         assert address is not None
         if len(rows) == 1:
@@ -202,7 +203,7 @@ class Kernel:
     def launch(self, backend: Backend, rows: Sequence[Sequence[Array]]) -> None:
         """Run it on every row of contiguous arrays, one for each of ``arrays``, at once."""
         where, size = self.places(backend, rows)
-        # (a class may be called exp)
+        # the prefix keeps a class that is called exp apart from C's
         name = f"minireg_{self.name if _plain(self.name) else 'kernel'}"
         source = self.parameters(len(rows)), self.source(len(rows)), name
         _compiled(backend.xp, *source)(*where, *map(float, self.numbers), size=size)
@@ -214,9 +215,9 @@ def _compiled(xp: Any, parameters: str, body: str, name: str) -> Any:
 
 
 def table(backend: Backend, rows: Iterable[Sequence[Array]], common: int = 0) -> Array:
-    """On the device: for each stretch of up to STRETCH elements, how many, and the addresses.
+    """On the device: a row for each stretch of up to STRETCH elements: their number, the addresses.
 
-    The last ``common`` arrays of a row have one element, and their addresses stay as they are.
+    The last ``common`` arrays have a single element, so every stretch has their one address.
     """
     address = backend.address
     assert address is not None
@@ -225,13 +226,13 @@ def table(backend: Backend, rows: Iterable[Sequence[Array]], common: int = 0) ->
     return _table(backend.xp, backend.stream(), rows[0][0].itemsize, common, places)
 
 
-@lru_cache(maxsize=64)  # gradients come to lie where they lay before, so a few tables serve
+@lru_cache(maxsize=64)  # the memory pool reuses addresses, so few tables are made
 def _table(
     xp: Any, stream: Any, width: int, common: int, places: tuple[tuple[int, ...], ...]
 ) -> Array:
-    whole = np.array(places, np.uint64)
-    counts = -(-whole[:, 0].astype(np.int64) // STRETCH)
-    rows = np.repeat(whole, counts, axis=0)
+    arrays = np.array(places, np.uint64)
+    counts = -(-arrays[:, 0].astype(np.int64) // STRETCH)
+    rows = np.repeat(arrays, counts, axis=0)
     first = np.repeat(np.cumsum(counts) - counts, counts)
     begin = (np.arange(len(rows)) - first).astype(np.uint64) * np.uint64(STRETCH)
     rows[:, 1 : rows.shape[1] - common] += begin[:, None] * np.uint64(width)
@@ -240,49 +241,52 @@ def _table(
 
 
 def fits(arrays: Sequence[Array], common: int = 0) -> bool:
-    """Whether a kernel can take these arrays: of one kind, where kernels run, without gaps."""
-    first, home = arrays[0], of(arrays[0])
-    if home.address is None or first.dtype not in FLOATS:
+    """Whether a kernel can take these arrays: on a GPU, of one type, dtype and shape, contiguous.
+
+    The last ``common`` of them may have any shape.
+    """
+    first, backend = arrays[0], of(arrays[0])
+    if backend.address is None or first.dtype not in FLOATS:
         return False
     kind, dtype, shape = type(first), first.dtype, first.shape
-    alike = all(type(a) is kind and a.dtype == dtype for a in arrays)
-    whole = arrays[: len(arrays) - common]
-    return alike and all(a.shape == shape and a.flags.c_contiguous for a in whole)
+    same = all(type(a) is kind and a.dtype == dtype for a in arrays)
+    listed = arrays[: len(arrays) - common]
+    return same and all(a.shape == shape and a.flags.c_contiguous for a in listed)
 
 
-def each(
+def run_on_rows(
     name: str, arrays: Sequence[str], function: Callable[..., Any], rows: Iterable[Sequence[Array]],
     common: int = 0,
 ) -> None:  # fmt: skip
-    """``function`` in place on every row of arrays, all at once where kernels run.
+    """Call ``function`` on every row of arrays, which it changes in place; on a GPU in one launch.
 
-    ``arrays`` names them; the last ``common`` ones have one element. On the CPU the others come in
-    stretches that stay in the cache.
+    ``arrays`` are the names of a row's arrays; the last ``common`` have a single element. On the CPU
+    the others come in blocks that stay in the cache.
 
-    >>> g = np.array([1.0, 2.0]); each("scale", ["g"], lambda g: np.multiply(g, 0.5, out=g), [[g]])
+    >>> g = np.array([1.0, 2.0]); run_on_rows("scale", ["g"], lambda g: np.multiply(g, 0.5, out=g), [[g]])
     >>> g
     array([0.5, 1. ])
     """
-    alike: dict[Any, list[Sequence[Array]]] = {}
+    groups: dict[Any, list[Sequence[Array]]] = {}
     for row in rows:
         kind = (of(row[0]).name, row[0].dtype) if fits(row, common) else None
-        alike.setdefault(kind, []).append(row)
-    apart = alike.pop(None, [])
-    for (_, dtype), some in alike.items():
+        groups.setdefault(kind, []).append(row)
+    others = groups.pop(None, [])  # those no kernel can take
+    for (_, dtype), some in groups.items():
         try:
             kernel = trace(name, dtype.name, arrays, function, common=common)
         except UNTRACEABLE:
-            apart += some
+            others += some
         else:
             kernel.launch(of(some[0][0]), some)
-    for row in apart:
+    for row in others:
         moving = len(row) - common
         for views in blocks(*row[:moving]):
             function(*views, *row[moving:])
 
 
 def _word(name: str, k: int) -> str:
-    """What array k is called in C: no word of the language, and none of the loop around it."""
+    """The name of array k in C: no keyword, and no name that CuPy's loop uses."""
     return f"{name}_" if _plain(name) else f"x{k}_"
 
 
@@ -294,10 +298,12 @@ def trace(
     name: str, dtype: str, arrays: Sequence[str], function: Callable[..., None], scratch: int = 0,
     common: int = 0, total: bool = False,
 ) -> Kernel:  # fmt: skip
-    """The kernel that does to an element of these arrays what ``function`` does in place.
+    """The kernel that does to one element of these arrays what ``function`` does to arrays in place.
 
-    ``scratch`` more arguments may be overwritten; the last ``common`` arrays have one element.
-    With ``total`` there is one argument more: a variable of the kernel around the body, ``total_``.
+    ``function`` takes the arrays, ``scratch`` arrays that it may overwrite, then the last ``common``
+    arrays, which have a single element. With ``total`` one argument more stands for ``total_``, a
+    variable of the kernel around the body. Raises one of ``UNTRACEABLE`` where ``function`` needs more
+    than one element.
 
     >>> def decay(w, g): w -= Scalar(0.1, "lr") * (g + 2 * w)
     >>> print(trace("decay", "float32", ["w", "g"], decay))
@@ -310,7 +316,7 @@ def trace(
     *at_w_ = w_ - (a0 * (g_ + (2 * w_)));
     """
     tape = Tape()
-    words = tuple(_word(n, k) for k, n in enumerate([*arrays, *["total"] * total]))
+    words = tuple(_word(n, k) for k, n in enumerate([*arrays, *(["total"] if total else [])]))
     symbols = [Symbol(tape, word) for word in words]
     moving = len(arrays) - common
     function(*symbols[:moving], *(Symbol(tape) for _ in range(scratch)), *symbols[moving:])
@@ -320,28 +326,28 @@ def trace(
     return Kernel(name, dtype, tuple(arrays), common, used, body, tuple(tape.numbers))
 
 
-@lru_cache(maxsize=256)  # most steps record what the step before has recorded
+@lru_cache(maxsize=256)  # most steps record the same lines as the step before
 def _body(
     dtype: str, arrays: tuple[str, ...], moving: int, stored: int,
     lines: tuple[tuple[str, ...], ...], names: tuple[str, ...], results: tuple[str, ...],
 ) -> tuple[tuple[str, ...], str]:  # fmt: skip
-    """(what is called where the arrays begin, what is done to element j)."""
+    """(names of the arrays' addresses, the source that works on element j)."""
     kind = FLOATS[np.dtype(dtype)]
     written = [(n, value) for n, value in zip(arrays, results, strict=True) if value != n]
     uses = Counter(value for _, value in written)
     for (form, *operands), n in reversed([*zip(lines, names, strict=True)]):
         for k, a in enumerate(operands):
-            uses[a] += form.count(f"{{{k}}}") * bool(uses[n])
+            uses[a] += form.count(f"{{{k}}}") if uses[n] else 0
     body, used = [], []
     for k, (n, value) in enumerate(zip(arrays[:stored], results[:stored], strict=True)):
         used.append(f"{n}at" if uses[n] or value != n else "")
         if used[k]:
-            body.append(f"{kind} *at_{n} = ({kind} *){used[k]}{' + j' * (k < moving)};")
+            body.append(f"{kind} *at_{n} = ({kind} *){used[k]}{' + j' if k < moving else ''};")
     if read := [f"{n} = *at_{n}" for n in arrays[:stored] if uses[n]]:
         body.append(f"const {kind} {', '.join(read)};")
     text: dict[str, str] = {}
     for (form, *operands), n in zip(lines, names, strict=True):
-        inner = str if form.endswith(")") else _told  # the arguments of a function stand alone
+        inner = str if form.endswith(")") else _operand  # the arguments of a function stand alone
         text[n] = form.format(*(inner(text.get(a, a)) for a in operands))
         if uses[n] > 1:  # what is used once is written where it is used
             body.append(f"const {kind} {n} = {text.pop(n)};")

@@ -27,7 +27,7 @@ class Adam(Optimizer):
 
     text = "θ ← θ − lr·m̂/(√v̂ + ε), moments of g + wd·θ"
     scratch = 2
-    states = {"exp_avg": "", "exp_avg_sq": "", "max_exp_avg_sq": "amsgrad"}
+    state_arrays = {"exp_avg": "", "exp_avg_sq": "", "max_exp_avg_sq": "amsgrad"}
     buffer, elementwise = "exp_avg", True
 
     def __init__(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backend import Array, of, unscalar
 from ..gpu.step import clip_factor as factor_by_kernel
-from ..gpu.trace import each
+from ..gpu.trace import run_on_rows
 from ..messages import check_option, check_parameters
 from ..ops.arrays import like
 from ..ops.table import wide
@@ -80,7 +80,7 @@ def clip_grad_norm_(
     total, factor = clip_factor(params, max_norm, norm_type)
     held = [p.grad for p in params if p.grad is not None]
     rows = [(g.data, like(factor.data, g.data)) for g in held]
-    each("clip", ["g", "factor"], _scale, rows, common=1)
+    run_on_rows("clip", ["g", "factor"], _scale, rows, common=1)
     for grad in held:
         grad._seq = next_seq()  # who waits to add to it will notice
     return total

@@ -37,13 +37,13 @@ _LIMITS: dict[Limit, set[str]] = {
     (True, False): {"nesterov", "decoupled", "amsgrad", "centered", "accelerated", "maximize"},
 }
 
-Row = tuple[str, Penalty]  # a term by name
+NamedPenalty = tuple[str, Penalty]  # a term by name
 
 
-class Left(Protocol):
+class DeferredTerms(Protocol):
     """The terms of an objective: of each parameter, the penalties left to the step."""
 
-    left: dict[Any, list[Row]]
+    deferred: dict[Any, list[NamedPenalty]]
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +54,7 @@ class Update:
     g: Array
     group: dict[str, Any]
     step: int  # its number
-    states: Sequence[str]  # their names
+    state_names: Sequence[str]
     first: bool  # whether it makes them
     penalties: tuple[Penalty, ...]  # whose gradients are to be added to g
     proxes: Mapping[Penalty, str]  # that are to follow, with the names of their terms
@@ -98,12 +98,13 @@ class Optimizer:
 
     text: Any = ""  # the update in one line
     observer: Any = None  # a Ledger, told of every parameter's step
-    states: Mapping[str, str] = {}  # what may be kept of a parameter: the option that asks, or ""
+    # the arrays that may be kept for a parameter → the option that asks for one, "" for always
+    state_arrays: Mapping[str, str] = {}
     buffer = ""  # the state that is linear in past gradients, if there is one
     elementwise = False  # whether every element has a step length of its own
     scratch = 1  # arrays of one block that _update may overwrite
     noisy = False  # whether noise comes between the step and the prox
-    whole = False  # whether _update must see each parameter as a whole, not stretches of it
+    whole_parameters = False  # whether _update must get a parameter as a whole, not in blocks
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -228,7 +229,7 @@ class Optimizer:
 
     # --- the step ------------------------------------------------------------------------------
 
-    def step(self, terms: Left | None = None, *, max_norm: float | None = None) -> None:
+    def step(self, terms: DeferredTerms | None = None, *, max_norm: float | None = None) -> None:
         """One update of every parameter that has a gradient; frozen ones are never touched.
 
         ``terms``, of an objective, give the penalties' gradients that ``terms.backward(defer=True)``
@@ -273,17 +274,17 @@ class Optimizer:
                 if p.grad is not None and p.requires_grad:
                     yield p, p.grad.data, group
 
-    def _updates(self, terms: Left | None) -> list[Update]:
+    def _updates(self, terms: DeferredTerms | None) -> list[Update]:
         """What the step is to do, checked before anything changes; takes what ``terms`` have left."""
-        if terms is not None and not hasattr(terms, "left"):
+        if terms is not None and not hasattr(terms, "deferred"):
             raise TypeError(
                 f"{type(self).__name__}.step: takes no closure, got {terms!r:.60}; call it before the "
                 "step; what it takes is the terms of an objective"
             )
-        left = {} if terms is None else terms.left
-        due = [(*d, left.get(d[0], [])) for d in self._due()]
+        deferred = {} if terms is None else terms.deferred
+        due = [(*d, deferred.get(d[0], [])) for d in self._due()]
         for p, g, _, given in due:
-            if p.grad.owed or p.grad.lacks or g.shape != p.shape:  # type: ignore[union-attr]
+            if p.grad.proxes or p.grad.deferred or g.shape != p.shape:  # type: ignore[union-attr]
                 self._check_due(p, p.grad, given)  # type: ignore[arg-type]
         updates = [self._update_of(*d) for d in due]
         for *_, given in due:
@@ -291,27 +292,31 @@ class Optimizer:
         return updates
 
     def _update_of(
-        self, p: Tensor, g: Array, group: dict[str, Any], given: Iterable[Row]
+        self, p: Tensor, g: Array, group: dict[str, Any], given: Iterable[NamedPenalty]
     ) -> Update:
-        state, states, proxes = self.state.get(p, {}), self._states(group), self._prox.get(p, {})
-        first = not all(map(state.__contains__, states))
+        state, names, proxes = (
+            self.state.get(p, {}),
+            self._state_names(group),
+            self._prox.get(p, {}),
+        )
+        first = not all(map(state.__contains__, names))
         penalties = tuple(penalty for _, penalty in given)
-        return Update(p, g, group, state.get("step", 0) + 1, states, first, penalties, proxes)
+        return Update(p, g, group, state.get("step", 0) + 1, names, first, penalties, proxes)
 
-    def _check_due(self, p: Tensor, grad: Tensor, given: list[Row]) -> None:
+    def _check_due(self, p: Tensor, grad: Tensor, given: list[NamedPenalty]) -> None:
         """Raise for a gradient of another shape, and for one that lacks a penalty or a prox."""
         owner = f"{type(self).__name__}.step"
         if grad.shape != p.shape:
             raise ValueError(
                 f"{owner}: the gradient of a parameter of shape {p.shape} has shape {grad.shape}"
             )
-        if grad.lacks and grad.lacks != given:
-            names = ", ".join(repr(name) for name, _ in grad.lacks)
+        if grad.deferred and grad.deferred != given:
+            names = ", ".join(repr(name) for name, _ in grad.deferred)
             raise RuntimeError(
                 f"{owner}: the gradient of a parameter of shape {p.shape} lacks the penalties {names}, "
                 "which terms.backward(defer=True) left to the step: call optimizer.step(terms)"
             )
-        for name, penalty in grad.owed:
+        for name, penalty in grad.proxes:
             if penalty not in self._prox.get(p, ()):
                 raise RuntimeError(
                     f"{owner}: objective term {name!r} acts via its prox, which this optimizer does not "
@@ -324,7 +329,7 @@ class Optimizer:
     ) -> Callable[..., None]:  # fmt: skip
         """An update from the penalties' gradients to the prox, in place, of any stretch of elements.
 
-        It takes (p, g, *states, *scratch), and the factor if the gradient is ``clipped``.
+        It takes (p, g, *state, *scratch), and the factor if the gradient is ``clipped``.
         """
         advance = self._update(step, first, group)
 
@@ -335,7 +340,7 @@ class Optimizer:
                 g *= factor
             advance(p, -g if group.get("maximize") else g, *rest)
             for penalty in proxes:
-                state = {"step": step, **dict(zip(self._states(group), rest, strict=False))}
+                state = {"step": step, **dict(zip(self._state_names(group), rest, strict=False))}
                 p[...] = penalty.prox(p, self._prox_step(state, group))
 
         return passes
@@ -345,17 +350,17 @@ class Optimizer:
         arrays = self._arrays(u)
         common = [] if factor is None else [like(factor, u.g)]
         passes = self._passes(u.step, u.first, u.group, u.penalties, (), factor is not None)
-        for views in [arrays] if self.whole else blocks(*arrays):
+        for views in [arrays] if self.whole_parameters else blocks(*arrays):
             passes(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)), *common)
 
     def _arrays(self, u: Update) -> list[Array]:
-        """What an update, counted now, works on: the parameter, its gradient and its states."""
+        """What an update, counted now, works on: the parameter, its gradient and its state."""
         state = self.state.setdefault(u.p, {})
         state["step"] = u.step
-        for name in u.states:
+        for name in u.state_names:
             if name not in state:
                 state[name] = np.zeros_like(u.p.data)
-        return [u.p.data, u.g, *map(state.__getitem__, u.states)]
+        return [u.p.data, u.g, *map(state.__getitem__, u.state_names)]
 
     def _clip_factor(self, updates: Sequence[Update], max_norm: float) -> Array:
         """What scales the gradients, with what the step will add to them, to the joint norm."""
@@ -381,7 +386,7 @@ class Optimizer:
     def _join(self, params: list[Tensor]) -> None:
         """What a step does last, with all parameters together."""
 
-    def kernel_source(self, terms: Left | None = None) -> str:
+    def kernel_source(self, terms: DeferredTerms | None = None) -> str:
         """The CUDA source of the next step: one kernel for all parameters that it treats alike.
 
         Alike are those of one group, dtype and age with the same penalties, of which ``terms`` give
@@ -395,9 +400,9 @@ class Optimizer:
         >>> print(mr.optim.SGD([w], lr=0.1).kernel_source().splitlines()[-1])
         *at_p_ = p_ - (g_ * a0);
         """
-        left = {} if terms is None else terms.left
+        deferred = {} if terms is None else terms.deferred
         updates = [
-            self._update_of(p, p.data, group, left.get(p, ()))
+            self._update_of(p, p.data, group, deferred.get(p, ()))
             for group in self.param_groups
             for p in group["params"]
         ]
@@ -437,16 +442,16 @@ class Optimizer:
         """
         return LinearStep(-group["lr"])
 
-    def _states(self, group: dict[str, Any]) -> Sequence[str]:
+    def _state_names(self, group: dict[str, Any]) -> Sequence[str]:
         """Names of the arrays kept for each parameter of the group, zero at first."""
-        return [name for name, option in self.states.items() if not option or group[option]]
+        return [name for name, option in self.state_arrays.items() if not option or group[option]]
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
-        """A function that updates (p, g, *states, *scratch) in place; g is read only.
+        """A function that updates (p, g, *state, *scratch) in place; g is read only.
 
         It gets stretches of elements, parts of a parameter or several in a row; what depends on a
-        parameter as a whole, such as its norm, asks for that by ``whole = True``. ``first`` says
-        that the states have just been made.
+        parameter as a whole, such as its norm, asks for that by ``whole_parameters = True``. ``first`` says
+        that the state has just been made.
         """
         raise NotImplementedError
 
@@ -508,9 +513,9 @@ class Optimizer:
     ) -> dict[str, Any]:
         """The saved state of a parameter, where it lives."""
         check_mapping(name, "state", kept, "{name: array}")
-        if not {"step", *self._states(group)} <= kept.keys() <= {"step", *self.states}:
+        if not {"step", *self._state_names(group)} <= kept.keys() <= {"step", *self.state_arrays}:
             raise ValueError(
-                f"{name}: got the states {[*kept]}, expected step, {', '.join(self._states(group))}"
+                f"{name}: got the states {[*kept]}, expected step, {', '.join(self._state_names(group))}"
             )
         check_option(name, 0, step=kept["step"])
         found: dict[str, Any] = {"step": int(kept["step"])}

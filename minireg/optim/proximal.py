@@ -10,7 +10,7 @@ import numpy as np
 from ..backend import Array, of
 from ..penalties import Penalty
 from ..tensor import Tensor
-from .pipeline import Left, Optimizer
+from .pipeline import DeferredTerms, Optimizer
 
 
 class ProximalGradient(Optimizer):
@@ -33,7 +33,7 @@ class ProximalGradient(Optimizer):
     """
 
     text = "θ ← prox(θ − lr·g, lr)"
-    states = {"x": "accelerated", "t": "accelerated"}
+    state_arrays = {"x": "accelerated", "t": "accelerated"}
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class ProximalGradient(Optimizer):
         if self.penalty is not None:
             self.add_prox(self.param_groups[-1]["params"], self.penalty)
 
-    def _states(self, group: dict[str, Any]) -> Sequence[str]:
+    def _state_names(self, group: dict[str, Any]) -> Sequence[str]:
         return ()  # none is zero at first: the end of a step makes them
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
@@ -63,7 +63,7 @@ class ProximalGradient(Optimizer):
 
         return update
 
-    def step(self, terms: Left | None = None, *, max_norm: float | None = None) -> None:
+    def step(self, terms: DeferredTerms | None = None, *, max_norm: float | None = None) -> None:
         """A proximal gradient step, and the extrapolation of what is accelerated."""
         self._ahead = [(p, p.data.copy(), g["lr"]) for p, _, g in self._due() if g["accelerated"]]
         super().step(terms, max_norm=max_norm)

@@ -27,7 +27,7 @@ class RMSprop(Optimizer):
 
     text = "θ ← θ − lr·g/(√v + ε), v a running mean of g²"
     scratch = 2
-    states = {"square_avg": "", "grad_avg": "centered", "momentum_buffer": "momentum"}
+    state_arrays = {"square_avg": "", "grad_avg": "centered", "momentum_buffer": "momentum"}
     buffer, elementwise = "momentum_buffer", True
 
     def __init__(

@@ -33,7 +33,7 @@ class SGD(Optimizer):
             return "b ← μb + g;  θ ← (1 − lr·wd)θ − lr·b"
         return "b ← μb + g + wd·θ;  θ ← θ − lr·b"
 
-    states = {"momentum_buffer": "momentum"}
+    state_arrays = {"momentum_buffer": "momentum"}
     buffer = "momentum_buffer"
 
     def __init__(
@@ -86,14 +86,14 @@ class SGD(Optimizer):
         nesterov = group["nesterov"]
 
         def update(p: Array, g: Array, *rest: Array) -> None:
-            *states, t = rest
+            *state, t = rest
             if coupled:
                 np.multiply(p, coupled, out=t)
                 g = np.add(g, t, out=t)
             if shrink:
                 p *= 1 - shrink
             if mu:
-                b = states[0]
+                b = state[0]
                 b *= mu
                 b += g if fresh == 1.0 else g * fresh
                 if nesterov:  # lr·(g + μb), with g possibly living in the scratch

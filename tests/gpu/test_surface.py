@@ -671,6 +671,7 @@ HOST = {
     "tables": "texts",
     "check.ops": "checks an op on host arrays",
     "ops.iterations.settled": "looks at values, so it is asked on the host only",
+    "gpu.step.Update": "a protocol; optim.pipeline.Update runs",
     "ops.samples": "draws the arguments of tests on the host",
     "check.penalties": "checks a penalty on host arrays",
     "backend.register": "how a backend comes to be",

@@ -25,7 +25,7 @@ import minireg as mr
 from minireg import backend, nn, optim
 from minireg.gpu import trace as kernels
 from minireg.gpu.step import recorded
-from minireg.gpu.trace import Scalar, Symbol, each, trace
+from minireg.gpu.trace import Scalar, Symbol, run_on_rows, trace
 from minireg.penalties import L0, L1, L2, Coefficient, ElasticNet, GroupLasso
 
 DTYPES = {"float64": 1e-12, "float32": 1e-5}
@@ -166,7 +166,7 @@ def test_lists_of_any_sizes_go_in_one_launch(dtype):
     arrays = on_device(*hosts)
     rows = [[a[:-1]] for a in arrays]
     with count_launches() as launches:
-        each("double", ["x"], lambda x: np.multiply(x, 2, out=x), rows)
+        run_on_rows("double", ["x"], lambda x: np.multiply(x, 2, out=x), rows)
     assert launches["double"] == 1
     for array, before in zip(arrays, hosts, strict=True):
         np.testing.assert_array_equal(array.get()[:-1], 2 * before[:-1])
@@ -180,7 +180,7 @@ def test_lists_of_any_kind_are_sorted_out():
     rows = [[a], [b.astype(np.float32)], [c[::2]], [d], [hosts[4]]]
     before = [np.array(backend.of(x).to_numpy(x)) for (x,) in rows]
     with count_launches() as launches:
-        each("halve", ["x"], lambda x: np.multiply(x, 0.5, out=x), rows)
+        run_on_rows("halve", ["x"], lambda x: np.multiply(x, 0.5, out=x), rows)
     assert (launches["halve"], launches["multiply"]) == (2, 1)
     for (x,), old in zip(rows, before, strict=True):
         np.testing.assert_array_equal(backend.of(x).to_numpy(x), old / 2)
@@ -188,7 +188,7 @@ def test_lists_of_any_kind_are_sorted_out():
 
 def test_what_has_no_kernel_is_done_one_by_one():
     x = xp.asarray(draw(4))
-    each("normalize", ["x"], lambda x: np.divide(x, x.sum(), out=x), [[x]])
+    run_on_rows("normalize", ["x"], lambda x: np.divide(x, x.sum(), out=x), [[x]])
     np.testing.assert_allclose(x.get(), draw(4) / draw(4).sum())
 
 
@@ -682,7 +682,7 @@ class Bent(optim.SGD):
 class Normalized(optim.SGD):
     """A step that asks for the whole of each gradient."""
 
-    whole = True
+    whole_parameters = True
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Any:
         def update(p: Any, g: Any, t: Any) -> None:
@@ -694,7 +694,7 @@ class Normalized(optim.SGD):
 class Halving(optim.SGD):
     """A step of whole parameters, which no kernel may take."""
 
-    whole = True
+    whole_parameters = True
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Any:
         def update(p: Any, g: Any, t: Any) -> None:
@@ -764,7 +764,7 @@ def test_names_of_ones_own_are_no_trouble(name, names):
     """A class or a state may be called like a word of C, or of the loop around the kernel."""
 
     class Own(optim.SGD):
-        def _states(self, group):
+        def _state_names(self, group):
             return names
 
         def _update(self, step, first, group):

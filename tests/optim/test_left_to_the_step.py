@@ -78,7 +78,7 @@ def test_penalties_clip_decay_and_prox_are_in_the_kernel_of_the_update():
 
 def left(penalties: Any) -> Any:
     """What the terms of an objective are to a step."""
-    return SimpleNamespace(left={p: [("term", q)] for p, q in penalties.items()})
+    return SimpleNamespace(deferred={p: [("term", q)] for p, q in penalties.items()})
 
 
 def test_the_source_of_all_in_one():
@@ -154,13 +154,13 @@ def test_a_second_step_adds_nothing_twice(how):
         if how == "watched":
             books = mr.Ledger(optimizer)
         if how == "a step of rows":
-            optimizer.whole = True
+            optimizer.whole_parameters = True
             optimizer._update = lambda *_: lambda p, g, t: p.__isub__(0.1 * g)
         terms = mr.Objective(nn.MSELoss(), {"l2": L2(0.5)})(model, *data("numpy"))
         terms.backward(attribute=False, defer=defer)
         for _ in range(2):
             optimizer.step(terms, max_norm=0.3 if how == "clipped" else None)
-            assert not any(terms.left.values())
+            assert not any(terms.deferred.values())
         ends.append(numbers(model))
     equal(*ends, rtol=1e-13)
     assert how != "watched" or books.last.residual < 1e-12
@@ -175,7 +175,7 @@ def test_a_step_that_is_not_given_the_terms_is_refused(through):
     other = [terms] if through == "another evaluation" else []
     if through == "another evaluation":
         evaluated(model, 1)  # completes what the first one has left
-        assert not any(terms.left.values())
+        assert not any(terms.deferred.values())
     if through == "a recorded pass":
         x, y = data("numpy")
         nn.MSELoss()(model(x), y).backward(create_graph=True)
@@ -258,9 +258,9 @@ def test_a_gradient_copied_before_its_step_gets_what_is_left_to_it():
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     terms = evaluated(model)
-    other, copied, rows = copy.deepcopy((model, optimizer, terms.left))
+    other, copied, rows = copy.deepcopy((model, optimizer, terms.deferred))
     optimizer.step(terms)
-    copied.step(SimpleNamespace(left=rows))
+    copied.step(SimpleNamespace(deferred=rows))
     equal(numbers(model), numbers(other))
 
 
@@ -284,5 +284,5 @@ def test_a_hook_sees_the_whole_gradient():
     model, seen = network(), []
     model[0].weight.register_hook(lambda g: seen.append(g.numpy().copy()))
     terms = evaluated(model)
-    assert not any(p is model[0].weight for p in terms.left)
+    assert not any(p is model[0].weight for p in terms.deferred)
     np.testing.assert_array_equal(seen, [model[0].weight.grad.numpy()])
