@@ -313,7 +313,7 @@ def certified_radius(
     _check_labels("certified_radius", logits, y)
     head = np.eye(logits.shape[1])
     if pairwise:
-        layers = list(f) if _kind(f) is nn.Sequential else [f]
+        layers: list[Any] = [*f.children()] if _kind(f) is nn.Sequential else [f]
         if not layers or _kind(layers[-1]) is not nn.Linear:
             raise ValueError(
                 f"certified_radius: pairwise needs a Linear layer at the end, got {layers[-1:]}; "
@@ -513,7 +513,7 @@ def rescale(model: Module, layer: str | int, factors: ArrayLike) -> Module:
     >>> abs(mr.rescale(model, "0", [0.5, 2.0, 4.0])(x).item() - before) < 1e-6
     True
     """
-    leaves = dict(_leaves(model))
+    leaves: dict[str, Any] = dict(_leaves(model))
     if (name := str(layer)) not in leaves:
         raise ValueError(f"rescale: no layer {name!r}, expected one of {list(leaves)}")
     after = iter([*leaves.values()][[*leaves].index(name) + 1 :])

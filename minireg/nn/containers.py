@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from .module import Module
 
 
 class ModuleList(Module):
-    """Modules in a list; what to do with them is up to the ``forward`` around it.
+    """Modules in a list, registered under the names "0", "1", …; as PyTorch's.
+
+    It has no ``forward``: the module that holds it calls them as it likes. ``len``, ``for``,
+    ``layers[i]``, ``layers[i] = module`` and slices, which are lists again, work as a list's.
+    ``modules`` is any iterable of them. Raises ``TypeError`` for an item that is no Module.
 
     >>> from minireg import nn
     >>> layers = nn.ModuleList([nn.Linear(2, 2)])
@@ -23,12 +27,12 @@ class ModuleList(Module):
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
 
-    def append(self, module: Module) -> ModuleList:
-        """Add a module at the end; returns itself."""
+    def append(self, module: Module) -> Self:
+        """Add a module at the end; returns itself. ``TypeError`` for anything else."""
         return self.extend([module])
 
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add modules at the end; returns itself."""
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add modules at the end; returns itself. ``TypeError`` for an item that is no Module."""
         if isinstance(modules, Module) and not isinstance(modules, ModuleList):
             raise TypeError(
                 f"{type(self).__name__}: expected modules in a list, got {type(modules).__name__} alone"
@@ -57,7 +61,7 @@ class ModuleList(Module):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __getitem__(self, i: int | slice) -> Any:
+    def __getitem__(self, i: int | slice) -> Any:  # so that model[0].weight passes type checkers
         found = list(self)[i]
         return type(self)().extend(found) if isinstance(found, list) else found
 
@@ -67,7 +71,10 @@ class ModuleList(Module):
 
 
 class Sequential(ModuleList):
-    """Modules applied one after the other.
+    """Modules applied one after the other, as PyTorch's; also a list of them (:class:`ModuleList`).
+
+    Takes what the first one takes, gives what the last one gives; without modules it is the
+    identity. Raises ``TypeError`` for an argument that is no Module.
 
     >>> from minireg import nn
     >>> nn.Sequential(nn.Linear(4, 3), nn.ReLU())
@@ -79,14 +86,14 @@ class Sequential(ModuleList):
     def __init__(self, *modules: Module) -> None:
         super().__init__(modules)
 
-    def forward(self, *inputs: Any) -> Any:
-        """The last module of … of the first, of x."""
-        if len(inputs) != 1:
+    def forward(self, input: Any, *others: Any) -> Any:
+        """Last module ∘ … ∘ first module of the one input; ``TypeError`` for several."""
+        if others:
             raise TypeError(
-                f"Sequential: got {len(inputs)} inputs, expected one, which goes from module to module; "
-                "for more write a Module with a forward of its own"
+                f"Sequential: got {1 + len(others)} inputs, expected one, which goes from module to "
+                "module; for more write a Module with a forward of its own"
             )
-        (x,) = inputs
+        output = input
         for module in self:
-            x = module(x)
-        return x
+            output = module(output)
+        return output

@@ -12,7 +12,7 @@ from ...ops.iterations import power, unit
 from ...random import Stream
 from ...tensor import Tensor
 from ..module import Module, Parameter
-from .parametrize import register_parametrization, tensor_of
+from .parametrize import M, register_parametrization, tensor_of
 
 
 def _check_dim(name: str, dim: int, tensor: Tensor) -> None:
@@ -24,7 +24,23 @@ def _check_dim(name: str, dim: int, tensor: Tensor) -> None:
 
 
 class SpectralNorm(Module):
-    """W/σ with σ = uᵀWv; see :func:`spectral_norm`."""
+    """W ↦ W/σ with σ = uᵀWv, the module that :func:`spectral_norm` registers.
+
+    Parameters
+    ----------
+    weight : the tensor to be divided: it gives the shapes and the first u and v.
+    n_power_iterations, eps, generator : as of :func:`spectral_norm`.
+    dim : the axis that is the matrix's first.
+
+    Raises ``ValueError`` for n_power_iterations < 1 and ``IndexError`` for a ``dim`` that the
+    weight lacks (claims C85, C87; Miyato et al. 2018).
+
+    >>> import minireg as mr
+    >>> weight = mr.tensor([[4.0, 0.0], [0.0, 1.0]])
+    >>> SpectralNorm(weight)(weight).numpy().round(3)
+    array([[1.  , 0.  ],
+           [0.  , 0.25]], dtype=float32)
+    """
 
     formula = "W/σ, σ = uᵀWv"
 
@@ -53,8 +69,8 @@ class SpectralNorm(Module):
         # (out of place: a recorded graph may hold the old ones)
         self._u.data, self._v.data = power(w, self._v.data, rounds, self.eps)
 
-    def forward(self, weight: Any) -> Any:
-        """W → W/σ; in training mode the power iteration advances first."""
+    def forward(self, weight: Tensor) -> Any:
+        """W → W/σ of the same shape; in training mode the power iteration advances first."""
         if weight.ndim == 1:
             return unit(weight, self.eps)
         w = self._matrix(weight)
@@ -68,7 +84,15 @@ class SpectralNorm(Module):
 
 
 class WeightNorm(Module):
-    """g·v/‖v‖ of two originals; see :func:`weight_norm`."""
+    """(g, v) ↦ g·v/‖v‖, the module that :func:`weight_norm` registers.
+
+    ``dim`` is the axis that keeps its norms, None for one norm of the whole (Salimans and
+    Kingma 2016). Raises ``ValueError`` where the shapes of g and v do not fit.
+
+    >>> import minireg as mr
+    >>> WeightNorm()(mr.tensor([[10.0]]), mr.tensor([[3.0, 4.0]])).numpy()
+    array([[6., 8.]], dtype=float32)
+    """
 
     formula = "g·v/‖v‖"
 
@@ -80,12 +104,12 @@ class WeightNorm(Module):
         axes = None if whole else tuple(a for a in range(v.ndim) if a != self.dim % v.ndim)
         return np.sqrt(np.square(v).sum(axis=axes, keepdims=not whole))
 
-    def forward(self, g: Any, v: Any) -> Any:
-        """Magnitude and direction → weight."""
+    def forward(self, g: Tensor, v: Tensor) -> Any:
+        """Magnitude (out, 1, …) and direction (out, in, …) → weight of the direction's shape."""
         return v * (g / self._norms(v))
 
     def right_inverse(self, weight: Tensor) -> tuple[Parameter, Tensor]:
-        """Weight → its norms, and itself as the direction."""
+        """Weight → its norms, a new Parameter, and itself as the direction."""
         return Parameter(self._norms(weight), weight.requires_grad, "norm"), weight
 
     def extra_repr(self) -> str:
@@ -94,25 +118,34 @@ class WeightNorm(Module):
 
 
 def spectral_norm(
-    module: Module,
+    module: M,
     name: str = "weight",
     n_power_iterations: int = 1,
     eps: float = 1e-12,
     dim: int | None = None,
     generator: Stream | None = None,
-) -> Module:
+) -> M:
     r"""Divide ``module.name`` by its largest singular value from now on; returns the module.
 
     σ = uᵀWv with u and v from a power iteration, which makes the layer 1-Lipschitz as far as
-    the iteration has come (claims C85, C87, C88; Miyato et al. 2018). A tensor of more axes is
-    the matrix (``dim``, the rest); a vector is divided by its length. u and v are buffers: 15
-    iterations from a random v of ``generator`` to begin with, ``n_power_iterations`` more on
-    each access in training mode, and none in evaluation mode. They are constant in the gradient,
+    the iteration has converged (claims C85, C87, C88; Miyato et al. 2018). u and v are buffers
+    and constants in the gradient, which flows in both modes:
 
-    .. math:: \bar W_0 = \tfrac{1}{σ}\bigl(\bar W - \langle\bar W, W\rangle\,u v^{\top}\bigr),
+    .. math:: \bar W_0 = \tfrac{1}{σ}\bigl(\bar W - \langle\bar W, W\rangle\,u v^{\top}\bigr)
 
-    which flows in both modes. ``ValueError`` without such a tensor and for n_power_iterations
-    < 1, ``IndexError`` for a ``dim`` it does not have.
+    Parameters
+    ----------
+    module : the module that has the tensor.
+    name : the attribute: a matrix, a tensor of more axes as the matrix (``dim``, the rest), or
+        a vector, which is divided by its length.
+    n_power_iterations : iterations on each access in training mode, ≥ 1; none in evaluation
+        mode. 15 are done at the start.
+    eps : the least norm that u and v are divided by.
+    dim : the axis that is the matrix's first; None is 0.
+    generator : gives the first v; None follows :func:`minireg.manual_seed`.
+
+    Raises ``ValueError`` without such a tensor and for n_power_iterations < 1, ``IndexError``
+    for a ``dim`` it lacks.
 
     >>> import minireg as mr
     >>> layer = spectral_norm(mr.nn.Linear(3, 2))
@@ -128,13 +161,20 @@ def spectral_norm(
     return register_parametrization(module, name, step)
 
 
-def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
+def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     """Split ``module.name`` into magnitude and direction, w = g·v/‖v‖; returns the module.
 
-    One norm for each index of axis ``dim``, or one for all with None (Salimans and Kingma
-    2016). ``original0`` is g, of kind "norm" and so free of penalties by default; it is new, so
-    make the optimizer afterwards. ``original1`` is v, the weight as it was, whose length does
-    nothing. ``ValueError`` without such a tensor, ``IndexError`` for a ``dim`` it does not have.
+    Salimans and Kingma (2016). ``original0`` is g, of kind "norm" and so free of penalties by
+    default; it is new, so make the optimizer afterwards. ``original1`` is v, the weight as it
+    was, whose length has no effect.
+
+    Parameters
+    ----------
+    module : the module that has the tensor.
+    name : the attribute.
+    dim : one norm for each index of this axis; None for one norm of the whole.
+
+    Raises ``ValueError`` without such a tensor, ``IndexError`` for a ``dim`` it lacks.
 
     >>> import minireg as mr
     >>> layer = weight_norm(mr.nn.Linear(3, 2))

@@ -1,40 +1,63 @@
 """Attributes computed from trained tensors: the mechanism behind spectral and weight norm.
 
-A parametrized attribute leaves its module and is computed on every access, ``layer.weight`` =
-f(originals), by a chain of modules. The originals are what optimizers, penalties and state
-dicts see, under PyTorch's names: ``parametrizations.weight.original``.
+A parametrized attribute is computed on every access, ``layer.weight`` = f(originals), by a
+chain of modules. The originals are what optimizers, penalties and state dicts see, under
+PyTorch's names: ``parametrizations.weight.original``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from ...mode import no_grad
 from ...tensor import Tensor
 from ..containers import ModuleList
 from ..module import Module, Parameter
 
+M = TypeVar("M", bound=Module)
+
 
 class ParametrizationList(ModuleList):
-    """The originals of one attribute, and the modules that turn them into it, one by one."""
+    """The originals of one attribute, and the modules that turn them into it, as in PyTorch.
 
-    kind: Any = None  # of the attribute
+    Called without inputs it gives the attribute: the first module takes the originals, each
+    other one the result of the one before. It stands at ``module.parametrizations.NAME``, made
+    by :func:`register_parametrization`.
+
+    Attributes
+    ----------
+    kind : the ``kind`` of the attribute (:class:`~minireg.nn.Parameter`); None for a buffer.
+
+    >>> from minireg import nn
+    >>> layer = nn.utils.weight_norm(nn.Linear(3, 2))
+    >>> [original.shape for original in layer.parametrizations.weight.originals()]
+    [(2, 1), (2, 3)]
+
+    Raises ``TypeError`` for an item that is no Module.
+    """
+
+    kind: Any = None
 
     def originals(self) -> list[Tensor]:
-        """What is trained in place of the attribute."""
+        """The tensors from which the attribute is computed, in order."""
         return [t for t in vars(self).values() if isinstance(t, Tensor)]
 
-    def forward(self) -> Any:
-        """The attribute."""
+    def forward(self) -> Tensor:
+        """The attribute, computed now."""
         first, *rest = self
-        value = first(*self.originals())
+        value: Tensor = first(*self.originals())
         for step in rest:
             value = step(value)
         return value
 
 
 def tensor_of(module: Module, name: str) -> Tensor:
-    """``module.name``; ``ValueError`` if that is no tensor."""
+    """``module.name``; ``ValueError`` that lists the tensors there are, if it is none.
+
+    >>> from minireg import nn
+    >>> tensor_of(nn.Linear(3, 2), "bias").shape
+    (2,)
+    """
     found = getattr(module, name, None)
     if not isinstance(found, Tensor):
         has = sorted(n for n, _ in module.named_parameters() if "." not in n)
@@ -43,7 +66,9 @@ def tensor_of(module: Module, name: str) -> Tensor:
 
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
-    """Whether the attribute (or, without a name, any) is computed.
+    """Whether the attribute ``tensor_name`` (None: any) is computed, as PyTorch's function.
+
+    A name that the module lacks is no error: False.
 
     >>> from minireg import nn
     >>> is_parametrized(nn.utils.weight_norm(nn.Linear(2, 2)), "weight")
@@ -54,13 +79,21 @@ def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
     return module._computes(tensor_name) is not None
 
 
-def register_parametrization(module: Module, tensor_name: str, parametrization: Module) -> Module:
+def register_parametrization(module: M, tensor_name: str, parametrization: Module) -> M:
     """Compute ``module.tensor_name`` by ``parametrization`` from now on; returns the module.
 
-    ``parametrization(original)`` gives the attribute. It may have a ``right_inverse`` that
-    maps the present value to the original, or to a tuple of several; without one the present
-    value is the original. A second parametrization takes the result of the first. Raises
-    ``ValueError`` where there is no such tensor and where the shape or dtype would change.
+    As PyTorch's function of that name. A second parametrization takes the result of the first.
+
+    Parameters
+    ----------
+    module : the module that has the tensor.
+    tensor_name : the attribute, a Parameter or a buffer.
+    parametrization : ``parametrization(original)`` gives the attribute. It may have a method
+        ``right_inverse`` that maps the present value to the original, or to a tuple of
+        several; without one the present value is the original.
+
+    Raises ``ValueError`` where there is no such tensor, where the shape or dtype would change,
+    and for a ``right_inverse`` of several originals after another parametrization.
 
     >>> from minireg import nn
     >>> class Positive(nn.Module):
@@ -83,7 +116,7 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
             f"register_parametrization: {tensor_name!r} of shape {before.shape} and dtype "
             f"{before.dtype} would become {after.shape} {after.dtype}; keep both"
         )
-    if chain is None:
+    if not isinstance(chain, ParametrizationList):
         chain = ParametrizationList()
         chain.kind = getattr(before, "kind", None)
         for i, value in enumerate(originals):
@@ -104,15 +137,22 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
     return module
 
 
-def remove_parametrizations(
-    module: Module, tensor_name: str, leave_parametrized: bool = True
-) -> Module:
+def remove_parametrizations(module: M, tensor_name: str, leave_parametrized: bool = True) -> M:
     """Make ``module.tensor_name`` a plain tensor again; returns the module.
 
-    It keeps its present value or, with ``leave_parametrized=False``, gets its original back.
-    A single original stays the same object, so an optimizer that has it goes on. (In training
-    mode, reading a spectral norm's value advances its power iteration, as any access does.)
-    Raises ``ValueError`` where nothing is parametrized, and for one original out of several.
+    As PyTorch's function of that name. A single original stays the same object, so an
+    optimizer that has it goes on. (In training mode, reading a spectral norm's value advances
+    its power iteration, as any access does.)
+
+    Parameters
+    ----------
+    module : the module that has the attribute.
+    tensor_name : the parametrized attribute.
+    leave_parametrized : whether it keeps its present value (the default) or gets its original
+        back.
+
+    Raises ``ValueError`` where nothing is parametrized, and for ``leave_parametrized=False``
+    with several originals.
 
     >>> from minireg import nn
     >>> layer = nn.utils.spectral_norm(nn.Linear(2, 2))
