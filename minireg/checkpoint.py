@@ -29,9 +29,9 @@ _SUFFIXES = (".npz", ".safetensors")
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file to write to, which replaces ``path`` if the block ends without an error.
 
-    Otherwise it is removed (a killed process leaves it, hidden) and the old file is kept. What is no
-    regular file (``/dev/stdout``) is written to directly. ``FileNotFoundError`` if the folder does
-    not exist, ``PermissionError`` if the file is read-only.
+    Otherwise it is removed (a killed process leaves it, hidden) and the old file is kept. What is
+    no regular file (``/dev/stdout``) is written to directly. ``FileNotFoundError`` if the folder
+    does not exist, ``PermissionError`` if the file is read-only.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "figures.json"

@@ -232,7 +232,7 @@ def load(
         on the training part; constant features become 0.
     seed : of the split and of the flipped labels.
 
-    Returns a :class:`Dataset`. The first four are scikit-learn's (``sklearn.datasets``), the last is
+    Returns a :class:`Dataset`. The first four are those of ``sklearn.datasets``, the last is by
     Xiao et al. (2017). Raises ``ValueError`` for unknown names, values out of range and damaged
     files, ``ImportError`` without scikit-learn, and ``FileNotFoundError``, which says how to get
     them, without Fashion-MNIST's files.

@@ -72,8 +72,9 @@ class Sweep:
     def best(self, figure: str, mode: Literal["min", "max"] = "min") -> dict[str, Any]:
         """The row of :meth:`summary` with the smallest (``mode="max"``: largest) mean of a figure.
 
-        Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains, and for
-        another mode. A warning says where runs are missing, so that means are of different seeds.
+        Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains, and
+        for another mode. A warning says where runs are missing, so that means are of different
+        seeds.
         """
         check_option("Sweep.best", ("min", "max"), mode=mode)
         points = self.summary(figure)

@@ -37,7 +37,7 @@ _keeps_interrupt: ContextVar[bool] = ContextVar("_keeps_interrupt", default=True
 
 @contextmanager
 def passing_interrupts() -> Iterator[None]:
-    """Inside, ``fit`` raises ``KeyboardInterrupt``, for callers that must not use half a training."""
+    """Inside, ``fit`` raises ``KeyboardInterrupt`` instead of returning half a training."""
     token = _keeps_interrupt.set(False)
     try:
         yield
@@ -176,7 +176,7 @@ def _batches(n: int, batch_size: int, stream: Stream, backend: str) -> Iterator[
 
 
 def _moved(name: str, data: Any, model: Module) -> tuple[Array, Array]:
-    """(x, y) on the model's backend and in its dtype, labels y and an Embedding's indices x as integers."""
+    """(x, y) on the model's backend and in its dtype; labels and an Embedding's indices stay."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(f"fit: {name} must be a pair (x, y), got {type(data).__name__}")
     like, indices = next(model.parameters()), any(isinstance(m, Embedding) for m in model.modules())
@@ -299,12 +299,12 @@ def fit(
     label : the text before the bar.
 
     Ctrl-C ends the training: the history so far is returned with ``stopped == "interrupted"``
-    (inside :func:`minireg.sweep`, a claim or a lesson it ends these instead). A training loss that is
-    not finite raises ``FloatingPointError``; for a validation or watched loss there is a warning.
-    After an error, too, the best weights are put back, and the exception has the finished epochs as
-    its ``history``. Before the first epoch raises ``TypeError`` or ``ValueError`` for data that are no
-    pair of arrays of numbers and for a model, optimizer, scheduler and ledger that do not belong
-    together.
+    (inside :func:`minireg.sweep`, a claim or a lesson it ends these instead). A training loss that
+    is not finite raises ``FloatingPointError``; for a validation or watched loss there is a
+    warning. After an error, too, the best weights are put back, and the exception has the finished
+    epochs as its ``history``. Before the first epoch raises ``TypeError`` or ``ValueError`` for
+    data that are no pair of arrays of numbers and for a model, optimizer, scheduler and ledger that
+    do not belong together.
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); model = mr.nn.Linear(2, 1)
@@ -388,7 +388,7 @@ def fit(
 
 
 def _check_losses(row: Mapping[str, float], history: History, *data: Array) -> None:
-    """``FloatingPointError`` for a training loss that is not finite, one warning for other losses."""
+    """``FloatingPointError`` for a training loss that is not finite, a warning for others."""
     epoch = int(row["epoch"])
     if not math.isfinite(row["train_loss"]):
         advice = (

@@ -140,9 +140,10 @@ class SublevelSet(Constraint):
         return v
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """‖w − P(w − tg)‖/t for a short t: at most the distance of −g to the normal cone, 0 if that is 0.
+        """‖w − P(w − tg)‖/t for a short t, at most the distance of −g to the normal cone.
 
-        Inside the set it is ‖g‖; on the boundary of a ball it is the distance to 1 %.
+        It is 0 where that distance is 0, ‖g‖ inside the set, and on the boundary of a ball the
+        distance to 1 %.
         """
         size = length(g)
         if not size or not self._on_sphere(w):
@@ -163,9 +164,9 @@ class Problem:
     model, loss, penalty, x, y, tol, max_steps : as for :func:`minireg.solve`, errors too.
     on : must choose one parameter (``ValueError``), by default the weight.
 
-    Solutions are global for a convex loss and penalty. Each solve starts from the model's parameters
-    and leaves its solution there (rounded, if the model is not in float64); ``RuntimeError`` if it
-    does not reach ``tol``.
+    Solutions are global for a convex loss and penalty. Each solve starts from the model's
+    parameters and leaves its solution there (rounded, if the model is not in float64);
+    ``RuntimeError`` if it does not reach ``tol``.
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); model = mr.nn.Linear(1, 1, bias=False).to(np.float64)
@@ -237,8 +238,8 @@ class Problem:
     def strength_of(self, budget: float) -> float:
         """The λ with Ω(w*(λ)) = C, 0 where the budget does not bind.
 
-        Ω(w*(λ)) never increases in λ (claim C01), so λ is found by bracketing. ``ValueError`` unless
-        C > 0, and if Ω jumps over C: no penalty reaches such a budget (claim C115).
+        Ω(w*(λ)) never increases in λ (claim C01), so λ is found by bracketing. ``ValueError``
+        unless C > 0, and if Ω jumps over C: no penalty reaches such a budget (claim C115).
         """
         check_option("strength_of", "(0, inf)", budget=budget)
         over: _Curve = lambda strength: self.budget_of(strength) / budget - 1

@@ -1,14 +1,14 @@
 """Curvature: the Hessian of any closure over parameters, known by its exact products with vectors.
 
-Closures, parameters and vectors are as in :mod:`minireg.operators`: a closure takes no arguments and
-returns a scalar Tensor, parameters are a Module, a Tensor or a list of Tensors, n elements in all.
-Every function that takes a closure also takes an operator: ``H = Hessian(closure, params)`` records
-the gradient once, then ``H @ v``, ``eigenvalues(H)`` and ``trace(H)`` cost one backward pass per
-product. A :class:`GaussNewton` matrix may stand in its place.
+Closures, parameters and vectors are as in :mod:`minireg.operators`: a closure takes no arguments
+and returns a scalar Tensor, parameters are a Module, a Tensor or a list of Tensors, n elements in
+all. Every function that takes a closure also takes an operator: ``H = Hessian(closure, params)``
+records the gradient once, then ``H @ v``, ``eigenvalues(H)`` and ``trace(H)`` cost one backward
+pass per product. A :class:`GaussNewton` matrix may stand in its place.
 
-All raise ``TypeError`` for a closure that is no function or returns no Tensor, and ``ValueError`` for
-one whose value is no scalar or depends on none of the parameters, and for parameters that need no
-gradient.
+All raise ``TypeError`` for a closure that is no function or returns no Tensor, and ``ValueError``
+for one whose value is no scalar or depends on none of the parameters, and for parameters that need
+no gradient.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def gauss_newton_product(forward: Closure, loss: Loss, params: Params, vector: A
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> mr.curvature.gauss_newton_product(lambda: w**2, lambda z: 0.5 * (z * z).sum(), w, np.ones(2))
+    >>> half_square = lambda z: 0.5 * (z * z).sum()
+    >>> mr.curvature.gauss_newton_product(lambda: w**2, half_square, w, np.ones(2))
     array([ 4., 16.], dtype=float32)
     """
     return GaussNewton(forward, loss, params) @ vector

@@ -50,7 +50,7 @@ def _frozen(model: Module) -> Module:
 
 
 def _in_float64(model: Module) -> Module:
-    """The frozen copy on the host in float64; ``FloatingPointError`` where weights are not finite."""
+    """The frozen copy on the host in float64; ``FloatingPointError`` unless weights are finite."""
     copy = _frozen(model).to("numpy").double()
     for name, p in copy.named_parameters():
         if not np.isfinite(p.data).all():
@@ -226,9 +226,9 @@ def lipschitz_bound(model: Module, input_shape: Sequence[int] | None = None) -> 
     Exact for each layer alone: singular values of matrices and of convolutions as operators
     (:func:`operator_norm`; parametrized weights count as they are used), max|γ|/√(σ² + ε) for
     BatchNorm, the steepest slope of an activation (Sigmoid ¼, SiLU 1.0998, GELU 1.1289), ½ for
-    Softmax, √n for LogSoftmax of n classes, and for MaxPool2d the root of the number of windows that
-    share an element. LayerNorm, RMSNorm and GroupNorm are steepest where their input is constant,
-    so only ε bounds them: max|γ|/√ε, ∞ without an ε.
+    Softmax, √n for LogSoftmax of n classes, and for MaxPool2d the root of the number of windows
+    that share an element. LayerNorm, RMSNorm and GroupNorm are steepest where their input is
+    constant, so only ε bounds them: max|γ|/√ε, ∞ without an ε.
 
     Raises ``TypeError`` for a module that is not in :data:`CONSTANTS`, to which others may be
     added, and ``ValueError`` where the input's shape is needed and for a BatchNorm without running
@@ -254,8 +254,8 @@ def lipschitz_lower(model: Module, x: ArrayLike, samples: int = 1000, seed: int 
 
     A lower bound on the model's constant K in evaluation mode (claim C88). Around a sample the pair
     lies along the first right singular vector of its Jacobian (one backward pass per output for all
-    samples), 10⁻⁵ apart: this gives the Jacobian's norm to about 10 digits, and at kinks, where that
-    norm is no bound, it is one.
+    samples), 10⁻⁵ apart: this gives the Jacobian's norm to about 10 digits, and at kinks, where
+    that norm is no bound, it is one.
 
     Parameters
     ----------
@@ -419,7 +419,7 @@ def attack_radius(
     norm: float = 2,
     seed: int = 0,
 ) -> FloatArray:
-    """For each sample the length (N,) of the shortest perturbation found that changes the prediction.
+    """Lengths (N,) of the shortest perturbations found that change the predictions.
 
     An upper bound on the robust radius, so never below :func:`certified_radius` (claims C89, C90).
     From ``largest``/1000 on, the radius of :func:`pgd_attack` doubles until the prediction differs

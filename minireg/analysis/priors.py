@@ -72,7 +72,7 @@ class Gaussian:
         )
 
     def penalty(self, n: int, noise: float | None = None) -> Penalty:
-        """The L2 with which loss + penalty is the negative log posterior, up to a factor and a constant.
+        """The L2 with which loss + penalty is −log posterior, up to a factor and a constant.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class Laplace:
         return -np.abs(w / self.scale).sum() - w.size * math.log(2 * self.scale)
 
     def penalty(self, n: int, noise: float | None = None) -> Penalty:
-        """L1 with λ = 1/(n·scale), or 2·noise²/(n·scale); n, noise as in :meth:`Gaussian.penalty`."""
+        """L1 with λ = 1/(n·scale), or 2·noise²/(n·scale), as :meth:`Gaussian.penalty`."""
         return L1(_per_loss(n, noise) / self.scale)
 
     def posterior(

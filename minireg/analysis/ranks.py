@@ -13,7 +13,8 @@ def stable_rank(w: ArrayLike) -> float:
     """‖W‖_F²/‖W‖₂²: at most the rank, and blind to tiny singular values (claim C98).
 
     W is (m, n), or (m, …) as the weight of a convolution, whose axes after the first count as one.
-    0 for W = 0. ``TypeError`` for what is no array of numbers, ``LinAlgError`` if one is NaN or inf.
+    0 for W = 0. ``TypeError`` for what is no array of numbers, ``LinAlgError`` if one is NaN or
+    inf.
 
     >>> import minireg as mr
     >>> mr.implicit.stable_rank(np.diag([2.0, 1.0]))

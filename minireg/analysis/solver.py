@@ -236,14 +236,14 @@ def solve(
     x, y : inputs (N, …) and targets (N, …), moved to the model's backend.
     on : the parameters that the penalty applies to, as for a :class:`~minireg.Term`; by default the
         weights.
-    tol : ≥ 0; stop when the certificate, a gradient norm, is at most this. A ``RuntimeWarning`` says
-        if it was nearly as small with all parameters at 0, as for features of size 1e-11.
+    tol : ≥ 0; stop when the certificate, a gradient norm, is at most this. A ``RuntimeWarning``
+        says if it was nearly as small with all parameters at 0, as for features of size 1e-11.
     max_steps : ≥ 1; end after this many, or earlier when rounding in float64 hides all progress:
         then ``converged`` is False and a ``RuntimeWarning`` says how far it came.
 
     Returns a :class:`Solution`; the parameters are left in the model. FISTA with restart (Beck &
-    Teboulle 2009; O'Donoghue & Candès 2015) with the step 1/L, L being the largest eigenvalue of the
-    loss's Hessian, measured. Raises ``TypeError`` for what is no Module or no Penalty,
+    Teboulle 2009; O'Donoghue & Candès 2015) with the step 1/L, L being the largest eigenvalue of
+    the loss's Hessian, measured. Raises ``TypeError`` for what is no Module or no Penalty,
     ``ValueError`` for a model that is frozen, a loss that is random and other options,
     ``NotImplementedError`` for a penalty without a prox, ``FloatingPointError`` for a loss that is
     not finite.

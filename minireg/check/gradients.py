@@ -7,8 +7,8 @@ step), and the answer is a report with one of four verdicts:
 ``ok``                                  the two agree
 ``kink: inside the subdifferential``    fn bends there, and the gradient lies between its
                                         one-sided slopes
-``precision``                           they agree as far as the rounding noise of fn's
-                                        values lets one see (float32 somewhere inside)
+``precision``                           they agree within the rounding noise of fn's values
+                                        (float32 somewhere inside)
 ``wrong``                               they disagree, and neither of those explains it
 ======================================  ====================================================
 """
@@ -21,9 +21,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import backend as backends
 from ..engine import grad
@@ -86,7 +87,15 @@ class Slope:
 
 @dataclass(frozen=True)
 class InputReport:
-    """What was found for one input; ``worst`` is None when it has no entries."""
+    """What was found for one input.
+
+    Attributes
+    ----------
+    argument, name : which input, by position and by name.
+    verdict : one of the four.
+    compared : how many entries or directions.
+    worst : the :class:`Slope` that decided the verdict; None if the input has no entries.
+    """
 
     argument: int
     name: str
@@ -103,8 +112,11 @@ class InputReport:
 class GradcheckReport(Report):
     """The outcome of a gradient check: true unless the verdict is ``wrong``.
 
-    ``inputs`` holds one :class:`InputReport` an input that was checked, ``notes`` what was
-    cast or held fixed, and ``worst`` the slope that decided the verdict.
+    Attributes
+    ----------
+    check, method : which check, and by which differences.
+    inputs : one :class:`InputReport` per input that was checked.
+    notes : which inputs were cast or held fixed.
     """
 
     check: str
@@ -166,7 +178,7 @@ class _Subject:
         self.names = _names(fn, len(self.args))
         self.notes: list[str] = []
         self.points: dict[int, Array] = {}  # the checked inputs, on the host
-        self.homes: dict[int, str] = {}
+        self.backends: dict[int, str] = {}
         for i, x in enumerate(self.args):
             self._admit(i, x)
         if not any(x.size for x in self.points.values()):
@@ -193,7 +205,7 @@ class _Subject:
             return
         if raw.dtype != np.float64:
             self.notes.append(f"{name} was cast from {raw.dtype} to float64")
-        self.homes[i] = backends.of(raw).name
+        self.backends[i] = backends.of(raw).name
         self.points[i] = np.array(backends.of(raw).to_numpy(raw), dtype=np.float64)
 
     def leaves(self, shift: dict[int, Any]) -> list[Any]:
@@ -201,12 +213,12 @@ class _Subject:
         args = list(self.args)
         kind = np.result_type(np.float64, *shift.values())  # all complex as soon as one is
         for i, x in self.points.items():
-            args[i] = Tensor(backends.move((x + shift.get(i, 0.0)).astype(kind), self.homes[i]))
+            args[i] = Tensor(backends.move((x + shift.get(i, 0.0)).astype(kind), self.backends[i]))
             args[i].requires_grad = True  # a complex one, too: the step takes analytic functions
         return args
 
     def outputs(self, fn: Function, args: Sequence[Any]) -> tuple[Tensor, ...]:
-        """What fn, or its recorded twin, returns, as a tuple of Tensors."""
+        """What ``fn`` (``self.fn`` or ``self.recorded``) returns, as a tuple of Tensors."""
         with enable_grad(), np.errstate(all="ignore"):
             result = fn(*args)
         results = tuple(result) if isinstance(result, tuple | list) else (result,)
@@ -269,7 +281,7 @@ def _reach(x: Array) -> Array:
 
 
 class _Measured(NamedTuple):
-    """Slopes of the weighed outputs at one step: a number a weighing, each (R,)."""
+    """Slopes of the weighed outputs at one step: arrays (R,), one number per weighing."""
 
     step: Any
     left: Array
@@ -320,8 +332,8 @@ class _Differences:
         self.start = self.subject.start()  # first of all: raises when fn cannot be checked here
         self.step = self.eps if self.eps and self.central else _EPS
         self.relative = self.rtol if self.rtol is not None else 1e-6 if self.central else 1e-12
-        # Few outputs are weighed one at a time, so that the report can name the one that is
-        # wrong; many by one random vector, which a wrong Jacobian passes with probability 0.
+        # Few outputs are checked one by one, so that the report can name the wrong one; many are
+        # weighed by one random vector, which a wrong Jacobian passes with probability 0.
         ys = enumerate(self.subject.outputs(self.subject.fn, self.subject.leaves({})))
         self.spots: list[Any] = [(k, e) for k, y in ys for e in np.ndindex(y.shape)]
         if not self.spots:
@@ -358,7 +370,7 @@ class _Differences:
     def ladder(self, i: int, direction: Array) -> _Measured:
         """The differences at steps from h/64 to h·8⁴, as far as fn stays finite."""
         found: list[_Measured] = []
-        with suppress(ValueError):  # the shorter ones stay
+        with suppress(ValueError):  # the shorter steps are kept
             found.extend(self.measure(i, direction, h) for h in self.step * 8.0 ** np.arange(-2, 5))
         return _stacked(found)
 
@@ -379,17 +391,16 @@ class _Differences:
 
     @cached_property
     def rounding(self) -> Array:
-        """What float64's last digit does to a difference of the weighed outputs (R,)."""
+        """The error of a difference of the weighed outputs (R,) by rounding in float64."""
         return np.asarray(np.abs(self.rows) @ np.abs(self.start) * _NOISE * _ULP / self.step)
 
     @cached_property
     def noise(self) -> Array:
         """Rounding noise of the weighed outputs (R,), measured.
 
-        Fourth differences of closely spaced values leave nothing of a smooth function, but
-        grow noise by √70; a quantile does not mind a kink on the way. Values that change
-        and yet all fit a narrower type carry its rounding, even where fn is too flat for
-        close neighbours to show it.
+        Fourth differences of closely spaced values cancel a smooth function and multiply noise by
+        √70; their quantile is not affected by a kink. Values that change and yet all fit a narrower
+        type have its rounding, even where fn is too flat for close neighbours to show it.
         """
         rng, points = np.random.default_rng(self.seed), self.subject.points
         away = {i: _bounded(rng, x.shape) * _reach(x) * _EPS / 64 for i, x in points.items()}
@@ -423,8 +434,8 @@ class _Differences:
             below = low[k] - abs(low[k] - low[k + 1]) / 7 - slack
             above = high[k] + abs(high[k] - high[k + 1]) / 7 + slack
             return (KINK if below <= a <= above else WRONG), numeric
-        # Two steps together cancel the h² error. Longer ones have less noise but may be too
-        # long for fn: they count as far as they agree with all shorter ones.
+        # Two steps together cancel the h² error. Longer steps have less noise but may be too long
+        # for fn: they count while they agree with all shorter ones.
         slopes, n = central[:-1] + (central[:-1] - central[1:]) / 63, 1
         while n < len(slopes) and (abs(slopes[n] - slopes[:n]) <= errors[n] + errors[:n]).all():
             n += 1
@@ -443,8 +454,8 @@ class _Differences:
         return PRECISION, numeric
 
     def lines(self, i: int, gradients: Array) -> tuple[Array, Array, list[Any]]:
-        """Directions to measure along (L, n), slopes along them by the gradients (L, R), and
-        the entry that each moves, by its reach; None for random directions.
+        """Directions to measure along (L, n), the slopes along them by the gradients (L, R), and
+        the entries that they move; None for random directions.
         """
         x, reach = self.subject.points[i], _reach(self.subject.points[i]).ravel()
         if x.size > _ENTRIES if self.directional is None else self.directional:
@@ -454,7 +465,7 @@ class _Differences:
         return np.diag(reach), (gradients * reach).T, list(np.ndindex(x.shape))
 
     def check_input(self, i: int, gradients: Array) -> InputReport:
-        """Measure every slope of input i, (L, R) of them, then look closely at the doubtful ones."""
+        """Measure every slope of input i, (L, R), then the doubtful ones at several steps."""
         x, name = self.subject.points[i], self.subject.names[i]
         compared = f"{x.size} entries"
         if not x.size:
@@ -489,7 +500,9 @@ class _Differences:
         shown = np.where(verdicts == top, excess, -1.0)
         line, r = map(int, np.unravel_index(shown.argmax(), shown.shape))
         seen = self.measure(i, lines[line], self.step)
-        unit = 1.0 if entries[line] is None else directions[line].max()  # slopes are told by entry
+        unit = (
+            1.0 if entries[line] is None else directions[line].max()
+        )  # slopes per unit of the entry
         slopes = analytic[line, r], numeric[line, r], seen.left[r], seen.right[r]
         worst = Slope(i, name, entries[line], self.spots[r], *(float(s / unit) for s in slopes))
         return InputReport(i, name, top, compared, worst)
@@ -500,9 +513,9 @@ class _Differences:
 
 def gradcheck(
     fn: Function,
-    inputs: Any,
+    inputs: ArrayLike | tuple[ArrayLike, ...],
     *,
-    method: str = "central",
+    method: Literal["central", "complex"] = "central",
     eps: float | None = None,
     rtol: float | None = None,
     atol: float | None = None,
@@ -518,20 +531,21 @@ def gradcheck(
         gradient are checked; other Tensors and integers are held fixed.
     method : ``"central"`` differences, or ``"complex"`` for the step Im fn(x + ih)/h, which
         has no rounding error but needs an fn that is analytic (no abs, no norm).
-    eps : the step, relative to max(1, abs(x)).
+    eps : the step > 0, relative to max(1, abs(x)); by default 2⁻¹⁷ (complex 2⁻¹⁰⁰).
     rtol, atol : slopes may differ by ``rtol`` (1e-6; complex 1e-12) relative to themselves
-        plus ``atol`` (by default a hundredth of that relative to the input's largest slope,
-        so the check does not care about units).
+        plus ``atol`` (by default a hundredth of that relative to the input's largest slope, so
+        that the units of inputs and outputs do not matter).
     directional : compare along a few random directions instead of every entry; by default
         for inputs of more than 2000 entries.
     seed : of the random directions and weighings.
 
-    Returns a :class:`GradcheckReport`, true unless something is wrong. Raises ``TypeError``
-    or ``ValueError`` only for misuse: nothing to check, an fn that is not repeatable, not
-    finite at the inputs, or cannot take complex numbers.
+    Returns a :class:`GradcheckReport`, true unless something is wrong; as PyTorch's ``gradcheck``,
+    but a wrong gradient is a verdict, no error. Raises ``TypeError`` or ``ValueError`` only for
+    misuse: nothing to check, an fn that is not repeatable, not finite at the inputs, or cannot take
+    complex numbers.
 
     >>> import minireg as mr
-    >>> gradcheck(lambda w: mr.abs(w).sum(), np.array([1.0, 0.0]))
+    >>> mr.gradcheck(lambda w: mr.abs(w).sum(), np.array([1.0, 0.0]))
     gradcheck: kink: inside the subdifferential (central differences)
       w: kink: inside the subdifferential (2 entries)
         worst: d output 0 / d w[1]: analytic 0, numeric 0, one-sided -1 and 1
@@ -540,16 +554,23 @@ def gradcheck(
     return _Differences(subject, method, eps, rtol, atol, directional, seed).run()
 
 
-def gradgradcheck(fn: Function, inputs: Any, **options: Any) -> GradcheckReport:
+def gradgradcheck(
+    fn: Function, inputs: ArrayLike | tuple[ArrayLike, ...], **options: Any
+) -> GradcheckReport:
     """Compare the gradient of fn's gradient with finite differences of that gradient.
 
-    The function checked is (inputs, gradient of the outputs) → gradient of the inputs, so
-    ``options``, report and errors are those of :func:`gradcheck`. The differences read the
-    numeric backward pass and backpropagation the recorded one (``create_graph``): for a
-    fused op this holds its fast rule against its definition.
+    Parameters
+    ----------
+    fn, inputs : as for :func:`gradcheck`.
+    **options : the keyword arguments of :func:`gradcheck`; ``TypeError`` for others.
+
+    Report and errors are those of :func:`gradcheck`. The function that is checked maps (inputs,
+    gradient of the outputs) to the gradient of the inputs, as PyTorch's ``gradgradcheck``. The
+    differences use the numeric backward pass and backpropagation the recorded one
+    (``create_graph``), so the fast rule of a fused op is compared with its definition.
 
     >>> import minireg as mr
-    >>> bool(gradgradcheck(lambda w: mr.exp(w) * w, np.array([1.0, -0.5])))
+    >>> bool(mr.gradgradcheck(lambda w: mr.exp(w) * w, np.array([1.0, -0.5])))
     True
     """
     inner = _Subject("gradgradcheck", fn, inputs)

@@ -1,8 +1,8 @@
-"""check_op: is an op of the table what it promises to be?
+"""check_op: are value and derivatives of an op of the table right?
 
-The generated tests of an op, for whoever adds one: derivatives of orders 1 and 2, at all
-inputs and at some, the two readings of its rules, its definition, float32, strides, empty
-arrays, broadcasting, untouched inputs, and gradients that alias nothing.
+The generated tests of an op: derivatives of orders 1 and 2, at all inputs and at some, its rules on
+arrays and on Tensors, its definition, float32, strides, empty arrays, broadcasting, unchanged
+inputs, and gradients that share no memory.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Faults = Iterator[str]
 
 @dataclass(frozen=True, repr=False)
 class OpReport(Report):
-    """What :func:`check_op` found of an op; true when there are no ``failures``."""
+    """What :func:`check_op` found of the op ``name``; true if all that was checked is ok."""
 
     name: str
     findings: tuple[Finding, ...]
 
     @property
     def failures(self) -> dict[str, tuple[str, ...]]:
-        """Every check with what is wrong, and at which sample."""
+        """For each check that was run, what is wrong and at which sample; () if it passed."""
         wrong = [(f.check, f.note) for f in self.findings if f.verdict == WRONG]
         return {f.check: tuple(n for c, n in wrong if c == f.check) for f in self.findings}
 
@@ -70,7 +70,7 @@ class _Sample:
         return self.entry.function(*args, **self.kw)
 
     def mapped(self, function: Callable[[Array], Any]) -> _Sample:
-        """The sample with what a function makes of its arrays."""
+        """The sample with a function applied to its arrays."""
         given = [function(a) if isinstance(a, np.ndarray) else a for a in self.given]
         return _Sample(self.entry, given)
 
@@ -81,7 +81,7 @@ class _Sample:
         return leaves, y, Tensor(_wave(y).astype(y.dtype), requires_grad=True)
 
     def backward(self, *arrays: Any) -> tuple[Tensor, list[Array]]:
-        """Result, and the gradients that ``backward`` leaves at the given arrays."""
+        """The result, and the gradients at the given arrays by ``backward``."""
         leaves, y, seed = self.recorded(arrays)
         y.backward(seed)
         tensors = [x for x in leaves if isinstance(x, Tensor)]
@@ -93,7 +93,7 @@ class _Sample:
 
 
 def _leaves(arrays: Sequence[Any]) -> list[Any]:
-    """Of arrays; a number stays one."""
+    """Tensors that require a gradient, of arrays; numbers stay numbers."""
     return [a if type(a) is float else Tensor(a, requires_grad=True) for a in arrays]
 
 
@@ -103,14 +103,14 @@ def _wave(y: Any) -> Array:
 
 
 def _near(a: Any, b: Any, rtol: float = 1e-12, floor: float = 0.0) -> bool:
-    """Whether two arrays differ by little beside their largest entry."""
+    """Whether two arrays differ by at most ``rtol`` times their largest entry."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0), floor)
     return a.shape == b.shape and bool((np.abs(a - b) <= rtol * scale).all())
 
 
 def _elementwise(case: _Sample) -> bool:
-    """Whether each entry of the result can be had from one entry of each array alone."""
+    """Whether each entry of the result depends on one entry of each array only."""
 
     def alone(i: int) -> Any:
         one = whole.mapped(lambda a: np.array(a.flat[i]))
@@ -167,22 +167,22 @@ def at_some_places(
 ) -> Iterator[tuple[str, bool]]:
     """What was compared, and whether it is the same: gradients, and gradients of these.
 
-    Ours at each place, each pair (or other numbers of them) and all are held against theirs at
-    all places.
+    Ours at every place, every pair of places (or the numbers in ``several``) and all places are
+    compared with theirs at all places.
     """
     every = tuple(range(len(theirs.targets)))
     wanted = theirs.first(every, create_graph=True)
     for some in dict.fromkeys([*(c for n in several for c in combinations(every, n)), every]):
         where = f" at {', '.join(map(str, some))} of {len(every)} places" if several else ""
         want, recorded = [wanted[i] for i in some], ours.first(some, create_graph=True)
-        yield f"the gradient{where}", _alike(ours.first(some), want)
-        yield f"the recorded gradient{where}", _alike(recorded, want)
-        again = _alike(ours.second(recorded), theirs.second(want))
+        yield f"the gradient{where}", _agree(ours.first(some), want)
+        yield f"the recorded gradient{where}", _agree(recorded, want)
+        again = _agree(ours.second(recorded), theirs.second(want))
         yield f"the second derivative from the gradient{where}", again
 
 
-def _alike(got: Sequence[Any], want: Sequence[Any]) -> bool:
-    """Equal but for rounding; what depends on nothing has a gradient of 0, or none."""
+def _agree(got: Sequence[Any], want: Sequence[Any]) -> bool:
+    """Whether gradients are equal except for rounding; None counts as 0."""
 
     def array(x: Any, other: Any) -> Array:
         return np.zeros(other.shape) if x is None else np.asarray(x.detach().data)
@@ -205,7 +205,7 @@ def _two_readings(case: _Sample) -> Faults:
     """The rule on arrays and the same rule on Tensors give the same numbers."""
     places = Places(case, _leaves(case.arrays))
     every = range(len(places.targets))
-    if not _alike(places.first(every), places.first(every, create_graph=True)):
+    if not _agree(places.first(every), places.first(every, create_graph=True)):
         yield "the gradient differs under create_graph"
 
 
@@ -218,7 +218,7 @@ def _definition(case: _Sample) -> Faults:
         return
     textbook = _Sample(replace(case.entry, function=definition), case.given)
     ours, theirs = (Places(f, _leaves(case.arrays)) for f in (case, textbook))
-    if not _alike(ours.targets[-1:], theirs.targets[-1:]):
+    if not _agree(ours.targets[-1:], theirs.targets[-1:]):
         yield "the value is not that of its definition"
     for what, same in at_some_places(ours, theirs, several=()):
         if not same:
@@ -234,9 +234,9 @@ def _some_inputs(case: _Sample) -> Faults:
 
 
 def _float32(case: _Sample) -> Faults:
-    """float32 in, float32 out, also beside Python numbers."""
+    """float32 in, float32 out, also together with Python numbers."""
     if any(isinstance(a, type | np.dtype) for a in case.args):
-        return  # the op's very job is another dtype
+        return  # an op whose purpose is another dtype
     single = [a.astype(np.float32) for a in case.arrays]
     (y, gradients), (_, exact) = case.backward(*single), case.backward(*case.arrays)
     yield from _not_float32("float32 inputs", [y, *gradients])
@@ -263,7 +263,7 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 
 
 def _strides(case: _Sample) -> Faults:
-    """Transposed, strided and reversed views give what contiguous arrays give."""
+    """Transposed, strided and reversed views give the result of contiguous arrays."""
     y, gradients = case.backward(*case.arrays)
     for layout, lay in LAYOUTS.items():
         z, found = case.backward(*map(lay, case.arrays))
@@ -295,7 +295,7 @@ def _empty(case: _Sample) -> Faults:
 
 
 def _broadcast(case: _Sample) -> Faults:
-    """Both sides of an elementwise op stretch, and their gradients shrink back."""
+    """Inputs of an elementwise op broadcast, and gradients have the shapes of the inputs."""
     if len(case.arrays) < 2 or not _elementwise(case):
         return
     scalars = case.mapped(lambda a: np.resize(a, ()))
@@ -305,7 +305,7 @@ def _broadcast(case: _Sample) -> Faults:
 
 
 def _arrays_of(leaves: Sequence[Tensor], y: Tensor, seed: Tensor) -> dict[str, Array]:
-    """The arrays of a backward pass that belong to somebody else, by name."""
+    """The arrays of a backward pass that it must not change, by name."""
     inputs = {f"input {i}": x.data for i, x in enumerate(leaves)}
     return inputs | {"the result": y.data, "the starting gradient": seed.data}
 
@@ -359,28 +359,31 @@ OP_CHECKS = {
     "aliases": Check(_aliases),
     "raw": Check(_raw),
 }
-"""The battery that an entry of the table gets for free, on every sample."""
+"""The checks of :func:`check_op`, each run on every sample of an op."""
 
 
-def check_op(op: Any, *, only: Sequence[str] | None = None, seed: int = 0) -> OpReport:
+def check_op(
+    op: str | Op | Callable[..., Any], *, only: Sequence[str] | None = None, seed: int = 0
+) -> OpReport:
     r"""Run every check of :data:`OP_CHECKS` on an op's own samples.
 
     Parameters
     ----------
     op : the function that :func:`minireg.op` returned, its name, or its entry.
-    only : names of the checks to run.
+    only : names of the checks to run, by default all.
     seed : of the samples.
 
-    An op that can be differentiated but has no samples or no formula fails, and so does a
-    check that raises. Raises ``ValueError`` for an unknown op or check.
+    Returns an :class:`OpReport`, true if nothing is wrong. A differentiable op without samples or
+    formula fails, and so does a check that raises; the gradients are compared by :func:`gradcheck`
+    and :func:`gradgradcheck`. Raises ``ValueError`` for an unknown op or check.
 
     >>> import minireg as mr
     >>> from minireg.ops.samples import unary
     >>> cube = mr.op("cube", lambda x: x**3, lambda g, y, x: g * (3 * x**2),
     ...              formula=r"\bar x = 3 \bar y\,x^2", samples=unary())
-    >>> bool(check_op(cube))
+    >>> bool(mr.check_op(cube))
     True
-    >>> check_op("cube", only=["order 1", "strides"])
+    >>> mr.check_op("cube", only=["order 1", "strides"])
     cube: ok
       passed: entry, order 1, strides
     >>> del mr.ops.TABLE["cube"]

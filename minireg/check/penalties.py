@@ -1,10 +1,10 @@
 """check_penalty: do value, gradient, prox and certificates of a penalty fit together?
 
-The battery for whoever writes a penalty: closed form, autograd and differences agree, at weights of
-several sizes; added in place and by stretches the gradient is the same; the subgradient inequality
-holds; the prox minimises, is firmly non-expansive, is the gradient of the Moreau envelope, scales with
-strength and step; the certificate is 0 exactly where it should be; and under every optimizer the
-penalty has an effect, with the right sign.
+The checks of a new penalty: closed form, autograd and differences agree, at weights of several
+sizes; the gradient is the same added in place and computed in parts; the subgradient inequality
+holds; the prox minimises, is firmly non-expansive, is the gradient of the Moreau envelope, scales
+with strength and step; the certificate is 0 exactly where it should be; and under every optimizer
+the penalty has an effect, with the right sign.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ SIZES = 1.0, 1e-4, 10.0, 1e-2  # of weights, in turn
 
 @dataclass(frozen=True, repr=False)
 class PenaltyReport(Report):
-    """What :func:`check_penalty` found; true when nothing is wrong."""
+    """What :func:`check_penalty` found; true if nothing is wrong. ``report[check]`` is a finding.
+
+    ``KeyError`` for an unknown check.
+    """
 
     penalty: str
     findings: tuple[Finding, ...]
@@ -84,11 +87,11 @@ KINKS: dict[str, Callable[[Array, np.random.Generator], Any]] = {
     "two equal singular values": lambda m, rng: _rotated(m, _two_equal),
     "rank one": lambda m, rng: _rotated(m, lambda s: np.where(s < s[0], 0, s)),
 }
-"""Where penalties have kinks: what becomes there of a matrix of random numbers."""
+"""Where penalties have kinks: functions that move a random matrix to one."""
 
 
 class _Case:
-    """A penalty and points to ask it at: those of :data:`KINKS` and random ones."""
+    """A penalty and points to check it at: those of :data:`KINKS` and random ones."""
 
     def __init__(self, penalty: Penalty, shapes: Sequence[tuple[int, ...]], trials: int, seed: int):
         self.penalty, self.shapes, self.trials = penalty, shapes, trials
@@ -116,7 +119,7 @@ class _Case:
         return float(self.penalty.value(*ws))
 
     def gradient(self, *ws: Array) -> list[Array]:
-        """∇Ω(w), one array a weight."""
+        """∇Ω(w), one array per weight."""
         found = self.penalty.gradient(*ws)
         return list(found) if isinstance(found, tuple) else [found]
 
@@ -125,13 +128,13 @@ class _Case:
         return np.asarray(self.penalty.prox(v, step))
 
     def drawn(self, at: Array | None = None) -> tuple[Array, float, Array]:
-        """(v, step, prox(v, step))."""
+        """(v, step, prox(v, step)) at a random step, and a random v unless it is given."""
         v = (self.point()[0] if at is None else at) * self.rng.uniform(0.5, 3)
         step = self.longest * self.rng.uniform(0.05, 1)
         return v, step, self.prox(v, step)
 
     def draws(self) -> Iterator[tuple[Array, float, Array]]:
-        """Of all points."""
+        """:meth:`drawn` at all points."""
         return (self.drawn(v) for v, *_ in self.points())
 
     @cached_property
@@ -153,16 +156,16 @@ class _Case:
         return min(2.0, 0.9 / self.weakness) if self.weakness else 2.0
 
     def convex(self) -> None:
-        """Only convex penalties go on from here."""
+        """Ends a check of a penalty that is not convex."""
         _only_if(self.penalty.convex, "not convex")
 
     def smooth(self) -> None:
-        """Only penalties that act through their gradient go on from here."""
+        """Ends a check of a penalty that acts through its prox only."""
         _only_if(self.penalty.via != "prox", "acts through its prox only")
 
     @cached_property
     def strengths(self) -> tuple[str, ...]:
-        """Those of its numbers, as few as will do, that double the value when they double."""
+        """The fewest of its numbers that together double the value when they double."""
         named = {name: getattr(self.penalty, name, None) for name in vars(self.penalty)}
         numbers = [name for name, value in named.items() if isinstance(value, NUMBER)]
         points = [self.point(size) for size in SIZES]
@@ -187,7 +190,7 @@ class _Case:
 
 
 def _only_if(met: object, otherwise: str) -> None:
-    """A check goes on from here only where it applies."""
+    """Ends a check that does not apply."""
     if not met:
         raise NotImplementedError(otherwise)
 
@@ -266,8 +269,8 @@ def _in_place(case: _Case) -> Figures:
         yield _off(case.penalty.add_gradient(w, total.copy()), total + g)
 
 
-def _stretches(case: _Case) -> Figures:
-    """What is said to be a sum over elements is asked for stretches of them."""
+def _slices(case: _Case) -> Figures:
+    """The value and gradient of a separable penalty are those of its slices."""
     _only_if(case.penalty.separable, "is not said to be separable")
     in_place = type(case.penalty).add_gradient is Penalty.add_gradient
     for (w,) in case.points():
@@ -301,7 +304,7 @@ def _brute_force(case: _Case) -> Figures:
         def objective(z: Array, v: Array = v, step: float = step) -> float:
             return 0.5 * float(np.square(z - v).sum()) + step * case.value(z)
 
-        starts = [u] if case.penalty.convex else [u, v, 0 * v]  # where one valley is all
+        starts = [u] if case.penalty.convex else [u, v, 0 * v]  # several local minima
         lowest = min(_search(objective, start, case.rng) for start in starts)
         excess = (objective(u) - lowest) / max(1.0, abs(lowest))
         yield max(2 * excess, 0.0) ** 0.5  # (NaN stays NaN)
@@ -339,7 +342,7 @@ def _envelope(case: _Case) -> Figures:
         return inside + float(np.square(u - v).sum()) / (2 * step)
 
     h = 1e-5
-    for _ in range(case.trials):  # at a kink of the prox differences are off by h
+    for _ in range(case.trials):  # random points only: at a kink of the prox differences err by h
         v, step, u = case.drawn()
         along = case.point()[0]
         slope = (envelope(v + h * along, step) - envelope(v - h * along, step)) / (2 * h)
@@ -381,8 +384,8 @@ def _each_step(case: _Case) -> Figures:
     inner = case.penalty
     while isinstance(inner, Composed):
         inner = inner.inner
-    each = inner.elementwise_step and not isinstance(inner, Constraint)
-    _only_if(each, "takes one step for all elements")
+    elementwise = inner.elementwise_step and not isinstance(inner, Constraint)
+    _only_if(elementwise, "takes one step for all elements")
     for v, step, u in case.draws():
         yield _off(case.prox(v, np.full_like(v, step)), u)
         steps = case.longest * case.rng.uniform(0.05, 1, v.shape)
@@ -411,8 +414,8 @@ def _certificate(case: _Case) -> Figures:
 
 def _limit(case: _Case) -> Figures:
     case.convex()
-    own = type(case.penalty).subdiff_distance is not Penalty.subdiff_distance
-    _only_if(own, "subdiff_distance is derived from the prox")
+    derived = type(case.penalty).subdiff_distance is Penalty.subdiff_distance
+    _only_if(not derived, "subdiff_distance is derived from the prox")
     for _, _, u in case.draws():
         g = case.point()[0]
         t = 1e-7 / max(1.0, float(np.abs(case.gradient(g)[0]).max()))
@@ -435,10 +438,10 @@ def _max_strength(case: _Case) -> Figures:
         yield float(_off(below, far) == 0)
 
 
-# --- manners -----------------------------------------------------------------------------------
+# --- dtypes, inputs and optimizers ---------------------------------------------------------------
 
 
-def _asked(case: _Case, w: Sequence[Array]) -> list[Any]:
+def _results(case: _Case, w: Sequence[Array]) -> list[Any]:
     """Value, gradient and, where there is one, prox."""
     found = [case.penalty.value(*w), *case.gradient(*w)]
     with suppress(NotImplementedError):
@@ -450,13 +453,13 @@ def _float32(case: _Case) -> Figures:
     for point in case.points():
         w = [a.astype(np.float32) for a in point]
         term = case.penalty(*(Tensor(a, requires_grad=True) for a in w))
-        yield from (float(a.dtype != np.float32) for a in [*_asked(case, w), term])
+        yield from (float(a.dtype != np.float32) for a in [*_results(case, w), term])
 
 
 def _untouched(case: _Case) -> Figures:
     w = case.point(3.0)
     before = [a.copy() for a in w]
-    _asked(case, w)
+    _results(case, w)
     yield from map(_off, w, before)
 
 
@@ -474,12 +477,12 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 
 
 def _effect(name: str, via: str, case: _Case) -> Figures:
-    """On a flat loss three steps must make the penalty smaller."""
-    # entries of all sizes, for penalties that spare the large ones
+    """With a constant loss three steps must make the penalty smaller."""
+    # entries of all sizes, because some penalties do not shrink large ones
     leaves = [Parameter(a * np.geomspace(1e-4, 3, a.size).reshape(a.shape)) for a in case.point()]
 
     def size() -> float:
-        """Of the penalty; where it is infinite, how far a step of 0 moves the weights."""
+        """The penalty; where it is infinite, how far a prox of step 0 moves the weights."""
         if np.isfinite(start):
             return case.value(*(p.data for p in leaves))
         return sum(float(length(p.data - case.prox(p.data, 0.0))) for p in leaves)
@@ -490,19 +493,19 @@ def _effect(name: str, via: str, case: _Case) -> Figures:
         optimizer.param_groups[0]["lr"] *= min(1.0, case.longest)
         optimizer.add_prox(leaves, case.penalty)
     else:
-        case.smooth()  # short steps, also beside the smallest weight, however strong the pull
+        case.smooth()  # steps shorter than the smallest weight, for every strength
         optimizer.param_groups[0]["lr"] *= 1e-5
     start = case.value(*(p.data for p in leaves))
     _only_if(start, "is 0 where it starts")
     before = size()
     for _ in range(3):
-        pulls = case.gradient(*(p.data for p in leaves))
-        force = max(float(np.abs(g).max()) for g in pulls) or 1.0
-        for p, pull in zip(leaves, pulls, strict=True):
-            p.grad = Tensor(pull / force if via == "gradient" else 0 * pull)
+        gradients = case.gradient(*(p.data for p in leaves))
+        largest = max(float(np.abs(g).max()) for g in gradients) or 1.0
+        for p, g in zip(leaves, gradients, strict=True):
+            p.grad = Tensor(g / largest if via == "gradient" else 0 * g)
         optimizer.step()
     change = (size() - before) / abs(before) if before else np.inf
-    # (where it moves on inside, extrapolation may leave it a little)
+    # (inside a constraint, extrapolation may leave it a little)
     yield change if np.isfinite(start) or change <= -0.9 else change + 1
 
 
@@ -517,7 +520,7 @@ CHECKS = {
     "gradient = differences": Check(_differences, 1e-6, "closed form against central differences"),
     "subgradient inequality": Check(_subgradient, 1e-10, _inequality),
     "add_gradient": Check(_in_place, 1e-12, "add_gradient adds the gradient"),
-    "separable": Check(_stretches, 1e-12, "values add up, gradients are stretches, out= is filled"),
+    "separable": Check(_slices, 1e-12, "values add up, gradients are slices, out= is filled"),
     "prox: brute force": Check(_brute_force, 1e-6, _lowest),
     "prox: optimality": Check(_optimal, 1e-9, "(v − prox)/step is a subgradient at the prox"),
     "prox: firm": Check(_firm, 1e-10, "‖Pa − Pb‖² ≤ ⟨Pa − Pb, a − b⟩"),
@@ -536,7 +539,7 @@ CHECKS = {
         for via, name in product(("gradient", "prox"), OPTIMIZERS)
     },
 }
-"""The battery."""
+"""The checks of :func:`check_penalty`, by name."""
 
 
 def _is_flat(case: _Case) -> bool:
@@ -553,21 +556,21 @@ def check_penalty(
     trials: int = 20,
     seed: int = 0,
 ) -> PenaltyReport:
-    """Run the battery of :data:`CHECKS` on a penalty; the report is true when nothing is wrong.
+    """Run all of :data:`CHECKS` on a penalty; the report is true when nothing is wrong.
 
     Parameters
     ----------
-    penalty : an instance; ``value`` must be defined, everything else is checked if it is there.
-    shape : of the weight to ask it at (default (4, 3)), or a list of shapes for a
-        penalty of several weights.
-    trials : random points a check, ≥ 1, beside those of :data:`KINKS`.
+    penalty : an instance; ``value`` must be defined, the rest is checked if it is defined.
+    shape : of the weight (by default that of ``penalty.shapes``, (4, 3) for most), or a list of
+        shapes for a penalty of several weights.
+    trials : random points per check, ≥ 1, in addition to those of :data:`KINKS`.
     seed : of the random points.
 
-    A strength is whatever number of the penalty doubles the value when it doubles, under any name
-    (two of them together, for a sum); one that does not, as of SCAD and MCP, is asked less. Where
-    a penalty is not convex, which its attribute ``convex = False`` says, steps stay below 1/ρ, ρ
-    being how much it bends down. ``TypeError`` for what is no penalty; ``ValueError`` if trials < 1,
-    or if the penalty is 0 wherever it was tried: of strength 0, say, there is nothing to check.
+    Returns a :class:`PenaltyReport`. The strength is the number of the penalty that doubles the
+    value when it doubles, under any name (for a sum two of them together); without one, as for SCAD
+    and MCP, fewer checks apply. If ``penalty.convex`` is False, steps stay below 1/ρ, where Ω +
+    ½ρ‖w‖² is convex (Moreau 1965; Rockafellar & Wets 1998). ``TypeError`` for what is no penalty;
+    ``ValueError`` if trials < 1, or if the penalty is 0 at all points, for example of strength 0.
 
     >>> import minireg as mr
     >>> class Ridge(mr.penalties.Penalty):
@@ -575,7 +578,7 @@ def check_penalty(
     ...     def __init__(self, strength): self.strength = strength
     ...     def value(self, w): return 0.5 * self.strength * (w * w).sum()
     ...     def prox(self, v, step): return v / (1 + step * self.strength)
-    >>> bool(check_penalty(Ridge(0.7), trials=3))
+    >>> bool(mr.check_penalty(Ridge(0.7), trials=3))
     True
     """
     if not isinstance(penalty, Penalty):

@@ -1,4 +1,4 @@
-"""What the checks of this room share: verdicts, the battery that asks, and its report."""
+"""What all checks share: verdicts, findings, and their report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Check:
     ask : yields figures for a case, of which the largest counts (NaN as infinity), or faults
         in words, each of which is a finding.
     limit : the most that the figures may be.
-    says : what was compared, in a few words; or a function of the case that tells.
+    says : what was compared, in a few words; or a function of the case that returns this.
     """
 
     ask: Callable[[Any], Iterable[float | str]]
@@ -75,7 +75,7 @@ def run(
 
 
 class Report:
-    """Findings, and what they come to: true if something was checked and nothing is wrong."""
+    """Findings and their verdict: true if something was checked and nothing is wrong."""
 
     findings: Sequence[Any]
 

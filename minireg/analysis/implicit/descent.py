@@ -282,8 +282,8 @@ def max_margin(x: ArrayLike, y: ArrayLike) -> MaxMargin:
 def angle(u: ArrayLike, v: ArrayLike) -> float:
     """The angle between two arrays as flat vectors, in degrees, accurate also for small ones.
 
-    2·atan2(‖û − v̂‖, ‖û + v̂‖) of the unit vectors (Kahan 2006). ``ValueError`` for arrays of different
-    sizes and for a vector 0.
+    2·atan2(‖û − v̂‖, ‖û + v̂‖) of the unit vectors (Kahan 2006). ``ValueError`` for arrays of
+    different sizes and for a vector 0.
 
     >>> import minireg as mr
     >>> round(mr.implicit.angle([1.0, 0.0], [1.0, 1.0]), 10)

@@ -53,7 +53,7 @@ class NormGradient(NamedTuple):
 def _through(
     x: Array, g: Array, weight: Any, axes: tuple[int, ...], eps: float, center: bool = True
 ) -> NormGradient:
-    """The terms for statistics over ``axes``; ``weight`` broadcasts to x; float16 adds in float32."""
+    """Terms for statistics over ``axes``; ``weight`` broadcasts to x; float16 sums in float32."""
     if x.dtype == HALF:
         wide = _through(x.astype(np.float32), g, weight, axes, eps, center)
         return NormGradient(*(part.astype(HALF) for part in wide))
@@ -78,8 +78,8 @@ def batchnorm_gradient(
 
     directly, through the batch's mean, and through its variance; s = √(σ² + ε), x̂ = (x − μ)/s, ⟨·⟩
     is the mean over all axes except 1. At ε = 0 the bracket is the orthogonal projection that
-    removes g's parts along 1 and x̂: shifting and scaling the batch does not change the output. With
-    ε, x̂ itself passes, shrunk by ε/(σ² + ε).
+    removes g's parts along 1 and x̂: shifting and scaling the batch does not change the output.
+    With ε, x̂ itself passes, shrunk by ε/(σ² + ε).
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def rmsnorm_gradient(
     None is the resolution of x's dtype, as for the layer.
 
     >>> import minireg as mr
-    >>> found = mr.implicit.rmsnorm_gradient(np.array([[3.0, 4.0]]), np.array([[12.5, 0.0]]), eps=0.0)
+    >>> found = mr.implicit.rmsnorm_gradient([[3.0, 4.0]], [[12.5, 0.0]], eps=0.0)
     >>> [(part * 12.5**0.5).ravel().round(9) for part in found]
     [array([12.5,  0. ]), array([0., 0.]), array([-4.5, -6. ])]
     """
@@ -228,8 +228,8 @@ def norm_gradient(
 
     Works on a copy of the model that shares the weights: running statistics, gradients, modes and
     random streams stay as they are, and dropout draws the mask that it would draw next. Raises
-    ``TypeError`` for a loss of two arguments such as ``nn.MSELoss()``, and ``ValueError`` for a name
-    that is no normalisation, for one that does not run exactly once, and for a loss that is no
+    ``TypeError`` for a loss of two arguments such as ``nn.MSELoss()``, and ``ValueError`` for a
+    name that is no normalisation, for one that does not run exactly once, and for a loss that is no
     scalar or does not depend on it.
 
     >>> import minireg as mr
