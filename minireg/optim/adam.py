@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
 from ..backend import Array
 from ..tensor import Tensor
-from .pipeline import LinearStep, Optimizer
+from .pipeline import LinearStep, Optimizer, Params
 
 
 class Adam(Optimizer):
-    """Adam with coupled weight decay: the L2 gradient goes through both moments.
+    """Adam with coupled weight decay: the L2 gradient goes through both moments (claims C36–C39).
 
     g ← g + wd·θ;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;
-    θ ← θ − lr·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε)  (claims C36–C39).
-    ``amsgrad`` divides by the largest v seen so far, element by element.
+    θ ← θ − lr·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε), t counting steps from 1. As ``torch.optim.Adam``;
+    Kingma & Ba 2015.
+
+    Parameters
+    ----------
+    params : Tensors, or dicts ``{"params": Tensors, option: value}``, one per group, see
+        :class:`Optimizer`.
+    lr : the step length, ≥ 0: about the largest change of an element per step.
+    betas : (β₁, β₂), each in [0, 1): how much of m and of v is kept per step.
+    eps : ε ≥ 0, added to the root; it bounds the step where gradients are tiny.
+    weight_decay : wd ≥ 0, a gradient wd·θ. Adam rescales it per element; see :class:`AdamW`.
+    amsgrad : divide by the largest v so far, element by element (Reddi et al. 2018).
+    maximize : climb, along −g.
+
+    Raises ``ValueError`` for an option out of range, and as :class:`Optimizer` does.
 
     >>> import minireg as mr
-    >>> w = mr.tensor([1.0], requires_grad=True); opt = Adam([w], lr=0.5)
+    >>> w = mr.tensor([1.0], requires_grad=True); opt = mr.optim.Adam([w], lr=0.5)
     >>> w.grad = mr.tensor([1.0]); opt.step(); w.item()
     0.5
     """
@@ -32,7 +45,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -46,10 +59,10 @@ class Adam(Optimizer):
         super().__init__(params, options)
 
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
-        """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, the denominator shared by all terms."""
+        """m ← β₁m + (1 − β₁)g; θ moves by −lr/(√v̂ + ε)·m̂, with one denominator for all terms."""
         beta1, step = group["betas"][0], self.state[p]["step"]
         rate, options = -group["lr"] / (1 - beta1**step), dict(group)
-        # a copy: the ledger may ask later, or never
+        # a copy, as the ledger may compute the scale after later steps
         v = self._second_moment(self.state[p], group).copy()
         scale = lambda: rate / self._root(v, step, options)
         return LinearStep(scale, 1 - beta1, beta1, beta1, 1 - beta1)
@@ -102,14 +115,20 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: θ ← (1 − lr·wd)θ beside the step (claims C40, C41).
+    """Adam with decoupled weight decay: θ ← (1 − lr·wd)θ before the step (claims C40, C41).
 
-    ``decay_scale="schedule"`` decays by wd times the schedule's multiplier only, so that the
-    decay does not depend on the size of the learning rate: lr/initial_lr, or lr/max_lr in a
-    cycle that starts below its peak.
+    Parameters
+    ----------
+    params, lr, betas, eps, amsgrad, maximize : as for :class:`Adam`, with the same errors.
+    weight_decay : wd ≥ 0; θ shrinks by lr·wd per step, whatever its gradients are.
+    decay_scale : "lr", or "schedule": θ shrinks by wd times the schedule's multiplier only, lr/initial_lr
+        (lr/max_lr in a cycle), so the decay does not depend on lr itself. ``ValueError`` for other words.
+
+    As ``torch.optim.AdamW``; Loshchilov & Hutter 2019.
 
     >>> import minireg as mr
-    >>> w = mr.tensor([1.0], requires_grad=True); opt = AdamW([w], lr=0.5, weight_decay=0.1)
+    >>> w = mr.tensor([1.0], requires_grad=True)
+    >>> opt = mr.optim.AdamW([w], lr=0.5, weight_decay=0.1)
     >>> w.grad = mr.tensor([0.0]); opt.step(); round(w.item(), 4)
     0.95
     """
@@ -118,7 +137,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -126,14 +145,14 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
-        decay_scale: str = "lr",
+        decay_scale: Literal["lr", "schedule"] = "lr",
     ) -> None:
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
                    "amsgrad": amsgrad, "maximize": maximize, "decay_scale": decay_scale}  # fmt: skip
         Optimizer.__init__(self, params, options)
 
     def decays(self, group: dict[str, Any]) -> tuple[float, float]:
-        """None is coupled; θ shrinks by lr·wd, or by the schedule's multiplier times wd."""
+        """(0, the share by which θ shrinks): lr·wd, or the schedule's multiplier times wd."""
         scale = group["lr"]
         if group["decay_scale"] == "schedule":
             peak = group.get("max_lr", group["initial_lr"])

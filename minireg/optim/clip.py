@@ -19,7 +19,7 @@ from ..tensor import Tensor, next_seq
 
 
 def parameter_list(owner: str, parameters: Any) -> list[Tensor]:
-    """The Tensors that were given, one or several; ``TypeError`` for a module, a number, …"""
+    """The Tensors given, one or several, as a list; ``TypeError`` for a module, a number, …"""
     check_parameters(owner, parameters)
     if isinstance(parameters, Tensor):
         return [parameters]
@@ -37,8 +37,8 @@ def clip_factor(
 ) -> tuple[Tensor, Tensor]:
     """‖g‖ of all gradients jointly, and min(1, max_norm/(‖g‖ + 1e-6)), as scalar Tensors.
 
-    Those of half precision count in float32, where the square of 256 is finite. On a GPU nothing
-    waits for the device.
+    float16 is summed in float32, where the square of 256 is finite. On a GPU nothing waits for the
+    device.
 
     >>> import minireg as mr
     >>> w = mr.tensor([0.0, 0.0], requires_grad=True); w.grad = mr.tensor([3.0, 4.0])
@@ -66,12 +66,21 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scale all gradients in place so that their joint norm is at most ``max_norm``.
 
-    The factor of :func:`clip_factor` multiplies every term's share alike, so clipping leaves the
-    proportions of data and penalties as they are (claim C111). Returns ‖g‖ as a scalar Tensor.
+    One factor, min(1, max_norm/(‖g‖ + 1e-6)), multiplies every term's share alike, so the
+    proportions of data and penalties stay (claim C111). As ``torch.nn.utils.clip_grad_norm_``.
+
+    Parameters
+    ----------
+    parameters : a Tensor or several; those without a gradient do not count.
+    max_norm : in [0, ∞].
+    norm_type : p of the norm (Σ|g|ᵖ)^(1/p) over all elements together, in (0, ∞]; ∞ is max|g|.
+
+    Returns ‖g‖ before clipping as a scalar Tensor. Raises ``ValueError`` for an option out of range,
+    ``TypeError`` for a module or anything else that is no Tensor.
 
     >>> import minireg as mr
     >>> w = mr.tensor([0.0, 0.0], requires_grad=True); w.grad = mr.tensor([3.0, 4.0])
-    >>> clip_grad_norm_(w, 1.0).item(), w.grad.numpy().round(4)
+    >>> mr.optim.clip_grad_norm_(w, 1.0).item(), w.grad.numpy().round(4)
     (5.0, array([0.6, 0.8], dtype=float32))
     """
     check_option("clip_grad_norm_", "[0, inf]", max_norm=max_norm)
@@ -82,7 +91,7 @@ def clip_grad_norm_(
     rows = [(g.data, like(factor.data, g.data)) for g in held]
     run_on_rows("clip", ["g", "factor"], _scale, rows, common=1)
     for grad in held:
-        grad._seq = next_seq()  # who waits to add to it will notice
+        grad._seq = next_seq()  # marks it as changed in place
     return total
 
 
@@ -93,11 +102,19 @@ def _scale(g: Array, factor: Array) -> None:
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Clip every element of every gradient, in place, to [−clip_value, clip_value].
 
-    Unlike :func:`clip_grad_norm_` this turns the gradient: its largest elements shrink alone.
+    Unlike :func:`clip_grad_norm_` this turns the gradient: only its largest elements shrink. As
+    ``torch.nn.utils.clip_grad_value_``.
+
+    Parameters
+    ----------
+    parameters : a Tensor or several; those without a gradient are left alone.
+    clip_value : in [0, ∞].
+
+    Raises ``ValueError`` for a value out of range, ``TypeError`` for what is no Tensor.
 
     >>> import minireg as mr
     >>> w = mr.tensor([0.0, 0.0], requires_grad=True); w.grad = mr.tensor([3.0, -0.5])
-    >>> clip_grad_value_(w, 1.0); w.grad.numpy()
+    >>> mr.optim.clip_grad_value_(w, 1.0); w.grad.numpy()
     array([ 1. , -0.5], dtype=float32)
     """
     check_option("clip_grad_value_", "[0, inf]", clip_value=clip_value)

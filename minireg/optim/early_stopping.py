@@ -11,19 +11,23 @@ from ..nn.module import Module
 
 
 class EarlyStopping:
-    """Stop when a monitored figure has not improved for ``patience`` looks.
+    """Stop when a monitored figure has not improved for ``patience`` evaluations.
 
-    Keeps a copy of the best weights; :meth:`restore` puts them back. For a quadratic loss
-    the iteration count acts like 1/(ηλ) of a ridge penalty, mode by mode (claim C107).
+    It keeps a copy of the best weights, and :meth:`restore` puts them back. For a quadratic loss the
+    number of steps acts like 1/(ηλ) of a ridge penalty, mode by mode (claim C107; Prechelt 1998).
 
     Parameters
     ----------
-    patience : looks without improvement before stopping, ≥ 1.
-    min_delta : improvements smaller than this do not count, ≥ 0.
-    monitor : the column of the history to look at; what ends in "accuracy" should grow.
+    patience : evaluations in a row without improvement before it stops, ≥ 1.
+    min_delta : an improvement by this or less does not count, ≥ 0.
+    monitor : the column of :class:`minireg.History` to look at; one that ends in "accuracy" should
+        grow, any other fall.
     restore_best : put the best weights back at the end of :func:`minireg.fit`.
 
-    >>> stop = EarlyStopping(patience=2)
+    Raises ``ValueError`` for an option out of range, ``TypeError`` for a monitor that is no text.
+
+    >>> import minireg as mr
+    >>> stop = mr.optim.EarlyStopping(patience=2)
     >>> [stop.update(v) for v in (1.0, 0.5, 0.6, 0.7)]
     [False, False, False, True]
     """
@@ -45,18 +49,22 @@ class EarlyStopping:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was seen; :func:`minireg.fit` does this when it begins."""
+        """Forget all figures and weights; :func:`minireg.fit` calls it when it begins."""
         self.best = math.inf
         self.best_look = self.looks = 0
         self._weights: dict[str, Any] | None = None
-        self._told = False  # of a NaN
+        self._warned = False  # of a NaN
 
     def update(self, value: float, model: Module | None = None) -> bool:
-        """Look at a new value (and keep the model's weights if it is the best); True to stop."""
+        """Take the next figure; returns whether to stop.
+
+        If it is the best so far, a copy of ``model``'s weights is kept. Warns once of a NaN, which counts
+        as no improvement.
+        """
         value = float(value)
         self.looks += 1
-        if math.isnan(value) and not self._told:
-            self._told = True
+        if math.isnan(value) and not self._warned:
+            self._warned = True
             warnings.warn(
                 f"EarlyStopping: {self.monitor} is nan at look {self.looks}, which counts as no "
                 "improvement, as will every further one",
@@ -68,7 +76,7 @@ class EarlyStopping:
         return self.looks - self.best_look >= self.patience
 
     def restore(self, model: Module) -> None:
-        """Put the best weights seen back into ``model``."""
+        """Put the best weights back into ``model``; ``RuntimeError`` if none were kept."""
         if self._weights is None:
             raise RuntimeError(
                 "EarlyStopping.restore: no weights were kept; pass the model, update(value, model)"

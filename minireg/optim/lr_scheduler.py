@@ -3,9 +3,8 @@
 A schedule is a formula: the multiplier f(k) of the base rate η₀ (``initial_lr``) of each parameter
 group at epoch k = ``last_epoch``. The rate is η₀ times the multipliers of all schedules of the
 optimizer, so warm-up and decay multiply; one that was changed by hand, or by a plateau, keeps its
-ratio to the formula. Call ``step()`` after the optimizer's. What an epoch is, is up to the caller:
-``interval`` tells :func:`minireg.fit` whether it is a pass over the data or one update, and may be
-assigned. ``last_epoch`` goes by keyword.
+ratio to the formula. Call ``step()`` after the optimizer's. An epoch is whatever lies between two
+calls: ``interval`` says whether :func:`minireg.fit` calls it per pass over the data or per update.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_origin, get_type_hints
 
 from ..messages import Limit, check_mapping, check_option
+from ..tensor import Tensor
 from .pipeline import Optimizer
 
-# the limits of what every schedule keeps beside its options
+# the limits of the attributes that every schedule has besides its options
 _KEPT: dict[str, Limit] = {"last_epoch": -1, "interval": ("epoch", "step"), "_last_lr": "[0, inf)"}
 
 
@@ -30,11 +30,11 @@ def _epochs(owner: str, milestones: Any) -> list[int]:
     return list(milestones)
 
 
-def _alike(value: Any, here: Any, any_length: bool) -> bool:
-    """Whether a saved value is of the same kind as that which it is to replace."""
+def _same_kind(value: Any, here: Any, any_length: bool) -> bool:
+    """Whether a saved value is of the kind of the value here: a number, a list of its length, …"""
     if isinstance(here, list | tuple):
         lists = isinstance(value, list | tuple) and (any_length or len(value) == len(here))
-        return lists and all(_alike(v, here[0], any_length) for v in value if here)
+        return lists and all(_same_kind(v, here[0], any_length) for v in value if here)
     if isinstance(here, bool) or not isinstance(here, int | float):
         return type(value) is type(here)
     return isinstance(value, int | float) and not isinstance(value, bool)
@@ -54,10 +54,21 @@ def schedule(kind: type[Schedule]) -> type[Schedule]:
 class LRScheduler:
     """Base class: counts epochs and sets the rates that its rule gives.
 
-    A subclass defines :meth:`rate`, from the rate before; a formula of the epoch is a
-    :class:`ClosedForm`. A ``last_epoch`` other than −1 resumes after that epoch an optimizer whose
-    ``initial_lr`` are known. Raises ``TypeError`` for what is no optimizer, ``ValueError`` for an
-    option out of its limits.
+    Parameters
+    ----------
+    optimizer : the one whose ``param_groups`` it sets. The first schedule takes the current rates as
+        base rates ``initial_lr``.
+    last_epoch : −1 to begin, or the epoch ≥ 0 after which to resume an optimizer whose
+        ``initial_lr`` are known. By keyword.
+
+    Attributes
+    ----------
+    interval : "epoch" or "step": when :func:`minireg.fit` calls :meth:`step`; may be assigned.
+    formula : the rule in one line.
+
+    A subclass defines :meth:`rate`, from the rate before; for a formula of the epoch see
+    :class:`ClosedForm`. Raises ``TypeError`` for what is no optimizer, ``ValueError`` for an option
+    out of its limits. Names, arguments and defaults of all schedules are PyTorch's.
 
     >>> import minireg as mr
     >>> class Halving(LRScheduler):
@@ -71,10 +82,10 @@ class LRScheduler:
     _: KW_ONLY
     last_epoch: int = -1
     interval: Literal["epoch", "step"] = field(default="epoch", init=False)
-    monitor: str | None = field(default=None, init=False)  # the column that step() wants to see
+    monitor: str | None = field(default=None, init=False)  # the column whose figure step() takes
 
     formula: ClassVar[str] = ""
-    limits: ClassVar[Mapping[str, Limit]] = {}  # of the annotated options, as in the repr
+    limits: ClassVar[Mapping[str, Limit]] = {}  # of the annotated options, which the repr shows
     unsaved: ClassVar[tuple[str, ...]] = ("optimizer",)
 
     def __post_init__(self) -> None:
@@ -92,23 +103,26 @@ class LRScheduler:
         """Raise ``ValueError`` for an option, or one of several, that is out of its limits."""
         for name, limit in {**_KEPT, **self.limits}.items():
             value = options.get(name, ())
-            for each in value if isinstance(value, list | tuple) else [value]:
-                check_option(owner, limit, **{name: each})
+            for one in value if isinstance(value, list | tuple) else [value]:
+                check_option(owner, limit, **{name: one})
 
     def _start(self) -> None:
         self.step()
 
     @property
     def base_lrs(self) -> list[float]:
-        """η₀, one a parameter group."""
+        """η₀, one per parameter group."""
         return [group["initial_lr"] for group in self.optimizer.param_groups]
 
     def rate(self, lr: float, base: float) -> float:
-        """The rate of epoch ``last_epoch`` for a group whose rate has been ``lr``."""
+        """The rate of epoch ``last_epoch`` for a group of base rate ``base``, whose rate was ``lr``."""
         raise NotImplementedError(f"{type(self).__name__} does not define rate")
 
     def per_group(self, option: str) -> list[Any]:
-        """An option for each parameter group; a single value serves all."""
+        """An option for each parameter group; a single value serves all.
+
+        ``ValueError`` for a list of another length than there are groups.
+        """
         value, n = getattr(self, option), len(self.optimizer.param_groups)
         values = list(value) if isinstance(value, list | tuple) else [value] * n
         if len(values) != n:
@@ -130,24 +144,24 @@ class LRScheduler:
             group["lr"] = lr
 
     def set_others(self, k: int) -> None:
-        """Set what else than the rate follows the epoch: in one cycle the momentum."""
+        """Set what follows epoch k besides the rate: in one cycle the momentum."""
 
     def get_last_lr(self) -> list[float]:
-        """The rates that the last step has set, one a parameter group."""
+        """The rates that the last step set, one per parameter group."""
         return list(self._last_lr)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer, with the rates as they are now; copies, safe to keep."""
+        """All attributes except the optimizer, with the rates as they are now; copies."""
         kept = {k: v for k, v in vars(self).items() if k not in self.unsaved}
-        rates = [group["lr"] for group in self.optimizer.param_groups]  # perhaps changed by hand
+        rates = [group["lr"] for group in self.optimizer.param_groups]  # may be changed by hand
         return copy.deepcopy({**kept, "_last_lr": rates})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, all or nothing, and set its rates.
 
-        The optimizer's state may be loaded before or after. Before anything changes raises
-        ``TypeError`` for what is no mapping, ``ValueError`` for one with other names, values of
-        other kinds or out of their limits.
+        The optimizer's state may be loaded before or after. Raises ``TypeError`` for what is no
+        mapping, ``ValueError`` for other names, values of another kind or out of their limits; both
+        before anything changes.
         """
         self._check_state(state)
         kept = {name: value for name, value in state.items() if name not in self.unsaved}
@@ -164,7 +178,7 @@ class LRScheduler:
                 f"{[*state.keys() - mine.keys()]} besides; is it of another kind of schedule?"
             )
         for name, value in state.items():
-            if not _alike(value, mine[name], name in self.limits):
+            if not _same_kind(value, mine[name], name in self.limits):
                 raise ValueError(f"{owner}: {name} is {mine[name]!r} here, got {value!r:.80}")
         self._check(owner, state)
 
@@ -175,6 +189,8 @@ class LRScheduler:
 
 class ClosedForm(LRScheduler):
     """Base class of the formulas η_k = η₀·f(k): a subclass is a dataclass that defines f.
+
+    ``optimizer``, ``last_epoch`` and errors are those of :class:`LRScheduler`.
 
     >>> import minireg as mr
     >>> class InverseRoot(ClosedForm):
@@ -191,10 +207,10 @@ class ClosedForm(LRScheduler):
         raise NotImplementedError(f"{type(self).__name__} does not define multiplier")
 
     def _start(self) -> None:
-        self.multiplier(0, 0)  # what fails does so before the optimizer knows of it
+        self.multiplier(0, 0)  # fails, if it does, before the optimizer knows of the schedule
         self.optimizer.schedules.append(self)
         if self.last_epoch >= 0:
-            self._set(self._rates())  # the formula's, whatever rates were saved
+            self._set(self._rates())  # by the formula, whatever rates were saved
         self.step()
 
     def _rates(self) -> list[float]:
@@ -206,7 +222,7 @@ class ClosedForm(LRScheduler):
         ]
 
     def step(self) -> None:
-        """Go to the next epoch; a rate that is not the formula's keeps its ratio to it."""
+        """Go to the next epoch; a rate changed by hand keeps its ratio to the formula."""
         before = self._rates()
         self.last_epoch += 1
         rates = self._rates()
@@ -222,20 +238,27 @@ class ClosedForm(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         counts = state.pop("counts")
         vars(self).update(state)
-        if counts:  # its multiplier does; those of a sequence's parts do not
+        if counts:  # a schedule of its own, not a part of a sequence
             self.optimizer.schedules.append(self)
 
 
 @schedule
 class LambdaLR(ClosedForm):
-    """η_k = η₀·λ(k), for a function λ or a list with one for each parameter group.
+    """η_k = η₀·λ(k), for any function λ of the epoch.
 
-    The functions are no part of ``state_dict``.
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    lr_lambda : λ, or a list with one function per parameter group; it is no part of ``state_dict``.
+        ``TypeError`` for what cannot be called, ``ValueError`` for a list of another length.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> LambdaLR(opt, lambda k: 1 / (k + 1))
-    LambdaLR() at epoch 0: η_k = η₀·λ(k)
+    >>> schedule = mr.optim.lr_scheduler.LambdaLR(opt, lambda k: 1 / (k + 1)); schedule.step()
+    >>> schedule
+    LambdaLR() at epoch 1: η_k = η₀·λ(k)
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
@@ -245,10 +268,10 @@ class LambdaLR(ClosedForm):
 
     def __post_init__(self) -> None:
         given = self.lr_lambda
-        for each in given if isinstance(given, list | tuple) else [given]:
-            if not callable(each):
+        for rule in given if isinstance(given, list | tuple) else [given]:
+            if not callable(rule):
                 raise TypeError(
-                    f"LambdaLR: lr_lambda must be a function of the epoch, or a list of them, got {each!r}"
+                    f"LambdaLR: lr_lambda must be a function of the epoch, or a list of them, got {rule!r}"
                 )
         super().__post_init__()
 
@@ -259,11 +282,19 @@ class LambdaLR(ClosedForm):
 
 @schedule
 class StepLR(ClosedForm):
-    """The rate times γ every ``step_size`` epochs.
+    """The rate times γ every ``step_size`` epochs: η_k = η₀·γ^⌊k/step_size⌋.
+
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    step_size : epochs between two reductions, ≥ 1.
+    gamma : γ ≥ 0.
+
+    ``ValueError`` for an option out of range.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> StepLR(opt, step_size=30)
+    >>> mr.optim.lr_scheduler.StepLR(opt, step_size=30)
     StepLR(step_size=30, gamma=0.1) at epoch 0: η_k = η₀·γ^⌊k/step_size⌋
     """
 
@@ -279,11 +310,19 @@ class StepLR(ClosedForm):
 
 @schedule
 class MultiStepLR(ClosedForm):
-    """The rate times γ at each milestone; one that is named twice counts twice.
+    """The rate times γ at each milestone: η_k = η₀·γ^(number of milestones ≤ k).
+
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    milestones : epochs ≥ 0; one that is listed twice counts twice.
+    gamma : γ ≥ 0.
+
+    ``TypeError`` for milestones that are no list, ``ValueError`` for an option out of range.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> MultiStepLR(opt, milestones=[30, 80])
+    >>> mr.optim.lr_scheduler.MultiStepLR(opt, milestones=[30, 80])
     MultiStepLR(milestones=[30, 80], gamma=0.1) at epoch 0: η_k = η₀·γ^(number of milestones ≤ k)
     """
 
@@ -297,17 +336,22 @@ class MultiStepLR(ClosedForm):
         super().__post_init__()
 
     def multiplier(self, k: int, i: int) -> float:
-        """γ to the power of the milestones up to k."""
+        """γ to the power of the number of milestones ≤ k."""
         return self.gamma ** sum(milestone <= k for milestone in self.milestones)
 
 
 @schedule
 class ExponentialLR(ClosedForm):
-    """The rate times γ every epoch.
+    """The rate times γ every epoch: η_k = η₀·γᵏ.
+
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    gamma : γ ≥ 0, ``ValueError`` otherwise.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> ExponentialLR(opt, gamma=0.9)
+    >>> mr.optim.lr_scheduler.ExponentialLR(opt, gamma=0.9)
     ExponentialLR(gamma=0.9) at epoch 0: η_k = η₀·γᵏ
     """
 
@@ -322,11 +366,19 @@ class ExponentialLR(ClosedForm):
 
 @schedule
 class ConstantLR(ClosedForm):
-    """The rate times ``factor`` until epoch ``total_iters``.
+    """The rate times ``factor`` until epoch ``total_iters``, then the base rate.
+
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    factor : in (0, 1].
+    total_iters : ≥ 1.
+
+    ``ValueError`` for an option out of range.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> ConstantLR(opt, factor=0.5)
+    >>> mr.optim.lr_scheduler.ConstantLR(opt, factor=0.5)
     ConstantLR(factor=0.5, total_iters=5) at epoch 0: η_k = factor·η₀ if k < total_iters, else η₀
     """
 
@@ -336,7 +388,7 @@ class ConstantLR(ClosedForm):
     formula = "η_k = factor·η₀ if k < total_iters, else η₀"
 
     def multiplier(self, k: int, i: int) -> float:
-        """``factor``, later 1."""
+        """``factor`` before epoch ``total_iters``, then 1."""
         return self.factor if k < self.total_iters else 1.0
 
 
@@ -344,9 +396,18 @@ class ConstantLR(ClosedForm):
 class LinearLR(ClosedForm):
     """A straight line from ``start_factor`` to ``end_factor`` times the rate: a warm-up.
 
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    start_factor : s in (0, 1], at epoch 0.
+    end_factor : e in [0, 1], from epoch ``total_iters`` on.
+    total_iters : epochs in between, ≥ 1.
+
+    ``ValueError`` for an option out of range.
+
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> LinearLR(opt, start_factor=0.5)
+    >>> mr.optim.lr_scheduler.LinearLR(opt, start_factor=0.5)
     LinearLR(start_factor=0.5, end_factor=1.0, total_iters=5) at epoch 0: η_k = η₀·(s + (e − s)·k/total_iters)
     """
 
@@ -357,18 +418,26 @@ class LinearLR(ClosedForm):
     formula = "η_k = η₀·(s + (e − s)·k/total_iters)"
 
     def multiplier(self, k: int, i: int) -> float:
-        """The line, constant from ``total_iters`` on."""
+        """s + (e − s)·k/total_iters, constant from ``total_iters`` on."""
         share = min(k / self.total_iters, 1.0)
         return self.start_factor * (1 - share) + self.end_factor * share
 
 
 @schedule
 class PolynomialLR(ClosedForm):
-    """From the base rate to 0 along a power of the epochs that are left.
+    """From the base rate to 0: η_k = η₀·(1 − k/total_iters)^power, 0 afterwards.
+
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    total_iters : the epoch at which the rate is 0, ≥ 1.
+    power : ≥ 0; 1 is a straight line.
+
+    ``ValueError`` for an option out of range.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> PolynomialLR(opt, total_iters=10, power=2.0)
+    >>> mr.optim.lr_scheduler.PolynomialLR(opt, total_iters=10, power=2.0)
     PolynomialLR(total_iters=10, power=2.0) at epoch 0: η_k = η₀·(1 − k/total_iters)^power
     """
 
@@ -378,7 +447,7 @@ class PolynomialLR(ClosedForm):
     formula = "η_k = η₀·(1 − k/total_iters)^power"
 
     def multiplier(self, k: int, i: int) -> float:
-        """The share that is left, to the power."""
+        """(1 − k/total_iters)^power, 0 from ``total_iters`` on."""
         return float((1 - min(k / self.total_iters, 1.0)) ** self.power)
 
 
@@ -392,9 +461,19 @@ def _cosine(share: float, eta_min: float, base: float) -> float:
 class CosineAnnealingLR(ClosedForm):
     """Half a cosine from the base rate to ``eta_min`` in ``T_max`` epochs, and back again.
 
+    η_k = m + ½(η₀ − m)(1 + cos(πk/T_max)), m = ``eta_min`` (Loshchilov & Hutter 2017).
+
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    T_max : epochs from the base rate to ``eta_min``, ≥ 1.
+    eta_min : the lowest rate, ≥ 0.
+
+    ``ValueError`` for an option out of range.
+
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> CosineAnnealingLR(opt, T_max=50)
+    >>> mr.optim.lr_scheduler.CosineAnnealingLR(opt, T_max=50)
     CosineAnnealingLR(T_max=50, eta_min=0.0) at epoch 0: η_k = m + ½(η₀ − m)(1 + cos(πk/T_max))
     """
 
@@ -410,11 +489,22 @@ class CosineAnnealingLR(ClosedForm):
 
 @schedule
 class CosineAnnealingWarmRestarts(ClosedForm):
-    """Cosines from the base rate to ``eta_min``; each is ``T_mult`` times as long as the last.
+    """Half cosines from the base rate to ``eta_min``, one after the other (SGDR).
+
+    η = m + ½(η₀ − m)(1 + cos(πt/T)), t epochs after the last restart (Loshchilov & Hutter 2017).
+
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    T_0 : epochs T of the first cosine, ≥ 1.
+    T_mult : each cosine is this many times as long as the one before, ≥ 1.
+    eta_min : m, the lowest rate, ≥ 0.
+
+    ``ValueError`` for an option out of range.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> CosineAnnealingWarmRestarts(opt, T_0=10)
+    >>> mr.optim.lr_scheduler.CosineAnnealingWarmRestarts(opt, T_0=10)
     CosineAnnealingWarmRestarts(T_0=10, T_mult=1, eta_min=0.0) at epoch 0: η = m + ½(η₀ − m)(1 + cos(πt/T))
     """
 
@@ -425,7 +515,7 @@ class CosineAnnealingWarmRestarts(ClosedForm):
     formula = "η = m + ½(η₀ − m)(1 + cos(πt/T))"
 
     def multiplier(self, k: int, i: int) -> float:
-        """The formula t epochs into a cosine of T, divided by η₀."""
+        """The formula, t epochs into a cosine of T epochs, divided by η₀."""
         t, period = k, self.T_0
         while t >= period:
             t, period = t - period, period * self.T_mult
@@ -434,17 +524,29 @@ class CosineAnnealingWarmRestarts(ClosedForm):
 
 @schedule
 class OneCycleLR(ClosedForm):
-    """Up to ``max_lr`` and down to almost nothing in ``total_steps`` updates.
+    """Up to ``max_lr`` and down to almost nothing in ``total_steps`` updates (Smith & Topin 2017).
 
-    From max_lr/div_factor, which becomes the base rate, to max_lr in the first ``pct_start`` of the
-    steps, then down to max_lr/(div_factor·final_div_factor); with ``three_phase`` down the way it
-    came up first. With ``cycle_momentum`` the momentum, or β₁, runs the other way between
-    ``max_momentum`` and ``base_momentum``. One step an update: ``interval`` is "step". A step after
-    the last raises ``ValueError``. Smith & Topin 2017.
+    From max_lr/div_factor, which becomes the base rate, up to max_lr, then down to
+    max_lr/(div_factor·final_div_factor). ``interval`` is "step": call ``step()`` after every update.
+
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    max_lr : the highest rate ≥ 0, or a list with one per parameter group.
+    total_steps : updates in the cycle, ≥ 1; or give both ``epochs`` and ``steps_per_epoch``.
+    pct_start : the share of the steps on the way up, in [0, 1].
+    anneal_strategy : "cos" or "linear", the shape between the turning points.
+    cycle_momentum : move the momentum (β₁ of Adam) against the rate, between ``max_momentum`` and
+        ``base_momentum``, both in [0, 1), numbers or lists with one per group.
+    div_factor, final_div_factor : > 0, see above.
+    three_phase : down as it came up first, then on to the last rate.
+
+    ``ValueError`` for an option out of range or a list of another length, without a number of steps,
+    for ``cycle_momentum`` of an optimizer without momentum, and for a step after the last.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> schedule = OneCycleLR(opt, max_lr=0.5, total_steps=100)
+    >>> schedule = mr.optim.lr_scheduler.OneCycleLR(opt, max_lr=0.5, total_steps=100)
     >>> round(opt.param_groups[0]["lr"], 4), opt.param_groups[0]["momentum"]
     (0.02, 0.95)
     """
@@ -454,7 +556,7 @@ class OneCycleLR(ClosedForm):
     epochs: int | None = None
     steps_per_epoch: int | None = None
     pct_start: Annotated[float, "[0, 1]"] = 0.3
-    anneal_strategy: Annotated[str, ("cos", "linear")] = "cos"
+    anneal_strategy: Annotated[Literal["cos", "linear"], ("cos", "linear")] = "cos"
     cycle_momentum: bool = True
     base_momentum: Annotated[float | Sequence[float], "[0, 1)"] = 0.85
     max_momentum: Annotated[float | Sequence[float], "[0, 1)"] = 0.95
@@ -490,7 +592,7 @@ class OneCycleLR(ClosedForm):
         super()._start()
 
     def _between(self, k: int, start: float, top: float, end: float) -> float:
-        """At step k between the values with which the phases begin and end."""
+        """The value at step k, between those at the turning points."""
         steps = self.total_steps or 0
         if k > steps:
             raise ValueError(f"OneCycleLR: step {k} of a cycle of total_steps={steps}")
@@ -524,34 +626,41 @@ class OneCycleLR(ClosedForm):
 class ReduceLROnPlateau(LRScheduler):
     """The rate times ``factor`` when a figure has not improved for more than ``patience`` epochs.
 
-    ``step(metrics)`` takes the figure; :func:`minireg.fit` gives it the column ``monitor`` of the
+    ``step(metrics)`` takes the figure; :func:`minireg.fit` passes the column ``monitor`` of the
     history, or the training loss where there is no validation data.
 
     Parameters
     ----------
-    mode : "min" for figures that should fall, "max" for those that should grow.
-    threshold, threshold_mode : what counts as improvement: by this share ("rel") or amount ("abs").
-    cooldown : epochs after a reduction in which nothing counts as bad.
-    min_lr : a lower bound, or a list with one for each parameter group.
-    eps : reductions by less than this are left out.
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    mode : "min" for a figure that should fall, "max" for one that should grow.
+    factor : in [0, 1).
+    patience : epochs without improvement that pass before a reduction, ≥ 0.
+    threshold, threshold_mode : an improvement counts if it is more than this share of the best figure
+        ("rel") or this amount ("abs"); ≥ 0.
+    cooldown : epochs after a reduction in which nothing counts as bad, ≥ 0.
+    min_lr : the lowest rate ≥ 0, or a list with one per parameter group.
+    eps : a reduction by this or less is not made, ≥ 0.
+    monitor : by keyword.
+
+    ``ValueError`` for an option out of range or a list of another length.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> schedule = ReduceLROnPlateau(opt, patience=1)
+    >>> schedule = mr.optim.lr_scheduler.ReduceLROnPlateau(opt, patience=1)
     >>> for loss in (3.0, 2.0, 2.0, 2.0): schedule.step(loss)
     >>> schedule.get_last_lr()
     [0.1]
     """
 
-    mode: Annotated[str, ("min", "max")] = "min"
+    mode: Annotated[Literal["min", "max"], ("min", "max")] = "min"
     factor: Annotated[float, "[0, 1)"] = 0.1
     patience: Annotated[int, 0] = 10
     threshold: Annotated[float, "[0, inf)"] = 1e-4
-    threshold_mode: Annotated[str, ("rel", "abs")] = "rel"
+    threshold_mode: Annotated[Literal["rel", "abs"], ("rel", "abs")] = "rel"
     cooldown: Annotated[int, 0] = 0
     min_lr: Annotated[float | Sequence[float], "[0, inf)"] = 0.0
     eps: Annotated[float, "[0, inf)"] = 1e-8
-    monitor: str = field(default="validation_loss", kw_only=True)
+    monitor: str | None = field(default="validation_loss", kw_only=True)
 
     formula = "η ← max(factor·η, min_lr) on a plateau"
 
@@ -567,8 +676,8 @@ class ReduceLROnPlateau(LRScheduler):
         edge = self.best * (1.0 + margin) if self.threshold_mode == "rel" else self.best + margin
         return sign * value > sign * edge
 
-    def step(self, metrics: Any) -> None:  # type: ignore[override]
-        """Look at the figure of an epoch (a number or a scalar Tensor)."""
+    def step(self, metrics: float | Tensor) -> None:  # type: ignore[override]
+        """Take the figure of an epoch, a number or a scalar Tensor, and reduce the rates on a plateau."""
         value = float(metrics)
         self.last_epoch += 1
         self.num_bad_epochs += 1
@@ -588,15 +697,22 @@ class ReduceLROnPlateau(LRScheduler):
 
 @schedule
 class SequentialLR(ClosedForm):
-    """One schedule after the other: the next begins, at its own epoch 0, at each milestone.
+    """One schedule after the other: at each milestone the next one begins, at its own epoch 0.
 
-    Raises ``ValueError`` for a schedule of another optimizer, for one that is no
-    :class:`ClosedForm`, and unless there is one milestone less than schedules.
+    Parameters
+    ----------
+    optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
+    schedulers : schedules in closed form of this optimizer.
+    milestones : epochs, one fewer than schedules.
+
+    ``ValueError`` for a schedule of another optimizer or one that is no :class:`ClosedForm`, and for
+    another number of milestones; ``TypeError`` for milestones that are no list.
 
     >>> import minireg as mr
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> parts = [LinearLR(opt, total_iters=3), CosineAnnealingLR(opt, T_max=97)]
-    >>> SequentialLR(opt, parts, milestones=[3])
+    >>> lr = mr.optim.lr_scheduler
+    >>> parts = [lr.LinearLR(opt, total_iters=3), lr.CosineAnnealingLR(opt, T_max=97)]
+    >>> lr.SequentialLR(opt, parts, milestones=[3])
     SequentialLR() at epoch 0: LinearLR until 3, CosineAnnealingLR
     """
 
@@ -624,7 +740,7 @@ class SequentialLR(ClosedForm):
         if any(part.interval == "step" for part in self.schedulers):
             self.interval = "step"
         others = [s for s in self.optimizer.schedules if s not in self.schedulers]
-        self.optimizer.schedules = others  # the multipliers of the parts count through this one's
+        self.optimizer.schedules = others  # this schedule's multiplier includes those of its parts
         self._set(self._rates())
         super()._start()
 
@@ -636,27 +752,27 @@ class SequentialLR(ClosedForm):
         return ", ".join(type(part).__name__ + end for part, end in turns)
 
     def _turn(self, k: int) -> tuple[ClosedForm, int]:
-        """The schedule whose turn it is, and its own epoch."""
+        """The schedule that runs at epoch k, and its own epoch."""
         i = bisect_right(self.milestones, k)
         return self.schedulers[i], k - [0, *self.milestones][i]
 
     def multiplier(self, k: int, i: int) -> float:
-        """That of the schedule whose turn it is."""
+        """The multiplier of the schedule that runs at epoch k."""
         part, epoch = self._turn(k)
         return part.multiplier(epoch, i)
 
     def set_others(self, k: int) -> None:
-        """The epoch of the schedule whose turn it is, and what follows from it."""
+        """Set the epoch of the schedule that runs at epoch k, and what follows from it."""
         part, epoch = self._turn(k)
         part.last_epoch = epoch
         part.set_others(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Its own state, and that of each schedule under ``schedulers``."""
+        """As :meth:`LRScheduler.state_dict`, with a list of the states of ``schedulers``."""
         return {**super().state_dict(), "schedulers": [s.state_dict() for s in self.schedulers]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave, of every schedule or of none."""
+        """Restore what :meth:`state_dict` gave, all or nothing; errors as :class:`LRScheduler`'s."""
         self._check_state(state)
         for part, saved in zip(self.schedulers, state["schedulers"], strict=True):
             part.load_state_dict(saved)

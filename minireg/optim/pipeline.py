@@ -4,8 +4,8 @@ data gradient → + penalty gradients → clip → state (momentum, moments) →
 → decoupled decay (of θ before the step) → prox or projection
 
 :meth:`Optimizer.step` takes each parameter through it. An optimizer defines ``_update``: the state
-and the step for a stretch of elements, in place. On the CPU a step walks over an array in blocks
-that stay in the cache; on a GPU the same passes are one kernel for all arrays (:mod:`minireg.gpu.step`).
+and the step for a block of elements, in place. On the CPU a step walks over an array in blocks that
+stay in the cache; on a GPU the same passes are one kernel for all arrays (:mod:`minireg.gpu.step`).
 """
 
 from __future__ import annotations
@@ -37,31 +37,32 @@ _LIMITS: dict[Limit, set[str]] = {
     (True, False): {"nesterov", "decoupled", "amsgrad", "centered", "accelerated", "maximize"},
 }
 
+Params = Tensor | Iterable[Tensor] | Iterable[Mapping[str, Any]]  # Tensors, or groups of them
 NamedPenalty = tuple[str, Penalty]  # a term by name
 
 
 class DeferredTerms(Protocol):
-    """The terms of an objective: of each parameter, the penalties left to the step."""
+    """The terms of an objective, as a step needs them: by parameter, the penalties to add."""
 
     deferred: dict[Any, list[NamedPenalty]]
 
 
 @dataclass(slots=True, eq=False)
 class Update:
-    """What a step does to one parameter, and what of it is yet to be done."""
+    """What a step does to one parameter, and what remains to be done."""
 
     p: Tensor
     g: Array
     group: dict[str, Any]
-    step: int  # its number
+    step: int  # its number, from 1
     state_names: Sequence[str]
-    first: bool  # whether it makes them
+    first: bool  # whether it makes the state
     penalties: tuple[Penalty, ...]  # whose gradients are to be added to g
-    proxes: Mapping[Penalty, str]  # that are to follow, with the names of their terms
+    proxes: Mapping[Penalty, str]  # that must follow the step, with the names of their terms
     stepped: bool = False  # whether a kernel has made the step
 
     def complete(self, factor: Array | None = None) -> None:
-        """Make the gradient what the step takes: with those of the penalties, and scaled."""
+        """Add the penalties' gradients to g, in place, and scale the sum by ``factor``."""
         add_gradients(self.penalties, self.p.data, self.g)
         self.penalties = ()
         if factor is not None:
@@ -71,8 +72,8 @@ class Update:
 class LinearStep(NamedTuple):
     """How a share g of the gradient moves θ: Δ = scale·(fresh·g + carried·m), m ← keep·m + gain·g.
 
-    m is the share's part of the momentum; ``gain`` is None where there is none. ``scale`` may be
-    a function that gives it when it is asked for.
+    m is the share's part of the momentum; without momentum ``gain`` is None. ``scale`` may be a
+    function of no arguments that computes it when it is needed.
     """
 
     scale: Any
@@ -83,37 +84,60 @@ class LinearStep(NamedTuple):
 
 
 def lasting(lr: Any, momentum: float) -> Any:
-    """How far a step of lr goes in the end: momentum repeats it 1/(1 − μ) times."""
+    """lr/(1 − μ), how far a gradient of 1 moves a parameter over all later steps of momentum μ < 1."""
     return lr / (1 - momentum) if momentum < 1 else lr
 
 
 class Optimizer:
-    """Base class: parameter groups, state, and the pipeline of :meth:`step`.
+    """Base class of the optimizers: parameter groups, state, and the pipeline of :meth:`step`.
 
-    ``params`` is an iterable of Tensors or of dicts ``{"params": …, option: value}``, one
-    a group. Groups live in ``param_groups``; per-parameter state in ``state``.
+    Parameters
+    ----------
+    params : a Tensor, several, or dicts ``{"params": Tensors, option: value}``, one per group, whose
+        options override ``defaults``. The Tensors are leaves of a floating dtype, of any shape.
+    defaults : the options by name.
 
-    What it takes without a word, as PyTorch does, is listed in ``docs/pytorch.md``.
+    Attributes
+    ----------
+    param_groups : a dict per group, with its ``params`` and all options. A change of an option acts
+        from the next step on.
+    state : by parameter, the number ``step`` of its updates and the arrays of ``state_arrays``.
+
+    Raises ``TypeError`` for anything but such Tensors (for a Module: pass its ``parameters()``);
+    ``ValueError`` for no parameter, one in two groups, an unknown option and one out of its range.
+    Warns where a chosen ``weight_decay=`` reaches biases or norms, see :func:`decay_groups`.
+    Names and defaults are PyTorch's; docs/pytorch.md lists the differences. Every optimizer's
+    ``maximize=True`` follows −g instead of g. A subclass defines ``_update``:
+
+    >>> import minireg as mr
+    >>> class SignDescent(mr.optim.Optimizer):
+    ...     def __init__(self, params, lr=1e-3): super().__init__(params, {"lr": lr})
+    ...     def _update(self, step, first, group):
+    ...         def update(p, g, t): p -= np.multiply(np.sign(g), group["lr"], out=t)
+    ...         return update
+    >>> w = mr.tensor([1.0], requires_grad=True); w.grad = mr.tensor([3.0])
+    >>> SignDescent([w], lr=0.5).step(); w.item()
+    0.5
     """
 
     text: Any = ""  # the update in one line
-    observer: Any = None  # a Ledger, told of every parameter's step
+    observer: Any = None  # a Ledger, which sees every parameter's step
     # the arrays that may be kept for a parameter → the option that asks for one, "" for always
     state_arrays: Mapping[str, str] = {}
     buffer = ""  # the state that is linear in past gradients, if there is one
-    elementwise = False  # whether every element has a step length of its own
+    elementwise = False  # whether the length of the step differs from element to element
     scratch = 1  # arrays of one block that _update may overwrite
     noisy = False  # whether noise comes between the step and the prox
     whole_parameters = False  # whether _update must get a parameter as a whole, not in blocks
 
-    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         self._prox: dict[Tensor, dict[Penalty, str]] = {}  # with the name of the term
-        self._lent: dict[Tensor, list[Penalty]] = {}  # which of these an objective has attached
+        self._lent: dict[Tensor, list[Penalty]] = {}  # those that an objective has attached
         self.scheduled = False  # whether a schedule has taken the rates as its base
-        self.schedules: list[Any] = []  # whose multipliers make the rate
+        self.schedules: list[Any] = []  # the rate is initial_lr times their multipliers
         check_parameters(type(self).__name__, params)
         several = isinstance(params, Iterable) and not isinstance(params, Tensor)
         given: list[Any] = [*params] if several else [params]
@@ -128,7 +152,7 @@ class Optimizer:
             warnings.warn(f"{type(self).__name__}: {spared}", stacklevel=3)
 
     def _decayed_too(self) -> str:
-        """Which parameters weight decay reaches that are no weights, and what spares them."""
+        """A warning about biases and norms that weight decay reaches; "" if it reaches none."""
         kinds = [
             getattr(p, "kind", "weight")
             for group in self.param_groups
@@ -136,16 +160,19 @@ class Optimizer:
             if group.get("weight_decay")
         ]
         found = {"biases": kinds.count("bias"), "scales and shifts of norms": kinds.count("norm")}
-        told = " and ".join(f"{kind} ({n})" for kind, n in found.items() if n)
-        return told and (
-            f"weight decay reaches {told}; mr.optim.decay_groups(model, weight_decay) spares them"
+        listed = " and ".join(f"{kind} ({n})" for kind, n in found.items() if n)
+        return listed and (
+            f"weight decay reaches {listed}; mr.optim.decay_groups(model, weight_decay) spares them"
         )
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
     def add_param_group(self, group: dict[str, Any]) -> None:
-        """Add ``{"params": …}`` with options that override the defaults."""
+        """Add a group ``{"params": Tensors, option: value}``; missing options take the defaults.
+
+        Raises as the optimizer does when it is made: ``TypeError``, ``ValueError``.
+        """
         owner = type(self).__name__
         if not isinstance(group, Mapping) or "params" not in group:
             got = f"the keys {[*group]}" if isinstance(group, Mapping) else repr(group)
@@ -172,7 +199,7 @@ class Optimizer:
         self.param_groups.append({**full, "initial_lr": full["lr"]})
 
     def _check(self, group: dict[str, Any]) -> None:
-        """Raise ``ValueError`` for an option out of range."""
+        """Raise ``ValueError`` for an option out of its range."""
         owner = type(self).__name__
         for limit, names in _LIMITS.items():
             check_option(owner, limit, **{k: v for k, v in group.items() if k in names})
@@ -185,15 +212,25 @@ class Optimizer:
     def add_prox(self, params: Iterable[Tensor], penalty: Penalty, name: str | None = None) -> None:
         """Apply the penalty's prox to these parameters at the end of each step.
 
-        The prox is as long as the step: where a constant gradient of 1 would move θ by t, it
-        is ``penalty.prox(θ, t)``, so t is lr/(1 − μ) with momentum μ and lr/(√v̂ + ε), element
-        by element, under Adam and RMSprop. The end point then minimises loss + penalty, as it
-        does with the penalty's gradient; with ``prox(θ, lr)`` it would be loss + (1 − μ)·penalty.
-        Several follow one another in the order in which they came; the ledger books each as
-        ``(name, "prox")``, or as ``("prox",)`` if it has no name. Asking twice for the same
-        penalty and parameter changes nothing. Raises
-        ``NotImplementedError`` where a step for each element meets a penalty that is no sum over
-        elements and has no prox in that metric.
+        The step t of ``penalty.prox(θ, t)`` is how far a constant gradient of 1 moves θ in the end:
+        lr/(1 − μ) with momentum μ, lr/(√v̂ + ε) element by element under Adam and RMSprop. So the end
+        point minimises loss + penalty, as it does with the penalty's gradient.
+
+        Parameters
+        ----------
+        params : the Tensors to apply it to.
+        penalty : one with a prox. Several follow each other in the order they were added; adding the
+            same penalty to a parameter twice changes nothing.
+        name : the ledger books the change as ``(name, "prox")``, as ``("prox",)`` by default.
+
+        Raises ``TypeError`` for what is no Penalty, ``NotImplementedError`` where the step differs from
+        element to element and the penalty has no such prox (``elementwise_step``).
+
+        >>> import minireg as mr
+        >>> w = mr.tensor([1.0, 0.25], requires_grad=True); opt = mr.optim.SGD([w], lr=0.5)
+        >>> opt.add_prox([w], mr.penalties.L1(1.0))
+        >>> w.grad = mr.tensor([0.0, 0.0]); opt.step(); w.numpy()
+        array([0.5, 0. ], dtype=float32)
         """
         hint = "write one with its strength, as mr.penalties.L1(0.1)"
         check_kind(type(self).__name__, Penalty, hint, penalty=penalty)
@@ -205,10 +242,13 @@ class Optimizer:
         for p in parameter_list(f"{type(self).__name__}.add_prox", params):
             self._prox.setdefault(p, {}).setdefault(penalty, name or "")
 
-    def lend_prox(self, params: Iterable[Tensor], terms: Mapping[str, tuple[Penalty, Any]]) -> None:
-        """Let these terms, {name: (penalty, its parameters)}, be all that is attached to ``params``.
+    def lend_prox(
+        self, params: Iterable[Tensor], terms: Mapping[str, tuple[Penalty, Sequence[Tensor]]]
+    ) -> None:
+        """Make these terms, {name: (penalty, its parameters)}, the only attached ones of ``params``.
 
-        What another objective has attached to them before ends; what came by :meth:`add_prox` stays.
+        Those that another objective had attached to them are removed; those of :meth:`add_prox` stay.
+        :meth:`minireg.Objective.attach` calls this. Raises as :meth:`add_prox`.
         """
         for p in params:
             for penalty in self._lent.pop(p, ()):
@@ -223,21 +263,32 @@ class Optimizer:
         return {**vars(self), "schedules": []}  # one that travels along enters itself again
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters (they become None)."""
+        """Set the gradients of all parameters to None."""
         for p in self._parameters():
             p.grad = None
 
     # --- the step ------------------------------------------------------------------------------
 
     def step(self, terms: DeferredTerms | None = None, *, max_norm: float | None = None) -> None:
-        """One update of every parameter that has a gradient; frozen ones are never touched.
+        """Update every parameter that has a gradient and is not frozen.
 
-        ``terms``, of an objective, give the penalties' gradients that ``terms.backward(defer=True)``
-        has left to the step; each is added once. ``max_norm`` scales the whole gradient, in place, as
-        :func:`clip_grad_norm_` does; on a GPU both are in the kernel of the update. Raises
-        ``RuntimeError`` where a gradient lacks penalties that ``terms`` do not give, or has a term
-        that acts via a prox which this optimizer does not apply, and warns where there is no
-        gradient at all.
+        Parameters
+        ----------
+        terms : of an objective, after ``terms.backward(defer=True)``: the step adds the penalties'
+            gradients that were deferred, each once.
+        max_norm : in [0, ∞], the largest joint norm of the complete gradient; a longer one is scaled, in
+            place, as :func:`clip_grad_norm_` does. None, the default, does not clip.
+
+        Raises ``RuntimeError`` for deferred gradients that ``terms`` do not give, and for a term that
+        acts via a prox which this optimizer does not apply (``objective.attach(optimizer)``);
+        ``ValueError`` for a gradient of another shape and for a ``max_norm`` out of range; ``TypeError``
+        for a closure, which PyTorch's step takes. Warns if no parameter has a gradient. Errors come
+        before any parameter changes.
+
+        >>> import minireg as mr
+        >>> w = mr.tensor([1.0], requires_grad=True); opt = mr.optim.SGD([w], lr=0.5)
+        >>> (w * w).sum().backward(); opt.step(max_norm=1.0); round(w.item(), 4)
+        0.5
         """
         updates, watch, factor = self._updates(terms), self.observer, None
         if not updates:
@@ -268,14 +319,14 @@ class Optimizer:
             watch.after([(u.p, u.g, u.group) for u in updates])
 
     def _due(self) -> Iterator[tuple[Tensor, Array, dict[str, Any]]]:
-        """(parameter, gradient, group) of what a step updates."""
+        """(parameter, gradient, group) of each parameter that a step updates."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None and p.requires_grad:
                     yield p, p.grad.data, group
 
     def _updates(self, terms: DeferredTerms | None) -> list[Update]:
-        """What the step is to do, checked before anything changes; takes what ``terms`` have left."""
+        """The updates of a step, checked before anything changes; empties ``terms.deferred``."""
         if terms is not None and not hasattr(terms, "deferred"):
             raise TypeError(
                 f"{type(self).__name__}.step: takes no closure, got {terms!r:.60}; call it before the "
@@ -304,7 +355,7 @@ class Optimizer:
         return Update(p, g, group, state.get("step", 0) + 1, names, first, penalties, proxes)
 
     def _check_due(self, p: Tensor, grad: Tensor, given: list[NamedPenalty]) -> None:
-        """Raise for a gradient of another shape, and for one that lacks a penalty or a prox."""
+        """Raise for a gradient of another shape, and for a penalty or prox the step would leave out."""
         owner = f"{type(self).__name__}.step"
         if grad.shape != p.shape:
             raise ValueError(
@@ -327,7 +378,7 @@ class Optimizer:
         self, step: Any, first: bool, group: dict[str, Any], penalties: Iterable[Penalty],
         proxes: Sequence[Penalty], clipped: bool,
     ) -> Callable[..., None]:  # fmt: skip
-        """An update from the penalties' gradients to the prox, in place, of any stretch of elements.
+        """The whole pipeline for a block of elements, in place: penalties' gradients, step, proxes.
 
         It takes (p, g, *state, *scratch), and the factor if the gradient is ``clipped``.
         """
@@ -346,7 +397,7 @@ class Optimizer:
         return passes
 
     def _walk(self, u: Update, factor: Array | None) -> None:
-        """The update of one parameter, in blocks that stay in the cache; its proxes are to follow."""
+        """The update of one parameter without its proxes, in blocks that stay in the cache."""
         arrays = self._arrays(u)
         common = [] if factor is None else [like(factor, u.g)]
         passes = self._passes(u.step, u.first, u.group, u.penalties, (), factor is not None)
@@ -354,7 +405,7 @@ class Optimizer:
             passes(*views, *(np.empty_like(views[0]) for _ in range(self.scratch)), *common)
 
     def _arrays(self, u: Update) -> list[Array]:
-        """What an update, counted now, works on: the parameter, its gradient and its state."""
+        """Count the update; returns its arrays: the parameter, its gradient and its state."""
         state = self.state.setdefault(u.p, {})
         state["step"] = u.step
         for name in u.state_names:
@@ -363,7 +414,7 @@ class Optimizer:
         return [u.p.data, u.g, *map(state.__getitem__, u.state_names)]
 
     def _clip_factor(self, updates: Sequence[Update], max_norm: float) -> Array:
-        """What scales the gradients, with what the step will add to them, to the joint norm."""
+        """The factor of clipping by ``max_norm``, for the gradients with those of the penalties."""
         check_option(f"{type(self).__name__}.step", "[0, inf]", max_norm=max_norm)
         due = [(u.p.data, u.g, u.penalties) for u in updates]
         if (found := kernels.clip_factor(due, max_norm)) is not None:
@@ -373,7 +424,7 @@ class Optimizer:
         return clip_factor([u.p for u in updates], max_norm)[1].data
 
     def _after_step(self, u: Update) -> Iterator[tuple[tuple[str, ...], Array]]:
-        """What follows the step of a parameter: its entry in the books, and the new values."""
+        """The changes after the step of a parameter: (entry of the ledger, new values) of each."""
         for penalty, name in u.proxes.items():
             p, step = u.p.data, self._prox_step(self.state[u.p], u.group)
             parts = penalty.parts() if name and self.observer else {}
@@ -384,16 +435,15 @@ class Optimizer:
             yield (last, "prox") if last else ("prox",), end
 
     def _join(self, params: list[Tensor]) -> None:
-        """What a step does last, with all parameters together."""
+        """The end of a step, for optimizers that need all parameters together there."""
 
     def kernel_source(self, terms: DeferredTerms | None = None) -> str:
-        """The CUDA source of the next step: one kernel for all parameters that it treats alike.
+        """The CUDA source of the next step, as text; it can be printed without a GPU.
 
-        Alike are those of one group, dtype and age with the same penalties, of which ``terms`` give
-        those that are left to the step. The source is made from the optimizer's own in-place passes
-        and the penalties' own ``add_gradient`` and ``prox``; options and corrections are its
-        arguments, so a schedule does not compile anew. Where arrays live on a GPU a step launches
-        just this; the source can be printed anywhere.
+        One kernel serves all parameters of one group, dtype, age and list of penalties. It is made from
+        the optimizer's in-place passes and the penalties' ``add_gradient`` and ``prox``; options are its
+        arguments, so a schedule does not compile anew. ``terms`` give the deferred penalties, as in
+        :meth:`step`.
 
         >>> import minireg as mr
         >>> w = mr.tensor([1.0], requires_grad=True)
@@ -411,19 +461,19 @@ class Optimizer:
     # --- what an optimizer says of itself ----------------------------------------------------------
 
     def _prox_step(self, state: Mapping[str, Any], group: dict[str, Any]) -> Any:
-        """How far a constant gradient of 1 moves p in one step: so long is the prox."""
+        """The step of the prox: how far a constant gradient of 1 moves p in the end."""
         return group["lr"]
 
     def momentum(self, p: Tensor) -> Array | None:
-        """The momentum of a parameter, None while there is none."""
+        """The momentum of a parameter, an array of its shape; None without or before the first step."""
         return self.state.get(p, {}).get(self.buffer)
 
     def decays(self, group: dict[str, Any]) -> tuple[float, float]:
-        """(coupled, decoupled) decay: what joins the gradient, what shrinks θ directly."""
+        """(coupled, decoupled) decay of a group: added to the gradient as wd·θ; by which θ shrinks."""
         return group.get("weight_decay", 0.0), 0.0
 
     def decay_of(self, p: Tensor) -> float:
-        """The weight decay, coupled or decoupled, that reaches a parameter; 0 if it is not here.
+        """The option ``weight_decay`` of a parameter's group; 0 for a parameter of another optimizer.
 
         >>> import minireg as mr
         >>> w, b = mr.nn.Linear(2, 1).parameters()
@@ -435,28 +485,28 @@ class Optimizer:
         return float(next(groups, {}).get("weight_decay", 0.0))
 
     def linear(self, p: Tensor, group: dict[str, Any], first: bool) -> LinearStep:
-        """The step just made, as a linear function of the gradient and of past ones.
+        """The step just made, as a linear function of the gradient and of the momentum.
 
-        ``first`` says that there was no momentum before. The :class:`~minireg.Ledger` splits the
-        step by terms with it.
+        The :class:`~minireg.Ledger` splits the step by terms with it. ``first`` says that the parameter
+        had no momentum before.
         """
         return LinearStep(-group["lr"])
 
     def _state_names(self, group: dict[str, Any]) -> Sequence[str]:
-        """Names of the arrays kept for each parameter of the group, zero at first."""
+        """Names of the arrays kept for each parameter of the group; they begin as zeros."""
         return [name for name, option in self.state_arrays.items() if not option or group[option]]
 
     def _update(self, step: int, first: bool, group: dict[str, Any]) -> Callable[..., None]:
-        """A function that updates (p, g, *state, *scratch) in place; g is read only.
+        """A function that updates (p, g, *state, *scratch) in place; it must not change g.
 
-        It gets stretches of elements, parts of a parameter or several in a row; what depends on a
-        parameter as a whole, such as its norm, asks for that by ``whole_parameters = True``. ``first`` says
-        that the state has just been made.
+        It gets blocks of elements; an update that depends on a parameter as a whole, such as its norm,
+        sets ``whole_parameters = True``. ``step`` counts from 1; ``first`` says that the state has just
+        been made.
         """
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """State by parameter position, and the groups' options; copies, safe to keep."""
+        """``{"state": by position of the parameter, "param_groups": options}``, as copies."""
         state = {
             i: {k: v if k == "step" else v.copy() for k, v in self.state[p].items()}
             for i, p in enumerate(self._parameters())
@@ -468,10 +518,10 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, onto parameters in the same order; all or nothing.
 
-        Arrays come to where the parameters live, in their dtype; for a ledger the momentum is from
-        before it was opened. Before anything changes raises ``TypeError`` or ``ValueError`` for what
-        is no such state: of another kind of optimizer, for other groups, parameters or shapes, with
-        an option out of range or an array missing.
+        Arrays are moved to the backend and dtype of their parameter; a ledger books the restored momentum
+        as "earlier". Raises ``TypeError`` or ``ValueError``, before anything changes, for a state of
+        another kind of optimizer or for other groups, parameters or shapes, for an option out of range
+        and for a missing array.
         """
         owner = f"{type(self).__name__}.load_state_dict"
         check_mapping(owner, "state", state, "optimizer.state_dict()")
@@ -511,7 +561,7 @@ class Optimizer:
     def _loaded(
         self, name: str, p: Tensor, group: dict[str, Any], kept: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The saved state of a parameter, where it lives."""
+        """The saved state of a parameter, on its backend and in its dtype."""
         check_mapping(name, "state", kept, "{name: array}")
         if not {"step", *self._state_names(group)} <= kept.keys() <= {"step", *self.state_arrays}:
             raise ValueError(
@@ -537,16 +587,22 @@ class Optimizer:
 def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups of a model's parameters: weights, which decay, and biases and norms, which do not.
 
-    Decay says that small weights are likely; of a bias, or of the scale and shift of a
-    normalisation, nobody believes it (claims C128, C129). An optimizer warns where a
-    ``weight_decay=`` that is not its default reaches them; groups are taken to be meant. Raises
-    ``TypeError`` for what is no module, ``ValueError`` for a decay out of [0, ∞).
+    Decay is a prior that weights are small; biases and the scales and shifts of normalisations have no
+    reason to be (claims C128, C129). The result is the first argument of an optimizer. A group without
+    parameters is left out.
+
+    Parameters
+    ----------
+    model : its parameters are told apart by ``kind``: "weight", or "bias" and "norm".
+    weight_decay : of the weights, in [0, ∞).
+
+    Raises ``TypeError`` for what is no Module, ``ValueError`` for a decay out of range.
 
     >>> import minireg as mr
     >>> model = mr.nn.Sequential(mr.nn.Linear(4, 3), mr.nn.BatchNorm(3))
-    >>> [(len(g["params"]), g["weight_decay"]) for g in decay_groups(model, 0.1)]
+    >>> [(len(g["params"]), g["weight_decay"]) for g in mr.optim.decay_groups(model, 0.1)]
     [(1, 0.1), (3, 0.0)]
-    >>> optimizer = mr.optim.AdamW(decay_groups(model, 0.1), lr=1e-3)
+    >>> optimizer = mr.optim.AdamW(mr.optim.decay_groups(model, 0.1), lr=1e-3)
     """
     check_kind("decay_groups", Module, model=model)
     check_option("decay_groups", "[0, inf)", weight_decay=weight_decay)

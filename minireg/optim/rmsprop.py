@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array
 from ..tensor import Tensor
-from .pipeline import LinearStep, Optimizer, lasting
+from .pipeline import LinearStep, Optimizer, Params, lasting
 
 
 class RMSprop(Optimizer):
-    """Steps measured by the running size of the gradient.
+    """Steps divided by the running size of the gradient, as ``torch.optim.RMSprop`` (Hinton 2012).
 
     g ← g + wd·θ;  v ← αv + (1−α)g²;  d = g/(√v + ε);  b ← μb + d;  θ ← θ − lr·b.
-    ``centered`` divides by the running standard deviation √(v − a²) instead, a the running
-    mean of g; where rounding makes v − a² negative it counts as 0.
+
+    Parameters
+    ----------
+    params : Tensors, or dicts ``{"params": Tensors, option: value}``, one per group, see
+        :class:`Optimizer`.
+    lr : the step length, ≥ 0.
+    alpha : α in [0, 1), how much of v is kept per step.
+    eps : ε ≥ 0, added to the root; it bounds the step where gradients are tiny.
+    weight_decay : wd ≥ 0, a gradient wd·θ, which is divided like any other.
+    momentum : μ ≥ 0, the share of b that is kept per step. 0: b = d.
+    centered : divide by the running standard deviation √(v − a²) + ε, a the running mean of g; a
+        negative v − a² (rounding) counts as 0.
+    maximize : climb, along −g.
+
+    Raises ``ValueError`` for an option out of range, and as :class:`Optimizer` does.
 
     >>> import minireg as mr
-    >>> w = mr.tensor([1.0], requires_grad=True); opt = RMSprop([w], lr=0.5, alpha=0.75)
+    >>> w = mr.tensor([1.0], requires_grad=True); opt = mr.optim.RMSprop([w], lr=0.5, alpha=0.75)
     >>> w.grad = mr.tensor([1.0]); opt.step(); w.item()
     0.0
     """
@@ -32,7 +45,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array
 from ..tensor import Tensor
-from .pipeline import LinearStep, Optimizer, lasting
+from .pipeline import LinearStep, Optimizer, Params, lasting
 
 
 class SGD(Optimizer):
-    """Gradient descent with (Nesterov) momentum and weight decay, coupled or decoupled.
+    """Gradient descent with (Nesterov) momentum and weight decay, as ``torch.optim.SGD``.
 
-    d = g + wd·θ;  b ← μb + (1 − dampening)d;  θ ← θ − lr·(d + μb if nesterov else b).
-    ``weight_decay`` is an L2 gradient that passes through the momentum (claims C29, C33). With
-    ``decoupled`` it is none: d = g, and θ shrinks by the factor 1 − lr·wd beside the step (claim
-    C35; SGDW of Loshchilov & Hutter, ICLR 2019). ``maximize`` climbs: it steps along −g.
+    d = g + wd·θ;  b ← μb + (1 − dampening)d, at first b = d;  θ ← θ − lr·(d + μb if nesterov else b).
+
+    Parameters
+    ----------
+    params : Tensors, or dicts ``{"params": Tensors, option: value}``, one per group, see
+        :class:`Optimizer`.
+    lr : the step length, ≥ 0.
+    momentum : μ ≥ 0, the share of the last step's b that is kept. 0: b = d.
+    dampening : takes this share of d away from b; 1 − μ makes b a running mean.
+    weight_decay : wd ≥ 0. Its gradient wd·θ passes through the momentum (claims C29, C33).
+    nesterov : look ahead by one step of momentum; needs μ > 0 and dampening = 0.
+    maximize : climb, along −g.
+    decoupled : d = g, and θ shrinks by the factor 1 − lr·wd before the step (claim C35; SGDW,
+        Loshchilov & Hutter 2019).
+
+    Raises ``ValueError`` for an option out of range or Nesterov without momentum, and as
+    :class:`Optimizer` does.
 
     >>> import minireg as mr
-    >>> w = mr.tensor([1.0], requires_grad=True); opt = SGD([w], lr=0.5)
+    >>> w = mr.tensor([1.0], requires_grad=True); opt = mr.optim.SGD([w], lr=0.5)
     >>> w.grad = mr.tensor([1.0]); opt.step(); w.item()
     0.5
     """
@@ -38,7 +51,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array
 from ..random import Stream
-from .pipeline import Optimizer, Update
+from .pipeline import Optimizer, Params, Update
 
 
 class SGLD(Optimizer):
     """Langevin dynamics, which samples: θ ← θ − lr·(g + wd·θ) + √(2·lr·T)·ξ, ξ ~ N(0, 1).
 
-    For small lr the chain visits θ with density ∝ exp(−f(θ)/T), f being the objective. Under
-    the mean loss of n observations the posterior is T = 1/n; ``temperature=0`` is SGD, which
-    is why gradient descent is no Langevin dynamics (claim C103). On f = ½aθ² the variance
-    settles at T/(a·(1 − ½·lr·a)), lr·a < 2. Welling & Teh, ICML 2011.
+    For small lr the chain visits θ with density ∝ exp(−f(θ)/T), f the objective; under the mean
+    loss of n observations the posterior is T = 1/n. T = 0 is SGD, which is why gradient descent is no
+    Langevin dynamics (claim C103). On f = ½aθ² the variance settles at T/(a·(1 − ½·lr·a)),
+    lr·a < 2. Welling & Teh 2011.
 
-    The noise has its own stream, from ``seed`` or :func:`minireg.manual_seed`, drawn where the
-    parameters live. ``state_dict`` knows where it stands on the host, not on a GPU.
+    Parameters
+    ----------
+    params : Tensors, or dicts ``{"params": Tensors, option: value}``, one per group, see
+        :class:`Optimizer`.
+    lr : the step length, ≥ 0.
+    temperature : T ≥ 0.
+    weight_decay : wd ≥ 0.
+    seed : of the noise, which has its own stream; by default from :func:`minireg.manual_seed`.
+
+    The noise is drawn on the parameters' backend; on the host ``state_dict`` holds the stream's
+    position, on a GPU it does not. Raises ``ValueError`` for an option out of range, and as
+    :class:`Optimizer` does.
 
     >>> import minireg as mr
-    >>> w = mr.tensor([1.0], requires_grad=True); opt = SGLD([w], lr=0.5, temperature=0.0)
+    >>> w = mr.tensor([1.0], requires_grad=True); opt = mr.optim.SGLD([w], lr=0.5, temperature=0.0)
     >>> w.grad = mr.tensor([1.0]); opt.step(); w.item()
     0.5
     """
@@ -34,7 +44,7 @@ class SGLD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         temperature: float = 1.0,
         weight_decay: float = 0.0,
@@ -62,11 +72,14 @@ class SGLD(Optimizer):
         yield from super()._after_step(u)
 
     def state_dict(self) -> dict[str, Any]:
-        """State, options, and where the noise stands."""
+        """As :meth:`Optimizer.state_dict`, with the position of the noise's stream."""
         return {**super().state_dict(), "noise": self.noise.state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave, all or nothing; the noise goes on from there."""
+        """Restore what :meth:`state_dict` gave, all or nothing; the noise continues from there.
+
+        Raises ``ValueError`` for a state without noise, and as :meth:`Optimizer.load_state_dict`.
+        """
         trial = Stream("sgld", 0)
         try:
             trial.state = state["noise"]
