@@ -12,7 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -81,21 +81,10 @@ class Tensor:
         self._node: Node | None = None
         self._hooks: list[Any] | None = None
         self._root: Tensor | None = None
-        self._seq = next_seq()
+        self._seq: int = next_seq()
         self.requires_grad = False
         if requires_grad:
             self.requires_grad_()
-
-    if TYPE_CHECKING:  # the engine and the op table add these when they are imported
-        T: Tensor
-        backward: Callable[..., None]
-
-        def __getattr__(self, name: str) -> Callable[..., Any]: ...
-        def __neg__(self) -> Tensor: ...
-        def __add__(self, other: Any) -> Tensor: ...
-
-        __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
-        __pow__ = __matmul__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = __add__
 
     # --- what it holds -------------------------------------------------------------------
 

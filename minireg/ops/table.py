@@ -21,6 +21,7 @@ from ..backend import BY_TYPE, as_array, has_kernel, is_array, unscalar
 from ..messages import check_forward, explained
 from ..mode import ANOMALY, RECORD, state
 from ..tensor import Node, Tensor, next_seq
+from . import signatures
 
 Needs = Container[int]  # the positions of the inputs whose gradients a fused backward is to give
 
@@ -179,7 +180,10 @@ def op(
 
     call.__name__ = call.__qualname__ = name
     call.__module__ = sys._getframe(1).f_globals.get("__name__", "")  # its family
-    call.__doc__ = f"{name}: {formula}" + (f"\n\nKink: {kink}" if kink else "")
+    described = vars(signatures).get(name)
+    call.__wrapped__ = described or value  # type: ignore[attr-defined]  # whose signature it has
+    gradient = f"Gradient: {formula}" + (f"; at kinks: {kink}" if kink else "")
+    call.__doc__ = f"{inspect.cleandoc(described.__doc__)}\n\n{gradient}" if described else gradient
     entry = TABLE[name] = Op(
         name, value, rules, each, formula, samples, definition, backward, kink, cost, call
     )

@@ -1,0 +1,139 @@
+"""What a type checker and an editor see: the stubs are current, right lines pass, wrong ones do not."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minireg as mr
+from minireg.ops import signatures
+
+ROOT = Path(__file__).parents[1]
+
+
+def tool():
+    """tools/make_stubs.py as a module."""
+    spec = importlib.util.spec_from_file_location("make_stubs", ROOT / "tools" / "make_stubs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_stubs_are_current():
+    assert tool().main(["--check"]) == 0
+
+
+def test_a_stub_out_of_date_is_told_and_written_anew(tmp_path, monkeypatch, capsys):
+    stubs = tool()
+    for name in stubs.STUBS:
+        text = (stubs.PACKAGE / name).read_text("utf-8")
+        (tmp_path / name).write_text(text.replace("def exp(", "def expp("), "utf-8")
+    for name in ("__init__.py", "tensor.py"):
+        shutil.copy(stubs.PACKAGE / name, tmp_path)
+    monkeypatch.setattr(stubs, "PACKAGE", tmp_path)
+    assert stubs.main(["--check"]) == 1
+    assert "minireg/__init__.pyi: out of date" in capsys.readouterr().out
+    assert stubs.main([]) == 0
+    assert stubs.main(["--check"]) == 0
+
+
+# --- what runs is what the stubs say ----------------------------------------------------------------
+
+
+def test_every_array_function_has_a_signature():
+    for name, function in mr.ops.PUBLIC.items():
+        parameters = inspect.signature(function).parameters
+        assert parameters, name
+        assert "args" not in parameters, name
+        assert re.search(r"^>>> ", inspect.getdoc(function), re.MULTILINE), name
+
+
+def test_every_signature_belongs_to_an_op():
+    described = {n for n, f in vars(signatures).items() if inspect.isfunction(f)}
+    assert described <= mr.ops.TABLE.keys()
+
+
+def test_help_shows_signature_and_first_sentence():
+    text = subprocess.run(
+        [sys.executable, "-c", "import minireg as mr; help(mr.exp)"],
+        capture_output=True, text=True, check=True, env={**os.environ, "PAGER": "cat"},
+    ).stdout  # fmt: skip
+    assert "exp(x" in text
+    assert "e to the power x." in text
+    assert r"\bar x = \bar y\,y" in text
+
+
+# --- a user's script under mypy and pyright ---------------------------------------------------------
+
+RIGHT = """
+w: mr.Tensor = mr.tensor([1.0], requires_grad=True)
+y: mr.Tensor = mr.exp(w)
+z: mr.Tensor = mr.where(w > 0, w.exp().sum(axis=0), 1 - w @ w)
+raw: np.ndarray = mr.maximum([1.0, 2.0], 0.0)
+shape: tuple[int, ...] = w.T.shape
+layer: mr.Tensor = mr.nn.Linear(2, 2).weight
+norm: mr.Tensor = mr.sum(mr.concatenate([w, w]), axis=(0,), keepdims=True)
+y.backward(retain_graph=True)
+model: mr.nn.Module = mr.nn.Sequential(mr.nn.Linear(2, 2), mr.nn.ReLU())
+loss: mr.Tensor = mr.nn.CrossEntropyLoss(label_smoothing=0.1)(w, w)
+"""
+
+WRONG = """
+mr.expp(x)
+x.summ()
+mr.nn.Linear(2, 2).weigth
+mr.typo_of_a_name
+mr.exp(x, 2, 3)
+mr.sum(x, axs=0)
+text: str = mr.exp(x)
+mr.nn.Linear("2", 2)
+mr.optim.SGD([x], lr="fast")
+x.shape = (2,)
+"""
+
+
+def script(tmp_path, lines):
+    """The file, and the line numbers of its ten lines."""
+    head = "import numpy as np\n\nimport minireg as mr\n\nx = mr.tensor([1.0])\nprint(np.pi)\n"
+    path = tmp_path / "script.py"
+    path.write_text(head + lines, "utf-8")
+    first = head.count("\n") + 2
+    assert lines.strip().count("\n") == 9
+    return path, set(range(first, first + 10))
+
+
+def mypy(path):
+    """The lines that mypy --strict reports."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--disable-error-code",
+               "type-arg", str(path)]  # fmt: skip
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "MYPYPATH": str(ROOT)}
+    )
+    assert result.returncode in (0, 1), result.stdout + result.stderr
+    return {int(n) for n in re.findall(r"script\.py:(\d+): error", result.stdout)}
+
+
+def pyright(path):
+    """The lines that pyright reports."""
+    pytest.importorskip("pyright")
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
+    result = subprocess.run([*command, str(path)], capture_output=True, text=True, cwd=ROOT)
+    found = json.loads(result.stdout)["generalDiagnostics"]
+    return {d["range"]["start"]["line"] + 1 for d in found if d["severity"] == "error"}
+
+
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_ten_right_lines_pass_and_ten_wrong_ones_are_reported(checker, tmp_path):
+    path, _ = script(tmp_path, RIGHT)
+    assert checker(path) == set()
+    path, lines = script(tmp_path, WRONG)
+    assert checker(path) == lines

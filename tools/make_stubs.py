@@ -1,0 +1,211 @@
+"""Write minireg/__init__.pyi and minireg/tensor.pyi: what a type checker and an editor see.
+
+    python tools/make_stubs.py [--check]
+
+Array functions and Tensor's methods come from the table of ops at run time, so no tool finds them in
+the source. Their signatures stand in minireg/ops/signatures.py, or are those of the functions that
+are composed of ops; here each becomes overloads: of a Tensor a Tensor, of arrays an array.
+``--check`` writes nothing and exits with 1 if a stub is not what the code says now.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from functools import partialmethod
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import minireg
+from minireg import engine, ops
+from minireg.tensor import Tensor
+
+PACKAGE = Path(minireg.__file__).parent
+HEAD = '''\
+"""Written by tools/make_stubs.py from the code: change that, then run the tool."""
+# mypy: disable-error-code="overload-overlap, override"
+# pyright: reportOverlappingOverload=false, reportIncompatibleMethodOverride=false
+'''
+ARRAY = "ArrayLike"
+IMPORTS = [
+    "from numpy.typing import ArrayLike",
+    "from .backend import Array",
+    "from .ops.signatures import Axis",
+]
+OF_LAMBDA = {"__divmod__": "tuple[Tensor, Tensor]"}
+OF_DATA = {"shape": "tuple[int, ...]", "ndim": "int", "size": "int", "dtype": "np.dtype[Any]"}
+
+
+def definition(function: Callable[..., Any]) -> ast.FunctionDef:
+    """How a function is written in the source, whatever wraps it."""
+    node = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    return node
+
+
+def written(node: ast.FunctionDef, name: str = "", told: bool = True) -> str:
+    """The definition without its body, but with the first sentence of its docstring."""
+    first = (ast.get_docstring(node) or "").partition("\n")[0].replace("\\", r"\\")
+    decorators = [f"@{ast.unparse(d)}" for d in node.decorator_list if _is_kept(d)]
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    line = f"def {name or node.name}({ast.unparse(node.args)}){returns}:"
+    body = f'\n    """{first}"""' if told and first else " ..."
+    return "\n".join([*decorators, line + body])
+
+
+def _is_kept(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator) in ("property", "staticmethod", "classmethod")
+
+
+def _arguments(node: ast.FunctionDef) -> list[ast.arg]:
+    """The arguments that take arrays."""
+    several = [node.args.vararg] if node.args.vararg else []
+    found = [*node.args.posonlyargs, *node.args.args, *several]
+    return [a for a in found if a.annotation and ARRAY in ast.unparse(a.annotation)]
+
+
+def _annotated(argument: ast.arg, kind: str) -> None:
+    text = ast.unparse(argument.annotation or ast.Name("Any"))
+    argument.annotation = ast.parse(text.replace(ARRAY, kind), mode="eval").body
+
+
+def overloads(name: str, function: Callable[..., Any]) -> Iterator[str]:
+    """The forms of an array function: a Tensor in one of its places, then arrays only."""
+    for place in count():
+        node = definition(function)
+        arrays = _arguments(node)
+        if place < len(arrays):
+            _annotated(arrays[place], "Tensor")
+        elif node.returns:
+            text = ast.unparse(node.returns).replace("Tensor", "Array")
+            node.returns = ast.parse(text, mode="eval").body
+        node.decorator_list = []
+        form = written(node, name, told=place == 0)
+        yield f"@overload\n{form}" if arrays else form
+        if place >= len(arrays):
+            return
+
+
+def method(name: str, function: Callable[..., Any]) -> str:
+    """An array function as a method of its first argument."""
+    node = definition(function)
+    first = (node.args.posonlyargs or node.args.args)[0]
+    first.arg, first.annotation, node.decorator_list = "self", None, []
+    return written(node, name)
+
+
+def functions() -> str:
+    """All array functions, and NumPy's other names of some."""
+    lines: list[str] = []
+    for name, function in sorted(ops.PUBLIC.items()):
+        if (own := function.__name__) == name:
+            lines += overloads(name, function)
+        else:
+            lines.append(f"{name} = {own}")
+    return "\n".join(sorted(lines, key=lambda line: " = " in line and line[0] not in "@d"))
+
+
+def package() -> str:
+    """The stub of minireg itself: what ``__init__`` imports, and the array functions."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
+    imports = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            for alias in node.names:
+                alias.asname = alias.asname or alias.name
+            imports.append(ast.unparse(node))
+    exported = ", ".join(f'"{name}"' for name in minireg.__all__)
+    return "\n".join([
+        HEAD, "from collections.abc import Sequence", "from typing import Any, overload", *IMPORTS,
+        *imports, "__version__: str", f"__all__ = [{exported}]", functions(),
+    ])  # fmt: skip
+
+
+def annotation(line: ast.AnnAssign) -> str:
+    """``name: type`` of an attribute."""
+    return f"{ast.unparse(line.target).removeprefix('self.')}: {ast.unparse(line.annotation)}"
+
+
+def members(node: ast.ClassDef) -> Iterator[str]:
+    """What a class declares: attributes, properties, methods; no bodies."""
+    for part in node.body:
+        match part:
+            case ast.FunctionDef():
+                yield written(part)
+                declared = [line for line in part.body if isinstance(line, ast.AnnAssign)]
+                yield from map(annotation, declared)  # in __init__
+            case ast.AnnAssign():
+                yield annotation(part)
+            case ast.Assign(targets=[ast.Name(id=name)]) if name in OF_DATA:
+                yield f"@property\ndef {name}(self) -> {OF_DATA[name]}: ..."
+            case _:
+                pass
+
+
+def attached() -> Iterator[str]:
+    """What Tensor is given from outside its file: ``backward``, and the table's methods."""
+    yield written(definition(engine.backward))
+    yield "@property\ndef T(self) -> Tensor: ..."
+    for name, member in sorted(vars(Tensor).items()):
+        if isinstance(member, partialmethod) or getattr(member, "__name__", "") == "<lambda>":
+            yield f"def {name}(self, other: ArrayLike) -> {OF_LAMBDA.get(name, 'Tensor')}: ..."
+        elif inspect.isfunction(member) and member.__module__.startswith(ops.__name__):
+            yield method(name, member)
+
+
+def of_tensor() -> str:
+    """The stub of minireg.tensor."""
+    tree = ast.parse((PACKAGE / "tensor.py").read_text("utf-8"))
+    parts = [HEAD, *IMPORTS]
+    for node in tree.body:
+        match node:
+            case ast.ImportFrom(level=0, module=module) if module == "__future__":
+                pass
+            case ast.ImportFrom(level=0) | ast.Import():
+                parts.append(ast.unparse(node))
+            case ast.FunctionDef():
+                parts.append(written(node))
+            case ast.ClassDef():
+                more = attached() if node.name == "Tensor" else ()
+                body = "\n".join([*members(node), *more])
+                parts.append(f"class {node.name}:\n{textwrap.indent(body, '    ')}")
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                parts.append(f"{name}: Any")
+            case _:
+                pass
+    return "\n".join(parts)
+
+
+def formatted(text: str) -> str:
+    """As ruff writes it: imports that are used, in order; lines of one length."""
+    for task in (["check", "--fix", "--exit-zero", "--select", "F401,I"], ["format"]):
+        command = [sys.executable, "-m", "ruff", *task, "--stdin-filename", "minireg/stub.pyi", "-"]
+        found = subprocess.run(command, input=text, text=True, capture_output=True, check=True)
+        text = found.stdout
+    return text
+
+
+STUBS = {"__init__.pyi": package, "tensor.pyi": of_tensor}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the stubs, or with ``--check`` tell which are out of date."""
+    stale = []
+    for name, make in STUBS.items():
+        path, text = PACKAGE / name, formatted(make())
+        if not path.exists() or path.read_text("utf-8") != text:
+            stale.append(name)
+            if "--check" not in arguments:
+                path.write_text(text, "utf-8")
+    for name in stale:
+        print(f"minireg/{name}: " + ("out of date" if "--check" in arguments else "written"))
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
