@@ -518,7 +518,7 @@ class Terms(Mapping[str, Tensor]):
     parameters: dict[str, Parameter]
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     # by parameter: the penalties whose gradients the step adds, and which it removes here
-    deferred: dict[Parameter, list[NamedPenalty]] = field(default_factory=dict)
+    deferred: dict[Tensor, list[NamedPenalty]] = field(default_factory=dict)
     _read: dict[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -612,9 +612,9 @@ class Terms(Mapping[str, Tensor]):
             name = "_".join(type(penalty).__name__ for penalty in penalties)
             run_on_rows(name, ["w", "g"], partial(add_gradients, penalties), pairs)
 
-    def _proxes(self) -> dict[Parameter, Proxes]:
+    def _proxes(self) -> dict[Tensor, Proxes]:
         """Which prox must follow the step of a parameter, for this gradient and those before it."""
-        proxes: dict[Parameter, Proxes] = {
+        proxes: dict[Tensor, Proxes] = {
             p: p.grad.proxes
             for p in self.parameters.values()
             if p.grad is not None and p.grad.proxes
@@ -626,7 +626,7 @@ class Terms(Mapping[str, Tensor]):
                     proxes[p] = (*proxes.get(p, ()), row)
         return proxes
 
-    def _add_sum(self, proxes: Mapping[Parameter, Proxes]) -> None:
+    def _add_sum(self, proxes: Mapping[Tensor, Proxes]) -> None:
         """One pass for all terms; the separable penalties are left out where no hook sees the sum."""
         closed = {
             name: term
@@ -643,14 +643,16 @@ class Terms(Mapping[str, Tensor]):
         others = {*closed, *self._acting("prox")}
         first, *rest = (self[name] for name in self if name not in others)
         sum(rest, first).backward()
-        for p, g in before.items():
-            if p.grad is None or p.grad is g:  # the loss does not reach p; g may be held
-                p.grad = Tensor(added([np.zeros_like(p.data), *([] if g is None else [g.data])]))
-        for p in {**proxes, **self.deferred}:
-            if p.grad is not None:
-                p.grad = PendingGradient(p.grad.data, proxes.get(p, ()), self.deferred.get(p))
+        for weight, g in before.items():
+            if weight.grad is None or weight.grad is g:  # the loss does not reach it; g may be held
+                old = [] if g is None else [g.data]
+                weight.grad = Tensor(added([np.zeros_like(weight.data), *old]))
+        for weight in {**proxes, **self.deferred}:
+            if (grad := weight.grad) is not None:
+                more = proxes.get(weight, ()), self.deferred.get(weight)
+                weight.grad = PendingGradient(grad.data, *more)
 
-    def _add_shares(self, proxes: Mapping[Parameter, Proxes]) -> None:
+    def _add_shares(self, proxes: Mapping[Tensor, Proxes]) -> None:
         """A pass for each part of the loss, the closed form of each penalty, and their sum.
 
         Hooks see what one pass for all would show them: each gradient once, and complete.
@@ -658,7 +660,7 @@ class Terms(Mapping[str, Tensor]):
         closed = self._closed()
         passes, hooked = self._passes(closed)
         parts = {name: term.penalty.parts() for name, term in closed.items()}
-        names = {p: n for n, p in self.parameters.items()}
+        names: dict[Tensor, str] = {p: n for n, p in self.parameters.items()}
         self.gradients = {term: {} for term in passes}
         for p in dict.fromkeys([*names, *(p for found in passes.values() for p in found)]):
             own = {term: found[p] for term, found in passes.items() if p in found}

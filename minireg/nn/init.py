@@ -68,7 +68,8 @@ def eye_(tensor: Tensor) -> Tensor:
     """
     if tensor.ndim != 2:
         raise ValueError(f"eye_: got a tensor of shape {tensor.shape}, expected a matrix")
-    return _fill(tensor, np.eye(*tensor.shape))
+    rows, columns = tensor.shape
+    return _fill(tensor, np.eye(rows, columns))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
@@ -89,7 +90,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     out, taken, *window = tensor.shape
     values = np.zeros((groups, out // groups, taken, *window))
     passed = np.arange(min(out // groups, taken))
-    values[:, passed, passed, *(n // 2 for n in window)] = 1
+    centre: Any = (slice(None), passed, passed, *(n // 2 for n in window))
+    values[centre] = 1
     return _fill(tensor, values.reshape(tensor.shape))
 
 

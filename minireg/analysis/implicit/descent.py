@@ -199,8 +199,8 @@ def step_penalty(closure: Closure, params: Params, lr: float) -> Tensor:
     """
     check_option("step_penalty", "(0, inf)", lr=lr)
     gradients = [g for g in Hessian(closure, params).gradients if g is not None]
-    square: Tensor = sum((g * g).sum() for g in gradients)
-    return square * (lr / 4)
+    first, *rest = ((g * g).sum() for g in gradients)
+    return sum(rest, first) * (lr / 4)
 
 
 def degrees_of_freedom(x: ArrayLike, strength: float) -> float:
