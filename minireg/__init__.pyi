@@ -47,7 +47,7 @@ from .objective import Objective as Objective
 from .objective import Term as Term
 from .ops import linalg as linalg
 from .ops import op as op
-from .ops.signatures import Axis
+from .ops.signatures import Axis, Indices
 from .random import manual_seed as manual_seed
 from .sweep import sweep as sweep
 from .tensor import Tensor as Tensor
@@ -63,45 +63,6 @@ __all__ = [
     "Run",
     "Tensor",
     "Term",
-    "attack_radius",
-    "certified_radius",
-    "check_op",
-    "check_penalty",
-    "constrained",
-    "curvature",
-    "datasets",
-    "detect_anomaly",
-    "draw",
-    "enable_grad",
-    "fit",
-    "get_backend",
-    "grad",
-    "gradcheck",
-    "gradgradcheck",
-    "implicit",
-    "is_grad_enabled",
-    "linalg",
-    "lipschitz_bound",
-    "lipschitz_lower",
-    "load",
-    "manual_seed",
-    "nn",
-    "no_grad",
-    "op",
-    "ops",
-    "optim",
-    "path",
-    "path_norm",
-    "penalties",
-    "pgd_attack",
-    "report",
-    "rescale",
-    "save",
-    "set_backend",
-    "solve",
-    "sweep",
-    "tensor",
-    "use_backend",
     "abs",
     "absolute",
     "acos",
@@ -129,41 +90,58 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "attack_radius",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_not",
     "bitwise_or",
     "broadcast_to",
     "ceil",
+    "certified_radius",
+    "check_op",
+    "check_penalty",
     "clip",
     "concat",
     "concatenate",
+    "constrained",
     "cos",
     "cosh",
     "cumprod",
     "cumsum",
+    "curvature",
+    "datasets",
+    "detect_anomaly",
     "diag",
     "diagonal",
     "diff",
     "div",
     "divide",
     "dot",
+    "draw",
     "einsum",
+    "enable_grad",
     "equal",
     "erf",
     "exp",
     "exp2",
     "expand_dims",
     "expm1",
+    "fit",
     "flip",
     "floor",
     "floor_divide",
     "gelu",
+    "get_backend",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
     "greater",
     "greater_equal",
     "hstack",
+    "implicit",
     "inner",
     "invert",
+    "is_grad_enabled",
     "isclose",
     "isfinite",
     "isinf",
@@ -171,16 +149,21 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_equal",
+    "linalg",
+    "lipschitz_bound",
+    "lipschitz_lower",
+    "load",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_softmax",
     "logaddexp",
     "logical_and",
     "logical_not",
     "logical_or",
     "logsumexp",
+    "manual_seed",
     "matmul",
     "max",
     "maximum",
@@ -194,10 +177,19 @@ __all__ = [
     "multiply",
     "neg",
     "negative",
+    "nn",
+    "no_grad",
     "not_equal",
+    "op",
+    "ops",
+    "optim",
     "outer",
     "pad",
+    "path",
+    "path_norm",
+    "penalties",
     "permute_dims",
+    "pgd_attack",
     "positive",
     "pow",
     "power",
@@ -207,10 +199,14 @@ __all__ = [
     "relu",
     "remainder",
     "repeat",
+    "report",
+    "rescale",
     "reshape",
     "rint",
     "roll",
     "round",
+    "save",
+    "set_backend",
     "sigmoid",
     "sign",
     "silu",
@@ -218,6 +214,7 @@ __all__ = [
     "sinh",
     "softmax",
     "softplus",
+    "solve",
     "sort",
     "split",
     "sqrt",
@@ -229,10 +226,12 @@ __all__ = [
     "subtract",
     "sum",
     "swapaxes",
+    "sweep",
     "take",
     "take_along_axis",
     "tan",
     "tanh",
+    "tensor",
     "tensordot",
     "tile",
     "trace",
@@ -241,6 +240,7 @@ __all__ = [
     "triu",
     "true_divide",
     "trunc",
+    "use_backend",
     "var",
     "vstack",
     "where",
@@ -384,12 +384,50 @@ def ceil(x: Tensor) -> Tensor:
 
 @overload
 def ceil(x: ArrayLike) -> Array: ...
-def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+@overload
+def clip(
+    a: Tensor,
+    a_min: ArrayLike | None = None,
+    a_max: ArrayLike | None = None,
+    *,
+    min: ArrayLike | None = None,
+    max: ArrayLike | None = None,
+) -> Tensor:
     """Limit to [a_min, a_max]; bounds that are Tensors get the gradient where they hold."""
 
-def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+@overload
+def clip(
+    a: ArrayLike,
+    a_min: Tensor | None = None,
+    a_max: ArrayLike | None = None,
+    *,
+    min: ArrayLike | None = None,
+    max: ArrayLike | None = None,
+) -> Tensor: ...
+@overload
+def clip(
+    a: ArrayLike,
+    a_min: ArrayLike | None = None,
+    a_max: Tensor | None = None,
+    *,
+    min: ArrayLike | None = None,
+    max: ArrayLike | None = None,
+) -> Tensor: ...
+@overload
+def clip(
+    a: ArrayLike,
+    a_min: ArrayLike | None = None,
+    a_max: ArrayLike | None = None,
+    *,
+    min: ArrayLike | None = None,
+    max: ArrayLike | None = None,
+) -> Array: ...
+@overload
+def concatenate(arrays: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     """Join arrays along an existing axis (None: flattened); the gradient of each is its piece."""
 
+@overload
+def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0) -> Array: ...
 @overload
 def cos(x: Tensor) -> Tensor:
     """Cosine of an angle in radians."""
@@ -402,24 +440,36 @@ def cosh(x: Tensor) -> Tensor:
 
 @overload
 def cosh(x: ArrayLike) -> Array: ...
-def cumprod(a: Any, axis: int | None = None) -> Any:
+@overload
+def cumprod(a: Tensor, axis: int | None = None) -> Tensor:
     """Products of the first 1, 2, … entries, by doubling: no division, so zeros are no kink."""
 
+@overload
+def cumprod(a: ArrayLike, axis: int | None = None) -> Array: ...
 @overload
 def cumsum(a: Tensor, axis: int | None = None) -> Tensor:
     """The sums of the first 1, 2, … elements along ``axis``; without an axis of the flat array."""
 
 @overload
 def cumsum(a: ArrayLike, axis: int | None = None) -> Array: ...
-def diag(v: Any, k: int = 0) -> Any:
+@overload
+def diag(v: Tensor, k: int = 0) -> Tensor:
     """The matrix with the vector ``v`` on its ``k``-th diagonal, or that diagonal of a matrix."""
 
-def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+@overload
+def diag(v: ArrayLike, k: int = 0) -> Array: ...
+@overload
+def diagonal(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonal of the matrices in axes 1 and 2, as a new last axis."""
 
-def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+@overload
+def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array: ...
+@overload
+def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
     """The ``n``-th difference of neighbours along ``axis``."""
 
+@overload
+def diff(a: ArrayLike, n: int = 1, axis: int = -1) -> Array: ...
 @overload
 def div(x1: Tensor, x2: ArrayLike) -> Tensor:
     """x1/x2, element by element; division by 0 gives ±∞ or NaN, with NumPy's warning."""
@@ -431,12 +481,20 @@ def div(x1: ArrayLike, x2: ArrayLike) -> Array: ...
 
 divide = div
 
-def dot(a: Any, b: Any) -> Any:
+@overload
+def dot(a: Tensor, b: ArrayLike) -> Tensor:
     """NumPy's ``dot``: sum over the last axis of ``a`` and the second to last of ``b``."""
 
-def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Any:
+@overload
+def dot(a: ArrayLike, b: Tensor) -> Tensor: ...
+@overload
+def dot(a: ArrayLike, b: ArrayLike) -> Array: ...
+@overload
+def einsum(subscripts: str, *operands: Tensor, optimize: bool | str | None = None) -> Tensor:
     """Einstein summation with repeated, lone and ``...`` subscripts."""
 
+@overload
+def einsum(subscripts: str, *operands: ArrayLike, optimize: bool | str | None = None) -> Array: ...
 @overload
 def equal(x1: Tensor, x2: ArrayLike) -> Tensor:
     """Whether x1 = x2, element by element."""
@@ -517,12 +575,20 @@ def greater_equal(x1: Tensor, x2: ArrayLike) -> Tensor:
 def greater_equal(x1: ArrayLike, x2: Tensor) -> Tensor: ...
 @overload
 def greater_equal(x1: ArrayLike, x2: ArrayLike) -> Array: ...
-def hstack(tup: Sequence[Any]) -> Any:
+@overload
+def hstack(tup: Sequence[Tensor]) -> Tensor:
     """Join column by column; vectors end to end."""
 
-def inner(a: Any, b: Any) -> Any:
+@overload
+def hstack(tup: Sequence[ArrayLike]) -> Array: ...
+@overload
+def inner(a: Tensor, b: ArrayLike) -> Tensor:
     """Sum over the last axis of both."""
 
+@overload
+def inner(a: ArrayLike, b: Tensor) -> Tensor: ...
+@overload
+def inner(a: ArrayLike, b: ArrayLike) -> Array: ...
 @overload
 def invert(x: Tensor) -> Tensor:
     """Every bit of an integer turned; of booleans: not."""
@@ -677,9 +743,12 @@ def mean(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @overload
 def mean(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
-def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+@overload
+def median(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The middle value along ``axis``, or the mean of the two, which share the gradient."""
 
+@overload
+def median(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
 @overload
 def min(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over the axes; NaN if one is. Ties share the gradient evenly."""
@@ -732,9 +801,14 @@ def not_equal(x1: Tensor, x2: ArrayLike) -> Tensor:
 def not_equal(x1: ArrayLike, x2: Tensor) -> Tensor: ...
 @overload
 def not_equal(x1: ArrayLike, x2: ArrayLike) -> Array: ...
-def outer(a: Any, b: Any) -> Any:
+@overload
+def outer(a: Tensor, b: ArrayLike) -> Tensor:
     """All products of an element of ``a`` (row) and one of ``b`` (column), both flattened."""
 
+@overload
+def outer(a: ArrayLike, b: Tensor) -> Tensor: ...
+@overload
+def outer(a: ArrayLike, b: ArrayLike) -> Array: ...
 @overload
 def pad(
     array: Tensor,
@@ -771,9 +845,12 @@ def prod(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @overload
 def prod(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
-def ravel(a: Any) -> Any:
+@overload
+def ravel(a: Tensor) -> Tensor:
     """All elements in one axis."""
 
+@overload
+def ravel(a: ArrayLike) -> Array: ...
 @overload
 def reciprocal(x: Tensor) -> Tensor:
     """1/x."""
@@ -786,9 +863,12 @@ def relu(x: Tensor) -> Tensor:
 
 @overload
 def relu(x: ArrayLike) -> Array: ...
-def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+@overload
+def repeat(a: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
     """Each element ``repeats`` times along ``axis`` (of the flattened array when None)."""
 
+@overload
+def repeat(a: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) -> Array: ...
 @overload
 def reshape(a: Tensor, *shape: int | Sequence[int]) -> Tensor:
     """The same elements, row by row, in another shape; one length may be −1, which is what is left."""
@@ -855,12 +935,20 @@ def softplus(x: Tensor) -> Tensor:
 
 @overload
 def softplus(x: ArrayLike) -> Array: ...
-def sort(a: Any, axis: int | None = -1) -> Any:
+@overload
+def sort(a: Tensor, axis: int | None = -1) -> Tensor:
     """Sorted along ``axis`` (flattened when None); the gradient goes back where each came from."""
 
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+@overload
+def sort(a: ArrayLike, axis: int | None = -1) -> Array: ...
+@overload
+def split(ary: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Cut into equal sections, or before the given indices, along ``axis``."""
 
+@overload
+def split(
+    ary: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0
+) -> list[Array]: ...
 @overload
 def sqrt(x: Tensor) -> Tensor:
     """√x, NaN where x < 0; the gradient is infinite at 0."""
@@ -879,9 +967,12 @@ def squeeze(a: Tensor, axis: Axis = None) -> Tensor:
 
 @overload
 def squeeze(a: ArrayLike, axis: Axis = None) -> Array: ...
-def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+@overload
+def stack(arrays: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Join equal-shaped arrays along a new axis."""
 
+@overload
+def stack(arrays: Sequence[ArrayLike], axis: int = 0) -> Array: ...
 @overload
 def std(a: Tensor, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """The standard deviation over the axes, √var; its gradient is 0 where all elements are equal."""
@@ -908,12 +999,18 @@ def swapaxes(a: Tensor, axis1: int, axis2: int) -> Tensor:
 
 @overload
 def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Array: ...
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+@overload
+def take(a: Tensor, indices: Indices, axis: int | None = None) -> Tensor:
     """Elements at integer ``indices`` along ``axis`` (of the flattened array when None)."""
 
-def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+@overload
+def take(a: ArrayLike, indices: Indices, axis: int | None = None) -> Array: ...
+@overload
+def take_along_axis(arr: Tensor, indices: Indices, axis: int | None = -1) -> Tensor:
     """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes."""
 
+@overload
+def take_along_axis(arr: ArrayLike, indices: Indices, axis: int | None = -1) -> Array: ...
 @overload
 def tan(x: Tensor) -> Tensor:
     """Tangent of an angle in radians."""
@@ -926,18 +1023,26 @@ def tanh(x: Tensor) -> Tensor:
 
 @overload
 def tanh(x: ArrayLike) -> Array: ...
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+@overload
+def tensordot(a: Tensor, b: ArrayLike, axes: int | Sequence[Any] = 2) -> Tensor:
     """Sum over the given axes of both: an integer (last of a, first of b) or two lists."""
 
+@overload
+def tensordot(a: ArrayLike, b: Tensor, axes: int | Sequence[Any] = 2) -> Tensor: ...
+@overload
+def tensordot(a: ArrayLike, b: ArrayLike, axes: int | Sequence[Any] = 2) -> Array: ...
 @overload
 def tile(A: Tensor, reps: int | Sequence[int]) -> Tensor:
     """Copies of the whole array side by side, ``reps`` along each axis."""
 
 @overload
 def tile(A: ArrayLike, reps: int | Sequence[int]) -> Array: ...
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+@overload
+def trace(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sum of the diagonal."""
 
+@overload
+def trace(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array: ...
 @overload
 def transpose(a: Tensor, *axes: int | Sequence[int] | None) -> Tensor:
     """The axes in another order, by default reversed; ``t.T`` is the same."""
@@ -968,9 +1073,12 @@ def var(a: Tensor, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> 
 
 @overload
 def var(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Array: ...
-def vstack(tup: Sequence[Any]) -> Any:
+@overload
+def vstack(tup: Sequence[Tensor]) -> Tensor:
     """Join row by row; a vector is one row."""
 
+@overload
+def vstack(tup: Sequence[ArrayLike]) -> Array: ...
 @overload
 def where(condition: Tensor, x: ArrayLike, y: ArrayLike) -> Tensor:
     """x where the condition holds, else y; the three broadcast against one another."""

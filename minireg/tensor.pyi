@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .backend import Array
-from .ops.signatures import Axis
+from .ops.signatures import Axis, Indices
 
 next_seq: Any
 RETAIN: Any
@@ -94,9 +94,9 @@ class Tensor:
         """x1 + x2, element by element."""
     def __and__(self, x2: ArrayLike) -> Tensor:
         """The bits that both integers have; of booleans: and."""
-    def __array_function__(self, func: Any, types: Any, args: Any, keywords: Any) -> Any:
+    def __array_function__(self, func: Any, types: Any, args: Any, keywords: Any) -> Tensor:
         """``np.sum(t)``: the recorded op."""
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Tensor:
         """``np.exp(t)``: the recorded op."""
     def __divmod__(self, other: ArrayLike) -> tuple[Tensor, Tensor]: ...
     def __eq__(self, x2: ArrayLike) -> Tensor:
@@ -105,7 +105,7 @@ class Tensor:
         """⌊x1/x2⌋."""
     def __ge__(self, x2: ArrayLike) -> Tensor:
         """Whether x1 ≥ x2, element by element."""
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> Tensor:
         """``x[index]``: basic, boolean and integer-array indexing; repeated indices add up."""
     def __gt__(self, x2: ArrayLike) -> Tensor:
         """Whether x1 > x2, element by element."""
@@ -201,7 +201,7 @@ class Tensor:
         """The angle in [−π/2, π/2] whose sine is x; NaN outside [−1, 1]."""
     def asinh(self) -> Tensor:
         """Inverse of the hyperbolic sine."""
-    def astype(self, dtype: Any) -> Any:
+    def astype(self, dtype: Any) -> Tensor:
         """Convert; a gradient passes between floating dtypes and stops at integers and booleans."""
     def atan(self) -> Tensor:
         """The angle in (−π/2, π/2) whose tangent is x."""
@@ -222,8 +222,13 @@ class Tensor:
     def ceil(self) -> Tensor:
         """The smallest integer ≥ x."""
     def clip(
-        self, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
-    ) -> Any:
+        self,
+        a_min: ArrayLike | None = None,
+        a_max: ArrayLike | None = None,
+        *,
+        min: ArrayLike | None = None,
+        max: ArrayLike | None = None,
+    ) -> Tensor:
         """Limit to [a_min, a_max]; bounds that are Tensors get the gradient where they hold."""
     def copy(self) -> Tensor:
         """The same elements in memory of their own, recorded."""
@@ -231,21 +236,21 @@ class Tensor:
         """Cosine of an angle in radians."""
     def cosh(self) -> Tensor:
         """Hyperbolic cosine."""
-    def cumprod(self, axis: int | None = None) -> Any:
+    def cumprod(self, axis: int | None = None) -> Tensor:
         """Products of the first 1, 2, … entries, by doubling: no division, so zeros are no kink."""
     def cumsum(self, axis: int | None = None) -> Tensor:
         """The sums of the first 1, 2, … elements along ``axis``; without an axis of the flat array."""
-    def diag(self, k: int = 0) -> Any:
+    def diag(self, k: int = 0) -> Tensor:
         """The matrix with the vector ``v`` on its ``k``-th diagonal, or that diagonal of a matrix."""
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """The diagonal of the matrices in axes 1 and 2, as a new last axis."""
-    def diff(self, n: int = 1, axis: int = -1) -> Any:
+    def diff(self, n: int = 1, axis: int = -1) -> Tensor:
         """The ``n``-th difference of neighbours along ``axis``."""
     def div(self, x2: ArrayLike) -> Tensor:
         """x1/x2, element by element; division by 0 gives ±∞ or NaN, with NumPy's warning."""
     def divide(self, x2: ArrayLike) -> Tensor:
         """x1/x2, element by element; division by 0 gives ±∞ or NaN, with NumPy's warning."""
-    def dot(self, b: Any) -> Any:
+    def dot(self, b: ArrayLike) -> Tensor:
         """NumPy's ``dot``: sum over the last axis of ``a`` and the second to last of ``b``."""
     def equal(self, x2: ArrayLike) -> Tensor:
         """Whether x1 = x2, element by element."""
@@ -271,7 +276,7 @@ class Tensor:
         """Whether x1 > x2, element by element."""
     def greater_equal(self, x2: ArrayLike) -> Tensor:
         """Whether x1 ≥ x2, element by element."""
-    def inner(self, b: Any) -> Any:
+    def inner(self, b: ArrayLike) -> Tensor:
         """Sum over the last axis of both."""
     def invert(self) -> Tensor:
         """Every bit of an integer turned; of booleans: not."""
@@ -319,7 +324,7 @@ class Tensor:
         """The larger of two elements; NaN if one is NaN. Where they tie each gets half the gradient."""
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The mean over the axes, by default over all; NaN of nothing."""
-    def median(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def median(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The middle value along ``axis``, or the mean of the two, which share the gradient."""
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The smallest element over the axes; NaN if one is. Ties share the gradient evenly."""
@@ -339,7 +344,7 @@ class Tensor:
         """−x."""
     def not_equal(self, x2: ArrayLike) -> Tensor:
         """Whether x1 ≠ x2, element by element."""
-    def outer(self, b: Any) -> Any:
+    def outer(self, b: ArrayLike) -> Tensor:
         """All products of an element of ``a`` (row) and one of ``b`` (column), both flattened."""
     def pad(
         self,
@@ -358,7 +363,7 @@ class Tensor:
         """x1 to the power x2, element by element; NaN where x1 < 0 and x2 is no integer."""
     def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The product over the axes, by default over all; zeros are no kink."""
-    def ravel(self) -> Any:
+    def ravel(self) -> Tensor:
         """All elements in one axis."""
     def reciprocal(self) -> Tensor:
         """1/x."""
@@ -366,7 +371,7 @@ class Tensor:
         """max(x, 0); the gradient at 0 is 0."""
     def remainder(self, x2: ArrayLike) -> Tensor:
         """The remainder of x1/x2, with the sign of x2."""
-    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
+    def repeat(self, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
         """Each element ``repeats`` times along ``axis`` (of the flattened array when None)."""
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """The same elements, row by row, in another shape; one length may be −1, which is what is left."""
@@ -390,9 +395,9 @@ class Tensor:
         """exp(a)/Σ exp(a) along ``axis``: positive, and their sum is 1."""
     def softplus(self) -> Tensor:
         """log(1 + eˣ), a smooth relu."""
-    def sort(self, axis: int | None = -1) -> Any:
+    def sort(self, axis: int | None = -1) -> Tensor:
         """Sorted along ``axis`` (flattened when None); the gradient goes back where each came from."""
-    def split(self, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    def split(self, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
         """Cut into equal sections, or before the given indices, along ``axis``."""
     def sqrt(self) -> Tensor:
         """√x, NaN where x < 0; the gradient is infinite at 0."""
@@ -410,21 +415,21 @@ class Tensor:
         """The sum over the axes, by default over all; ``keepdims`` leaves them with length 1."""
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Two axes exchanged."""
-    def take(self, indices: Any, axis: int | None = None) -> Any:
+    def take(self, indices: Indices, axis: int | None = None) -> Tensor:
         """Elements at integer ``indices`` along ``axis`` (of the flattened array when None)."""
-    def take_along_axis(self, indices: Any, axis: int | None = -1) -> Any:
+    def take_along_axis(self, indices: Indices, axis: int | None = -1) -> Tensor:
         """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes."""
     def tan(self) -> Tensor:
         """Tangent of an angle in radians."""
     def tanh(self) -> Tensor:
         """Hyperbolic tangent, between −1 and 1."""
-    def tensordot(self, b: Any, axes: Any = 2) -> Any:
+    def tensordot(self, b: ArrayLike, axes: int | Sequence[Any] = 2) -> Tensor:
         """Sum over the given axes of both: an integer (last of a, first of b) or two lists."""
     def tile(self, reps: int | Sequence[int]) -> Tensor:
         """Copies of the whole array side by side, ``reps`` along each axis."""
     def to(self, backend: str) -> Tensor:
         """The same elements on another backend, "numpy" or "cupy", recorded; there already: unchanged."""
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """The sum of the diagonal."""
     def transpose(self, *axes: int | Sequence[int] | None) -> Tensor:
         """The axes in another order, by default reversed; ``t.T`` is the same."""

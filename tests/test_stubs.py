@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minireg as mr
@@ -36,6 +37,7 @@ def test_a_stub_out_of_date_is_told_and_written_anew(tmp_path, monkeypatch, caps
     stubs = tool()
     for name in stubs.STUBS:
         text = (stubs.PACKAGE / name).read_text("utf-8")
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text.replace("def exp(", "def expp("), "utf-8")
     for name in ("__init__.py", "tensor.py"):
         shutil.copy(stubs.PACKAGE / name, tmp_path)
@@ -137,3 +139,63 @@ def test_ten_right_lines_pass_and_ten_wrong_ones_are_reported(checker, tmp_path)
     assert checker(path) == set()
     path, lines = script(tmp_path, WRONG)
     assert checker(path) == lines
+
+
+# --- keywords ---------------------------------------------------------------------------------------
+
+DESCRIBED = [name for name, f in vars(signatures).items() if inspect.isfunction(f)]
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_an_op_takes_its_arguments_by_the_names_in_its_signature(name):
+    entry, parameters = mr.ops.TABLE[name], inspect.signature(getattr(signatures, name)).parameters
+    args, options = entry.samples(np.random.default_rng(0))[0], {}
+    if isinstance(args[-1], dict):
+        *args, options = args
+    names = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    named = dict(zip(names, args, strict=False))
+    rest = args[len(named) :]  # of *shape and *axes
+    wanted = entry.function(*args, **options)
+    arrays = [n for n in named if parameters[n].annotation == "ArrayLike"]
+    recorded = {n: mr.tensor(v) if n in arrays else v for n, v in named.items()}
+    defaults = {
+        n: p.default for n, p in parameters.items() if n not in named and p.default is not p.empty
+    }
+    for given in (named, recorded, defaults | named):
+        got = entry.function(*rest, **given, **options) if not rest else wanted
+        np.testing.assert_array_equal(np.asarray(got), np.asarray(wanted))
+
+
+@pytest.mark.parametrize(
+    ("call", "same"),
+    [
+        (lambda x: mr.sum(a=x), lambda x: mr.sum(x)),
+        (lambda x: mr.sum(input=x, dim=0, keepdim=True), lambda x: mr.sum(x, 0, True)),
+        (lambda x: mr.exp(input=x), lambda x: mr.exp(x)),
+        (lambda x: mr.maximum(x, other=0.0), lambda x: mr.maximum(x, 0.0)),
+        (lambda x: mr.sub(input=x, other=2 * x), lambda x: x - 2 * x),
+        (lambda x: mr.where(condition=x > 0, x=x, y=0 * x), lambda x: mr.where(x > 0, x, 0 * x)),
+        (lambda x: np.round(a=x), lambda x: mr.round(x)),
+        (lambda x: mr.linalg.norm(x=x), lambda x: mr.linalg.norm(x)),
+        (lambda x: mr.softmax(input=x, dim=0), lambda x: mr.softmax(x, 0)),
+        (lambda x: mr.clip(a=x, min=0.0), lambda x: mr.clip(x, 0.0)),
+        (lambda x: mr.sort(input=x, dim=0), lambda x: mr.sort(x, 0)),
+        (lambda x: x.to(backend="numpy"), lambda x: x),
+    ],
+)
+def test_words_of_numpy_and_of_pytorch_give_the_same_and_are_recorded(call, same):
+    grads = []
+    for f in (call, same):
+        x = mr.tensor([1.0, -2.0, 3.0], requires_grad=True)
+        y = f(x)
+        y.sum().backward()
+        grads.append((y.numpy(), x.grad.numpy()))
+    np.testing.assert_array_equal(*(np.concatenate([y.ravel(), g]) for y, g in grads))
+
+
+def test_a_tensor_as_an_option_is_refused():
+    x = mr.tensor([1.0])
+    with pytest.raises(TypeError, match="leaky_relu: an option got a Tensor"):
+        mr.leaky_relu(x, negative_slope=mr.tensor([0.1]))
+    with pytest.raises(TypeError, match="power: .*unexpected keyword"):
+        mr.power(x, p=x)

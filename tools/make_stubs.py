@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 import textwrap
@@ -35,7 +36,7 @@ ARRAY = "ArrayLike"
 IMPORTS = [
     "from numpy.typing import ArrayLike",
     "from .backend import Array",
-    "from .ops.signatures import Axis",
+    "from .ops.signatures import Axis, Indices",
 ]
 OF_LAMBDA = {"__divmod__": "tuple[Tensor, Tensor]"}
 OF_DATA = {"shape": "tuple[int, ...]", "ndim": "int", "size": "int", "dtype": "np.dtype[Any]"}
@@ -74,16 +75,21 @@ def _annotated(argument: ast.arg, kind: str) -> None:
     argument.annotation = ast.parse(text.replace(ARRAY, kind), mode="eval").body
 
 
+def _returning(node: ast.FunctionDef, kind: str) -> None:
+    """Say what comes out: in the source a Tensor, or anything."""
+    text = re.sub(r"\b(Any|Tensor)\b", kind, ast.unparse(node.returns or ast.Name("Any")))
+    node.returns = ast.parse(text, mode="eval").body
+
+
 def overloads(name: str, function: Callable[..., Any]) -> Iterator[str]:
     """The forms of an array function: a Tensor in one of its places, then arrays only."""
     for place in count():
         node = definition(function)
         arrays = _arguments(node)
+        kind = "Tensor" if place < len(arrays) or not arrays else "Array"
         if place < len(arrays):
             _annotated(arrays[place], "Tensor")
-        elif node.returns:
-            text = ast.unparse(node.returns).replace("Tensor", "Array")
-            node.returns = ast.parse(text, mode="eval").body
+        _returning(node, kind)
         node.decorator_list = []
         form = written(node, name, told=place == 0)
         yield f"@overload\n{form}" if arrays else form
@@ -96,13 +102,14 @@ def method(name: str, function: Callable[..., Any]) -> str:
     node = definition(function)
     first = (node.args.posonlyargs or node.args.args)[0]
     first.arg, first.annotation, node.decorator_list = "self", None, []
+    _returning(node, "Tensor")
     return written(node, name)
 
 
-def functions() -> str:
-    """All array functions, and NumPy's other names of some."""
+def functions(table: dict[str, Any]) -> str:
+    """Array functions, and NumPy's other names of some."""
     lines: list[str] = []
-    for name, function in sorted(ops.PUBLIC.items()):
+    for name, function in sorted(table.items()):
         if (own := function.__name__) == name:
             lines += overloads(name, function)
         else:
@@ -122,13 +129,28 @@ def package() -> str:
     exported = ", ".join(f'"{name}"' for name in minireg.__all__)
     return "\n".join([
         HEAD, "from collections.abc import Sequence", "from typing import Any, overload", *IMPORTS,
-        *imports, "__version__: str", f"__all__ = [{exported}]", functions(),
+        *imports, "__version__: str", f"__all__ = [{exported}]", functions(ops.PUBLIC),
     ])  # fmt: skip
 
 
 def annotation(line: ast.AnnAssign) -> str:
     """``name: type`` of an attribute."""
     return f"{ast.unparse(line.target).removeprefix('self.')}: {ast.unparse(line.annotation)}"
+
+
+def linear_algebra() -> str:
+    """The stub of minireg.ops.linalg: its functions, and the tuples that they give."""
+    found = {n: v for n, v in vars(ops.linalg).items() if v in ops.LINALG.values()}
+    tuples = [v for v in vars(ops.linalg).values() if hasattr(v, "_fields")]
+    classes = "\n".join(
+        f"class {t.__name__}(NamedTuple):\n" + "\n".join(f"    {f}: Tensor" for f in t._fields)
+        for t in tuples
+    )
+    imports = [line.replace("from .", "from ..", 1) for line in IMPORTS if " ." in line]
+    return "\n".join([
+        HEAD, "from typing import Literal, NamedTuple, overload", IMPORTS[0], *imports,
+        "from ..tensor import Tensor", classes, functions(found),
+    ])  # fmt: skip
 
 
 def members(node: ast.ClassDef) -> Iterator[str]:
@@ -183,14 +205,18 @@ def of_tensor() -> str:
 
 def formatted(text: str) -> str:
     """As ruff writes it: imports that are used, in order; lines of one length."""
-    for task in (["check", "--fix", "--exit-zero", "--select", "F401,I"], ["format"]):
+    for task in (["check", "--fix", "--exit-zero", "--select", "F401,I,RUF022"], ["format"]):
         command = [sys.executable, "-m", "ruff", *task, "--stdin-filename", "minireg/stub.pyi", "-"]
         found = subprocess.run(command, input=text, text=True, capture_output=True, check=True)
         text = found.stdout
     return text
 
 
-STUBS = {"__init__.pyi": package, "tensor.pyi": of_tensor}
+STUBS = {
+    "__init__.pyi": package,
+    "tensor.pyi": of_tensor,
+    "ops/linalg.pyi": linear_algebra,
+}
 
 
 def main(arguments: list[str]) -> int:

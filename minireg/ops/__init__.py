@@ -37,8 +37,8 @@ def _composed(functions: dict[str, Any]) -> dict[str, Any]:
 _ARRAYS = _functions(elementwise, shapes, products, reductions)
 for _name, _f in _composed(_functions(linalg)).items():
     setattr(linalg, _name, answers_for(getattr(np.linalg, _name))(_f))
-_LINALG = _functions(linalg)
-for _f in (*_LINALG.values(), products.matmul, products.outer, products.tensordot):
+LINALG = _functions(linalg)
+for _f in (*LINALG.values(), products.matmul, products.outer, products.tensordot):
     NUMPY[getattr(np.linalg, _f.__name__)] = _f
 _METHODS = {"astype", "copy", "to"}  # of Tensor, but no functions of the package
 _INTERNAL = _METHODS | {"getitem", "scatter"}
@@ -51,7 +51,7 @@ _ALIASES = {  # NumPy's other names: subtract, multiply, absolute, acos, …
 PUBLIC: dict[str, Any] = _OURS | _ALIASES
 """NumPy-style functions of the package: ``mr.exp``, ``mr.sum``, …"""
 COMPOSED: dict[str, Any] = _composed(_ARRAYS) | {
-    f"linalg.{name}": f for name, f in _composed(_LINALG).items()
+    f"linalg.{name}": f for name, f in _composed(LINALG).items()
 }
 """Functions put together from ops: they need no rule of their own."""
 

@@ -15,7 +15,7 @@ from ..backend import has_kernel
 from . import error_function
 from .error_function import erfc
 from .samples import Mask, Shape, binary, booleans, shaped, unary
-from .table import NUMPY, answers_for, op, ratio, real
+from .table import NUMPY, ArrayLike, answers_for, op, ratio, real
 
 # --- rules that take more than a line -------------------------------------------------------------
 
@@ -112,7 +112,7 @@ positive = _smooth(np.positive, lambda g, y, x: g, r"\bar y")
 neg = op("neg", np.negative, lambda g, y, x: -g,
          formula=r"\bar x = -\bar y", samples=unary())
 _FIRST_POSITIVE = binary(0.5, 2, second=(-2, 2))
-power = op("power", lambda x, p: x**p,
+power = op("power", lambda x1, x2: x1**x2,
            lambda g, y, x, p: g * (p * x ** _less_one(p)),
            lambda g, y, x, p: g * (y * _log_of_base(x, p)),
            formula=r"\bar x = \bar y\,p\,x^{p-1},\quad \bar p = \bar y\,y\log x",
@@ -262,11 +262,14 @@ array_equal = op("array_equal", np.array_equal, formula=r"\forall i:\ a_i = b_i"
 
 
 @answers_for(np.clip)
-def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def clip(
+    a: ArrayLike, a_min: ArrayLike | None = None, a_max: ArrayLike | None = None, *,
+    min: ArrayLike | None = None, max: ArrayLike | None = None,
+) -> Any:  # fmt: skip
     """Limit to [a_min, a_max]; bounds that are Tensors get the gradient where they hold.
 
     >>> import minireg as mr
     >>> mr.clip(mr.tensor([-2.0, 0.5, 3.0]), -1, 1)
     Tensor([-1. ,  0.5,  1. ], dtype=float32)
     """
-    return _clip(x, a_min if min is None else min, a_max if max is None else max)
+    return _clip(a, a_min if min is None else min, a_max if max is None else max)

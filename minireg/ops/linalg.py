@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from operator import index
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,7 +35,8 @@ from .elementwise import abs, sign
 from .products import matmul
 from .samples import Shape, both, shaped
 from .shapes import astype, diagonal, expand_dims, moveaxis, swapaxes
-from .table import HALF, array_of, as_numpy, op, ratio, real, wide
+from .signatures import Axis
+from .table import HALF, ArrayLike, array_of, as_numpy, op, ratio, real, wide
 
 
 def _t(x: Any) -> Any:
@@ -141,7 +142,7 @@ pinv = op("pinv", np.linalg.pinv, _pinv_rule,
 # fmt: on
 
 
-def solve(a: Any, b: Any) -> Any:
+def solve(a: ArrayLike, b: ArrayLike) -> Any:
     """The x with a x = b, for one vector b or the columns of matrices.
 
     >>> import minireg as mr
@@ -155,7 +156,7 @@ def solve(a: Any, b: Any) -> Any:
 SlogdetResult = namedtuple("SlogdetResult", "sign logabsdet")
 
 
-def slogdet(a: Any) -> SlogdetResult:
+def slogdet(a: ArrayLike) -> SlogdetResult:
     """Sign, with gradient 0, and logarithm of the absolute value of the determinant.
 
     >>> import minireg as mr
@@ -181,7 +182,7 @@ def _mirrored(name: str, a: Any, triangle: str) -> Any:
     return (np.tril(raw) if lower else np.triu(raw)) + _t(half) + (a - raw)
 
 
-def cholesky(a: Any, *, upper: bool = False) -> Any:
+def cholesky(a: ArrayLike, *, upper: bool = False) -> Any:
     """The lower L with L Lᵀ = a, or the upper Lᵀ, of positive definite matrices.
 
     As in NumPy one triangle of ``a`` is read; the gradient is that at a symmetric matrix.
@@ -194,7 +195,7 @@ def cholesky(a: Any, *, upper: bool = False) -> Any:
     return swapaxes(lower, -1, -2) if upper else lower
 
 
-def matrix_power(a: Any, n: int) -> Any:
+def matrix_power(a: ArrayLike, n: int) -> Any:
     """The product of ``n`` times ``a``; a negative ``n`` multiplies the inverse.
 
     >>> import minireg as mr
@@ -294,7 +295,7 @@ SVDResult = namedtuple("SVDResult", "U S Vh")
 EighResult = namedtuple("EighResult", "eigenvalues eigenvectors")
 
 
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult:
     """``U @ diag(S) @ Vh`` with orthonormal columns of U and rows of Vh, and S falling.
 
     Where a is not square, NumPy's default adds arbitrary vectors, which have no gradient: if
@@ -317,7 +318,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return SVDResult(*_cut(_svd(a), a.shape[-2]))
 
 
-def eigh(a: Any, UPLO: str = "L") -> EighResult:
+def eigh(a: ArrayLike, UPLO: Literal["L", "U"] = "L") -> EighResult:
     """Eigenvalues, rising, and orthonormal eigenvectors (columns) of symmetric matrices.
 
     As in NumPy one triangle of ``a`` is read; the gradient is that at a symmetric matrix.
@@ -330,7 +331,7 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
     return EighResult(y[..., 0], y[..., 1:])
 
 
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+def eigvalsh(a: ArrayLike, UPLO: Literal["L", "U"] = "L") -> Any:
     """The eigenvalues of symmetric matrices, rising; see ``eigh``.
 
     >>> import minireg as mr
@@ -454,7 +455,9 @@ def _along(axes: tuple[int, ...], measure: Any, x: Any, ord: Any, keepdims: bool
     return astype(y, HALF) if x.dtype == HALF else y
 
 
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+def norm(
+    x: ArrayLike, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False
+) -> Any:
     r"""Vector or matrix norm, as ``numpy.linalg.norm``; the gradient of every one at 0 is 0.
 
     ===============  ==========================================  ================================
@@ -488,7 +491,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     return _along(axes, _matrix if len(axes) == 2 else _vector, x, ord, keepdims)
 
 
-def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+def vector_norm(x: ArrayLike, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Any:
     """The vector norm of all entries along ``axis``, one axis, several or all (None).
 
     >>> import minireg as mr
@@ -498,7 +501,7 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     return _along(given_axes("vector_norm", x, axis), _vector, x, ord, keepdims)
 
 
-def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+def matrix_norm(x: ArrayLike, *, keepdims: bool = False, ord: float | str = "fro") -> Any:
     """The matrix norm over the last two axes.
 
     >>> import minireg as mr
@@ -508,7 +511,7 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     return norm(x, ord, (-2, -1), keepdims)
 
 
-def cond(x: Any, p: Any = None) -> Any:
+def cond(x: ArrayLike, p: float | str | None = None) -> Any:
     """The condition number, ‖x‖·‖x⁻¹‖ in the norm ``p``; σ₁/σ_n by default.
 
     >>> import minireg as mr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from string import ascii_letters
 from typing import Any
 
@@ -14,7 +15,7 @@ from .axes import size_along
 from .elementwise import mul
 from .samples import Shape, shaped
 from .shapes import ravel, reshape, transpose
-from .table import answers_for, array_of, as_numpy, op
+from .table import ArrayLike, answers_for, array_of, as_numpy, op
 
 
 def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
@@ -46,7 +47,7 @@ matmul = op("matmul", np.matmul, _matmul_a, _matmul_b,
 
 
 @answers_for(np.dot)
-def dot(a: Any, b: Any) -> Any:
+def dot(a: ArrayLike, b: ArrayLike) -> Any:
     """NumPy's ``dot``: sum over the last axis of ``a`` and the second to last of ``b``.
 
     >>> import minireg as mr
@@ -62,7 +63,7 @@ def dot(a: Any, b: Any) -> Any:
 
 
 @answers_for(np.inner)
-def inner(a: Any, b: Any) -> Any:
+def inner(a: ArrayLike, b: ArrayLike) -> Any:
     """Sum over the last axis of both.
 
     >>> import minireg as mr
@@ -74,7 +75,7 @@ def inner(a: Any, b: Any) -> Any:
 
 
 @answers_for(np.outer)
-def outer(a: Any, b: Any) -> Any:
+def outer(a: ArrayLike, b: ArrayLike) -> Any:
     """All products of an element of ``a`` (row) and one of ``b`` (column), both flattened.
 
     >>> import minireg as mr
@@ -85,7 +86,7 @@ def outer(a: Any, b: Any) -> Any:
 
 
 @answers_for(np.tensordot)
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+def tensordot(a: ArrayLike, b: ArrayLike, axes: int | Sequence[Any] = 2) -> Any:
     """Sum over the given axes of both: an integer (last of a, first of b) or two lists.
 
     >>> import minireg as mr
@@ -170,7 +171,7 @@ _einsum = op("einsum", _einsum_value, each=_einsum_rule,
 
 
 @answers_for(np.einsum)
-def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Any:
+def einsum(subscripts: str, *operands: ArrayLike, optimize: bool | str | None = None) -> Any:
     """Einstein summation with repeated, lone and ``...`` subscripts.
 
     >>> import minireg as mr

@@ -13,7 +13,8 @@ import numpy as np
 from .axes import axes_of, given_axes, product_of_others, reopened, size_along
 from .samples import Shape, booleans, both, reduction, shaped
 from .shapes import _atleast_1d, ravel, sort
-from .table import HALF, NUMPY, answers_for, array_of, op, ratio, wide
+from .signatures import Axis
+from .table import HALF, NUMPY, ArrayLike, answers_for, array_of, op, ratio, wide
 
 # --- rules that take more than a line -------------------------------------------------------------
 
@@ -170,7 +171,7 @@ NUMPY.update({np.amax: max, np.amin: min})
 
 
 @answers_for(np.median)
-def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def median(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     """The middle value along ``axis``, or the mean of the two, which share the gradient.
 
     >>> import minireg as mr
@@ -186,7 +187,7 @@ def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @answers_for(np.cumprod)
-def cumprod(a: Any, axis: int | None = None) -> Any:
+def cumprod(a: ArrayLike, axis: int | None = None) -> Any:
     """Products of the first 1, 2, … entries, by doubling: no division, so zeros are no kink.
 
     >>> import minireg as mr

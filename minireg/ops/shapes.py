@@ -13,7 +13,7 @@ from ..backend import as_dtype, move, of
 from .axes import arange
 from .elementwise import not_equal, sub
 from .samples import Shape, shaped
-from .table import answers_for, array_like, array_of, held, op
+from .table import ArrayLike, Indices, answers_for, array_like, array_of, held, op
 
 # --- rules that take more than a line -------------------------------------------------------------
 
@@ -163,7 +163,8 @@ _getitem = op("getitem", lambda x, index: x[index],
 
 # --- type and place --------------------------------------------------------------------------
 
-to: Any = op("to", move, lambda g, y, x, backend: to(g, of(array_of(x)).name),
+to: Any = op("to", lambda x, backend: move(x, backend),
+             lambda g, y, x, backend: to(g, of(array_of(x)).name),
              formula=r"\bar x = \bar y", samples=shaped((Shape(2, 3), "numpy")))
 copy = op("copy", lambda x: x.copy(), lambda g, y, x: g,
           formula=r"\bar x = \bar y", samples=shaped((Shape(2, 3),)))
@@ -178,7 +179,7 @@ _astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: 
 
 
 @answers_for(np.concatenate)
-def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0) -> Any:
     """Join arrays along an existing axis (None: flattened); the gradient of each is its piece.
 
     >>> import minireg as mr
@@ -191,7 +192,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
 
 
 @answers_for(np.stack)
-def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+def stack(arrays: Sequence[ArrayLike], axis: int = 0) -> Any:
     """Join equal-shaped arrays along a new axis.
 
     >>> import minireg as mr
@@ -202,7 +203,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
 
 
 @answers_for(np.vstack)
-def vstack(tup: Sequence[Any]) -> Any:
+def vstack(tup: Sequence[ArrayLike]) -> Any:
     """Join row by row; a vector is one row.
 
     >>> import minireg as mr
@@ -218,7 +219,7 @@ def _atleast_1d(a: Any) -> Any:
 
 
 @answers_for(np.hstack)
-def hstack(tup: Sequence[Any]) -> Any:
+def hstack(tup: Sequence[ArrayLike]) -> Any:
     """Join column by column; vectors end to end.
 
     >>> import minireg as mr
@@ -238,14 +239,14 @@ def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
 
 
 @answers_for(np.split)
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+def split(ary: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Cut into equal sections, or before the given indices, along ``axis``.
 
     >>> import minireg as mr
     >>> [p.shape for p in mr.split(mr.tensor([1.0, 2.0, 3.0]), [1])]
     [(1,), (2,)]
     """
-    n = x.shape[normalize_axis_index(axis, x.ndim, "split")]
+    n = ary.shape[normalize_axis_index(axis, ary.ndim, "split")]
     if isinstance(indices_or_sections, int | np.integer):
         sections = int(indices_or_sections)
         if sections < 1 or n % sections:
@@ -253,7 +254,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
         cuts = list(range(0, n + 1, n // sections)) if n else [0] * (sections + 1)
     else:
         cuts = [0, *indices_or_sections, n]
-    return [_at(x, axis, slice(a, b)) for a, b in pairwise(cuts)]
+    return [_at(ary, axis, slice(a, b)) for a, b in pairwise(cuts)]
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -273,18 +274,18 @@ def _at(x: Any, axis: int, index: Any) -> Any:
 
 
 @answers_for(np.take)
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take(a: ArrayLike, indices: Indices, axis: int | None = None) -> Any:
     """Elements at integer ``indices`` along ``axis`` (of the flattened array when None).
 
     >>> import minireg as mr
     >>> mr.take(mr.tensor([[1.0, 2.0], [3.0, 4.0]]), [1], axis=0)
     Tensor([[3., 4.]], dtype=float32)
     """
-    return getitem(ravel(x), indices) if axis is None else _at(x, axis, indices)
+    return getitem(ravel(a), indices) if axis is None else _at(a, axis, indices)
 
 
 @answers_for(np.take_along_axis)
-def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+def take_along_axis(arr: ArrayLike, indices: Indices, axis: int | None = -1) -> Any:
     """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes.
 
     >>> import minireg as mr
@@ -301,7 +302,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 
 
 @answers_for(np.repeat)
-def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+def repeat(a: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) -> Any:
     """Each element ``repeats`` times along ``axis`` (of the flattened array when None).
 
     >>> import minireg as mr
@@ -314,7 +315,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
 
 
 @answers_for(np.sort)
-def sort(a: Any, axis: int | None = -1) -> Any:
+def sort(a: ArrayLike, axis: int | None = -1) -> Any:
     """Sorted along ``axis`` (flattened when None); the gradient goes back where each came from.
 
     >>> import minireg as mr
@@ -325,7 +326,7 @@ def sort(a: Any, axis: int | None = -1) -> Any:
 
 
 @answers_for(np.ravel)
-def ravel(a: Any) -> Any:
+def ravel(a: ArrayLike) -> Any:
     """All elements in one axis.
 
     >>> import minireg as mr
@@ -336,7 +337,7 @@ def ravel(a: Any) -> Any:
 
 
 @answers_for(np.diff)
-def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+def diff(a: ArrayLike, n: int = 1, axis: int = -1) -> Any:
     """The ``n``-th difference of neighbours along ``axis``.
 
     >>> import minireg as mr
@@ -352,7 +353,7 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
 
 
 @answers_for(np.diagonal)
-def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonal of the matrices in axes 1 and 2, as a new last axis.
 
     >>> import minireg as mr
@@ -366,7 +367,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 
 @answers_for(np.trace)
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The sum of the diagonal.
 
     >>> import minireg as mr
@@ -377,7 +378,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 
 @answers_for(np.diag)
-def diag(v: Any, k: int = 0) -> Any:
+def diag(v: ArrayLike, k: int = 0) -> Any:
     """The matrix with the vector ``v`` on its ``k``-th diagonal, or that diagonal of a matrix.
 
     >>> import minireg as mr

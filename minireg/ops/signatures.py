@@ -11,12 +11,14 @@ reads the types here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from ..tensor import Tensor
+
+    Indices: TypeAlias = ArrayLike  # of integers
 
 Axis = int | Sequence[int] | None
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -146,7 +146,7 @@ def op(
         try:
             y = value(*raw, **kw)
         except (ValueError, TypeError, IndexError, AttributeError) as error:
-            if again := _adapted(entry, args, kw):
+            if again := _adapted(call, args, kw):
                 return call(*again[0], **again[1])
             raise explained(error, name, args, kw) from error
         saved = place = None
@@ -156,8 +156,10 @@ def op(
             return y
         if type(y) is not ndarray:
             y = unscalar(y)
-            if isinstance(y, Tensor) and (again := _adapted(entry, args, kw)):  # one was in kw
-                return call(*again[0], **again[1])
+            if isinstance(y, Tensor):  # one was given by keyword
+                if again := _adapted(call, args, kw):
+                    return call(*again[0], **again[1])
+                raise explained(TypeError("an option got a Tensor"), name, args, kw)
         t = new(Tensor)
         t.data = y
         t.grad = t._hooks = t._root = t._node = None
@@ -242,6 +244,11 @@ def real(name: str, x: Any) -> None:
         )
 
 
+# What functions take, as a reader and the stubs see it (NumPy's types); in here mathematics is the
+# same of arrays and of Tensors.
+ArrayLike: TypeAlias = Any
+Indices: TypeAlias = Any
+
 # --- what stands for an array, and other words for an option ----------------------------------------
 
 
@@ -268,26 +275,27 @@ _PYTORCH = {"dim": "axis", "keepdim": "keepdims"}
 
 
 def _adapted(
-    entry: Op | str, args: Any, kw: Any, lists: bool = True
+    function: Callable[..., Any], args: Any, kw: Any, lists: bool = True
 ) -> tuple[list[Any], dict[str, Any]] | None:
     """The arguments once more, of which NumPy could make nothing; None if there is no other way.
 
-    Lists in place of an array become one, PyTorch's words NumPy's; and Tensors given by keyword
-    go to their place, where they are recorded.
+    Lists in place of an array become one, PyTorch's words NumPy's; and arrays given by keyword go to
+    their place, where those that are Tensors are recorded.
     """
-    name, rules = (entry, ()) if isinstance(entry, str) else (entry.name, entry.rules)
+    parameters = list(inspect.signature(function).parameters.values())
+    names = [p.name for p in parameters if p.annotation in (p.empty, "ArrayLike")]
     given = {_PYTORCH.get(k, k): v for k, v in kw.items()}
+    if len(names) <= 2:
+        words = dict(zip(("input", "other"), names, strict=False))
+        given = {words.get(k, k): v for k, v in given.items()}
     found = list(args)
-    if not isinstance(entry, str) and any(isinstance(v, Tensor) for v in kw.values()):
-        try:
-            bound = inspect.signature(entry.value).bind(*args, **given)
-        except (ValueError, TypeError):  # no such name
-            return None
-        bound.apply_defaults()
-        found, given = list(bound.args), bound.kwargs
+    for name in names[len(found) :]:
+        if name not in given:
+            break
+        found.append(given.pop(name))
     for i, a in enumerate(found if lists else ()):
-        if isinstance(a, list | tuple) and (i == 0 or (i < len(rules) and rules[i] is not None)):
-            found[i] = array_like(a, name)
+        if isinstance(a, list | tuple) and i < len(names):
+            found[i] = array_like(a, function.__name__)
     same = given == kw and all(a is b for a, b in zip(found, args, strict=False))
     return None if same and len(found) == len(args) else (found, given)
 
@@ -307,9 +315,7 @@ def answers_for(*functions: Any) -> Callable[[Callable[..., Any]], Callable[...,
             try:
                 return function(*args, **kw)
             except (TypeError, AttributeError) as error:
-                if again := _adapted(
-                    function.__name__, args, kw, isinstance(error, AttributeError)
-                ):
+                if again := _adapted(function, args, kw, isinstance(error, AttributeError)):
                     return function(*again[0], **again[1])
                 if isinstance(error, TypeError):
                     raise
@@ -352,4 +358,6 @@ def array_function(self: Any, func: Any, types: Any, args: Any, keywords: Any) -
     module = func.__module__.partition(".")[2]
     name = f"{module}.{func.__name__}" if module else func.__name__
     out = {"out"} if keywords.get("out") is not None else ()
-    return _answer(func, name, out)(*args, **keywords)
+    answer = _answer(func, name, out)
+    args, keywords = _adapted(answer, args, keywords, lists=False) or (args, keywords)
+    return answer(*args, **keywords)
