@@ -26,8 +26,8 @@ class Tensor:
     data: Array
     grad: Tensor | None
     requires_grad: bool
-    owed: tuple[Any, ...]
-    lacks: Sequence[Any]
+    proxes: tuple[Any, ...]
+    deferred: Sequence[Any]
     def __init__(self, data: Array, requires_grad: bool = False) -> None: ...
     _node: Node | None
     _hooks: list[Any] | None

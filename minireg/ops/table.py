@@ -283,7 +283,10 @@ def _adapted(
     their place, where those that are Tensors are recorded.
     """
     parameters = list(inspect.signature(function).parameters.values())
-    names = [p.name for p in parameters if p.annotation in (p.empty, "ArrayLike")]
+    names = [p.name for p in parameters if p.annotation == "ArrayLike"]
+    if not names:  # an op without a signature here: what has a rule; of a fused one everything
+        entry = TABLE.get(function.__name__)
+        names = [p.name for p in parameters[: (len(entry.rules) or None) if entry else 1]]
     given = {_PYTORCH.get(k, k): v for k, v in kw.items()}
     if len(names) <= 2:
         words = dict(zip(("input", "other"), names, strict=False))

@@ -407,7 +407,7 @@ HANDED = {
     "a bias by keyword": (
         lambda: ops.fused.linear(np.ones((1, 2)), np.ones((2, 2)), b=T),
         lambda: ops.fused.linear(np.ones((1, 2)), np.ones((2, 2)), T)),
-    "a slope by keyword": (lambda: mr.power(T, p=T), lambda: mr.power(T, T)),
+    "an exponent by keyword": (lambda: mr.power(T, x2=T), lambda: mr.power(T, T)),
 }  # fmt: skip
 
 
