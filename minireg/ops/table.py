@@ -282,7 +282,8 @@ def _adapted(
     Lists in place of an array become one, PyTorch's words NumPy's; and arrays given by keyword go to
     their place, where those that are Tensors are recorded.
     """
-    parameters = list(inspect.signature(function).parameters.values())
+    signed = inspect.signature(function).parameters.values()
+    parameters = [p for p in signed if p.kind is p.POSITIONAL_OR_KEYWORD]
     names = [p.name for p in parameters if p.annotation == "ArrayLike"]
     if not names:  # an op without a signature here: what has a rule; of a fused one everything
         entry = TABLE.get(function.__name__)

@@ -714,14 +714,15 @@ TEXTS = {
 def code_of(f: Any) -> CodeType | None:
     """The code that runs when it is called or read."""
     f = f.fget if isinstance(f, property) else getattr(f, "func", getattr(f, "__func__", f))
-    return getattr(inspect.unwrap(f) if callable(f) else f, "__code__", None)
+    is_op = getattr(f, "__code__", None) is mr.exp.__code__  # which wraps its signature
+    return getattr(inspect.unwrap(f) if callable(f) and not is_op else f, "__code__", None)
 
 
 def public() -> Iterator[tuple[str, CodeType]]:
     """Public functions, methods and properties of the package by qualified name; no ops."""
     op = mr.exp.__code__  # every op has this code; test_backends asks the table instead
     for module in pkgutil.walk_packages(mr.__path__, "minireg."):
-        if module.name.endswith("__main__"):
+        if module.name.endswith(("__main__", "signatures")):  # which nobody calls
             continue
         found = importlib.import_module(module.name)
         short = module.name.removeprefix("minireg.")
