@@ -44,7 +44,10 @@ OF_DATA = {"shape": "tuple[int, ...]", "ndim": "int", "size": "int", "dtype": "n
 
 def definition(function: Callable[..., Any]) -> ast.FunctionDef:
     """How a function is written in the source, whatever wraps it."""
-    node = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))).body[0]
+    source = inspect.unwrap(function)
+    if not inspect.isfunction(source) or source.__name__ == "<lambda>":
+        raise SystemExit(f"op {function.__name__!r} has no signature in minireg/ops/signatures.py")
+    node = ast.parse(textwrap.dedent(inspect.getsource(source))).body[0]
     assert isinstance(node, ast.FunctionDef)
     return node
 
