@@ -7,6 +7,9 @@
 Tensor([ 3., -4.], dtype=float32)
 """
 
+import sys
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 from . import datasets, nn, ops, optim, penalties
@@ -51,6 +54,17 @@ __all__ = [
 
 
 globals().update(ops.PUBLIC)  # the NumPy-style functions, straight from the table of ops
+
+
+def _offered(module: ModuleType) -> list[str]:
+    """What ``dir`` shows of a module: what it offers, not what it imports."""
+    own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+    return sorted(getattr(module, "__all__", [n for n in own if not n.startswith("_")]))
+
+
+for _name, _module in [*sys.modules.items()]:
+    if _name.partition(".")[0] == __name__:
+        setattr(_module, "__dir__", partial(_offered, _module))
 
 
 def __getattr__(name: str) -> Any:

@@ -156,8 +156,8 @@ def has_kernel(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def _kernel(name: str, x: Any, inputs: Sequence[Any]) -> Callable[..., Any] | None:
-    alike = is_array(x) and all(v is None or type(v) is type(x) for v in inputs)
-    return of(x).kernels.get(name) if alike else None
+    of_one_type = is_array(x) and all(v is None or type(v) is type(x) for v in inputs)
+    return of(x).kernels.get(name) if of_one_type else None
 
 
 def as_dtype(dtype: Any, owner: str) -> np.dtype[Any]:

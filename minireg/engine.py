@@ -225,12 +225,12 @@ def run_hooks(y: Tensor, g: Any, create_graph: bool) -> Any:
 _at_leaves = threading.Lock()  # passes of several threads may end in the same leaf
 
 
-def accumulate(leaf: Tensor, g: Any, foreign: bool) -> None:
-    """Add g to the leaf's gradient; copy g when it is ``foreign``: the caller still owns it."""
+def accumulate(leaf: Tensor, g: Any, borrowed: bool) -> None:
+    """Add g to the leaf's gradient; copy g when it is ``borrowed``, so that the caller keeps his own."""
     with _at_leaves:
         old = leaf.grad
         if old is None:
-            g = g.copy() if foreign else g
+            g = g.copy() if borrowed else g
         elif old.shape != g.shape:
             raise messages.unequal(g.shape, old.shape)
         elif isinstance(g, Tensor):  # out of place: the old gradient may be held elsewhere

@@ -107,7 +107,8 @@ def expected(limit: Limit) -> str:
 def _bounds(interval: str) -> tuple[float, float, list[float]]:
     """Its ends, and those of them that belong to it."""
     low, high = map(float, interval[1:-1].split(","))
-    return low, high, [low] * (interval[0] == "[") + [high] * (interval[-1] == "]")
+    ends = ((low, interval[0] == "["), (high, interval[-1] == "]"))
+    return low, high, [end for end, closed in ends if closed]
 
 
 def check_kind(owner: str, kind: type, hint: str = "", **values: Any) -> None:

@@ -128,7 +128,7 @@ class Tensor:
         text = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=60)
         extras = f", dtype={self.dtype}"
         extras += f", backend={self.backend!r}" if self.backend != "numpy" else ""
-        leaf = ", requires_grad=True" * self.requires_grad
+        leaf = ", requires_grad=True" if self.requires_grad else ""
         extras += f", from={self._node.op.name}" if self._node else leaf
         return f"{type(self).__name__}({text}{extras})"
 
@@ -165,9 +165,9 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         make, arguments = self.__reduce__()
-        twin: Tensor = make(*copy.deepcopy(arguments, memo))
-        twin.grad = copy.deepcopy(self.grad, memo)
-        return twin
+        copied: Tensor = make(*copy.deepcopy(arguments, memo))
+        copied.grad = copy.deepcopy(self.grad, memo)
+        return copied
 
     # --- gradients -----------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ they were before the package was divided into the rooms of test_house.py (commit
 taken out only when it is withdrawn.
 """
 
+import inspect
 from operator import attrgetter
 from pathlib import Path
 
@@ -40,3 +41,22 @@ def test_a_name_that_is_gone_is_told(name):
 def test_all_of_today_is_in_the_list():
     """Who adds a name enters it there."""
     assert {f"minireg.{name}" for name in mr.__all__} <= set(NAMES)
+
+
+MODULES = [
+    name for name in NAMES if inspect.ismodule(attrgetter(name.removeprefix("minireg."))(mr))
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_dir_shows_what_a_module_offers_and_nothing_else(name):
+    module = attrgetter(name.removeprefix("minireg."))(mr)
+    shown = set(dir(module))
+    assert shown
+    assert not {n for n in shown if n.startswith("_")}
+    assert not shown & {"np", "Any", "annotations", "math", "Callable", "dataclass"}
+    assert shown >= {n.rpartition(".")[2] for n in NAMES if n.rpartition(".")[0] == name}
+
+
+def test_dir_of_the_package_shows_its_public_names():
+    assert dir(mr) == sorted(mr.__all__)

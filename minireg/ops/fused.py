@@ -214,7 +214,7 @@ def _least(dtype: Any) -> float:
 
 
 def _per_rule(g: Any, y: Any, losses: Any, count: Any) -> Any:
-    """ȳ/count, and of nothing finite: what nothing is asked of gets the gradient 0, not 0·∞."""
+    """ȳ/count; where nothing counts (count 0) every gradient is 0, not 0·∞."""
     g = wide(g)
     return g / np.maximum(count, _least(g.dtype))
 
