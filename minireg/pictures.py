@@ -1,7 +1,7 @@
 """pictures: charts in one style, drawn with matplotlib, and how a page holds them.
 
-A chart is drawn into a canvas, a figure or a part of one, and gives back its axes. matplotlib is an
-optional extra, imported when a chart is drawn; pyplot never is.
+A chart is drawn into a canvas, a figure or a part of one, and its axes are returned. matplotlib is
+an optional extra, imported when a chart is drawn; pyplot never is.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .backend import Array
 from .messages import needed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure, FigureBase
 
-Curves = Mapping[str, Any]  # label → its values
+Curves = Mapping[str, Array]  # label → its values
 
 INK, GRID, PAGE = "#1f2328", "#d5dae0", "#ffffff"  # in a page these follow light or dark mode
 
 
 class Look(NamedTuple):
-    """How what a chart shows looks, the same in every picture."""
+    """Colour, line style and hatching of a run or term, the same in every chart."""
 
     colour: str
     dash: str = "solid"
@@ -38,16 +41,17 @@ class Look(NamedTuple):
 
 RUN_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 RUN_LOOKS = [Look(colour) for colour in RUN_COLOURS]
-# Under each kind of colour blindness grey and any two of the first four terms stay apart (OKLab
-# distance of 0.14 or more; chosen by search); the dash tells them apart once more.
+# For each kind of colour blindness, grey and the first four terms differ pairwise (an OKLab distance
+# of 0.14 or more; chosen by search); so do the dashes.
 TERM_COLOURS = ("#e1961e", "#2da5ff", "#a51ed2", "#c32d0f", "#e85fa8", "#8b5a3c")
 TERM_LOOKS = [*map(Look, TERM_COLOURS, 2 * ("dashed", "dotted", "dashdot"))]
 
 
 @contextmanager
 def style(owner: str) -> Iterator[None]:
-    """Draw in the house style whatever the user's settings are; ``ImportError`` of ``owner`` without
-    matplotlib.
+    """Draw in the house style for all settings of the user.
+
+    ``ImportError`` in the name of ``owner`` without matplotlib.
     """
     matplotlib = needed(f"{owner} draws with matplotlib", "matplotlib", "'minireg[viz]'")
     with matplotlib.rc_context():
@@ -65,8 +69,8 @@ def figure(width: float, height: float, **options: Any) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", **options)
 
 
-def over_epochs(canvas: Any, ylabel: str, epochs: int, percent: bool = False) -> Any:
-    """Axes over whole epochs."""
+def over_epochs(canvas: FigureBase, ylabel: str, epochs: int, percent: bool = False) -> Axes:
+    """Axes with ticks at whole epochs; ``percent`` labels y as shares."""
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
     axes, whole = canvas.subplots(), MaxNLocator(6, integer=True, steps=[1, 2, 5, 10])
@@ -77,7 +81,7 @@ def over_epochs(canvas: Any, ylabel: str, epochs: int, percent: bool = False) ->
     return axes
 
 
-def in_percent(axis: Any) -> None:
+def in_percent(axis: Axis) -> None:
     """Label an axis of shares."""
     axis.set_major_formatter(lambda v, _: f"{100 * v:g} %".replace("-", "−"))
 
@@ -87,17 +91,18 @@ def named(label: str) -> str:
     return f" {label}"
 
 
-def line(axes: Any, x: Sequence[float], y: Any, look: Look, label: str) -> None:
-    """A curve; of one point, which makes no line, a dot."""
+def line(axes: Axes, x: Sequence[float], y: Array, look: Look, label: str) -> None:
+    """A curve; a dot if it is one point."""
     marker = "o" if len(x) == 1 else ""
     axes.plot(x, y, color=look.colour, ls=look.dash, marker=marker, label=named(label))
 
 
 def pair(
-    axes: Any, x: Sequence[float], curves: Curves, colour: str, gap: bool, best: int | None
+    axes: Axes, x: Sequence[float], curves: Curves, colour: str, gap: bool, best: int | None
 ) -> None:
-    """Two curves of one colour, dashed and solid: with the ``gap`` between them shaded, and a dot at
-    the best epoch.
+    """Two curves of one colour, dashed and solid.
+
+    ``gap`` shades what is between them; a dot is drawn at the ``best`` epoch, if there is one.
     """
     for (name, y), dash in zip(curves.items(), ("dashed", "solid"), strict=False):
         line(axes, x, y, Look(colour, dash), name)
@@ -110,11 +115,11 @@ def pair(
             axes.plot(*spot, "o", color=colour, mec=PAGE, ms=8, clip_on=False)
 
 
-def stack(axes: Any, x: Sequence[float], parts: Mapping[str, tuple[Any, Look]]) -> None:
+def stack(axes: Axes, x: Sequence[float], parts: Mapping[str, tuple[Array, Look]]) -> None:
     """Bands above one another from 0 up, and what is negative from 0 down."""
     values = [np.nan_to_num(y) for y, _ in parts.values()]
     looks = [look for _, look in parts.values()]
-    fills = {"colors": [look.colour for look in looks], "hatch": [look.hatch for look in looks]}
+    fills: Any = {"colors": [k.colour for k in looks], "hatch": [k.hatch for k in looks]}
     if len(x) == 1:  # one epoch has no width
         x, values = [x[0] - 0.5, x[0] + 0.5], [np.repeat(y, 2) for y in values]
     halves = {np.maximum: [named(label) for label in parts], np.minimum: []}
@@ -124,15 +129,15 @@ def stack(axes: Any, x: Sequence[float], parts: Mapping[str, tuple[Any, Look]]) 
             axes.stackplot(x, *bands, labels=labels, edgecolor=PAGE, lw=0.3, **fills)
 
 
-def log_scale(axis: Any) -> None:
+def log_scale(axis: Axis) -> None:
     """Ticks at powers of ten, small ones at their triple."""
     axis.axes.set_yscale("log")
     axis.set_major_formatter(lambda v, _: f"{v:g}")
     axis.set_minor_formatter(lambda v, _: f"{v:g}" if f"{v:e}"[0] == "3" else "")
 
 
-def histogram(canvas: Any, found: Mapping[str, Any], looks: Mapping[str, Look]) -> Any:
-    """The weights of each label: exact zeros as bars of their own, then all others."""
+def histogram(canvas: FigureBase, found: Mapping[str, Array], looks: Mapping[str, Look]) -> Any:
+    """The weights of each label: exact zeros as bars, and a histogram of the others."""
     bars, axes = canvas.subplots(1, 2, width_ratios=(2, 5))
     others = {n: w[np.isfinite(w) & (w != 0)] for n, w in found.items()}
     reach = max((float(np.abs(w).max()) for w in others.values() if w.size), default=1.0)
@@ -156,11 +161,11 @@ def histogram(canvas: Any, found: Mapping[str, Any], looks: Mapping[str, Look]) 
     return axes
 
 
-def legend(canvas: Any, axes: Any) -> Any:
+def legend(canvas: Figure, axes: Axes) -> Axes:
     """A legend below the axes, in as many columns as fit."""
     handles, labels = axes.get_legend_handles_labels()
-    widths, room = [50 + 5.7 * len(label) for label in labels], 374.0  # points
-    columns = len(labels) if sum(widths) < room else int(room / max(widths))
+    widths, available = [50 + 5.7 * len(label) for label in labels], 374.0  # points
+    columns = len(labels) if sum(widths) < available else int(available / max(widths))
     canvas.legend(handles, labels, loc="outside lower center", ncols=max(columns, 1))
     return axes
 
@@ -182,10 +187,11 @@ def svg(figure: Figure, alt: str) -> str:
 
 
 def gallery(
-    what: str, shown: Mapping[str, Any], draw: Callable[[Any, Any], Any], tied: bool = False
+    what: str, shown: Mapping[str, Any], draw: Callable[[Figure, Any], Axes], tied: bool = False
 ) -> str:
-    """HTML of a chart for each of ``shown`` under its name, side by side or, on a phone, one below
-    the other. The axes that ``draw(figure, one)`` returns may be ``tied`` to the same y limits.
+    """HTML of a chart for each of ``shown`` under its name, side by side if the window is wide.
+
+    ``draw(figure, one)`` draws one and returns its axes; ``tied`` gives all the same y limits.
     """
     figures = {name: figure(5.2, 3.2) for name in shown}
     axes = [legend(canvas, draw(canvas, shown[name])) for name, canvas in figures.items()]

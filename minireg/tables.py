@@ -1,7 +1,7 @@
 """tables: one Table, written as plain text, as Markdown, as HTML or for a rich terminal.
 
-What a table shows is data: columns say how their cells read, rows hold the values. Text and rich
-stand alone, with title and note; Markdown and HTML are placed in a page, which has its own heading.
+A table is data: columns say how their cells are written, rows hold the values. Text and rich show
+title and note; Markdown and HTML do not, as they become part of a page that has headings.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ WRAPPED = 12  # cells of text wrap down to columns of this width, or of their lo
 def number(value: float | None, spec: str = "") -> str:
     """A number as tables show it: by a format ``spec``, "–" for None.
 
-    Where ``spec`` has no precision, as in "", "+" and "+%", there are three decimals (below 0.1 three
-    digits, where these say more), of percent one; and more or an exponent where they say nothing.
+    A ``spec`` without precision ("", "+", "%", "+%") gives three decimals (below 0.1 three
+    significant digits, if these differ) or one of a percentage; and an exponent where these would
+    all be 0. ``ValueError`` for a ``spec`` that Python does not know.
 
     >>> number(0.25), number(-2e-7), number(0.25, "+"), number(0.25, ".1%"), number(None)
     ('0.250', '-2.0e-07', '+0.250', '25.0%', '–')
@@ -48,7 +49,7 @@ def number(value: float | None, spec: str = "") -> str:
 
 
 def typeset(figure: str) -> str:
-    """A figure as print has it: with a true minus, and apart from its percent sign.
+    """A figure as it is printed: with a minus sign, and a space before the percent sign.
 
     >>> typeset("-2.5%")
     '−2.5\xa0%'
@@ -58,7 +59,7 @@ def typeset(figure: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of its own style in a rich terminal; ``cut``: at the margin, instead of wrapped."""
+    """Text with a style for rich; ``cut``: at the right margin, instead of wrapped."""
 
     text: str
     style: str = ""
@@ -70,11 +71,15 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """The name of a column, and how its cells read.
+    """The name of a column, and how its cells are written.
 
-    A ``spec`` (see :func:`number`) makes it one of figures: its numbers are formatted by it, its
-    cells stand right and are ``whole``, which is never wrapped. Where a terminal is too narrow,
-    the columns with a ``spare`` are left out, the lowest first.
+    Parameters
+    ----------
+    name : its heading.
+    spec : a format (see :func:`number`), for a column of numbers: its cells are aligned right and
+        never wrapped.
+    whole : text is never wrapped.
+    spare : if not 0, it is left out where a terminal is too narrow, the lowest first.
     """
 
     name: str
@@ -104,9 +109,11 @@ class Column:
 class Table:
     """Rows of values under named columns; ``str()`` is plain text.
 
-    ``head`` names the columns (a :class:`Column`, or its name where cells are text), ``rows`` have
-    a value for each; ``title`` stands above, ``note`` below. Raises ``ValueError`` for a row of
-    another length.
+    Parameters
+    ----------
+    head : the columns, each a :class:`Column` or, if its cells are text, its name.
+    rows : iterables of a value per column; ``ValueError`` for another length.
+    title, note : lines above and below.
 
     >>> table = Table(["term", Column("share", "+.1%")], [("data", 0.75), ("l2", -0.25)])
     >>> print(table)
@@ -146,7 +153,7 @@ class Table:
         return [[cell.text for cell in row] for row in self.rows]
 
     def titled(self, title: str, note: str = "") -> Table:
-        """The same rows under a title, and with small print above their own."""
+        """The same rows with another title, and with ``note`` before the table's note."""
         notes = filter(None, (note, self.note))
         return Table(self.columns, self.rows, title, "\n".join(notes))
 
@@ -156,15 +163,15 @@ class Table:
         widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
         found = [self.title] if self.title else []
         for line in lines:
-            places = zip(self.columns, line, widths, strict=True)
-            cells = [t.rjust(w) if column.figures else t.ljust(w) for column, t, w in places]
+            aligned = zip(self.columns, line, widths, strict=True)
+            cells = [t.rjust(w) if column.figures else t.ljust(w) for column, t, w in aligned]
             found.append("  ".join(cells).rstrip())
         return "\n".join([*found, self.note] if self.note else found)
 
     __str__ = __repr__ = text
 
     def markdown(self) -> str:
-        """A Markdown table; what cells hold is Markdown, in which a bar would end the cell."""
+        """A Markdown table; cells hold Markdown, in which bars are escaped."""
         rules = ["--:" if column.figures else "---" for column in self.columns]
         lines = [self.names, rules, *self.texts]
         cells = ([re.sub(r"(?<!\\)\|", r"\\|", text) for text in line] for line in lines)
@@ -185,10 +192,10 @@ class Table:
         return f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
     def rich(self, width: int) -> Any:
-        """What rich prints in a terminal of ``width`` columns.
+        """What rich prints in a terminal of ``width`` columns; ``ImportError`` without rich.
 
-        Text wraps, but not columns that are rigid: where these do not fit, spare columns are left
-        out one by one, and the note says which.
+        Text wraps except in rigid columns: where these do not fit, spare columns are left out one
+        by one, and the note says which.
         """
         from rich import box
         from rich.console import Group
@@ -227,7 +234,7 @@ class Table:
         return min(WRAPPED, max(map(_width, words), default=1))
 
     def _fitting(self, width: int) -> list[Column]:
-        """The columns that a terminal has room for."""
+        """The columns that fit into a terminal."""
         shown = [*self.columns]
         for column in sorted((c for c in shown if c.spare), key=lambda c: c.spare):
             if sum(self._least(c) + 2 for c in shown) + 1 > width:
@@ -236,7 +243,7 @@ class Table:
 
 
 def stacked(tables: Mapping[str, Table]) -> Table:
-    """Tables of the same columns as one, whose rows say what they are of.
+    """Tables of the same columns as one, with their names before the first cells.
 
     >>> print(stacked({"plain": Table(["term"], [["data"]]), "on": Table(["term"], [["l2"]])}))
     term
@@ -249,7 +256,7 @@ def stacked(tables: Mapping[str, Table]) -> Table:
 
 
 def _width(text: str) -> int:
-    """Of text in the cells of a terminal."""
+    """The width of text in a terminal."""
     from rich.cells import cell_len
 
     return cell_len(text)

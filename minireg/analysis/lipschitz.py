@@ -520,7 +520,7 @@ def rescale(model: Module, layer: str | int, factors: ArrayLike) -> Module:
     one, two = leaves[name], next((m for m in after if _kind(m) not in _HOMOGENEOUS), None)
     if not two or {_kind(one), _kind(two)} != {nn.Linear}:
         raise ValueError(
-            f"rescale: layer {name!r} is {one!r} and what comes after it, but for ReLU, LeakyReLU, "
+            f"rescale: layer {name!r} is {one!r} and what comes after it, except ReLU, LeakyReLU, "
             f"Dropout and Identity, is {two!r}; expected two Linear layers"
         )
     bias = [] if one.bias is None else [one.bias]

@@ -127,6 +127,10 @@ class _Case:
         """argmin_u ½‖u − v‖² + step·Ω(u)."""
         return np.asarray(self.penalty.prox(v, step))
 
+    def prox_objective(self, v: Array, step: float, u: Array) -> float:
+        """½‖u − v‖² + step·Ω(u), of which the prox is the minimiser."""
+        return 0.5 * float(np.square(u - v).sum()) + step * self.value(u)
+
     def drawn(self, at: Array | None = None) -> tuple[Array, float, Array]:
         """(v, step, prox(v, step)) at a random step, and a random v unless it is given."""
         v = (self.point()[0] if at is None else at) * self.rng.uniform(0.5, 3)
@@ -300,10 +304,7 @@ def _search(function: Callable[[Array], float], start: Array, rng: np.random.Gen
 
 def _brute_force(case: _Case) -> Figures:
     for v, step, u in case.draws():
-
-        def objective(z: Array, v: Array = v, step: float = step) -> float:
-            return 0.5 * float(np.square(z - v).sum()) + step * case.value(z)
-
+        objective = partial(case.prox_objective, v, step)
         starts = [u] if case.penalty.convex else [u, v, 0 * v]  # several local minima
         lowest = min(_search(objective, start, case.rng) for start in starts)
         excess = (objective(u) - lowest) / max(1.0, abs(lowest))

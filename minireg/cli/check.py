@@ -47,7 +47,7 @@ from .common import MissingError, UsageError, in_range
 COLOURS = {"ok": "green", "wrong": "bold red", "n/a": "dim"}
 
 
-def declare(commands: Any) -> None:
+def declare(commands: common.Commands) -> None:
     """Declare the command."""
     short = "do value, gradient, prox and certificates of a penalty fit together?"
     parser = common.declare(commands, "check-penalty", check, short, __doc__)
@@ -58,9 +58,9 @@ def declare(commands: Any) -> None:
     add("penalty", metavar="WHERE:NAME", help=about)
     about = "what a class is made with; default 0.5"
     add("--strength", type=in_range(1e-12), default=0.5, metavar="λ", help=about)
-    about = "of the weight to ask it at; default: the penalty's own, mostly 4 3"
+    about = "of the weight; default: the one the penalty names, mostly 4 3"
     add("--shape", type=count, nargs="+", metavar="N", help=about)
-    about = "random points a check, beside those at kinks; default 20"
+    about = "random points per check, in addition to those at kinks; default 20"
     add("--trials", type=count, default=20, metavar="N", help=about)
 
 
@@ -121,7 +121,7 @@ def _module(where: str) -> Any:
 
 
 def _table(report: PenaltyReport, narrow: bool) -> Table:
-    """A line a check, cut at the right margin; what is wrong is never cut."""
+    """One line per check, cut at the right margin; what is wrong is never cut."""
     rows = []
     for f in report.findings:
         wrong = f.verdict == "wrong"

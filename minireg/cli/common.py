@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import backend
 
@@ -23,14 +23,14 @@ class MissingError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line and exit code 2, of the command they are about."""
+    """An argument parser whose errors are one line that names the command, and exit code 2."""
 
     def error(self, message: str) -> NoReturn:
         """Print one line and leave."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, but nothing is left for the parser of all commands to complain of."""
+        """As argparse, except that the command's parser reports unknown arguments itself."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
@@ -40,23 +40,25 @@ class Parser(argparse.ArgumentParser):
         return found, unknown
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """As argparse does, but a stdout that cannot be written is heard of."""
+        """As argparse, except that errors of writing to stdout are raised."""
         if file is sys.stdout:
             file.write(message)
         else:
             super()._print_message(message, file)
 
 
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[Parser]  # generic in the stubs only
 Command = Callable[[argparse.Namespace], int]  # runs with the arguments, gives the exit code
 
 
-def declare(commands: Any, name: str, run: Command, short: str, about: str | None = "") -> Parser:
+def declare(commands: Commands, name: str, run: Command, short: str, about: str | None) -> Parser:
     """Add a command. ``about`` is a docstring: what its first line says after the colon describes
     the command, the rest ends its --help.
     """
     first, _, epilog = inspect.cleandoc(about or "").partition("\n\n")
     described = first.partition(": ")[2]
-    parser: Parser = commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=short,
         description=described[:1].upper() + described[1:],
@@ -67,7 +69,7 @@ def declare(commands: Any, name: str, run: Command, short: str, about: str | Non
     return parser
 
 
-def in_range(low: float, high: float = float("inf"), whole: bool = False) -> Callable[[str], Any]:
+def in_range(low: float, high: float = float("inf"), whole: bool = False) -> Callable[[str], float]:
     """An argparse type: a number in [low, high)."""
     kind = "a whole number" if whole else "a number"
     bound = f"≥ {low:g}" if high == float("inf") else f"in [{low:g}, {high:g})"
@@ -103,7 +105,7 @@ def need(**packages: str) -> None:
 
 
 def need_backend(*names: str) -> None:
-    """``MissingError`` unless these backends can be used, and the one that MINIREG_BACKEND names."""
+    """``MissingError`` unless these backends and that of MINIREG_BACKEND can be used."""
     try:
         for name in (backend.get_backend(), *names):
             backend.get(name)
@@ -112,7 +114,7 @@ def need_backend(*names: str) -> None:
 
 
 def console(**options: Any) -> Any:
-    """The terminal; a reader that went away is heard of."""
+    """The terminal of rich; ``BrokenPipeError`` when its reader has ended."""
     from rich.console import Console
 
     class Terminal(Console):

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .. import backend
 from ..course import lessons as shelf
@@ -19,7 +18,7 @@ from .common import MissingError, UsageError, in_range
 COLOURS = dict(zip(VERDICTS, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
 
 
-def declare(commands: Any) -> None:
+def declare(commands: common.Commands) -> None:
     """Declare both commands."""
     short = "what the source texts claim, each claim measured by a program"
     parser = common.declare(commands, "claims", claims, short, claims.__doc__)
@@ -85,7 +84,7 @@ def claims(args: argparse.Namespace) -> int:
 
 
 def _table(results: Sequence[Result]) -> Table:
-    """A line a claim with its first figure; of one that failed, all that is wrong."""
+    """One line per claim with its first figure; for one that failed, all that is wrong."""
     rows = []
     for r in results:
         c, wrong = r.claim, [f"{f!r}" for f in r.figures if not f.passed]
@@ -98,9 +97,9 @@ def _table(results: Sequence[Result]) -> Table:
     passed = sum(map(bool, results))
     says, seconds = Column("the texts say", spare=2), Column("seconds", ".2f", spare=1)
     title = "claims of the source texts, measured"
-    told = f"{passed} as the verdict says, {len(results) - passed} not"
+    outcome = f"{passed} as the verdict says, {len(results) - passed} not"
     many = "claim" if len(results) == 1 else "claims"
-    note = f"{len(results)} {many}: {counts}\n{told}; {sum(r.seconds for r in results):.1f} s"
+    note = f"{len(results)} {many}: {counts}\n{outcome}; {sum(r.seconds for r in results):.1f} s"
     return Table(["", says, "verdict", "measured", seconds], rows, title, note)
 
 
@@ -136,7 +135,7 @@ def lesson(args: argparse.Namespace) -> int:
 def _open(one: shelf.Lesson) -> int:
     """Open the reader's copy in the browser."""
     try:
-        path, new = shelf.own_copy(one, Path.cwd())
+        path, new = shelf.working_copy(one, Path.cwd())
     except OSError as error:
         raise MissingError(f"cannot copy the lesson into {Path.cwd()}: {error}") from error
     print(f"{'copied to' if new else 'opening your copy'} {path}; Ctrl-C ends it", flush=True)
@@ -144,7 +143,7 @@ def _open(one: shelf.Lesson) -> int:
 
 
 def _run(chosen: Sequence[shelf.Lesson]) -> int:
-    """Run lessons here; what is wrong with one is no reason to skip the others."""
+    """Run lessons here; after an error in one the others are run all the same."""
     code = 0
     for one in chosen:
         print(f"{one}\n")

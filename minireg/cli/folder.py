@@ -15,15 +15,19 @@ Writer = Callable[[Path], object]
 
 
 class RunFolder:
-    """The folder of this run and of no other: claimed by making its history.json.
+    """The folder of one run, reserved by creating its history.json.
 
-    It is ``out``, new or empty unless by ``force``; without one a new folder in runs/, named after
-    ``stem`` and the time. Raises ``MissingError`` where there can be none.
+    Parameters
+    ----------
+    out : its path, new or empty; by default a new folder in runs/, named by ``stem`` and the time.
+    force : ``out`` need not be empty.
+
+    ``MissingError`` if it is not empty or cannot be made.
     """
 
     def __init__(self, out: Path | None, stem: str, force: bool = False) -> None:
         self.path = out or Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
-        self.reasons: dict[str, str] = {}  # file → why it is not there, or ""
+        self.reasons: dict[str, str] = {}  # file → why it could not be written, or ""
         try:
             self._make(new=out is None)
             if any(self.path.iterdir()) and not force:
@@ -37,7 +41,7 @@ class RunFolder:
             raise MissingError(reason) from error
 
     def _make(self, new: bool) -> None:
-        """Make the folder; another number where another run began in the same second."""
+        """Make the folder; with a number if another run began in the same second."""
         first = self.path
         first.parent.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(2):
@@ -50,9 +54,7 @@ class RunFolder:
                 self.path = first.with_name(f"{first.name}-{number}")
 
     def write(self, writers: Mapping[str, Writer]) -> None:
-        """Write files: name → what writes it. One that cannot be written is no reason to lose the
-        next.
-        """
+        """Write files: name → function that writes it. If one fails, the next are still written."""
         for name, write in writers.items():
             try:
                 write(self.path / name)
@@ -61,14 +63,14 @@ class RunFolder:
                 self.reasons[name] = error.strerror or str(error)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, of an earlier run."""
+        """Remove files of an earlier run."""
         for name in names:
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
 
     @property
     def files(self) -> list[str]:
-        """What was written."""
+        """The names of the files that were written."""
         return [name for name, reason in self.reasons.items() if not reason]
 
     @property
@@ -82,10 +84,10 @@ class RunFolder:
 
 
 def whole(write: Writer) -> Writer:
-    """``write``, but a file is there as a whole or not at all."""
+    """``write`` such that the file is complete or unchanged."""
 
     def to(path: Path) -> None:
-        with replacing(path) as beside:
-            write(beside)
+        with replacing(path) as temporary:
+            write(temporary)
 
     return to

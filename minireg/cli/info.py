@@ -22,12 +22,11 @@ EXTRAS = {
 }
 
 
-def declare(commands: Any) -> None:
+def declare(commands: common.Commands) -> None:
     """Declare both commands."""
     common.declare(commands, "ops", ops, "the table of derivatives as Markdown", ops.__doc__)
-    common.declare(
-        commands, "info", info, "versions, backends, and why there is no GPU", info.__doc__
-    )
+    short = "versions, backends, and why there is no GPU"
+    common.declare(commands, "info", info, short, info.__doc__)
 
 
 def ops(args: argparse.Namespace) -> int:
@@ -42,7 +41,7 @@ def info(args: argparse.Namespace) -> int:
     print("backend numpy: ready")
     try:
         print(f"backend cupy: ready, CuPy {backend.get('cupy').xp.__version__}")
-    except (ImportError, OSError, RuntimeError) as error:  # CuPy wants a home to write to
+    except (ImportError, OSError, RuntimeError) as error:  # CuPy needs a folder to write to
         reason = str(error).removeprefix("backend 'cupy': ")
         print(f"backend cupy: not usable: {reason}")
     try:

@@ -17,9 +17,9 @@ LATER: Any = None  # filled in by the other settings
 
 @dataclass
 class TrainSettings:
-    """What both trainings are made with; None is filled in by the other settings.
+    """The settings of both trainings, one for each flag; None is replaced by what fits the others.
 
-    Raises ``UsageError`` for settings that make no sense together.
+    ``UsageError`` for settings that contradict each other.
 
     >>> TrainSettings(optimizer="adam").lr, TrainSettings(dataset="diabetes").noise
     (0.001, 0.0)
@@ -66,7 +66,7 @@ class TrainSettings:
 
     @classmethod
     def given(cls, args: argparse.Namespace) -> TrainSettings:
-        """Those of the command line."""
+        """The settings of a command line."""
         return cls(**{k: v for k, v in vars(args).items() if k in cls.__dataclass_fields__})
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class TrainSettings:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """A flag for each setting; without it the setting keeps its default."""
+    """Add a flag for each setting; without it the setting keeps its default."""
     share, strength, count = in_range(0, 1), in_range(0), in_range(1, whole=True)
     names = ", ".join(f"{n} ({line.split(',')[0]})" for n, (_, _, line) in datasets.TABLE.items())
 

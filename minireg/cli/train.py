@@ -53,7 +53,7 @@ TUNED = (
 )
 
 
-def declare(commands: Any) -> None:
+def declare(commands: common.Commands) -> None:
     """Declare the command."""
     short = "train a network without and with regularizers and compare the two"
     parser = common.declare(commands, "train", train, short, __doc__)
@@ -293,9 +293,8 @@ def _show(settings: TrainSettings, folder: RunFolder, runs: dict[str, Run]) -> N
 
 
 def _show_terms(console: Any, run: Run) -> None:
-    """What acts on what, how each term pulls, and who moved the weights."""
-    title = "which penalty acts on which parameter"
-    console.print(assignment_table(run.assignments).titled(title))
+    """Tables: which penalty acts on which parameter, gradients by term, movement by term."""
+    console.print(assignment_table(run.assignments).titled("which penalty acts on which parameter"))
     title = f"the terms of the objective, first batch of epoch {int(run.last['epoch'])}"
     note = "cosine -1: the term pulls straight against the data"
     console.print(term_table(run).titled(title, note))

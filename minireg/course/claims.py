@@ -1,7 +1,7 @@
 """Claims of the source texts as programs: what a text says, measured.
 
-The claims themselves are in ``lessons/claims``, one file a topic and one function a claim. Such a
-function yields figures; each figure names what was measured and the range it has to lie in:
+The claims are in ``lessons/claims``, one file per topic and one function per claim. Such a function
+yields figures; each figure names what was measured and the range in which it has to lie:
 
 * :func:`holds`: the statement, or its part that is true, holds;
 * :func:`breaks`: a counterexample, where the statement as it stands fails;
@@ -53,12 +53,19 @@ ROLES = {
 }
 IMPORTS = "import numpy as np, minireg as mr; P, F = mr.penalties, mr.nn.functional"
 HERE = Path(__file__).parents[1]
-#: In a wheel the lessons lie inside the package, in a checkout beside it.
+#: In a wheel the lessons are inside the package, in a checkout next to it.
 LESSONS = HERE / "lessons" if (HERE / "lessons").is_dir() else HERE.parent / "lessons"
 
 
 class Figure(NamedTuple):
     """One measured number, and the range in which it has to lie.
+
+    Attributes
+    ----------
+    role : a key of :data:`ROLES`.
+    what : what was measured.
+    value : the number.
+    at_most, at_least : the ends of the range, both included; by default there are none.
 
     >>> Figure("holds", "gradient of ½λ‖w‖² − λw", 2e-16, at_most=1e-12)
     gradient of ½λ‖w‖² − λw: 2e-16 (≤ 1e-12)
@@ -106,7 +113,7 @@ reports = partial(_figure, "reports")
 
 @dataclass(frozen=True)
 class Result:
-    """What running a claim gave; true if every figure lies in its range."""
+    """What running a claim gave; true if every figure is in its range and there is one."""
 
     claim: Claim
     figures: tuple[Figure, ...]
@@ -134,15 +141,15 @@ class Result:
         }  # fmt: skip
 
     def explain(self) -> str:
-        """All there is to say: what is claimed, what is so and why, what was measured, and how."""
+        """The claim, its correction and derivation, what was measured, and where its program is."""
         c = self.claim
         fill = partial(textwrap.fill, width=96)
-        roles = dict.fromkeys(f.role for f in self.figures)
-        legend = [fill(f"({'; '.join(f'{role}: {ROLES[role]}' for role in roles)})")]
+        roles = "; ".join(f"{r}: {ROLES[r]}" for r in dict.fromkeys(f.role for f in self.figures))
+        measured = [*self._lines(), fill(f"({roles})")] if roles else self._lines()
         parts = {
             "source": fill(c.source), "the text says": fill(c.statement),
             "corrected": fill(c.corrected), "because": c.derivation, "conventions": c.conventions,
-            "measured": "\n".join([*self._lines(), *legend * bool(roles)]),
+            "measured": "\n".join(measured),
             "try it": f">>> {IMPORTS}\n{c.example}" if c.example else "",
             "lesson": " ".join(f"minireg lesson {number}" for number in c.lessons),
             "program": c.location,
@@ -162,7 +169,19 @@ class Result:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the source texts with the program that measures it; call it to run it."""
+    """A statement of the source texts with the program that measures it; call it to run it.
+
+    Attributes
+    ----------
+    id : "C" and a number.
+    verdict : one of :data:`VERDICTS`.
+    source : the text's number in :data:`SOURCES` and its section.
+    title, statement : a few words, and what the text says in our words.
+    corrected : the statement that holds where that one does not, or needs conditions.
+    measure : the program, which yields figures.
+
+    ``ValueError`` for another verdict, and for a wrong statement that is not corrected.
+    """
 
     id: str
     verdict: str
@@ -175,17 +194,17 @@ class Claim:
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
             raise ValueError(f"claim {self.id}: verdict {self.verdict!r} is none of {VERDICTS}")
-        if bool(self.corrected) < (self.verdict in WRONG):
+        if self.verdict in WRONG and not self.corrected:
             raise ValueError(f"claim {self.id}: {self.verdict} needs a corrected statement")
 
     @property
     def topic(self) -> str:
-        """The file it is in."""
+        """The name of its file."""
         return self.measure.__module__.rpartition(".")[2]
 
     @property
     def derivation(self) -> str:
-        """Why it is so: the docstring of its program up to the example."""
+        """Why the verdict holds: the docstring of its program up to the example."""
         return (inspect.getdoc(self.measure) or "").partition(">>>")[0].rstrip()
 
     @property
@@ -211,7 +230,7 @@ class Claim:
         return f"{code.co_filename}:{code.co_firstlineno}"
 
     def __call__(self) -> Result:
-        """Run the program."""
+        """Run the program; an error in it becomes the result's ``error``."""
         manual_seed(int(self.id[1:]))  # the same figures whatever ran before
         figures: list[Figure] = []
         start, error = time.perf_counter(), ""
@@ -237,10 +256,8 @@ def claim(
 ) -> Callable[[Callable[[], Iterable[Figure]]], Claim]:
     """Enter a claim: decorates a generator of figures whose docstring derives the result.
 
-    The docstring ends with an example, a doctest under :data:`IMPORTS`.
-
-    ``source`` is the text's number and its own numbering, ``statement`` what it says in our words,
-    ``corrected`` the statement that holds where that one does not, or needs conditions.
+    The docstring ends with an example, a doctest under :data:`IMPORTS`. Parameters and errors are
+    those of :class:`Claim`; ``ValueError`` also if another program has the same ``id``.
     """
 
     def enter(measure: Callable[[], Iterable[Figure]]) -> Claim:
@@ -275,7 +292,7 @@ def _lessons() -> None:
 
 
 def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
-    """The claims of a topic, or those with the IDs; ``LookupError`` says what there is."""
+    """The claims of a topic, or those with the IDs; ``LookupError`` lists what exists."""
     found = load()
     topics = dict.fromkeys(c.topic for c in found.values())
     if topic is not None and topic not in topics:
@@ -286,8 +303,8 @@ def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
             raise LookupError(f"no claim {i!r}; there are {next(iter(found))} to {[*found][-1]}")
         if topic not in (None, found[i].topic):
             raise LookupError(f"no claim {i} in topic {topic}; it is in {found[i].topic}")
-    asked = wanted or found
-    return [c for c in found.values() if topic in (None, c.topic) and c.id in asked]
+    chosen = wanted or found
+    return [c for c in found.values() if topic in (None, c.topic) and c.id in chosen]
 
 
 def errata(results: Iterable[Result]) -> str:

@@ -1,8 +1,8 @@
 """The lessons: which there are, how to open and run one, and what they share.
 
-A lesson is a marimo notebook ``lessons/NN_name.py``, plain Python that runs as a script. Its docstring
-names it and the claims it is about. All lessons compare what the texts say with what is measured
-(:func:`compare`, :func:`closing`) and tell a reader what is wrong with an answer (:func:`judge`).
+A lesson is a marimo notebook ``lessons/NN_name.py``, plain Python that runs as a script. Its
+docstring names it and its claims. All lessons compare what the texts say with what is measured
+(:func:`compare`, :func:`closing`) and show a reader what is wrong with an answer (:func:`judge`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .claims import LESSONS, Figure, Result, select
 BLUE, ORANGE, GREEN, INK, SOFT = "#0072b2", "#d55e00", "#009e73", "#1f2328", "#8c959f"
 
 
-# --- the shelf -----------------------------------------------------------------------------------
+# --- the lessons ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,19 @@ def find(number: int) -> Lesson:
 def table(of: Sequence[Lesson]) -> str:
     """Number, title and claims of lessons, as ``minireg lesson`` lists them."""
     listed = Table(("", ""), [(lesson, " ".join(lesson.claims)) for lesson in of])
-    room = shutil.get_terminal_size((200, 24)).columns  # a pipe has room
+    width = shutil.get_terminal_size((200, 24)).columns  # 200 in a pipe
     lines = str(listed).splitlines()
-    return "\n".join(textwrap.fill(line, room, subsequent_indent=4 * " ") for line in lines)
+    return "\n".join(textwrap.fill(line, width, subsequent_indent=4 * " ") for line in lines)
 
 
 def run(lesson: Lesson) -> None:
-    """Run a lesson without a browser; raises what is wrong in it."""
+    """Run a lesson without a browser; raises the errors of its cells."""
     with passing_interrupts():
         runpy.run_path(str(lesson.path), run_name="__main__")
 
 
-def own_copy(lesson: Lesson, folder: Path) -> tuple[Path, bool]:
-    """The reader's copy in ``folder`` and whether it is new; one that is there keeps its answers."""
+def working_copy(lesson: Lesson, folder: Path) -> tuple[Path, bool]:
+    """The reader's copy in ``folder`` and whether it is new; an old one is not replaced."""
     path = folder / lesson.path.name
     if new := not path.exists():
         shutil.copyfile(lesson.path, path)
@@ -111,7 +111,7 @@ def own_copy(lesson: Lesson, folder: Path) -> tuple[Path, bool]:
 def edit(path: Path) -> int:
     """Open a notebook in the browser until Ctrl-C; the exit code of marimo.
 
-    This process becomes marimo's server: whatever ends it, no server stays behind.
+    This process becomes marimo's server, so that no server remains when it ends.
     """
     options = ["--yes", "edit", "--skip-update-check", "--no-sandbox"]
     command = [sys.executable, "-m", "marimo", *options, str(path)]
@@ -147,8 +147,8 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_|\[\]])", r"\\\1", html.escape(text, quote=False))
 
 
-def _telling(result: Result) -> list[Figure]:
-    """Of the first two roles the first figure: it is the telling one."""
+def _first(result: Result) -> list[Figure]:
+    """The first figure of each of the first two roles."""
     first: dict[str, Figure] = {}
     for figure in result.figures:
         first.setdefault(figure.role, figure)
@@ -164,7 +164,7 @@ def compare(results: Iterable[Result]) -> Any:
     rows = []
     for r in results:
         c = r.claim
-        measured = [f"{_plain(f.what)}: **{f.value:.3g}**" for f in _telling(r)] + [_plain(r.error)]
+        measured = [f"{_plain(f.what)}: **{f.value:.3g}**" for f in _first(r)] + [_plain(r.error)]
         rows.append((
             f"**{_plain(c.title)}**<br>{_plain(c.statement)}<br>*{_plain(c.source)}*",
             "<br>".join(filter(None, measured)),
@@ -174,10 +174,10 @@ def compare(results: Iterable[Result]) -> Any:
 
 
 def closing(results: Sequence[Result], figures: Sequence[Figure] = ()) -> Any:
-    """End a lesson: claims, and figures of its own, as *claimed | measured | verdict*.
+    """End a lesson: its claims and other figures as a table *claimed | measured | verdict*.
 
-    Printed when the lesson runs as a script, a table in the browser. Raises AssertionError with all
-    that lie outside their range.
+    Printed when the lesson runs as a script, shown in the browser. ``AssertionError`` lists the
+    figures outside their range.
     """
     from marimo import running_in_notebook
 
@@ -250,11 +250,19 @@ def judge(
 ) -> Judgement:
     """Compare an answer, a function, with the right one, and say what is wrong with it.
 
-    ``mistakes`` maps what to tell the reader to the function that makes that mistake: an answer
-    that agrees with one of them on all cases has made it. None or ``...`` is an answer not yet given.
+    Parameters
+    ----------
+    answer, right : functions of the same arguments that return numbers or arrays, or tuples of
+        them. An answer that returns None or ``...`` is not given yet.
+    cases : the arguments to compare them at.
+    mistakes : hint → function that makes this mistake; the hint is shown if the answer agrees with
+        it in all cases.
+
+    An error in ``answer`` is part of the judgement, none is raised.
 
     >>> area = lambda r: 3.14159 * r**2
-    >>> print(judge(lambda r: 3.14159 * r, area, [(2.0,), (3.0,)], {"Square r.": lambda r: 3.14159 * r}))
+    >>> linear = lambda r: 3.14159 * r
+    >>> print(judge(linear, area, [(2.0,), (3.0,)], {"Square r.": linear}))
     `<lambda>(2)` gives 6.28318, expected 12.5664. Square r.
     >>> print(judge(lambda r: 3 * area(r), area, [(2.0,)], {}))
     `<lambda>(2)` gives 37.6991, expected 12.5664; yours is 3 times that.
@@ -275,18 +283,18 @@ def judge(
     if not wrong:
         return Judgement(f"`{name}` is right.", right=True)
     call, got, expected = wrong[0]
-    said = f"{call} gives {_text(got)}, expected {_text(expected)}"
+    start = f"{call} gives {_text(got)}, expected {_text(expected)}"
     for hint, mistake in mistakes.items():
         if all(_same(given[1], mistake(*case)) for given, case in zip(answers, cases, strict=True)):
-            return Judgement(f"{said}. {hint}")
+            return Judgement(f"{start}. {hint}")
     shapes = [[v.shape for v in _parts(value)] for value in (got, expected)]
     if shapes[0] != shapes[1]:
-        return Judgement(f"{said}: the shape is {shapes[0]}, expected {shapes[1]}.")
+        return Judgement(f"{start}: the shape is {shapes[0]}, expected {shapes[1]}.")
     a, b = (np.concatenate([v.ravel() for v in _parts(value)]) for value in (got, expected))
     factor = a @ b / (b @ b) if b.any() else 0.0
     if factor and np.allclose(a, factor * b, rtol=1e-9):
-        return Judgement(f"{said}; yours is {factor:.6g} times that.")
-    return Judgement(f"{said}.")
+        return Judgement(f"{start}; yours is {factor:.6g} times that.")
+    return Judgement(f"{start}.")
 
 
 # --- pictures --------------------------------------------------------------------------------------
