@@ -32,6 +32,8 @@ _Curve = Callable[[float], float]
 class KKT(NamedTuple):
     """The four Karush–Kuhn–Tucker residuals (claim C115), all 0 at a solution: ``max(kkt) <= tol``.
 
+    A named tuple (``AttributeError`` on assignment).
+
     Attributes
     ----------
     stationarity : the distance of −∇L to λ∂Ω(w).

@@ -53,6 +53,7 @@ class Estimate(float):
     draws : the numbers (n,), n ≥ 1. ``error`` is s/√n with s the standard deviation of the sample,
         ``inf`` for a single draw.
 
+    The mean and s are those of :func:`numpy.mean` and :func:`numpy.std` (with ``ddof=1``).
     ``TypeError`` for draws without a length.
 
     >>> import minireg as mr
@@ -100,7 +101,7 @@ def gauss_newton_product(forward: Closure, loss: Loss, params: Params, vector: A
     ----------
     forward : returns the output z, a Tensor of any shape.
     loss : a scalar Tensor from z.
-    params, vector : as for :func:`hvp`, with the same errors.
+    params, vector : as for :func:`hvp`; ``ValueError`` and ``TypeError`` too.
 
     For many products make a :class:`GaussNewton` (Schraudolph 2002), which is recorded once.
 
@@ -196,8 +197,8 @@ def condition_number(
     ≥ 1 if it is positive definite, ``inf`` if it is singular (|λ_min| ≤ 10·√n·eps·|λ|_max, which
     is 0 to rounding). Negative if it is indefinite, and below 1 if it is negative definite: then
     the ratio compares the ends of the spectrum but is no condition number, which would need the
-    eigenvalue nearest to 0. ``closure``, ``params``, ``tol``, ``seed`` and errors are those of
-    :func:`eigenvalues`.
+    eigenvalue nearest to 0. ``closure``, ``params``, ``tol`` and ``seed`` are those of
+    :func:`eigenvalues`, and so are errors: ``RuntimeError`` if Lanczos does not converge.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
@@ -242,6 +243,8 @@ def trace(
 
 class SpectralDensity(NamedTuple):
     """What :func:`spectral_density` returns: arrays on the host, in float64.
+
+    A named tuple (``AttributeError`` on assignment).
 
     Attributes
     ----------

@@ -22,7 +22,9 @@ CHAINS = 20  # of the Gibbs sampler; the error of their mean is their spread ove
 
 
 class Posterior(NamedTuple):
-    """What a prior's ``posterior`` returns: arrays (d,) on the host, in float64.
+    """What a prior's ``posterior`` returns: arrays (d,) on the host, in float64 (claims C118–C120).
+
+    A named tuple (``AttributeError`` on assignment).
 
     Attributes
     ----------

@@ -27,7 +27,7 @@ def stable_rank(w: ArrayLike) -> float:
 def effective_rank(w: ArrayLike) -> float:
     """exp of the entropy of σ/Σσ: the rank if all singular values are equal (Roy & Vetterli 2007).
 
-    Shapes and errors as for :func:`stable_rank`; 0 for W = 0.
+    Shapes and errors (``TypeError``, ``LinAlgError``) as for :func:`stable_rank`; 0 for W = 0.
 
     >>> import minireg as mr
     >>> round(mr.implicit.effective_rank(np.diag([3.0, 3.0, 0.0])), 10)

@@ -67,7 +67,7 @@ def equivalent_strength(eigenvalues: ArrayLike, lr: float, steps: int) -> Array:
 
     μ(1 − ημ)ᵀ/(1 − (1 − ημ)ᵀ): 1/(ηT) for modes with ημT ≪ 1, and falling exponentially for stiff
     ones, so no single λ has the effect of stopping. Negative or infinite where ημ > 1 overshoots.
-    Parameters, shapes and errors are those of :func:`early_stopping_filter`.
+    Parameters, shapes and the ``ValueError`` are those of :func:`early_stopping_filter`.
 
     >>> import minireg as mr
     >>> mr.implicit.equivalent_strength(np.array([0.0, 1.0, 10.0]), lr=0.1, steps=2).round(4)
@@ -84,6 +84,8 @@ def equivalent_strength(eigenvalues: ArrayLike, lr: float, steps: int) -> Array:
 
 class StoppingSpectrum(NamedTuple):
     """What :func:`early_stopping_spectrum` returns: k directions and how far a run went along them.
+
+    A named tuple (``AttributeError`` on assignment); source: claims C107, C108.
 
     Attributes
     ----------
@@ -225,7 +227,7 @@ def degrees_of_freedom(x: ArrayLike, strength: float) -> float:
 
 
 class MaxMargin(NamedTuple):
-    """What :func:`max_margin` returns.
+    """What :func:`max_margin` returns, a named tuple (``AttributeError`` on assignment).
 
     Attributes
     ----------

@@ -62,6 +62,8 @@ def dropout_penalty(weight: ArrayLike, x: ArrayLike, p: float, curvature: ArrayL
 class DropoutEffect(NamedTuple):
     """E[loss with dropout] − loss without, as :func:`dropout_effect` returns it.
 
+    A named tuple (``AttributeError`` on assignment).
+
     Attributes
     ----------
     value : the difference, an :class:`~minireg.curvature.Estimate` with its standard ``error``.

@@ -28,6 +28,8 @@ Axis = int | tuple[int, ...]
 class NormGradient(NamedTuple):
     """The terms of a normalisation's input gradient, arrays shaped like x, whose sum is ``total``.
 
+    A named tuple (``AttributeError`` on assignment); source: claims C14, C15, C19.
+
     Attributes
     ----------
     direct : γ/s·g, as if the statistics were constants.
@@ -172,9 +174,9 @@ def rmsnorm_gradient(
     .. math:: \tfrac1s u \;-\; \tfrac1s\hat x\langle u\hat x\rangle, \qquad u = \gamma g,\;
         s = \sqrt{\langle x^2\rangle + \varepsilon},\; \hat x = x/s
 
-    As :func:`layernorm_gradient`, parameters and errors too, but no mean is subtracted, so the term
-    through it is missing: a shift of x changes the output, its scale (at ε = 0) does not. ``eps``
-    None is the resolution of x's dtype, as for the layer.
+    As :func:`layernorm_gradient`, parameters and ``ValueError`` too, but no mean is subtracted, so
+    the term through it is missing: a shift of x changes the output, its scale (at ε = 0) does not.
+    ``eps`` None is the resolution of x's dtype, as for the layer.
 
     >>> import minireg as mr
     >>> found = mr.implicit.rmsnorm_gradient([[3.0, 4.0]], [[12.5, 0.0]], eps=0.0)
@@ -207,8 +209,10 @@ def _of_layer(layer: Any, x: Array, g: Array) -> NormGradient:
         axes = tuple(range(2, len(shape)))
         parts = _through(x.reshape(shape), g.reshape(shape), gamma, axes, layer.eps)
         return NormGradient(*(part.reshape(x.shape) for part in parts))
-    formula = rmsnorm_gradient if isinstance(layer, nn.RMSNorm) else layernorm_gradient
-    return formula(x, g, weight, layer.eps, tuple(range(-len(layer.normalized_shape), 0)))
+    axes = tuple(range(-len(layer.normalized_shape), 0))
+    if isinstance(layer, nn.RMSNorm):
+        return rmsnorm_gradient(x, g, weight, layer.eps, axes)
+    return layernorm_gradient(x, g, weight, layer.eps, axes)
 
 
 def norm_gradient(
