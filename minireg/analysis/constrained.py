@@ -266,8 +266,9 @@ class Problem:
         check_option("shadow_price", "(0, 1)", step=step)
         check_option("shadow_price", "(0, inf)", budget=budget)
         h = step * budget
-        low, high = self.constrained(budget - h).value, self.constrained(budget + h).value
-        self.constrained(budget)  # the solution that the model keeps
+        low = self.constrained(budget - h).value
+        high = self.constrained(budget + h).value
+        self.constrained(budget)  # last, so that the model keeps this solution
         return (low - high) / (2 * h)
 
 
