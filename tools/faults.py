@@ -177,7 +177,7 @@ FAULTS = {
         "C32 C38 C112", ("tests/inspect/test_ledger.py", "three_decays")),
     "M28": Fault(
         "step_penalty is (η/2)‖∇L‖²", DESCENT,
-        "return square * (lr / 4)", "return square * (lr / 2)",
+        "return sum(rest, first) * (lr / 4)", "return sum(rest, first) * (lr / 2)",
         "C101", ("tests/analysis/test_descent.py", "step_penalty_is")),
     "M29": Fault(
         "early_stopping_filter counts a step too few", DESCENT,
