@@ -1,7 +1,7 @@
 """What a penalty is: value, gradient, prox, certificate, formula and prior.
 
-Your own penalty is a subclass with ``value`` and, if it has one, ``prox``; everything else
-follows from them, and :func:`minireg.check_penalty` says whether they fit together.
+A new penalty is a subclass with ``value`` and, if it has one, ``prox``; everything else follows from
+them, and :func:`minireg.check_penalty` checks that they agree.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from functools import wraps
+from inspect import getattr_static
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import NUMPY, Array, as_array, blocks, is_array, of, unscalar
 from ..engine import grad
@@ -22,10 +24,20 @@ from ..ops.table import op
 from ..tensor import Tensor
 
 NUMBER = int | float | np.number
+Weight = Array | Tensor  # what a penalty measures
 
 
 class Formula(NamedTuple):
-    """LaTeX of a penalty's value, gradient and proximal operator."""
+    r"""LaTeX of a penalty's value, gradient and proximal operator (Parikh & Boyd 2014).
+
+    Parameters
+    ----------
+    value, gradient, prox : texts; ``TypeError`` if one is missing.
+
+    >>> from minireg.penalties import L1
+    >>> print(L1.formula.prox)
+    \mathrm{sign}(v)\max(|v| - t\lambda, 0)
+    """
 
     value: str
     gradient: str
@@ -38,8 +50,13 @@ class Formula(NamedTuple):
 class Coefficient:
     """A strength that changes while training: ``schedule(t)`` after t updates.
 
-    :func:`minireg.fit` counts the updates; in a loop of your own call
-    ``objective.step()`` after ``optimizer.step()``.
+    Parameters
+    ----------
+    schedule : a function of the number of updates; its values are finite and ≥ 0. ``TypeError`` for
+        anything but a function, ``ValueError`` for another value, when it is read.
+
+    :func:`minireg.fit` counts the updates; in your own loop call ``objective.step()`` after
+    ``optimizer.step()``.
 
     >>> from minireg.penalties import L1
     >>> warm_up = Coefficient(lambda t: 1e-3 * min(1, t / 100))
@@ -68,7 +85,7 @@ class Coefficient:
         return f"Coefficient({float(self):g} after {self.updates} updates)"
 
 
-def checked_strength(owner: str, name: str, value: Any) -> float:
+def checked_strength(owner: str, name: str, value: float | Coefficient) -> float:
     """The strength as a float; ``ValueError`` unless it is finite and ≥ 0."""
     number = float(value) if isinstance(value, Coefficient) else value
     if not within(limit := "[0, inf)", number):
@@ -76,19 +93,31 @@ def checked_strength(owner: str, name: str, value: Any) -> float:
     return float(number)
 
 
+Level = float | Coefficient  # what a strength may be set to
+
+
 class Strength:
-    """An attribute that is set to a number ≥ 0 or a :class:`Coefficient` and reads as a float."""
+    """A strength as a class attribute: set to a number ≥ 0 or a :class:`Coefficient`, read as a float.
+
+    ``ValueError`` for a number that is negative or not finite, and for anything else.
+
+    >>> class Scaled(Penalty):
+    ...     strength = Strength()
+    ...     def __init__(self, strength): self.strength = strength
+    >>> Scaled(0.5).strength
+    0.5
+    """
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, penalty: Any, owner: type | None = None) -> float:
+    def __get__(self, penalty: Penalty, owner: type | None = None) -> float:
         value = penalty.__dict__[self.name]
-        if isinstance(value, Coefficient):  # another number by now
+        if isinstance(value, Coefficient):  # its number changes
             return checked_strength(type(penalty).__name__, self.name, value)
         return value  # type: ignore[no-any-return]
 
-    def __set__(self, penalty: Any, value: Any) -> None:
+    def __set__(self, penalty: Penalty, value: Level) -> None:
         number = checked_strength(type(penalty).__name__, self.name, value)
         penalty.__dict__[self.name] = value if isinstance(value, Coefficient) else number
 
@@ -97,11 +126,25 @@ class Strength:
 
 
 class Penalty:
-    """λ·Ω(w), added to the **mean** data loss.
+    """λ·Ω(w), a regularizer that is added to the **mean** data loss.
 
-    A subclass defines ``value`` in operators and NumPy functions (so that it works on arrays
-    and, differentiably, on Tensors) and usually ``prox``; the closed-form ``gradient`` and the
-    certificates replace what is derived here.
+    w is an array or a Tensor of any shape (of some penalties a matrix); the value is a scalar, gradient
+    and prox have w's shape. A subclass defines ``value`` in operators and NumPy functions, so that it
+    works on arrays and, differentiably, on Tensors, and usually ``prox``. A closed-form ``gradient``
+    and the certificates ``subdiff_distance`` and ``max_strength`` replace what is derived here.
+
+    Attributes
+    ----------
+    formula, text : LaTeX of value, gradient and prox; one line for reprs and tables.
+    prior : the density that it stands for, ∝ exp(−n·λΩ(w)) with n observations.
+    convex : whether Ω is convex.
+    joint : whether it takes all weights of a term together, as :class:`PathNorm` does.
+    separable : a sum of one function over all elements; then ``gradient`` takes ``out=``.
+    elementwise_step : whether ``prox`` also takes an array of steps, which Adam and RMSprop need.
+    via : "gradient" or "prox", how a :class:`minireg.Term` acts by default.
+
+    Every penalty raises ``ValueError`` for a strength that is not finite and ≥ 0 and for a step < 0,
+    and ``NotImplementedError`` where it has no closed form (``prox``, ``max_strength``).
 
     >>> class Ridge(Penalty):
     ...     strength = Strength()
@@ -118,60 +161,61 @@ class Penalty:
     prior = "density ∝ exp(−n·λΩ(w)) for n observations under the mean loss"
     text = "λΩ(w)"  # one line for reprs and tables
     convex: bool = True
-    joint: bool = False  # whether it needs all weights of a term together
-    separable: bool = False  # one function summed over all elements; gradient takes out=
+    joint: bool = False  # whether it takes all weights of a term together
+    separable: bool = False  # a sum of one function over all elements; gradient takes out=
     elementwise_step: bool = False  # whether prox also takes a step for each element
-    shapes: tuple[tuple[int, ...], ...] = ((4, 3),)  # of weights that it makes sense for
-    via: Literal["gradient", "prox"] = "gradient"  # how a Term acts unless it says so
+    shapes: tuple[tuple[int, ...], ...] = ((4, 3),)  # examples of weights that it takes
+    via: Literal["gradient", "prox"] = "gradient"  # the default of Term
 
     def __init_subclass__(cls) -> None:
-        # both are said of the formulas of this class, not of a child's
+        # both describe the formulas of this class, so a subclass does not inherit them
         cls.separable = vars(cls).get("separable", False)
         cls.parts = vars(cls).get("parts", Penalty.parts)  # type: ignore[method-assign]
         if "prox" in vars(cls):
             cls.prox = _with_checked_step(cls.prox)  # type: ignore[method-assign]
 
-    def value(self, w: Any) -> Any:
-        """λ·Ω(w): an array gives a scalar, a Tensor a differentiable scalar Tensor."""
+    def value(self, w: Weight) -> Any:
+        """λ·Ω(w): of an array a scalar, of a Tensor a differentiable scalar Tensor."""
         raise NotImplementedError(f"{type(self).__name__} does not define value")
 
     def gradient(self, w: Array) -> Array:
-        """∇(λΩ)(w), same shape as w; one documented choice at kinks. By default, autograd's."""
+        """∇(λΩ)(w), an array of w's shape; at a kink one element of ∂(λΩ)(w). By default autograd's."""
         t = Tensor(w, requires_grad=True)
-        with enable_grad():  # a backward pass, which asks for it, records nothing itself
+        with enable_grad():  # also within a backward pass, which records nothing itself
             (g,) = grad(self.value(t), t, allow_unused=True)
         return np.zeros_like(w) if g is None else g.data
 
     def add_gradient(self, w: Array, total: Array) -> Array:
-        """``total += gradient(w)`` in place; where ``separable``, without a new array of w's size.
+        """``total += gradient(w)`` in place, returned; if ``separable``, without a new array of w's size.
 
         >>> from minireg.penalties import L2
         >>> L2(0.5).add_gradient(np.array([2.0, -4.0]), np.ones(2))
         array([ 2., -1.])
         """
-        # (an element that is recorded for a kernel is no array, and needs no room)
+        # (while a kernel is recorded w is a Symbol, which needs no buffer)
         if not (self.separable and is_array(w)):
             return np.add(total, self.gradient(w), out=total)
-        room = _room(w)
-        out = room[: w.size].reshape(w.shape)
+        buffer = _take_buffer(w)
+        out = buffer[: w.size].reshape(w.shape)
         np.add(total, self.gradient(w, out=out), out=total)  # type: ignore[call-arg]
         if of(w) is NUMPY:
-            _held.buffers[w.dtype] = room
+            vars(_kept)[w.dtype] = buffer
         return total
 
-    def prox(self, v: Array, step: Any) -> Array:
-        """argmin_u ½‖u − v‖² + step·λΩ(u), same shape as v; step is a number ≥ 0 (``ValueError``).
+    def prox(self, v: Array, step: float | Array) -> Array:
+        """argmin_u ½‖u − v‖² + step·λΩ(u), an array of v's shape.
 
-        With ``elementwise_step`` the step may be an array of v's shape: the prox in the
-        metric of its inverses, argmin_u Σ ½(u − v)²/step + λΩ(u).
+        ``step`` is a number ≥ 0 (``ValueError``). With ``elementwise_step`` it may be an array of v's
+        shape, the prox in the metric of its inverses: argmin_u Σ ½(u − v)²/step + λΩ(u).
+        ``NotImplementedError`` without a closed form.
         """
         raise NotImplementedError(f"{type(self).__name__} has no closed-form prox")
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """Euclidean distance of −g to ∂(λΩ)(w); 0 exactly when w is stationary for loss + λΩ.
+        """Euclidean distance of −g to ∂(λΩ)(w), a scalar: 0 exactly where loss + λΩ is stationary.
 
-        By default the limit of ‖w − prox(w − t·g, t)‖/t for a small t, or ‖g + ∇(λΩ)(w)‖
-        where there is no prox.
+        w and the loss's gradient g there are arrays of one shape. By default it is the limit of
+        ‖w − prox(w − t·g, t)‖/t for a small t, or ‖g + ∇(λΩ)(w)‖ without a prox.
         """
         t = 1e-6 if w.dtype == np.float64 else 1e-3
         try:
@@ -181,11 +225,16 @@ class Penalty:
         return length(off)
 
     def max_strength(self, g: Array) -> Any:
-        """The smallest λ at which w = 0 is optimal, from the loss gradient ``g`` at 0."""
+        """The smallest λ at which w = 0 is optimal, a scalar, from the loss's gradient g at 0.
+
+        ``NotImplementedError`` where there is none.
+        """
         raise NotImplementedError(f"{type(self).__name__}: no finite strength makes w = 0 optimal")
 
     def parts(self) -> dict[str, Penalty]:
-        """What it is the sum of, by name, if its prox is theirs one after the other; else empty.
+        """The penalties that it is the sum of, by name; empty if it is no such sum.
+
+        The prox of the sum is theirs one after the other, in this order.
 
         >>> from minireg.penalties import ElasticNet
         >>> ElasticNet(0.5, 1.0).parts()
@@ -195,26 +244,26 @@ class Penalty:
 
     # --- how it is used and shown ----------------------------------------------------------------
 
-    def __call__(self, w: Any) -> Any:
-        """The value; on a Tensor its backward is the closed-form gradient."""
+    def __call__(self, w: Weight) -> Any:
+        """The value as :meth:`value` gives it; of a Tensor its backward is the closed-form gradient."""
         return penalty_value(w, penalty=self)
 
     def over(self, parameters: Iterable[Tensor]) -> Any:
-        """The value of a whole term: the sum over its parameters, or None without any."""
+        """The value of a term: the sum over its parameters, None for no parameters."""
         parts = [self(p) for p in parameters]
         return sum(parts[1:], parts[0]) if parts else None
 
     def coefficients(self) -> list[Coefficient]:
-        """Its strengths that change while training."""
+        """Its strengths that are a :class:`Coefficient`."""
         return [v for v in vars(self).values() if isinstance(v, Coefficient)]
 
     def parameters_text(self) -> str:
-        """What stands between the parentheses of the repr: its strengths, or else its numbers."""
-        found = {n: getattr(self, n) for n in vars(self) if isinstance(_field(self, n), Strength)}
-        found = found or {n: v for n, v in vars(self).items() if type(v) in (int, float)}
-        if len(found) == 1:
-            return f"{next(iter(found.values())):g}"
-        return ", ".join(f"{name}={value:g}" for name, value in found.items())
+        """The arguments in the repr: its strengths, or its numbers if it has none."""
+        strengths = [n for n in vars(self) if isinstance(getattr_static(self, n), Strength)]
+        names = strengths or [n for n, v in vars(self).items() if type(v) in (int, float)]
+        if len(names) == 1:
+            return f"{getattr(self, names[0]):g}"
+        return ", ".join(f"{name}={getattr(self, name):g}" for name in names)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.parameters_text()}): {self.text}"
@@ -223,16 +272,12 @@ class Penalty:
 def _with_checked_step(prox: Callable[..., Array]) -> Callable[..., Array]:
     @wraps(prox)
     def checked(self: Penalty, v: Array, step: Any) -> Array:
-        # (a step for each element is the optimizer's, and to look at it may wait for a device)
+        # (an array of steps comes from an optimizer; looking at it might wait for a device)
         if isinstance(step, str | None) or (isinstance(step, NUMBER) and not step >= 0):
             raise ValueError(f"{type(self).__name__}.prox: step must be ≥ 0, got {step!r}")
         return prox(self, v, step)
 
     return checked
-
-
-def _field(penalty: Penalty, name: str) -> Any:
-    return next((vars(c)[name] for c in type(penalty).__mro__ if name in vars(c)), None)
 
 
 def add_gradients(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
@@ -241,55 +286,47 @@ def add_gradients(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
         penalty.add_gradient(w, total)
 
 
-def fixed(x: Any, name: str) -> Any:
-    """What a penalty keeps of an argument: numbers and None as they are, else an array of its own.
+def fixed(x: ArrayLike | None, name: str) -> Any:
+    """An argument as a penalty keeps it: a number or None as it is, anything else as a copied array.
 
-    It shares no memory: the weight that it was taken from goes on, in place.
+    A copy, as the weight that it may be a view of changes in place.
     """
     return x if x is None or isinstance(x, NUMBER) else as_array(x, name).copy()
 
 
-def fitting(a: Any, w: Any, name: str) -> Any:
+def fitting(a: Array, w: Weight, name: str) -> Any:
     """``a`` in w's dtype; ``ValueError`` unless it broadcasts to w's shape."""
-    if hasattr(a, "shape") and a.shape != w.shape:
-        try:
-            fits = np.broadcast_shapes(a.shape, w.shape) == w.shape
-        except ValueError:
-            fits = False
-        if not fits:
+    if hasattr(a, "shape"):
+        pairs = zip(a.shape[::-1], w.shape[::-1], strict=False)
+        if a.ndim > w.ndim or any(n not in (1, m) for n, m in pairs):
             raise ValueError(f"{name} has shape {a.shape}, expected that of the weight, {w.shape}")
     return like(a, w)
 
 
-def constant(value: Any, w: Any) -> Any:
-    """A value that is flat in w: an array, or a Tensor without a graph where w is one."""
+def constant(value: Array, w: Weight) -> Any:
+    """A value without a gradient: as it is, or as a Tensor outside the graph if w is a Tensor."""
     return Tensor(unscalar(value)) if isinstance(w, Tensor) else value
 
 
-class _Held(threading.local):
-    def __init__(self) -> None:
-        self.buffers: dict[Any, Array] = {}
+_kept = threading.local()  # vars(_kept): a dict in each thread, of a buffer by dtype
 
 
-_held = _Held()
+def _take_buffer(w: Array) -> Array:
+    """A flat array of at least w's size; until it is put back, a nested gradient gets another one.
 
-
-def _room(w: Array) -> Array:
-    """A flat array as large as w; until it is put back, a gradient within gets another.
-
-    The largest asked for is kept; CuPy's memory pool does that by itself.
+    On the CPU the largest so far is kept; CuPy's memory pool does that by itself.
     """
     if of(w) is not NUMPY:
         return np.empty_like(w, shape=w.size)
-    held = _held.buffers.pop(w.dtype, None)
-    return held if held is not None and held.size >= w.size else np.empty(w.size, w.dtype)
+    kept = vars(_kept).pop(w.dtype, None)
+    return kept if kept is not None and kept.size >= w.size else np.empty(w.size, w.dtype)
 
 
 # --- the op "penalty" -----------------------------------------------------------------------------
 
-# The closed form is the fast rule, the value in primitive ops its definition: the same
-# test that holds every fused op to its definition holds gradient to autograd. (What it is tried
-# on is in samples.py, which knows the penalties there are.)
+# The closed form is the fast rule, the value in primitive ops its definition: the test that compares
+# every fused op with its definition compares gradient with autograd. (The samples of that test are in
+# samples.py, which imports the penalties.)
 
 
 def _backward(g: Any, y: Any, saved: None, needs: set[int], *ws: Any, penalty: Penalty) -> Any:

@@ -9,14 +9,30 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import Array
-from ..messages import within
-from .base import Coefficient, Penalty, checked_strength, fitting, fixed
+from ..messages import check_kind, within
+from .base import Coefficient, Penalty, Weight, checked_strength, fitting, fixed
 
 
 class Composed(Penalty):
-    """A penalty made from another by a rule of this module."""
+    """A penalty made from another by a rule of this module (Parikh & Boyd 2014, section 2).
+
+    Parameters
+    ----------
+    inner : the penalty it is made from; it gives ``convex``, ``via``, ``elementwise_step``, ``shapes``.
+    text : one line for the repr.
+    value, prox : functions of w, and of v and step.
+    gradient, distance : functions of w, and of w and g; by default autograd's gradient and the distance
+        that follows from the prox.
+
+    ``TypeError`` without ``value`` or ``prox``.
+
+    >>> from minireg.penalties import L1, scaled
+    >>> scaled(L1(1.0), factor=2.0)
+    Composed(L1(1)): 2·f(1·w), f = λ‖w‖₁
+    """
 
     def __init__(
         self,
@@ -32,7 +48,7 @@ class Composed(Penalty):
         self.convex, self.via = inner.convex, inner.via
         self.elementwise_step, self.shapes = inner.elementwise_step, inner.shapes
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """By the rule."""
         return self._value(w)
 
@@ -40,7 +56,7 @@ class Composed(Penalty):
         """By the rule, or autograd's where there is none."""
         return super().gradient(w) if self._gradient is None else self._gradient(w)
 
-    def prox(self, v: Array, step: Any) -> Array:
+    def prox(self, v: Array, step: float | Array) -> Array:
         """By the rule."""
         return self._prox(v, step)
 
@@ -58,26 +74,31 @@ class Composed(Penalty):
         return repr(self.inner).partition(":")[0]
 
 
-def _check(rule: str, penalty: Any) -> None:
-    if not isinstance(penalty, Penalty):
-        raise TypeError(f"{rule}: expected a Penalty, got {penalty!r:.60}")
-
-
-def _at(rule: str, center: Any) -> Callable[[Any], Any]:
-    """The center as a function of the weight that it is of."""
+def _at(rule: str, center: ArrayLike) -> Callable[[Any], Any]:
+    """The center, as a function of the weight: in its dtype, on its backend."""
     name = f"{rule}: center"
     given = fixed(center, name)
     return lambda w: fitting(given, w, name)
 
 
 def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Penalty:
-    """factor·f(argument·w): prox of f at step t·factor·argument², seen through the argument.
+    """factor·f(argument·w), for f a penalty (Parikh & Boyd 2014, section 2.2).
+
+    Its prox is prox(a·v, step·factor·a²)/a of f, with a = ``argument``.
+
+    Parameters
+    ----------
+    penalty : f.
+    factor : > 0.
+    argument : ≠ 0.
+
+    ``TypeError`` for what is no Penalty, ``ValueError`` for a factor or argument out of range.
 
     >>> from minireg.penalties import L1
     >>> scaled(L1(1.0), factor=2.0).prox(np.array([3.0, -1.0]), step=1.0).tolist()
     [1.0, 0.0]
     """
-    _check("scaled", penalty)
+    check_kind("scaled", Penalty, penalty=penalty)
     if not (within("(0, inf)", factor) and within("(-inf, inf)", argument) and argument):
         raise ValueError(
             f"scaled: got factor={factor!r}, argument={argument!r}, expected finite numbers, "
@@ -93,18 +114,25 @@ def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Pena
     )  # fmt: skip
 
 
-def translated(penalty: Penalty, center: Array) -> Penalty:
-    """f(w − center): pulls towards ``center``, of which it keeps a copy, instead of 0.
+def translated(penalty: Penalty, center: ArrayLike) -> Penalty:
+    """f(w − center), for f a penalty: shrinks towards ``center`` instead of 0 (Parikh & Boyd 2014, 2.2).
 
-    A certificate that tells zeros, ties or ranks, as of matrix norms and balls, sees w − center
-    with rounding of the size of the centre: in float32 it may be off where that is 50 times as
-    large.
+    Its prox is center + prox(v − center, step) of f. Certificates that look for zeros, ties or ranks
+    (matrix norms, balls) see w − center with rounding of the size of the center: in float32 they may
+    be wrong where that is 50 times as large.
+
+    Parameters
+    ----------
+    penalty : f.
+    center : a number, or an array or Tensor of w's shape, copied.
+
+    ``TypeError`` for what is no Penalty, ``ValueError`` at a weight of another shape.
 
     >>> from minireg.penalties import L1
     >>> translated(L1(1.0), np.array([2.0, 2.0])).prox(np.array([2.5, 5.0]), step=1.0)
     array([2., 4.])
     """
-    _check("translated", penalty)
+    check_kind("translated", Penalty, penalty=penalty)
     c = _at("translated", center)
     return Composed(
         penalty, f"f(w − c), f = {penalty.text}",
@@ -115,14 +143,25 @@ def translated(penalty: Penalty, center: Array) -> Penalty:
     )  # fmt: skip
 
 
-def plus_quadratic(penalty: Penalty, l2: float, center: Any = 0.0) -> Penalty:
-    """f(w) + ½·l2‖w − center‖²: first towards the centre, then a shorter prox.
+def plus_quadratic(penalty: Penalty, l2: float, center: ArrayLike = 0.0) -> Penalty:
+    """f(w) + ½·l2‖w − center‖², for f a penalty (Parikh & Boyd 2014, section 2.2).
+
+    Its prox is that of f at (v + step·l2·center)/(1 + step·l2), with step/(1 + step·l2).
+
+    Parameters
+    ----------
+    penalty : f.
+    l2 : ≥ 0, no :class:`Coefficient`.
+    center : a number, or an array or Tensor of w's shape, copied.
+
+    ``TypeError`` for what is no Penalty and for a Coefficient, ``ValueError`` for an l2 < 0 and at a
+    weight of another shape.
 
     >>> from minireg.penalties import L1
     >>> plus_quadratic(L1(0.5), 1.0).prox(np.array([3.0, -0.25]), step=1.0).tolist()
     [1.25, 0.0]
     """
-    _check("plus_quadratic", penalty)
+    check_kind("plus_quadratic", Penalty, penalty=penalty)
     c = _at("plus_quadratic", center)
     if isinstance(l2, Coefficient):
         raise TypeError(
@@ -141,16 +180,19 @@ def plus_quadratic(penalty: Penalty, l2: float, center: Any = 0.0) -> Penalty:
 
 
 def conjugate(penalty: Penalty) -> Penalty:
-    """f*(p) = sup_w ⟨p, w⟩ − f(w), by Moreau: prox_t f*(v) = v − t·prox of f at v/t, step 1/t.
+    """f*(p) = sup_w ⟨p, w⟩ − f(w), the convex conjugate of a penalty f (Parikh & Boyd 2014, section 2.5).
 
-    Of a norm this is the projection on the ball of the dual norm. Its value has no rule, and
-    its prox needs a step > 0.
+    Its prox is v − step·prox(v/step, 1/step) of f, by Moreau's identity. For a norm, step 1 projects on
+    the unit ball of the dual norm, scaled by λ.
+
+    ``TypeError`` for what is no Penalty, ``NotImplementedError`` of its value, which has no rule, and
+    ``ValueError`` of its prox for a step of 0.
 
     >>> from minireg.penalties import L1
     >>> conjugate(L1(1.0)).prox(np.array([3.0, -0.5]), step=2.0)
     array([ 1. , -0.5])
     """
-    _check("conjugate", penalty)
+    check_kind("conjugate", Penalty, penalty=penalty)
 
     def prox(v: Array, step: Any) -> Array:
         if np.ndim(step) == 0 and not step > 0:

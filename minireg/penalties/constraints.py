@@ -1,9 +1,8 @@
 """Constraints: the penalty is 0 inside and ∞ outside, the prox is the projection.
 
-They act through the projection after each step; the gradient is 0, the smallest element of
-the normal cone. Optimizers whose step has its own length for each element (Adam) project in
-the Euclidean metric all the same, so there the end point is feasible but need not be the
-constrained optimum (claims C113–C115).
+They act through the projection after each step; the gradient is 0, the smallest element of the normal
+cone. Optimizers whose step differs from element to element (Adam) project in the Euclidean metric as
+well, so there the end point is feasible but need not be the constrained optimum (claims C113–C115).
 """
 
 from __future__ import annotations
@@ -16,27 +15,27 @@ from ..backend import Array, of
 from ..ops.arrays import as_matrix, largest, length, like, norms, svd, widened
 from ..ops.table import ratio
 from ..tensor import Tensor
-from .base import Formula, Penalty, Strength, constant
-from .groups import Groups
+from .base import Formula, Level, Penalty, Strength, Weight, constant
+from .groups import Axis, Groups
 from .spectral import cone_part, near, project_l1
 
 
 class Constraint(Penalty):
-    """w in a ball of the given ``radius``; a subclass says which norm measures it."""
+    """w in a ball of the given ``radius``: 0 inside, ∞ outside; a subclass defines the norm."""
 
     via: Literal["gradient", "prox"] = "prox"
     elementwise_step = True
     prior = "uniform inside the ball"
     radius = Strength()
 
-    def __init__(self, radius: Any) -> None:
+    def __init__(self, radius: Level) -> None:
         self.radius = radius
 
     def norm(self, w: Array) -> Any:
-        """The norm that is bounded: a scalar, or a column with one a group."""
+        """The norm that is bounded: a scalar, or a column with one per group."""
         raise NotImplementedError(f"{type(self).__name__} does not define norm")
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """0 in the ball (up to rounding), ∞ outside; a constant to autograd."""
         raw = w.data if isinstance(w, Tensor) else w
         outside = self.norm(raw) > self.radius * (1 + 256 * float(np.finfo(raw.dtype).eps))
@@ -44,20 +43,25 @@ class Constraint(Penalty):
         return constant(indicator.astype(raw.dtype), w)
 
     def gradient(self, w: Array) -> Array:
-        """0: it is in the normal cone wherever w is."""
+        """0, an element of the normal cone at every w."""
         return np.zeros_like(w)
 
     def _on_sphere(self, w: Array) -> Any:
-        """Where the constraint holds with equality, up to rounding."""
+        """Whether w, or each group, is at the bound up to rounding."""
         return self.norm(w) >= self.radius * (1 - near(w))
 
 
 class MaxNorm(Constraint):
     """‖w_g‖₂ ≤ r for every group: by default a row of a weight (out, in), what enters a unit.
 
-    ``axis`` is what a group spans, as for :class:`GroupLasso` (Srebro et al. 2005; with dropout,
-    Srivastava et al. 2014). The incoming weights of a unit of a convolution are axis=(1, 2, 3):
-    axis=1 bounds each position in the kernel by itself.
+    Parameters
+    ----------
+    radius : r ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
+    axis : the axes that a group spans, as for :class:`GroupLasso`, with its errors. The incoming weights
+        of a unit of a convolution are axis=(1, 2, 3): axis=1 bounds each position in the kernel by
+        itself.
+
+    Srebro et al. 2005; with dropout, Srivastava et al. 2014.
 
     >>> MaxNorm(2.5).prox(np.array([[3.0, 4.0], [0.5, 0.5]]), step=1.0).tolist()
     [[1.5, 2.0], [0.5, 0.5]]
@@ -71,25 +75,25 @@ class MaxNorm(Constraint):
     )
     text = "‖w_g‖₂ ≤ r"
 
-    def __init__(self, radius: Any, axis: int | tuple[int, ...] | None = 1) -> None:
+    def __init__(self, radius: Level, axis: Axis = 1) -> None:
         super().__init__(radius)
         self.groups = Groups(type(self).__name__, axis)
 
     def norm(self, w: Array) -> Any:
-        """‖w_g‖₂, one a row."""
+        """‖w_g‖₂, a column (groups, 1)."""
         return norms(self.groups.rows(w))
 
-    def prox(self, v: Array, step: Any) -> Array:
-        """Each group pulled back to the sphere if it is outside."""
+    def prox(self, v: Array, step: float | Array) -> Array:
+        """Each group outside is scaled to length r."""
         rows = self.groups.rows(v)
         lengths = norms(rows)
         factor = np.where(lengths > self.radius, ratio(self.radius, lengths), 1)
         return self.groups.back(rows * factor.astype(rows.dtype), v)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """‖g‖ without what pushes a group on its sphere straight outwards."""
+        """‖g‖ without, for a group at the bound, the part of −g that points outwards."""
         rows, slope = self.groups.rows(w), self.groups.rows(g)
-        if not self.radius:  # only w = 0 is left, and it is optimal whatever the gradient
+        if not self.radius:  # w = 0 is the only point, hence optimal
             slope = 0 * slope
         outward = ratio(rows, norms(rows))
         pressure = np.maximum(-(slope * outward).sum(axis=1, keepdims=True), 0)
@@ -101,7 +105,11 @@ class MaxNorm(Constraint):
 
 
 class L2Ball(MaxNorm):
-    """‖w‖₂ ≤ r, all entries together (claims C113–C116).
+    """‖w‖₂ ≤ r, all elements of w (any shape) together (claims C113–C116).
+
+    Parameters
+    ----------
+    radius : r ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
 
     >>> L2Ball(1.0).prox(np.array([3.0, 4.0]), step=1.0)
     array([0.6, 0.8])
@@ -110,7 +118,7 @@ class L2Ball(MaxNorm):
     formula = Formula(r"[\lVert w\rVert_2 \le r]", "0", r"v\min(1, r/\lVert v\rVert_2)")
     text = "‖w‖₂ ≤ r"
 
-    def __init__(self, radius: Any) -> None:
+    def __init__(self, radius: Level) -> None:
         super().__init__(radius, axis=None)
 
     def parameters_text(self) -> str:
@@ -119,7 +127,11 @@ class L2Ball(MaxNorm):
 
 
 class L1Ball(Constraint):
-    """‖w‖₁ ≤ r: the lasso as a budget (claim C115).
+    """‖w‖₁ ≤ r, all elements of w (any shape) together: the lasso as a budget (claim C115).
+
+    Parameters
+    ----------
+    radius : r ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
 
     >>> L1Ball(2.0).prox(np.array([3.0, -1.0]), step=1.0).tolist()
     [2.0, 0.0]
@@ -132,25 +144,33 @@ class L1Ball(Constraint):
         """‖w‖₁."""
         return np.abs(widened(w)).sum()
 
-    def prox(self, v: Array, step: Any) -> Array:
-        """A soft threshold at the level that meets the radius."""
+    def prox(self, v: Array, step: float | Array) -> Array:
+        """A soft threshold, as large as ‖w‖₁ ≤ r needs (Duchi et al. 2008)."""
         return project_l1(v, self.radius)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to a·∂‖w‖₁ for the best multiplier a ≥ 0 (0 inside the ball)."""
-        w, g, home = widened(w), widened(g), w
+        w, g, given = widened(w), widened(g), w
         free = w != 0
-        waiting = -np.sort(-np.where(free, 0, np.abs(g)).reshape(-1))
-        pushed = np.where(free, -g * np.sign(w), 0).sum() + np.cumsum(waiting) - waiting
+        zeros = -np.sort(-np.where(free, 0, np.abs(g)).reshape(-1))
+        pushed = np.where(free, -g * np.sign(w), 0).sum() + np.cumsum(zeros) - zeros
         counts = (free.sum() + of(w).xp.arange(w.size)).astype(w.dtype)
         best = np.maximum(largest(ratio(pushed, counts)), 0)
         a = np.where(self._on_sphere(w), best, 0)
         off = np.where(free, g + a * np.sign(w), np.maximum(np.abs(g) - a, 0))
-        return like(length(off), home)
+        return like(length(off), given)
 
 
 class SpectralBall(Constraint):
     """σ₁(W) ≤ r: a bound on a layer's Lipschitz constant (claims C87, C88).
+
+    W has any shape (out, …) and is measured as a matrix (out, rest).
+
+    Parameters
+    ----------
+    radius : r ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
+
+    ``LinAlgError`` for NaN or inf in W.
 
     >>> SpectralBall(2.0).prox(np.diag([3.0, 1.0]), step=1.0).tolist()
     [[2.0, 0.0], [0.0, 1.0]]
@@ -163,7 +183,7 @@ class SpectralBall(Constraint):
         """σ₁."""
         return largest(svd(w)[1])
 
-    def prox(self, v: Array, step: Any) -> Array:
+    def prox(self, v: Array, step: float | Array) -> Array:
         """Singular values clipped at r."""
         u, s, vt = svd(v)
         clipped = ((u * np.minimum(s, self.radius)) @ vt).reshape(v.shape)
@@ -172,5 +192,5 @@ class SpectralBall(Constraint):
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {U₁TV₁ᵀ : T ⪰ 0} over the singular values at r (0 inside)."""
         u, s, vt = svd(w)
-        descent = as_matrix(-g if self.radius else 0 * g)  # at radius 0 every w is optimal
+        descent = as_matrix(-g if self.radius else 0 * g)  # at radius 0 w = 0 is optimal
         return length(descent - cone_part(descent, u, vt, s >= self.radius * (1 - near(w))))

@@ -6,16 +6,25 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import Array
 from ..messages import check_option
 from ..ops.arrays import largest, length
 from ..ops.table import array_of
-from .base import Formula, Penalty, Strength, constant, fitting, fixed
+from .base import Formula, Level, Penalty, Strength, Weight, constant, fitting, fixed
 
 
-def soft_threshold(v: Array, threshold: Any) -> Array:
-    """sign(v)·max(|v| − threshold, 0), written as v minus its clip (claim C52).
+def soft_threshold(v: Array, threshold: float | Array) -> Array:
+    """sign(v)·max(|v| − threshold, 0), element by element, the prox of L1 (claim C52).
+
+    Parameters
+    ----------
+    v : array of any shape.
+    threshold : ≥ 0 (not checked), a number or an array that broadcasts with v, ``ValueError`` if it
+        does not.
+
+    It is computed as v minus its clip to ±threshold.
 
     >>> soft_threshold(np.array([3.0, -0.5]), 1.0)
     array([2., 0.])
@@ -38,9 +47,12 @@ class L2(Penalty):
 
     Parameters
     ----------
-    strength : λ ≥ 0.
-    center : array or Tensor of w's shape to pull towards, copied; 0 by default.
-    weight : non-negative array of w's shape, copied, for example a Fisher diagonal (EWC).
+    strength : λ ≥ 0, a number or a :class:`Coefficient`.
+    center : what the weights are drawn towards, a number or an array or Tensor of w's shape, copied. 0
+        by default.
+    weight : ≥ 0, as ``center``; for example a Fisher diagonal (EWC). 1 by default.
+
+    ``ValueError`` for a negative strength or weight and, at a weight w, for one of another shape.
 
     >>> pen = L2(0.1); w = np.array([3.0, -4.0])
     >>> float(pen.value(w)), pen.gradient(w), pen.prox(w, step=10.0)
@@ -56,10 +68,12 @@ class L2(Penalty):
     separable = elementwise_step = True
     strength = Strength()
 
-    def __init__(self, strength: Any, center: Any = None, weight: Any = None) -> None:
+    def __init__(
+        self, strength: Level, center: ArrayLike | None = None, weight: ArrayLike | None = None
+    ) -> None:
         self.strength = strength
         self.center, self.weight = fixed(center, "L2: center"), fixed(weight, "L2: weight")
-        # (one on a device is taken on trust: to look at it would wait)
+        # (an array on a device is not checked: that would wait for it)
         host = isinstance(self.weight, np.ndarray | int | float | np.number)
         if host and not np.all(self.weight >= 0):
             raise ValueError(f"L2: weight must be ≥ 0, got {weight!r:.60}")
@@ -71,7 +85,9 @@ class L2(Penalty):
 
     @classmethod
     def from_sklearn(cls, alpha: float, n: int) -> L2:
-        """What scikit-learn's ``Ridge(alpha)`` does for n observations, for MSELoss: λ = 2·alpha/n.
+        """The penalty of scikit-learn's ``Ridge(alpha)`` with n observations, beside MSELoss: λ = 2·alpha/n.
+
+        ``ValueError`` for n < 1 or a negative alpha.
 
         >>> L2.from_sklearn(5.0, n=100)
         L2(0.1): ½λ‖w‖²
@@ -95,9 +111,9 @@ class L2(Penalty):
             return self.strength
         return self.strength * fitting(self.weight, w, "L2: weight")
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """½λ Σ weight·(w − center)²."""
-        off = self._offset(w)  # in this order 0·∞ does not occur
+        off = self._offset(w)  # weight·off·off: no 0·∞ where off² overflows
         square = np.square(off)
         if self.weight is not None:
             square = fitting(self.weight, w, "L2: weight") * off * off
@@ -107,7 +123,7 @@ class L2(Penalty):
         """λ·weight·(w − center)."""
         return np.multiply(self._factor(w), self._offset(w), out=out)
 
-    def prox(self, v: Array, step: Any) -> Array:
+    def prox(self, v: Array, step: float | Array) -> Array:
         """(v + tλ·weight·center)/(1 + tλ·weight): a linear shrink, never exactly 0."""
         k = step * self._factor(v)
         if self.center is None:
@@ -119,16 +135,20 @@ class L2(Penalty):
         return length(g + self.gradient(w))
 
     def parameters_text(self) -> str:
-        """λ, and what else is set."""
+        """λ, and center and weight if they are set."""
         given = [n for n in ("center", "weight") if getattr(self, n) is not None]
         return ", ".join([f"{self.strength:g}", *(f"{n}=…" for n in given)])
 
 
 class L1(Penalty):
-    """λ‖w‖₁: exact zeros through its prox, the soft threshold (claims C43–C52, C56).
+    """λ‖w‖₁ = λΣ|w|: exact zeros through its prox, the soft threshold (claims C43–C52, C56).
 
-    ``gradient`` is the subgradient with sign(0) = 0; plain subgradient steps hover around
-    zero and never reach it, the prox does.
+    ``gradient`` is the subgradient with sign(0) = 0; plain subgradient steps oscillate around zero and
+    never reach it, the prox does.
+
+    Parameters
+    ----------
+    strength : λ ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
 
     >>> pen = L1(0.5); w = np.array([3.0, -0.25])
     >>> float(pen.value(w)), pen.gradient(w), pen.prox(w, step=1.0)
@@ -144,12 +164,14 @@ class L1(Penalty):
     separable = elementwise_step = True
     strength = Strength()
 
-    def __init__(self, strength: Any) -> None:
+    def __init__(self, strength: Level) -> None:
         self.strength = strength
 
     @classmethod
     def from_sklearn(cls, alpha: float) -> L1:
-        """What scikit-learn's ``Lasso(alpha)`` does, for MSELoss: λ = 2·alpha, its loss has a half.
+        """The penalty of scikit-learn's ``Lasso(alpha)``, beside MSELoss: λ = 2·alpha.
+
+        Twice, as its loss has a half. ``ValueError`` for a negative alpha.
 
         >>> L1.from_sklearn(0.1)
         L1(0.2): λ‖w‖₁
@@ -164,7 +186,7 @@ class L1(Penalty):
         """
         return {"alpha": self.strength / 2, "C": _inverse(n * self.strength)}
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """λ Σ|w|."""
         return self.strength * np.abs(w).sum()
 
@@ -172,7 +194,7 @@ class L1(Penalty):
         """λ·sign(w), 0 at 0."""
         return np.multiply(self.strength, np.sign(w, out=out), out=out)
 
-    def prox(self, v: Array, step: Any) -> Array:
+    def prox(self, v: Array, step: float | Array) -> Array:
         """Soft threshold at step·λ."""
         return soft_threshold(v, step * self.strength)
 
@@ -186,9 +208,13 @@ class L1(Penalty):
 
 
 class ElasticNet(Penalty):
-    """l1·‖w‖₁ + ½·l2·‖w‖²: zeros from the first, grouping from the second (claim C58).
+    """l1·‖w‖₁ + ½·l2·‖w‖²: zeros by the first, grouping by the second (claim C58; Zou & Hastie 2005).
 
     The source text has no half, λ₁‖θ‖₁ + λ₂‖θ‖², so its λ₂ is ``l2 = 2 * λ₂``.
+
+    Parameters
+    ----------
+    l1, l2 : the strengths λ₁ and λ₂ ≥ 0, numbers or :class:`Coefficient`; ``ValueError`` otherwise.
 
     >>> pen = ElasticNet(l1=0.5, l2=1.0); w = np.array([3.0, -0.25])
     >>> float(pen.value(w)), pen.gradient(w), pen.prox(w, step=1.0)
@@ -205,14 +231,15 @@ class ElasticNet(Penalty):
     separable = elementwise_step = True
     l1, l2 = Strength(), Strength()
 
-    def __init__(self, l1: Any, l2: Any) -> None:
+    def __init__(self, l1: Level, l2: Level) -> None:
         self.l1, self.l2 = l1, l2
 
     @classmethod
     def from_sklearn(cls, alpha: float, l1_ratio: float = 0.5) -> ElasticNet:
-        """What scikit-learn's ``ElasticNet(alpha, l1_ratio)`` does, for a mean loss like MSELoss.
+        """The penalty of scikit-learn's ``ElasticNet(alpha, l1_ratio)``, beside MSELoss.
 
-        Both strengths are doubled, because its loss is *half* the mean squared error.
+        Both strengths are doubled, as its loss is *half* the mean squared error. ``ValueError`` for an
+        ``l1_ratio`` outside [0, 1] or a negative alpha.
 
         >>> ElasticNet.from_sklearn(0.1, l1_ratio=0.25)
         ElasticNet(l1=0.05, l2=0.15): l1·‖w‖₁ + ½·l2·‖w‖²
@@ -230,7 +257,7 @@ class ElasticNet(Penalty):
         ratio = self.l1 / total if total else 1.0
         return {"alpha": total / 2, "l1_ratio": ratio, "C": _inverse(n * total)}
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """l1 Σ|w| + ½ l2 Σw²."""
         return self.l1 * np.abs(w).sum() + 0.5 * self.l2 * np.square(w).sum()
 
@@ -240,7 +267,8 @@ class ElasticNet(Penalty):
 
     def parts(self) -> dict[str, Penalty]:
         """``l1`` and ``l2``."""
-        return {"l1": L1(vars(self)["l1"]), "l2": L2(vars(self)["l2"])}  # also of Coefficients
+        # (vars gives a Coefficient itself, not its number)
+        return {"l1": L1(vars(self)["l1"]), "l2": L2(vars(self)["l2"])}
 
     def add_gradient(self, w: Array, total: Array) -> Array:
         """``total += gradient(w)`` in place, one part after the other."""
@@ -248,23 +276,31 @@ class ElasticNet(Penalty):
             part.add_gradient(w, total)
         return total
 
-    def prox(self, v: Array, step: Any) -> Array:
+    def prox(self, v: Array, step: float | Array) -> Array:
         """Soft threshold, then the linear shrink."""
         return soft_threshold(v, step * self.l1) / (1 + step * self.l2)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """L1's distance with the smooth part moved into g."""
+        """The distance of L1, with the gradient of the L2 part added to g."""
         return L1(self.l1).subdiff_distance(w, g + self.l2 * w)
 
     def max_strength(self, g: Array) -> Any:
-        """The l1 above which w = 0 is optimal, for any l2: max|g|."""
+        """The smallest l1 at which w = 0 is optimal, for any l2: max|g|."""
         return largest(np.abs(g))
 
 
 class L0(Penalty):
-    """λ·#{w ≠ 0}: not convex, acts through its prox only, the hard threshold (claim C53).
+    """λ·#{w ≠ 0}, the number of non-zero weights: not convex, acts through its prox (claim C53).
 
-    Survivors keep their value: no shrinkage, at the price of many local solutions.
+    The prox is the hard threshold: weights that survive keep their value, without shrinkage, at the
+    price of many local solutions.
+
+    Parameters
+    ----------
+    strength : λ ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
+
+    ``NotImplementedError`` of ``max_strength``; a :class:`minireg.Term` with ``via="gradient"`` is a
+    ``ValueError``.
 
     >>> pen = L0(0.5); v = np.array([3.0, 0.9])
     >>> float(pen.value(v)), pen.prox(v, step=1.0)
@@ -280,18 +316,18 @@ class L0(Penalty):
     convex, elementwise_step, via = False, True, "prox"
     strength = Strength()
 
-    def __init__(self, strength: Any) -> None:
+    def __init__(self, strength: Level) -> None:
         self.strength = strength
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """λ times the number of non-zero entries; a constant to autograd."""
         return constant(self.strength * (array_of(w) != 0).sum().astype(w.dtype), w)
 
     def gradient(self, w: Array) -> Array:
-        """0: the value is flat wherever it is differentiable, so a gradient step cannot see it."""
+        """0: the value is constant wherever it is differentiable."""
         return np.zeros_like(w)
 
-    def prox(self, v: Array, step: Any) -> Array:
+    def prox(self, v: Array, step: float | Array) -> Array:
         """Hard threshold at √(2·step·λ); at the threshold itself both are optimal, 0 is chosen."""
         return np.where(np.abs(v) > (2 * step * self.strength) ** 0.5, v, np.zeros_like(v))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from operator import index
 from types import EllipsisType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,15 +14,16 @@ from ..backend import Array, move, of
 from ..messages import check_option
 from ..ops.arrays import largest, length, like, norms, widened
 from ..ops.table import array_of, ratio
-from .base import Formula, Penalty, Strength
+from .base import Formula, Level, Penalty, Strength, Weight
 from .elementwise import L1, soft_threshold
 
 
-def _home(x: Any) -> str:
+def _backend(x: Any) -> str:
+    """The name of the backend that an array or a Tensor lives on."""
     return of(array_of(x)).name
 
 
-Axis = int | tuple[int, ...] | EllipsisType | None  # what a group spans; ...: 1
+Axis = int | tuple[int, ...] | EllipsisType | None  # the axes of a group; ... is the default, 1
 Members = Sequence[Sequence[int]]
 
 
@@ -41,7 +42,10 @@ def _positions(owner: str, members: Members) -> list[list[int]]:
 
 
 class Groups:
-    """How an array falls into groups: :meth:`rows` puts one group a row, :meth:`back` undoes it.
+    """The groups of an array: :meth:`rows` puts one group in each row, :meth:`back` undoes it.
+
+    ``owner`` is the name that messages begin with, ``axis`` and ``members`` are the options ``axis`` and
+    ``groups`` of :class:`GroupLasso`, with its errors.
 
     >>> groups = Groups("demo", axis=0); w = np.array([[1.0, 2.0], [3.0, 4.0]])
     >>> groups.rows(w)
@@ -83,10 +87,11 @@ class Groups:
         lead = [a for a in range(w.ndim) if a not in spanned]
         return len(lead), [*lead, *spanned]
 
-    def rows(self, w: Any) -> Any:
-        """(groups, members); explicit groups are filled up with 0 to the longest.
+    def rows(self, w: Weight) -> Any:
+        """One group per row, (groups, members); explicit groups are padded with 0 to the longest.
 
-        float16 becomes float32, and :meth:`back` rounds again.
+        float16 becomes float32, and :meth:`back` rounds again. Raises ``ValueError`` for an axis that w
+        does not have, ``IndexError`` for a position outside w, ``TypeError`` for integers.
         """
         w = widened(w)
         if self.members is None:
@@ -99,38 +104,38 @@ class Groups:
                 f"{self.owner}: groups name position {last} of a weight of shape {w.shape}, "
                 f"which has {w.size} elements"
             )
-        sources, _ = self._explicit(_home(w))
+        sources, _ = self._explicit(_backend(w))
         return np.pad(w.reshape(-1), (1, 0))[sources]
 
-    def _explicit(self, home: str) -> tuple[Array, Array]:
-        """Where each row comes from in (0, *w), and where w's members stand in the rows."""
-        if home not in self._indices:
+    def _explicit(self, backend: str) -> tuple[Array, Array]:
+        """Indices into (0, *w.ravel()) of all rows, padded with 0, and the indices that are not padding."""
+        if backend not in self._indices:
             assert self.members is not None
             width = max(map(len, self.members))
             rows = np.array([[*(i + 1 for i in m), *[0] * (width - len(m))] for m in self.members])
-            self._indices[home] = move(rows, home), move(np.flatnonzero(rows), home)
-        return self._indices[home]
+            self._indices[backend] = move(rows, backend), move(np.flatnonzero(rows), backend)
+        return self._indices[backend]
 
     def back(self, rows: Array, like: Array) -> Array:
-        """The rows in the places they came from in ``like``, whose other elements stay."""
+        """An array like ``like`` whose groups are these rows; elements in no group stay."""
         if self.members is None:
             _, order = self._order(like)
             inverse = sorted(range(like.ndim), key=order.__getitem__)
             found = np.transpose(rows.reshape([like.shape[a] for a in order]), inverse)
             return found.astype(like.dtype, copy=False)
-        sources, places = self._explicit(_home(like))
+        sources, places = self._explicit(_backend(like))
         flat = like.copy().reshape(-1)
         flat[sources.reshape(-1)[places] - 1] = rows.reshape(-1)[places]
         return flat.reshape(like.shape)
 
-    def scales(self, rows: Any) -> Any:
+    def scales(self, rows: Weight) -> Any:
         """√|g|: a number, or a column with one for each explicit group."""
         if self.members is None:
             return math.sqrt(rows.shape[1]) or 1.0
-        key = home, dtype = _home(rows), rows.dtype
+        key = backend, dtype = _backend(rows), rows.dtype
         if key not in self._columns:
             column = np.sqrt([[len(m)] for m in self.members]).astype(dtype)
-            self._columns[key] = move(column, home)
+            self._columns[key] = move(column, backend)
         return self._columns[key]
 
     def __repr__(self) -> str:
@@ -147,17 +152,20 @@ class GroupLasso(Penalty):
 
     Parameters
     ----------
-    strength : λ ≥ 0.
+    strength : λ ≥ 0, a number or a :class:`Coefficient`.
     axis : the axes that a group spans, as in ``np.linalg.norm(w, axis=axis)``. For a weight
         (out, in) axis=1, the default, makes a group of each row (an output unit), axis=0 of
         each column (an input feature), None one group of everything. The unit of a convolution, of
         weight (out, in, height, width), is axis=(1, 2, 3), its input channel (0, 2, 3): axis=1
         makes a group for each position in the kernel.
-    groups : instead of an axis, lists of positions in ``w.ravel()``; what is in none of
-        them is not penalised.
+    groups : instead of an axis, lists of positions in ``w.ravel()``; elements in none of them are not
+        penalised.
     scale : "sqrt" for s_g = √|g| (Yuan & Lin 2006), "none" for s_g = 1.
 
-    At w_g = 0 the gradient is 0 (as 0 counts what is so short that its square is 0).
+    ``ValueError`` for a negative strength, another scale, both axis and groups, and groups that overlap
+    or are empty; ``TypeError`` for an axis that is no integer, tuple of them or None. At a weight w:
+    ``ValueError`` for an axis it does not have, ``IndexError`` for a position outside, ``TypeError``
+    for integers. At w_g = 0 the gradient is 0 (a group so short that its square is 0 counts as 0).
 
     >>> pen = GroupLasso(1.0, axis=1, scale="none"); w = np.array([[3.0, 4.0], [0.6, 0.8]])
     >>> float(pen.value(w)), pen.prox(w, step=1.0).round(2).tolist()
@@ -178,8 +186,10 @@ class GroupLasso(Penalty):
     strength = Strength()
 
     def __init__(
-        self, strength: Any, axis: Axis = ..., groups: Members | None = None, scale: str = "sqrt"
-    ) -> None:
+        self, strength: Level, axis: Axis = ..., groups: Members | None = None,
+        scale: Literal["sqrt", "none"] = "sqrt",
+    ) -> None:  # fmt: skip
+
         check_option(type(self).__name__, ("sqrt", "none"), scale=scale)
         self.strength, self.scale = strength, scale
         self.groups = Groups(type(self).__name__, axis, groups)
@@ -189,7 +199,7 @@ class GroupLasso(Penalty):
     def _scales(self, rows: Any) -> Any:
         return self.groups.scales(rows) if self.scale == "sqrt" else 1.0
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """λ Σ s_g‖w_g‖."""
         rows = self.groups.rows(w)
         return like(self.strength * (self._scales(rows) * norms(rows)).sum(), w)
@@ -200,7 +210,7 @@ class GroupLasso(Penalty):
         gradient = ratio(self.strength * self._scales(rows) * rows, norms(rows))
         return self.groups.back(gradient, np.zeros_like(w))
 
-    def prox(self, v: Array, step: Any) -> Array:
+    def prox(self, v: Array, step: float | Array) -> Array:
         """Group soft threshold: w_g shortened by step·λs_g, to 0 if it is shorter than that."""
         rows = self.groups.rows(v)
         cut = self.strength * self._scales(rows)
@@ -210,7 +220,7 @@ class GroupLasso(Penalty):
         return self.groups.back(rows * ratio(np.maximum(lengths - step * cut, 0), lengths), v)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """‖g + λs_g w_g/‖w_g‖‖ over live groups and max(‖g_g‖ − λs_g, 0) over those at 0."""
+        """‖g + λs_g w_g/‖w_g‖‖ over groups that are not 0, max(‖g_g‖ − λs_g, 0) over those that are."""
         rows, slope = self.groups.rows(w), self.groups.rows(g)
         cut, size, steepness = self.strength * self._scales(rows), norms(rows), norms(slope)
         at_zero = slope * ratio(np.maximum(steepness - cut, 0), steepness)
@@ -246,7 +256,15 @@ def _metric_prox(rows: Array, k: Array) -> Array:
 
 
 class SparseGroupLasso(GroupLasso):
-    """λ Σ_g s_g‖w_g‖ + l1·‖w‖₁: sparse groups, and zeros inside the live ones (Simon et al. 2013).
+    """λ Σ_g s_g‖w_g‖ + l1·‖w‖₁: sparse groups, with zeros inside the others (Simon et al. 2013).
+
+    Parameters
+    ----------
+    strength, axis, groups, scale : of the group lasso, see :class:`GroupLasso`, with its errors.
+    l1 : λ₁ ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
+
+    Its prox takes one step for all elements of a group or an array of steps, first L1's, then the
+    groups'.
 
     >>> pen = SparseGroupLasso(1.0, l1=0.5, scale="none"); v = np.array([[3.5, 0.4], [1.0, 1.0]])
     >>> pen.prox(v, step=1.0).tolist()
@@ -263,52 +281,58 @@ class SparseGroupLasso(GroupLasso):
     l1 = Strength()
 
     def __init__(
-        self, strength: Any, l1: Any, axis: Axis = ..., groups: Members | None = None,
-        scale: str = "sqrt",
+        self, strength: Level, l1: Level, axis: Axis = ..., groups: Members | None = None,
+        scale: Literal["sqrt", "none"] = "sqrt",
     ) -> None:  # fmt: skip
         super().__init__(strength, axis, groups, scale)
         self.l1 = l1
 
     def parts(self) -> dict[str, Penalty]:
         """``l1`` and ``group``."""
-        group = GroupLasso(vars(self)["strength"], scale=self.scale)  # also of a Coefficient
+        group = GroupLasso(vars(self)["strength"], scale=self.scale)
         group.groups = self.groups
         return {"l1": L1(vars(self)["l1"]), "group": group}
 
-    def value(self, w: Any) -> Any:
-        """Both terms."""
+    def value(self, w: Weight) -> Any:
+        """λ Σ s_g‖w_g‖ + l1 Σ|w|."""
         return super().value(w) + self.l1 * np.abs(w).sum()
 
     def gradient(self, w: Array) -> Array:
-        """Both gradients, each 0 at its kink."""
+        """The sum of both gradients, each 0 at its kink."""
         return super().gradient(w) + self.l1 * np.sign(w)
 
-    def prox(self, v: Array, step: Any) -> Array:
-        """First the soft threshold, then the group's."""
+    def prox(self, v: Array, step: float | Array) -> Array:
+        """First the soft threshold of L1, then that of the groups."""
         return super().prox(soft_threshold(v, step * self.l1), step)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """Live groups: L1's distance with their gradient in g; at 0: that of the thresholded g."""
+        """As :class:`L1` with the groups' gradient added to g; at a group of 0, of the thresholded g."""
         rows, slope = self.groups.rows(w), self.groups.rows(g)
         cut, size = self.strength * self._scales(rows), norms(rows)
         soft = soft_threshold(slope, self.l1)
         steepness = norms(soft)
         at_zero = soft * ratio(np.maximum(steepness - cut, 0), steepness)
-        live = self._beyond_l1(rows, slope + ratio(cut * rows, size))
-        off = np.where(size == 0, at_zero, live)
-        return length(self.groups.back(off, self._beyond_l1(w, g)))
+        nonzero = self._l1_residual(rows, slope + ratio(cut * rows, size))
+        off = np.where(size == 0, at_zero, nonzero)
+        return length(self.groups.back(off, self._l1_residual(w, g)))
 
-    def _beyond_l1(self, w: Array, g: Array) -> Array:
-        """What of −g no subgradient of l1‖w‖₁ answers, element by element."""
+    def _l1_residual(self, w: Array, g: Array) -> Array:
+        """Element by element, the distance of −g to the subgradients of l1‖w‖₁, with its sign."""
         return np.where(w == 0, soft_threshold(g, self.l1), g + self.l1 * np.sign(w))
 
     def max_strength(self, g: Array) -> Any:
-        """The λ above which w = 0 is optimal at this l1."""
+        """The smallest λ at which w = 0 is optimal, for this l1."""
         return super().max_strength(soft_threshold(g, self.l1))
 
 
 class FrobeniusNorm(GroupLasso):
-    """λ‖W‖_F, not squared: all of W or nothing (claim C92; squared it is L2).
+    """λ‖W‖_F, not squared: all of W is 0 or nothing is (claim C92; squared it is L2).
+
+    Parameters
+    ----------
+    strength : λ ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
+
+    w has any shape and is one group; at 0 the gradient is 0.
 
     >>> pen = FrobeniusNorm(1.0); w = np.array([[3.0, 4.0]])
     >>> float(pen.value(w)), pen.gradient(w).tolist(), pen.prox(w, step=5.0).tolist()
@@ -322,7 +346,7 @@ class FrobeniusNorm(GroupLasso):
     prior = "density ∝ exp(−nλ‖W‖_F): exponential in the length, uniform in direction"
     text = "λ‖W‖_F"
 
-    def __init__(self, strength: Any) -> None:
+    def __init__(self, strength: Level) -> None:
         super().__init__(strength, axis=None, scale="none")
 
     def parameters_text(self) -> str:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array
+from ..nn.module import Module
 from ..ops.arrays import length
 from ..tensor import Tensor
-from .base import Formula, Penalty, Strength, penalty_value
+from .base import Formula, Level, Penalty, Strength, Weight, penalty_value
 
 
 class PathNorm(Penalty):
     """λ Σ over input–output paths of the product of squared weights (claim C100).
 
-    It belongs to a whole chain of linear layers, (out, in) weights in order: unlike L2 it
-    does not change when a ReLU unit's inputs are scaled by c and its outputs by 1/c. Computed
-    by one pass of the squared weights over ones, λ 1ᵀW_L²…W_1²1. As in the source text that is the
-    square of a norm, without a root, and biases are left out. There is no prox:
-    the value is a polynomial of degree 2L in all weights together.
+    It takes a chain of linear layers, weights (out, in) in order: unlike L2 it does not change when a
+    ReLU unit's inputs are scaled by c and its outputs by 1/c. Computed by one pass of the squared
+    weights over ones, λ 1ᵀW_L²…W_1²1. As in the source text it is the square of a norm, without a
+    root, and leaves biases out.
+
+    Parameters
+    ----------
+    strength : λ ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
+
+    ``value`` and a call take the weights one by one or a Module (its weights in order), ``gradient``
+    the weights. ``TypeError`` for anything else, ``ValueError`` for weights that are no chain,
+    ``NotImplementedError`` for the prox: the value is a polynomial of degree 2L in all weights together.
 
     >>> pen = PathNorm(1.0); a, b = np.array([[1.0, 2.0]]), np.array([[3.0]])
     >>> float(pen.value(a, b)), [g.tolist() for g in pen.gradient(a, b)]
@@ -36,19 +44,19 @@ class PathNorm(Penalty):
     convex, joint, shapes = False, True, ((4, 3), (2, 4))
     strength = Strength()
 
-    def __init__(self, strength: Any) -> None:
+    def __init__(self, strength: Level) -> None:
         self.strength = strength
 
-    def __call__(self, *weights: Any) -> Any:
-        """The value of a chain of weights, or of a model."""
+    def __call__(self, *weights: Weight | Module) -> Any:
+        """The value of a chain of weights or of a model, with the closed-form gradient as backward."""
         return penalty_value(*_chain(weights), penalty=self)
 
     def over(self, parameters: Iterable[Tensor]) -> Any:
-        """One value for all parameters of the term, in the model's order."""
+        """One value for all parameters of a term, in the model's order; None for no parameters."""
         chain = list(parameters)
         return self(*chain) if chain else None
 
-    def value(self, *weights: Any) -> Any:
+    def value(self, *weights: Weight | Module) -> Any:
         """λ 1ᵀW_L²…W_1²1 of a chain of weights, or of a model."""
         chain = _chain(weights)
         reach = np.square(chain[0]).sum(axis=1)
@@ -57,7 +65,7 @@ class PathNorm(Penalty):
         return self.strength * reach.sum()
 
     def gradient(self, *weights: Array) -> tuple[Array, ...]:
-        """One gradient a weight: 2λW∘(b aᵀ), a what reaches the layer, b what leaves it."""
+        """A gradient for each weight: 2λW∘(b aᵀ), a the paths into the layer, b those out of it."""
         squares = [np.square(w) for w in _chain(weights)]
         reach = [np.ones_like(squares[0], shape=squares[0].shape[1:])]
         for s in squares[:-1]:
@@ -69,15 +77,15 @@ class PathNorm(Penalty):
             leave = s.T @ leave
         return tuple(found[::-1])
 
-    def subdiff_distance(self, w: Any, g: Any) -> Any:
+    def subdiff_distance(self, w: Array | Sequence[Array], g: Array | Sequence[Array]) -> Any:
         """‖g + gradient‖ for a chain of weights and one of loss gradients (or one of each)."""
-        own = self.gradient(*w) if isinstance(w, list | tuple) else self.gradient(w)
+        mine = self.gradient(*w) if isinstance(w, list | tuple) else self.gradient(w)
         chain = g if isinstance(g, list | tuple) else [g]
-        parts = [(a + b).reshape(-1) for a, b in zip(chain, own, strict=True)]
+        parts = [(a + b).reshape(-1) for a, b in zip(chain, mine, strict=True)]
         return length(np.concatenate(parts))
 
-    def prox(self, v: Array, step: Any) -> Array:
-        """There is none."""
+    def prox(self, v: Array, step: float | Array) -> Array:
+        """``NotImplementedError``: a polynomial of several weights has no closed-form prox."""
         raise NotImplementedError("PathNorm: a product of layers has no closed-form prox")
 
 

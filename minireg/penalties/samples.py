@@ -1,4 +1,4 @@
-"""What the op "penalty" is tried on: every penalty with a gradient, away from its kinks."""
+"""Samples of the op "penalty": every penalty with a gradient, away from its kinks."""
 
 from __future__ import annotations
 

@@ -24,19 +24,19 @@ from ..ops.arrays import (
 from ..ops.iterations import block_power, chebyshev, ritz, scatter, settled, unit
 from ..random import Stream
 from ..tensor import Tensor
-from .base import Formula, Penalty, Strength, penalty_value
+from .base import Formula, Level, Penalty, Strength, Weight, penalty_value
 
 
 def near(w: Array) -> float:
-    """Relative distance within which a certificate takes two numbers for equal."""
+    """The relative distance within which two numbers count as equal in a certificate."""
     return 1e-10 if w.dtype == np.float64 else 1e-5
 
 
-def project_l1(v: Array, radius: Any) -> Array:
+def project_l1(v: Array, radius: float | Array) -> Array:
     """The nearest point with ‖u‖₁ ≤ radius: a soft threshold (Duchi et al. 2008).
 
-    The threshold is the largest of (sum of the k largest |v| − radius)/k, or 0; counted from max|v|
-    downwards, so that rounding is of the size of the radius however far v is.
+    The threshold is the largest of (sum of the k largest |v| − radius)/k, or 0. It is computed
+    relative to max|v|, so that rounding is of the size of the radius however large v is.
 
     >>> project_l1(np.array([3.0, -1.0]), 2.0)
     array([2., 0.])
@@ -53,7 +53,7 @@ def project_l1(v: Array, radius: Any) -> Array:
 def cone_part(target: Array, u: Array, vt: Array, kept: Array, trace: float | None = None) -> Array:
     """The element U₁TV₁ᵀ, T ⪰ 0 (of that trace, if one is given), nearest to ``target``.
 
-    U₁ and V₁ are the columns that are ``kept``, told by a mask: nothing waits for the device.
+    ``kept`` is a mask of the columns that make U₁ and V₁, so nothing waits for the device.
     """
     u, vt = u * kept, vt * kept[:, None]
     block = u.T @ target @ vt.T
@@ -62,40 +62,41 @@ def cone_part(target: Array, u: Array, vt: Array, kept: Array, trace: float | No
         values, basis = eigh(block)
         values = np.maximum(values, 0)
     else:
-        # the simplex: a common shift changes nothing there, and from far outside the L1 ball
-        # projects on it; what is not kept is shifted down, so that it gets nothing
+        # The projection on the simplex is that on the L1 ball of values shifted far up, as a common
+        # shift changes nothing; columns that are not kept are shifted down and get 0.
         far = 2 * (length(block) + trace)
         values, basis = eigh(block - np.diag(far * ~kept))
         values = project_l1(np.where(values > -far, values + (far + trace), 0), trace)
     return u @ (basis * values) @ basis.T @ vt
 
 
-TRACKED, DEGREE = 16, 3  # vectors kept for a weight; products with WᵀW in a round
-SCOUTED, ASIDE, NOISE = 2, 0.3, 0.1  # such products for the last of them, and what joins it then
-BLIND = 5  # the same where there is one round only, as to look whether it suffices would wait
+TRACKED, DEGREE = 16, 3  # vectors kept for a weight; products with WᵀW per round
+SCOUTED, ASIDE, NOISE = 2, 0.3, 0.1  # products for the scout; the shares added to vectors then
+BLIND = 5  # products per round on a GPU, where a test for convergence would synchronize
 
 
 class SpectralNorm(Penalty):
     """λ‖W‖₂ = λσ₁(W), the largest singular value (claims C85, C86, C94).
 
-    Called on a Tensor it follows σ₁ by power iteration: each weight keeps its 15 largest singular
-    vectors and a scout for what grows outside of them, taken from one SVD at the first call and
-    moved whenever the term is recorded; evaluation goes the same way and keeps nothing. On arrays,
-    and where a second derivative is asked for, everything is exact, through the SVD; so is a
-    Tensor's value with method="svd".
+    W has any shape (out, …) and is measured as a matrix (out, rest). Called on a Tensor it follows σ₁ by
+    power iteration: for each weight it keeps the 15 largest singular vectors, and a scout for what grows
+    outside of them. They come from one SVD at the first call and move whenever the value is recorded;
+    an evaluation without recording changes nothing. On arrays, for second derivatives and with
+    method="svd" everything is exact, by the SVD.
 
-    The gradient is λuvᵀ for unit u and v, so it is a subgradient up to the error of the value,
-    however σ₁ and σ₂ tie. Where σ₂ < .998 σ₁ its cosine to the exact one stayed above .9998
-    through 100 steps of SGD, SGD with momentum and AdamW on a 784×512 layer.
+    The gradient is λuvᵀ for unit u and v, a subgradient up to the error of the value, also where σ₁
+    and σ₂ tie. Where σ₂ < .998 σ₁ its cosine to the exact one stayed above .9998 through 100 steps
+    of SGD, SGD with momentum and AdamW on a 784×512 layer.
 
     Parameters
     ----------
-    strength : λ ≥ 0.
-    method : "power" or, exact at every call and some fifty times slower, "svd".
-    iterations : at most so many rounds a call, ≥ 1; a round is three power iterations of the whole
-        block, and none follows once the vectors are within an angle of 0.01. On a GPU, where to
-        look would wait for it, each call makes one round, of five.
+    strength : λ ≥ 0, a number or a :class:`Coefficient`.
+    method : "power" or, exact at every call and about fifty times slower, "svd".
+    iterations : the most rounds per call, ≥ 1; a round is three power iterations of the whole block, and
+        it stops once the vectors are within an angle of 0.01. On a GPU, where that test would
+        synchronize, each call makes one round of five.
 
+    ``ValueError`` for an option out of range, ``LinAlgError`` for NaN or inf in W.
     At a repeated σ₁ the exact gradient shares evenly, λ U₁V₁ᵀ/r; at W = 0 it is 0.
 
     >>> pen = SpectralNorm(1.0); w = np.diag([3.0, 1.0])
@@ -112,21 +113,21 @@ class SpectralNorm(Penalty):
     strength = Strength()
 
     def __init__(
-        self, strength: Any, method: Literal["power", "svd"] = "power", iterations: int = 3
+        self, strength: Level, method: Literal["power", "svd"] = "power", iterations: int = 3
     ) -> None:
         check_option("SpectralNorm", ("power", "svd"), method=method)
         check_option("SpectralNorm", 1, iterations=iterations)
         self.strength, self.method, self.iterations = strength, method, iterations
         self.vectors: dict[int, tuple[ReferenceType[Tensor], Array, Array]] = {}
 
-    def __call__(self, w: Any) -> Any:
-        """The value; its backward is λu₁v₁ᵀ."""
+    def __call__(self, w: Weight) -> Any:
+        """The value; of a Tensor by power iteration, with the backward λu₁v₁ᵀ."""
         if self.method == "svd" or not isinstance(w, Tensor) or not w.size:
             return super().__call__(w)
         return penalty_value(w, penalty=_Followed(self, *self._follow(w)))
 
     def _follow(self, w: Tensor) -> tuple[Any, Array, Array]:
-        """σ₁, u₁ and v₁, as far as the power iteration has come."""
+        """σ₁, u₁ and v₁, as the power iteration estimates them."""
         m = as_matrix(w.data)
         wide = m.shape[0] < m.shape[1]
         a = m.T if wide else m  # the vectors kept are the shorter ones
@@ -138,7 +139,7 @@ class SpectralNorm(Penalty):
             noise = move(noise.astype(v.dtype), of(v).name)
         elif of(a) is NUMPY or v.shape[1] == len(v):
             image, v = self._rounds(a, v)
-        else:  # the vectors of the last call serve as they are
+        else:  # the vectors of the last call
             image = a @ v
             _, image, v = block_power(a, np.square(image).sum(axis=0), image, v, BLIND)
         if is_grad_enabled() and w.requires_grad:
@@ -152,23 +153,23 @@ class SpectralNorm(Penalty):
         return (size, v[:, 0], first) if wide else (size, first, v[:, 0])
 
     def _rounds(self, a: Array, v: Array) -> tuple[Array, Array]:
-        """Images and right vectors after as many rounds as it takes, at most ``iterations``."""
+        """Images and right vectors once they have converged, after at most ``iterations`` rounds."""
         image = a @ v
         last, lifted = v[:, -1], image[:, -1]
         squares, image, v = ritz(image, v)
         for _ in range(self.iterations if v.shape[1] < len(v) else 0):
             if settled(a, squares, image, v):
                 scout = chebyshev(a, squares[:-1], lifted, last, SCOUTED)
-                if scout @ scout <= 2:  # 1, were nothing outside larger than what is tracked
+                if scout @ scout <= 2:  # 1 if nothing outside is larger than the tracked vectors
                     v[:, -1] += ASIDE * scout
                     break
             squares, image, v = block_power(a, squares, image, v, DEGREE)
         return image, v
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "vectors": {}}  # weights have other identities elsewhere
+        return {**vars(self), "vectors": {}}  # keyed by id, which a copy does not keep
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """λσ₁."""
         with explained():
             return self.strength * np.linalg.norm(as_matrix(w), 2)
@@ -180,7 +181,7 @@ class SpectralNorm(Penalty):
         share = (first / np.maximum(first.sum(), 1)).astype(w.dtype)
         return self.strength * ((u * share) @ vt).reshape(w.shape)
 
-    def prox(self, v: Array, step: Any) -> Array:
+    def prox(self, v: Array, step: float | Array) -> Array:
         """The singular values minus their projection on the L1 ball of radius step·λ (Moreau)."""
         u, s, vt = svd(v)
         return ((u * (s - project_l1(s, step * self.strength))) @ vt).reshape(v.shape)
@@ -205,7 +206,7 @@ class _Followed(Penalty):
     def __init__(self, exact: SpectralNorm, size: Any, left: Array, right: Array) -> None:
         self.exact, self.size, self.left, self.right = exact, size, left, right
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """λ‖Wv‖; on a Tensor (for a second derivative) the exact one."""
         return self.exact.value(w) if isinstance(w, Tensor) else self.exact.strength * self.size
 
@@ -217,8 +218,15 @@ class _Followed(Penalty):
 class NuclearNorm(Penalty):
     """λ‖W‖_* = λΣσ_k: the L1 norm of the singular values, hence low rank (claims C95–C97).
 
-    The gradient U_rV_rᵀ runs over the non-zero singular values and divides by no
-    differences of them, so repeated ones do no harm; at W = 0 it is 0.
+    W has any shape (out, …) and is measured as a matrix (out, rest). The gradient U_rV_rᵀ sums over
+    the non-zero singular values and divides by no differences of them, so repeated ones do no harm;
+    at W = 0 it is 0.
+
+    Parameters
+    ----------
+    strength : λ ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
+
+    ``LinAlgError`` for NaN or inf in W.
 
     >>> pen = NuclearNorm(1.0); w = np.diag([3.0, 0.5])
     >>> float(pen.value(w)), pen.gradient(w).tolist(), pen.prox(w, step=1.0).tolist()
@@ -233,10 +241,10 @@ class NuclearNorm(Penalty):
     text = "λ‖W‖_*"
     strength = Strength()
 
-    def __init__(self, strength: Any) -> None:
+    def __init__(self, strength: Level) -> None:
         self.strength = strength
 
-    def value(self, w: Any) -> Any:
+    def value(self, w: Weight) -> Any:
         """λΣσ_k."""
         with explained():
             return self.strength * np.linalg.norm(as_matrix(w), "nuc")
@@ -247,7 +255,7 @@ class NuclearNorm(Penalty):
         alive = (s > rank_tolerance(w, s)).astype(w.dtype)
         return self.strength * ((u * alive) @ vt).reshape(w.shape)
 
-    def prox(self, v: Array, step: Any) -> Array:
+    def prox(self, v: Array, step: float | Array) -> Array:
         """Every singular value is soft-thresholded at step·λ (claim C96)."""
         u, s, vt = svd(v)
         return ((u * np.maximum(s - step * self.strength, 0)) @ vt).reshape(v.shape)
@@ -255,14 +263,14 @@ class NuclearNorm(Penalty):
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {λ(U_rV_rᵀ + N) : U_rᵀN = 0, NV_r = 0, ‖N‖₂ ≤ 1}."""
         u, s, vt = svd(w)
-        # (w may be what is left of a subtraction, with rounding of what it was taken from)
+        # (w may be a small difference, with the rounding of larger numbers)
         alive = s > np.maximum(rank_tolerance(w, s), s[:1].sum() * near(w))
         u, vt = u * alive, vt * alive[:, None]
         off = as_matrix(-g) - self.strength * (u @ vt)
-        beside = off - u @ (u.T @ off)
-        beside = beside - (beside @ vt.T) @ vt
-        beyond = np.maximum(svd(beside)[1] - self.strength, 0)
-        return np.hypot(length(off - beside), length(beyond))
+        outside = off - u @ (u.T @ off)
+        outside = outside - (outside @ vt.T) @ vt
+        excess = np.maximum(svd(outside)[1] - self.strength, 0)
+        return np.hypot(length(off - outside), length(excess))
 
     def max_strength(self, g: Array) -> Any:
         """The spectral norm of g, the dual norm."""
