@@ -44,15 +44,15 @@ ERRORS = {
     # shapes
     "matmul of wrong shapes": (lambda: t(2, 3) @ t(2, 3), ValueError, "matmul (2, 3)"),
     "add of wrong shapes": (lambda: t(2, 3) + t(2), ValueError, "add (2, 3) (2,)"),
-    "Linear": (lambda: net()(t(5, 4)), ValueError, "linear x (5, 4) expected (…, 3)"),
-    "BatchNorm channels": (lambda: nn.BatchNorm(3)(t(5, 4)), ValueError, "BatchNorm x (5, 4) expected 3"),
-    "LayerNorm": (lambda: nn.LayerNorm(3)(t(5, 4)), ValueError, "layer_norm x (5, 4) expected 3"),
+    "Linear": (lambda: net()(t(5, 4)), ValueError, "linear input (5, 4) expected (…, 3)"),
+    "BatchNorm channels": (lambda: nn.BatchNorm(3)(t(5, 4)), ValueError, "BatchNorm input (5, 4) expected 3"),
+    "LayerNorm": (lambda: nn.LayerNorm(3)(t(5, 4)), ValueError, "layer_norm input (5, 4) expected 3"),
     "GroupNorm": (lambda: nn.GroupNorm(2, 5), ValueError, "GroupNorm num_channels 5 2"),
     "Conv2d channels": (lambda: nn.Conv2d(3, 2, 3)(t(1, 4, 8, 8)), ValueError, "conv2d 3 (1, 4, 8, 8)"),
     "Conv2d kernel": (lambda: nn.Conv2d(1, 1, 9)(t(1, 1, 4, 4)), ValueError, "conv2d 9 4"),
     "MaxPool2d padding": (lambda: nn.MaxPool2d(2, padding=3)(t(1, 1, 8, 8)), ValueError, "padding 3 2"),
     "mse_loss": (
-        lambda: F.mse_loss(t(3, 1), t(3)), ValueError, "mse_loss x target (3, 1) (3,) expected equal"),
+        lambda: F.mse_loss(t(3, 1), t(3)), ValueError, "mse_loss input target (3, 1) (3,) expected equal"),
     "cross_entropy targets": (
         lambda: F.cross_entropy(t(3, 4), labels(0, 1)), ValueError,
         "cross_entropy (2,) (3, 4) expected (3,)"),
@@ -197,8 +197,8 @@ ERRORS = {
         "cross_entropy targets (2,) (2, 3) expected integers .astype(int) missing"),
     "a model to PyTorch's name of a GPU": (lambda: net().to("cuda"), ValueError, "backend cuda GPU 'cupy'"),
     "Linear of True": (lambda: nn.Linear(True, 2), ValueError, "Linear in_features integer True"),
-    "Linear of words": (lambda: net()("abc"), TypeError, "linear: x numbers 'abc'"),
-    "Linear of None": (lambda: net()(None), TypeError, "linear: x numbers None"),
+    "Linear of words": (lambda: net()("abc"), TypeError, "linear: input numbers 'abc'"),
+    "Linear of None": (lambda: net()(None), TypeError, "linear: input numbers None"),
     "two inputs of a chain": (
         lambda: nn.Sequential(net())(t(1, 3), t(1, 3)), TypeError, "Sequential 2 inputs one forward"),
     "generator that is a seed": (lambda: nn.Linear(3, 2, generator=5), TypeError, "init generator Stream 5"),
@@ -223,13 +223,15 @@ ERRORS = {
     "LayerNorm eps": (lambda: nn.LayerNorm(3, eps=-1), ValueError, "LayerNorm eps ≥ 0 -1"),
     "RMSNorm eps": (lambda: nn.RMSNorm(3, eps=-1), ValueError, "RMSNorm eps ≥ 0 -1"),
     "RMSNorm of integers": (
-        lambda: nn.RMSNorm(3)(labels(1, 2, 3)), ValueError, "rms_norm x int64 floating .astype('float32')"),
+        lambda: nn.RMSNorm(3)(labels(1, 2, 3)), ValueError,
+        "rms_norm input int64 floating .astype('float32')"),
     "GroupNorm eps": (lambda: nn.GroupNorm(1, 3, eps=-1), ValueError, "GroupNorm eps ≥ 0 -1"),
     "Dropout of words": (lambda: nn.Dropout("a"), ValueError, "Dropout p [0, 1] 'a'"),
     "Dropout of None": (lambda: nn.Dropout(None), ValueError, "Dropout p [0, 1] None"),
     "Dropout of a Tensor": (lambda: nn.Dropout(mr.tensor(0.5)), ValueError, "Dropout p [0, 1] Tensor(0.5"),
     "Dropout of integers": (
-        lambda: nn.Dropout(0.5)(labels(1, 2)), ValueError, "dropout x int64 floating .astype('float32')"),
+        lambda: nn.Dropout(0.5)(labels(1, 2)), ValueError,
+        "dropout input int64 floating .astype('float32')"),
     "Dropout seed": (lambda: nn.Dropout(0.5, seed=1.5), ValueError, "Stream seed integer 1.5"),
     "Dropout seed below 0": (lambda: nn.Dropout(0.5, seed=-1), ValueError, "Stream seed ≥ 0 -1"),
     "Embedding of floats": (lambda: nn.Embedding(4, 2)([0.5]), TypeError, "embedding float32 integers"),
@@ -253,7 +255,7 @@ ERRORS = {
         lambda: F.binary_cross_entropy_with_logits(t(2, 3), t(2, 3), pos_weight=[1.0, 2.0]), ValueError,
         "binary_cross_entropy_with_logits pos_weight (2,) (2, 3)"),
     "target of wrong shape": (
-        lambda: F.l1_loss(t(3), [[1.0], [2.0], [3.0]]), ValueError, "l1_loss x (3,) target (3, 1)"),
+        lambda: F.l1_loss(t(3), [[1.0], [2.0], [3.0]]), ValueError, "l1_loss input (3,) target (3, 1)"),
     "complex leaf": (
         lambda: mr.tensor([1j], requires_grad=True), TypeError, "requires_grad complex128 two real tensors"),
     "gradient through complex numbers": (

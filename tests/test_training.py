@@ -527,7 +527,7 @@ REFUSED = {
     "epochs as float": ({"epochs": 2.0}, ValueError, r"epochs must be an integer ≥ 1, got 2\.0"),
     "batch size": ({"batch_size": -8}, ValueError, "fit: batch_size must be an integer ≥ 1, got -8"),
     "labels": ({"train": (X, Y + 1)}, ValueError, "label 3 is outside 0 … 2"),
-    "features": ({"train": (X[:, :3], Y)}, ValueError, r"linear: got x of shape \(8, 3\), expected"),
+    "features": ({"train": (X[:, :3], Y)}, ValueError, r"linear: got input of shape \(8, 3\), expected"),
     "clip": ({"clip_norm": -1.0}, ValueError, r"fit: clip_norm must be in \(0, inf\], got -1\.0"),
     "no step at all": ({"clip_norm": 0}, ValueError, r"fit: clip_norm must be in \(0, inf\], got 0"),
     "string labels": (

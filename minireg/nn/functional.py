@@ -1,12 +1,17 @@
-"""Layers and losses as functions of arrays or Tensors, with PyTorch's names and arguments."""
+"""Layers and losses as functions of arrays or Tensors, with PyTorch's names and arguments.
+
+``input`` is a Tensor, an array, or what becomes one, as a list. The result is a Tensor if an
+argument is, else an array. In formulas x is the input.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import NUMPY, as_array, of
 from ..messages import check_option, check_shape, within
@@ -27,6 +32,7 @@ from .losses import (
     nll_loss,
     smooth_l1_loss,
 )
+from .module import AnyArray, MaybeArray
 
 __all__ = [
     "avg_pool2d", "batch_norm", "binary_cross_entropy_with_logits", "conv2d", "cross_entropy",
@@ -35,17 +41,27 @@ __all__ = [
     "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "tanh",
 ]  # fmt: skip
 
+Shape = int | Sequence[int]
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """x Wᵀ + b for x (…, in), weight (out, in), bias (out,).
+
+def linear(input: ArrayLike, weight: AnyArray, bias: MaybeArray = None) -> Any:
+    """x Wᵀ + b: an affine map of the last axis, (…, in) → (…, out), as PyTorch's.
+
+    Parameters
+    ----------
+    input : x (…, in).
+    weight : W (out, in).
+    bias : b (out,), or None for 0.
+
+    Raises ``ValueError`` for an input whose last axis is not W's.
 
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]))
     array([[11.]])
     """
-    x = array_like(x, "linear: x", weight.dtype)
+    x = array_like(input, "linear: input", weight.dtype)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ValueError(
-            f"linear: got x of shape {x.shape}, expected (…, {weight.shape[1]}) "
+            f"linear: got input of shape {x.shape}, expected (…, {weight.shape[1]}) "
             f"for a weight of shape {weight.shape}"
         )
     return fused.linear(x, weight) if bias is None else fused.linear(x, weight, bias)
@@ -59,18 +75,24 @@ def padding_row(name: str, padding_idx: int | None, rows: int) -> int | None:
     return padding_idx % rows
 
 
-def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
-    """The rows of weight (num_embeddings, dim) at the indices x: (…) → (…, dim).
+def embedding(input: ArrayLike, weight: AnyArray, padding_idx: int | None = None) -> Any:
+    """The rows of ``weight`` at the indices ``input``: (…) → (…, dim), as PyTorch's.
 
-    Row ``padding_idx`` gets no gradient. Raises ``TypeError`` unless x holds integers, and
-    ``IndexError`` for one outside 0 … num_embeddings − 1 (not on a GPU, where asking would
-    wait for the device).
+    Parameters
+    ----------
+    input : indices (…), integers in 0 … num_embeddings − 1.
+    weight : (num_embeddings, dim).
+    padding_idx : a row that gets no gradient (negative: from the end), or None.
+
+    Raises ``TypeError`` unless the indices are integers, ``IndexError`` for one out of range
+    (not on a GPU, where the check would wait for the device), and ``ValueError`` for a
+    ``padding_idx`` out of range.
 
     >>> embedding(np.array([2, 0]), np.array([[0.0], [1.0], [2.0]]))
     array([[2.],
            [0.]])
     """
-    index, rows = as_array(held(x), "embedding: x"), len(weight)
+    index, rows = as_array(held(input), "embedding: input"), len(weight)
     if index.dtype.kind not in "iu":
         raise TypeError(
             f"embedding: got indices of dtype {index.dtype}, expected integers; convert with "
@@ -96,34 +118,45 @@ def _affine(x: Any, gamma: Any, beta: Any) -> Any:
 
 
 def batch_norm(
-    x: Any,
-    running_mean: Any = None,
-    running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
+    input: ArrayLike,
+    running_mean: MaybeArray = None,
+    running_var: MaybeArray = None,
+    weight: MaybeArray = None,
+    bias: MaybeArray = None,
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    r"""γ (x − μ)/√(σ² + ε) + β over every axis but 1, for x (N, C) or (N, C, …).
+    r"""γ (x − μ)/√(σ² + ε) + β for each channel over all other axes; the shape stays.
 
-    In training μ and σ² (biased) are the batch's, and running statistics, if given, move by
-    ``momentum`` towards μ and the unbiased σ²; otherwise the running statistics are used.
-    An empty batch moves no statistics. Raises ``ValueError`` for one value per channel in
-    training (claims C12, C13, C19).
+    Ioffe and Szegedy (2015; claims C12, C13, C19), with PyTorch's arguments. An empty batch
+    moves no statistics.
+
+    Parameters
+    ----------
+    input : x (N, C) or (N, C, …).
+    running_mean, running_var : (C,) statistics, updated in place in training, used as μ and
+        σ² in evaluation.
+    weight, bias : γ and β (C,), or None for 1 and 0.
+    training : whether μ and σ² (biased) are the batch's. Running statistics, if given, then
+        move to (1 − m)·old + m·batch, with the unbiased σ².
+    momentum : m in [0, 1].
+    eps : ε ≥ 0.
+
+    Raises ``ValueError`` for shapes that do not fit, for one value per channel in training,
+    and for evaluation without running statistics.
 
     >>> batch_norm(np.array([[1.0], [3.0]]), training=True, eps=0.0)
     array([[-1.],
            [ 1.]])
     """
-    x = array_like(x, "batch_norm: x")
+    x = array_like(input, "batch_norm: input")
     if x.ndim < 2:
-        raise ValueError(f"batch_norm: got x of shape {x.shape}, expected (N, C) or (N, C, …)")
+        raise ValueError(f"batch_norm: got input of shape {x.shape}, expected (N, C) or (N, C, …)")
     channels = x.shape[1]
     given = {"weight": weight, "bias": bias}
     given |= {"running_mean": running_mean, "running_var": running_var}
-    if any(a is not None and a.shape != (channels,) for a in given.values()):
-        check_shape(f"batch_norm of x {x.shape}", (channels,), **given)
+    check_shape(f"batch_norm of input {x.shape}", (channels,), **given)
     gamma, beta = _column(weight, x.ndim), _column(bias, x.ndim)
     if x.size == 0:  # nothing to normalize, and no statistics to move
         return _affine(x, gamma, beta)
@@ -135,7 +168,7 @@ def batch_norm(
     n = x.size // channels
     if n == 1:
         raise ValueError(
-            f"batch_norm: training needs more than one value per channel, got x of shape {x.shape}"
+            f"batch_norm: training needs more than one value per channel, got input {x.shape}"
         )
 
     running = None
@@ -156,45 +189,67 @@ def _assign(statistic: Any, moved: Any) -> None:
         statistic[...] = moved
 
 
-def _last_axes(name: str, x: Any, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+def _last_axes(name: str, x: Any, normalized_shape: Shape) -> tuple[int, ...]:
     one = isinstance(normalized_shape, int | np.integer)
     shape = (normalized_shape,) if one else tuple(normalized_shape)  # type: ignore[arg-type]
     if not shape or x.shape[-len(shape) :] != shape:
         raise ValueError(
-            f"{name}: got x of shape {x.shape}, expected (…, {', '.join(map(str, shape))})"
+            f"{name}: got input of shape {x.shape}, expected (…, {', '.join(map(str, shape))})"
         )
     return tuple(range(-len(shape), 0))
 
 
 def layer_norm(
-    x: Any,
-    normalized_shape: int | Sequence[int],
-    weight: Any = None,
-    bias: Any = None,
+    input: ArrayLike,
+    normalized_shape: Shape,
+    weight: MaybeArray = None,
+    bias: MaybeArray = None,
     eps: float = 1e-5,
 ) -> Any:
-    """γ (x − μ)/√(σ² + ε) + β over the last axes, for each sample by itself (claim C14).
+    """γ (x − μ)/√(σ² + ε) + β over the last axes of each sample; the shape stays.
+
+    Ba, Kiros and Hinton (2016; claim C14), with PyTorch's arguments.
+
+    Parameters
+    ----------
+    input : x (…, *normalized_shape).
+    normalized_shape : the last axes, over which μ and the biased σ² are taken.
+    weight, bias : γ and β of that shape, or None for 1 and 0.
+    eps : ε ≥ 0.
+
+    Raises ``ValueError`` for an input that does not end in ``normalized_shape``.
 
     >>> layer_norm(np.array([[1.0, 3.0]]), 2, eps=0.0)
     array([[-1.,  1.]])
     """
-    x = array_like(x, "layer_norm: x")
+    x = array_like(input, "layer_norm: input")
     axes = _last_axes("layer_norm", x, normalized_shape)
     return fused.normalize(x, weight, bias, axes=axes, eps=eps)
 
 
 def rms_norm(
-    x: Any, normalized_shape: int | Sequence[int], weight: Any = None, eps: float | None = None
+    input: ArrayLike, normalized_shape: Shape, weight: MaybeArray = None, eps: float | None = None
 ) -> Any:
-    """γ x/√(mean x² + ε) over the last axes; ε defaults to the resolution (claim C15).
+    """γ x/√(mean x² + ε) over the last axes of each sample; the shape stays.
 
-    That is of the dtype that is computed in, which is float32 for float16.
+    Zhang and Sennrich (2019; claim C15), with PyTorch's arguments.
+
+    Parameters
+    ----------
+    input : x (…, *normalized_shape), floating.
+    normalized_shape : the last axes, over which the mean is taken.
+    weight : γ of that shape, or None for 1.
+    eps : ε ≥ 0; None is the resolution (``np.finfo(dtype).eps``) of the dtype computed in,
+        which is float32 for float16.
+
+    Raises ``ValueError`` for integers and for an input that does not end in
+    ``normalized_shape``.
 
     >>> rms_norm(np.array([[3.0, 4.0]]), 2) * 12.5**0.5
     array([[3., 4.]])
     """
-    x = array_like(x, "rms_norm: x")
-    floating("rms_norm", x=x)
+    x = array_like(input, "rms_norm: input")
+    floating("rms_norm", input=x)
     axes = _last_axes("rms_norm", x, normalized_shape)
     if eps is None:
         eps = float(np.finfo(np.float32 if x.dtype == HALF else x.dtype).eps)
@@ -202,9 +257,22 @@ def rms_norm(
 
 
 def group_norm(
-    x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+    input: ArrayLike,
+    num_groups: int,
+    weight: MaybeArray = None,
+    bias: MaybeArray = None,
+    eps: float = 1e-5,
 ) -> Any:
-    """γ (x − μ)/√(σ² + ε) + β over groups of channels of each sample, for x (N, C, …).
+    """γ (x − μ)/√(σ² + ε) + β over groups of channels of each sample; the shape stays.
+
+    Wu and He (2018), with PyTorch's arguments.
+
+    Parameters
+    ----------
+    input : x (N, C, …).
+    num_groups : how many groups of C/num_groups channels each.
+    weight, bias : γ and β (C,), or None for 1 and 0.
+    eps : ε ≥ 0.
 
     Raises ``ValueError`` for channels that do not split into groups of equal size, and for
     a single value per group.
@@ -212,15 +280,15 @@ def group_norm(
     >>> group_norm(np.array([[1.0, 3.0, 0.0, 8.0]]), 2, eps=0.0)
     array([[-1.,  1., -1.,  1.]])
     """
-    x = array_like(x, "group_norm: x")
+    x = array_like(input, "group_norm: input")
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ValueError(
-            f"group_norm: got x of shape {x.shape} for {num_groups} groups, expected (N, C, …) "
-            "with C divisible by the groups"
+            f"group_norm: got input of shape {x.shape} for {num_groups} groups, expected "
+            "(N, C, …) with C divisible by the groups"
         )
     if x.size == num_groups:
-        raise ValueError(f"group_norm: one value per group, got x of shape {x.shape}")
-    check_shape(f"group_norm of x {x.shape}", x.shape[1:2], weight=weight, bias=bias)
+        raise ValueError(f"group_norm: one value per group, got input of shape {x.shape}")
+    check_shape(f"group_norm of input {x.shape}", x.shape[1:2], weight=weight, bias=bias)
     if x.size == 0:
         return _affine(x, _column(weight, x.ndim), _column(bias, x.ndim))
     n, channels, *rest = x.shape
@@ -233,27 +301,39 @@ def group_norm(
     return fused.normalize(grouped, gamma, beta, axes=axes, eps=eps).reshape(x.shape)
 
 
-def probability(owner: str, p: Any) -> None:
+def probability(owner: str, p: float) -> None:
     """``ValueError`` unless p is a number in [0, 1]."""
     if not within("[0, 1]", p):
         raise ValueError(f"{owner}: p is the probability of dropping, in [0, 1]; got {p!r}")
 
 
-def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Stream | None = None) -> Any:
-    """Each element is dropped with probability p, the others grow by 1/(1 − p).
+def dropout(
+    input: ArrayLike, p: float = 0.5, training: bool = True, generator: Stream | None = None
+) -> Any:
+    """x with each element set to 0 with probability p, the others divided by 1 − p.
 
-    ``generator`` is the :class:`~minireg.random.Stream` to draw the mask from; without one
-    a fresh stream follows :func:`minireg.manual_seed`. Raises ``ValueError`` unless 0 ≤ p ≤ 1.
+    Srivastava et al. (2014; claim C75), as PyTorch's: the mean stays x. The shape stays, too.
+
+    Parameters
+    ----------
+    input : x, floating.
+    p : the probability of dropping, in [0, 1].
+    training : whether to drop at all.
+    generator : the :class:`~minireg.random.Stream` that draws the mask; None is a new one
+        that follows :func:`minireg.manual_seed`.
+
+    Raises ``ValueError`` unless 0 ≤ p ≤ 1 and for integers, ``TypeError`` for a ``generator``
+    that is no Stream.
 
     >>> dropout(np.array([-1.0, 3.0]), p=0.0)
     array([-1.,  3.])
     """
-    x = array_like(x, "dropout: x")
+    x = array_like(input, "dropout: input")
     if type(p) is not float or not 0 <= p <= 1:
         probability("dropout", p)
     if not training or p == 0:
         return x
-    floating("dropout", x=x)
+    floating("dropout", input=x)
     stream = stream_of(generator, "dropout")
     return x * stream.dropout_mask(p, array_of(x))
 
@@ -261,47 +341,55 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Stream | N
 # --- activations with options (the others are ops of the table) ----------------------------------
 
 
-def gelu(x: Any, approximate: str = "none") -> Any:
-    """x Φ(x), or with ``approximate="tanh"`` ½x (1 + tanh(√(2/π)(x + 0.044715 x³))).
+def gelu(input: ArrayLike, approximate: Literal["none", "tanh"] = "none") -> Any:
+    """x Φ(x), Φ being the normal distribution function; the shape stays.
 
-    Raises ``ValueError`` for another word.
+    Hendrycks and Gimpel (2016). ``approximate`` "none" is exact, "tanh" is
+    ½x (1 + tanh(√(2/π)(x + 0.044715 x³))). Raises ``ValueError`` for another word.
 
     >>> gelu(np.array([0.0, 100.0]), "tanh")
     array([  0., 100.])
     """
     check_option("gelu", ("none", "tanh"), approximate=approximate)
     if approximate == "none":
-        return elementwise.gelu(x)
-    if (x := array_like(x, "gelu: x")).dtype == HALF:  # x³ would overflow
+        return elementwise.gelu(input)
+    if (x := array_like(input, "gelu: input")).dtype == HALF:  # x³ would overflow
         return gelu(x.astype(np.float32), approximate).astype(HALF)
     return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
 
 
-def softplus(x: Any, beta: float = 1.0) -> Any:
-    """log(1 + e^βx)/β, exact everywhere (PyTorch returns x where βx > 20).
+def softplus(input: ArrayLike, beta: float = 1.0) -> Any:
+    """log(1 + e^βx)/β, exact everywhere (PyTorch returns x where βx > 20); the shape stays.
 
-    Raises ``ValueError`` unless β > 0.
+    Raises ``ValueError`` unless β is finite and > 0.
 
     >>> softplus(np.array([0.0, 1000.0])).round(4)
     array([6.931e-01, 1.000e+03])
     """
     check_option("softplus", "(0, inf)", beta=beta)
+    x = array_like(input, "softplus: input")
     return elementwise.softplus(x) if beta == 1 else elementwise.softplus(x * beta) / beta
 
 
-def softmax(x: Any, dim: int = -1, axis: int | None = None) -> Any:
-    """eˣ/Σ eˣ along axis ``dim``, which may be called ``axis``.
+def softmax(input: ArrayLike, dim: int = -1, axis: int | None = None) -> Any:
+    """eˣ/Σ eˣ along axis ``dim``, as PyTorch's; the shape stays.
+
+    ``axis`` is NumPy's name for ``dim`` and takes its place where it is given. Raises
+    ``ValueError`` for an axis that x lacks.
 
     >>> softmax(np.array([0.0, 0.0]))
     array([0.5, 0.5])
     """
-    return reductions.softmax(x, dim if axis is None else axis)
+    return reductions.softmax(input, dim if axis is None else axis)
 
 
-def log_softmax(x: Any, dim: int = -1, axis: int | None = None) -> Any:
-    """x − log Σ eˣ along axis ``dim``, which may be called ``axis``.
+def log_softmax(input: ArrayLike, dim: int = -1, axis: int | None = None) -> Any:
+    """x − log Σ eˣ along axis ``dim``, the logarithm of :func:`softmax`, as PyTorch's.
+
+    Exact where the softmax underflows; the shape stays. ``axis`` is NumPy's name for ``dim``.
+    Raises ``ValueError`` for an axis that x lacks.
 
     >>> log_softmax(np.array([0.0, 0.0])).round(4)
     array([-0.6931, -0.6931])
     """
-    return reductions.log_softmax(x, dim if axis is None else axis)
+    return reductions.log_softmax(input, dim if axis is None else axis)

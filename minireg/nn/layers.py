@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..messages import check_option
 from ..ops.table import array_like
@@ -15,10 +16,17 @@ from .module import Module, Options, parameter, weight_and_bias
 
 
 class Linear(Module):
-    """y = x Wᵀ + b, with weight (out_features, in_features) and bias (out_features,).
+    """y = x Wᵀ + b on the last axis: (…, in_features) → (…, out_features), as PyTorch's.
 
-    Both start uniform in ±1/√in_features, as PyTorch's do, from ``generator`` or from a
-    stream that follows :func:`minireg.manual_seed`.
+    Parameters
+    ----------
+    in_features, out_features : sizes of the last axis, ≥ 1.
+    bias : whether there is a b; without one the attribute is None.
+    dtype : of weight (out_features, in_features) and bias (out_features,).
+    generator : gives their starting values, uniform in ±1/√in_features as PyTorch's; None
+        follows :func:`minireg.manual_seed`.
+
+    Raises ``ValueError`` for sizes below 1, and for an input with another last axis.
 
     >>> from minireg import nn, tensor
     >>> nn.Linear(3, 2)(tensor([[1.0, 2.0, 3.0]])).shape
@@ -32,7 +40,7 @@ class Linear(Module):
         in_features: int,
         out_features: int,
         bias: bool = True,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         generator: Stream | None = None,
     ) -> None:
         check_option("Linear", 1, in_features=in_features, out_features=out_features)
@@ -40,9 +48,9 @@ class Linear(Module):
         shape = (out_features, in_features)
         self.weight, self.bias = weight_and_bias(shape, bias, dtype, generator)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: ArrayLike) -> Any:
         """(…, in_features) → (…, out_features)."""
-        return F.linear(x, self.weight, self.bias)
+        return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Sizes, and a missing bias."""
@@ -51,12 +59,21 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """One trained row for each index: (…) integers → (…, embedding_dim).
+    """One trained row for each index: (…) integers → (…, embedding_dim), as PyTorch's.
 
-    The rows start standard normal. Row ``padding_idx`` (negative: from the end) starts at
-    zero and gets no gradient. :func:`minireg.fit` leaves integer inputs of a model that
-    contains an Embedding as they are. Raises ``IndexError`` for an index out of range (not
-    on a GPU, where asking would wait for the device).
+    :func:`minireg.fit` does not convert integer inputs of a model that contains an Embedding.
+
+    Parameters
+    ----------
+    num_embeddings, embedding_dim : rows and columns of the weight, ≥ 1.
+    padding_idx : a row that starts at zero and gets no gradient (negative: from the end).
+    dtype : of the weight.
+    generator : gives its starting values, standard normal as PyTorch's; None follows
+        :func:`minireg.manual_seed`.
+
+    Raises ``ValueError`` for sizes and rows out of range; when called ``TypeError`` for indices
+    that are no integers and ``IndexError`` for one out of range (not on a GPU, where the
+    check would wait for the device).
 
     >>> from minireg import nn, tensor
     >>> nn.Embedding(10, 3, padding_idx=0)(tensor([[4, 0]])).numpy()[0, 1]
@@ -70,7 +87,7 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         generator: Stream | None = None,
     ) -> None:
         check_option("Embedding", 1, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
@@ -81,9 +98,9 @@ class Embedding(Module):
             rows[self.padding_idx] = 0
         self.weight = parameter(rows.astype(dtype), "weight")
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: ArrayLike) -> Any:
         """(…) → (…, embedding_dim)."""
-        return F.embedding(x, self.weight, self.padding_idx)
+        return F.embedding(input, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
         """Sizes, and the padding row."""
@@ -92,10 +109,19 @@ class Embedding(Module):
 
 
 class Dropout(Module):
-    """In training, drop each element with probability ``p`` and scale the rest by 1/(1 − p).
+    """In training, set each element to 0 with probability p and divide the others by 1 − p.
 
-    Draws from its own stream, seeded by ``seed`` or, without one, following
-    :func:`minireg.manual_seed`. (The source texts' p is the probability of *keeping*.)
+    As PyTorch's (Srivastava et al. 2014; claims C75, C76); the shape stays. In evaluation it is
+    the identity.
+
+    Parameters
+    ----------
+    p : the probability of *dropping*, in [0, 1] (the source texts' p is that of keeping).
+    seed : seeds the layer's stream of random numbers; None follows :func:`minireg.manual_seed`.
+    generator : a :class:`~minireg.random.Stream` to draw from instead, as other layers take it.
+
+    Raises ``ValueError`` unless 0 ≤ p ≤ 1, for a seed below 0, and for integers as input;
+    ``TypeError`` for a ``generator`` that is no Stream.
 
     >>> from minireg import nn, tensor
     >>> nn.Dropout(0.5).eval()(tensor([1.0, 2.0]))
@@ -104,23 +130,27 @@ class Dropout(Module):
 
     formula = "y = x·m/(1 − p), m ~ Bernoulli(1 − p)"
 
-    def __init__(self, p: float = 0.5, seed: int | None = None) -> None:
+    def __init__(
+        self, p: float = 0.5, seed: int | None = None, generator: Stream | None = None
+    ) -> None:
         F.probability("Dropout", p)
-        self.p, self.generator = p, Stream("dropout", seed)
+        given = Stream("dropout", seed) if generator is None else generator
+        self.p, self.generator = p, stream_of(given, "dropout")
 
-    def forward(self, x: Any) -> Any:
-        """Same shape as x."""
-        return F.dropout(x, self.p, self.training, self.generator)
+    def forward(self, input: ArrayLike) -> Any:
+        """The input's shape."""
+        return F.dropout(input, self.p, self.training, self.generator)
 
     def extra_repr(self) -> str:
-        """p."""
+        """The probability of dropping."""
         return f"p={self.p}"
 
 
 class Flatten(Module):
     """The axes from ``start_dim`` to ``end_dim`` as one; by default (N, …) → (N, K).
 
-    Raises ``IndexError`` for an axis that x does not have.
+    As PyTorch's; both ends count, negative ones from the last axis. Raises ``IndexError`` for
+    an axis that the input lacks and ``ValueError`` where ``start_dim`` comes after ``end_dim``.
 
     >>> from minireg import nn, tensor
     >>> nn.Flatten()(tensor([[[1.0, 2.0], [3.0, 4.0]]])).shape
@@ -130,17 +160,19 @@ class Flatten(Module):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: ArrayLike) -> Any:
         """(…, a, b, …) → (…, a·b, …)."""
-        x = array_like(x, "Flatten: x")
+        x = array_like(input, "Flatten: input")
         axes = range(max(x.ndim, 1))
         try:
             start, end = axes[self.start_dim], axes[self.end_dim] + 1
         except (IndexError, TypeError):
-            raise IndexError(f"{self!r}: got x of shape {x.shape}, which lacks the axis") from None
+            raise IndexError(
+                f"{self!r}: got input of shape {x.shape}, which lacks the axis"
+            ) from None
         if start >= end:
             raise ValueError(
-                f"{self!r}: start_dim comes after end_dim in x of shape {x.shape}; swap them"
+                f"{self!r}: start_dim comes after end_dim in input of shape {x.shape}; swap them"
             )
         shape = x.shape
         return x.reshape(*shape[:start], prod(shape[start:end]), *shape[end:])
@@ -151,7 +183,9 @@ class Flatten(Module):
 
 
 class Identity(Module):
-    """Its input; takes the place of a layer that is switched off.
+    """Its input, of any type, as it is; takes the place of a layer that is switched off.
+
+    As PyTorch's, but without arguments: a ``TypeError`` for any.
 
     >>> from minireg import nn, tensor
     >>> nn.Identity()(tensor([1.0]))
@@ -160,13 +194,15 @@ class Identity(Module):
 
     formula = "y = x"
 
-    def forward(self, x: Any) -> Any:
-        """x itself."""
-        return x
+    def forward(self, input: Any) -> Any:
+        """The input itself."""
+        return input
 
 
 class ReLU(Options, function=F.relu):
-    """max(x, 0), its gradient 0 at 0.
+    """max(x, 0) of each element, its gradient 0 at 0; the shape stays.
+
+    As :func:`minireg.relu` and PyTorch's; ``TypeError`` or ``ValueError`` for an input that is not numbers.
 
     >>> from minireg import nn, tensor
     >>> nn.ReLU()(tensor([-1.0, 2.0]))
@@ -177,7 +213,13 @@ class ReLU(Options, function=F.relu):
 
 
 class LeakyReLU(Options, function=F.leaky_relu):
-    """x where it is positive, s·x elsewhere, with s the ``negative_slope``.
+    """x where it is positive, s·x elsewhere; the shape stays.
+
+    As :func:`minireg.leaky_relu` and PyTorch's; ``TypeError`` for an input that is not numbers.
+
+    Parameters
+    ----------
+    negative_slope : s, also the gradient at 0.
 
     >>> from minireg import nn, tensor
     >>> nn.LeakyReLU(0.5)(tensor([-1.0, 2.0])).numpy()
@@ -190,22 +232,30 @@ class LeakyReLU(Options, function=F.leaky_relu):
 
 
 class GELU(Options, function=F.gelu):
-    """x Φ(x), or with ``approximate="tanh"`` its approximation; see :func:`gelu`.
+    """x Φ(x) of each element, Φ being the normal distribution function; the shape stays.
 
-    Raises ``ValueError`` for a word other than "none" and "tanh".
+    Hendrycks and Gimpel (2016); as PyTorch's.
+
+    Parameters
+    ----------
+    approximate : "none" is exact, "tanh" the approximation of :func:`gelu`.
+
+    Raises ``ValueError``, when called, for another word.
 
     >>> from minireg import nn, tensor
     >>> nn.GELU()(tensor(0.0)).item()
     0.0
     """
 
-    approximate: str = "none"
+    approximate: Literal["none", "tanh"] = "none"
 
     formula = "y = x Φ(x)"
 
 
 class SiLU(Options, function=F.silu):
-    """x σ(x), also called swish.
+    """x σ(x) of each element, also called swish; the shape stays.
+
+    As :func:`minireg.silu` and PyTorch's; ``TypeError`` for an input that is not numbers.
 
     >>> from minireg import nn, tensor
     >>> nn.SiLU()(tensor(0.0)).item()
@@ -216,7 +266,9 @@ class SiLU(Options, function=F.silu):
 
 
 class Tanh(Options, function=F.tanh):
-    """The hyperbolic tangent, in (−1, 1).
+    """The hyperbolic tangent of each element, in [−1, 1]; the shape stays.
+
+    As :func:`minireg.tanh` and PyTorch's; ``TypeError`` for an input that is not numbers.
 
     >>> from minireg import nn, tensor
     >>> nn.Tanh()(tensor(0.0)).item()
@@ -227,7 +279,9 @@ class Tanh(Options, function=F.tanh):
 
 
 class Sigmoid(Options, function=F.sigmoid):
-    """The logistic function, in (0, 1).
+    """The logistic function of each element, in [0, 1]; the shape stays.
+
+    As :func:`minireg.sigmoid` and PyTorch's; ``TypeError`` for an input that is not numbers.
 
     >>> from minireg import nn, tensor
     >>> nn.Sigmoid()(tensor(0.0)).item()
@@ -238,7 +292,15 @@ class Sigmoid(Options, function=F.sigmoid):
 
 
 class Softplus(Options, function=F.softplus):
-    """log(1 + e^βx)/β, a smooth ReLU; ``ValueError`` unless β > 0.
+    """log(1 + e^βx)/β of each element, a smooth ReLU; the shape stays.
+
+    As :func:`softplus`: exact everywhere, where PyTorch's returns x for βx > 20.
+
+    Parameters
+    ----------
+    beta : β > 0; the larger, the closer to ReLU.
+
+    Raises ``ValueError``, when called, unless β is finite and > 0.
 
     >>> from minireg import nn, tensor
     >>> round(nn.Softplus()(tensor(0.0)).item(), 4)
@@ -251,7 +313,13 @@ class Softplus(Options, function=F.softplus):
 
 
 class Softmax(Options, function=F.softmax):
-    """Probabilities that sum to 1 along the axis ``dim``.
+    """Probabilities eˣ/Σ eˣ, which sum to 1 along an axis; the shape stays, as PyTorch's.
+
+    Parameters
+    ----------
+    dim : the axis, by default the last one.
+
+    Raises ``ValueError``, when called, for an axis that the input lacks.
 
     >>> from minireg import nn, tensor
     >>> nn.Softmax()(tensor([0.0, 0.0])).numpy()
@@ -265,6 +333,14 @@ class Softmax(Options, function=F.softmax):
 
 class LogSoftmax(Options, function=F.log_softmax):
     """Logarithms of the probabilities of :class:`Softmax`, exact where those underflow.
+
+    As PyTorch's; the shape stays.
+
+    Parameters
+    ----------
+    dim : the axis, by default the last one.
+
+    Raises ``ValueError``, when called, for an axis that the input lacks.
 
     >>> from minireg import nn, tensor
     >>> nn.LogSoftmax()(tensor([0.0, 0.0])).numpy().round(4)

@@ -5,9 +5,9 @@ targets, is :math:`-\sum_c q_c\log p_c` against a target distribution q that car
 of these options; so one fused op serves them all. A loss that contains a regularizer
 says so in ``parts``: cross entropy with smoothing ε is "data" plus "smoothing".
 
-Each loss is a function of (output, target, options) and a module that keeps the options.
-Classes lie on axis 1, as in PyTorch. Kinks follow the table of ops: |·|′(0) = 0, and a
-hinge that is exactly met pulls no more.
+Each loss is a function of (input, target, options) and a module that keeps the options, both
+with PyTorch's names. ``input`` is the model's output, x in formulas; classes lie on axis 1.
+Kinks follow the table of ops: |·|′(0) = 0, and a hinge has gradient 0 where it is exactly met.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import fields
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import NUMPY, as_array, has_kernel, of
 from ..messages import Limit, check_option
@@ -25,7 +26,7 @@ from ..ops import fused
 from ..ops.elementwise import relu, softplus
 from ..ops.table import array_like, array_of, wide
 from ..tensor import Tensor
-from .module import Options
+from .module import AnyArray, Options
 
 Reduction = Literal["mean", "sum", "none"]
 KLReduction = Literal["mean", "sum", "none", "batchmean"]
@@ -47,8 +48,8 @@ def _check(owner: str, reductions: tuple[str, ...] = REDUCTIONS, **options: Any)
             check_option(owner, limit, **{name: options[name]})
 
 
-def floating(name: str, **arrays: Any) -> None:
-    """Refuse integers, which NumPy would promote to float64."""
+def floating(name: str, **arrays: AnyArray) -> None:
+    """``ValueError`` for integers, which NumPy would promote to float64."""
     for what, a in arrays.items():
         if a.dtype.kind != "f":
             raise ValueError(
@@ -58,22 +59,22 @@ def floating(name: str, **arrays: Any) -> None:
 
 
 def _pair(name: str, x: Any, target: Any, **options: Any) -> tuple[Any, Any]:
-    """x and target in x's dtype, after a look at the options.
+    """x and target in x's dtype, after a check of the options.
 
-    Whole numbers are targets, too, and one number is for all of x. Other shapes must agree:
+    Targets may be integers, or one number for all of x. Other shapes must agree:
     broadcasting would let (N, 1) against (N,) pass unnoticed.
     """
     _check(name, **options)
-    x = array_like(x, f"{name}: x")
+    x = array_like(x, f"{name}: input")
     target = array_like(target, f"{name}: target", x.dtype)
     if target.dtype.kind in "iub":
         target = array_of(target).astype(x.dtype)
-    floating(name, x=x, target=target)
+    floating(name, input=x, target=target)
     if target.ndim == 0 < x.ndim:
         target = np.broadcast_to(target, x.shape)
     if x.shape != target.shape:
         raise ValueError(
-            f"{name}: got x of shape {x.shape} and target of shape {target.shape}, expected equal "
+            f"{name}: got input of shape {x.shape} and target of shape {target.shape}, expected equal "
             "shapes; reshape one of them"
         )
     return x, target
@@ -130,9 +131,7 @@ def _reduce(loss: Any, reduction: str, divisor: Any = None) -> Any:
         return loss
     if reduction == "sum":
         return loss.sum()
-    if divisor is None:
-        return loss.mean()
-    return fused.per(loss, divisor)
+    return loss.mean() if divisor is None else fused.per(loss, divisor)
 
 
 # --- labels as a target distribution ---------------------------------------------------------
@@ -241,84 +240,112 @@ def _cost(q: Any, log_p: Any) -> Any:
 
 
 def cross_entropy(
-    logits: Any,
-    target: Any,
-    weight: Any = None,
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
     ignore_index: int = -100,
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    r"""Softmax cross entropy :math:`-\sum_c q_c \log p_c`, p = softmax(logits).
+    r"""Softmax cross entropy :math:`-\sum_c q_c \log p_c`, p = softmax(input), as PyTorch's.
 
     Parameters
     ----------
-    logits : (C,), (N, C) or (N, C, …).
-    target : integer labels (the logits' shape without C), or probabilities of their shape.
-    weight : (C,) one factor a class; the mean divides by the sum of the targets' weights.
+    input : logits (C,), (N, C) or (N, C, …), floating.
+    target : integer labels in 0 … C − 1 (the logits' shape without C), or probabilities q of
+        the logits' shape.
+    weight : (C,) one factor ≥ 0 per class; the mean divides by the sum of the labels' weights.
     ignore_index : label whose rows cost nothing and do not count in the mean.
-    reduction : "mean", "sum" or "none".
+    reduction : "mean", "sum" or "none" (one value per label).
     label_smoothing : ε in [0, 1]; q = (1 − ε)·one-hot + ε/C (claim C80).
 
-    Raises ``ValueError`` for shapes that do not fit and labels outside 0 … C − 1.
+    Raises ``ValueError`` for shapes that do not fit, labels and options out of range and
+    negative weights (labels and weights on a GPU are not checked); ``TypeError`` for what is
+    not numbers. Warns once if the logits are plainly probabilities.
 
     >>> round(float(cross_entropy(np.zeros((1, 4)), np.array([2]))), 4)
     1.3863
     """
     _check("cross_entropy", reduction=reduction, label_smoothing=label_smoothing)
     _check("cross_entropy", ignore_index=ignore_index)
-    z, _, soft, divisor = _distribution(logits, target, weight, ignore_index, label_smoothing)
+    z, _, soft, divisor = _distribution(input, target, weight, ignore_index, label_smoothing)
     return _reduce(fused.cross_entropy(z, soft), reduction, divisor)
 
 
 def nll_loss(
-    x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: Reduction = "mean"
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
 ) -> Any:
-    """Negative log-likelihood −w_y·x_y of the label y, for log-probabilities x.
+    """Negative log-likelihood −w_y·x_y of the label y, for log-probabilities x, as PyTorch's.
 
-    Of ``log_softmax(logits)`` it is :func:`cross_entropy`, whose arguments it shares: x is
-    (C,), (N, C) or (N, C, …), the targets are integer labels.
+    Of ``log_softmax(logits)`` it is :func:`cross_entropy`.
+
+    Parameters
+    ----------
+    input : log-probabilities x (C,), (N, C) or (N, C, …), floating.
+    target : integer labels in 0 … C − 1, the input's shape without C.
+    weight, ignore_index, reduction : as of :func:`cross_entropy`.
+
+    Raises ``ValueError`` as :func:`cross_entropy`.
 
     >>> float(nll_loss(np.array([[-1.0, -2.0, -3.0]]), np.array([1])))
     2.0
     """
     _check("nll_loss", reduction=reduction, ignore_index=ignore_index)
-    z = _classes_last("nll_loss", x)
+    z = _classes_last("nll_loss", input)
     chosen, _ = _one_hot(z.shape[-1], _labels("nll_loss", z, target, ignore_index), ignore_index)
     q, w = chosen.astype(z.dtype), _class_weight("nll_loss", z, weight)
     q = q if w is None else q * w
     return _reduce(_cost(q, z).sum(axis=-1), reduction, wide(q).sum())
 
 
-def mse_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
-    """(x − target)²; shapes must agree, to catch (N, 1) against (N,).
+def mse_loss(input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean") -> Any:
+    """The squared error (x − target)², as PyTorch's.
+
+    Parameters
+    ----------
+    input : x, of any shape, floating.
+    target : of the same shape, or one number for all; integers are converted.
+    reduction : "mean" over all elements, "sum" or "none" (the input's shape).
+
+    Raises ``ValueError`` for other shapes, so (N, 1) against (N,) does not broadcast to
+    (N, N), for an input of integers, and for another reduction.
 
     >>> float(mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    x, target = _pair("mse_loss", x, target, reduction=reduction)
-    return _reduce(np.square(x - target), reduction)
+    x, y = _pair("mse_loss", input, target, reduction=reduction)
+    return _reduce(np.square(x - y), reduction)
 
 
-def l1_loss(x: Any, target: Any, reduction: Reduction = "mean") -> Any:
-    """|x − target|, its gradient 0 where they are equal; shapes must agree.
+def l1_loss(input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean") -> Any:
+    """The absolute error |x − target|, its gradient 0 where they are equal, as PyTorch's.
+
+    Parameters and errors (``ValueError``) are those of :func:`mse_loss`.
 
     >>> float(l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
     """
-    x, target = _pair("l1_loss", x, target, reduction=reduction)
-    return _reduce(np.abs(x - target), reduction)
+    x, y = _pair("l1_loss", input, target, reduction=reduction)
+    return _reduce(np.abs(x - y), reduction)
 
 
-def smooth_l1_loss(x: Any, target: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
-    """½d²/β where |d| < β and |d| − ½β beyond, d = x − target; β = 0 is :func:`l1_loss`.
+def smooth_l1_loss(
+    input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean", beta: float = 1.0
+) -> Any:
+    """½d²/β where |d| < β and |d| − ½β elsewhere, d = x − target, as PyTorch's.
 
-    Huber's loss divided by β. Shapes must agree, β ≥ 0.
+    Huber's loss (1964) divided by β; β = 0 is :func:`l1_loss`. ``beta`` is β ≥ 0; the other
+    parameters and errors (``ValueError``) are those of :func:`mse_loss`.
 
     >>> smooth_l1_loss(np.array([0.5, 3.0]), np.zeros(2), reduction="none")
     array([0.125, 2.5  ])
     """
-    x, target = _pair("smooth_l1_loss", x, target, reduction=reduction, beta=beta)
-    d = x - target
+    x, y = _pair("smooth_l1_loss", input, target, reduction=reduction, beta=beta)
+    d = x - y
     if beta == 0:
         return _reduce(np.abs(d), reduction)
     c = np.clip(d, -beta, beta)
@@ -326,75 +353,106 @@ def smooth_l1_loss(x: Any, target: Any, reduction: Reduction = "mean", beta: flo
 
 
 def binary_cross_entropy_with_logits(
-    x: Any, target: Any, weight: Any = None, reduction: Reduction = "mean", pos_weight: Any = None
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+    pos_weight: ArrayLike | None = None,
 ) -> Any:
-    """−w·(c·t·log σ(x) + (1 − t)·log(1 − σ(x))) for logits x and targets t in [0, 1].
+    """−w·(c·t·log σ(x) + (1 − t)·log(1 − σ(x))) for logits x and targets t, as PyTorch's.
 
     Written with softplus(x) = −log(1 − σ(x)), which keeps its relative precision however
-    large x is. Targets have the logits' shape, or are one number for all.
+    large x is.
 
     Parameters
     ----------
-    weight : w, a factor for each element, broadcast to the logits' shape.
-    pos_weight : c, a factor for the positive share, usually (C,) for logits (N, C).
+    input : logits x of any shape, floating.
+    target : t in [0, 1] of the same shape, or one number for all.
+    weight : w ≥ 0, a factor for each element, broadcast to the logits' shape; None for 1.
+    reduction : "mean" over all elements, "sum" or "none" (the logits' shape).
+    pos_weight : c ≥ 0, a factor for the positive share, usually (C,) for logits (N, C); None
+        for 1.
+
+    Raises ``ValueError`` for shapes that do not fit, an input of integers, a negative weight
+    (not checked on a GPU) and another reduction. Warns once if the logits are plainly
+    probabilities.
 
     >>> round(float(binary_cross_entropy_with_logits(np.zeros(2), np.array([0.0, 1.0]))), 4)
     0.6931
     """
     name = "binary_cross_entropy_with_logits"
-    x, target = _pair(name, x, target, reduction=reduction)
+    x, t = _pair(name, input, target, reduction=reduction)
     _suspect(name, x, rows=False)
-    positive = target
-    if pos_weight is not None:
-        positive = target * _factor(name, "pos_weight", pos_weight, x)
-    loss = positive * softplus(-x) + (1 - target) * softplus(x)
+    positive = t if pos_weight is None else t * _factor(name, "pos_weight", pos_weight, x)
+    loss = positive * softplus(-x) + (1 - t) * softplus(x)
     if weight is not None:
         loss = loss * _factor(name, "weight", weight, x)
     return _reduce(loss, reduction)
 
 
-def kl_div(x: Any, target: Any, reduction: KLReduction = "mean", log_target: bool = False) -> Any:
-    """t·(log t − x), elementwise, for log-probabilities x and probabilities t.
+def kl_div(
+    input: ArrayLike, target: ArrayLike, reduction: KLReduction = "mean", log_target: bool = False
+) -> Any:
+    """t·(log t − x), elementwise, for log-probabilities x and probabilities t, as PyTorch's.
 
-    The Kullback–Leibler divergence of the batch is ``reduction="batchmean"``: the sum over
-    everything divided by the first axis; "mean" divides by the classes, too. With
-    ``log_target`` the target is log t. 0·log 0 = 0, also where x is −∞. Shapes must agree.
+    0·log 0 = 0, also where x is −∞.
+
+    Parameters
+    ----------
+    input : log-probabilities x of any shape, floating.
+    target : t of the same shape, or one number for all.
+    reduction : "batchmean", the Kullback–Leibler divergence per sample: the sum over
+        everything divided by the length of the first axis; "mean" over all elements, which
+        divides by the classes, too; "sum"; or "none" (the input's shape).
+    log_target : whether the target is log t.
+
+    Raises ``ValueError`` for other shapes, an input of integers, and another reduction.
 
     >>> p = np.array([[0.5, 0.5]])
     >>> float(kl_div(np.log(p), p, reduction="batchmean"))
     0.0
     """
     _check("kl_div", KL_REDUCTIONS, reduction=reduction)
-    x, target = _pair("kl_div", x, target)
+    x, t = _pair("kl_div", input, target)
     if log_target:
-        loss = np.exp(target) * np.where(target == -np.inf, 0, target - x)
+        loss = np.exp(t) * np.where(t == -np.inf, 0, t - x)
     else:
-        loss = target * np.log(np.where(target == 0, 1, target)) + _cost(target, x)
+        loss = t * np.log(np.where(t == 0, 1, t)) + _cost(t, x)
     if reduction == "batchmean":
         return _reduce(loss, "mean", loss.shape[0] if loss.ndim else 1)
     return _reduce(loss, reduction)
 
 
 def hinge_loss(
-    scores: Any, target: Any, p: int = 1, margin: float = 1.0, reduction: Reduction = "mean"
+    input: ArrayLike,
+    target: ArrayLike,
+    p: int = 1,
+    margin: float = 1.0,
+    reduction: Reduction = "mean",
 ) -> Any:
     """The margin that is missing, to the power p: the loss of support vector machines.
 
-    Binary: labels y = ±1 (integers or floats) of the scores' shape, max(0, m − y·s)ᵖ.
-    Multi-class: integer labels for scores (C,), (N, C) or (N, C, …), the mean over all C
-    classes of max(0, m − s_y + s_c)ᵖ with 0 for c = y, as PyTorch's MultiMarginLoss.
-    Where the margin is met exactly the gradient is 0.
+    Binary: max(0, m − y·s)ᵖ for labels y = ±1. Multi-class: the mean over all C classes of
+    max(0, m − s_y + s_c)ᵖ with 0 for c = y, as PyTorch's ``MultiMarginLoss`` (Crammer and
+    Singer 2001). Where the margin is met exactly the gradient is 0.
 
     Parameters
     ----------
+    input : scores s; multi-class (C,), (N, C) or (N, C, …), floating.
+    target : labels ±1 (integers or floats) of the scores' shape, or integer labels in
+        0 … C − 1 of that shape without C.
     p : 1 or 2, the squared hinge.
     margin : m ≥ 0.
+    reduction : "mean", "sum" or "none" (one value per label).
+
+    Raises ``ValueError`` for other labels and shapes, scores of integers, and options out of
+    range.
 
     >>> hinge_loss(np.array([2.0, 0.25, -1.0]), np.array([1, 1, 1]), reduction="none")
     array([0.  , 0.75, 2.  ])
     """
     _check("hinge_loss", reduction=reduction, p=p, margin=margin)
-    scores, y = array_like(scores, "hinge_loss: scores"), as_array(target, "hinge_loss: target")
+    scores, y = array_like(input, "hinge_loss: scores"), as_array(target, "hinge_loss: target")
     if y.shape == scores.shape:
         floating("hinge_loss", scores=scores)
         if of(y) is NUMPY and not (np.abs(y) == 1).all():
@@ -405,11 +463,10 @@ def hinge_loss(
         missing = relu(margin - y.astype(scores.dtype) * scores)
         return _reduce(missing if p == 1 else np.square(missing), reduction)
     s = _classes_last("hinge_loss", scores)
-    chosen, _ = _one_hot(
-        s.shape[-1], _labels("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
-    )
-    own = np.where(chosen, s, 0).sum(axis=-1, keepdims=True)
-    missing = np.where(chosen, 0, relu(margin - own + s))
+    labels = _labels("hinge_loss", s, y, instead=", or labels ±1 of the scores' shape")
+    chosen, _ = _one_hot(s.shape[-1], labels)
+    right = np.where(chosen, s, 0).sum(axis=-1, keepdims=True)
+    missing = np.where(chosen, 0, relu(margin - right + s))
     return _reduce((missing if p == 1 else np.square(missing)).mean(axis=-1), reduction)
 
 
@@ -417,10 +474,10 @@ def hinge_loss(
 
 
 class Loss(Options):
-    """Base of losses: ``forward(output, target)``, and its ``parts`` as named terms.
+    """Base of losses: ``loss(input, target)``, and its ``parts`` as named terms.
 
     A subclass annotates the options of its ``function``. Raises ``ValueError`` for an
-    option out of its range.
+    option out of its range when it is made, and the function's errors when it is called.
     """
 
     reductions: ClassVar[tuple[str, ...]] = REDUCTIONS
@@ -434,25 +491,35 @@ class Loss(Options):
                 found = _weights(owner, what, given)
                 setattr(self, what, given if isinstance(given, Tensor) else found)
 
-    def parts(self, output: Any, target: Any) -> dict[str, Any]:
-        """The loss as named terms that sum to it; one called "data" unless it hides more."""
-        return {"data": self(output, target)}
+    def parts(self, input: ArrayLike, target: ArrayLike) -> dict[str, Any]:
+        """The loss as named terms that sum to it: "data", and a regularizer that it contains."""
+        return {"data": self(input, target)}
 
     def extra_repr(self) -> str:
         """The options that are not the default; arrays as …."""
-        usual = {f.name: repr(f.default) for f in fields(self)}
+        defaults = {f.name: repr(f.default) for f in fields(self)}
         texts = {
             name: repr(value) if isinstance(value, str | int | float | None) else "…"
             for name, value in self.options().items()
         }
-        return ", ".join(f"{name}={text}" for name, text in texts.items() if text != usual[name])
+        return ", ".join(f"{name}={text}" for name, text in texts.items() if text != defaults[name])
 
 
 class CrossEntropyLoss(Loss, function=cross_entropy):
-    """Softmax cross entropy of logits (N, C, …) and labels or probabilities, as a module.
+    """Softmax cross entropy −Σ q log p, :func:`cross_entropy` as a module; as PyTorch's.
 
-    The arguments are those of :func:`cross_entropy`: ``weight`` (C,) or None, ``ignore_index``,
-    ``reduction`` and ``label_smoothing`` in [0, 1].
+    Called with logits (C,), (N, C) or (N, C, …) and integer labels (their shape without C) or
+    probabilities (their shape), it gives a number, or one per label.
+
+    Parameters
+    ----------
+    weight : (C,) one factor ≥ 0 per class, or None for 1.
+    ignore_index : label whose rows cost nothing and do not count in the mean.
+    reduction : "mean", "sum" or "none".
+    label_smoothing : ε in [0, 1], q = (1 − ε)·one-hot + ε/C (claims C80, C82).
+
+    Raises ``ValueError`` for options out of range, and when called for shapes that do not fit
+    and labels out of range.
 
     >>> from minireg import nn, tensor
     >>> loss = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -460,21 +527,21 @@ class CrossEntropyLoss(Loss, function=cross_entropy):
     ['data', 'smoothing']
     """
 
-    weight: Any = None
+    weight: ArrayLike | None = None
     ignore_index: int = -100
     reduction: Reduction = "mean"
     label_smoothing: float = 0.0
 
     formula = "−Σ q log softmax(z), q = (1 − ε)·onehot + ε/C"
 
-    def parts(self, output: Any, target: Any) -> dict[str, Any]:
+    def parts(self, input: ArrayLike, target: ArrayLike) -> dict[str, Any]:
         """ "data": the loss at ε = 0; "smoothing": what ε adds, −Σ (q_ε − q₀) log p.
 
         The logit gradient of the second is ε(q₀ − 1/C), whatever the logits are.
         """
         options = self.options()
         reduction = options.pop("reduction")
-        z, hard, soft, divisor = _distribution(output, target, **options)
+        z, hard, soft, divisor = _distribution(input, target, **options)
         parts = {"data": _reduce(fused.cross_entropy(z, hard), reduction, divisor)}
         if options["label_smoothing"]:
             extra = fused.cross_entropy(z, soft - hard)
@@ -483,14 +550,23 @@ class CrossEntropyLoss(Loss, function=cross_entropy):
 
 
 class NLLLoss(Loss, function=nll_loss):
-    """−w_y·x_y for log-probabilities x (N, C, …) and labels; see :func:`nll_loss`.
+    """−w_y·x_y of the label y, :func:`nll_loss` as a module; as PyTorch's.
+
+    Called with log-probabilities (C,), (N, C) or (N, C, …) and integer labels (their shape
+    without C), it gives a number, or one per label.
+
+    Parameters
+    ----------
+    weight, ignore_index, reduction : as of :class:`CrossEntropyLoss`.
+
+    Raises ``ValueError`` as :class:`CrossEntropyLoss`.
 
     >>> from minireg import nn, tensor
     >>> nn.NLLLoss()(tensor([[-1.0, -2.0]]), tensor([1])).item()
     2.0
     """
 
-    weight: Any = None
+    weight: ArrayLike | None = None
     ignore_index: int = -100
     reduction: Reduction = "mean"
 
@@ -498,7 +574,17 @@ class NLLLoss(Loss, function=nll_loss):
 
 
 class MSELoss(Loss, function=mse_loss):
-    """(x − target)² for equal shapes; see :func:`mse_loss`.
+    """The squared error (x − target)², :func:`mse_loss` as a module; as PyTorch's.
+
+    Called with an input and a target of the same shape (or one number as target), it gives a
+    number, or for ``reduction="none"`` that shape.
+
+    Parameters
+    ----------
+    reduction : "mean" over all elements, "sum" or "none".
+
+    Raises ``ValueError`` for another reduction, and when called for other shapes and an input
+    of integers.
 
     >>> from minireg import nn, tensor
     >>> nn.MSELoss()(tensor([1.0, 2.0]), tensor([1.0, 4.0])).item()
@@ -511,7 +597,9 @@ class MSELoss(Loss, function=mse_loss):
 
 
 class L1Loss(Loss, function=l1_loss):
-    """|x − target| for equal shapes; see :func:`l1_loss`.
+    """The absolute error |x − target|, :func:`l1_loss` as a module; as PyTorch's.
+
+    Inputs, ``reduction`` and errors (``ValueError``) are those of :class:`MSELoss`.
 
     >>> from minireg import nn, tensor
     >>> nn.L1Loss()(tensor([1.0, 2.0]), tensor([1.0, 4.0])).item()
@@ -524,7 +612,14 @@ class L1Loss(Loss, function=l1_loss):
 
 
 class SmoothL1Loss(Loss, function=smooth_l1_loss):
-    """½d²/β where |d| < β, |d| − ½β beyond, for β ≥ 0; see :func:`smooth_l1_loss`.
+    """½d²/β where |d| < β, |d| − ½β elsewhere: :func:`smooth_l1_loss` as a module; as PyTorch's.
+
+    d = x − target. Inputs and errors (``ValueError``) are those of :class:`MSELoss`.
+
+    Parameters
+    ----------
+    reduction : "mean" over all elements, "sum" or "none".
+    beta : β ≥ 0; 0 is :class:`L1Loss`.
 
     >>> from minireg import nn, tensor
     >>> nn.SmoothL1Loss(beta=2.0)(tensor([1.0]), tensor([4.0])).item()
@@ -538,24 +633,43 @@ class SmoothL1Loss(Loss, function=smooth_l1_loss):
 
 
 class BCEWithLogitsLoss(Loss, function=binary_cross_entropy_with_logits):
-    """Binary cross entropy of logits and targets in [0, 1] of their shape, as a module.
+    """Binary cross entropy of logits and targets in [0, 1] of their shape; as PyTorch's.
 
-    ``weight`` and ``pos_weight`` broadcast to it; see :func:`binary_cross_entropy_with_logits`.
+    :func:`binary_cross_entropy_with_logits` as a module: gives a number, or for
+    ``reduction="none"`` that shape.
+
+    Parameters
+    ----------
+    weight : a factor ≥ 0 for each element, broadcast to the logits' shape; None for 1.
+    reduction : "mean" over all elements, "sum" or "none".
+    pos_weight : a factor ≥ 0 for the positive share, usually (C,); None for 1.
+
+    Raises ``ValueError`` for options out of range, and when called for shapes that do not fit.
 
     >>> from minireg import nn, tensor
     >>> round(nn.BCEWithLogitsLoss()(tensor([0.0]), tensor([1.0])).item(), 4)
     0.6931
     """
 
-    weight: Any = None
+    weight: ArrayLike | None = None
     reduction: Reduction = "mean"
-    pos_weight: Any = None
+    pos_weight: ArrayLike | None = None
 
     formula = "−w (c t log σ(x) + (1 − t) log(1 − σ(x)))"
 
 
 class KLDivLoss(Loss, function=kl_div):
-    """t·(log t − x) for log-probabilities x and probabilities t; see :func:`kl_div`.
+    """t·(log t − x) for log-probabilities x and probabilities t, :func:`kl_div` as a module.
+
+    As PyTorch's: gives a number, or for ``reduction="none"`` the shape of both.
+
+    Parameters
+    ----------
+    reduction : "batchmean" (the divergence per sample), "mean" over all elements, "sum" or
+        "none".
+    log_target : whether the target is log t.
+
+    Raises ``ValueError`` for another reduction, and when called for other shapes.
 
     >>> from minireg import nn, tensor
     >>> nn.KLDivLoss(reduction="batchmean")(tensor([[0.0]]), tensor([[1.0]])).item()
@@ -570,7 +684,18 @@ class KLDivLoss(Loss, function=kl_div):
 
 
 class HingeLoss(Loss, function=hinge_loss):
-    """The margin ≥ 0 that is missing, to the power p = 1 or 2; see :func:`hinge_loss`.
+    """The margin that is missing, to the power p, :func:`hinge_loss` as a module.
+
+    Called with scores and labels ±1 of their shape, or with scores (N, C, …) and integer
+    labels, as PyTorch's ``MultiMarginLoss``; gives a number, or one per label.
+
+    Parameters
+    ----------
+    p : 1 or 2, the squared hinge.
+    margin : m ≥ 0.
+    reduction : "mean", "sum" or "none".
+
+    Raises ``ValueError`` for options out of range, and when called for other labels and shapes.
 
     >>> from minireg import nn, tensor
     >>> nn.HingeLoss()(tensor([2.0, 0.5]), tensor([1, -1])).item()

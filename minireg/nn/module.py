@@ -22,6 +22,8 @@ from ..messages import missing
 from ..random import Stream, stream_of
 from ..tensor import Tensor, next_seq, tensor
 
+AnyArray = Tensor | Array  # with a shape and a dtype, unlike what is ArrayLike
+MaybeArray = AnyArray | None
 Kind = Literal["weight", "bias", "norm"]
 
 

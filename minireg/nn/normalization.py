@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..backend import get_backend, move
 from ..messages import check_option
@@ -16,9 +17,9 @@ from .module import Module, Parameter, parameter
 
 
 def _affine(
-    shape: tuple[int, ...], dtype: Any, weight: bool, bias: bool
+    shape: tuple[int, ...], dtype: DTypeLike, weight: bool, bias: bool
 ) -> tuple[Parameter | None, Parameter | None]:
-    """γ = 1 and β = 0, or None where not wanted."""
+    """γ = 1 and β = 0 of this shape; None for what is switched off."""
     return (
         parameter(np.ones(shape, dtype), "norm") if weight else None,
         parameter(np.zeros(shape, dtype), "norm") if weight and bias else None,
@@ -34,12 +35,27 @@ def _sizes(owner: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]
 
 
 class BatchNorm(Module):
-    """γ (x − μ)/√(σ² + ε) + β for each channel over the batch, x (N, C) or (N, C, …).
+    """γ (x − μ)/√(σ² + ε) + β for each channel, (N, C) or (N, C, …) → the same shape.
 
-    Training uses the batch's mean and biased variance and lets the running ones follow
-    with ``momentum`` (None: cumulative average); evaluation uses the running ones. Its
-    gradient has three terms: direct, through the mean, through the variance (claim C19);
-    ``mr.implicit.norm_gradient`` shows them for a layer of a model, of every norm here.
+    Ioffe and Szegedy (2015), as PyTorch's. Training uses the batch's mean μ and biased variance
+    σ² (claims C12, C13), evaluation the running ones. The gradient has three terms: direct,
+    through the mean, through the variance (claim C19); ``mr.implicit.norm_gradient`` shows
+    them for a layer of a model, of every norm here.
+
+    Parameters
+    ----------
+    num_features : C ≥ 1.
+    eps : ε ≥ 0.
+    momentum : m in [0, 1]: running statistics become (1 − m)·old + m·batch, the variance
+        unbiased; None for the average of all batches so far.
+    affine : whether there are γ (``weight``) and β (``bias``), which start at 1 and 0.
+    track_running_stats : whether there are running statistics (buffers, which start at 0 and
+        1); without them evaluation uses the batch's.
+    dtype : of parameters and statistics.
+    bias : by keyword: whether there is a β beside γ.
+
+    Raises ``ValueError`` for options out of range; when called for an input of other axes or
+    channels, and in training for one value per channel.
 
     >>> from minireg import nn, tensor
     >>> nn.BatchNorm(1, eps=0.0)(tensor([[1.0], [3.0]]))
@@ -48,7 +64,7 @@ class BatchNorm(Module):
     """
 
     formula = "y = γ (x − μ)/√(σ² + ε) + β"
-    layouts: Mapping[int, str] = {}  # accepted ranks; none for all of 2 and above
+    layouts: Mapping[int, str] = {}  # accepted numbers of axes; empty: 2 and above
 
     def __init__(
         self,
@@ -57,7 +73,7 @@ class BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         *,
         bias: bool = True,
     ) -> None:
@@ -70,19 +86,19 @@ class BatchNorm(Module):
         self.weight, self.bias = _affine((num_features,), dtype, affine, bias)
         self.running_mean = self.running_var = self.num_batches_tracked = None
         if track_running_stats:
-            home = get_backend()
-            self.running_mean = Tensor(move(np.zeros(num_features, dtype), home))
-            self.running_var = Tensor(move(np.ones(num_features, dtype), home))
-            self.num_batches_tracked = Tensor(move(np.zeros((), np.int64), home))
+            backend = get_backend()
+            self.running_mean = Tensor(move(np.zeros(num_features, dtype), backend))
+            self.running_var = Tensor(move(np.ones(num_features, dtype), backend))
+            self.num_batches_tracked = Tensor(move(np.zeros((), np.int64), backend))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: ArrayLike) -> Any:
         """(N, C, …) → (N, C, …)."""
-        x = array_like(x, f"{type(self).__name__}: x")
+        x = array_like(input, f"{type(self).__name__}: input")
         fits = x.ndim in self.layouts if self.layouts else x.ndim >= 2
         if not fits or x.shape[1] != self.num_features:
             expected = " or ".join(self.layouts.values()) or "(N, C, …)"
             raise ValueError(
-                f"{type(self).__name__}: got x of shape {x.shape}, "
+                f"{type(self).__name__}: got input of shape {x.shape}, "
                 f"expected {expected} with C = {self.num_features}"
             )
         momentum: Any = self.momentum
@@ -95,14 +111,17 @@ class BatchNorm(Module):
         return F.batch_norm(x, *statistics, self.weight, self.bias, training, momentum, self.eps)
 
     def extra_repr(self) -> str:
-        """Channels and options."""
+        """Channels and options that matter."""
         off = ", affine=False" if self.weight is None else ""
         off += ", track_running_stats=False" if self.running_mean is None else ""
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{off}"
 
 
 class BatchNorm1d(BatchNorm):
-    """:class:`BatchNorm` that refuses images: x is (N, C) or (N, C, L).
+    """:class:`BatchNorm` of vectors and sequences: (N, C) or (N, C, L), as PyTorch's.
+
+    The parameters are those of :class:`BatchNorm`. Raises ``ValueError`` for an input of other
+    axes.
 
     >>> from minireg import nn, tensor
     >>> nn.BatchNorm1d(1, eps=0.0)(tensor([[1.0], [3.0]])).numpy().ravel()
@@ -113,7 +132,10 @@ class BatchNorm1d(BatchNorm):
 
 
 class BatchNorm2d(BatchNorm):
-    """:class:`BatchNorm` of images only: x is (N, C, H, W).
+    """:class:`BatchNorm` of images: (N, C, H, W), as PyTorch's.
+
+    The parameters are those of :class:`BatchNorm`. Raises ``ValueError`` for an input of other
+    axes.
 
     >>> from minireg import nn, tensor
     >>> nn.BatchNorm2d(1, eps=0.0)(tensor([[[[1.0, 3.0]]]])).numpy().ravel()
@@ -124,9 +146,22 @@ class BatchNorm2d(BatchNorm):
 
 
 class LayerNorm(Module):
-    """γ (x − μ)/√(σ² + ε) + β over the last axes of each sample (claim C14).
+    """γ (x − μ)/√(σ² + ε) + β over the last axes of each sample; the shape stays.
 
-    Its gradient is BatchNorm's along the features: x̄ = (u − ⟨u⟩ − x̂⟨u x̂⟩)/s with u = γȳ.
+    Ba, Kiros and Hinton (2016; claim C14), as PyTorch's. The gradient is BatchNorm's along the
+    features: x̄ = (u − ⟨u⟩ − x̂⟨u x̂⟩)/s with u = γȳ, s = √(σ² + ε).
+
+    Parameters
+    ----------
+    normalized_shape : sizes of the last axes, over which μ and σ² are taken.
+    eps : ε ≥ 0.
+    elementwise_affine : whether there are γ (``weight``) and β (``bias``) of that shape, which
+        start at 1 and 0.
+    bias : whether there is a β beside γ.
+    dtype : of the parameters.
+
+    Raises ``ValueError`` for sizes below 1 and ε below 0, and for an input that does not end
+    in ``normalized_shape``.
 
     >>> from minireg import nn, tensor
     >>> nn.LayerNorm(2, eps=0.0)(tensor([[1.0, 3.0]])).numpy()
@@ -141,15 +176,15 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         check_option("LayerNorm", "[0, inf)", eps=eps)
         self.normalized_shape, self.eps = _sizes("LayerNorm", normalized_shape), eps
         self.weight, self.bias = _affine(self.normalized_shape, dtype, elementwise_affine, bias)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: ArrayLike) -> Any:
         """(…, *normalized_shape) → same shape."""
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """Shape and ε."""
@@ -157,9 +192,20 @@ class LayerNorm(Module):
 
 
 class RMSNorm(Module):
-    """γ x/√(mean x² + ε) over the last axes: LayerNorm without centring (claims C10, C15).
+    """γ x/√(mean x² + ε) over the last axes: LayerNorm without the mean; the shape stays.
 
-    Nor has its gradient a term through the mean: x̄ = (u − x̂⟨u x̂⟩)/s with u = γȳ.
+    Zhang and Sennrich (2019; claims C10, C15), as PyTorch's. The gradient has no term through
+    the mean: x̄ = (u − x̂⟨u x̂⟩)/s with u = γȳ, s = √(mean x² + ε).
+
+    Parameters
+    ----------
+    normalized_shape : sizes of the last axes, over which the mean is taken.
+    eps : ε ≥ 0; None is the resolution of the input's dtype, as in :func:`rms_norm`.
+    elementwise_affine : whether there is a γ (``weight``) of that shape, which starts at 1.
+    dtype : of the parameter.
+
+    Raises ``ValueError`` for sizes below 1 and ε below 0, and for an input of integers or one
+    that does not end in ``normalized_shape``.
 
     >>> from minireg import nn, tensor
     >>> nn.RMSNorm(2)(tensor([[3.0, 4.0]])).shape
@@ -173,16 +219,16 @@ class RMSNorm(Module):
         normalized_shape: int | Sequence[int],
         eps: float | None = None,
         elementwise_affine: bool = True,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         if eps is not None:
             check_option("RMSNorm", "[0, inf)", eps=eps)
         self.normalized_shape, self.eps = _sizes("RMSNorm", normalized_shape), eps
         self.weight, _ = _affine(self.normalized_shape, dtype, elementwise_affine, False)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: ArrayLike) -> Any:
         """(…, *normalized_shape) → same shape."""
-        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         """Shape and ε."""
@@ -190,11 +236,22 @@ class RMSNorm(Module):
 
 
 class GroupNorm(Module):
-    """γ (x − μ)/√(σ² + ε) + β over groups of channels of each sample, x (N, C, …).
+    """γ (x − μ)/√(σ² + ε) + β over groups of channels of each sample; (N, C, …) stays.
 
-    One group is LayerNorm over (C, …), C groups normalise each channel by itself; γ and β
-    are one a channel. Batch size and mode make no difference. Raises ``ValueError`` for
-    channels that do not split into equal groups, and for one value per group.
+    Wu and He (2018), as PyTorch's. One group normalises over (C, …), C groups each channel by
+    itself. Batch size and mode make no difference.
+
+    Parameters
+    ----------
+    num_groups : groups of equal size, a divisor of ``num_channels``.
+    num_channels : C ≥ 1.
+    eps : ε ≥ 0.
+    affine : whether there are γ (``weight``) and β (``bias``), (C,), which start at 1 and 0.
+    dtype : of the parameters.
+    bias : by keyword: whether there is a β beside γ.
+
+    Raises ``ValueError`` for options out of range; when called for an input of other channels
+    and for one value per group.
 
     >>> from minireg import nn, tensor
     >>> nn.GroupNorm(2, 4, eps=0.0)(tensor([[1.0, 3.0, 0.0, 8.0]])).numpy()
@@ -209,7 +266,7 @@ class GroupNorm(Module):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         *,
         bias: bool = True,
     ) -> None:
@@ -223,12 +280,12 @@ class GroupNorm(Module):
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         self.weight, self.bias = _affine((num_channels,), dtype, affine, bias)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: ArrayLike) -> Any:
         """(N, C, …) → (N, C, …)."""
-        x = array_like(x, "GroupNorm: x")
+        x = array_like(input, "GroupNorm: input")
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ValueError(
-                f"GroupNorm: got x of shape {x.shape}, expected (N, {self.num_channels}, …)"
+                f"GroupNorm: got input of shape {x.shape}, expected (N, {self.num_channels}, …)"
             )
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 

@@ -263,10 +263,10 @@ def norm_gradient(
         )
     plain = layer.forward
 
-    def watched(x: Any) -> Any:
+    def watched(input: Any) -> Any:
         """The layer, with a 0 added to its output whose gradient is the one that arrives there."""
-        y = plain(x)
-        calls.append((array_of(x), Tensor(np.zeros_like(array_of(y)), requires_grad=True)))
+        y = plain(input)
+        calls.append((array_of(input), Tensor(np.zeros_like(array_of(y)), requires_grad=True)))
         return y + calls[-1][1]
 
     layer.forward = watched  # type: ignore[method-assign]
