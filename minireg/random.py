@@ -1,4 +1,8 @@
-"""Named, seeded streams of random numbers: nothing draws from an unseeded source."""
+"""Named, seeded streams of random numbers: nothing draws from an unseeded source.
+
+Layers, starting values and samplers take a :class:`Stream` as ``generator=``; whole runs, as
+:func:`minireg.fit`, take an integer ``seed=``.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,9 @@ from .messages import check_option
 
 
 class _Seeds(threading.local):
-    """What streams follow, in each thread by itself: threads at work together draw what each would alone."""
+    """The seed that new streams follow, per thread: each draws what it would draw alone."""
 
-    root = 0  # a thread's own, or of the main thread
+    root = 0  # the main thread's, until a thread sets one of its own
 
     def __init__(self) -> None:
         self.children: dict[str, int] = {}
@@ -25,11 +29,11 @@ _seeds = _Seeds()
 
 
 def manual_seed(seed: int) -> None:
-    """Restart every stream created from now on in this thread from ``seed`` (an integer ≥ 0).
+    """Seed every stream that is made from now on in this thread, as ``torch.manual_seed``.
 
-    Threads without a seed of their own follow the main thread's. Streams already held by a
-    layer go on undisturbed. Without this call the seed is 0:
-    nothing in minireg ever draws from an unseeded source.
+    ``seed`` is an integer ≥ 0; without this call it is 0. Threads that never called it follow
+    the main thread. Streams that exist, as a Dropout's, go on unchanged. Raises ``ValueError``
+    for a negative or another number.
 
     >>> manual_seed(1); a = Stream("init").normal((2,))
     >>> manual_seed(1); bool((a == Stream("init").normal((2,))).all())
@@ -42,12 +46,12 @@ def manual_seed(seed: int) -> None:
         _Seeds.root = int(seed)
 
 
-def stream_of(generator: Any, name: str) -> Stream:
-    """``generator``, or a fresh stream of that name for None; ``TypeError`` for anything else."""
+def stream_of(generator: Stream | None, name: str) -> Stream:
+    """``generator``, or a new stream of that name for None; ``TypeError`` for anything else."""
     if generator is None:
         return Stream(name)
     if hasattr(generator, "dropout_mask"):
-        return generator  # type: ignore[no-any-return]
+        return generator
     raise TypeError(
         f"{name}: generator must be a Stream or None, got {generator!r:.60}; make one with "
         f"mr.random.Stream({name!r}, seed)"
@@ -55,23 +59,31 @@ def stream_of(generator: Any, name: str) -> Stream:
 
 
 class Stream:
-    """A named, seeded source of random numbers, owned by whoever draws from it.
+    """A named, seeded source of random numbers, as a ``torch.Generator``.
 
-    With ``seed=None`` the seed follows from :func:`manual_seed`, the name, and how many
-    streams of that name came before, so a model built twice gets the same numbers.
+    Parameters
+    ----------
+    name : what it is for, as "init" or "dropout".
+    seed : an integer ≥ 0, which alone decides the numbers. For None they follow from
+        :func:`manual_seed`, the name, and how many streams of that name came before, so a model
+        built twice from the same seed gets the same numbers.
 
-    >>> Stream("dropout", seed=3)
-    Stream('dropout', seed=3)
+    Raises ``ValueError`` for another seed.
+
+    >>> import minireg as mr
+    >>> stream = mr.random.Stream("noise", seed=3); stream
+    Stream('noise', seed=3)
+    >>> stream.normal((2,)).shape
+    (2,)
     """
 
     def __init__(self, name: str, seed: int | None = None) -> None:
-        if seed is not None:
-            check_option("Stream", 0, seed=seed)
         self.name, self.seed = name, seed
         if seed is None:
             child = _seeds.children[name] = _seeds.children.get(name, -1) + 1
             self._entropy = [_seeds.root, zlib.crc32(name.encode()), child]
         else:
+            check_option("Stream", 0, seed=seed)
             self._entropy = [seed]
         self._rng: dict[str, np.random.Generator] = {}
 
@@ -90,9 +102,14 @@ class Stream:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Where the draws on the host stand; assign it to go on from there.
+        """The state of the draws on the host; assign it to continue from there.
 
         A GPU's generator does not show its state.
+
+        >>> stream = Stream("noise", seed=3)
+        >>> before, first = stream.state, stream.normal((1,))
+        >>> stream.state = before; bool(stream.normal((1,)) == first)
+        True
         """
         return dict(self._on(NUMPY).bit_generator.state)
 
@@ -100,37 +117,63 @@ class Stream:
     def state(self, state: dict[str, Any]) -> None:
         self._on(NUMPY).bit_generator.state = state
 
-    def normal(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        """Standard normal float64 numbers, drawn on the host (equal on every backend)."""
+    def normal(self, shape: tuple[int, ...]) -> Array:
+        """Standard normal float64 numbers of this shape, drawn on the host (equal on all backends).
+
+        >>> Stream("noise", seed=3).normal((2, 3)).shape
+        (2, 3)
+        """
         return self._on(NUMPY).standard_normal(shape)
 
-    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        """Uniform float64 numbers in [low, high), drawn on the host (equal on every backend)."""
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> Array:
+        """Uniform float64 numbers in [low, high), drawn on the host (equal on all backends).
+
+        ``OverflowError`` for infinite bounds.
+
+        >>> Stream("noise", seed=3).uniform(-1, 1, (2, 3)).shape
+        (2, 3)
+        """
         return self._on(NUMPY).uniform(low, high, shape)
 
-    def permutation(self, n: int) -> np.ndarray[Any, Any]:
-        """A random order of 0 … n−1, drawn on the host (equal on every backend)."""
+    def permutation(self, n: int) -> Array:
+        """A random order of 0 … n − 1, integers (n,) drawn on the host (equal on all backends).
+
+        >>> sorted(Stream("order", seed=3).permutation(3).tolist())
+        [0, 1, 2]
+        """
         return self._on(NUMPY).permutation(n)
 
     def normal_like(self, like: Array) -> Array:
-        """Standard normal numbers of the shape and dtype of ``like``, drawn where it lives."""
+        """Standard normal numbers of the shape, dtype and backend of the array ``like``.
+
+        >>> Stream("noise", seed=3).normal_like(np.zeros(2, np.float32)).dtype
+        dtype('float32')
+        """
         wide = np.float64 if like.dtype == np.float64 else np.float32
         drawn: Array = self._on(of(like)).standard_normal(like.shape, dtype=wide)
         return drawn.astype(like.dtype, copy=False)
 
     def dropout_mask(self, p: float, like: Array) -> Array:
-        """Array like ``like`` holding 0 (with probability p) or 1/(1−p), drawn where it lives.
+        """0 with probability p, else 1/(1 − p): an array of ``like``'s shape, dtype and backend.
 
-        On the CPU 16 random bits decide an element, four elements a 64-bit draw, in a kernel
-        32 bits that follow from a key drawn on the host and from the element's place; the
-        scale is the inverse of the exact keep probability, so the mean stays exactly 1.
+        On the CPU 16 random bits decide an element, so p is rounded to a multiple of 2⁻¹⁶, and
+        the scale is the inverse of that probability of keeping: the mean is exactly 1. On a GPU
+        32 bits decide, which a kernel computes from a key drawn on the host and the element's
+        index.
+
+        >>> sorted(set(Stream("mask", seed=3).dropout_mask(0.5, np.zeros(20)).tolist()))
+        [0.0, 2.0]
         """
         if p >= 1:
             return np.zeros_like(like)
         return _mask(like, p=p, stream=self)
 
     def bits(self, words: int | None = None) -> Any:
-        """So many words of 64 random bits, drawn on the host; one as a number for None."""
+        """``words`` integers of 64 random bits, drawn on the host; one number for None.
+
+        >>> Stream("key", seed=3).bits(2).dtype
+        dtype('uint64')
+        """
         return self._on(NUMPY).bit_generator.random_raw(words)
 
 

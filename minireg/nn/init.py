@@ -1,8 +1,9 @@
-"""Starting values, in place, with PyTorch's names and laws.
+"""Starting values, in place, with PyTorch's names and distributions.
 
-Each function overwrites a tensor and returns it. What is random comes from ``generator``, a
-:class:`~minireg.random.Stream`, or from a fresh one that follows :func:`minireg.manual_seed`;
-it is drawn on the host, so it is the same on every backend.
+Each function overwrites a Tensor, of any dtype and backend, and returns it. Random numbers
+come from ``generator``, a :class:`~minireg.random.Stream`, or for None from a new one that
+follows :func:`minireg.manual_seed`; they are drawn on the host, so they are the same on every
+backend.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import move
 from ..messages import check_option
@@ -23,14 +25,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _fill(tensor: Tensor, values: Any) -> Tensor:
+def _fill(tensor: Tensor, values: ArrayLike) -> Tensor:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"nn.init: expected a Tensor to overwrite, got {tensor!r:.60}")
     return tensor.assign(move(np.asarray(values, tensor.dtype), tensor.backend))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Every element ``val``.
+    """Every element ``val``, a number; as PyTorch's. ``TypeError`` for what is no Tensor.
 
     >>> import minireg as mr
     >>> constant_(mr.tensor([1.0, 2.0]), 0.5)
@@ -40,7 +42,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Every element 0.
+    """Every element 0; as PyTorch's. ``TypeError`` for what is no Tensor.
 
     >>> import minireg as mr
     >>> zeros_(mr.tensor([5.0]))
@@ -50,7 +52,7 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Every element 1.
+    """Every element 1; as PyTorch's. ``TypeError`` for what is no Tensor.
 
     >>> import minireg as mr
     >>> ones_(mr.tensor([5.0]))
@@ -60,7 +62,9 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity: ones on the diagonal of a matrix. ``ValueError`` for other ranks.
+    """The identity, as PyTorch's: ones on the diagonal of a matrix, zeros elsewhere.
+
+    Raises ``ValueError`` for a tensor that has not two axes.
 
     >>> import minireg as mr
     >>> eye_(mr.tensor([[1.0, 2.0]]))
@@ -75,8 +79,10 @@ def eye_(tensor: Tensor) -> Tensor:
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """A convolution that passes its channels through: ones at the centre of window (c, c).
 
-    For weights (out, in/groups, …) of 1, 2 or 3 spatial axes; as many channels of each group
-    as there are on both sides. ``ValueError`` for other ranks or an uneven split.
+    As PyTorch's. For weights (out, in/groups, …) with 1, 2 or 3 spatial axes; of each group it
+    passes min(out/groups, in/groups) channels.
+
+    Raises ``ValueError`` for other numbers of axes, and for ``groups`` that do not divide out.
 
     >>> import minireg as mr
     >>> dirac_(mr.tensor([[[1.0, 2.0, 3.0]]]))
@@ -98,7 +104,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Stream | None = None
 ) -> Tensor:
-    """Uniform in [a, b). ``ValueError`` unless a ≤ b.
+    """Independent uniform numbers in [a, b); as PyTorch's.
+
+    Raises ``ValueError`` unless a ≤ b, ``TypeError`` for a ``generator`` that is no Stream.
 
     >>> import minireg as mr
     >>> float(uniform_(mr.tensor([9.0]), 2.0, 3.0).numpy()[0]) // 1
@@ -112,7 +120,10 @@ def uniform_(
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Stream | None = None
 ) -> Tensor:
-    """Normal with this mean and standard deviation. ``ValueError`` for a negative ``std``.
+    """Independent normal numbers with this mean and standard deviation ≥ 0; as PyTorch's.
+
+    Raises ``ValueError`` for a negative ``std``, ``TypeError`` for a ``generator`` that is no
+    Stream.
 
     >>> import minireg as mr
     >>> normal_(mr.tensor([9.0]), mean=3.0, std=0.0)
@@ -130,9 +141,18 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Stream | None = None,
 ) -> Tensor:
-    """Normal, given that the value lies in [a, b]. ``ValueError`` unless a ≤ b and std > 0.
+    """Independent normal numbers under the condition that they lie in [a, b]; as PyTorch's.
 
-    By rejection: from the normal where [a, b] holds much of it, else from the uniform.
+    Drawn by rejection: from the normal distribution where [a, b] holds more than 60 % of it, else
+    from the uniform one.
+
+    Parameters
+    ----------
+    mean, std : of the normal distribution before the condition; std > 0.
+    a, b : the ends, a ≤ b.
+    generator : a :class:`~minireg.random.Stream`, or None.
+
+    Raises ``ValueError`` unless a ≤ b and std > 0.
 
     >>> import minireg as mr
     >>> bool((trunc_normal_(mr.tensor([9.0] * 50), std=5.0).abs() <= 2).all())
@@ -159,10 +179,13 @@ def trunc_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Stream | None = None) -> Tensor:
-    """A uniformly random (semi-)orthogonal matrix (rows, product of the rest), times ``gain``.
+    """A uniformly random matrix with orthonormal rows or columns, times ``gain``; as PyTorch's.
 
-    From the QR decomposition of a normal matrix, with the signs of R's diagonal made
-    positive. ``ValueError`` for fewer than 2 axes.
+    The tensor is the matrix (first axis, product of the others); the shorter of its sides is
+    orthonormal. From the QR decomposition of a normal matrix, with the signs of R's diagonal
+    made positive (Saxe, McClelland and Ganguli 2013).
+
+    Raises ``ValueError`` for fewer than 2 axes.
 
     >>> import minireg as mr
     >>> q = orthogonal_(mr.tensor([[0.0, 0.0], [0.0, 0.0]])).numpy()
@@ -183,8 +206,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which weights make up for a nonlinearity; PyTorch's table.
 
     1 for "linear", "conv1d" … "conv_transpose3d" and "sigmoid"; 5/3 for "tanh", √2 for "relu",
-    √(2/(1 + s²)) for "leaky_relu" of slope s = ``param`` (0.01), 3/4 for "selu".
-    ``ValueError`` for another name.
+    √(2/(1 + s²)) for "leaky_relu" of slope s = ``param`` (None is 0.01), 3/4 for "selu".
+
+    Raises ``ValueError`` for another name.
 
     >>> calculate_gain("relu")
     1.4142135623730951
@@ -200,7 +224,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
-    """How many inputs an output of (out, in, …) sees, and how many outputs see an input."""
+    """(inputs of each output, outputs of each input) of a weight (out, in, …)."""
     if tensor.ndim < 2:
         raise ValueError(f"{name}: got a tensor of shape {tensor.shape}, expected 2 axes or more")
     window = math.prod(tensor.shape[2:])
@@ -218,7 +242,10 @@ def _kaiming(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) 
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Stream | None = None) -> Tensor:
-    """Uniform in ±√3·s with the s of :func:`xavier_normal_` (Glorot and Bengio 2010).
+    """Uniform in ±√3·s with the s of :func:`xavier_normal_`; as PyTorch's.
+
+    Glorot and Bengio (2010). ``gain`` is :func:`calculate_gain` of the nonlinearity. Raises
+    ``ValueError`` for fewer than 2 axes.
 
     >>> import minireg as mr
     >>> bool(xavier_uniform_(mr.tensor([[9.0] * 5])).abs().max() <= 1)
@@ -229,7 +256,11 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Stream | None 
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Stream | None = None) -> Tensor:
-    """Normal with s = gain·√(2/(fan_in + fan_out)). ``ValueError`` for fewer than 2 axes.
+    """Normal with standard deviation s = gain·√(2/(fan_in + fan_out)); as PyTorch's.
+
+    Glorot and Bengio (2010). Of a weight (out, in, …) fan_in is in times the window's size,
+    fan_out is out times it; ``gain`` is :func:`calculate_gain` of the nonlinearity. Raises
+    ``ValueError`` for fewer than 2 axes.
 
     >>> import minireg as mr
     >>> xavier_normal_(mr.tensor([[9.0, 9.0]])).shape
@@ -248,7 +279,10 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Stream | None = None,
 ) -> Tensor:
-    """Uniform in ±√3·s with the s of :func:`kaiming_normal_` (He et al. 2015).
+    """Uniform in ±√3·s with the s of :func:`kaiming_normal_`; as PyTorch's.
+
+    He et al. (2015). The parameters and errors (``ValueError``) are those of
+    :func:`kaiming_normal_`.
 
     >>> import minireg as mr
     >>> bool(kaiming_uniform_(mr.tensor([[9.0] * 6])).abs().max() <= 1)
@@ -265,10 +299,18 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Stream | None = None,
 ) -> Tensor:
-    """Normal with s = gain/√fan, the gain of ``nonlinearity`` with slope ``a``.
+    """Normal with standard deviation s = gain/√fan; as PyTorch's (He et al. 2015).
 
-    ``mode`` "fan_in" keeps the size of activations through a layer, "fan_out" that of
-    gradients. ``ValueError`` for fewer than 2 axes or another mode or nonlinearity.
+    Parameters
+    ----------
+    tensor : a weight (out, in, …).
+    a : slope of "leaky_relu" for negative numbers.
+    mode : "fan_in", in times the window's size, keeps the size of activations through a layer;
+        "fan_out", out times it, that of gradients.
+    nonlinearity : a name of :func:`calculate_gain`.
+    generator : a :class:`~minireg.random.Stream`, or None.
+
+    Raises ``ValueError`` for fewer than 2 axes and for another mode or nonlinearity.
 
     >>> import minireg as mr
     >>> kaiming_normal_(mr.tensor([[9.0, 9.0]]), nonlinearity="relu").shape

@@ -52,7 +52,9 @@ class ParametrizationList(ModuleList):
 
 
 def tensor_of(module: Module, name: str) -> Tensor:
-    """``module.name``; ``ValueError`` that lists the tensors there are, if it is none.
+    """``module.name``, which :func:`register_parametrization` is to compute.
+
+    Raises ``ValueError``, which lists the tensors there are, if it is none.
 
     >>> from minireg import nn
     >>> tensor_of(nn.Linear(3, 2), "bias").shape
@@ -68,7 +70,7 @@ def tensor_of(module: Module, name: str) -> Tensor:
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
     """Whether the attribute ``tensor_name`` (None: any) is computed, as PyTorch's function.
 
-    A name that the module lacks is no error: False.
+    A name that the module lacks raises nothing: it gives False.
 
     >>> from minireg import nn
     >>> is_parametrized(nn.utils.weight_norm(nn.Linear(2, 2)), "weight")
