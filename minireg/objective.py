@@ -1,8 +1,7 @@
 """Objective: a data loss plus named penalty terms, and which parameter each applies to.
 
-``objective(model, x, y)`` gives :class:`Terms`: every term's value under its own name
-and, after ``backward``, every term's own share of every parameter's gradient. The
-shares of a parameter sum to its ``.grad``.
+``objective(model, x, y)`` gives :class:`Terms`: every term's value by name and, after ``backward``,
+every term's share of every parameter's gradient. The shares of a parameter sum to its ``.grad``.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .backend import NUMPY, Array, of, unscalar
 from .engine import accumulate, backprop, run_hooks
@@ -33,6 +33,8 @@ from .tables import Column, Table
 from .tensor import Tensor
 
 Proxes = tuple[NamedPenalty, ...]
+Deferred = list[NamedPenalty]
+Shares = dict[str, Array]  # by term
 Found = dict[Tensor, Array]  # gradients
 
 
@@ -45,11 +47,9 @@ class PendingGradient(Tensor):
     """
 
     __slots__ = ("proxes", "deferred")
-    deferred: list[NamedPenalty]
+    deferred: Deferred
 
-    def __init__(
-        self, data: Array, proxes: Proxes = (), deferred: list[NamedPenalty] | None = None
-    ) -> None:
+    def __init__(self, data: Array, proxes: Proxes = (), deferred: Deferred | None = None) -> None:
         super().__init__(data)
         self.proxes, self.deferred = proxes, [] if deferred is None else deferred
 
@@ -61,13 +61,11 @@ class PendingGradient(Tensor):
 
 
 class Attributed(PendingGradient):
-    """A parameter's gradient that knows its name and what it is made of: each term's share."""
+    """A parameter's gradient with the parameter's name and the share of each term."""
 
     __slots__ = ("name", "shares")
 
-    def __init__(
-        self, data: Array, name: str, shares: dict[str, Array], proxes: Proxes = ()
-    ) -> None:
+    def __init__(self, data: Array, name: str, shares: Shares, proxes: Proxes = ()) -> None:
         super().__init__(data, proxes)
         self.name, self.shares = name, shares
 
@@ -80,7 +78,7 @@ class Attributed(PendingGradient):
 
 
 def added(arrays: Iterable[Array]) -> Array:
-    """The sum of arrays, from left to right, as an array of its own."""
+    """The sum of arrays, from left to right, in a new array."""
     first, *rest = arrays
     total: Array = unscalar(np.add(first, rest[0] if rest else 0))
     for array in rest[1:]:
@@ -88,13 +86,13 @@ def added(arrays: Iterable[Array]) -> Array:
     return total
 
 
-def settled(shares: Mapping[str, Array], g: Array) -> tuple[dict[str, Array], Array]:
-    """What is left of each share in a gradient that was their sum and is g now, and the rest.
+def settled(shares: Mapping[str, Array], g: Array) -> tuple[Shares, Array]:
+    """(shares, rest) of a gradient that was the sum of ``shares`` and is g now.
 
-    Where g is a multiple of the sum (clipping by norm) every share has been multiplied groups;
-    where each element lies between 0 and its sum (clipping by value) so have its shares. Else
-    the shares are as they were, and what was done to the sum is the rest. Nothing here waits
-    for a device.
+    If g is a multiple of the sum (clipping by norm), every share is multiplied by the same factor; if
+    each element lies between 0 and its sum (clipping by value), by the factor of that element. Then
+    the rest is 0. Otherwise the shares stay and the rest is g minus their sum. Nothing waits for a
+    device.
 
     >>> shares = {"data": np.array([3.0, 1.0]), "l2": np.array([1.0, 1.0])}
     >>> settled(shares, np.array([2.0, 2.0]))
@@ -113,17 +111,17 @@ def settled(shares: Mapping[str, Array], g: Array) -> tuple[dict[str, Array], Ar
     return {t: share * factor for t, share in shares.items()}, np.where(scaled, 0, g - total)
 
 
-def resettled(shares: Mapping[str, Array], g: Array) -> dict[str, Array]:
-    """The shares of a gradient that was their sum and is g now; what is no scaling is "edited"."""
+def resettled(shares: Mapping[str, Array], g: Array) -> Shares:
+    """:func:`settled`, with the rest as a share "edited"."""
     found, rest = settled(shares, g)
     if of(g) is not NUMPY or rest.any():
         found["edited"] = found.get("edited", 0) + rest
     return found
 
 
-def _joined(grad: Tensor, shares: dict[str, Array]) -> dict[str, Array]:
-    """The shares of an earlier gradient and of one that is added to it."""
-    earlier: dict[str, Array] = getattr(grad, "shares", {"gradient": grad.data})
+def _joined(grad: Tensor, shares: Shares) -> Shares:
+    """The shares of the sum of an earlier gradient and of one with these shares."""
+    earlier: Shares = getattr(grad, "shares", {"gradient": grad.data})
     if (grad.data != added(earlier.values())).any():
         earlier = resettled(earlier, grad.data)
     both = earlier.keys() & shares.keys()
@@ -131,7 +129,7 @@ def _joined(grad: Tensor, shares: dict[str, Array]) -> dict[str, Array]:
 
 
 class Implied(Protocol):
-    """A penalty that nobody wrote down: its value, and its gradients by parameter."""
+    """An implicit penalty, as dropout's: its value, and its gradients by parameter."""
 
     @property
     def value(self) -> Any: ...  # noqa: D102
@@ -142,8 +140,8 @@ class Implied(Protocol):
 AnyLoss = Loss | Callable[[Any, Any], Tensor]
 
 
-def named_parts(loss: AnyLoss, output: Any, target: Any) -> dict[str, Tensor]:
-    """The terms of a loss by name; of a plain function one called "data"."""
+def named_parts(loss: AnyLoss, output: ArrayLike, target: ArrayLike) -> dict[str, Tensor]:
+    """The terms of a loss by name; a plain function has one, "data". ``TypeError`` for no Tensor."""
     if isinstance(loss, Loss):
         return dict(loss.parts(output, target))
     value = loss(output, target)
@@ -157,7 +155,6 @@ def named_parts(loss: AnyLoss, output: Any, target: Any) -> dict[str, Tensor]:
 
 Selector = str | Parameter | Iterable[str | Parameter] | Callable[[str, Parameter], bool] | None
 
-
 _ON = (
     "Term: on must be a glob over the names of parameters, a Parameter, several of both, or a "
     "predicate (name, parameter) -> bool"
@@ -165,12 +162,12 @@ _ON = (
 
 
 def _instance(value: Any) -> str:
-    """What to write instead of a class."""
+    """The hint to write ``L1(…)`` where the class ``L1`` was given."""
     return f"; write {value.__name__}(…)" if isinstance(value, type) else ""
 
 
 def _hits(wanted: Any, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """The parameters that a glob matches, or one that is given itself."""
+    """The parameters by name that a glob matches, or the given parameter."""
     if isinstance(wanted, str):
         return {n: p for n, p in parameters.items() if fnmatchcase(n, wanted)}
     if isinstance(wanted, Parameter):
@@ -182,11 +179,21 @@ def _hits(wanted: Any, parameters: Mapping[str, Parameter]) -> dict[str, Paramet
 class Term:
     """A penalty, the parameters it applies to, and how it acts.
 
-    ``on``: None for weights only, a glob over parameter names, a Parameter, several of both, or
-    a predicate ``(name, parameter) -> bool``. ``via``: ``"gradient"`` adds its gradient to
-    the loss's; ``"prox"`` leaves the gradient alone and applies the penalty's prox after
-    each optimizer step, which is what makes zeros exact. By default a penalty acts via its
-    gradient, and what has none to speak of (L0, constraints) via its prox.
+    Parameters
+    ----------
+    penalty : for example ``mr.penalties.L1(0.1)``.
+    on : None for all weights (no biases, no norms); a glob over parameter names; a Parameter; several
+        globs and Parameters; or a predicate ``(name, parameter) -> bool``.
+    via : "gradient" adds the penalty's gradient to the loss's; "prox" applies its prox after each
+        optimizer step, which makes zeros exact. None, the default, is "prox" for penalties whose
+        gradient is 0 (L0, constraints) and "gradient" for all others.
+
+    ``TypeError`` for what is no Penalty or no selector, ``ValueError`` for another ``via`` and for
+    "gradient" of a penalty whose gradient is 0. :class:`Objective` takes terms.
+
+    >>> import minireg as mr
+    >>> mr.Term(mr.penalties.L0(0.1)).via, mr.Term(mr.penalties.L1(0.1), on="0.*", via="prox").on
+    ('prox', ('0.*',))
     """
 
     penalty: Penalty
@@ -216,7 +223,11 @@ class Term:
             )
 
     def select(self, label: str, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
-        """The trainable parameters it applies to; ``ValueError`` if the selector matches none."""
+        """The trainable parameters it applies to, by name, of a model's ``parameters``.
+
+        ``label`` names the term in messages. ``ValueError`` if the selector matches none. A joint
+        penalty also gets frozen parameters, which are links of its chain.
+        """
         on = self.on
         if on is None:
             chosen = {n: p for n, p in parameters.items() if p.kind == "weight"}
@@ -239,13 +250,13 @@ class Term:
                 f"objective term {label!r}: the selector matches none of {', '.join(parameters)}"
             )
         if self.penalty.joint and any(p.requires_grad for p in chosen.values()):
-            return chosen  # a frozen link is still a part of the chain
+            return chosen
         return {n: p for n, p in chosen.items() if p.requires_grad}
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A row of the assignment table: a parameter and what regularizes it."""
+    """A row of the assignment table: a parameter, the penalties on it, and why."""
 
     parameter: str
     shape: tuple[int, ...]
@@ -256,7 +267,7 @@ class Assignment:
 
 
 def assignment_table(rows: Sequence[Assignment], decay: bool = False) -> Table:
-    """Which penalty acts on which parameter, and why; ``decay`` adds the optimizer's own."""
+    """A table of ``rows``; ``decay`` adds a column with the optimizer's weight decay."""
     head: list[Column | str]
     head = ["parameter", Column("shape", spare=2), Column("kind", spare=1), "penalties"]
     head += [Column("decay", "g")] if decay else []
@@ -269,7 +280,9 @@ def assignment_table(rows: Sequence[Assignment], decay: bool = False) -> Table:
     return Table([*head, Column("why", spare=3)], shown, note=note if reached else "")
 
 
-# names that the terms of a loss and the ledger's books have for themselves
+Specification = Penalty | Term | tuple[Any, ...] | list[Any]  # the last two: (penalty, on, via)
+
+# reserved: names of the terms of a loss and of the ledger's entries
 _TAKEN = dict.fromkeys(("data", "smoothing", "total"), "a loss term") | {
     "weight_decay": "the optimizer's own decay",
     "earlier": "momentum from before the ledger",
@@ -284,11 +297,18 @@ _TAKEN = dict.fromkeys(("data", "smoothing", "total"), "a loss term") | {
 
 
 class Objective:
-    """``loss`` plus ``penalties``: {name: penalty | (penalty, on) | (penalty, on, via) | Term}.
+    """A data loss plus named penalties: mean loss + Σ λ·Ω.
 
-    The loss is one of :mod:`minireg.nn.losses`, or any function of output and target.
-    Penalties apply to weights only unless ``on`` says otherwise, so biases and the scales
-    and shifts of normalisations stay free. The convention is mean loss + Σ λ·Ω.
+    Parameters
+    ----------
+    loss : one of :mod:`minireg.nn.losses`, or a function of output and target that returns a scalar
+        Tensor.
+    penalties : by name, a penalty, ``(penalty, on)``, ``(penalty, on, via)`` or a :class:`Term`.
+        Without ``on`` a penalty applies to weights only: biases and the scales and shifts of
+        normalisations stay free.
+
+    ``objective(model, x, y)`` evaluates it, see :class:`Terms`. ``TypeError`` for a loss or penalties of
+    another kind, ``ValueError`` for a name that is reserved ("data", "total", …) or taken by a part.
 
     >>> import minireg as mr
     >>> model = mr.nn.Linear(2, 1)
@@ -298,7 +318,7 @@ class Objective:
     ['weight']
     """
 
-    def __init__(self, loss: AnyLoss, penalties: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, loss: AnyLoss, penalties: Mapping[str, Specification] | None = None) -> None:
         if not callable(loss) or isinstance(loss, type):
             raise TypeError(
                 "Objective: loss must be a loss or a function of output and target, got "
@@ -329,7 +349,7 @@ class Objective:
                         f"Objective: {f'{name}.{part}'!r} is the name of a part of {name!r}; choose another"
                     )
         self._model: Module | None = None
-        self._known: list[int] = []  # the model's parameters, and which are frozen
+        self._known: list[int] = []  # identities of the model's parameters, see _signature
         self._chosen: dict[str, dict[str, Parameter]] = {}
         self._attached: set[str] = set()
 
@@ -338,10 +358,10 @@ class Objective:
         return "\n".join([f"Objective: mean loss + penalties\n  data: {self.loss!r}", *rows])
 
     def bind(self, model: Module) -> Objective:
-        """Decide now which parameters of ``model`` each term applies to; returns itself.
+        """Choose the parameters of ``model`` that each term applies to; returns itself.
 
-        Calling the objective does this by itself when the model changes, and when its parameters
-        are replaced, frozen or unfrozen.
+        Calling the objective does so for a new model, and after parameters were replaced, frozen or
+        unfrozen. ``TypeError`` for what is no Module, ``ValueError`` if a selector matches none.
         """
         hint = "a function becomes one as the forward of a class"
         check_kind("Objective", Module, hint, model=model)
@@ -353,19 +373,20 @@ class Objective:
         return self
 
     def chosen(self, term: str) -> list[Parameter]:
-        """The parameters of the bound model that a term applies to."""
+        """The parameters of the bound model that a term applies to; ``KeyError`` for no such term."""
         return list(self._chosen[term].values())
 
     def step(self) -> None:
-        """Count an update for every coefficient that changes while training."""
+        """Count an update for every :class:`~minireg.penalties.Coefficient` of the penalties."""
         for coefficient in {c for t in self.terms.values() for c in t.penalty.coefficients()}:
             coefficient.step()
 
     def attach(self, optimizer: Optimizer) -> Objective:
-        """Hand the ``via="prox"`` terms to ``optimizer``, which applies them after each step.
+        """Let ``optimizer`` apply the ``via="prox"`` terms after each step; returns itself.
 
-        They take the place of those that an objective of the same parameters had attached to it
-        before; what was added with ``optimizer.add_prox`` stays.
+        They replace the terms that another objective had attached to the same parameters; what
+        ``optimizer.add_prox`` has added stays. ``RuntimeError`` before :meth:`bind`, ``TypeError`` for what
+        is no Optimizer, ``NotImplementedError`` for a penalty without a prox that fits its step.
         """
         if self._model is None:
             raise RuntimeError("Objective.attach: call objective.bind(model) first")
@@ -378,7 +399,7 @@ class Objective:
     def assignments(
         self, model: Module | None = None, optimizer: Optimizer | None = None
     ) -> list[Assignment]:
-        """The rows of :meth:`table`."""
+        """The rows of :meth:`table`, with its errors."""
         model = self._model if model is None else model
         if model is None:
             raise RuntimeError("Objective: give the model once, objective.table(model)")
@@ -399,16 +420,21 @@ class Objective:
         return rows
 
     def table(self, model: Module | None = None, optimizer: Optimizer | None = None) -> str:
-        """Text table: parameter | shape | kind | penalties | why.
+        """A text table with a row per parameter: name, shape, kind, penalties on it, and why.
 
-        With an ``optimizer`` also its weight decay of each parameter, and a line that names the
-        biases and norms that this reaches.
+        ``model`` defaults to the bound one (``RuntimeError`` without). With an ``optimizer`` a column
+        shows its weight decay of each parameter, and a line names biases and norms among them.
         """
         found = self.assignments(model, optimizer)
         return str(assignment_table(found, decay=optimizer is not None))
 
-    def __call__(self, model: Module, x: Any, y: Any) -> Terms:
-        """Evaluate every term at ``model`` on the batch (x, y)."""
+    def __call__(self, model: Module, x: object, y: ArrayLike) -> Terms:
+        """Evaluate the loss of ``model(x)`` and y, and the penalties when they are read.
+
+        x is what the model takes, y what the loss takes. ``RuntimeError`` for a ``via="prox"``
+        term that is not attached to an optimizer, ``ValueError`` for a penalty with the name of a term
+        of the loss; errors of :meth:`bind`.
+        """
         if model is not self._model:
             self.bind(model)
         parameters = dict(model.named_parameters())
@@ -433,45 +459,45 @@ class Objective:
 
 
 def _signature(parameters: Mapping[str, Parameter]) -> list[int]:
-    """Equal as long as the parameters are the same, and the same of them frozen."""
+    """Identities of the parameters, negative for frozen ones: changes if one is replaced or frozen."""
     return [id(p) if p.requires_grad else -id(p) for p in parameters.values()]
 
 
 @dataclass
 class _Unread:
-    """A penalty's value that is computed when somebody reads it, of the weights as they were."""
+    """A penalty of an evaluation, whose value is computed when it is first read."""
 
     name: str
     penalty: Penalty
     chosen: dict[str, Parameter]
     like: Tensor
     via: str | None
-    recorded: bool  # whether the evaluation was
+    recorded: bool  # whether the evaluation was recorded
 
     def __post_init__(self) -> None:
         self.weights = [*self.chosen.values()]
         self.records = self.recorded and self.via == "gradient"
         self.differentiable = self.records and bool(self.trained)
-        self._then = self._now()
+        self._before = self._state()
 
     @property
     def trained(self) -> list[Parameter]:
         """The weights that are not frozen."""
         return [p for p in self.weights if p.requires_grad]
 
-    def _now(self) -> tuple[list[Array], list[Any]]:
-        """What tells these weights and strengths from others: arrays, and numbers."""
+    def _state(self) -> tuple[list[Array], list[Any]]:
+        """What changes if a weight or a strength does: (arrays, numbers)."""
         dates = [p._seq for p in self.weights]
         return [p.data for p in self.weights], dates + _numbers(self.penalty)
 
     @property
     def readable(self) -> bool:
-        """Whether the weights are still those of the evaluation."""
-        (arrays, numbers), (before, then) = self._now(), self._then
-        return numbers == then and all(map(operator.is_, arrays, before))
+        """Whether weights and strengths are still those of the evaluation."""
+        (arrays, numbers), (old_arrays, old_numbers) = self._state(), self._before
+        return numbers == old_numbers and all(map(operator.is_, arrays, old_arrays))
 
     def read(self) -> Tensor:
-        """The value, recorded if the evaluation was and it acts via its gradient."""
+        """The value; recorded if the evaluation was and the penalty acts via its gradient."""
         if not self.readable:
             raise RuntimeError(
                 f"Terms: the value of {self.name!r} was not read before the parameters (or its "
@@ -483,7 +509,7 @@ class _Unread:
 
 
 def _numbers(penalty: Penalty) -> list[Any]:
-    """Strengths, of those that change by themselves their updates, also of penalties within."""
+    """The strengths of a penalty and of penalties within it; of a Coefficient its updates, too."""
     found: list[Any] = []
     for value in vars(penalty).values():
         if isinstance(value, Penalty):
@@ -497,10 +523,15 @@ def _numbers(penalty: Penalty) -> list[Any]:
 
 @dataclass
 class Terms(Mapping[str, Tensor]):
-    """Named scalar terms of an objective; a mapping, with ``total`` and ``gradients``.
+    """The terms of an evaluated objective: a mapping from names to scalar Tensors.
 
-    A penalty's value is computed when it is read, and then kept. It is that of the evaluation:
-    first read after a weight or the strength has changed it raises ``RuntimeError``.
+    A penalty's value is computed when it is first read, and kept. First read after a weight or the
+    strength has changed, it raises ``RuntimeError``; an unknown name is a ``KeyError``.
+
+    Attributes
+    ----------
+    gradients : after :meth:`backward`, {term: {name of a parameter: share of its gradient}}.
+    deferred : by parameter, the penalties whose gradients the step will add.
 
     >>> import minireg as mr
     >>> model = mr.nn.Linear(2, 1)
@@ -518,7 +549,7 @@ class Terms(Mapping[str, Tensor]):
     parameters: dict[str, Parameter]
     gradients: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     # by parameter: the penalties whose gradients the step adds, and which it removes here
-    deferred: dict[Tensor, list[NamedPenalty]] = field(default_factory=dict)
+    deferred: dict[Tensor, Deferred] = field(default_factory=dict)
     _read: dict[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -535,7 +566,7 @@ class Terms(Mapping[str, Tensor]):
         return f"Terms({', '.join(values)})"
 
     def _acting(self, via: str) -> dict[str, _Unread]:
-        """The penalties that act via their "gradient", or "prox"."""
+        """The penalties that act via "gradient", or via "prox"."""
         return {name: term for name, term in self.unread.items() if term.via == via}
 
     def __iter__(self) -> Iterator[str]:
@@ -546,29 +577,31 @@ class Terms(Mapping[str, Tensor]):
 
     @property
     def total(self) -> Tensor:
-        """The sum of all terms; one that acts via its prox adds value but no gradient.
+        """The sum of all terms, a scalar Tensor; terms that act via their prox add no gradient.
 
-        After ``total.backward()`` no step knows which prox must follow it; after :meth:`backward`
-        an optimizer that does not apply it refuses to step.
+        After ``total.backward()`` no step knows which prox must follow; after :meth:`backward` an
+        optimizer that does not apply it refuses to step.
         """
         first, *rest = self.values()
         return sum(rest, first)
 
     def backward(self, attribute: bool = True, defer: bool = False) -> None:
-        """Accumulate the total gradient into every ``.grad``.
+        """Add the gradient of all terms to every parameter's ``.grad``.
 
-        With ``attribute`` each term's own share is kept in ``gradients[term][parameter]``:
-        one pass for each part of the loss, and the closed form for each penalty; the shares are
-        yours, no later step overwrites them. Hooks see the sum, and what they did to it is split
-        among the shares if it is a scaling. Without it a single pass serves all terms, and L2, L1
-        and ElasticNet are added in place: they make no array of a weight's size.
+        Parameters
+        ----------
+        attribute : keep each term's share in ``gradients``: one backward pass for each part of the loss,
+            the closed form for each penalty. Shares are new arrays. Hooks see the sum; a scaling by
+            them scales the shares. False: a single pass for all terms, with L2, L1 and ElasticNet
+            added in place.
+        defer : leave the gradients of L2, L1 and ElasticNet to ``optimizer.step(terms)``, which adds them
+            in its own pass (on a GPU in its kernel), for the weights and strengths as it finds
+            them. Before that step ``.grad`` is the loss's gradient alone; clip by
+            ``step(terms, max_norm=…)``. Needs attribute=False.
 
-        With ``defer`` the gradients of these are left out of ``.grad``, and ``optimizer.step(self)``
-        adds them within its own pass (on a GPU in its kernel); only then ``.grad`` is complete. What
-        you do to ``.grad`` before concerns the loss's gradient alone, and the penalties' gradients are
-        of the weights and strengths as the step finds them; ``step(self, max_norm=…)``
-        scales the whole. A ``step()`` without the terms raises ``RuntimeError``. Of several passes
-        that add up, the last one's terms serve.
+        Several passes before a step add up; the deferred penalties are those of the last one.
+        ``ValueError`` for both options, ``RuntimeError`` for a term that is no scalar and where no term
+        requires a gradient; warns if the loss does not.
         """
         if attribute and defer:
             raise ValueError("Terms.backward: shares are complete, so defer takes attribute=False")
@@ -589,7 +622,7 @@ class Terms(Mapping[str, Tensor]):
                 "alone train; does it leave mr's ops on its way?",
                 stacklevel=2,
             )
-        self._complete()  # what earlier passes have left
+        self._complete()  # gradients that an earlier pass has deferred
         add = self._add_shares if attribute else self._add_sum
         add(self._proxes())
         if not defer:
@@ -613,7 +646,7 @@ class Terms(Mapping[str, Tensor]):
             run_on_rows(name, ["w", "g"], partial(add_gradients, penalties), pairs)
 
     def _proxes(self) -> dict[Tensor, Proxes]:
-        """Which prox must follow the step of a parameter, for this gradient and those before it."""
+        """By parameter, the terms whose prox must follow its step, after this and earlier passes."""
         proxes: dict[Tensor, Proxes] = {
             p: p.grad.proxes
             for p in self.parameters.values()
@@ -627,7 +660,7 @@ class Terms(Mapping[str, Tensor]):
         return proxes
 
     def _add_sum(self, proxes: Mapping[Tensor, Proxes]) -> None:
-        """One pass for all terms; the separable penalties are left out where no hook sees the sum."""
+        """One pass for all terms except separable penalties, which are deferred unless a hook sees them."""
         closed = {
             name: term
             for name, term in self._closed().items()
@@ -655,7 +688,7 @@ class Terms(Mapping[str, Tensor]):
     def _add_shares(self, proxes: Mapping[Tensor, Proxes]) -> None:
         """A pass for each part of the loss, the closed form of each penalty, and their sum.
 
-        Hooks see what one pass for all would show them: each gradient once, and complete.
+        Hooks see each gradient once and complete, as in a single pass.
         """
         closed = self._closed()
         passes, hooked = self._passes(closed)
@@ -663,11 +696,11 @@ class Terms(Mapping[str, Tensor]):
         names: dict[Tensor, str] = {p: n for n, p in self.parameters.items()}
         self.gradients = {term: {} for term in passes}
         for p in dict.fromkeys([*names, *(p for found in passes.values() for p in found)]):
-            own = {term: found[p] for term, found in passes.items() if p in found}
-            if not own:
+            mine = {term: found[p] for term, found in passes.items() if p in found}
+            if not mine:
                 continue
-            shares: dict[str, Array] = {}
-            for term, g in own.items():
+            shares: Shares = {}
+            for term, g in mine.items():
                 if some := parts.get(term):
                     shares |= {f"{term}.{part}": q.gradient(p.data) for part, q in some.items()}
                 else:
@@ -677,10 +710,10 @@ class Terms(Mapping[str, Tensor]):
             if p._hooks:
                 with no_grad():
                     shares = resettled(shares, run_hooks(p, added(shares.values()), False))
-            if p not in names:  # a leaf elsewhere: of the loss, or the input
+            if p not in names:  # a leaf that is no parameter: of the loss, or the input
                 accumulate(p, added(shares.values()), False)
                 continue
-            for term, g in own.items():
+            for term, g in mine.items():
                 if p in hooked or p._hooks:
                     split = [shares[f"{term}.{part}"] for part in parts.get(term, ())]
                     g = added(split) if split else shares[term]
@@ -690,7 +723,7 @@ class Terms(Mapping[str, Tensor]):
             p.grad = Attributed(added(shares.values()), names[p], shares, proxes.get(p, ()))
 
     def _passes(self, closed: Mapping[str, _Unread]) -> tuple[dict[str, Found], Found]:
-        """(gradients by term; those of the loss as a whole where hooks had to wait for it)."""
+        """(gradients of each term; those of the whole loss at leaves whose hooks wait for all parts)."""
         live = [name for name, value in self.loss.items() if value.requires_grad]
         passes: dict[str, Found] = {name: {} for name in self}
         hooked: Found = {}
@@ -709,7 +742,7 @@ class Terms(Mapping[str, Tensor]):
         return passes, hooked
 
     def _closed(self) -> dict[str, _Unread]:
-        """The penalties whose closed form may serve, as no hook waits for their value's gradient."""
+        """The penalties whose gradient may be the closed form: their value has no hook."""
         return {
             name: term
             for name, term in self._acting("gradient").items()
@@ -718,31 +751,35 @@ class Terms(Mapping[str, Tensor]):
         }
 
     def statistics(self, implied: Mapping[str, Implied] | None = None) -> list[dict[str, Any]]:
-        """One row a term: value, gradient norm, share of the norms, cosine to "data".
+        """A row per term: "term", "value", "norm" of its gradient, "share" of all norms, "cosine" to "data".
 
-        Norms are over all parameters together. A term that acts via its prox is no part of
-        ``gradients``; its row shows the closed-form gradient, which is how hard the prox pulls
-        at the weights it does not set to 0. ``implied`` are rows for penalties that nobody wrote
-        down, like {"dropout": implicit.dropout_effect(…)}; on average they are a part of
-        "data". Reads numbers off the device; needs ``backward(attribute=True)``, and comes before
-        the optimizer's step. Raises ``ValueError`` for an implied row with the name of a term.
+        Norms and cosines are over all parameters together. The row of a term that acts via its prox shows
+        its closed-form gradient: how far, per unit of step, the prox moves weights that stay ≠ 0.
+        Call it after ``backward(attribute=True)`` and before the step; it waits for the device.
+
+        Parameters
+        ----------
+        implied : rows for implicit penalties by name, like {"dropout": implicit.dropout_effect(…)}; on
+            average these are a part of "data".
+
+        ``RuntimeError`` without gradients, ``ValueError`` for an implied row with the name of a term.
         """
         if not self.gradients:
             raise RuntimeError("Terms.statistics: call backward(attribute=True) first")
-        data, forces = self.gradients["data"], dict(self.gradients)
+        data, found = self.gradients["data"], dict(self.gradients)
         for name, term in self._acting("prox").items():
             gradient = term.penalty.gradient
-            forces[name] = {n: Tensor(gradient(p.data)) for n, p in term.chosen.items()}
+            found[name] = {n: Tensor(gradient(p.data)) for n, p in term.chosen.items()}
         values = {n: float(v.data) for n, v in self.items()}
         for name, effect in (implied or {}).items():
-            if name in forces:
+            if name in found:
                 raise ValueError(f"Terms.statistics: {name!r} is a term already; rename one")
-            forces[name] = {n: Tensor(g) for n, g in effect.gradients.items()}
+            found[name] = {n: Tensor(g) for n, g in effect.gradients.items()}
             values[name] = float(effect.value)
-        norms = {n: math.sqrt(_inner(g, g)) for n, g in forces.items()}
+        norms = {n: math.sqrt(_inner(g, g)) for n, g in found.items()}
         total = sum(norms.values()) or 1.0
         rows = []
-        for name, gradients in forces.items():
+        for name, gradients in found.items():
             scale = norms[name] * norms["data"]
             rows.append({
                 "term": name, "value": values[name], "norm": norms[name],

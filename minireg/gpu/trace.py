@@ -316,7 +316,7 @@ def trace(
     *at_w_ = w_ - (a0 * (g_ + (2 * w_)));
     """
     tape = Tape()
-    words = tuple(_word(n, k) for k, n in enumerate([*arrays, *(["total"] if total else [])]))
+    words = tuple(_word(n, k) for k, n in enumerate([*arrays, "total"] if total else arrays))
     symbols = [Symbol(tape, word) for word in words]
     moving = len(arrays) - common
     function(*symbols[:moving], *(Symbol(tape) for _ in range(scratch)), *symbols[moving:])

@@ -26,7 +26,7 @@ class Constraint(Penalty):
     via: Literal["gradient", "prox"] = "prox"
     elementwise_step = True
     prior = "uniform inside the ball"
-    radius = Strength()
+    radius: Strength = Strength()
 
     def __init__(self, radius: Level) -> None:
         self.radius = radius

@@ -66,7 +66,7 @@ class L2(Penalty):
     prior = "Gaussian: w ~ N(center, 1/(nλ)) for n observations under the mean loss"
     text = "½λ‖w‖²"
     separable = elementwise_step = True
-    strength = Strength()
+    strength: Strength = Strength()
 
     def __init__(
         self, strength: Level, center: ArrayLike | None = None, weight: ArrayLike | None = None
@@ -162,7 +162,7 @@ class L1(Penalty):
     prior = "Laplace: w ~ Laplace(0, 1/(nλ)) for n observations under the mean loss"
     text = "λ‖w‖₁"
     separable = elementwise_step = True
-    strength = Strength()
+    strength: Strength = Strength()
 
     def __init__(self, strength: Level) -> None:
         self.strength = strength
@@ -229,7 +229,8 @@ class ElasticNet(Penalty):
     prior = "product of a Laplace(0, 1/(n·l1)) and a Gaussian N(0, 1/(n·l2)), renormalised"
     text = "l1·‖w‖₁ + ½·l2·‖w‖²"
     separable = elementwise_step = True
-    l1, l2 = Strength(), Strength()
+    l1: Strength = Strength()
+    l2: Strength = Strength()
 
     def __init__(self, l1: Level, l2: Level) -> None:
         self.l1, self.l2 = l1, l2
@@ -314,7 +315,7 @@ class L0(Penalty):
     prior = "spike and slab in the limit of a flat slab: each weight is 0 or free"
     text = "λ‖w‖₀"
     convex, elementwise_step, via = False, True, "prox"
-    strength = Strength()
+    strength: Strength = Strength()
 
     def __init__(self, strength: Level) -> None:
         self.strength = strength

@@ -183,7 +183,7 @@ class GroupLasso(Penalty):
     prior = "multivariate Laplace for each group: density ∝ exp(−nλ s_g‖w_g‖)"
     text = "λ Σ √|g|·‖w_g‖"
     elementwise_step = True
-    strength = Strength()
+    strength: Strength = Strength()
 
     def __init__(
         self, strength: Level, axis: Axis = ..., groups: Members | None = None,
@@ -191,7 +191,8 @@ class GroupLasso(Penalty):
     ) -> None:  # fmt: skip
 
         check_option(type(self).__name__, ("sqrt", "none"), scale=scale)
-        self.strength, self.scale = strength, scale
+        self.strength = strength
+        self.scale: Literal["sqrt", "none"] = scale
         self.groups = Groups(type(self).__name__, axis, groups)
         if scale == "none":
             self.text = self.text.replace("√|g|·", "")
@@ -278,7 +279,7 @@ class SparseGroupLasso(GroupLasso):
     )
     prior = "product of the group lasso's and a Laplace prior, renormalised"
     text = "λ Σ √|g|·‖w_g‖ + l1·‖w‖₁"
-    l1 = Strength()
+    l1: Strength = Strength()
 
     def __init__(
         self, strength: Level, l1: Level, axis: Axis = ..., groups: Members | None = None,

@@ -42,7 +42,7 @@ class PathNorm(Penalty):
     prior = "none that normalises: scaling one layer up and the next down costs nothing"
     text = "λ Σ_paths Π w²"
     convex, joint, shapes = False, True, ((4, 3), (2, 4))
-    strength = Strength()
+    strength: Strength = Strength()
 
     def __init__(self, strength: Level) -> None:
         self.strength = strength
@@ -79,9 +79,8 @@ class PathNorm(Penalty):
 
     def subdiff_distance(self, w: Array | Sequence[Array], g: Array | Sequence[Array]) -> Any:
         """‖g + gradient‖ for a chain of weights and one of loss gradients (or one of each)."""
-        mine = self.gradient(*w) if isinstance(w, list | tuple) else self.gradient(w)
-        chain = g if isinstance(g, list | tuple) else [g]
-        parts = [(a + b).reshape(-1) for a, b in zip(chain, mine, strict=True)]
+        ws, gs = (x if isinstance(x, list | tuple) else [x] for x in (w, g))
+        parts = [(a + b).reshape(-1) for a, b in zip(gs, self.gradient(*ws), strict=True)]
         return length(np.concatenate(parts))
 
     def prox(self, v: Array, step: float | Array) -> Array:

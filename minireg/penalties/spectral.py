@@ -110,7 +110,7 @@ class SpectralNorm(Penalty):
     )  # fmt: skip
     prior = "density ∝ exp(−nλσ₁(W))"
     text = "λ‖W‖₂"
-    strength = Strength()
+    strength: Strength = Strength()
 
     def __init__(
         self, strength: Level, method: Literal["power", "svd"] = "power", iterations: int = 3
@@ -239,7 +239,7 @@ class NuclearNorm(Penalty):
     )  # fmt: skip
     prior = "density ∝ exp(−nλ Σσ_k(W))"
     text = "λ‖W‖_*"
-    strength = Strength()
+    strength: Strength = Strength()
 
     def __init__(self, strength: Level) -> None:
         self.strength = strength
