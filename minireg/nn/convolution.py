@@ -83,7 +83,7 @@ def conv2d(
     """Cross-correlation W ⋆ x + b of images, as PyTorch's.
 
     (N, C, H, W) → (N, out, H', W'), both with or both without N, where
-    H' = ⌊(H + padding above and below − dilation·(kh − 1) − 1)/stride⌋ + 1, W' alike. The
+    H' = ⌊(H + padding above and below − dilation·(kh − 1) − 1)/stride⌋ + 1 and likewise W'. The
     windows are laid out for one matrix product per group: they take kh·kw/stride² times the
     memory of x until the backward pass is done.
 

@@ -232,7 +232,7 @@ def _distribution(
 
 
 def _cost(q: Any, log_p: Any) -> Any:
-    """−q·log p with 0·log 0 = 0: what is not asked for costs nothing."""
+    """−q·log p with 0·log 0 = 0: a class of no weight costs nothing."""
     return -(q * np.where(q == 0, 0, log_p))
 
 
@@ -492,7 +492,12 @@ class Loss(Options):
                 setattr(self, what, given if isinstance(given, Tensor) else found)
 
     def parts(self, input: ArrayLike, target: ArrayLike) -> dict[str, Any]:
-        """The loss as named terms that sum to it: "data", and a regularizer that it contains."""
+        """The loss as named terms that sum to it: "data", and a regularizer that it contains.
+
+        >>> from minireg import nn, tensor
+        >>> nn.MSELoss().parts(tensor([1.0]), tensor([3.0]))["data"].item()
+        4.0
+        """
         return {"data": self(input, target)}
 
     def extra_repr(self) -> str:

@@ -194,7 +194,12 @@ class Module:
         return ((name, m) for name, m in vars(self).items() if isinstance(m, Module))
 
     def children(self) -> Iterator[Module]:
-        """The modules directly below."""
+        """The modules directly below, in order of assignment.
+
+        >>> from minireg import nn
+        >>> list(nn.Sequential(nn.Tanh(), nn.ReLU()).children())
+        [Tanh()  y = tanh x, ReLU()  y = max(x, 0)]
+        """
         return (m for _, m in self.named_children())
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
@@ -211,7 +216,12 @@ class Module:
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def modules(self) -> Iterator[Module]:
-        """This module and everything below it, each shared one once."""
+        """This module and everything below it, each shared one once.
+
+        >>> from minireg import nn
+        >>> [type(module).__name__ for module in nn.Sequential(nn.Tanh(), nn.ReLU()).modules()]
+        ['Sequential', 'Tanh', 'ReLU']
+        """
         return iter(dict.fromkeys(m for _, m in self.named_modules()))
 
     def apply(self, function: Callable[[Module], object]) -> Self:
@@ -274,7 +284,12 @@ class Module:
     # --- modes and moves ---------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Training (or, with ``mode=False``, evaluation) mode here and below; returns itself."""
+        """Training (or, with ``mode=False``, evaluation) mode here and below; returns itself.
+
+        >>> from minireg import nn
+        >>> nn.Sequential(nn.Dropout(0.5)).train(False)[0].training
+        False
+        """
         for _, module in self.named_modules():
             module.training = mode
         return self
@@ -291,12 +306,24 @@ class Module:
         return self.train(False)
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters: ``grad`` becomes None."""
+        """Forget the gradients of all parameters: ``grad`` becomes None.
+
+        >>> from minireg import nn, tensor
+        >>> layer = nn.Linear(2, 1)
+        >>> layer(tensor([1.0, 2.0])).sum().backward()
+        >>> layer.zero_grad(); layer.weight.grad is None
+        True
+        """
         for _, p in self.named_parameters():
             p.grad = None
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Unfreeze (or, with False, freeze) every parameter; returns itself."""
+        """Unfreeze (or, with False, freeze) every parameter; returns itself.
+
+        >>> from minireg import nn
+        >>> nn.Linear(2, 1).requires_grad_(False).weight.requires_grad
+        False
+        """
         for _, p in self.named_parameters():
             p.requires_grad_(requires_grad)
         return self
@@ -323,11 +350,16 @@ class Module:
         return self
 
     def float(self) -> Self:
-        """Convert floating tensors to float32, in place; returns itself."""
+        """Convert floating tensors to float32, in place; returns itself. As :meth:`to`."""
         return self.to(np.float32)
 
     def double(self) -> Self:
-        """Convert floating tensors to float64, in place; returns itself."""
+        """Convert floating tensors to float64, in place; returns itself. As :meth:`to`.
+
+        >>> from minireg import nn
+        >>> nn.Linear(2, 1).double().weight.dtype
+        dtype('float64')
+        """
         return self.to(np.float64)
 
     # --- state -------------------------------------------------------------------------------

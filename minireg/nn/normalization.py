@@ -52,7 +52,7 @@ class BatchNorm(Module):
     track_running_stats : whether there are running statistics (buffers, which start at 0 and
         1); without them evaluation uses the batch's.
     dtype : of parameters and statistics.
-    bias : by keyword: whether there is a β beside γ.
+    bias : by keyword: whether there is a β when there is a γ.
 
     Raises ``ValueError`` for options out of range; when called for an input of other axes or
     channels, and in training for one value per channel.
@@ -157,7 +157,7 @@ class LayerNorm(Module):
     eps : ε ≥ 0.
     elementwise_affine : whether there are γ (``weight``) and β (``bias``) of that shape, which
         start at 1 and 0.
-    bias : whether there is a β beside γ.
+    bias : whether there is a β when there is a γ.
     dtype : of the parameters.
 
     Raises ``ValueError`` for sizes below 1 and ε below 0, and for an input that does not end
@@ -248,7 +248,7 @@ class GroupNorm(Module):
     eps : ε ≥ 0.
     affine : whether there are γ (``weight``) and β (``bias``), (C,), which start at 1 and 0.
     dtype : of the parameters.
-    bias : by keyword: whether there is a β beside γ.
+    bias : by keyword: whether there is a β when there is a γ.
 
     Raises ``ValueError`` for options out of range; when called for an input of other channels
     and for one value per group.
