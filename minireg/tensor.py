@@ -142,7 +142,7 @@ class Tensor:
         return len(self.data)
 
     def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
+        return (self[i] for i in range(len(self)))  # pyright: ignore[reportIndexIssue]
 
     def __bool__(self) -> bool:
         if self.size != 1:

@@ -23,6 +23,7 @@ class Node:
     place: str | None
 
 class Tensor:
+    def __hash__(self) -> int: ...
     data: Array
     grad: Tensor | None
     requires_grad: bool

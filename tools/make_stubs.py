@@ -166,6 +166,8 @@ def members(node: ast.ClassDef) -> Iterator[str]:
                 yield from map(annotation, declared)  # in __init__
             case ast.AnnAssign():
                 yield annotation(part)
+            case ast.Assign(targets=[ast.Name(id="__hash__")]):
+                yield "def __hash__(self) -> int: ..."
             case ast.Assign(targets=[ast.Name(id=name)]) if name in OF_DATA:
                 yield f"@property\ndef {name}(self) -> {OF_DATA[name]}: ..."
             case _:

@@ -137,8 +137,9 @@ def _named(name: str, value: Any) -> Any:
     """An option, with each number in it as a :class:`Scalar` of that name."""
     if isinstance(value, tuple):
         return tuple(_named(f"{name}[{i}]", v) for i, v in enumerate(value))
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return Scalar(value, name) if number else value
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return value
+    return Scalar(float(value), name)
 
 
 def _sharing(parameters: Sequence[Tensor]) -> set[Tensor]:

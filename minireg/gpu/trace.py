@@ -120,7 +120,7 @@ class Symbol(NDArrayOperatorsMixin):
     """
 
     __slots__ = ("tape", "name")
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, tape: Tape, name: str | None = None) -> None:
         self.tape, self.name = tape, name

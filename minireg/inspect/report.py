@@ -25,7 +25,7 @@ from .run import Runs, check_runs, comparison_table, headline, term_table
 
 def _asset(name: str) -> str:
     """The text of a file beside this one."""
-    return files(__package__).joinpath(name).read_text("utf-8")
+    return files("minireg.inspect").joinpath(name).read_text("utf-8")
 
 
 def _reading() -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, TypeAlias
@@ -271,11 +271,11 @@ def _holds_tensors(x: Any) -> bool:
     )
 
 
-_PYTORCH = {"dim": "axis", "keepdim": "keepdims"}
+_PYTORCH: dict[str, str] = {"dim": "axis", "keepdim": "keepdims"}
 
 
 def _adapted(
-    function: Callable[..., Any], args: Any, kw: Any, lists: bool = True
+    function: Callable[..., Any], args: Any, kw: Mapping[str, Any], lists: bool = True
 ) -> tuple[list[Any], dict[str, Any]] | None:
     """The arguments once more, of which NumPy could make nothing; None if there is no other way.
 
@@ -290,7 +290,7 @@ def _adapted(
         names = [p.name for p in parameters[: (len(entry.rules) or None) if entry else 1]]
     given = {_PYTORCH.get(k, k): v for k, v in kw.items()}
     if len(names) <= 2:
-        words = dict(zip(("input", "other"), names, strict=False))
+        words: dict[str, str] = dict(zip(("input", "other"), names, strict=False))
         given = {words.get(k, k): v for k, v in given.items()}
     found = list(args)
     for name in names[len(found) :]:
