@@ -15,7 +15,9 @@ from ..tables import Cell, Column, Table
 from . import common
 from .common import MissingError, UsageError, in_range
 
-COLOURS: dict[str, str] = dict(zip(VERDICTS, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
+COLOURS: dict[str, str] = dict(
+    zip(VERDICTS, ("green", "cyan", "yellow", "red", "magenta"), strict=True)
+)
 
 
 def declare(commands: common.Commands) -> None:
