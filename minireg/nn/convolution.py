@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -282,12 +283,10 @@ class Conv2d(Module):
                 f"{in_channels}, {out_channels} and {groups}"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = _pair("Conv2d", "kernel_size", kernel_size)
-        self.stride = _pair("Conv2d", "stride", stride)
-        self.dilation = _pair("Conv2d", "dilation", dilation)
-        self.padding = (
-            padding if isinstance(padding, str) else _pair("Conv2d", "padding", padding, 0)
-        )
+        pair = partial(_pair, "Conv2d")
+        self.kernel_size = pair("kernel_size", kernel_size)
+        self.stride, self.dilation = pair("stride", stride), pair("dilation", dilation)
+        self.padding = padding if isinstance(padding, str) else pair("padding", padding, 0)
         _margins("Conv2d", self.padding, self.kernel_size, self.stride, self.dilation)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight, self.bias = weight_and_bias(shape, bias, dtype, generator)

@@ -342,7 +342,7 @@ def dropout(
 
 
 def gelu(input: ArrayLike, approximate: Literal["none", "tanh"] = "none") -> Any:
-    """x Φ(x), Φ being the normal distribution function; the shape stays.
+    """x Φ(x), Φ being the standard normal distribution function; the shape stays.
 
     Hendrycks and Gimpel (2016). ``approximate`` "none" is exact, "tanh" is
     ½x (1 + tanh(√(2/π)(x + 0.044715 x³))). Raises ``ValueError`` for another word.

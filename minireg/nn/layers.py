@@ -232,7 +232,7 @@ class LeakyReLU(Options, function=F.leaky_relu):
 
 
 class GELU(Options, function=F.gelu):
-    """x Φ(x) of each element, Φ being the normal distribution function; the shape stays.
+    """x Φ(x) of each element, Φ being the standard normal distribution function; the shape stays.
 
     Hendrycks and Gimpel (2016); as PyTorch's.
 

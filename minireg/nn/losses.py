@@ -433,8 +433,8 @@ def hinge_loss(
     """The margin that is missing, to the power p: the loss of support vector machines.
 
     Binary: max(0, m − y·s)ᵖ for labels y = ±1. Multi-class: the mean over all C classes of
-    max(0, m − s_y + s_c)ᵖ with 0 for c = y, as PyTorch's ``MultiMarginLoss`` (Crammer and
-    Singer 2001). Where the margin is met exactly the gradient is 0.
+    max(0, m − s_y + s_c)ᵖ with 0 for c = y, as PyTorch's ``MultiMarginLoss`` (Weston and
+    Watkins 1999). Where the margin is met exactly the gradient is 0.
 
     Parameters
     ----------
@@ -548,9 +548,8 @@ class CrossEntropyLoss(Loss, function=cross_entropy):
         reduction = options.pop("reduction")
         z, hard, soft, divisor = _distribution(input, target, **options)
         parts = {"data": _reduce(fused.cross_entropy(z, hard), reduction, divisor)}
-        if options["label_smoothing"]:
-            extra = fused.cross_entropy(z, soft - hard)
-            parts["smoothing"] = _reduce(extra, reduction, divisor)
+        if self.label_smoothing:
+            parts["smoothing"] = _reduce(fused.cross_entropy(z, soft - hard), reduction, divisor)
         return parts
 
 
