@@ -1,13 +1,13 @@
 r"""Symmetric operators over parameters, known by their products: Hessian, Gauss–Newton, extremes.
 
-*Of what*: a function of no arguments that returns a scalar Tensor, for example
+A *closure* is a function of no arguments that returns a scalar Tensor, for example
 ``lambda: objective(model, x, y).total``, of any model, loss and penalties. It must return the same
 value each time, so switch dropout off (``model.eval()``); BatchNorm in training mode moves its
-running statistics at every call. *At which parameters*: a Module (those of its parameters that are
-not frozen), a Tensor, or a list of Tensors. *Vectors* over the parameters are one flat array in
-their order, or a list of arrays shaped like them; a product has the form of its vector.
+running statistics at every call. *Parameters* are a Module (those of its parameters that are not
+frozen), a Tensor, or several Tensors. A *vector* over the parameters is one flat array in their
+order, or a list of arrays shaped like them; a product has the form of its vector.
 
-A change of the parameters makes an operator stale, and its next product says so.
+After a change of the parameters the next product of an operator raises ``RuntimeError``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Params = Module | Tensor | Iterable[Tensor]
 
 
 def scalar_value(closure: Closure) -> Tensor:
-    """What the closure returns; an error unless that is a Tensor of one element."""
+    """What the closure returns; ``TypeError`` or ``ValueError`` unless that is a Tensor of one element."""
     if not callable(closure):
         raise TypeError(
             "curvature: closure must be a function that computes the loss, got "
@@ -47,16 +47,38 @@ def scalar_value(closure: Closure) -> Tensor:
     return value
 
 
-def vjp(outputs: Any, inputs: Sequence[Tensor], weights: Sequence[Array]) -> list[Array]:
-    """Σ weights·∂outputs/∂inputs, 0 where nothing flows; keeps the graph."""
-    live = [i for i, y in enumerate(outputs) if y is not None and y.requires_grad]
-    ys, ws = [outputs[i] for i in live], [weights[i] for i in live]
-    pairs = zip(inputs, grad(ys, inputs, ws, retain_graph=True, allow_unused=True), strict=True)
-    return [np.zeros_like(x.data) if g is None else g.data for x, g in pairs]
+def vjp(
+    outputs: Sequence[Tensor | None], inputs: Sequence[Tensor], weights: Sequence[Array]
+) -> list[Array]:
+    """Σ weights·∂outputs/∂inputs for each input, 0 for one that has no influence; keeps the graph."""
+    pairs = zip(outputs, weights, strict=True)
+    live = [(y, w) for y, w in pairs if y is not None and y.requires_grad]
+    ys, ws = [y for y, _ in live], [w for _, w in live]
+    gradients = grad(ys, inputs, ws, retain_graph=True, allow_unused=True)
+    found = zip(inputs, gradients, strict=True)
+    return [np.zeros_like(x.data) if g is None else g.data for x, g in found]
 
 
 class Space:
-    """Parameters as one vector space: a vector is a flat array, or a list of arrays like them."""
+    """Parameters as one vector space: a vector is a flat array, or a list of arrays like them.
+
+    Parameters
+    ----------
+    params : a Module (its parameters that are not frozen), a Tensor, or several.
+
+    Attributes
+    ----------
+    size : number of elements n of all parameters.
+    backend, dtype : of a flat vector, (n,).
+
+    ``TypeError`` for a function in place of parameters, ``ValueError`` for none or for Tensors that
+    require no gradient. As :func:`numpy.concatenate` and :func:`numpy.split` of the parameters:
+
+    >>> import minireg as mr
+    >>> space = mr.curvature.Space(mr.nn.Linear(2, 1)); flat = np.array([1.0, 2.0, 3.0])
+    >>> [part.tolist() for part in space.split(flat)]
+    [[[1.0, 2.0]], [3.0]]
+    """
 
     def __init__(self, params: Params) -> None:
         if isinstance(params, Module):
@@ -70,61 +92,81 @@ class Space:
                 "Tensors that require a gradient; pass the Module, whose frozen parameters are "
                 "left out"
             )
-        self.size, self.home = sum(p.size for p in self.params), self.params[0].backend
+        self.size, self.backend = sum(p.size for p in self.params), self.params[0].backend
         self.dtype = np.result_type(*(p.dtype for p in self.params))
 
-    def flat(self, vector: Any) -> Array:
-        """One array of ``size`` elements; ``ValueError`` if the shapes are others."""
+    def flat(self, vector: Array | Sequence[Array]) -> Array:
+        """A vector as one array (size,), on the parameters' backend; ``ValueError`` for other shapes."""
         listed, shapes = isinstance(vector, list | tuple), [p.shape for p in self.params]
         parts = [v.data if isinstance(v, Tensor) else v for v in (vector if listed else [vector])]
-        got = [np.shape(v) for v in parts]
+        got: list[Any] = [np.shape(v) for v in parts]
         if got != shapes and (listed or got != [(self.size,)]):
             raise ValueError(
                 f"curvature: got a vector of shape {got if listed else got[0]}, expected one flat "
                 f"array of {self.size} elements or a list of arrays shaped {shapes}"
             )
-        return self.join([move(v, self.home) for v in parts])
+        return self.join([move(v, self.backend) for v in parts])
 
     def join(self, parts: Sequence[Array]) -> Array:
-        """Arrays shaped like the parameters, one after the other."""
+        """One flat array (size,) of arrays shaped like the parameters."""
         return np.concatenate([v.reshape(-1) for v in parts]).astype(self.dtype, copy=False)
 
     def split(self, flat: Array) -> list[Array]:
-        """A flat array in parts, shaped like the parameters."""
+        """A flat array (size,) as arrays shaped like the parameters, in their dtypes."""
         parts = np.split(flat, np.cumsum([p.size for p in self.params])[:-1].tolist())
         pairs = zip(parts, self.params, strict=True)
         return [v.reshape(p.shape).astype(p.dtype, copy=False) for v, p in pairs]
 
     def draw(self, stream: Stream) -> Array:
-        """A standard normal vector."""
-        return move(stream.normal((self.size,)), self.home).astype(self.dtype)
+        """A standard normal vector (size,)."""
+        return move(stream.normal((self.size,)), self.backend).astype(self.dtype)
 
 
 class Operator(Space):
-    """A symmetric matrix over parameters, known by its products ``A @ vector``."""
+    """A symmetric matrix over parameters, known by its products ``A @ vector``.
 
-    product: Callable[[Sequence[Array]], list[Array]]  # with arrays shaped like the parameters
+    A subclass defines ``product``, from a list of arrays shaped like the parameters to another
+    (as ``scipy.sparse.linalg.LinearOperator``). ``A @ vector`` has the form of its vector;
+    ``ValueError`` for other shapes, and as :class:`Space`.
 
-    def __matmul__(self, vector: Any) -> Any:
+    >>> import minireg as mr
+    >>> class Twice(mr.curvature.Operator):
+    ...     def product(self, parts): return [2 * part for part in parts]
+    >>> Twice(mr.tensor([1.0, 2.0], requires_grad=True)) @ np.array([1.0, 3.0])
+    array([2., 6.], dtype=float32)
+    """
+
+    product: Callable[[Sequence[Array]], list[Array]]  # of arrays shaped like the parameters
+
+    def __matmul__(self, vector: Array | Sequence[Array]) -> Any:
         found = self.product(self.split(self.flat(vector)))
-        return found if isinstance(vector, list | tuple) else self.join(found).reshape(vector.shape)
+        return (
+            found
+            if isinstance(vector, list | tuple)
+            else self.join(found).reshape(np.shape(vector))
+        )
 
     def dense(self) -> Array:
-        """The whole matrix, symmetric to the bit: as many products as it has rows."""
-        rows = get(self.home).xp.eye(self.size, dtype=self.dtype)
+        """The matrix (size, size), exactly symmetric, from ``size`` products."""
+        rows = get(self.backend).xp.eye(self.size, dtype=self.dtype)
         matrix = np.stack([self @ row for row in rows])
         return (matrix + matrix.T) / 2
 
 
 class Hessian(Operator):
-    """∂²closure/∂params²: the gradient is recorded here, a product pulls a vector back through it.
+    """∂²closure/∂params², n×n: the gradient is recorded once, each product is a backward pass through it.
 
-    ``ValueError`` if the closure depends on none of the parameters; those without influence
-    have rows of zeros.
+    Parameters
+    ----------
+    closure : returns a scalar Tensor, see the module.
+    params : see :class:`Space`, with its errors. Those without influence have rows of zeros.
+
+    ``TypeError`` or ``ValueError`` for a closure that returns no scalar Tensor, ``ValueError`` for a
+    value that depends on none of the parameters. Pearlmutter 1994 (claim C70).
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> Hessian(lambda: (w**3).sum(), w) @ np.ones(2)
+    >>> mr.curvature.Hessian(lambda: (w**3).sum(), w) @ np.ones(2)
     array([ 6., 12.], dtype=float32)
     """
 
@@ -141,22 +183,29 @@ class Hessian(Operator):
             )
 
     def product(self, parts: Sequence[Array]) -> list[Array]:
-        """One backward pass through the recorded gradient."""
+        """H·v, by one backward pass through the recorded gradient."""
         return vjp(self.gradients, self.params, parts)
 
 
 class GaussNewton(Operator):
-    r"""The generalised Gauss–Newton matrix :math:`J^{\top} H J` of ``loss(forward())``.
+    r"""The generalised Gauss–Newton matrix :math:`J^{\top} H J` of ``loss(forward())``, n×n.
 
-    J is the Jacobian of ``forward``'s output z (any shape) at the parameters, H the Hessian of
-    the scalar ``loss(z)`` at z: positive semidefinite for a loss convex in z, and the Hessian
-    itself where z is linear in the parameters (Schraudolph 2002). J v is pulled back through
-    u ↦ Jᵀu, which is linear. ``loss`` must not read the parameters: a penalty's curvature comes on
-    top.
+    J is the Jacobian of the output z at the parameters, H the Hessian of the loss at z: positive
+    semidefinite for a loss convex in z, and the Hessian itself where z is linear in the parameters
+    (Schraudolph 2002).
+
+    Parameters
+    ----------
+    forward : a function of no arguments that returns z, a Tensor of any shape.
+    loss : from z to a scalar Tensor. It must not read the parameters: a penalty's curvature comes on
+        top.
+    params : see :class:`Space`, with its errors.
+
+    ``TypeError`` or ``ValueError`` for a loss that returns no scalar Tensor.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> GaussNewton(lambda: w**2, lambda z: 0.5 * (z * z).sum(), w) @ np.ones(2)
+    >>> mr.curvature.GaussNewton(lambda: w**2, lambda z: 0.5 * (z * z).sum(), w) @ np.ones(2)
     array([ 4., 16.], dtype=float32)
     """
 
@@ -166,16 +215,16 @@ class GaussNewton(Operator):
         z = Tensor(self.output.data, requires_grad=True)
         self.middle = Hessian(lambda: loss(z), z)
         u = self.dummy = Tensor(np.zeros_like(z.data), requires_grad=True)
-        self.pulled = grad(self.output, self.params, u, create_graph=True, allow_unused=True)
+        self.vjp = grad(self.output, self.params, u, create_graph=True, allow_unused=True)
 
     def product(self, parts: Sequence[Array]) -> list[Array]:
-        """Push forward, through the loss, pull back: three backward passes."""
-        pushed = self.middle.product(vjp(self.pulled, [self.dummy], parts))
-        return vjp([self.output], self.params, pushed)
+        """JᵀHJ·v, by three backward passes: J, then H, then Jᵀ."""
+        weighted = self.middle.product(vjp(self.vjp, [self.dummy], parts))
+        return vjp([self.output], self.params, weighted)
 
 
 def as_operator(closure: Closure | Operator, params: Params) -> Operator:
-    """An operator as it is; the Hessian of a closure at ``params``."""
+    """An operator unchanged; of a closure its Hessian at ``params``."""
     return closure if isinstance(closure, Operator) else Hessian(closure, params)
 
 
@@ -196,20 +245,21 @@ def magnitude(operator: Operator, start: Array, steps: int) -> float:
 def extremes(
     operator: Operator, end: str, k: int = 1, tol: float = 1e-8, seed: int = 0
 ) -> tuple[Array, Array]:
-    """The ``k`` eigenvalues, rising, at one end ("LA" or "SA", smallest), and vectors (n, k).
+    """The ``k`` largest ("LA") or smallest ("SA") eigenvalues, ascending, and vectors (n, k).
 
-    By Lanczos on products alone, on the host SciPy's; ``tol`` bounds the residual ‖Av − μv‖,
-    relative to the largest magnitude in the spectrum. ``RuntimeError`` if it is not reached.
+    By Lanczos on products alone, on the host SciPy's; ``tol`` bounds the residual ‖Av − μv‖
+    relative to the largest magnitude in the spectrum. ``RuntimeError`` if it is not reached,
+    ``ImportError`` without SciPy.
     """
     stream = Stream("eigenvalues", seed)
     start = operator.draw(stream)
-    # Scaled, turned and shifted, so that what is sought is largest and lies near 1 to 3, and the
-    # limit is relative to the whole matrix: relative to an eigenvalue near 0, it would ask for what
-    # rounding cannot give.
+    # Scaled, reflected and shifted, so that the eigenvalues sought are the largest and lie between 1
+    # and 3. Then the limit is relative to the whole matrix: relative to an eigenvalue near 0, rounding
+    # could never reach it.
     scale = magnitude(operator, start, 10) or 1.0
     scale, limit = scale if end == "LA" else -scale, max(tol / 3, float(np.finfo(start.dtype).eps))
     product: Product = lambda v: (operator @ v) / scale + 2 * v
-    if operator.home == NUMPY.name:
+    if operator.backend == NUMPY.name:
         found = _by_scipy(product, start, k, limit)
     else:
         values, vectors, residuals = largest_pairs(product, lambda: operator.draw(stream), k, limit)
@@ -220,7 +270,7 @@ def extremes(
             f"together at the end {end!r}; pass a larger tol (the error of a value is far below it)"
         )
     values, vectors = found
-    values = move(((values - 2) * scale).astype(operator.dtype), operator.home)
+    values = move(((values - 2) * scale).astype(operator.dtype), operator.backend)
     order = slice(None, None, 1 if end == "LA" else -1)
     return values[order], vectors[:, order]
 
@@ -228,10 +278,10 @@ def extremes(
 def _by_scipy(product: Product, start: Array, k: int, tol: float) -> tuple[Array, Array] | None:
     linalg = needed("eigenvalues needs SciPy", "scipy.sparse.linalg", "'minireg[lessons]'")
     matrix = linalg.LinearOperator((start.size,) * 2, product, dtype=start.dtype)
-    room, restarts = 2 * k + iterations.ROOM, iterations.RESTARTS
+    basis, restarts = 2 * k + iterations.ROOM, iterations.RESTARTS
     try:
         return linalg.eigsh(  # type: ignore[no-any-return]
-            matrix, k, which="LA", v0=start, ncv=room, maxiter=restarts, tol=tol
+            matrix, k, which="LA", v0=start, ncv=basis, maxiter=restarts, tol=tol
         )
     except linalg.ArpackNoConvergence:
         return None

@@ -1,4 +1,4 @@
-"""charts: what regularization did to a training, as pictures."""
+"""charts: pictures of what regularization did to a training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ..pictures import INK, Look
 from .run import Run, Runs, acting, check_runs
 
 if TYPE_CHECKING:  # an optional extra
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
 
 Looks = Mapping[str, Look]  # of labels or terms
 
@@ -29,7 +30,7 @@ LINES = {
 
 
 def looks_of(runs: Runs) -> tuple[Looks, Looks]:
-    """How each run and each term looks, the same in every picture."""
+    """The looks of runs and of terms, the same in every picture."""
     found = [t for run in runs.values() for t in (*run.history.terms, *run.booked)]
     terms = dict.fromkeys(t for t in found if t != "data")
     by_term = dict(zip(terms, cycle(pictures.TERM_LOOKS), strict=False))
@@ -37,21 +38,21 @@ def looks_of(runs: Runs) -> tuple[Looks, Looks]:
     return by_run, {"data": Look("#7d8590")} | by_term
 
 
-def curves(canvas: Any, runs: Runs, what: str, looks: Looks) -> Any:
+def curves(canvas: FigureBase, runs: Runs, what: str, looks: Looks) -> Axes:
     """The two curves of each run; of a single one with the gap between them."""
     epochs = max(len(run.history) for run in runs.values())
     ylabel = "share" if what == "wrong labels" else what
     axes = pictures.over_epochs(canvas, ylabel, epochs, percent=what != "loss")
     alone = len(runs) == 1
     for label, run in runs.items():
-        of = "" if alone else f"{label}, "
-        found = {of + n: y for column, n in LINES[what].items() if (y := run.column(column))}
+        prefix = "" if alone else f"{label}, "
+        found = {prefix + n: y for column, n in LINES[what].items() if (y := run.column(column))}
         shaded, colour = alone and what != "wrong labels", looks[label].colour
         pictures.pair(axes, run.column("epoch"), found, colour, shaded, run.best_epoch)
     return axes
 
 
-def shares(canvas: Any, run: Run, looks: Looks) -> Any:
+def shares(canvas: FigureBase, run: Run, looks: Looks) -> Axes:
     """Each term's share of the sum of the gradient norms, stacked."""
     axes = pictures.over_epochs(canvas, "share", len(run.history), percent=True)
     axes.set_ylim(0, 1)
@@ -61,14 +62,14 @@ def shares(canvas: Any, run: Run, looks: Looks) -> Any:
     return axes
 
 
-def norms(canvas: Any, run: Run, looks: Looks) -> Any:
+def norms(canvas: FigureBase, run: Run, looks: Looks) -> Axes:
     """The norm of each term's gradient, on a log scale."""
     axes = pictures.over_epochs(canvas, "gradient norm", len(run.history))
     pictures.log_scale(axes.yaxis)
     return _lines(axes, run, "norm", run.active, looks)
 
 
-def cosines(canvas: Any, run: Run, looks: Looks) -> Any:
+def cosines(canvas: FigureBase, run: Run, looks: Looks) -> Axes:
     """The cosine of each term's gradient to that of the data."""
     axes = pictures.over_epochs(canvas, "cosine", len(run.history))
     axes.set_ylim(-1.05, 1.05)
@@ -76,8 +77,8 @@ def cosines(canvas: Any, run: Run, looks: Looks) -> Any:
     return _lines(axes, run, "cosine", [t for t in run.active if t != "data"], looks)
 
 
-def _lines(axes: Any, run: Run, what: str, terms: Iterable[str], looks: Looks) -> Any:
-    """A line a term; a gradient of 0 has no logarithm and no direction."""
+def _lines(axes: Axes, run: Run, what: str, terms: Iterable[str], looks: Looks) -> Axes:
+    """A line per term; a gradient of 0 has no logarithm and no direction."""
     for term in terms:
         y, norm = (np.array(run.column(f"{k}/{term}")) for k in (what, "norm"))
         y[norm == 0] = np.nan
@@ -85,7 +86,7 @@ def _lines(axes: Any, run: Run, what: str, terms: Iterable[str], looks: Looks) -
     return axes
 
 
-def movers(canvas: Any, moved: tuple[Run, Mapping[str, list[float]]], looks: Looks) -> Any:
+def movers(canvas: FigureBase, moved: tuple[Run, Mapping[str, list[float]]], looks: Looks) -> Axes:
     """Each entry's share of a layer's movement in each epoch, stacked up from 0, or down."""
     run, columns = moved
     axes = pictures.over_epochs(canvas, "share of the movement", len(run.history), percent=True)
@@ -102,8 +103,8 @@ def movers(canvas: Any, moved: tuple[Run, Mapping[str, list[float]]], looks: Loo
 
 
 def matrices(runs: Runs) -> dict[str, dict[str, Any]]:
-    """{matrix: {label: weights}}. The k-th matrix of a shape in one run belongs to the k-th in
-    another: names would not do, as a layer without weights (dropout) renumbers the next ones.
+    """{matrix: {label: weights}}. The k-th matrix of a shape in one run corresponds to the k-th in
+    another; names do not, as a layer without weights (dropout) renumbers the next ones.
     """
     groups: dict[Any, dict[str, tuple[str, Any]]] = {}
     for label, run in runs.items():
@@ -122,7 +123,7 @@ def matrices(runs: Runs) -> dict[str, dict[str, Any]]:
 
 def overview(runs: Runs) -> Figure:
     """One wide picture: learning curves, the gradient shares of the run with the most terms,
-    and the largest weight matrix. Raises as :func:`report` does.
+    and the largest weight matrix. ``TypeError`` and ``ImportError`` as of :func:`report`.
 
     >>> from minireg import History
     >>> len(overview({"plain": Run(History())}).subfigs)

@@ -11,7 +11,7 @@ from ..tensor import Tensor
 
 
 def _state(t: Tensor) -> str:
-    """What a leaf's gradient is; one that is not there yet is never shown as 0."""
+    """The state of a leaf's gradient; a missing one is never shown as 0."""
     if not t.requires_grad:
         return "no gradient wanted"
     if t.grad is None:
@@ -22,17 +22,21 @@ def _state(t: Tensor) -> str:
 def draw(output: Tensor, names: Module | Mapping[str, Tensor] | None = None) -> Any:
     """The graph that made ``output``, as a ``graphviz.Digraph``.
 
-    Boxes are leaves (name, shape, dtype, state of the gradient), ellipses are ops; arrows
-    go the way of the forward pass. ``names`` (a model, or a mapping) labels leaves. The
-    result shows itself in a notebook; ``.source`` is DOT text and needs no ``dot``
-    program, ``.render("file", format="svg")`` does.
+    Boxes are leaves (name, shape, dtype, gradient), ellipses are ops (``node.op``, see
+    :func:`minireg.op`); arrows follow the forward pass. A notebook shows it; ``.source`` is DOT text
+    and needs no ``dot`` program, ``.render("file", format="svg")`` does.
 
-    Raises ``ImportError`` naming the extra without graphviz, ``RuntimeError`` for a graph
-    that backward has freed, ``TypeError`` for what is no Tensor.
+    Parameters
+    ----------
+    output : a Tensor of any shape, before its graph is freed.
+    names : of leaves: a model, or Tensors by name.
+
+    ``ImportError`` without graphviz, ``RuntimeError`` for a graph that backward has freed, ``TypeError``
+    for what is no Tensor.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)
-    >>> "not computed yet" in draw((w * w).sum(), {"w": w}).source
+    >>> "not computed yet" in mr.draw((w * w).sum(), {"w": w}).source
     True
     """
     check_kind("draw", Tensor, "of an objective's terms take .total", output=output)

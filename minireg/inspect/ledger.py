@@ -1,13 +1,13 @@
-r"""Ledger: who moved the weights, and by how much; its entries sum to the actual change.
+r"""Ledger: what each term did to the weights in a step; the entries sum to the actual change.
 
-Once the optimizer's denominators are known its step is linear in the gradient: momentum and
+Once the optimizer's denominators are known, its step is linear in the gradient: momentum and
 Adam's first moment are sums of past gradients, so they split by term exactly. A step is
 
 .. math:: \Delta\theta = scale\cdot\sum_{terms}(fresh\cdot g + carried\cdot m) - decay\cdot\theta,
     \text{ then the prox};\qquad m \leftarrow keep\cdot m + gain\cdot g
 
 with m a term's own share of the momentum buffer (:meth:`minireg.optim.Optimizer.linear` gives
-the factors). The ledger keeps these m and copies of θ; the rest is worked out when asked for.
+the factors). The ledger keeps these m and copies of θ; everything else is computed when it is read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, count, product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -44,38 +44,47 @@ def _dot(a: Array, b: Array) -> float:
 class Row(Mapping[Key, Array]):
     """The change of one parameter: a mapping from entries to arrays of its shape.
 
-    Of one step: ``(term, "fresh")`` is what this step's gradient of a term did, ``(term,
-    "carried")`` what its earlier gradients did through the momentum, ``(term, "clip")`` what
-    clipping took from it (for a factor c it is c − 1 times the fresh entry; by value c is that
-    of each element), ``("decay",)`` decoupled weight decay, ``(term, "prox")`` the prox or
-    projection of a term, ``("prox",)`` that of a penalty which is the optimizer's own.
+    Entries of one step:
 
-    Some terms are not the objective's: a coupled ``weight_decay=`` is one of that name (it joins
-    the gradient after clipping), "edited" is what was done to ``p.grad`` after backward that is no
-    scaling, and ("earlier", "carried") is momentum from before the ledger was opened. What clipping
-    took does not enter the momentum either, so "carried" is what has entered it. Of several steps:
-    ``(term,)``, fresh and carried together, the others as they are, and ``("outside",)``, what
-    changed the parameter between two of them: early stopping, say, that put the best weights back.
+    - ``(term, "fresh")``: what this step's gradient of the term did;
+    - ``(term, "carried")``: what its earlier gradients did through the momentum;
+    - ``(term, "clip")``: what clipping took from it: c − 1 times the fresh entry for a factor c;
+    - ``("decay",)``: decoupled weight decay;
+    - ``(term, "prox")``: the prox or projection of a term, ``("prox",)`` of the optimizer's penalty.
+
+    Terms besides the objective's: "weight_decay" is a coupled ``weight_decay=`` (it joins the gradient
+    after clipping), "edited" is any change of ``p.grad`` after backward that is no scaling, and
+    ("earlier", "carried") is momentum from before the ledger was opened. A clipped part does not enter
+    the momentum. Entries of several steps: ``(term,)``, fresh and carried together, the others as
+    they are, and ``("outside",)``, changes between two steps, such as the best weights put back by early
+    stopping.
+
+    Attributes
+    ----------
+    before, after : the parameter before and after.
+    linear : the step as a linear function, see :meth:`minireg.optim.Optimizer.linear`.
+
+    ``KeyError`` for no entry.
     """
 
     before: Array
     after: Array
-    fresh: dict[str, Array] = field(default_factory=dict)  # each term's gradient
+    fresh: dict[str, Array] = field(default_factory=dict)  # by term: its gradient
     carried: dict[str, Array] = field(default_factory=dict)  # its momentum before the step
-    kept: dict[str, Array] = field(default_factory=dict)  # what clipping left of its gradient
+    kept: dict[str, Array] = field(default_factory=dict)  # its gradient after clipping
     linear: LinearStep = NOTHING
     decay: float = 0.0
-    others: dict[Key, Array] = field(default_factory=dict)  # changes that are known as such
+    others: dict[Key, Array] = field(default_factory=dict)  # all other changes, as they are
 
     def __iter__(self) -> Iterator[Key]:
-        unseen = of(self.before) is not NUMPY  # a step books these without a look at the device
+        unseen = of(self.before) is not NUMPY  # on a device a step books these unread
         for key in self.booked():
             may_be_zero = key[0] in ("edited", "outside") or key[-1] == "clip"
             if not (unseen and may_be_zero) or self[key].any():
                 yield key
 
     def booked(self) -> Iterator[Key]:
-        """The entries without a look at them; of those on a device some may be 0 throughout."""
+        """The entries without reading their values; on a device some may be 0 everywhere."""
         acted = {"fresh": self.fresh, "carried": self.carried}
         for term in self.fresh | self.carried:
             yield from ((term, how) for how, terms in acted.items() if term in terms)
@@ -109,7 +118,7 @@ class Row(Mapping[Key, Array]):
         return change
 
     def book(self, key: Key, change: Array) -> None:
-        """Add a change that is known as such; the array becomes the row's own."""
+        """Add a change to an entry; the row keeps the array."""
         if key in self.others:
             self.others[key] += change
         else:
@@ -132,27 +141,27 @@ class Row(Mapping[Key, Array]):
 
     @property
     def residual(self) -> float:
-        """max |total − actual|, relative to the largest number in the books: rounding."""
+        """max |total − actual| relative to the largest number in the row: rounding."""
         entries = [self.before, *self.values()]
         off, *sizes = (float(largest(np.abs(a))) for a in (sum(entries) - self.after, *entries))
         return off / max(sizes) if any(sizes) else off
 
     def of(self, term: str) -> Array:
-        """The entries of a term together: what it did in all."""
+        """The sum of a term's entries, an array of the parameter's shape; 0 for an unknown term."""
         found = [self[key] for key in self.booked() if key[0] == term]
         return added(found or [np.zeros_like(self.before)])
 
     def effective_decay(self, term: str) -> Array:
         """−Δ/θ: the fraction by which the term shrank each weight (0 where the weight was 0).
 
-        Of L2 under SGD this is lr·λ everywhere; Adam divides it by the size of each weight's
+        For L2 under SGD it is lr·λ everywhere; Adam divides it by the size of each weight's
         gradients (claims C36, C37).
         """
         alive = self.before != 0
         return np.where(alive, -self.of(term) / np.where(alive, self.before, 1), 0)
 
     def radial(self, key: Key) -> tuple[float, float]:
-        """An entry's change of length along θ, and across it.
+        """The lengths (along θ, signed; perpendicular to θ) of an entry. ``KeyError`` for no entry.
 
         For a weight before a normalisation only the second changes the function.
         """
@@ -162,14 +171,17 @@ class Row(Mapping[Key, Array]):
 
 
 class Books(dict[str, Row]):
-    """Rows by parameter name, and their views: by layer, as a whole, as a text table."""
+    """The rows of a step by parameter name, with their sums by layer and as a table.
+
+    ``KeyError`` for a name without a row. As text it is its :meth:`table`.
+    """
 
     def __missing__(self, name: str) -> Row:
         booked = ", ".join(map(repr, self)) or "nothing yet"
         raise KeyError(f"Books: no row of a parameter {name!r}; booked: {booked}")
 
     def layers(self) -> dict[str, Books]:
-        """The rows by the module that holds the parameter."""
+        """The rows by layer, the name of the module that holds the parameter."""
         found: dict[str, Books] = {}
         for name, row in self.items():
             first, mark, number = name.partition(" (")  # of a name that two models have
@@ -188,11 +200,10 @@ class Books(dict[str, Row]):
         return max((row.residual for row in self.values()), default=0.0)
 
     def summary(self) -> list[dict[str, Any]]:
-        """Who moved the parameters: one dict an entry.
+        """A dict per entry: "entry", "length", "share", "growth", over all parameters together.
 
-        ``length`` is ‖Δ‖; ``share`` is ⟨Δ, actual⟩/‖actual‖², which adds up to 1 over the entries
-        (negative: it worked against the step); ``growth`` is ⟨Δ, θ⟩/‖θ‖², the relative growth
-        of the weights.
+        Length is ‖Δ‖; share is ⟨Δ, actual⟩/‖actual‖², which sums to 1 over the entries (negative: it
+        worked against the step); growth is ⟨Δ, θ⟩/‖θ‖², the relative growth of the weights.
         """
         moved = sum(_dot(r.actual, r.actual) for r in self.values()) or 1.0
         weight = sum(_dot(r.before, r.before) for r in self.values()) or 1.0
@@ -208,7 +219,7 @@ class Books(dict[str, Row]):
         return found
 
     def alignment(self) -> tuple[list[str], Array]:
-        """Entries, and the matrix of cosines between them over all parameters together."""
+        """(k entries, the matrix (k, k) of cosines between them over all parameters together)."""
         keys = self.entries()
         gram = np.zeros((len(keys), len(keys)))
         for row in self.values():
@@ -218,8 +229,8 @@ class Books(dict[str, Row]):
         size = np.sqrt(np.diag(gram))
         return [" ".join(k) for k in keys], gram / np.maximum(np.outer(size, size), 1e-300)
 
-    def table(self, by: str = "model") -> str:
-        """The summary as text: of the whole ``"model"``, each ``"layer"`` or each ``"parameter"``."""
+    def table(self, by: Literal["model", "layer", "parameter"] = "model") -> str:
+        """The summary as text, by "model", "layer" or "parameter"; ``ValueError`` for another word."""
         views: dict[str, dict[str, Books]] = {
             "model": {"model": self},
             "layer": self.layers(),
@@ -237,7 +248,7 @@ class Books(dict[str, Row]):
 
 
 def ledger_table(books: Books) -> Table:
-    """Who moved the weights: the summary of the books, and how far they are off."""
+    """The summary of the books as a table, with their residual as its note."""
     figures = [Column("‖Δ‖", ""), Column("share", "+.1%"), Column("growth", "+%")]
     rows = [(e["entry"], e["length"], e["share"], e["growth"]) for e in books.summary()]
     missed = "what the entries do not explain, relative to the largest weight or change: rounding"
@@ -245,14 +256,14 @@ def ledger_table(books: Books) -> Table:
 
 
 class Ledger:
-    """Book every step of ``optimizer``, term by term; opt in, costs nothing when absent.
+    """Book every step of an optimizer, term by term, in entries that sum to the actual change.
 
-    Works with the terms of an :class:`~minireg.Objective` after ``terms.backward()``; a plain
-    ``loss.backward()`` is booked as one term "gradient".
+    It splits the terms of an :class:`~minireg.Objective` after ``terms.backward()``; a plain
+    ``loss.backward()`` is booked as one term "gradient". Without a ledger a step costs nothing more.
 
     Parameters
     ----------
-    optimizer : the one to watch, until :meth:`close` or until another ledger takes over.
+    optimizer : the one to watch, until :meth:`close` or until another ledger watches it.
     model : names the parameters where no objective does.
     accumulate : also keep ``whole``, the books of all steps since the ledger was opened,
         and ``since``, those since the last :meth:`record`.
@@ -260,12 +271,14 @@ class Ledger:
     Attributes
     ----------
     last : :class:`Books` of the last step.
-    history : one dict a :meth:`record`.
+    history : a dict per :meth:`record`.
+
+    ``TypeError`` for what is no Optimizer.
 
     >>> import minireg as mr
     >>> model = mr.nn.Linear(2, 1); optimizer = mr.optim.SGD(model.parameters(), lr=0.1)
     >>> objective = mr.Objective(mr.nn.MSELoss(), {"l2": mr.penalties.L2(0.5)})
-    >>> ledger = Ledger(optimizer)
+    >>> ledger = mr.Ledger(optimizer)
     >>> objective(model, mr.tensor([[1.0, 2.0]]), mr.tensor([[3.0]])).backward(); optimizer.step()
     >>> row = ledger.last["weight"]
     >>> list(row), row.residual < 1e-6
@@ -285,28 +298,28 @@ class Ledger:
         self._owners = {name: p for p, name in self._names.items()}
         self._momenta: dict[Tensor, tuple[dict[str, Array], Any]] = {}  # by term, and their unit
         self._open: dict[Tensor, tuple[str, Row, bool]] = {}
-        # by group: η_tλ of its last step, Π(1 − η_tλ)
+        # by group: (η_tλ of its last step, Π(1 − η_tλ))
         self._decays: dict[int, tuple[float, float]] = {}
         optimizer.observer = self
 
     def close(self) -> None:
-        """Stop booking; what was booked stays."""
+        """Stop watching the optimizer; the books stay."""
         self.optimizer.observer = None
 
     def restart(self) -> None:
-        """The optimizer has got another state: the momentum it holds counts as "earlier"."""
+        """Called when the optimizer's state was replaced: its momentum counts as "earlier"."""
         self._momenta.clear()
 
-    # --- what the optimizer tells --------------------------------------------------------------
+    # --- called by the optimizer --------------------------------------------------------------
 
     def before(self, p: Tensor, group: dict[str, Any]) -> None:
-        """A parameter's step begins."""
+        """Called before the step of a parameter."""
         g, (coupled, _) = p.grad.data, self.optimizer.decays(group)  # type: ignore[union-attr]
         kept: dict[str, Array] = {}
         if isinstance(p.grad, Attributed):
             fresh = dict(p.grad.shares)
             self._names[p] = self._distinct(p.grad.name, p)
-            if of(g) is not NUMPY or (g != added(fresh.values())).any():  # a device we don't ask
+            if of(g) is not NUMPY or (g != added(fresh.values())).any():  # never wait for a device
                 kept, rest = settled(fresh, g)
                 if of(g) is not NUMPY or rest.any():
                     fresh["edited"] = fresh.get("edited", 0) + rest
@@ -325,16 +338,16 @@ class Ledger:
         self._open[p] = self._names[p], row, momentum is None
 
     def _distinct(self, name: str, p: Tensor) -> str:
-        """The name; where another parameter has it, as in two models, "name (2)" and so on."""
+        """The name, or "name (2)" and so on if another parameter has it, as in two models."""
         names = chain([name], (f"{name} ({k})" for k in count(2)))
         return next(n for n in names if self._owners.setdefault(n, p) is p)
 
     def also(self, p: Tensor, entry: Key, change: Array) -> None:
-        """Something beside the step proper changes the parameter."""
+        """Called for a change of the parameter by something other than the step itself."""
         self._open[p][1].book(entry, change)
 
     def after(self, due: Sequence[tuple[Tensor, Array, dict[str, Any]]]) -> None:
-        """The steps of these parameters, with their gradients and groups, are complete."""
+        """Called after the step, with all (parameter, gradient, group)."""
         if due:
             self.last, self.steps = Books(), self.steps + 1
         for p, _, group in due:
@@ -345,8 +358,8 @@ class Ledger:
             if not self.optimizer.elementwise:
                 decay = decay or coupled * group["lr"]
             if decay and id(group) in moved:
-                _, left = self._decays.get(k, (0.0, 1.0))
-                self._decays[k] = decay, left * (1 - decay)
+                _, shrink = self._decays.get(k, (0.0, 1.0))
+                self._decays[k] = decay, shrink * (1 - decay)
 
     def _book(self, p: Tensor, group: dict[str, Any]) -> None:
         name, row, first = self._open.pop(p)
@@ -362,7 +375,7 @@ class Ledger:
             _add(self.since, name, row)
 
     def _keep_momenta(self, p: Tensor, row: Row, keep: Any, gain: Any) -> None:
-        """m ← keep·m + gain·g of every term, kept in units of the gain: a pass less over each."""
+        """m ← keep·m + gain·g of every term, stored divided by the gain, which saves a pass."""
         unit = 1.0 if isinstance(gain, int | float) and not gain else gain
         momenta = {term: unscalar(m * (keep / unit)) for term, m in row.carried.items()}
         for term, g in (row.fresh | row.kept).items() if unit is gain else ():
@@ -372,22 +385,24 @@ class Ledger:
     # --- over several steps --------------------------------------------------------------------
 
     def record(self, **columns: float) -> dict[str, float]:
-        """Append what happened since the last record (the last step, unless ``accumulate``).
+        """Append a row to ``history``: what happened since the last record; returns it.
+
+        Without ``accumulate`` it is the last step alone.
 
         Columns: those given, ``step``, ``residual``, ``zeros``, and for the model and each layer
         ``length/ENTRY``, ``share/ENTRY``, ``growth/ENTRY``, led by the layer's name. Where weight
         decay is, ``decay`` is η_tλ of the last step, the fraction by which it shrinks θ, and
-        ``shrink`` is Π(1 − η_tλ) since the ledger was opened: what decay alone has left of θ (claims
-        C25, C105). If several groups decay, ``decay/K`` and ``shrink/K`` are those of group K.
+        ``shrink`` is Π(1 − η_tλ) since the ledger was opened: the factor of decay alone (claims C25,
+        C105). If several groups decay, ``decay/K`` and ``shrink/K`` are those of group K.
         Coupled decay has them where the step is as long for every element, as under SGD (its
         momentum prolongs them); under Adam no such number exists.
         """
         books = self.since if self.accumulate else self.last
         found: dict[str, float] = {**columns, "step": self.steps, "residual": books.residual}
         found["zeros"] = sum(int((row.after == 0).sum()) for row in books.values())
-        for k, (decay, left) in self._decays.items():
+        for k, (decay, shrink) in self._decays.items():
             which = f"/{k}" if len(self._decays) > 1 else ""
-            found |= {f"decay{which}": decay, f"shrink{which}": left}
+            found |= {f"decay{which}": decay, f"shrink{which}": shrink}
         layers = {f"{name}/": layer for name, layer in books.layers().items()}
         for name, part in {"": books, **layers}.items():
             for line in part.summary():
@@ -406,18 +421,18 @@ class Ledger:
         return books
 
     def columns(self) -> dict[str, list[float]]:
-        """The history by column; NaN where a record lacks one."""
+        """The history by column; NaN where a record has no such figure."""
         names = dict.fromkeys(column for row in self.history for column in row)
         return {n: [row.get(n, float("nan")) for row in self.history] for n in names}
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the history as CSV."""
+        """Write the history as CSV; ``OSError`` where the file cannot be written."""
         columns = self.columns()
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([columns, *zip(*columns.values(), strict=True)])
 
     def to_parquet(self, path: str | Path) -> None:
-        """Write the history as Parquet; needs pyarrow."""
+        """Write the history as Parquet; ``ImportError`` without pyarrow."""
         what = "Ledger.to_parquet needs pyarrow"
         pyarrow, parquet = (needed(what, m, "pyarrow") for m in ("pyarrow", "pyarrow.parquet"))
         parquet.write_table(pyarrow.table(self.columns()), str(path))
@@ -427,11 +442,11 @@ class Ledger:
 
 
 def _add(books: Books, name: str, row: Row) -> None:
-    """Add a row to the books of several steps, fresh and carried together."""
-    whole = books.setdefault(name, Row(row.before, row.before))
-    if of(row.before) is not NUMPY or (row.before != whole.after).any():
-        whole.book(("outside",), row.before - whole.after)
-    whole.after = row.after
+    """Add a row to the books of several steps, with fresh and carried as one entry."""
+    total = books.setdefault(name, Row(row.before, row.before))
+    if of(row.before) is not NUMPY or (row.before != total.after).any():
+        total.book(("outside",), row.before - total.after)
+    total.after = row.after
     for key in row.booked():
         change = row.others[key].copy() if key in row.others else row[key]
-        whole.book(key[:1] if key[-1] in ("fresh", "carried") else key, change)
+        total.book(key[:1] if key[-1] in ("fresh", "carried") else key, change)

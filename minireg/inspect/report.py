@@ -2,7 +2,7 @@
 
 The file needs nothing but a browser: no script, no network; pictures are inline SVG. Its frame is
 ``report.html``, its looks ``report.css``, and what it says about each part ``report.md``.
-:func:`minireg.inspect.overview` tells the same story in one wide picture.
+:func:`minireg.inspect.overview` draws the same as one wide picture.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .run import Runs, check_runs, comparison_table, headline, term_table
 
 
 def _asset(name: str) -> str:
-    """The text of a file beside this one."""
+    """The text of a file in this folder."""
     return files("minireg.inspect").joinpath(name).read_text("utf-8")
 
 
@@ -44,21 +44,21 @@ def _books(ledgers: Mapping[str, Ledger]) -> str:
     """The ledger over the whole training, entry by entry."""
     tables = {}
     for label, ledger in ledgers.items():
-        whole = ledger.whole
-        books = whole or ledger.last
+        total = ledger.whole
+        books = total or ledger.last
         table = ledger_table(books)
         rows = [*table.rows, ("residual of the books", books.residual, None, None)]
-        tables[label if whole else f"{label}, last step"] = Table(table.columns, rows)
+        tables[label if total else f"{label}, last step"] = Table(table.columns, rows)
     return _framed(stacked(tables))
 
 
 def _assignments(runs: Runs) -> str:
-    """Which penalty acts on which parameter; folded away where none does."""
+    """Which penalty acts on which parameter, for each run; folded if none does."""
     text = ""
     for label, run in runs.items():
-        if of := len(run.assignments):
+        if count := len(run.assignments):
             some = sum(a.penalties != "–" for a in run.assignments)
-            name = f"{escape(label)}: penalties on {some} of {of} parameters"
+            name = f"{escape(label)}: penalties on {some} of {count} parameters"
             table = _framed(assignment_table(run.assignments))
             opened = " open" if some else ""
             text += f"<details{opened}><summary>{name}</summary>{table}</details>"
@@ -68,20 +68,20 @@ def _assignments(runs: Runs) -> str:
 def _parts(runs: Runs) -> Iterator[tuple[str, str]]:
     """(heading, HTML) of each part about the runs; the HTML is "" where there is nothing."""
     by_run, by_term = charts.looks_of(runs)
-    pulling = {n: run for n, run in runs.items() if run.active}
-    several = {n: run for n, run in pulling.items() if len(run.active) > 1}
+    active = {n: run for n, run in runs.items() if run.active}
+    several = {n: run for n, run in active.items() if len(run.active) > 1}
     booked = {n: run.ledger for n, run in runs.items() if run.ledger and run.ledger.history}
     yield "In figures", _framed(comparison_table(runs))
     for what, lines in charts.LINES.items():
-        each = {n: {n: run} for n, run in runs.items() if any(map(run.column, lines))}
+        shown = {n: {n: run} for n, run in runs.items() if any(map(run.column, lines))}
         curves = partial(charts.curves, what=what, looks=by_run)
-        yield what.capitalize(), gallery(what, each, curves, tied=True)
-    for name, what, shown, draw in (
+        yield what.capitalize(), gallery(what, shown, curves, tied=True)
+    for name, what, chosen, draw in (
         ("Share of each term in the gradient", "share", several, charts.shares),
-        ("Strength of each term", "gradient norm", pulling, charts.norms),
+        ("Strength of each term", "gradient norm", active, charts.norms),
         ("Direction of each term", "cosine", several, charts.cosines),
     ):
-        yield name, gallery(what, shown, partial(draw, looks=by_term), tied=True)
+        yield name, gallery(what, chosen, partial(draw, looks=by_term), tied=True)
     terms = {n: term_table(run) for n, run in runs.items() if run.last}
     yield "The terms in figures", _framed(stacked(terms))
     yield "Who moved the weights", _books(booked)
@@ -104,16 +104,23 @@ def report(
     command: str | None = None,
     note: str = "",
 ) -> Path:
-    """Write one self-contained HTML file about ``runs`` (label → :class:`Run`); returns its path.
+    """Write one self-contained HTML file about ``runs``; returns its path.
 
-    ``settings`` are shown as a table, ``command`` as the line that makes the runs again,
-    ``note`` as a line below the headline.
-    Raises ``TypeError`` unless ``runs`` maps labels to :class:`Run`, ``ImportError`` without
-    matplotlib, ``OSError`` where the file cannot be written.
+    Parameters
+    ----------
+    path : the file, replaced if it exists.
+    runs : a :class:`Run` by label, one or more.
+    title : the headline of the page.
+    settings : shown as a table of names and values.
+    command : the command line that makes the runs again.
+    note : a line below the headline.
 
-    >>> import tempfile; from minireg import History, Run
+    ``TypeError`` unless ``runs`` maps labels to :class:`Run`, ``ImportError`` without matplotlib,
+    ``OSError`` where the file cannot be written.
+
+    >>> import tempfile; import minireg as mr
     >>> path = Path(tempfile.mkdtemp()) / "report.html"
-    >>> report(path, {"plain": Run(History())}).read_text(encoding="utf-8")[:15]
+    >>> mr.report(path, {"plain": mr.Run(mr.History())}).read_text(encoding="utf-8")[:15]
     '<!doctype html>'
     """
     check_runs("report", runs)

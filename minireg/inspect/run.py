@@ -16,7 +16,7 @@ from .ledger import Ledger
 
 
 class Record(Protocol):
-    """What is asked of a :class:`minireg.History`: a row of figures an epoch."""
+    """What a report needs of a :class:`minireg.History`: a row of figures per epoch."""
 
     rows: list[dict[str, float]]
     stopped: str
@@ -31,12 +31,12 @@ class Record(Protocol):
     def to_dict(self) -> dict[str, Any]: ...  # noqa: D102
 
 
-# How an entry of the ledger says that its term acted.
+# The last words of a ledger's entry, which say how its term acted.
 WAYS = ("fresh", "carried", "clip", "prox")
 
 
 def acting(entry: str, terms: Iterable[str]) -> tuple[str, str]:
-    """The term of an entry of the ledger, which gives it its colour, and how it acted.
+    """The term of an entry of the ledger, which decides its colour, and how it acted.
 
     >>> acting("l1 prox", ["l1"]), acting("decay", ["l1"])
     (('l1', 'prox'), ('decay', ''))
@@ -47,15 +47,22 @@ def acting(entry: str, terms: Iterable[str]) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Run:
-    """A training to report on: its history and, where at hand, the trained model, the rows of
-    the objective's assignment table, and the ledger that :func:`minireg.fit` filled.
+    """A training to report on: its history and, if at hand, model, assignments and ledger.
 
-    Figures come from a part "test" where ``fit`` was told to ``watch`` one: the best epoch is chosen
-    by the validation data. ``wrong`` says how many training labels are wrong; then the history
-    watches these inputs with their wrong labels as "wrong" and with the true ones as "true".
+    Parameters
+    ----------
+    history : from :func:`minireg.fit`. Figures of a part "test" are those of a ``watch`` of that name;
+        the best epoch is chosen by the validation data.
+    model : the trained model.
+    assignments : the rows of ``objective.assignments()``.
+    ledger : the one that ``fit`` filled.
+    wrong : how many training labels are wrong; the history then watches these inputs with their wrong
+        labels as "wrong" and with the true ones as "true".
 
-    >>> from minireg import History
-    >>> Run(History()).last
+    Nothing is checked here; :func:`minireg.report` raises ``TypeError`` for what is no Run.
+
+    >>> import minireg as mr
+    >>> mr.Run(mr.History()).last
     {}
     """
 
@@ -67,7 +74,7 @@ class Run:
 
     @property
     def last(self) -> dict[str, float]:
-        """The figures of the weights the model holds; {} before the first epoch."""
+        """The figures of the weights that the model has now; {} before the first epoch."""
         return self.history.last if self.history.rows else {}
 
     def column(self, name: str) -> list[float]:
@@ -76,8 +83,8 @@ class Run:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch whose weights were put back, else the first of the highest validation accuracy
-        or, without labels, of the lowest validation loss.
+        """The epoch whose weights were put back; otherwise the one of the highest validation accuracy
+        or, without labels, of the lowest validation loss, the first if several.
         """
         losses = self.column("validation_loss")
         scores = np.asarray(self.column("validation_accuracy") or [-x for x in losses])
@@ -86,7 +93,7 @@ class Run:
 
     @property
     def moments(self) -> dict[str, dict[str, float]]:
-        """The rows to compare: of the weights that the model holds, and of the best epoch."""
+        """The rows to compare: of the weights that the model has now, and of the best epoch."""
         if self.history.best_epoch:
             return {"restored": self.last}
         found, best = {"end": self.last}, self.best_epoch
@@ -95,8 +102,8 @@ class Run:
         return found
 
     def figures(self, row: Mapping[str, float]) -> dict[str, float]:
-        """A row and how it came about: the seconds until then, all of them for what the model holds,
-        and of the wrong training labels how many are learnt, and how many inputs answered truly.
+        """A row of the history, with the seconds until then and, of the inputs with wrong labels, how many
+        are predicted as labelled and how many truly.
         """
         until = len(self.history) if row is self.last else int(row["epoch"])
         counts = {
@@ -114,7 +121,7 @@ class Run:
 
     @property
     def active(self) -> list[str]:
-        """The terms that pull at all: one of strength 0 does not."""
+        """The terms whose gradient was not always 0, as of strength 0."""
         return [t for t in self.history.terms if any(self.column(f"norm/{t}"))]
 
     def moved(self, of: str = "") -> dict[str, list[float]]:
@@ -137,10 +144,10 @@ class Run:
 Runs = Mapping[str, Run]
 
 
-def check_runs(owner: str, runs: Any) -> None:
-    """``TypeError`` unless ``runs`` maps labels to :class:`Run`."""
-    mapped = isinstance(runs, Mapping) and runs
-    if not mapped or not all(isinstance(run, Run) for run in runs.values()):
+def check_runs(owner: str, runs: object) -> None:
+    """``TypeError`` unless ``runs`` maps one label or more to :class:`Run`."""
+    mapped = isinstance(runs, Mapping) and all(isinstance(run, Run) for run in runs.values())
+    if not (mapped and runs):
         raise TypeError(
             f"{owner}: runs must map one label or more to a Run, got {runs!r:.80}; write "
             "{'run': mr.Run(history, model)}"
@@ -156,7 +163,7 @@ def _moments(runs: Runs) -> list[tuple[str, str, Mapping[str, float]]]:
 
 
 def headline(runs: Runs) -> str:
-    """In plain words: who ends best and by how much, whether another, stopped at its best epoch, does
+    """Sentences on who ends best and by how much, whether another run, stopped at its best epoch, does
     as well, and what became of wrong training labels.
 
     >>> from minireg import History
@@ -172,7 +179,7 @@ def _shown(value: float | None, spec: str) -> str:
 
 
 def _amount(change: float, spec: str) -> str:
-    """How large a change is; of what is shown in percent it is in points."""
+    """The size of a change; for figures in percent it is in points."""
     return _shown(abs(change), spec).replace("%", "points")
 
 
@@ -185,16 +192,16 @@ def _ranking(runs: Runs) -> Iterator[str]:
     if not ends:
         yield "There is no epoch to compare."
         return
-    (own, winner), *others = ends
+    (best, winner), *others = ends
     name = key.replace("train_", "training ").replace("_", " ")
-    text = f"“{winner}” ends with a {name} of {_shown(own, spec)}"
+    text = f"“{winner}” ends with a {name} of {_shown(best, spec)}"
     for value, label in others[:1]:
-        than = _difference(own - value, spec, " than") or "the same as"
+        than = _difference(best - value, spec, " than") or "the same as"
         text += f", {than} “{label}” ({_shown(value, spec)})"
     yield f"{text}."
     stopped = [one for one in _ranked(runs, key, ("best",)) if one[1] != winner]
     for value, label in stopped[:1]:
-        run, change = runs[label], value - own
+        run, change = runs[label], value - best
         text = f"Stopped at its best epoch ({run.best_epoch}), “{label}” has {_shown(value, spec)}"
         if run.bare and (change if spec else -change) >= 0:
             how = f"better, by {_amount(change, spec)}" if change else "as well"
@@ -247,7 +254,7 @@ def _endings(runs: Runs) -> Iterator[str]:
 
 
 def comparison(runs: Runs) -> list[list[str]]:
-    """A head and rows of figures: of each run as it ends, and at its best epoch.
+    """A header and rows of figures, for each run at its end and at its best epoch.
 
     >>> from minireg import History
     >>> comparison({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
@@ -279,36 +286,36 @@ COUNTS = {
 
 
 def _figures(run: Run, row: Mapping[str, float]) -> dict[str, str]:
-    """What the comparison shows of an epoch."""
+    """The figures of an epoch as the comparison shows them."""
     found = {name: _shown(row.get(key), spec) for name, (key, spec) in FIGURES.items()}
     counted = run.figures(row) if row else {}
     for key, (_, name) in COUNTS.items():
         found[name] = f"{counted[key]} of {run.wrong}" if key in counted else "–"
-    zeros, of = row.get("zeros", 0), row.get("weights", 0)
-    found["weights that are exactly 0"] = _shown(zeros / of, ".1%") if of else "–"
+    zeros, count = row.get("zeros", 0), row.get("weights", 0)
+    found["weights that are exactly 0"] = _shown(zeros / count, ".1%") if count else "–"
     found["seconds"] = f"{counted['seconds']:.1f}" if run.column("seconds") else "–"
     return {"epoch": f"{row.get('epoch', 0):.0f}"} | found
 
 
 def comparison_table(runs: Runs) -> Table:
-    """:func:`comparison` as a table; where there is no room the best epochs go, the last first."""
+    """:func:`comparison` as a table; too narrow a page leaves out best epochs, the last one first."""
     head, *rows = comparison(runs)
     best = [name for name in head if name.endswith(", best")][::-1]
     columns = [Column(n, "", spare=best.index(n) + 1 if n in best else 0) for n in head[1:]]
     return Table([head[0], *columns], rows)
 
 
-# What the history has of each term.
+# The columns that the history has for each term.
 TERM_COLUMNS = ("value", "norm", "share", "cosine")
 
 
 def term_table(run: Run) -> Table:
-    """Each term of the objective at the epoch whose weights the model holds."""
+    """Each term of the objective at the epoch whose weights the model has now."""
     figures = [Column("value", "", spare=1), Column("‖gradient‖", ""), Column("share", ".1%")]
     head = [Column("term", whole=True), *figures, Column("cosine to data", "+")]
     rows = []
     for term in run.history.terms:
         value, norm, share, cosine = (run.last[f"{k}/{term}"] for k in TERM_COLUMNS)
-        direction = cosine if norm else None  # a gradient of 0 has none
+        direction = cosine if norm else None  # a gradient of 0 has no direction
         rows.append((term, value, norm, share, direction, run.via(term)))
     return Table([*head, Column("via", spare=2)], rows)
