@@ -15,9 +15,7 @@ from ..tables import Cell, Column, Table
 from . import common
 from .common import MissingError, UsageError, in_range
 
-COLOURS: dict[str, str] = dict(
-    zip(VERDICTS, ("green", "cyan", "yellow", "red", "magenta"), strict=True)
-)
+COLOURS = dict(zip(map(str, VERDICTS), ("green", "cyan", "yellow", "red", "magenta"), strict=True))
 
 
 def declare(commands: common.Commands) -> None:
