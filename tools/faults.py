@@ -126,8 +126,8 @@ FAULTS = {
     "M16": Fault(
         "norms divide by the unbiased variance", FUSED,
         "variance = np.square(centered).mean(axis=axes, keepdims=True)\n    if running",
-        "variance = np.square(centered).mean(axis=axes, keepdims=True)\n"
-        "    variance = variance * (x.size / (x.size - variance.size))\n    if running",
+        "variance = np.square(centered).sum(axis=axes, keepdims=True) / (x.size / mean.size - 1)\n"
+        "    if running",
         "C09 C10 C12 C19", (NN, "batch_norm or group_norm")),
     "M17": Fault(
         "BatchNorm's running variance is biased", FUSED,

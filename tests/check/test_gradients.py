@@ -194,7 +194,7 @@ def test_a_rule_that_forgets_its_own_input_passes_once_and_fails_twice(table, rn
     for directional in (False, True):
         report = gradgradcheck(op, x, directional=directional)
         assert [i.verdict for i in report.inputs] == [WRONG, OK]
-        assert [i.name for i in report.inputs] == ["input 0", "grad_output"]
+        assert [i.name for i in report.inputs] == ["x", "grad_output"]
 
 
 @pytest.mark.parametrize("directional", [False, True])
@@ -525,7 +525,8 @@ def flaky(calls=[0]):  # noqa: B006  (the shared list is the point)
 X = np.array([0.5, 1.0])
 MISUSE = {
     "not a function": ((3, X), {}, TypeError, "fn must be callable, got int"),
-    "a list": ((mr.exp, [1.0]), {}, TypeError, "input 0 is a list, expected a Tensor or an array"),
+    "a list": ((mr.exp, [1.0]), {}, TypeError, "x is a list, expected a Tensor or an array"),
+    "an unnamed list": ((lambda *xs: xs[0], [1.0]), {}, TypeError, "input 0 is a list, expected"),
     "a string": ((lambda x, how: x, (X, "sum")), {}, TypeError, "how is a str.*lambda"),
     "nothing to check": ((mr.exp, np.arange(3)), {}, ValueError, "nothing to check"),
     "no inputs": ((lambda: mr.tensor(1.0), ()), {}, ValueError, "nothing to check"),
