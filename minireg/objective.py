@@ -188,7 +188,7 @@ class Term:
         optimizer step, which makes zeros exact. None, the default, is "prox" for penalties whose
         gradient is 0 (L0, constraints) and "gradient" for all others.
 
-    ``TypeError`` for what is no Penalty or no selector, ``ValueError`` for another ``via`` and for
+    ``TypeError`` for anything but a Penalty or a selector, ``ValueError`` for another ``via`` and for
     "gradient" of a penalty whose gradient is 0. :class:`Objective` takes terms.
 
     >>> import minireg as mr
@@ -361,7 +361,7 @@ class Objective:
         """Choose the parameters of ``model`` that each term applies to; returns itself.
 
         Calling the objective does so for a new model, and after parameters were replaced, frozen or
-        unfrozen. ``TypeError`` for what is no Module, ``ValueError`` if a selector matches none.
+        unfrozen. ``TypeError`` for anything but a Module, ``ValueError`` if a selector matches none.
         """
         hint = "a function becomes one as the forward of a class"
         check_kind("Objective", Module, hint, model=model)
@@ -385,8 +385,9 @@ class Objective:
         """Let ``optimizer`` apply the ``via="prox"`` terms after each step; returns itself.
 
         They replace the terms that another objective had attached to the same parameters; what
-        ``optimizer.add_prox`` has added stays. ``RuntimeError`` before :meth:`bind`, ``TypeError`` for what
-        is no Optimizer, ``NotImplementedError`` for a penalty without a prox that fits its step.
+        ``optimizer.add_prox`` has added stays. ``RuntimeError`` before :meth:`bind`, ``TypeError``
+        for anything but an Optimizer, ``NotImplementedError`` for a penalty without a prox that fits its
+        step.
         """
         if self._model is None:
             raise RuntimeError("Objective.attach: call objective.bind(model) first")

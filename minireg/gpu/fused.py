@@ -1,12 +1,12 @@
-"""The launchers of ``fused.cu``: kernels that stand in for functions of NumPy.
+"""The launchers of ``fused.cu``: kernels that replace NumPy functions on a GPU.
 
-Each takes the arguments of the function that names it (:func:`minireg.backend.has_kernel`) and
-returns what that returns, or None for a dtype, size or layout that it does not cover. That of a
-fused op returns (result, ``backward(g, needs)``). The kernels are compiled when they are first
-used, for the dtype and width at hand, so a loop over a row has a known length. Sums never use
-atomics: equal inputs give equal bits.
+Each launcher takes the arguments of the function that names it (:func:`minireg.backend.has_kernel`)
+and returns the same result, or None for a dtype, size or layout that it does not cover. The launcher
+of a fused op returns (result, ``backward(g, needs)``). Kernels are compiled when they are first used,
+for one dtype and width, so that loops over a row have a known length. Sums never use atomics: equal
+inputs give equal bits.
 
-The launchers ask nothing of CuPy except to launch: the tests run them, too, on the CPU.
+The launchers use CuPy only to compile and launch, so the tests run them on the CPU as well.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _NULL = np.uintp(0)  # what CuPy makes of None depends on its version
 
 
 @cache
-def specialized(section: str, dtype: Any, **constants: Any) -> str:
-    """``fused.cu`` for a section of it, one dtype and the section's constants.
+def specialized(section: str, dtype: np.dtype[Any], **constants: int | str) -> str:
+    """The source ``fused.cu`` with one section, its dtype and its constants defined.
 
     >>> specialized("ROW_KERNELS", np.dtype("f4"), WIDTH=3).splitlines()[:4]
     ['#define ROW_KERNELS', '#define WIDTH 3', '#define THREADS 256', 'using T = float;']
@@ -55,7 +55,7 @@ def _compiled(source: str, name: str) -> Any:
 
 
 def launch(source: str, name: str, grid: tuple[int, ...], threads: int, *arguments: Any) -> None:
-    """Start a kernel; None is a null pointer, a Python integer an ``int``."""
+    """Launch a kernel; None is passed as a null pointer, a Python integer as an ``int``."""
     given = (_NULL if a is None else np.int32(a) if isinstance(a, int) else a for a in arguments)
     _compiled(source, name)(grid, (threads,), tuple(given))
 
@@ -68,7 +68,7 @@ def _processors() -> int:
 
 
 def _covered(x: Array, *others: Array | None) -> bool:
-    """Dtype, layout and size are such that the kernels can read the arrays; they count in ints."""
+    """Whether the kernels can read the arrays: dtype, contiguous, indices that fit an ``int``."""
     return (
         x.dtype in FLOATS
         and 0 < x.size <= 2**30
@@ -81,12 +81,12 @@ def _empty(like: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
 
 
 def _gradient(g: Array, x: Array) -> Array:
-    """An incoming gradient as the kernels read it; it may be a broadcast scalar."""
+    """A gradient as the kernels read it, contiguous; it may come as a broadcast scalar."""
     return of(x).xp.ascontiguousarray(g, dtype=x.dtype)
 
 
 def _pack(width: int, *arrays: Array) -> int:
-    """How many numbers of a row a thread may read at once: 128 bits, if rows begin at such."""
+    """How many numbers a thread may read at once: 128 bits of them if all rows are aligned, else 1."""
     address, size = of(arrays[0]).address, arrays[0].itemsize
     aligned = address is not None and not any(address(a) % 16 for a in arrays)
     return 16 // size if aligned and width * size % 16 == 0 else 1
@@ -94,18 +94,18 @@ def _pack(width: int, *arrays: Array) -> int:
 
 def _rows(count: int, width: int, dtype: Any, pack: int) -> tuple[str, int, int]:
     """(source, blocks, threads) for ``count`` rows of ``width``."""
-    if width <= 256:  # at most a warp a row, or as many lanes as there are packs
+    if width <= 256:  # at most a warp per row, no more lanes than packs
         threads, group = THREADS, min(32, 1 << (-(-width // pack) - 1).bit_length())
-    else:  # a block a row, eight numbers a thread: more would not fit its registers
+    else:  # a block per row, eight numbers per thread: more would not fit its registers
         threads = group = 32 * -(-width // 256)
     source = specialized(
         "ROW_KERNELS", dtype, WIDTH=width, VECTOR=pack, GROUP=group, THREADS=threads
     )
-    resident = _processors() * 1024 // threads  # about one wave of blocks walks over all rows
+    resident = _processors() * 1024 // threads  # about one wave of blocks for all rows
     return source, min(-(-count * group // threads), resident), threads
 
 
-# --- what stands in for functions -----------------------------------------------------------------
+# --- the launchers, by the function they replace --------------------------------------------------
 
 Backward = Callable[[Array, Needs], tuple[Array | None, ...]]
 MAX_WIDTH = 8192  # of a row that a block of 1024 threads keeps in registers
@@ -163,14 +163,14 @@ def _normalize_channels(
     count = x.size // channels
     lanes = 32 if places == 1 else 1
     source = specialized("CHANNEL_KERNELS", x.dtype, PLACES=places)
-    # Enough stretches to fill the device, but at least 16 numbers for each thread.
+    # enough blocks to fill the device, but at least 16 numbers for each thread
     strips = -(-channels // lanes)
     most = max(1, _processors() * 2048 // THREADS // strips)
     grid = strips, min(most, -(-count * lanes // (16 * THREADS)))
     shape = (1, channels, *(1,) * (x.ndim - 2))
     y, (mean, inverse) = np.empty_like(x), (_empty(x, shape) for _ in range(2))
     partial = _empty(x, (grid[1], channels, 3)) if grid[1] > 1 else None
-    in_kernel = running is not None and _moves(running, x)  # else they follow by array operations
+    in_kernel = running is not None and _moves(running, x)  # else array operations update them
     old = (running.mean, running.variance) if running and in_kernel else (None, None)
     new = [None if v is None else np.empty_like(v) for v in old]
     momentum = running.momentum if running and in_kernel else 0.0
@@ -200,14 +200,14 @@ def _normalize_channels(
 
 
 def _moves(running: Running, x: Array) -> bool:
-    """Whether the kernel that normalizes x can move the running statistics, too."""
+    """Whether the kernel that normalizes x can update the running statistics as well."""
     both = running.mean, running.variance
     number = isinstance(running.momentum, int | float)
     return number and all(type(v) is type(x) for v in both) and _covered(x, *both)
 
 
 def _wanted(needs: Needs, *inputs: Array | None) -> list[Array | None]:
-    """An array for the gradient of each input that needs one."""
+    """For each input an empty array for its gradient, None where none is needed."""
     return [np.empty_like(v) if i in needs else None for i, v in enumerate(inputs)]
 
 
@@ -226,9 +226,9 @@ def cross_entropy(logits: Array, target: Array) -> tuple[Array, Backward] | None
 
     def backward(g: Array, needs: Needs) -> tuple[Array | None, ...]:
         found = _wanted(needs, logits, target)
-        apart = int(any(g.strides))  # a mean sends every row the same number
-        g = _gradient(g, logits) if apart else g.astype(logits.dtype, copy=False)
-        launch(source, "entropy_backward", (blocks,), threads, *found, g, apart, logits, target,
+        by_row = int(any(g.strides))  # 0 for a mean, whose gradient is one number for all rows
+        g = _gradient(g, logits) if by_row else g.astype(logits.dtype, copy=False)
+        launch(source, "entropy_backward", (blocks,), threads, *found, g, by_row, logits, target,
                saved, count)  # fmt: skip
         return tuple(found)
 
@@ -269,7 +269,7 @@ def activation_backward(activation: str, g: Array, y: Array, x: Array) -> Array 
 
 
 def dropout_mask(like: Array, *, p: float, stream: Stream) -> Array | None:
-    """0 with probability p, else 1/(1 − p), from a key of 64 bits; p counts in 2⁻³²."""
+    """0 with probability p, else 1/(1 − p), from a key of 64 bits; p in steps of 2⁻³²."""
     if not _covered(like):
         return None
     cut = min(round(p * 2**32), 2**32 - 1)
@@ -285,9 +285,9 @@ def dropout_mask(like: Array, *, p: float, stream: Stream) -> Array | None:
 def clip_factor(
     sets: Sequence[tuple[Kernel, Sequence[Sequence[Array]]]], max_norm: float
 ) -> tuple[Array, Array]:
-    """(norm, factor) of :func:`minireg.optim.clip.clip_factor` from what adds up the squares.
+    """(norm, factor) of :func:`minireg.optim.clip.clip_factor`, by a launch for each set and one more.
 
-    Each of the sets is a kernel with a total, and the rows of arrays that it walks over.
+    A set is a kernel that adds squares to its ``total``, and the rows of arrays that it runs over.
     """
     x = sets[0][1][0][0]
     places = [kernel.places(of(x), rows) for kernel, rows in sets]
@@ -308,7 +308,7 @@ def clip_factor(
 
 
 def squares(kernel: Kernel, rows: int) -> str:
-    """The source that sums up what a kernel with a total adds to it."""
+    """The source that sums what a kernel adds to its ``total`` over all elements of ``rows`` rows."""
     return _squares(kernel.source(rows), kernel.parameters(rows), kernel.dtype)
 
 

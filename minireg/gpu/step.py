@@ -190,7 +190,7 @@ def clip_factor(
     return kernel(sets, max_norm) if sets else None
 
 
-def squares(dtype: Any, penalties: Sequence[Penalty]) -> Kernel:
+def squares(dtype: np.dtype[Any], penalties: Sequence[Penalty]) -> Kernel:
     """The kernel that sums the squares of gradients, each with those of its penalties added."""
 
     def square(g: Any, *rest: Any) -> None:

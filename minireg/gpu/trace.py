@@ -6,7 +6,7 @@ Numbers of the host (rates, corrections, strengths) become arguments, so a sched
 compile anew. A launch covers any number of arrays where they lie: a table on the device holds the
 addresses of their stretches, and nothing is gathered.
 
-A kernel rounds as CuPy compiles: a·b + c in one step, and to 0 what is no normal float32.
+A kernel rounds as CuPy compiles: a·b + c in one step, and subnormal float32 numbers to 0.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Tape:
         self.names: dict[tuple[str, float], str] = {}  # (text, value) of a number: its name
         self.numbers: list[Scalar] = []
 
-    def name(self, x: Any) -> str:
+    def name(self, x: object) -> str:
         """The name of an operand in the source."""
         if isinstance(x, Symbol):
             if x.name is None:
@@ -203,7 +203,7 @@ class Kernel:
     def launch(self, backend: Backend, rows: Sequence[Sequence[Array]]) -> None:
         """Run it on every row of contiguous arrays, one for each of ``arrays``, at once."""
         where, size = self.places(backend, rows)
-        # the prefix keeps a class that is called exp apart from C's
+        # with a prefix, as a class may be called exp
         name = f"minireg_{self.name if _plain(self.name) else 'kernel'}"
         source = self.parameters(len(rows)), self.source(len(rows)), name
         _compiled(backend.xp, *source)(*where, *map(float, self.numbers), size=size)

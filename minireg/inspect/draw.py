@@ -32,7 +32,7 @@ def draw(output: Tensor, names: Module | Mapping[str, Tensor] | None = None) -> 
     names : of leaves: a model, or Tensors by name.
 
     ``ImportError`` without graphviz, ``RuntimeError`` for a graph that backward has freed, ``TypeError``
-    for what is no Tensor.
+    for anything but a Tensor.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)

@@ -273,7 +273,7 @@ class Ledger:
     last : :class:`Books` of the last step.
     history : a dict per :meth:`record`.
 
-    ``TypeError`` for what is no Optimizer.
+    ``TypeError`` for anything but an Optimizer.
 
     >>> import minireg as mr
     >>> model = mr.nn.Linear(2, 1); optimizer = mr.optim.SGD(model.parameters(), lr=0.1)

@@ -59,7 +59,7 @@ class Run:
     wrong : how many training labels are wrong; the history then watches these inputs with their wrong
         labels as "wrong" and with the true ones as "true".
 
-    Nothing is checked here; :func:`minireg.report` raises ``TypeError`` for what is no Run.
+    Nothing is checked here; :func:`minireg.report` raises ``TypeError`` for anything but a Run.
 
     >>> import minireg as mr
     >>> mr.Run(mr.History()).last

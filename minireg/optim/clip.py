@@ -18,7 +18,7 @@ from ..ops.table import wide
 from ..tensor import Tensor, next_seq
 
 
-def parameter_list(owner: str, parameters: Any) -> list[Tensor]:
+def parameter_list(owner: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """The Tensors given, one or several, as a list; ``TypeError`` for a module, a number, …"""
     check_parameters(owner, parameters)
     if isinstance(parameters, Tensor):
@@ -66,7 +66,7 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scale all gradients in place so that their joint norm is at most ``max_norm``.
 
-    One factor, min(1, max_norm/(‖g‖ + 1e-6)), multiplies every term's share alike, so the
+    One factor, min(1, max_norm/(‖g‖ + 1e-6)), multiplies every term's share, so the
     proportions of data and penalties stay (claim C111). As ``torch.nn.utils.clip_grad_norm_``.
 
     Parameters
@@ -110,7 +110,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     parameters : a Tensor or several; those without a gradient are left alone.
     clip_value : in [0, ∞].
 
-    Raises ``ValueError`` for a value out of range, ``TypeError`` for what is no Tensor.
+    Raises ``ValueError`` for a value out of range, ``TypeError`` for anything but a Tensor.
 
     >>> import minireg as mr
     >>> w = mr.tensor([0.0, 0.0], requires_grad=True); w.grad = mr.tensor([3.0, -0.5])

@@ -67,7 +67,7 @@ class LRScheduler:
     formula : the rule in one line.
 
     A subclass defines :meth:`rate`, from the rate before; for a formula of the epoch see
-    :class:`ClosedForm`. Raises ``TypeError`` for what is no optimizer, ``ValueError`` for an option
+    :class:`ClosedForm`. Raises ``TypeError`` for anything but an optimizer, ``ValueError`` for an option
     out of its limits. Names, arguments and defaults of all schedules are PyTorch's.
 
     >>> import minireg as mr

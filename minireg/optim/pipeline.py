@@ -83,7 +83,7 @@ class LinearStep(NamedTuple):
     gain: Any = None
 
 
-def lasting(lr: Any, momentum: float) -> Any:
+def lasting(lr: float | Array, momentum: float) -> Any:
     """lr/(1 − μ), how far a gradient of 1 moves a parameter over all later steps of momentum μ < 1."""
     return lr / (1 - momentum) if momentum < 1 else lr
 
@@ -223,7 +223,7 @@ class Optimizer:
             same penalty to a parameter twice changes nothing.
         name : the ledger books the change as ``(name, "prox")``, as ``("prox",)`` by default.
 
-        Raises ``TypeError`` for what is no Penalty, ``NotImplementedError`` where the step differs from
+        Raises ``TypeError`` for anything but a Penalty, ``NotImplementedError`` where the step differs from
         element to element and the penalty has no such prox (``elementwise_step``).
 
         >>> import minireg as mr
@@ -596,7 +596,7 @@ def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
     model : its parameters are told apart by ``kind``: "weight", or "bias" and "norm".
     weight_decay : of the weights, in [0, ∞).
 
-    Raises ``TypeError`` for what is no Module, ``ValueError`` for a decay out of range.
+    Raises ``TypeError`` for anything but a Module, ``ValueError`` for a decay out of range.
 
     >>> import minireg as mr
     >>> model = mr.nn.Sequential(mr.nn.Linear(4, 3), mr.nn.BatchNorm(3))

@@ -31,7 +31,7 @@ class ProximalGradient(Optimizer):
         with ``via="prox"`` are applied as well. None, the default: only those.
     accelerated : FISTA; needs a convex objective.
 
-    Raises ``TypeError`` for what is no Penalty, ``ValueError`` for an option out of range, and as
+    Raises ``TypeError`` for anything but a Penalty, ``ValueError`` for an option out of range, and as
     :class:`Optimizer` does; a step raises ``NotImplementedError`` for a penalty without a prox.
 
     >>> import minireg as mr

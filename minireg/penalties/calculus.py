@@ -92,7 +92,7 @@ def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Pena
     factor : > 0.
     argument : ≠ 0.
 
-    ``TypeError`` for what is no Penalty, ``ValueError`` for a factor or argument out of range.
+    ``TypeError`` for anything but a Penalty, ``ValueError`` for a factor or argument out of range.
 
     >>> from minireg.penalties import L1
     >>> scaled(L1(1.0), factor=2.0).prox(np.array([3.0, -1.0]), step=1.0).tolist()
@@ -126,7 +126,7 @@ def translated(penalty: Penalty, center: ArrayLike) -> Penalty:
     penalty : f.
     center : a number, or an array or Tensor of w's shape, copied.
 
-    ``TypeError`` for what is no Penalty, ``ValueError`` at a weight of another shape.
+    ``TypeError`` for anything but a Penalty, ``ValueError`` at a weight of another shape.
 
     >>> from minireg.penalties import L1
     >>> translated(L1(1.0), np.array([2.0, 2.0])).prox(np.array([2.5, 5.0]), step=1.0)
@@ -154,7 +154,7 @@ def plus_quadratic(penalty: Penalty, l2: float, center: ArrayLike = 0.0) -> Pena
     l2 : ≥ 0, no :class:`Coefficient`.
     center : a number, or an array or Tensor of w's shape, copied.
 
-    ``TypeError`` for what is no Penalty and for a Coefficient, ``ValueError`` for an l2 < 0 and at a
+    ``TypeError`` for anything but a Penalty and for a Coefficient, ``ValueError`` for an l2 < 0 and at a
     weight of another shape.
 
     >>> from minireg.penalties import L1
@@ -185,7 +185,7 @@ def conjugate(penalty: Penalty) -> Penalty:
     Its prox is v − step·prox(v/step, 1/step) of f, by Moreau's identity. For a norm, step 1 projects on
     the unit ball of the dual norm, scaled by λ.
 
-    ``TypeError`` for what is no Penalty, ``NotImplementedError`` of its value, which has no rule, and
+    ``TypeError`` for anything but a Penalty, ``NotImplementedError`` of its value, which has no rule, and
     ``ValueError`` of its prox for a step of 0.
 
     >>> from minireg.penalties import L1

@@ -43,7 +43,7 @@ class L2(Penalty):
 
     Most of the source texts write ½λ‖θ‖², too; where one writes λ‖θ‖², with gradient 2λθ, that is
     ``L2(2 * λ)``. A loss that they sum over n rows with a half, ½‖Xθ − y‖², is n/2 times MSELoss,
-    so beside it their λ, of this and of every other penalty, is 2λ/n here.
+    so with it their λ, of this and of every other penalty, is 2λ/n here.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class L2(Penalty):
 
     @classmethod
     def from_sklearn(cls, alpha: float, n: int) -> L2:
-        """The penalty of scikit-learn's ``Ridge(alpha)`` with n observations, beside MSELoss: λ = 2·alpha/n.
+        """The penalty of scikit-learn's ``Ridge(alpha)`` with n observations, with MSELoss: λ = 2·alpha/n.
 
         ``ValueError`` for n < 1 or a negative alpha.
 
@@ -169,7 +169,7 @@ class L1(Penalty):
 
     @classmethod
     def from_sklearn(cls, alpha: float) -> L1:
-        """The penalty of scikit-learn's ``Lasso(alpha)``, beside MSELoss: λ = 2·alpha.
+        """The penalty of scikit-learn's ``Lasso(alpha)``, with MSELoss: λ = 2·alpha.
 
         Twice, as its loss has a half. ``ValueError`` for a negative alpha.
 
@@ -237,7 +237,7 @@ class ElasticNet(Penalty):
 
     @classmethod
     def from_sklearn(cls, alpha: float, l1_ratio: float = 0.5) -> ElasticNet:
-        """The penalty of scikit-learn's ``ElasticNet(alpha, l1_ratio)``, beside MSELoss.
+        """The penalty of scikit-learn's ``ElasticNet(alpha, l1_ratio)``, with MSELoss.
 
         Both strengths are doubled, as its loss is *half* the mean squared error. ``ValueError`` for an
         ``l1_ratio`` outside [0, 1] or a negative alpha.
