@@ -272,13 +272,20 @@ _default = os.environ.get("MINIREG_BACKEND") or "numpy"
 def get_backend() -> str:
     """Name of the backend on which ``mr.tensor`` places Python data.
 
-    Set by :func:`set_backend`, :func:`use_backend` or the variable ``MINIREG_BACKEND``.
+    Set by :func:`set_backend`, :func:`use_backend` or the variable ``MINIREG_BACKEND`` (NumPy
+    otherwise); a name that cannot be used raises where an array is made.
+
+    >>> get_backend()
+    'numpy'
     """
     return _default
 
 
 def set_backend(name: str) -> None:
-    """Place Python data on backend ``name`` from now on; raises if it cannot be used.
+    """Place Python data on backend ``name``, "numpy" (NumPy's arrays) or "cupy", from now on.
+
+    Raises ``ValueError`` for another name, and ``ImportError`` or ``RuntimeError`` where CuPy or a GPU
+    is not there.
 
     >>> set_backend("numpy"); get_backend()
     'numpy'
@@ -290,6 +297,8 @@ def set_backend(name: str) -> None:
 @contextmanager
 def use_backend(name: str) -> Iterator[Backend]:
     """Context manager and decorator: the default backend is ``name`` inside.
+
+    Raises as :func:`set_backend`, and leaves the default as it was.
 
     >>> with use_backend("numpy") as backend:
     ...     backend.name

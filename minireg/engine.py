@@ -287,7 +287,7 @@ def grad(
 
     Returns one Tensor an input, and leaves every leaf's ``.grad`` alone; an input may be a leaf or
     any result on the way. One that the outputs do not depend on raises, or gives None with
-    ``allow_unused``.
+    ``allow_unused``. As ``torch.autograd.grad``.
 
     >>> from minireg import tensor
     >>> x = tensor(2.0, requires_grad=True)

@@ -18,7 +18,13 @@ state = _State()
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are being recorded in this thread."""
+    """Whether operations are being recorded in this thread; never an error.
+
+    False inside :func:`no_grad`; as in PyTorch.
+
+    >>> is_grad_enabled()
+    True
+    """
     return bool(state.mode & RECORD)
 
 
@@ -35,6 +41,9 @@ def _mode(on: int = 0, off: int = 0) -> Iterator[None]:
 def no_grad(function: Any = None) -> Any:
     """Context manager and decorator (with or without parentheses): record nothing inside.
 
+    Each thread for itself; blocks may be nested. ``TypeError`` for what cannot be decorated. As in
+    PyTorch.
+
     >>> from minireg import tensor
     >>> w = tensor([1.0], requires_grad=True)
     >>> with no_grad(): (w * 2).requires_grad
@@ -44,12 +53,22 @@ def no_grad(function: Any = None) -> Any:
 
 
 def enable_grad() -> Any:
-    """Context manager and decorator: record again inside a ``no_grad`` block."""
+    """Context manager and decorator: record again inside a ``no_grad`` block; as in PyTorch.
+
+    It takes no argument (``TypeError``).
+
+    >>> from minireg import tensor
+    >>> w = tensor([1.0], requires_grad=True)
+    >>> with no_grad(), enable_grad(): (w * 2).requires_grad
+    True
+    """
     return _mode(on=RECORD)
 
 
 def detect_anomaly() -> Any:
-    """Context manager: the first NaN or Inf raises, naming the forward op and its line.
+    """Context manager: the first NaN or Inf raises, naming the forward op and its line; as PyTorch's.
+
+    ``FloatingPointError`` in the forward or in the backward pass of what was recorded inside.
 
     >>> import minireg as mr, numpy as np
     >>> with np.errstate(divide="ignore"), mr.detect_anomaly():

@@ -48,7 +48,9 @@ class Node:
 
 
 class Tensor:
-    """An array with a gradient; make one with :func:`tensor`.
+    """An array with a gradient; make one with :func:`tensor`, as PyTorch's.
+
+    Raises ``TypeError`` for data that is no array of a known backend, or that cannot have a gradient.
 
     Attributes
     ----------
@@ -304,6 +306,9 @@ def tensor(
     requires_grad : record operations on it (floating dtypes only).
     backend : ``"numpy"`` or ``"cupy"``; by default where the array is, or for Python
         data the default backend (:func:`minireg.set_backend`).
+
+    Raises ``TypeError`` for what holds no numbers, and ``ValueError`` for lists of unequal lengths and
+    for a backend that is not known.
 
     >>> tensor([1.0, 2.0]).dtype, tensor(np.ones(2)).dtype
     (dtype('float32'), dtype('float64'))

@@ -268,6 +268,9 @@ def clip(
 ) -> Any:  # fmt: skip
     """Limit to [a_min, a_max]; bounds that are Tensors get the gradient where they hold.
 
+    As :func:`numpy.clip`; None is no bound. Raises ``ValueError`` where the bounds do not broadcast
+    against a.
+
     >>> import minireg as mr
     >>> mr.clip(mr.tensor([-2.0, 0.5, 3.0]), -1, 1)
     Tensor([-1. ,  0.5,  1. ], dtype=float32)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -72,7 +71,12 @@ class Running:
     """Statistics that follow the batches': (1 − momentum)·old + momentum·batch (claim C13).
 
     ``mean`` and ``variance``, (C,), are replaced and never overwritten: a graph that was recorded
-    in evaluation may hold the old ones. ``momentum`` is a number, or an array of one.
+    in evaluation may hold the old ones. ``momentum`` is a number, or an array of one; what does not
+    broadcast raises ``ValueError``.
+
+    >>> running = Running(np.zeros(1), np.ones(1), 0.5); running.follow(np.ones(1), np.ones(1), 2)
+    >>> running.mean, running.variance
+    (array([0.5]), array([1.5]))
     """
 
     mean: Any
@@ -208,15 +212,10 @@ cross_entropy = op("cross_entropy", _cross_entropy,
 # --- the mean of losses over what counts ---------------------------------------------------------------
 
 
-@cache
-def _least(dtype: Any) -> float:
-    return math.sqrt(np.finfo(dtype).tiny)
-
-
 def _per_rule(g: Any, y: Any, losses: Any, count: Any) -> Any:
     """ȳ/count; where nothing counts (count 0) every gradient is 0, not 0·∞."""
     g = wide(g)
-    return g / np.maximum(count, _least(g.dtype))
+    return g / np.maximum(count, math.sqrt(np.finfo(g.dtype).tiny))
 
 
 # fmt: off

@@ -20,9 +20,8 @@ and Hessian are right at repeated values, an orthogonal matrix included.
 
 from __future__ import annotations
 
-from collections import namedtuple
 from operator import index
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -145,6 +144,9 @@ pinv = op("pinv", np.linalg.pinv, _pinv_rule,
 def solve(a: ArrayLike, b: ArrayLike) -> Any:
     """The x with a x = b, for one vector b or the columns of matrices.
 
+    a (…, n, n), b (n,) or (…, n, k), as :func:`numpy.linalg.solve`. Raises ``LinAlgError`` for a matrix
+    that is singular or not square.
+
     >>> import minireg as mr
     >>> solve(mr.tensor([[2.0, 0.0], [0.0, 4.0]]), mr.tensor([2.0, 2.0]))
     Tensor([1. , 0.5], dtype=float32)
@@ -153,11 +155,22 @@ def solve(a: ArrayLike, b: ArrayLike) -> Any:
     return _solve(a, b[:, None])[..., 0] if b.ndim == 1 else _solve(a, b)
 
 
-SlogdetResult = namedtuple("SlogdetResult", "sign logabsdet")
+class SlogdetResult(NamedTuple):
+    """What :func:`slogdet` gives: det = sign·exp(logabsdet), each (…); as NumPy's.
+
+    >>> import minireg as mr
+    >>> sign, logabsdet = slogdet(mr.tensor([[0.0, 1.0], [1.0, 0.0]])); logabsdet.item()
+    0.0
+    """
+
+    sign: Any
+    logabsdet: Any
 
 
 def slogdet(a: ArrayLike) -> SlogdetResult:
     """Sign, with gradient 0, and logarithm of the absolute value of the determinant.
+
+    Of matrices (…, n, n), as :func:`numpy.linalg.slogdet`. Raises ``LinAlgError`` unless they are square.
 
     >>> import minireg as mr
     >>> slogdet(mr.tensor([[0.0, 1.0], [1.0, 0.0]])).sign.item()
@@ -185,7 +198,8 @@ def _mirrored(name: str, a: Any, triangle: str) -> Any:
 def cholesky(a: ArrayLike, *, upper: bool = False) -> Any:
     """The lower L with L Lᵀ = a, or the upper Lᵀ, of positive definite matrices.
 
-    As in NumPy one triangle of ``a`` is read; the gradient is that at a symmetric matrix.
+    As :func:`numpy.linalg.cholesky` for (…, n, n), of which one triangle is read; the gradient is that
+    at a symmetric matrix. Raises ``LinAlgError`` unless they are positive definite.
 
     >>> import minireg as mr
     >>> cholesky(mr.tensor([[4.0, 0.0], [0.0, 9.0]])).numpy().tolist()
@@ -197,6 +211,9 @@ def cholesky(a: ArrayLike, *, upper: bool = False) -> Any:
 
 def matrix_power(a: ArrayLike, n: int) -> Any:
     """The product of ``n`` times ``a``; a negative ``n`` multiplies the inverse.
+
+    Of matrices (…, n, n), as :func:`numpy.linalg.matrix_power`. Raises ``TypeError`` unless n is an
+    integer, ``LinAlgError`` for the inverse of a singular matrix.
 
     >>> import minireg as mr
     >>> matrix_power(mr.tensor([[1.0, 1.0], [0.0, 1.0]]), 3).numpy().tolist()
@@ -291,8 +308,29 @@ _eigvalsh = op("eigvalsh", lambda a: np.linalg.eigvalsh(_symmetric(a)), _eigvals
 # fmt: on
 
 
-SVDResult = namedtuple("SVDResult", "U S Vh")
-EighResult = namedtuple("EighResult", "eigenvalues eigenvectors")
+class SVDResult(NamedTuple):
+    """What :func:`svd` of (…, m, n) gives: U (…, m, k), S (…, k), Vh (…, k, n), k = min(m, n); as NumPy's.
+
+    >>> import minireg as mr
+    >>> u, s, vh = svd(mr.tensor([[0.0, 2.0], [1.0, 0.0]])); s.shape
+    (2,)
+    """
+
+    U: Any
+    S: Any
+    Vh: Any
+
+
+class EighResult(NamedTuple):
+    """What :func:`eigh` of (…, n, n) gives: eigenvalues (…, n), eigenvectors (…, n, n); as NumPy's.
+
+    >>> import minireg as mr
+    >>> values, vectors = eigh(mr.tensor([[2.0, 0.0], [0.0, 1.0]])); values
+    Tensor([1., 2.], dtype=float32)
+    """
+
+    eigenvalues: Any
+    eigenvectors: Any
 
 
 def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult:
@@ -321,7 +359,8 @@ def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True) -> SV
 def eigh(a: ArrayLike, UPLO: Literal["L", "U"] = "L") -> EighResult:
     """Eigenvalues, rising, and orthonormal eigenvectors (columns) of symmetric matrices.
 
-    As in NumPy one triangle of ``a`` is read; the gradient is that at a symmetric matrix.
+    As :func:`numpy.linalg.eigh` for (…, n, n), of which one triangle is read; the gradient is that at a
+    symmetric matrix. Raises ``LinAlgError`` unless they are square, ``ValueError`` for another UPLO.
 
     >>> import minireg as mr
     >>> eigh(mr.tensor([[2.0, 1.0], [1.0, 2.0]])).eigenvalues.numpy().round(6).tolist()
@@ -333,6 +372,9 @@ def eigh(a: ArrayLike, UPLO: Literal["L", "U"] = "L") -> EighResult:
 
 def eigvalsh(a: ArrayLike, UPLO: Literal["L", "U"] = "L") -> Any:
     """The eigenvalues of symmetric matrices, rising; see ``eigh``.
+
+    (…, n, n) → (…, n), as :func:`numpy.linalg.eigvalsh`. Raises ``LinAlgError`` unless they are square,
+    ``ValueError`` for another UPLO.
 
     >>> import minireg as mr
     >>> eigvalsh(mr.tensor([[2.0, 1.0], [1.0, 2.0]])).numpy().round(6).tolist()
@@ -475,7 +517,8 @@ def norm(
 
     With neither ``ord`` nor ``axis`` it is the Euclidean norm of all entries, of any shape.
     At kinks the gradient is one element of the subdifferential: equal largest or smallest
-    values share evenly, and singular values of 0 give nothing.
+    values share evenly, and singular values of 0 give nothing. Raises ``ValueError`` for another ord
+    and for more axes.
 
     >>> import minireg as mr
     >>> w = mr.tensor([[3.0, 0.0], [0.0, 3.0]], requires_grad=True)
@@ -494,6 +537,9 @@ def norm(
 def vector_norm(x: ArrayLike, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Any:
     """The vector norm of all entries along ``axis``, one axis, several or all (None).
 
+    As :func:`numpy.linalg.vector_norm`; ``ord`` as in :func:`norm`. Raises ``ValueError`` for another
+    ord and for an axis that x does not have.
+
     >>> import minireg as mr
     >>> vector_norm(mr.tensor([[3.0, 0.0], [0.0, 4.0]])).item()
     5.0
@@ -504,6 +550,9 @@ def vector_norm(x: ArrayLike, *, axis: Axis = None, keepdims: bool = False, ord:
 def matrix_norm(x: ArrayLike, *, keepdims: bool = False, ord: float | str = "fro") -> Any:
     """The matrix norm over the last two axes.
 
+    As :func:`numpy.linalg.matrix_norm`; ``ord`` as in :func:`norm`. Raises ``ValueError`` for another ord
+    and for fewer than two axes.
+
     >>> import minireg as mr
     >>> matrix_norm(mr.tensor([[3.0, 0.0], [0.0, 4.0]]), ord="nuc").item()
     7.0
@@ -513,6 +562,9 @@ def matrix_norm(x: ArrayLike, *, keepdims: bool = False, ord: float | str = "fro
 
 def cond(x: ArrayLike, p: float | str | None = None) -> Any:
     """The condition number, ‖x‖·‖x⁻¹‖ in the norm ``p``; σ₁/σ_n by default.
+
+    As :func:`numpy.linalg.cond`. Raises ``ValueError`` for fewer than two axes, ``LinAlgError`` for the
+    inverse of a singular matrix.
 
     >>> import minireg as mr
     >>> cond(mr.tensor([[2.0, 0.0], [0.0, 8.0]])).item()

@@ -50,6 +50,8 @@ matmul = op("matmul", np.matmul, _matmul_a, _matmul_b,
 def dot(a: ArrayLike, b: ArrayLike) -> Any:
     """NumPy's ``dot``: sum over the last axis of ``a`` and the second to last of ``b``.
 
+    As :func:`numpy.dot`; of a number the product. Raises ``ValueError`` where these axes differ.
+
     >>> import minireg as mr
     >>> mr.dot(mr.tensor([1.0, 2.0]), mr.tensor([3.0, 4.0])).item()
     11.0
@@ -66,6 +68,8 @@ def dot(a: ArrayLike, b: ArrayLike) -> Any:
 def inner(a: ArrayLike, b: ArrayLike) -> Any:
     """Sum over the last axis of both.
 
+    As :func:`numpy.inner`. Raises ``ValueError`` where the last axes differ.
+
     >>> import minireg as mr
     >>> mr.inner(mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]))
     Tensor([11.], dtype=float32)
@@ -78,6 +82,8 @@ def inner(a: ArrayLike, b: ArrayLike) -> Any:
 def outer(a: ArrayLike, b: ArrayLike) -> Any:
     """All products of an element of ``a`` (row) and one of ``b`` (column), both flattened.
 
+    As :func:`numpy.outer`: (m,), (n,) → (m, n). Raises ``TypeError`` for what is no array of numbers.
+
     >>> import minireg as mr
     >>> mr.outer(mr.tensor([1.0, 2.0]), mr.tensor([3.0, 4.0])).numpy().tolist()
     [[3.0, 4.0], [6.0, 8.0]]
@@ -88,6 +94,8 @@ def outer(a: ArrayLike, b: ArrayLike) -> Any:
 @answers_for(np.tensordot)
 def tensordot(a: ArrayLike, b: ArrayLike, axes: int | Sequence[Any] = 2) -> Any:
     """Sum over the given axes of both: an integer (last of a, first of b) or two lists.
+
+    As :func:`numpy.tensordot`. Raises ``ValueError`` where the axes differ in length or are not there.
 
     >>> import minireg as mr
     >>> mr.tensordot(mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]), 1)
@@ -173,6 +181,9 @@ _einsum = op("einsum", _einsum_value, each=_einsum_rule,
 @answers_for(np.einsum)
 def einsum(subscripts: str, *operands: ArrayLike, optimize: bool | str | None = None) -> Any:
     """Einstein summation with repeated, lone and ``...`` subscripts.
+
+    As :func:`numpy.einsum`; ``optimize`` is accepted and changes nothing. Raises ``ValueError`` where
+    subscripts and shapes do not fit.
 
     >>> import minireg as mr
     >>> mr.einsum("ij,j->i", mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]))

@@ -174,6 +174,8 @@ NUMPY.update({np.amax: max, np.amin: min})
 def median(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     """The middle value along ``axis``, or the mean of the two, which share the gradient.
 
+    As :func:`numpy.median`. Raises ``ValueError`` of nothing, and for an axis that a does not have.
+
     >>> import minireg as mr
     >>> mr.median(mr.tensor([3.0, 1.0, 2.0, 9.0])).item()
     2.5
@@ -181,6 +183,8 @@ def median(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     axes = given_axes("median", a, axis)
     y = sort(_front(a, axes), axis=0)
     n = y.shape[0]
+    if not n:
+        raise ValueError("median: got nothing along the axis, expected one element or more")
     middle = y[(n - 1) // 2] * 0.5 + y[n // 2] * 0.5
     middle = np.where(np.isnan(y[-1]), y[-1], middle)  # NaN is sorted to the end
     return np.expand_dims(middle, axes) if keepdims else middle
@@ -189,6 +193,8 @@ def median(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
 @answers_for(np.cumprod)
 def cumprod(a: ArrayLike, axis: int | None = None) -> Any:
     """Products of the first 1, 2, … entries, by doubling: no division, so zeros are no kink.
+
+    As :func:`numpy.cumprod`; None flattens. Raises ``ValueError`` for an axis that a does not have.
 
     >>> import minireg as mr
     >>> mr.cumprod(mr.tensor([2.0, 0.0, 3.0]))

@@ -182,6 +182,8 @@ _astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: 
 def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0) -> Any:
     """Join arrays along an existing axis (None: flattened); the gradient of each is its piece.
 
+    As :func:`numpy.concatenate`. Raises ``ValueError`` where the other axes differ.
+
     >>> import minireg as mr
     >>> mr.concatenate([mr.tensor([1.0]), mr.tensor([2.0, 3.0])])
     Tensor([1., 2., 3.], dtype=float32)
@@ -195,6 +197,8 @@ def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0) -> Any:
 def stack(arrays: Sequence[ArrayLike], axis: int = 0) -> Any:
     """Join equal-shaped arrays along a new axis.
 
+    As :func:`numpy.stack`. Raises ``ValueError`` where the shapes differ.
+
     >>> import minireg as mr
     >>> mr.stack([mr.tensor(1.0), mr.tensor(2.0)])
     Tensor([1., 2.], dtype=float32)
@@ -205,6 +209,8 @@ def stack(arrays: Sequence[ArrayLike], axis: int = 0) -> Any:
 @answers_for(np.vstack)
 def vstack(tup: Sequence[ArrayLike]) -> Any:
     """Join row by row; a vector is one row.
+
+    As :func:`numpy.vstack`. Raises ``ValueError`` where the rows differ in length.
 
     >>> import minireg as mr
     >>> mr.vstack([mr.tensor([1.0]), mr.tensor([2.0])]).shape
@@ -221,6 +227,8 @@ def _atleast_1d(a: Any) -> Any:
 @answers_for(np.hstack)
 def hstack(tup: Sequence[ArrayLike]) -> Any:
     """Join column by column; vectors end to end.
+
+    As :func:`numpy.hstack`. Raises ``ValueError`` where the columns differ in length.
 
     >>> import minireg as mr
     >>> mr.hstack([mr.tensor([1.0]), mr.tensor([2.0, 3.0])])
@@ -241,6 +249,8 @@ def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
 @answers_for(np.split)
 def split(ary: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Cut into equal sections, or before the given indices, along ``axis``.
+
+    As :func:`numpy.split`. Raises ``ValueError`` where equal sections do not divide the axis.
 
     >>> import minireg as mr
     >>> [p.shape for p in mr.split(mr.tensor([1.0, 2.0, 3.0]), [1])]
@@ -277,6 +287,9 @@ def _at(x: Any, axis: int, index: Any) -> Any:
 def take(a: ArrayLike, indices: Indices, axis: int | None = None) -> Any:
     """Elements at integer ``indices`` along ``axis`` (of the flattened array when None).
 
+    As :func:`numpy.take`; repeated indices add up in the gradient. Raises ``IndexError`` for an index
+    out of range.
+
     >>> import minireg as mr
     >>> mr.take(mr.tensor([[1.0, 2.0], [3.0, 4.0]]), [1], axis=0)
     Tensor([[3., 4.]], dtype=float32)
@@ -287,6 +300,9 @@ def take(a: ArrayLike, indices: Indices, axis: int | None = None) -> Any:
 @answers_for(np.take_along_axis)
 def take_along_axis(arr: ArrayLike, indices: Indices, axis: int | None = -1) -> Any:
     """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes.
+
+    As :func:`numpy.take_along_axis`. Raises ``IndexError`` for an index out of range, and ``ValueError``
+    for an axis that arr does not have.
 
     >>> import minireg as mr
     >>> x = mr.tensor([[3.0, 1.0], [2.0, 4.0]])
@@ -305,6 +321,9 @@ def take_along_axis(arr: ArrayLike, indices: Indices, axis: int | None = -1) -> 
 def repeat(a: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) -> Any:
     """Each element ``repeats`` times along ``axis`` (of the flattened array when None).
 
+    As :func:`numpy.repeat`. Raises ``ValueError`` for a negative number, or unless there is one for each
+    element.
+
     >>> import minireg as mr
     >>> mr.repeat(mr.tensor([1.0, 2.0]), [2, 1])
     Tensor([1., 1., 2.], dtype=float32)
@@ -318,6 +337,8 @@ def repeat(a: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) 
 def sort(a: ArrayLike, axis: int | None = -1) -> Any:
     """Sorted along ``axis`` (flattened when None); the gradient goes back where each came from.
 
+    As :func:`numpy.sort`. Raises ``ValueError`` for an axis that a does not have.
+
     >>> import minireg as mr
     >>> mr.sort(mr.tensor([3.0, 1.0, 2.0]))
     Tensor([1., 2., 3.], dtype=float32)
@@ -329,6 +350,8 @@ def sort(a: ArrayLike, axis: int | None = -1) -> Any:
 def ravel(a: ArrayLike) -> Any:
     """All elements in one axis.
 
+    As :func:`numpy.ravel`, row by row; ``TypeError`` for what is no array of numbers.
+
     >>> import minireg as mr
     >>> mr.ravel(mr.tensor([[1.0, 2.0], [3.0, 4.0]])).shape
     (4,)
@@ -339,6 +362,8 @@ def ravel(a: ArrayLike) -> Any:
 @answers_for(np.diff)
 def diff(a: ArrayLike, n: int = 1, axis: int = -1) -> Any:
     """The ``n``-th difference of neighbours along ``axis``.
+
+    As :func:`numpy.diff`. Raises ``ValueError`` for n < 0 and for an axis that a does not have.
 
     >>> import minireg as mr
     >>> mr.diff(mr.tensor([1.0, 4.0, 9.0]))
@@ -356,6 +381,8 @@ def diff(a: ArrayLike, n: int = 1, axis: int = -1) -> Any:
 def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonal of the matrices in axes 1 and 2, as a new last axis.
 
+    As :func:`numpy.diagonal`; offset > 0 lies above. Raises ``ValueError`` for fewer than two axes.
+
     >>> import minireg as mr
     >>> mr.diagonal(mr.tensor([[1.0, 2.0], [3.0, 4.0]]))
     Tensor([1., 4.], dtype=float32)
@@ -370,6 +397,8 @@ def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> A
 def trace(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The sum of the diagonal.
 
+    As :func:`numpy.trace`; offset > 0 lies above. Raises ``ValueError`` for fewer than two axes.
+
     >>> import minireg as mr
     >>> mr.trace(mr.tensor([[1.0, 2.0], [3.0, 4.0]])).item()
     5.0
@@ -380,6 +409,8 @@ def trace(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 @answers_for(np.diag)
 def diag(v: ArrayLike, k: int = 0) -> Any:
     """The matrix with the vector ``v`` on its ``k``-th diagonal, or that diagonal of a matrix.
+
+    As :func:`numpy.diag`. Raises ``ValueError`` for more than two axes.
 
     >>> import minireg as mr
     >>> mr.diag(mr.tensor([1.0, 2.0])).numpy().tolist()

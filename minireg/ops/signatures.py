@@ -11,7 +11,7 @@ reads the types here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Indices: TypeAlias = ArrayLike  # of integers
 
+Pair = tuple[int, int]
 Axis = int | Sequence[int] | None
 
 
@@ -469,7 +470,8 @@ def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Tensor:
 def erf(x: ArrayLike) -> Tensor:
     """The error function 2/√π ∫₀ˣ e^(−t²) dt.
 
-    Element by element, in the shape of x. Raises ``TypeError`` for complex numbers.
+    Element by element, in the shape of x, as :func:`scipy.special.erf`. Raises ``TypeError`` for
+    complex numbers.
 
     >>> import minireg as mr
     >>> mr.erf(mr.tensor([0.0, 1.0]))
@@ -480,7 +482,8 @@ def erf(x: ArrayLike) -> Tensor:
 def relu(x: ArrayLike) -> Tensor:
     """max(x, 0); the gradient at 0 is 0.
 
-    Element by element, in the shape of x. Raises ``TypeError`` for what is no array of numbers.
+    Element by element, in the shape of x, as PyTorch's relu. Raises ``TypeError`` for what is no
+    array of numbers.
 
     >>> import minireg as mr
     >>> mr.relu(mr.tensor([-1.0, 2.0]))
@@ -502,7 +505,8 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Tensor:
 def sigmoid(x: ArrayLike) -> Tensor:
     """1/(1 + e⁻ˣ), between 0 and 1; no overflow for large |x|.
 
-    Element by element, in the shape of x. Raises ``TypeError`` for complex numbers.
+    Element by element, in the shape of x, as PyTorch's sigmoid. Raises ``TypeError`` for complex
+    numbers.
 
     >>> import minireg as mr
     >>> mr.sigmoid(mr.tensor([0.0, 2.0]))
@@ -525,7 +529,8 @@ def logaddexp(x1: ArrayLike, x2: ArrayLike) -> Tensor:
 def softplus(x: ArrayLike) -> Tensor:
     """log(1 + eˣ), a smooth relu.
 
-    Element by element, in the shape of x. Raises ``TypeError`` for complex numbers.
+    Element by element, in the shape of x, as PyTorch's softplus. Raises ``TypeError`` for complex
+    numbers.
 
     >>> import minireg as mr
     >>> mr.softplus(mr.tensor([0.0, 2.0]))
@@ -964,7 +969,7 @@ def roll(a: ArrayLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
 def tril(m: ArrayLike, k: int = 0) -> Tensor:
     """The lower triangles of matrices (…, m, n): 0 above the k-th diagonal.
 
-    As :func:`numpy.tril`.
+    As :func:`numpy.tril`; a vector is a row. Raises ``TypeError`` for a number.
 
     >>> import minireg as mr
     >>> mr.tril(mr.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -976,7 +981,7 @@ def tril(m: ArrayLike, k: int = 0) -> Tensor:
 def triu(m: ArrayLike, k: int = 0) -> Tensor:
     """The upper triangles of matrices (…, m, n): 0 below the k-th diagonal.
 
-    As :func:`numpy.triu`.
+    As :func:`numpy.triu`; a vector is a row. Raises ``TypeError`` for a number.
 
     >>> import minireg as mr
     >>> mr.triu(mr.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -1193,7 +1198,8 @@ def logsumexp(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor
 def softmax(a: ArrayLike, axis: int = -1) -> Tensor:
     """exp(a)/Σ exp(a) along ``axis``: positive, and their sum is 1.
 
-    Raises ``ValueError`` for an axis that a does not have.
+    In the shape of a, as :func:`scipy.special.softmax`. Raises ``ValueError`` for an axis that a
+    does not have.
 
     >>> import minireg as mr
     >>> mr.softmax(mr.tensor([0.0, 1.0]))
@@ -1204,7 +1210,8 @@ def softmax(a: ArrayLike, axis: int = -1) -> Tensor:
 def log_softmax(a: ArrayLike, axis: int = -1) -> Tensor:
     """log softmax(a) along ``axis``, without overflow and without a logarithm of 0.
 
-    Raises ``ValueError`` for an axis that a does not have.
+    In the shape of a, as :func:`scipy.special.log_softmax`. Raises ``ValueError`` for an axis
+    that a does not have.
 
     >>> import minireg as mr
     >>> mr.log_softmax(mr.tensor([0.0, 1.0]))
@@ -1261,6 +1268,81 @@ def svdvals(a: ArrayLike) -> Tensor:
     >>> import minireg as mr
     >>> mr.linalg.svdvals(mr.tensor([[3.0, 0.0], [0.0, -4.0]]))
     Tensor([4., 3.], dtype=float32)
+    """
+
+
+# --- inside layers and losses ------------------------------------------------------------------
+
+
+def linear(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> Tensor:
+    """x Wᵀ + b for x (…, n), w (m, n), b (m,): one op; :func:`~minireg.nn.functional.linear` checks.
+
+    Raises ``ValueError`` where the shapes do not fit.
+
+    >>> import minireg as mr
+    >>> mr.ops.fused.linear(mr.tensor([[1.0, 2.0]]), mr.tensor([[3.0, 4.0]]))
+    Tensor([[11.]], dtype=float32)
+    """
+
+
+def normalize(
+    x: ArrayLike, weight: ArrayLike | None = None, bias: ArrayLike | None = None, *,
+    axes: tuple[int, ...], eps: float, center: bool = True, running: Any = None,
+) -> Tensor:  # fmt: skip
+    """x less its mean over ``axes`` (unless ``center`` is false), over √(variance + eps), then affine.
+
+    BatchNorm, LayerNorm and RMSNorm are this op (claims C12, C14, C15); ``running`` follows the
+    mean and variance. Raises ``ValueError`` where the shapes do not broadcast.
+
+    >>> import minireg as mr
+    >>> mr.ops.fused.normalize(mr.tensor([[1.0, 3.0]]), axes=(-1,), eps=0.0)
+    Tensor([[-1.,  1.]], dtype=float32)
+    """
+
+
+def cross_entropy(logits: ArrayLike, target: ArrayLike) -> Tensor:
+    """−Σ q·log softmax(z) over the last axis: logits z and target distributions q (…, C) → (…).
+
+    PyTorch's, without a reduction. Raises ``ValueError`` where the shapes do not fit.
+
+    >>> import minireg as mr
+    >>> mr.ops.fused.cross_entropy(mr.tensor([[0.0, 0.0]]), mr.tensor([[0.5, 0.5]]))
+    Tensor([0.6931472], dtype=float32)
+    """
+
+
+def per(x: ArrayLike, count: ArrayLike) -> Tensor:
+    """The sum of all losses over a number or weight of them; where that is 0 no gradient is infinite.
+
+    What PyTorch's losses divide by with reduction="mean". Raises ``ValueError`` where count is no
+    number.
+
+    >>> import minireg as mr
+    >>> mr.ops.fused.per(mr.tensor([1.0, 5.0]), 2)
+    Tensor(3., dtype=float32)
+    """
+
+
+def unfold(x: ArrayLike, size: Pair, stride: Pair, dilation: Pair) -> Tensor:
+    """The windows of an image (C, H, W, …) as (C, height, width, rows, columns, …).
+
+    As PyTorch's ``unfold``, axes kept apart. Raises ``ValueError`` where no window fits.
+
+    >>> import minireg as mr
+    >>> mr.ops.convolution.unfold(mr.tensor([[[1.0, 2.0, 3.0]]]), (1, 2), (1, 1), (1, 1)).shape
+    (1, 1, 2, 1, 2)
+    """
+
+
+def fold(x: ArrayLike, shape: Pair, stride: Pair, dilation: Pair) -> Tensor:
+    """The sum of the windows of :func:`unfold` where they lay in an image of this (H, W).
+
+    As PyTorch's ``fold``. Raises ``ValueError`` where the windows are not those of such an image.
+
+    >>> import minireg as mr
+    >>> windows = mr.tensor([[[[[1.0, 2.0]], [[2.0, 3.0]]]]]).reshape(1, 1, 2, 1, 2)
+    >>> mr.ops.convolution.fold(windows, (1, 3), (1, 1), (1, 1))
+    Tensor([[[1., 4., 3.]]], dtype=float32)
     """
 
 

@@ -28,7 +28,12 @@ Needs = Container[int]  # the positions of the inputs whose gradients a fused ba
 
 @dataclass(slots=True, eq=False)
 class Op:
-    """An entry of the table of derivatives; :func:`op` makes one and documents the fields."""
+    """An entry of the table of derivatives; :func:`op` makes one, and documents fields and errors.
+
+    >>> import minireg as mr
+    >>> mr.ops.TABLE["exp"]
+    Op(exp: \\bar x = \\bar y\\,y)
+    """
 
     name: str
     value: Callable[..., Any]
