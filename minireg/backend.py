@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,7 +24,7 @@ import numpy as np
 np.empty(2**25 - 2**16, np.uint8)
 
 BLOCK = 16384  # elements: parameter, gradient, two states and scratch stay in the L2 cache
-Array = Any  # numpy.ndarray, cupy.ndarray, or the array type of a registered backend
+Array: TypeAlias = np.ndarray[Any, Any]  # or CuPy's, or of a registered backend
 
 
 @dataclass(frozen=True)

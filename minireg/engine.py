@@ -114,7 +114,7 @@ def _gradients(
         for i, p in asked:
             yield i, p, fused[i]
         return
-    value = y.data
+    value: Any = y.data
     if create_graph:  # the same rules, read on Tensors
         value, args = y, list(args)
         for i, p in node.parents:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .backend import NUMPY, Array, get, move
 from .engine import grad
@@ -95,10 +96,11 @@ class Space:
         self.size, self.backend = sum(p.size for p in self.params), self.params[0].backend
         self.dtype = np.result_type(*(p.dtype for p in self.params))
 
-    def flat(self, vector: Array | Sequence[Array]) -> Array:
+    def flat(self, vector: ArrayLike) -> Array:
         """A vector as one array (size,), on the parameters' backend; ``ValueError`` for other shapes."""
         listed, shapes = isinstance(vector, list | tuple), [p.shape for p in self.params]
-        parts = [v.data if isinstance(v, Tensor) else v for v in (vector if listed else [vector])]
+        given: Any = vector if listed else [vector]
+        parts = [v.data if isinstance(v, Tensor) else v for v in given]
         got: list[Any] = [np.shape(v) for v in parts]
         if got != shapes and (listed or got != [(self.size,)]):
             raise ValueError(
@@ -138,7 +140,7 @@ class Operator(Space):
 
     product: Callable[[Sequence[Array]], list[Array]]  # of arrays shaped like the parameters
 
-    def __matmul__(self, vector: Array | Sequence[Array]) -> Any:
+    def __matmul__(self, vector: ArrayLike) -> Any:
         found = self.product(self.split(self.flat(vector)))
         return (
             found
@@ -280,8 +282,6 @@ def _by_scipy(product: Product, start: Array, k: int, tol: float) -> tuple[Array
     matrix = linalg.LinearOperator((start.size,) * 2, product, dtype=start.dtype)
     basis, restarts = 2 * k + iterations.ROOM, iterations.RESTARTS
     try:
-        return linalg.eigsh(  # type: ignore[no-any-return]
-            matrix, k, which="LA", v0=start, ncv=basis, maxiter=restarts, tol=tol
-        )
+        return linalg.eigsh(matrix, k, which="LA", v0=start, ncv=basis, maxiter=restarts, tol=tol)
     except linalg.ArpackNoConvergence:
         return None

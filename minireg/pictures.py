@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure, FigureBase
 
-Curves = Mapping[str, Array]  # label → its values
+Values = Sequence[float] | Array
+Curves = Mapping[str, Values]  # label → its values
 
 INK, GRID, PAGE = "#1f2328", "#d5dae0", "#ffffff"  # in a page these follow light or dark mode
 
@@ -91,7 +92,7 @@ def named(label: str) -> str:
     return f" {label}"
 
 
-def line(axes: Axes, x: Sequence[float], y: Array, look: Look, label: str) -> None:
+def line(axes: Axes, x: Sequence[float], y: Values, look: Look, label: str) -> None:
     """A curve; a dot if it is one point."""
     marker = "o" if len(x) == 1 else ""
     axes.plot(x, y, color=look.colour, ls=look.dash, marker=marker, label=named(label))
@@ -115,7 +116,7 @@ def pair(
             axes.plot(*spot, "o", color=colour, mec=PAGE, ms=8, clip_on=False)
 
 
-def stack(axes: Axes, x: Sequence[float], parts: Mapping[str, tuple[Array, Look]]) -> None:
+def stack(axes: Axes, x: Sequence[float], parts: Mapping[str, tuple[Values, Look]]) -> None:
     """Bands above one another from 0 up, and what is negative from 0 down."""
     values = [np.nan_to_num(y) for y, _ in parts.values()]
     looks = [look for _, look in parts.values()]

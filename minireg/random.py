@@ -150,7 +150,7 @@ class Stream:
         dtype('float32')
         """
         wide = np.float64 if like.dtype == np.float64 else np.float32
-        drawn: Array = self._on(of(like)).standard_normal(like.shape, dtype=wide)
+        drawn: Any = self._on(of(like)).standard_normal(like.shape, dtype=wide)
         return drawn.astype(like.dtype, copy=False)
 
     def dropout_mask(self, p: float, like: Array) -> Array:
@@ -180,8 +180,8 @@ class Stream:
 @has_kernel("dropout_mask")
 def _mask(like: Array, *, p: float, stream: Stream) -> Array:
     if of(like) is not NUMPY:
-        keep = stream._on(of(like)).random(like.shape, dtype=np.float32) >= p
-        return keep.astype(like.dtype) * (1 / (1 - p))
+        drawn: Any = stream._on(of(like)).random(like.shape, dtype=np.float32)
+        return (drawn >= p).astype(like.dtype) * (1 / (1 - p))
     cut = round(p * 65536)
     bits = stream.bits((like.size + 3) // 4).view(np.uint16)[: like.size]
     mask = np.greater_equal(bits, cut, dtype=None).astype(like.dtype)

@@ -83,8 +83,9 @@ def kkt(
         )
     sign = -1 if multiplier < 0 else 1  # −g to λ∂Ω is as far as g to −λ∂Ω
     over = float(penalty.value(w)) - budget
+    distance = _times(penalty, abs(multiplier)).subdiff_distance
     return KKT(
-        float(_times(penalty, abs(multiplier)).subdiff_distance(w, sign * g)),
+        float(distance(w, sign * g)),  # type: ignore[arg-type]  # an array by now
         max(over, 0.0),
         max(-float(multiplier), 0.0),
         abs(multiplier * over),

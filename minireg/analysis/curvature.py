@@ -352,7 +352,7 @@ def _values(
     along, arrays, values = [space.flat(d) for d in directions], [p.data for p in space.params], []
     try:
         for step in steps:
-            flat = sum(d * float(t) for d, t in zip(along, step, strict=True))
+            flat: Any = sum(d * float(t) for d, t in zip(along, step, strict=True))
             for p, start, part in zip(space.params, arrays, space.split(flat), strict=True):
                 p.data = start + part
             values.append(float(scalar_value(closure)))

@@ -109,7 +109,7 @@ def operator_norm(module: Module, shape: Shape | None, tolerance: float = 1e-10)
         with enable_grad():
             y = f(at) - origin
             (g,) = grad((y * y).sum() / 2, at)
-        return g.data.reshape(-1)  # type: ignore[union-attr, no-any-return]
+        return g.data.reshape(-1)  # type: ignore[union-attr]
 
     draw = lambda: stream.normal((x.size,))
     (value,), _, (residual,) = largest_pairs(gram, draw, tol=tolerance, early=True)

@@ -42,8 +42,7 @@ def info(args: argparse.Namespace) -> int:
     try:
         print(f"backend cupy: ready, CuPy {backend.get('cupy').xp.__version__}")
     except (ImportError, OSError, RuntimeError) as error:  # CuPy needs a folder to write to
-        reason = str(error).removeprefix("backend 'cupy': ")
-        print(f"backend cupy: not usable: {reason}")
+        print("backend cupy: not usable:", str(error).removeprefix("backend 'cupy': "))
     try:
         print(f"default backend: {backend.get(backend.get_backend()).name}")
     except (ImportError, OSError, RuntimeError, ValueError) as error:

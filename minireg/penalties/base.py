@@ -115,7 +115,7 @@ class Strength:
         value = penalty.__dict__[self.name]
         if isinstance(value, Coefficient):  # its number changes
             return checked_strength(type(penalty).__name__, self.name, value)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def __set__(self, penalty: Penalty, value: Level) -> None:
         number = checked_strength(type(penalty).__name__, self.name, value)

@@ -216,7 +216,7 @@ class GroupLasso(Penalty):
         rows = self.groups.rows(v)
         cut = self.strength * self._scales(rows)
         if np.ndim(step):
-            return self.groups.back(_metric_prox(rows, self.groups.rows(step) * cut), v)
+            return self.groups.back(_metric_prox(rows, self.groups.rows(step) * cut), v)  # type: ignore[arg-type]
         lengths = norms(rows)
         return self.groups.back(rows * ratio(np.maximum(lengths - step * cut, 0), lengths), v)
 

@@ -64,7 +64,7 @@ class PathNorm(Penalty):
             reach = np.square(w) @ reach
         return self.strength * reach.sum()
 
-    def gradient(self, *weights: Array) -> tuple[Array, ...]:
+    def gradient(self, *weights: Array) -> tuple[Array, ...]:  # type: ignore[override]
         """A gradient for each weight: 2λW∘(b aᵀ), a the paths into the layer, b those out of it."""
         squares = [np.square(w) for w in _chain(weights)]
         reach = [np.ones_like(squares[0], shape=squares[0].shape[1:])]
@@ -80,7 +80,7 @@ class PathNorm(Penalty):
     def subdiff_distance(self, w: Array | Sequence[Array], g: Array | Sequence[Array]) -> Any:
         """‖g + gradient‖ for a chain of weights and one of loss gradients (or one of each)."""
         ws, gs = (x if isinstance(x, list | tuple) else [x] for x in (w, g))
-        parts = [(a + b).reshape(-1) for a, b in zip(gs, self.gradient(*ws), strict=True)]
+        parts = [(a + b).reshape(-1) for a, b in zip(gs, self.gradient(*ws), strict=True)]  # pyright: ignore[reportArgumentType]
         return length(np.concatenate(parts))
 
     def prox(self, v: Array, step: float | Array) -> Array:
