@@ -125,9 +125,8 @@ FAULTS = {
         "C36 C38 C39 C40", FORMULA),
     "M16": Fault(
         "norms divide by the unbiased variance", FUSED,
-        "variance = np.square(centered).mean(axis=axes, keepdims=True)\n    if running",
-        "variance = np.square(centered).sum(axis=axes, keepdims=True) / (x.size / mean.size - 1)\n"
-        "    if running",
+        "np.sqrt(variance + eps)",
+        "np.sqrt(variance * (x.size / (x.size - variance.size)) + eps)",
         "C09 C10 C12 C19", (NN, "batch_norm or group_norm")),
     "M17": Fault(
         "BatchNorm's running variance is biased", FUSED,
