@@ -22,6 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):  # a process for each core: one thread is its share
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     if os.environ.get("MINIREG_REQUIRE_ORACLES") == "1":
+        config.option.doctest_ignore_import_errors = False
         missing = [m for m in ("torch", "sklearn") if importlib.util.find_spec(m) is None]
         if missing:
             raise pytest.UsageError(

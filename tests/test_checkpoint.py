@@ -203,6 +203,7 @@ for step in range(10):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_defect_3_a_killed_save_leaves_the_old_file(tmp_path):
     """Killed at each of the nine moments of a save: what was saved before can still be read."""

@@ -76,6 +76,14 @@ def test_help_shows_signature_and_first_sentence():
 
 # --- a user's script under mypy and pyright ---------------------------------------------------------
 
+HEAD = """# mypy: disable-error-code=type-arg
+import numpy as np
+
+import minireg as mr
+
+x = mr.tensor([1.0])
+print(np.pi)
+"""
 RIGHT = """
 w: mr.Tensor = mr.tensor([1.0], requires_grad=True)
 y: mr.Tensor = mr.exp(w)
@@ -103,42 +111,40 @@ x.shape = (2,)
 """
 
 
-def script(tmp_path, lines):
-    """The file, and the line numbers of its ten lines."""
-    head = "import numpy as np\n\nimport minireg as mr\n\nx = mr.tensor([1.0])\nprint(np.pi)\n"
-    path = tmp_path / "script.py"
-    path.write_text(head + lines, "utf-8")
-    first = head.count("\n") + 2
+def script(path, lines):
+    """Write the file; the line numbers of its ten lines."""
+    path.write_text(HEAD + lines, "utf-8")
+    first = HEAD.count("\n") + 2
     assert lines.strip().count("\n") == 9
-    return path, set(range(first, first + 10))
+    return set(range(first, first + 10))
 
 
-def mypy(path):
-    """The lines that mypy --strict reports."""
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--disable-error-code",
-               "type-arg", str(path)]  # fmt: skip
+def mypy(folder):
+    """File and line of what mypy --strict reports."""
+    command = [sys.executable, "-m", "mypy", "--strict", str(folder)]  # the package from its cache
     result = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "MYPYPATH": str(ROOT)}
     )
     assert result.returncode in (0, 1), result.stdout + result.stderr
-    return {int(n) for n in re.findall(r"script\.py:(\d+): error", result.stdout)}
+    found = re.findall(r"(right|wrong)\.py:(\d+): error", result.stdout)
+    return {(name, int(n)) for name, n in found}
 
 
-def pyright(path):
-    """The lines that pyright reports."""
+def pyright(folder):
+    """File and line of what pyright reports."""
     pytest.importorskip("pyright")
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
-    result = subprocess.run([*command, str(path)], capture_output=True, text=True, cwd=ROOT)
+    result = subprocess.run([*command, str(folder)], capture_output=True, text=True, cwd=ROOT)
     found = json.loads(result.stdout)["generalDiagnostics"]
-    return {d["range"]["start"]["line"] + 1 for d in found if d["severity"] == "error"}
+    return {(Path(d["file"]).stem, d["range"]["start"]["line"] + 1)
+            for d in found if d["severity"] == "error"}  # fmt: skip
 
 
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_ten_right_lines_pass_and_ten_wrong_ones_are_reported(checker, tmp_path):
-    path, _ = script(tmp_path, RIGHT)
-    assert checker(path) == set()
-    path, lines = script(tmp_path, WRONG)
-    assert checker(path) == lines
+    script(tmp_path / "right.py", RIGHT)
+    lines = script(tmp_path / "wrong.py", WRONG)
+    assert checker(tmp_path) == {("wrong", n) for n in lines}
 
 
 # --- keywords ---------------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ def test_where_every_run_fails_the_first_error_is_raised_and_says_where():
     assert 'raise ZeroDivisionError("no")' in raised.value.__notes__[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_defect_9_a_worker_that_is_killed_loses_no_other_point():
     grid = {"l2": [0.0, 1.0, "dies", 2.0, 3.0, 4.0]}

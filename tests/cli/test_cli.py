@@ -805,6 +805,7 @@ def test_ctrl_c_ends_cleanly_with_what_it_has(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "minireg", *args, "--out", str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()  # the data line: training begins now

@@ -4,8 +4,11 @@ import doctest
 import importlib
 import inspect
 import json
+import random
 import re
 import runpy
+from functools import cache
+from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from types import CodeType
@@ -25,8 +28,9 @@ pytest.importorskip("sklearn")  # the claims measure on its data sets
 ALL, ROOT = load(), Path(__file__).parents[2]
 
 
+@cache
 def measured(name, home="numpy"):
-    """The claim's result on a backend; its figures lie in their ranges."""
+    """The claim's result on a backend, measured once; its figures lie in their ranges."""
     with mr.use_backend(home):
         result = ALL[name]()
     assert result, f"\n{result}"
@@ -49,9 +53,16 @@ LONG = {
     "C04", "C17", "C18", "C42", "C59", "C72", "C79", "C84", "C90", "C91", "C105", "C106", "C113",
     "C115", "C116", "C121",
 }  # fmt: skip
+BRIEF = [name for name in ALL if name not in LONG]
+DRAWN = {  # a claim of each topic
+    random.Random(0).choice([c.id for c in claims if c.id in BRIEF])
+    for _, claims in groupby(ALL.values(), lambda c: c.topic)
+}
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in LONG])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in DRAWN)) for n in BRIEF]
+)
 def test_claim_where_models_live_elsewhere(name):
     with strict.registered():
         measured(name, "strict")
@@ -93,7 +104,7 @@ def test_what_a_claim_gives_to_try_is_so(name, capsys):
 
 def test_figures_do_not_depend_on_what_ran_before():
     quick = [*select("decay"), *select("sparsity")]
-    first = {c.id: c().figures for c in quick}
+    first = {c.id: measured(c.id).figures for c in quick}
     assert first == {c.id: c().figures for c in reversed(quick)}
 
 

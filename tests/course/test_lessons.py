@@ -232,6 +232,7 @@ def test_a_fault_in_minireg_fails_the_lesson(monkeypatch, capsys):
     assert "FAILED: AssertionError: C23" in said.err
 
 
+@pytest.mark.slow
 def test_opening_copies_once_and_ends_with_its_server(installed, tmp_path):
     """A server, a copy to write in, the reader's answers kept, nothing written to the package; Ctrl-C
     ends it all, and so does any other signal (reliability 23).
