@@ -60,3 +60,41 @@ def test_dir_shows_what_a_module_offers_and_nothing_else(name):
 
 def test_dir_of_the_package_shows_its_public_names():
     assert dir(mr) == sorted(mr.__all__)
+
+
+# --- what help() and editors find -------------------------------------------------------------------
+
+CALLABLE = {
+    name: f
+    for name in NAMES
+    if callable(f := attrgetter(name.removeprefix("minireg."))(mr)) and not inspect.ismodule(f)
+}
+
+
+@pytest.mark.parametrize("name", CALLABLE)
+def test_a_public_name_has_an_example(name):
+    text = inspect.getdoc(CALLABLE[name]) or ""
+    assert ">>> " in text
+    assert text.partition("\n")[0].strip(), "its first line says what it gives"
+
+
+def arguments():
+    """(name, annotation) of all arguments of public functions, classes and their methods."""
+    for name, f in CALLABLE.items():
+        own = vars(f).items() if inspect.isclass(f) and f.__module__.startswith("minireg") else ()
+        methods = [m for n, m in own if inspect.isfunction(m) and (n[0] != "_" or n == "__init__")]
+        for function in {inspect.unwrap(g) for g in ([f] if not inspect.isclass(f) else methods)}:
+            try:
+                parameters = inspect.signature(function).parameters
+            except ValueError:
+                continue
+            yield from (
+                (f"{name}: {n}", p.annotation) for n, p in parameters.items() if n != "self"
+            )
+
+
+def test_few_arguments_may_be_anything():
+    found = list(arguments())
+    loose = [name for name, kind in found if kind in ("Any", inspect.Parameter.empty)]
+    assert len(found) > 1000
+    assert len(loose) <= 50, loose

@@ -135,6 +135,8 @@ def pyright(folder):
     pytest.importorskip("pyright")
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     result = subprocess.run([*command, str(folder)], capture_output=True, text=True, cwd=ROOT)
+    if not result.stdout.lstrip().startswith("{") and not os.environ.get("MINIREG_REQUIRE_ORACLES"):
+        pytest.skip(f"pyright does not run here (it is a Node.js program): {result.stderr:.200}")
     found = json.loads(result.stdout)["generalDiagnostics"]
     return {(Path(d["file"]).stem, d["range"]["start"]["line"] + 1)
             for d in found if d["severity"] == "error"}  # fmt: skip
