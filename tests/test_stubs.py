@@ -100,7 +100,7 @@ loss: mr.Tensor = mr.nn.CrossEntropyLoss(label_smoothing=0.1)(w, w)
 WRONG = """
 mr.expp(x)
 x.summ()
-mr.nn.Linear(2)
+mr.nn.Linear(2, 2).weigth
 mr.typo_of_a_name
 mr.exp(x, 2, 3)
 mr.sum(x, axs=0)
