@@ -9,6 +9,7 @@ import ctypes
 import functools
 import hashlib
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -35,6 +36,8 @@ from minireg.optim import clip
 from minireg.penalties.base import add_gradients
 from minireg.random import Stream
 
+SUPPORT = Path(__file__).parents[1] / "support"
+HEADER = "cuda_on_cpu.hpp.gch"  # compiled once; a compiler that cannot use it reads the header
 WIDTHS = [1, 2, 3, 16, 31, 32, 33, 100, 512, 1000, 1024, 1025, 4096, 8192]
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
 by_dtype = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
@@ -151,20 +154,28 @@ class OnCPU:
         self.folder, self.change, self.launched = folder, change, []
 
     def entry(self, source: str, name: str) -> Any:
-        library = self.folder / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.so"
-        if not library.exists():
-            compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-            if compiler is None:
-                pytest.skip("no C++ compiler: the kernels cannot be run on the CPU")
+        library = f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.so"
+        if not (self.folder / HEADER).exists():
+            self.compile(HEADER, "-x", "c++-header", str(SUPPORT / "cuda_on_cpu.hpp"))
+        if not (self.folder / library).exists():
             entries = "\n".join(f"ENTRY({kernel})" for kernel in kernel_names(source))
-            options = "-x c++ -std=c++17 -O1 -w -shared -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE"
-            command = [compiler, *options.split(), "-o", str(library), "-"]
-            command.append(f"-I{Path(__file__).parents[1] / 'support'}")
             text = f'#include "cuda_on_cpu.hpp"\n{source}\n{entries}\n'
-            subprocess.run(command, input=text, text=True, check=True)
-        entry = getattr(ctypes.CDLL(str(library)), f"on_cpu_{name}")
+            headers = f"-I{self.folder}", f"-I{SUPPORT}"
+            self.compile(library, *headers, "-shared", "-x", "c++", "-", text=text)
+        entry = getattr(ctypes.CDLL(str(self.folder / library)), f"on_cpu_{name}")
         entry.restype = ctypes.c_bool
         return entry
+
+    def compile(self, name: str, *options: str, text: str = "") -> None:
+        """Into a file of the folder, which is there as a whole or not: other processes look, too."""
+        compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+        if compiler is None:
+            pytest.skip("no C++ compiler: the kernels cannot be run on the CPU")
+        flags = "-std=c++17 -O1 -w -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE"
+        mine = self.folder / f"{name}.{os.getpid()}"
+        command = [compiler, *flags.split(), *options, "-o", str(mine)]
+        subprocess.run(command, input=text, text=True, check=True)
+        mine.replace(self.folder / name)
 
     def __call__(self, source: str, name: str) -> Any:
         entry = self.entry(self.change(source), name)
@@ -190,7 +201,11 @@ def kernel_names(source: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def libraries(tmp_path_factory):
-    return tmp_path_factory.mktemp("kernels")
+    """A folder of compiled kernels, one for all processes of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
