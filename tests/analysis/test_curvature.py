@@ -231,9 +231,15 @@ SPECTRA = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("home", ["numpy", "strict"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("turned", [False, True])
+CHOICES = [False, True], [np.float32, np.float64], ["numpy", "strict"]
+HALF = [  # for each spectrum every two choices meet; the other half is slow
+    pytest.param(*(c[i] for c, i in zip(CHOICES, at, strict=True)),
+                 marks=[pytest.mark.slow] * (sum(at) % 2))
+    for at in np.ndindex(2, 2, 2)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("turned", "dtype", "home"), HALF)
 @pytest.mark.parametrize("label", SPECTRA)
 def test_lanczos_finds_eigenvectors_of_every_spectrum(label, turned, dtype, home):
     """Few distinct eigenvalues end the Krylov space early; all copies are found nonetheless."""
