@@ -283,13 +283,16 @@ class Optimizer:
         acts via a prox which this optimizer does not apply (``objective.attach(optimizer)``);
         ``ValueError`` for a gradient of another shape and for a ``max_norm`` out of range; ``TypeError``
         for a closure, which PyTorch's step takes. Warns if no parameter has a gradient. Errors come
-        before any parameter changes.
+        before any parameter changes and before ``terms`` give up what was deferred, so the call can be
+        repeated.
 
         >>> import minireg as mr
         >>> w = mr.tensor([1.0], requires_grad=True); opt = mr.optim.SGD([w], lr=0.5)
         >>> (w * w).sum().backward(); opt.step(max_norm=1.0); round(w.item(), 4)
         0.5
         """
+        if max_norm is not None:  # before the updates take the deferred penalties
+            check_option(f"{type(self).__name__}.step", "[0, inf]", max_norm=max_norm)
         updates, watch, factor = self._updates(terms), self.observer, None
         if not updates:
             warnings.warn(
@@ -415,7 +418,6 @@ class Optimizer:
 
     def _clip_factor(self, updates: Sequence[Update], max_norm: float) -> Array:
         """The factor of clipping by ``max_norm``, for the gradients with those of the penalties."""
-        check_option(f"{type(self).__name__}.step", "[0, inf]", max_norm=max_norm)
         due = [(u.p.data, u.g, u.penalties) for u in updates]
         if (found := kernels.clip_factor(due, max_norm)) is not None:
             return found[1]

@@ -190,6 +190,52 @@ def test_a_step_that_is_not_given_the_terms_is_refused(through):
     equal(numbers(model), before)
 
 
+def spoilt_gradient(p: Any) -> Any:
+    """Give a parameter a gradient of another shape; returns what undoes it."""
+    whole = p.grad
+    p.grad = mr.Tensor(whole.data[:1])
+    return lambda: setattr(p, "grad", whole)
+
+
+# what step raises: the error, the call, and what is to be spoilt before it
+MISTAKES: dict[str, Any] = {
+    "max_norm": (ValueError, lambda o, terms: o.step(terms, max_norm=-1)),
+    "a max_norm in words": (ValueError, lambda o, terms: o.step(terms, max_norm="1")),
+    "a closure": (TypeError, lambda o, terms: o.step(lambda: 0.0)),
+    "no terms": (RuntimeError, lambda o, terms: o.step()),
+    "no terms, clipped": (RuntimeError, lambda o, terms: o.step(max_norm=0.3)),
+    "not attached": (RuntimeError, lambda o, terms: o.step(terms, max_norm=0.3)),
+    "a shape": (ValueError, lambda o, terms: o.step(terms)),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_call_after_an_error_is_as_good_as_a_first_one(mistake):
+    """Whatever step raises, the penalties are still there for the corrected call."""
+    ends = []
+    for wrong in (False, True):
+        model = network()
+        optimizer = optim.AdamW(model.parameters(), lr=0.05)
+        terms = {**TERMS, "sparse": (ElasticNet(0.02, 0.03), None, "prox")}
+        objective = mr.Objective(nn.MSELoss(), terms).bind(model)
+        another = optim.SGD(model.parameters(), lr=0.05)
+        objective.attach(another if mistake == "not attached" else optimizer)
+        values = objective(model, *data("numpy"))
+        values.backward(attribute=False, defer=True)
+        if wrong:
+            error, call = MISTAKES[mistake]
+            last = [*model.parameters()][-1]  # all the others have been looked at before it
+            undo = spoilt_gradient(last) if mistake == "a shape" else None
+            with pytest.raises(error):
+                call(optimizer, values)
+            if undo:
+                undo()
+        objective.attach(optimizer)
+        optimizer.step(values, max_norm=0.3)
+        ends.append(numbers(model))
+    equal(*ends)
+
+
 def test_forgotten_gradients_lack_nothing():
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=0.1)
