@@ -142,8 +142,8 @@ def state_of_other_shapes():
 
 
 REFUSED = {
-    "a negative ε of a normalisation": lambda: nn.RMSNorm(3, eps=-1.0),
-    "BatchNorm's momentum above 1": lambda: nn.BatchNorm(3, momentum=2.0),
+    "a negative ε of a layer that normalises": lambda: nn.RMSNorm(3, eps=-1.0),
+    "momentum above 1 of a BatchNorm layer": lambda: nn.BatchNorm(3, momentum=2.0),
     "LayerNorm over nothing": lambda: nn.LayerNorm(0),
     "negative class weights": lambda: nn.CrossEntropyLoss(weight=[-1.0, 1.0, 1.0]),
     "integers in an optimizer": lambda: optim.SGD([mr.tensor([1, 2])], 0.1),

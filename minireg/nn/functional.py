@@ -274,8 +274,8 @@ def group_norm(
     weight, bias : γ and β (C,), or None for 1 and 0.
     eps : ε ≥ 0.
 
-    Raises ``ValueError`` for channels that do not split into groups of equal size, and for
-    a single value per group.
+    Raises ``ValueError`` for channels that do not split into groups of equal size, and where a
+    batch of one has a single value per group; of several such samples the result is β.
 
     >>> group_norm(np.array([[1.0, 3.0, 0.0, 8.0]]), 2, eps=0.0)
     array([[-1.,  1., -1.,  1.]])
@@ -322,8 +322,8 @@ def dropout(
     generator : the :class:`~minireg.random.Stream` that draws the mask; None is a new one
         that follows :func:`minireg.manual_seed`.
 
-    Raises ``ValueError`` unless 0 ≤ p ≤ 1 and for integers, ``TypeError`` for a ``generator``
-    that is no Stream.
+    Raises ``ValueError`` unless 0 ≤ p ≤ 1 and, where it drops, for integers; ``TypeError`` for a
+    ``generator`` that is no Stream.
 
     >>> dropout(np.array([-1.0, 3.0]), p=0.0)
     array([-1.,  3.])
@@ -374,8 +374,9 @@ def softplus(input: ArrayLike, beta: float = 1.0) -> Any:
 def softmax(input: ArrayLike, dim: int = -1, axis: int | None = None) -> Any:
     """eˣ/Σ eˣ along axis ``dim``, as PyTorch's; the shape stays.
 
-    ``axis`` is NumPy's name for ``dim`` and takes its place where it is given. Raises
-    ``ValueError`` for an axis that x lacks.
+    The default is the last axis; PyTorch's None is axis 0 of 0, 1 or 3 axes, else 1. ``axis`` is
+    NumPy's name for ``dim`` and takes its place where it is given. Raises ``ValueError`` for an
+    axis that x lacks.
 
     >>> softmax(np.array([0.0, 0.0]))
     array([0.5, 0.5])
@@ -386,8 +387,8 @@ def softmax(input: ArrayLike, dim: int = -1, axis: int | None = None) -> Any:
 def log_softmax(input: ArrayLike, dim: int = -1, axis: int | None = None) -> Any:
     """x − log Σ eˣ along axis ``dim``, the logarithm of :func:`softmax`, as PyTorch's.
 
-    Exact where the softmax underflows; the shape stays. ``axis`` is NumPy's name for ``dim``.
-    Raises ``ValueError`` for an axis that x lacks.
+    Exact where the softmax underflows; the shape stays. ``dim`` and ``axis``, its NumPy name, are
+    as for :func:`softmax`. Raises ``ValueError`` for an axis that x lacks.
 
     >>> log_softmax(np.array([0.0, 0.0])).round(4)
     array([-0.6931, -0.6931])

@@ -215,7 +215,8 @@ class ReLU(Options, function=F.relu):
 class LeakyReLU(Options, function=F.leaky_relu):
     """x where it is positive, s·x elsewhere; the shape stays.
 
-    As :func:`minireg.leaky_relu` and PyTorch's; ``TypeError`` for an input that is not numbers.
+    As :func:`minireg.leaky_relu` and PyTorch's; ``TypeError`` or
+    ``ValueError`` for an input that is not numbers.
 
     Parameters
     ----------
@@ -255,7 +256,8 @@ class GELU(Options, function=F.gelu):
 class SiLU(Options, function=F.silu):
     """x σ(x) of each element, also called swish; the shape stays.
 
-    As :func:`minireg.silu` and PyTorch's; ``TypeError`` for an input that is not numbers.
+    As :func:`minireg.silu` and PyTorch's; ``TypeError`` or
+    ``ValueError`` for an input that is not numbers.
 
     >>> from minireg import nn, tensor
     >>> nn.SiLU()(tensor(0.0)).item()
@@ -268,7 +270,8 @@ class SiLU(Options, function=F.silu):
 class Tanh(Options, function=F.tanh):
     """The hyperbolic tangent of each element, in [−1, 1]; the shape stays.
 
-    As :func:`minireg.tanh` and PyTorch's; ``TypeError`` for an input that is not numbers.
+    As :func:`minireg.tanh` and PyTorch's; ``TypeError`` or
+    ``ValueError`` for an input that is not numbers.
 
     >>> from minireg import nn, tensor
     >>> nn.Tanh()(tensor(0.0)).item()
@@ -281,7 +284,8 @@ class Tanh(Options, function=F.tanh):
 class Sigmoid(Options, function=F.sigmoid):
     """The logistic function of each element, in [0, 1]; the shape stays.
 
-    As :func:`minireg.sigmoid` and PyTorch's; ``TypeError`` for an input that is not numbers.
+    As :func:`minireg.sigmoid` and PyTorch's; ``TypeError`` or
+    ``ValueError`` for an input that is not numbers.
 
     >>> from minireg import nn, tensor
     >>> nn.Sigmoid()(tensor(0.0)).item()
@@ -317,7 +321,7 @@ class Softmax(Options, function=F.softmax):
 
     Parameters
     ----------
-    dim : the axis, by default the last one.
+    dim : the axis, by default the last one (PyTorch's None is axis 0 of 0, 1 or 3 axes, else 1).
 
     Raises ``ValueError``, when called, for an axis that the input lacks.
 
@@ -338,7 +342,7 @@ class LogSoftmax(Options, function=F.log_softmax):
 
     Parameters
     ----------
-    dim : the axis, by default the last one.
+    dim : the axis, by default the last one (PyTorch's None is axis 0 of 0, 1 or 3 axes, else 1).
 
     Raises ``ValueError``, when called, for an axis that the input lacks.
 

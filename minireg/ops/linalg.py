@@ -309,7 +309,9 @@ _eigvalsh = op("eigvalsh", lambda a: np.linalg.eigvalsh(_symmetric(a)), _eigvals
 
 
 class SVDResult(NamedTuple):
-    """What :func:`svd` of (…, m, n) gives: U (…, m, k), S (…, k), Vh (…, k, n), k = min(m, n); as NumPy's.
+    """What :func:`svd` of (…, m, n) gives, as NumPy's: S (…, k), k = min(m, n), U and Vh.
+
+    U is (…, m, m) and Vh (…, n, n), or with ``full_matrices=False`` (…, m, k) and (…, k, n).
 
     >>> import minireg as mr
     >>> u, s, vh = svd(mr.tensor([[0.0, 2.0], [1.0, 0.0]])); s.shape
@@ -336,8 +338,9 @@ class EighResult(NamedTuple):
 def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult:
     """``U @ diag(S) @ Vh`` with orthonormal columns of U and rows of Vh, and S falling.
 
-    Where a is not square, NumPy's default adds arbitrary vectors, which have no gradient: if
-    one is recorded, say ``full_matrices=False`` (ValueError otherwise).
+    ``compute_uv=False`` gives S alone, an array or Tensor. Where a is not square, NumPy's default
+    adds arbitrary vectors, which have no gradient: if one is recorded, say ``full_matrices=False``
+    (ValueError otherwise).
 
     >>> import minireg as mr
     >>> svd(mr.tensor([[0.0, 2.0], [1.0, 0.0]])).S
@@ -563,8 +566,9 @@ def matrix_norm(x: ArrayLike, *, keepdims: bool = False, ord: float | str = "fro
 def cond(x: ArrayLike, p: float | str | None = None) -> Any:
     """The condition number, ‖x‖·‖x⁻¹‖ in the norm ``p``; σ₁/σ_n by default.
 
-    As :func:`numpy.linalg.cond`. Raises ``ValueError`` for fewer than two axes, ``LinAlgError`` for the
-    inverse of a singular matrix.
+    As :func:`numpy.linalg.cond`, but where NumPy's gives ∞ for a singular matrix, norms other than 2
+    and −2 raise ``LinAlgError``, and a matrix of zeros gives NaN. Raises ``ValueError`` for fewer than
+    two axes.
 
     >>> import minireg as mr
     >>> cond(mr.tensor([[2.0, 0.0], [0.0, 8.0]])).item()

@@ -82,7 +82,8 @@ def inner(a: ArrayLike, b: ArrayLike) -> Any:
 def outer(a: ArrayLike, b: ArrayLike) -> Any:
     """All products of an element of ``a`` (row) and one of ``b`` (column), both flattened.
 
-    As :func:`numpy.outer`: (m,), (n,) → (m, n). Raises ``TypeError`` for what is no array of numbers.
+    As :func:`numpy.outer`: (m,), (n,) → (m, n). Raises ``TypeError`` or ``ValueError`` for what
+    is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.outer(mr.tensor([1.0, 2.0]), mr.tensor([3.0, 4.0])).numpy().tolist()
@@ -182,8 +183,9 @@ _einsum = op("einsum", _einsum_value, each=_einsum_rule,
 def einsum(subscripts: str, *operands: ArrayLike, optimize: bool | str | None = None) -> Any:
     """Einstein summation with repeated, lone and ``...`` subscripts.
 
-    As :func:`numpy.einsum`; ``optimize`` is accepted and changes nothing. Raises ``ValueError`` where
-    subscripts and shapes do not fit.
+    As :func:`numpy.einsum`; ``optimize`` is handed to it, and decides the order of the products
+    (None: chosen for three operands and more). Raises ``ValueError`` where subscripts and shapes do
+    not fit.
 
     >>> import minireg as mr
     >>> mr.einsum("ij,j->i", mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]))

@@ -350,7 +350,8 @@ def sort(a: ArrayLike, axis: int | None = -1) -> Any:
 def ravel(a: ArrayLike) -> Any:
     """All elements in one axis.
 
-    As :func:`numpy.ravel`, row by row; ``TypeError`` for what is no array of numbers.
+    As :func:`numpy.ravel`, row by row; ``TypeError`` or ``ValueError`` for what is no array
+    of numbers.
 
     >>> import minireg as mr
     >>> mr.ravel(mr.tensor([[1.0, 2.0], [3.0, 4.0]])).shape

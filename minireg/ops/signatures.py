@@ -77,8 +77,8 @@ def div(x1: ArrayLike, x2: ArrayLike) -> Tensor:
 def positive(x: ArrayLike) -> Tensor:
     """+x: a copy.
 
-    Element by element, in the shape of x, as :func:`numpy.positive`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.positive`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.positive(mr.tensor([1.0, -2.0]))
@@ -89,8 +89,8 @@ def positive(x: ArrayLike) -> Tensor:
 def neg(x: ArrayLike) -> Tensor:
     """−x.
 
-    Element by element, in the shape of x, as :func:`numpy.negative`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.negative`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.neg(mr.tensor([1.0, -2.0]))
@@ -113,8 +113,8 @@ def power(x1: ArrayLike, x2: ArrayLike) -> Tensor:
 def square(x: ArrayLike) -> Tensor:
     """x².
 
-    Element by element, in the shape of x, as :func:`numpy.square`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.square`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.square(mr.tensor([1.0, -2.0]))
@@ -125,8 +125,8 @@ def square(x: ArrayLike) -> Tensor:
 def sqrt(x: ArrayLike) -> Tensor:
     """√x, NaN where x < 0; the gradient is infinite at 0.
 
-    Element by element, in the shape of x, as :func:`numpy.sqrt`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.sqrt`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.sqrt(mr.tensor([4.0, 9.0]))
@@ -149,8 +149,8 @@ def mod(x1: ArrayLike, x2: ArrayLike) -> Tensor:
 def reciprocal(x: ArrayLike) -> Tensor:
     """1/x.
 
-    Element by element, in the shape of x, as :func:`numpy.reciprocal`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.reciprocal`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.reciprocal(mr.tensor([2.0, 4.0]))
@@ -164,8 +164,8 @@ def reciprocal(x: ArrayLike) -> Tensor:
 def exp(x: ArrayLike) -> Tensor:
     """e to the power x.
 
-    Element by element, in the shape of x, as :func:`numpy.exp`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.exp`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.exp(mr.tensor([0.0, 1.0]))
@@ -176,8 +176,8 @@ def exp(x: ArrayLike) -> Tensor:
 def expm1(x: ArrayLike) -> Tensor:
     """eˣ − 1, exact for small x.
 
-    Element by element, in the shape of x, as :func:`numpy.expm1`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.expm1`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.expm1(mr.tensor([0.0, 1e-3]))
@@ -188,8 +188,8 @@ def expm1(x: ArrayLike) -> Tensor:
 def exp2(x: ArrayLike) -> Tensor:
     """2 to the power x.
 
-    Element by element, in the shape of x, as :func:`numpy.exp2`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.exp2`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.exp2(mr.tensor([0.0, 3.0]))
@@ -200,8 +200,8 @@ def exp2(x: ArrayLike) -> Tensor:
 def log(x: ArrayLike) -> Tensor:
     """Natural logarithm: −∞ at 0, NaN where x < 0.
 
-    Element by element, in the shape of x, as :func:`numpy.log`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.log`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.log(mr.tensor([1.0, 2.0]))
@@ -212,8 +212,8 @@ def log(x: ArrayLike) -> Tensor:
 def log1p(x: ArrayLike) -> Tensor:
     """log(1 + x), exact for small x.
 
-    Element by element, in the shape of x, as :func:`numpy.log1p`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.log1p`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.log1p(mr.tensor([0.0, 1e-3]))
@@ -224,8 +224,8 @@ def log1p(x: ArrayLike) -> Tensor:
 def log2(x: ArrayLike) -> Tensor:
     """Logarithm to base 2.
 
-    Element by element, in the shape of x, as :func:`numpy.log2`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.log2`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.log2(mr.tensor([1.0, 8.0]))
@@ -236,8 +236,8 @@ def log2(x: ArrayLike) -> Tensor:
 def log10(x: ArrayLike) -> Tensor:
     """Logarithm to base 10.
 
-    Element by element, in the shape of x, as :func:`numpy.log10`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.log10`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.log10(mr.tensor([1.0, 100.0]))
@@ -248,8 +248,8 @@ def log10(x: ArrayLike) -> Tensor:
 def sin(x: ArrayLike) -> Tensor:
     """Sine of an angle in radians.
 
-    Element by element, in the shape of x, as :func:`numpy.sin`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.sin`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.sin(mr.tensor([0.0, 1.0]))
@@ -260,8 +260,8 @@ def sin(x: ArrayLike) -> Tensor:
 def cos(x: ArrayLike) -> Tensor:
     """Cosine of an angle in radians.
 
-    Element by element, in the shape of x, as :func:`numpy.cos`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.cos`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.cos(mr.tensor([0.0, 1.0]))
@@ -272,8 +272,8 @@ def cos(x: ArrayLike) -> Tensor:
 def tan(x: ArrayLike) -> Tensor:
     """Tangent of an angle in radians.
 
-    Element by element, in the shape of x, as :func:`numpy.tan`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.tan`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.tan(mr.tensor([0.0, 1.0]))
@@ -284,8 +284,8 @@ def tan(x: ArrayLike) -> Tensor:
 def sinh(x: ArrayLike) -> Tensor:
     """Hyperbolic sine.
 
-    Element by element, in the shape of x, as :func:`numpy.sinh`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.sinh`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.sinh(mr.tensor([0.0, 1.0]))
@@ -296,8 +296,8 @@ def sinh(x: ArrayLike) -> Tensor:
 def cosh(x: ArrayLike) -> Tensor:
     """Hyperbolic cosine.
 
-    Element by element, in the shape of x, as :func:`numpy.cosh`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.cosh`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.cosh(mr.tensor([0.0, 1.0]))
@@ -308,8 +308,8 @@ def cosh(x: ArrayLike) -> Tensor:
 def tanh(x: ArrayLike) -> Tensor:
     """Hyperbolic tangent, between −1 and 1.
 
-    Element by element, in the shape of x, as :func:`numpy.tanh`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.tanh`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.tanh(mr.tensor([0.0, 1.0]))
@@ -320,8 +320,8 @@ def tanh(x: ArrayLike) -> Tensor:
 def arcsin(x: ArrayLike) -> Tensor:
     """The angle in [−π/2, π/2] whose sine is x; NaN outside [−1, 1].
 
-    Element by element, in the shape of x, as :func:`numpy.arcsin`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.arcsin`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.arcsin(mr.tensor([0.0, 0.5]))
@@ -332,8 +332,8 @@ def arcsin(x: ArrayLike) -> Tensor:
 def arccos(x: ArrayLike) -> Tensor:
     """The angle in [0, π] whose cosine is x; NaN outside [−1, 1].
 
-    Element by element, in the shape of x, as :func:`numpy.arccos`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.arccos`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.arccos(mr.tensor([1.0, 0.5]))
@@ -344,8 +344,8 @@ def arccos(x: ArrayLike) -> Tensor:
 def arctan(x: ArrayLike) -> Tensor:
     """The angle in (−π/2, π/2) whose tangent is x.
 
-    Element by element, in the shape of x, as :func:`numpy.arctan`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.arctan`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.arctan(mr.tensor([0.0, 1.0]))
@@ -356,8 +356,8 @@ def arctan(x: ArrayLike) -> Tensor:
 def arcsinh(x: ArrayLike) -> Tensor:
     """Inverse of the hyperbolic sine.
 
-    Element by element, in the shape of x, as :func:`numpy.arcsinh`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.arcsinh`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.arcsinh(mr.tensor([0.0, 1.0]))
@@ -368,8 +368,8 @@ def arcsinh(x: ArrayLike) -> Tensor:
 def arccosh(x: ArrayLike) -> Tensor:
     """Inverse of the hyperbolic cosine; NaN where x < 1.
 
-    Element by element, in the shape of x, as :func:`numpy.arccosh`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.arccosh`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.arccosh(mr.tensor([1.0, 2.0]))
@@ -380,8 +380,8 @@ def arccosh(x: ArrayLike) -> Tensor:
 def arctanh(x: ArrayLike) -> Tensor:
     """Inverse of the hyperbolic tangent; NaN outside [−1, 1].
 
-    Element by element, in the shape of x, as :func:`numpy.arctanh`. Raises ``TypeError`` for
-    what is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.arctanh`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.arctanh(mr.tensor([0.0, 0.5]))
@@ -407,8 +407,8 @@ def arctan2(x1: ArrayLike, x2: ArrayLike) -> Tensor:
 def abs(x: ArrayLike) -> Tensor:
     """The absolute value.
 
-    Element by element, in the shape of x, as :func:`numpy.abs`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.abs`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.abs(mr.tensor([1.0, -2.0]))
@@ -419,8 +419,8 @@ def abs(x: ArrayLike) -> Tensor:
 def sign(x: ArrayLike) -> Tensor:
     """−1, 0 or 1: the sign of x. Its gradient is 0.
 
-    Element by element, in the shape of x, as :func:`numpy.sign`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.sign`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.sign(mr.tensor([3.0, 0.0, -2.0]))
@@ -482,8 +482,8 @@ def erf(x: ArrayLike) -> Tensor:
 def relu(x: ArrayLike) -> Tensor:
     """max(x, 0); the gradient at 0 is 0.
 
-    Element by element, in the shape of x, as PyTorch's relu. Raises ``TypeError`` for what is no
-    array of numbers.
+    Element by element, in the shape of x, as PyTorch's relu. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.relu(mr.tensor([-1.0, 2.0]))
@@ -494,7 +494,8 @@ def relu(x: ArrayLike) -> Tensor:
 def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, else negative_slope·x (Maas et al. 2013).
 
-    Element by element, in the shape of x. Raises ``TypeError`` for what is no array of numbers.
+    Element by element, in the shape of x. Raises ``TypeError`` or ``ValueError`` for what is no
+    array of numbers.
 
     >>> import minireg as mr
     >>> mr.leaky_relu(mr.tensor([-1.0, 2.0]), 0.1)
@@ -566,8 +567,8 @@ def silu(x: ArrayLike) -> Tensor:
 def rint(x: ArrayLike) -> Tensor:
     """The nearest integer, of two the even one.
 
-    Element by element, in the shape of x, as :func:`numpy.rint`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.rint`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.rint(mr.tensor([0.5, 1.7]))
@@ -578,8 +579,8 @@ def rint(x: ArrayLike) -> Tensor:
 def floor(x: ArrayLike) -> Tensor:
     """The largest integer ≤ x.
 
-    Element by element, in the shape of x, as :func:`numpy.floor`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.floor`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.floor(mr.tensor([-0.5, 1.7]))
@@ -590,8 +591,8 @@ def floor(x: ArrayLike) -> Tensor:
 def ceil(x: ArrayLike) -> Tensor:
     """The smallest integer ≥ x.
 
-    Element by element, in the shape of x, as :func:`numpy.ceil`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.ceil`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.ceil(mr.tensor([-0.5, 1.7]))
@@ -602,8 +603,8 @@ def ceil(x: ArrayLike) -> Tensor:
 def trunc(x: ArrayLike) -> Tensor:
     """The integer part, towards 0.
 
-    Element by element, in the shape of x, as :func:`numpy.trunc`. Raises ``TypeError`` for what
-    is no array of numbers.
+    Element by element, in the shape of x, as :func:`numpy.trunc`. Raises ``TypeError`` or
+    ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.trunc(mr.tensor([-0.5, 1.7]))
@@ -738,7 +739,7 @@ def logical_not(x: ArrayLike) -> Tensor:
     """Whether x is false (0).
 
     Element by element, booleans without a gradient, as :func:`numpy.logical_not`. Raises
-    ``TypeError`` for what is no array of numbers.
+    ``TypeError`` or ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.logical_not(mr.tensor([True, False]))
@@ -785,7 +786,7 @@ def isfinite(x: ArrayLike) -> Tensor:
     """Whether x is neither infinite nor NaN.
 
     Element by element, booleans without a gradient, as :func:`numpy.isfinite`. Raises
-    ``TypeError`` for what is no array of numbers.
+    ``TypeError`` or ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.isfinite(mr.tensor([1.0, float("inf")]))
@@ -797,7 +798,7 @@ def isinf(x: ArrayLike) -> Tensor:
     """Whether x is +∞ or −∞.
 
     Element by element, booleans without a gradient, as :func:`numpy.isinf`. Raises
-    ``TypeError`` for what is no array of numbers.
+    ``TypeError`` or ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.isinf(mr.tensor([1.0, float("inf")]))
@@ -809,7 +810,7 @@ def isnan(x: ArrayLike) -> Tensor:
     """Whether x is not a number.
 
     Element by element, booleans without a gradient, as :func:`numpy.isnan`. Raises
-    ``TypeError`` for what is no array of numbers.
+    ``TypeError`` or ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
     >>> mr.isnan(mr.tensor([1.0, float("nan")]))

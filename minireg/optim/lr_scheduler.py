@@ -59,7 +59,7 @@ class LRScheduler:
     optimizer : the one whose ``param_groups`` it sets. The first schedule takes the current rates as
         base rates ``initial_lr``.
     last_epoch : −1 to begin, or the epoch ≥ 0 after which to resume an optimizer whose
-        ``initial_lr`` are known. By keyword.
+        ``initial_lr`` are known, from its loaded state. By keyword; PyTorch's goes by position, too.
 
     Attributes
     ----------
@@ -371,8 +371,8 @@ class ConstantLR(ClosedForm):
     Parameters
     ----------
     optimizer, last_epoch : see :class:`LRScheduler`, with its errors.
-    factor : in (0, 1].
-    total_iters : ≥ 1.
+    factor : in (0, 1]; PyTorch takes 0, too.
+    total_iters : ≥ 1, in PyTorch ≥ 0.
 
     ``ValueError`` for an option out of range.
 

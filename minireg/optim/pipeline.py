@@ -106,8 +106,8 @@ class Optimizer:
     Raises ``TypeError`` for anything but such Tensors (for a Module: pass its ``parameters()``);
     ``ValueError`` for no parameter, one in two groups, an unknown option and one out of its range.
     Warns where a chosen ``weight_decay=`` reaches biases or norms, see :func:`decay_groups`.
-    Names and defaults are PyTorch's; docs/pytorch.md lists the differences. Every optimizer's
-    ``maximize=True`` follows −g instead of g. A subclass defines ``_update``:
+    Names and defaults are PyTorch's; docs/pytorch.md lists the differences. With ``maximize=True``
+    an optimizer that has this option, as all of PyTorch's do, follows −g. A subclass defines ``_update``:
 
     >>> import minireg as mr
     >>> class SignDescent(mr.optim.Optimizer):

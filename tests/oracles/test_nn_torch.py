@@ -214,6 +214,16 @@ def _drop(p: float, n: int) -> Any:
         return tnn.Dropout(p)(torch.ones(n, **F64))
 
 
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_the_default_axis_of_softmax_is_the_last_one_where_torch_guesses(name):
+    ours, theirs = getattr(nn.functional, name), getattr(torch.nn.functional, name)
+    for shape, guessed in [((3,), 0), ((3, 4), 1), ((2, 3, 4), 0), ((2, 3, 4, 2), 1)]:
+        x = draw(*shape)
+        with pytest.warns(UserWarning, match="Implicit dimension"):
+            close(ours(x, guessed), theirs(twin(x)))
+        close(ours(x), theirs(twin(x), -1))
+
+
 def test_softplus_stays_exact_where_torch_turns_linear():
     """A deliberate difference: PyTorch returns x above its threshold of 20."""
     x = np.array([-50.0, -1.0, 0.0, 19.0, 21.0, 30.0, 36.0])
