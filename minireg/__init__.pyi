@@ -265,7 +265,9 @@ def all(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over the axes are true (not 0); booleans without a gradient."""
 
 @overload
-def all(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
+def all(a: Tensor, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def all(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any: ...
 @overload
 def allclose(
     a: Tensor, b: ArrayLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
@@ -279,13 +281,15 @@ def allclose(
 @overload
 def allclose(
     a: ArrayLike, b: ArrayLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> Array: ...
+) -> bool: ...
 @overload
 def any(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether an element over the axes is true (not 0); booleans without a gradient."""
 
 @overload
-def any(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
+def any(a: Tensor, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def any(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any: ...
 @overload
 def arccos(x: Tensor) -> Tensor:
     """The angle in [0, π] whose cosine is x; NaN outside [−1, 1]."""
@@ -335,17 +339,23 @@ def argmax(a: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     """The index of the largest element along ``axis``, by default in the flat array; no gradient."""
 
 @overload
-def argmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array: ...
+def argmax(a: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def argmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Any: ...
 @overload
 def argmin(a: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index of the smallest element along ``axis``, by default in the flat array; no gradient."""
 
 @overload
-def argmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Array: ...
+def argmin(a: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def argmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Any: ...
 @overload
 def argsort(a: Tensor, axis: int | None = -1) -> Tensor:
     """The indices that would sort along ``axis``, integers without a gradient."""
 
+@overload
+def argsort(a: Tensor, dim: int | None = -1) -> Tensor: ...
 @overload
 def argsort(a: ArrayLike, axis: int | None = -1) -> Array: ...
 @overload
@@ -355,7 +365,7 @@ def array_equal(a1: Tensor, a2: ArrayLike, equal_nan: bool = False) -> Tensor:
 @overload
 def array_equal(a1: ArrayLike, a2: Tensor, equal_nan: bool = False) -> Tensor: ...
 @overload
-def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Array: ...
+def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> bool: ...
 @overload
 def bitwise_and(x1: Tensor, x2: ArrayLike) -> Tensor:
     """The bits that both integers have; of booleans: and."""
@@ -427,7 +437,9 @@ def concatenate(arrays: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     """Join arrays along an existing axis (None: flattened); the gradient of each is its piece."""
 
 @overload
-def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0) -> Array: ...
+def concatenate(arrays: Sequence[Tensor], dim: int | None = 0) -> Tensor: ...
+@overload
+def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0) -> Any: ...
 @overload
 def cos(x: Tensor) -> Tensor:
     """Cosine of an angle in radians."""
@@ -445,11 +457,15 @@ def cumprod(a: Tensor, axis: int | None = None) -> Tensor:
     """Products of the first 1, 2, … entries, by doubling: no division, so zeros are no kink."""
 
 @overload
+def cumprod(a: Tensor, dim: int | None = None) -> Tensor: ...
+@overload
 def cumprod(a: ArrayLike, axis: int | None = None) -> Array: ...
 @overload
 def cumsum(a: Tensor, axis: int | None = None) -> Tensor:
     """The sums of the first 1, 2, … elements along ``axis``; without an axis of the flat array."""
 
+@overload
+def cumsum(a: Tensor, dim: int | None = None) -> Tensor: ...
 @overload
 def cumsum(a: ArrayLike, axis: int | None = None) -> Array: ...
 @overload
@@ -468,6 +484,8 @@ def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> A
 def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
     """The ``n``-th difference of neighbours along ``axis``."""
 
+@overload
+def diff(a: Tensor, n: int = 1, dim: int = -1) -> Tensor: ...
 @overload
 def diff(a: ArrayLike, n: int = 1, axis: int = -1) -> Array: ...
 @overload
@@ -494,7 +512,7 @@ def einsum(subscripts: str, *operands: Tensor, optimize: bool | str | None = Non
     """Einstein summation with repeated, lone and ``...`` subscripts."""
 
 @overload
-def einsum(subscripts: str, *operands: ArrayLike, optimize: bool | str | None = None) -> Array: ...
+def einsum(subscripts: str, *operands: ArrayLike, optimize: bool | str | None = None) -> Any: ...
 @overload
 def equal(x1: Tensor, x2: ArrayLike) -> Tensor:
     """Whether x1 = x2, element by element."""
@@ -526,6 +544,8 @@ def expand_dims(a: Tensor, axis: int | Sequence[int]) -> Tensor:
     """A new axis of length 1 at ``axis``, counted in the result."""
 
 @overload
+def expand_dims(a: Tensor, dim: int | Sequence[int]) -> Tensor: ...
+@overload
 def expand_dims(a: ArrayLike, axis: int | Sequence[int]) -> Array: ...
 @overload
 def expm1(x: Tensor) -> Tensor:
@@ -537,6 +557,8 @@ def expm1(x: ArrayLike) -> Array: ...
 def flip(m: Tensor, axis: Axis = None) -> Tensor:
     """The elements in reversed order along the axes, by default all."""
 
+@overload
+def flip(m: Tensor, dim: Axis = None) -> Tensor: ...
 @overload
 def flip(m: ArrayLike, axis: Axis = None) -> Array: ...
 @overload
@@ -580,7 +602,7 @@ def hstack(tup: Sequence[Tensor]) -> Tensor:
     """Join column by column; vectors end to end."""
 
 @overload
-def hstack(tup: Sequence[ArrayLike]) -> Array: ...
+def hstack(tup: Sequence[ArrayLike]) -> Any: ...
 @overload
 def inner(a: Tensor, b: ArrayLike) -> Tensor:
     """Sum over the last axis of both."""
@@ -678,6 +700,8 @@ def log_softmax(a: Tensor, axis: int = -1) -> Tensor:
     """log softmax(a) along ``axis``, without overflow and without a logarithm of 0."""
 
 @overload
+def log_softmax(a: Tensor, dim: int = -1) -> Tensor: ...
+@overload
 def log_softmax(a: ArrayLike, axis: int = -1) -> Array: ...
 @overload
 def logaddexp(x1: Tensor, x2: ArrayLike) -> Tensor:
@@ -714,7 +738,9 @@ def logsumexp(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(a) over the axes without overflow, as :func:`scipy.special.logsumexp`."""
 
 @overload
-def logsumexp(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
+def logsumexp(a: Tensor, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def logsumexp(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any: ...
 @overload
 def matmul(x1: Tensor, x2: ArrayLike) -> Tensor:
     """Matrix product (…, m, k) @ (…, k, n) → (…, m, n); a vector is a row on the left, else a column."""
@@ -728,7 +754,9 @@ def max(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest element over the axes; NaN if one is. Ties share the gradient evenly."""
 
 @overload
-def max(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
+def max(a: Tensor, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def max(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any: ...
 @overload
 def maximum(x1: Tensor, x2: ArrayLike) -> Tensor:
     """The larger of two elements; NaN if one is NaN. Where they tie each gets half the gradient."""
@@ -742,11 +770,15 @@ def mean(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over the axes, by default over all; NaN of nothing."""
 
 @overload
-def mean(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
+def mean(a: Tensor, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def mean(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any: ...
 @overload
 def median(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The middle value along ``axis``, or the mean of the two, which share the gradient."""
 
+@overload
+def median(a: Tensor, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
 @overload
 def median(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
 @overload
@@ -754,7 +786,9 @@ def min(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over the axes; NaN if one is. Ties share the gradient evenly."""
 
 @overload
-def min(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
+def min(a: Tensor, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def min(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any: ...
 @overload
 def minimum(x1: Tensor, x2: ArrayLike) -> Tensor:
     """The smaller of two elements; NaN if one is NaN. Where they tie each gets half the gradient."""
@@ -812,7 +846,7 @@ def outer(a: ArrayLike, b: ArrayLike) -> Array: ...
 @overload
 def pad(
     array: Tensor,
-    pad_width: int | Sequence[int] | Sequence[tuple[int, int]],
+    pad_width: int | Sequence[int] | Sequence[Sequence[int]],
     mode: str = "constant",
     constant_values: float = 0,
 ) -> Tensor:
@@ -821,7 +855,7 @@ def pad(
 @overload
 def pad(
     array: ArrayLike,
-    pad_width: int | Sequence[int] | Sequence[tuple[int, int]],
+    pad_width: int | Sequence[int] | Sequence[Sequence[int]],
     mode: str = "constant",
     constant_values: float = 0,
 ) -> Array: ...
@@ -844,7 +878,9 @@ def prod(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The product over the axes, by default over all; zeros are no kink."""
 
 @overload
-def prod(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
+def prod(a: Tensor, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def prod(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any: ...
 @overload
 def ravel(a: Tensor) -> Tensor:
     """All elements in one axis."""
@@ -868,11 +904,15 @@ def repeat(a: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> 
     """Each element ``repeats`` times along ``axis`` (of the flattened array when None)."""
 
 @overload
+def repeat(a: Tensor, repeats: int | Sequence[int], dim: int | None = None) -> Tensor: ...
+@overload
 def repeat(a: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) -> Array: ...
 @overload
 def reshape(a: Tensor, *shape: int | Sequence[int]) -> Tensor:
     """The same elements, row by row, in another shape; one length may be −1, which is what is left."""
 
+@overload
+def reshape(a: Tensor, *, shape: int | Sequence[int]) -> Tensor: ...
 @overload
 def reshape(a: ArrayLike, *shape: int | Sequence[int]) -> Array: ...
 @overload
@@ -885,6 +925,8 @@ def rint(x: ArrayLike) -> Array: ...
 def roll(a: Tensor, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     """Moved on by ``shift`` places; what falls off the end comes in at the front."""
 
+@overload
+def roll(a: Tensor, shift: int | Sequence[int], dim: Axis = None) -> Tensor: ...
 @overload
 def roll(a: ArrayLike, shift: int | Sequence[int], axis: Axis = None) -> Array: ...
 @overload
@@ -928,6 +970,8 @@ def softmax(a: Tensor, axis: int = -1) -> Tensor:
     """exp(a)/Σ exp(a) along ``axis``: positive, and their sum is 1."""
 
 @overload
+def softmax(a: Tensor, dim: int = -1) -> Tensor: ...
+@overload
 def softmax(a: ArrayLike, axis: int = -1) -> Array: ...
 @overload
 def softplus(x: Tensor) -> Tensor:
@@ -940,11 +984,15 @@ def sort(a: Tensor, axis: int | None = -1) -> Tensor:
     """Sorted along ``axis`` (flattened when None); the gradient goes back where each came from."""
 
 @overload
+def sort(a: Tensor, dim: int | None = -1) -> Tensor: ...
+@overload
 def sort(a: ArrayLike, axis: int | None = -1) -> Array: ...
 @overload
 def split(ary: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Cut into equal sections, or before the given indices, along ``axis``."""
 
+@overload
+def split(ary: Tensor, indices_or_sections: int | Sequence[int], dim: int = 0) -> list[Tensor]: ...
 @overload
 def split(
     ary: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0
@@ -966,19 +1014,25 @@ def squeeze(a: Tensor, axis: Axis = None) -> Tensor:
     """Without its axes of length 1, or without these of them."""
 
 @overload
+def squeeze(a: Tensor, dim: Axis = None) -> Tensor: ...
+@overload
 def squeeze(a: ArrayLike, axis: Axis = None) -> Array: ...
 @overload
 def stack(arrays: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Join equal-shaped arrays along a new axis."""
 
 @overload
-def stack(arrays: Sequence[ArrayLike], axis: int = 0) -> Array: ...
+def stack(arrays: Sequence[Tensor], dim: int = 0) -> Tensor: ...
+@overload
+def stack(arrays: Sequence[ArrayLike], axis: int = 0) -> Any: ...
 @overload
 def std(a: Tensor, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """The standard deviation over the axes, √var; its gradient is 0 where all elements are equal."""
 
 @overload
-def std(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Array: ...
+def std(a: Tensor, dim: Axis = None, ddof: int = 0, keepdim: bool = False) -> Tensor: ...
+@overload
+def std(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any: ...
 @overload
 def sub(x1: Tensor, x2: ArrayLike) -> Tensor:
     """x1 − x2, element by element."""
@@ -992,7 +1046,9 @@ def sum(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over the axes, by default over all; ``keepdims`` leaves them with length 1."""
 
 @overload
-def sum(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array: ...
+def sum(a: Tensor, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+@overload
+def sum(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any: ...
 @overload
 def swapaxes(a: Tensor, axis1: int, axis2: int) -> Tensor:
     """Two axes exchanged."""
@@ -1004,11 +1060,15 @@ def take(a: Tensor, indices: Indices, axis: int | None = None) -> Tensor:
     """Elements at integer ``indices`` along ``axis`` (of the flattened array when None)."""
 
 @overload
+def take(a: Tensor, indices: Indices, dim: int | None = None) -> Tensor: ...
+@overload
 def take(a: ArrayLike, indices: Indices, axis: int | None = None) -> Array: ...
 @overload
 def take_along_axis(arr: Tensor, indices: Indices, axis: int | None = -1) -> Tensor:
     """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes."""
 
+@overload
+def take_along_axis(arr: Tensor, indices: Indices, dim: int | None = -1) -> Tensor: ...
 @overload
 def take_along_axis(arr: ArrayLike, indices: Indices, axis: int | None = -1) -> Array: ...
 @overload
@@ -1048,6 +1108,8 @@ def transpose(a: Tensor, *axes: int | Sequence[int] | None) -> Tensor:
     """The axes in another order, by default reversed; ``t.T`` is the same."""
 
 @overload
+def transpose(a: Tensor, *, axes: int | Sequence[int] | None) -> Tensor: ...
+@overload
 def transpose(a: ArrayLike, *axes: int | Sequence[int] | None) -> Array: ...
 @overload
 def tril(m: Tensor, k: int = 0) -> Tensor:
@@ -1072,13 +1134,15 @@ def var(a: Tensor, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> 
     """The variance over the axes: Σ(a − mean)²/(n − ddof)."""
 
 @overload
-def var(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Array: ...
+def var(a: Tensor, dim: Axis = None, ddof: int = 0, keepdim: bool = False) -> Tensor: ...
+@overload
+def var(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any: ...
 @overload
 def vstack(tup: Sequence[Tensor]) -> Tensor:
     """Join row by row; a vector is one row."""
 
 @overload
-def vstack(tup: Sequence[ArrayLike]) -> Array: ...
+def vstack(tup: Sequence[ArrayLike]) -> Any: ...
 @overload
 def where(condition: Tensor, x: ArrayLike, y: ArrayLike) -> Tensor:
     """x where the condition holds, else y; the three broadcast against one another."""

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -275,6 +275,17 @@ def backward(
 setattr(Tensor, "backward", backward)
 
 
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Iterable[Tensor], grad_outputs: Any = None,
+    retain_graph: bool | None = None, create_graph: bool = False,
+    allow_unused: Literal[False] = False,
+) -> tuple[Tensor, ...]: ...  # fmt: skip
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Iterable[Tensor], grad_outputs: Any = None,
+    retain_graph: bool | None = None, create_graph: bool = False, *, allow_unused: bool,
+) -> tuple[Tensor | None, ...]: ...  # fmt: skip
 def grad(
     outputs: Tensor | Sequence[Tensor],
     inputs: Tensor | Iterable[Tensor],

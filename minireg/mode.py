@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import _GeneratorContextManager, contextmanager
+from typing import Any, TypeVar, overload
 
 RECORD, ANOMALY = 1, 2
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class _State(threading.local):
@@ -38,10 +39,14 @@ def _mode(on: int = 0, off: int = 0) -> Iterator[None]:
         state.mode = before
 
 
+@overload
+def no_grad() -> _GeneratorContextManager[None]: ...
+@overload
+def no_grad(function: Function) -> Function: ...
 def no_grad(function: Any = None) -> Any:
     """Context manager and decorator (with or without parentheses): record nothing inside.
 
-    Each thread for itself; blocks may be nested. ``TypeError`` for what cannot be decorated. As in
+    Each thread for itself; blocks may be nested. ``TypeError`` for what is no function. As in
     PyTorch.
 
     >>> from minireg import tensor
@@ -49,10 +54,14 @@ def no_grad(function: Any = None) -> Any:
     >>> with no_grad(): (w * 2).requires_grad
     False
     """
-    return _mode(off=RECORD) if function is None else _mode(off=RECORD)(function)
+    if function is None:
+        return _mode(off=RECORD)
+    if not callable(function):
+        raise TypeError(f"no_grad: got {function!r:.60}, expected a function or nothing")
+    return _mode(off=RECORD)(function)
 
 
-def enable_grad() -> Any:
+def enable_grad() -> _GeneratorContextManager[None]:
     """Context manager and decorator: record again inside a ``no_grad`` block; as in PyTorch.
 
     It takes no argument (``TypeError``).
@@ -65,7 +74,7 @@ def enable_grad() -> Any:
     return _mode(on=RECORD)
 
 
-def detect_anomaly() -> Any:
+def detect_anomaly() -> _GeneratorContextManager[None]:
     """Context manager: the first NaN or Inf raises, naming the forward op and its line; as PyTorch's.
 
     ``FloatingPointError`` in the forward or in the backward pass of what was recorded inside.

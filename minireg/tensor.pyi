@@ -3,7 +3,7 @@
 # pyright: reportOverlappingOverload=false, reportIncompatibleMethodOverride=false
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -66,7 +66,6 @@ class Tensor:
     def __int__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor: ...
-    copied: Tensor
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Record operations on this leaf from now on (or stop doing so); returns itself."""
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
@@ -162,18 +161,30 @@ class Tensor:
         """Inverse of the hyperbolic cosine; NaN where x < 1."""
     def add(self, x2: ArrayLike) -> Tensor:
         """x1 + x2, element by element."""
+    @overload
     def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Whether all elements over the axes are true (not 0); booleans without a gradient."""
+    @overload
+    def all(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
     def allclose(
         self, b: ArrayLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
     ) -> Tensor:
         """Whether |a − b| ≤ atol + rtol·|b| for all elements."""
+    @overload
     def amax(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest element over the axes; NaN if one is. Ties share the gradient evenly."""
+    @overload
+    def amax(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+    @overload
     def amin(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The smallest element over the axes; NaN if one is. Ties share the gradient evenly."""
+    @overload
+    def amin(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+    @overload
     def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Whether an element over the axes is true (not 0); booleans without a gradient."""
+    @overload
+    def any(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
     def arccos(self) -> Tensor:
         """The angle in [0, π] whose cosine is x; NaN outside [−1, 1]."""
     def arccosh(self) -> Tensor:
@@ -188,12 +199,21 @@ class Tensor:
         """The angle in (−π, π] of the point (x2, x1) in the plane."""
     def arctanh(self) -> Tensor:
         """Inverse of the hyperbolic tangent; NaN outside [−1, 1]."""
+    @overload
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
         """The index of the largest element along ``axis``, by default in the flat array; no gradient."""
+    @overload
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor: ...
+    @overload
     def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
         """The index of the smallest element along ``axis``, by default in the flat array; no gradient."""
+    @overload
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor: ...
+    @overload
     def argsort(self, axis: int | None = -1) -> Tensor:
         """The indices that would sort along ``axis``, integers without a gradient."""
+    @overload
+    def argsort(self, dim: int | None = -1) -> Tensor: ...
     def around(self, decimals: int = 0) -> Tensor:
         """Rounded to so many decimals, ties to even."""
     def array_equal(self, a2: ArrayLike, equal_nan: bool = False) -> Tensor:
@@ -237,16 +257,25 @@ class Tensor:
         """Cosine of an angle in radians."""
     def cosh(self) -> Tensor:
         """Hyperbolic cosine."""
+    @overload
     def cumprod(self, axis: int | None = None) -> Tensor:
         """Products of the first 1, 2, … entries, by doubling: no division, so zeros are no kink."""
+    @overload
+    def cumprod(self, dim: int | None = None) -> Tensor: ...
+    @overload
     def cumsum(self, axis: int | None = None) -> Tensor:
         """The sums of the first 1, 2, … elements along ``axis``; without an axis of the flat array."""
+    @overload
+    def cumsum(self, dim: int | None = None) -> Tensor: ...
     def diag(self, k: int = 0) -> Tensor:
         """The matrix with the vector ``v`` on its ``k``-th diagonal, or that diagonal of a matrix."""
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """The diagonal of the matrices in axes 1 and 2, as a new last axis."""
+    @overload
     def diff(self, n: int = 1, axis: int = -1) -> Tensor:
         """The ``n``-th difference of neighbours along ``axis``."""
+    @overload
+    def diff(self, n: int = 1, dim: int = -1) -> Tensor: ...
     def div(self, x2: ArrayLike) -> Tensor:
         """x1/x2, element by element; division by 0 gives ±∞ or NaN, with NumPy's warning."""
     def divide(self, x2: ArrayLike) -> Tensor:
@@ -261,12 +290,18 @@ class Tensor:
         """e to the power x."""
     def exp2(self) -> Tensor:
         """2 to the power x."""
+    @overload
     def expand_dims(self, axis: int | Sequence[int]) -> Tensor:
         """A new axis of length 1 at ``axis``, counted in the result."""
+    @overload
+    def expand_dims(self, dim: int | Sequence[int]) -> Tensor: ...
     def expm1(self) -> Tensor:
         """eˣ − 1, exact for small x."""
+    @overload
     def flip(self, axis: Axis = None) -> Tensor:
         """The elements in reversed order along the axes, by default all."""
+    @overload
+    def flip(self, dim: Axis = None) -> Tensor: ...
     def floor(self) -> Tensor:
         """The largest integer ≤ x."""
     def floor_divide(self, x2: ArrayLike) -> Tensor:
@@ -305,8 +340,11 @@ class Tensor:
         """log(1 + x), exact for small x."""
     def log2(self) -> Tensor:
         """Logarithm to base 2."""
+    @overload
     def log_softmax(self, axis: int = -1) -> Tensor:
         """log softmax(a) along ``axis``, without overflow and without a logarithm of 0."""
+    @overload
+    def log_softmax(self, dim: int = -1) -> Tensor: ...
     def logaddexp(self, x2: ArrayLike) -> Tensor:
         """log(exp(x1) + exp(x2)) without overflow."""
     def logical_and(self, x2: ArrayLike) -> Tensor:
@@ -315,20 +353,35 @@ class Tensor:
         """Whether x is false (0)."""
     def logical_or(self, x2: ArrayLike) -> Tensor:
         """Whether one of them is true (not 0)."""
+    @overload
     def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """log Σ exp(a) over the axes without overflow, as :func:`scipy.special.logsumexp`."""
+    @overload
+    def logsumexp(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
     def matmul(self, x2: ArrayLike) -> Tensor:
         """Matrix product (…, m, k) @ (…, k, n) → (…, m, n); a vector is a row on the left, else a column."""
+    @overload
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest element over the axes; NaN if one is. Ties share the gradient evenly."""
+    @overload
+    def max(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
     def maximum(self, x2: ArrayLike) -> Tensor:
         """The larger of two elements; NaN if one is NaN. Where they tie each gets half the gradient."""
+    @overload
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The mean over the axes, by default over all; NaN of nothing."""
+    @overload
+    def mean(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+    @overload
     def median(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The middle value along ``axis``, or the mean of the two, which share the gradient."""
+    @overload
+    def median(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
+    @overload
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The smallest element over the axes; NaN if one is. Ties share the gradient evenly."""
+    @overload
+    def min(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
     def minimum(self, x2: ArrayLike) -> Tensor:
         """The smaller of two elements; NaN if one is NaN. Where they tie each gets half the gradient."""
     def mod(self, x2: ArrayLike) -> Tensor:
@@ -349,21 +402,27 @@ class Tensor:
         """All products of an element of ``a`` (row) and one of ``b`` (column), both flattened."""
     def pad(
         self,
-        pad_width: int | Sequence[int] | Sequence[tuple[int, int]],
+        pad_width: int | Sequence[int] | Sequence[Sequence[int]],
         mode: str = "constant",
         constant_values: float = 0,
     ) -> Tensor:
         """A border of ``constant_values``: so many before and after, for all axes or for each."""
+    @overload
     def permute_dims(self, *axes: int | Sequence[int] | None) -> Tensor:
         """The axes in another order, by default reversed; ``t.T`` is the same."""
+    @overload
+    def permute_dims(self, *, axes: int | Sequence[int] | None) -> Tensor: ...
     def positive(self) -> Tensor:
         """+x: a copy."""
     def pow(self, x2: ArrayLike) -> Tensor:
         """x1 to the power x2, element by element; NaN where x1 < 0 and x2 is no integer."""
     def power(self, x2: ArrayLike) -> Tensor:
         """x1 to the power x2, element by element; NaN where x1 < 0 and x2 is no integer."""
+    @overload
     def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The product over the axes, by default over all; zeros are no kink."""
+    @overload
+    def prod(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
     def ravel(self) -> Tensor:
         """All elements in one axis."""
     def reciprocal(self) -> Tensor:
@@ -372,14 +431,23 @@ class Tensor:
         """max(x, 0); the gradient at 0 is 0."""
     def remainder(self, x2: ArrayLike) -> Tensor:
         """The remainder of x1/x2, with the sign of x2."""
+    @overload
     def repeat(self, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
         """Each element ``repeats`` times along ``axis`` (of the flattened array when None)."""
+    @overload
+    def repeat(self, repeats: int | Sequence[int], dim: int | None = None) -> Tensor: ...
+    @overload
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """The same elements, row by row, in another shape; one length may be −1, which is what is left."""
+    @overload
+    def reshape(self, *, shape: int | Sequence[int]) -> Tensor: ...
     def rint(self) -> Tensor:
         """The nearest integer, of two the even one."""
+    @overload
     def roll(self, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
         """Moved on by ``shift`` places; what falls off the end comes in at the front."""
+    @overload
+    def roll(self, shift: int | Sequence[int], dim: Axis = None) -> Tensor: ...
     def round(self, decimals: int = 0) -> Tensor:
         """Rounded to so many decimals, ties to even."""
     def sigmoid(self) -> Tensor:
@@ -392,34 +460,58 @@ class Tensor:
         """Sine of an angle in radians."""
     def sinh(self) -> Tensor:
         """Hyperbolic sine."""
+    @overload
     def softmax(self, axis: int = -1) -> Tensor:
         """exp(a)/Σ exp(a) along ``axis``: positive, and their sum is 1."""
+    @overload
+    def softmax(self, dim: int = -1) -> Tensor: ...
     def softplus(self) -> Tensor:
         """log(1 + eˣ), a smooth relu."""
+    @overload
     def sort(self, axis: int | None = -1) -> Tensor:
         """Sorted along ``axis`` (flattened when None); the gradient goes back where each came from."""
+    @overload
+    def sort(self, dim: int | None = -1) -> Tensor: ...
+    @overload
     def split(self, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
         """Cut into equal sections, or before the given indices, along ``axis``."""
+    @overload
+    def split(self, indices_or_sections: int | Sequence[int], dim: int = 0) -> list[Tensor]: ...
     def sqrt(self) -> Tensor:
         """√x, NaN where x < 0; the gradient is infinite at 0."""
     def square(self) -> Tensor:
         """x²."""
+    @overload
     def squeeze(self, axis: Axis = None) -> Tensor:
         """Without its axes of length 1, or without these of them."""
+    @overload
+    def squeeze(self, dim: Axis = None) -> Tensor: ...
+    @overload
     def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """The standard deviation over the axes, √var; its gradient is 0 where all elements are equal."""
+    @overload
+    def std(self, dim: Axis = None, ddof: int = 0, keepdim: bool = False) -> Tensor: ...
     def sub(self, x2: ArrayLike) -> Tensor:
         """x1 − x2, element by element."""
     def subtract(self, x2: ArrayLike) -> Tensor:
         """x1 − x2, element by element."""
+    @overload
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The sum over the axes, by default over all; ``keepdims`` leaves them with length 1."""
+    @overload
+    def sum(self, dim: Axis = None, keepdim: bool = False) -> Tensor: ...
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Two axes exchanged."""
+    @overload
     def take(self, indices: Indices, axis: int | None = None) -> Tensor:
         """Elements at integer ``indices`` along ``axis`` (of the flattened array when None)."""
+    @overload
+    def take(self, indices: Indices, dim: int | None = None) -> Tensor: ...
+    @overload
     def take_along_axis(self, indices: Indices, axis: int | None = -1) -> Tensor:
         """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes."""
+    @overload
+    def take_along_axis(self, indices: Indices, dim: int | None = -1) -> Tensor: ...
     def tan(self) -> Tensor:
         """Tangent of an angle in radians."""
     def tanh(self) -> Tensor:
@@ -432,8 +524,11 @@ class Tensor:
         """The same elements on another backend, "numpy" or "cupy", recorded; there already: unchanged."""
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """The sum of the diagonal."""
+    @overload
     def transpose(self, *axes: int | Sequence[int] | None) -> Tensor:
         """The axes in another order, by default reversed; ``t.T`` is the same."""
+    @overload
+    def transpose(self, *, axes: int | Sequence[int] | None) -> Tensor: ...
     def tril(self, k: int = 0) -> Tensor:
         """The lower triangles of matrices (…, m, n): 0 above the k-th diagonal."""
     def triu(self, k: int = 0) -> Tensor:
@@ -442,8 +537,11 @@ class Tensor:
         """x1/x2, element by element; division by 0 gives ±∞ or NaN, with NumPy's warning."""
     def trunc(self) -> Tensor:
         """The integer part, towards 0."""
+    @overload
     def var(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """The variance over the axes: Σ(a − mean)²/(n − ddof)."""
+    @overload
+    def var(self, dim: Axis = None, ddof: int = 0, keepdim: bool = False) -> Tensor: ...
 
 def tensor(
     data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | None = None

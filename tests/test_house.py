@@ -35,7 +35,7 @@ class Budget(NamedTuple):
 BUDGETS = {
     "reading path": Budget(
         "messages backend random mode tensor engine ops nn operators optim objective __init__",
-        most=6250,  # 6,000 as planned, and signatures and types of what is public
+        most=6300,  # 6,000 as planned, and signatures and types of what is public
         reviewed=5081,
         before=6108,
     ),

@@ -11,6 +11,7 @@ are composed of ops; here each becomes overloads: of a Tensor a Tensor, of array
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import re
 import subprocess
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import minireg
-from minireg import engine, ops
+from minireg import engine, nn, ops
 from minireg.tensor import Tensor
 
 PACKAGE = Path(minireg.__file__).parent
@@ -35,9 +36,11 @@ HEAD = '''\
 ARRAY = "ArrayLike"
 IMPORTS = [
     "from numpy.typing import ArrayLike",
+    "from typing import overload",
     "from .backend import Array",
     "from .ops.signatures import Axis, Indices",
 ]
+PYTORCH = {"axis": "dim", "keepdims": "keepdim"}
 OF_LAMBDA = {"__divmod__": "tuple[Tensor, Tensor]"}
 OF_DATA = {"shape": "tuple[int, ...]", "ndim": "int", "size": "int", "dtype": "np.dtype[Any]"}
 
@@ -73,40 +76,78 @@ def _arguments(node: ast.FunctionDef) -> list[ast.arg]:
     return [a for a in found if a.annotation and ARRAY in ast.unparse(a.annotation)]
 
 
+def _mixed(argument: ast.arg, node: ast.FunctionDef) -> bool:
+    """Whether it takes several arrays, of which some may be Tensors."""
+    return argument is node.args.vararg or "Sequence" in ast.unparse(
+        argument.annotation or argument
+    )
+
+
 def _annotated(argument: ast.arg, kind: str) -> None:
     text = ast.unparse(argument.annotation or ast.Name("Any"))
     argument.annotation = ast.parse(text.replace(ARRAY, kind), mode="eval").body
 
 
 def _returning(node: ast.FunctionDef, kind: str) -> None:
-    """Say what comes out: in the source a Tensor, or anything."""
-    text = re.sub(r"\b(Any|Tensor)\b", kind, ast.unparse(node.returns or ast.Name("Any")))
+    """Say what comes out; in the source it is ``Tensor``, or ``Tensor | what comes of arrays``."""
+    of_tensors, _, of_arrays = ast.unparse(node.returns or ast.Name("Any")).partition(" | ")
+    if of_arrays and kind != "Tensor":
+        text = of_arrays
+    else:
+        text = re.sub(r"\b(Any|Tensor)\b", kind, of_tensors)
+        text += f"[{kind}]" if text.endswith("Result") else ""  # a tuple of arrays
     node.returns = ast.parse(text, mode="eval").body
 
 
-def overloads(name: str, function: Callable[..., Any]) -> Iterator[str]:
+def _variants(node: ast.FunctionDef) -> Iterator[ast.FunctionDef]:
+    """The same with PyTorch's words for ``axis``; and with ``*shape`` as one keyword."""
+    every = [*node.args.args, *node.args.kwonlyargs]
+    names = {a.arg for a in every}
+    if names & PYTORCH.keys() and not names & {*PYTORCH.values()}:
+        spoken = copy.deepcopy(node)
+        for argument in (*spoken.args.args, *spoken.args.kwonlyargs):
+            argument.arg = PYTORCH.get(argument.arg, argument.arg)
+        yield spoken
+    several = node.args.vararg
+    if several and several.arg in ("shape", "axes"):
+        named = copy.deepcopy(node)
+        named.args.vararg, named.args.kwonlyargs, named.args.kw_defaults = None, [several], [None]
+        yield named
+
+
+def forms(name: str, function: Callable[..., Any]) -> Iterator[ast.FunctionDef]:
     """The forms of an array function: a Tensor in one of its places, then arrays only."""
     for place in count():
         node = definition(function)
+        node.decorator_list, node.name = [], name
         arrays = _arguments(node)
-        kind = "Tensor" if place < len(arrays) or not arrays else "Array"
-        if place < len(arrays):
+        last = place >= len(arrays)
+        if not last:
             _annotated(arrays[place], "Tensor")
-        _returning(node, kind)
-        node.decorator_list = []
-        form = written(node, name, told=place == 0)
-        yield f"@overload\n{form}" if arrays else form
-        if place >= len(arrays):
+        others = "AnyArray" in (text := ast.unparse(node.args)) or "MaybeArray" in text
+        mixed = others or any(_mixed(a, node) for a in arrays)
+        _returning(node, ("Any" if mixed else "Array") if last and arrays else "Tensor")
+        yield node
+        if place == 0 and arrays:
+            yield from _variants(node)
+        if last:
             return
+
+
+def overloads(nodes: list[ast.FunctionDef]) -> Iterator[str]:
+    """Forms of one function as a stub says them; the first has the docstring."""
+    for i, node in enumerate(nodes):
+        form = written(node, told=i == 0)
+        yield f"@overload\n{form}" if len(nodes) > 1 else form
 
 
 def method(name: str, function: Callable[..., Any]) -> str:
     """An array function as a method of its first argument."""
     node = definition(function)
     first = (node.args.posonlyargs or node.args.args)[0]
-    first.arg, first.annotation, node.decorator_list = "self", None, []
+    first.arg, first.annotation, node.decorator_list, node.name = "self", None, [], name
     _returning(node, "Tensor")
-    return written(node, name)
+    return "\n".join(overloads([node, *_variants(node)]))
 
 
 def functions(table: dict[str, Any]) -> str:
@@ -114,7 +155,7 @@ def functions(table: dict[str, Any]) -> str:
     lines: list[str] = []
     for name, function in sorted(table.items()):
         if (own := function.__name__) == name:
-            lines += overloads(name, function)
+            lines += overloads(list(forms(name, function)))
         else:
             lines.append(f"{name} = {own}")
     return "\n".join(sorted(lines, key=lambda line: " = " in line and line[0] not in "@d"))
@@ -145,15 +186,38 @@ def linear_algebra() -> str:
     """The stub of minireg.ops.linalg: its functions, and the tuples that they give."""
     found = {n: v for n, v in vars(ops.linalg).items() if v in ops.LINALG.values()}
     tuples = [v for v in vars(ops.linalg).values() if hasattr(v, "_fields")]
-    classes = "\n".join(
-        f"class {t.__name__}(NamedTuple):\n" + "\n".join(f"    {f}: Tensor" for f in t._fields)
+    classes = ['Kind = TypeVar("Kind", Tensor, Array)'] + [
+        f"class {t.__name__}(NamedTuple, Generic[Kind]):\n"
+        + "\n".join(f"    {f}: Kind" for f in t._fields)
         for t in tuples
-    )
+    ]
     imports = [line.replace("from .", "from ..", 1) for line in IMPORTS if " ." in line]
     return "\n".join([
-        HEAD, "from typing import Literal, NamedTuple, overload", IMPORTS[0], *imports,
-        "from ..tensor import Tensor", classes, functions(found),
+        HEAD, "from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload", IMPORTS[0], *imports,
+        "from ..tensor import Tensor", *classes, functions(found),
     ])  # fmt: skip
+
+
+def functional() -> str:
+    """The stub of minireg.nn.functional: its functions, and what the package itself uses of it."""
+    own = {n: v for n, v in vars(nn.functional).items() if inspect.isfunction(v) and n[0] != "_"}
+    module = nn.functional.__name__
+    found = {n: v for n, v in own.items() if n in nn.functional.__all__ or v.__module__ == module}
+    imports = [line.replace("from .", "from ..", 1) for line in IMPORTS if " ." in line]
+    exported = ", ".join(f'"{name}"' for name in nn.functional.__all__)
+    tree = ast.parse((PACKAGE / "nn" / "functional.py").read_text("utf-8"))
+    aliases = [ast.unparse(n) for n in tree.body if isinstance(n, ast.Assign) and _is_alias(n)]
+    return "\n".join([
+        HEAD, "from collections.abc import Sequence", "from typing import Any, Literal, overload",
+        "import numpy as np", IMPORTS[0], *imports, "from ..random import Stream",
+        "from ..tensor import Tensor", "from .convolution import Pair, Sizes",
+        "from .losses import KLReduction, Reduction", "from .module import AnyArray, MaybeArray", *aliases,
+        f"__all__ = [{exported}]", functions(found),
+    ])  # fmt: skip
+
+
+def _is_alias(node: ast.Assign) -> bool:
+    return isinstance(name := node.targets[0], ast.Name) and name.id[0].isupper()
 
 
 def members(node: ast.ClassDef) -> Iterator[str]:
@@ -162,8 +226,9 @@ def members(node: ast.ClassDef) -> Iterator[str]:
         match part:
             case ast.FunctionDef():
                 yield written(part)
-                declared = [line for line in part.body if isinstance(line, ast.AnnAssign)]
-                yield from map(annotation, declared)  # in __init__
+                if part.name == "__init__":
+                    declared = [line for line in part.body if isinstance(line, ast.AnnAssign)]
+                    yield from map(annotation, declared)
             case ast.AnnAssign():
                 yield annotation(part)
             case ast.Assign(targets=[ast.Name(id="__hash__")]):
@@ -221,6 +286,7 @@ STUBS = {
     "__init__.pyi": package,
     "tensor.pyi": of_tensor,
     "ops/linalg.pyi": linear_algebra,
+    "nn/functional.pyi": functional,
 }
 
 

@@ -109,7 +109,7 @@ def operator_norm(module: Module, shape: Shape | None, tolerance: float = 1e-10)
         with enable_grad():
             y = f(at) - origin
             (g,) = grad((y * y).sum() / 2, at)
-        return g.data.reshape(-1)  # type: ignore[union-attr]
+        return g.data.reshape(-1)
 
     draw = lambda: stream.normal((x.size,))
     (value,), _, (residual,) = largest_pairs(gram, draw, tol=tolerance, early=True)
@@ -404,7 +404,7 @@ def pgd_attack(
         t = Tensor(start + moved, requires_grad=True)
         with enable_grad():
             (g,) = grad(loss(f(t), target).sum(), t)
-        moved = project(moved + stride * steepest(g.data))  # type: ignore[union-attr]
+        moved = project(moved + stride * steepest(g.data))
     return Tensor(start + moved)
 
 

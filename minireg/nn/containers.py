@@ -55,7 +55,7 @@ class ModuleList(Module):
             )
         setattr(self, name, module)
 
-    def __iter__(self) -> Iterator[Module]:
+    def __iter__(self) -> Iterator[Any]:
         return self.children()
 
     def __len__(self) -> int:

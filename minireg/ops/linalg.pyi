@@ -2,7 +2,7 @@
 # mypy: disable-error-code="overload-overlap, override"
 # pyright: reportOverlappingOverload=false, reportIncompatibleMethodOverride=false
 
-from typing import Literal, NamedTuple, overload
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from numpy.typing import ArrayLike
 
@@ -10,18 +10,20 @@ from ..backend import Array
 from ..ops.signatures import Axis
 from ..tensor import Tensor
 
-class SlogdetResult(NamedTuple):
-    sign: Tensor
-    logabsdet: Tensor
+Kind = TypeVar("Kind", Tensor, Array)
 
-class SVDResult(NamedTuple):
-    U: Tensor
-    S: Tensor
-    Vh: Tensor
+class SlogdetResult(NamedTuple, Generic[Kind]):
+    sign: Kind
+    logabsdet: Kind
 
-class EighResult(NamedTuple):
-    eigenvalues: Tensor
-    eigenvectors: Tensor
+class SVDResult(NamedTuple, Generic[Kind]):
+    U: Kind
+    S: Kind
+    Vh: Kind
+
+class EighResult(NamedTuple, Generic[Kind]):
+    eigenvalues: Kind
+    eigenvectors: Kind
 
 @overload
 def cholesky(a: Tensor, *, upper: bool = False) -> Tensor:
@@ -40,13 +42,13 @@ def det(a: Tensor) -> Tensor:
     """The determinants (…) of square matrices (…, n, n); the gradient exists where one is 0, too."""
 
 @overload
-def det(a: ArrayLike) -> Array: ...
+def det(a: ArrayLike) -> Any: ...
 @overload
-def eigh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> EighResult:
+def eigh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> EighResult[Tensor]:
     """Eigenvalues, rising, and orthonormal eigenvectors (columns) of symmetric matrices."""
 
 @overload
-def eigh(a: ArrayLike, UPLO: Literal["L", "U"] = "L") -> EighResult: ...
+def eigh(a: ArrayLike, UPLO: Literal["L", "U"] = "L") -> EighResult[Array]: ...
 @overload
 def eigvalsh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, rising; see ``eigh``."""
@@ -64,6 +66,8 @@ def matrix_norm(x: Tensor, *, keepdims: bool = False, ord: float | str = "fro") 
     """The matrix norm over the last two axes."""
 
 @overload
+def matrix_norm(x: Tensor, *, keepdim: bool = False, ord: float | str = "fro") -> Tensor: ...
+@overload
 def matrix_norm(x: ArrayLike, *, keepdims: bool = False, ord: float | str = "fro") -> Array: ...
 @overload
 def matrix_power(a: Tensor, n: int) -> Tensor:
@@ -79,6 +83,10 @@ def norm(
 
 @overload
 def norm(
+    x: Tensor, ord: float | str | None = None, dim: Axis = None, keepdim: bool = False
+) -> Tensor: ...
+@overload
+def norm(
     x: ArrayLike, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False
 ) -> Array: ...
 @overload
@@ -88,11 +96,11 @@ def pinv(a: Tensor) -> Tensor:
 @overload
 def pinv(a: ArrayLike) -> Array: ...
 @overload
-def slogdet(a: Tensor) -> SlogdetResult:
+def slogdet(a: Tensor) -> SlogdetResult[Tensor]:
     """Sign, with gradient 0, and logarithm of the absolute value of the determinant."""
 
 @overload
-def slogdet(a: ArrayLike) -> SlogdetResult: ...
+def slogdet(a: ArrayLike) -> SlogdetResult[Array]: ...
 @overload
 def solve(a: Tensor, b: ArrayLike) -> Tensor:
     """The x with a x = b, for one vector b or the columns of matrices."""
@@ -102,11 +110,11 @@ def solve(a: ArrayLike, b: Tensor) -> Tensor: ...
 @overload
 def solve(a: ArrayLike, b: ArrayLike) -> Array: ...
 @overload
-def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult:
+def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult[Tensor]:
     """``U @ diag(S) @ Vh`` with orthonormal columns of U and rows of Vh, and S falling."""
 
 @overload
-def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult: ...
+def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult[Array]: ...
 @overload
 def svdvals(a: Tensor) -> Tensor:
     """The singular values (…, min(m, n)) of matrices (…, m, n), from the largest on."""
@@ -117,6 +125,10 @@ def svdvals(a: ArrayLike) -> Array: ...
 def vector_norm(x: Tensor, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
     """The vector norm of all entries along ``axis``, one axis, several or all (None)."""
 
+@overload
+def vector_norm(
+    x: Tensor, *, dim: Axis = None, keepdim: bool = False, ord: float = 2
+) -> Tensor: ...
 @overload
 def vector_norm(
     x: ArrayLike, *, axis: Axis = None, keepdims: bool = False, ord: float = 2

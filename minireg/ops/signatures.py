@@ -834,7 +834,7 @@ def isclose(
 
 def allclose(
     a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Tensor:
+) -> Tensor | bool:
     """Whether |a − b| ≤ atol + rtol·|b| for all elements.
 
     One boolean, as :func:`numpy.allclose`; NaN equals NaN with ``equal_nan``. Raises
@@ -846,7 +846,7 @@ def allclose(
     """
 
 
-def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Tensor:
+def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Tensor | bool:
     """Whether two arrays have the same shape and the same elements.
 
     One boolean, as :func:`numpy.array_equal`; NaN equals NaN with ``equal_nan``. Other shapes
@@ -1005,7 +1005,7 @@ def tile(A: ArrayLike, reps: int | Sequence[int]) -> Tensor:
 
 def pad(
     array: ArrayLike,
-    pad_width: int | Sequence[int] | Sequence[tuple[int, int]],
+    pad_width: int | Sequence[int] | Sequence[Sequence[int]],
     mode: str = "constant",
     constant_values: float = 0,
 ) -> Tensor:
@@ -1046,7 +1046,7 @@ def matmul(x1: ArrayLike, x2: ArrayLike) -> Tensor:
 # --- reductions -------------------------------------------------------------------------------------
 
 
-def sum(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def sum(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor | Any:
     """The sum over the axes, by default over all; ``keepdims`` leaves them with length 1.
 
     As :func:`numpy.sum`. Raises ``ValueError`` for an axis that a does not have.
@@ -1057,7 +1057,7 @@ def sum(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
 
 
-def mean(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def mean(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor | Any:
     """The mean over the axes, by default over all; NaN of nothing.
 
     As :func:`numpy.mean`; ``keepdims`` leaves the axes with length 1. Raises ``ValueError`` for
@@ -1069,7 +1069,7 @@ def mean(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
 
 
-def var(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+def var(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor | Any:
     """The variance over the axes: Σ(a − mean)²/(n − ddof).
 
     As :func:`numpy.var`: biased with ``ddof=0`` (PyTorch's default is 1). Raises ``ValueError``
@@ -1081,7 +1081,7 @@ def var(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) 
     """
 
 
-def std(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+def std(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor | Any:
     """The standard deviation over the axes, √var; its gradient is 0 where all elements are equal.
 
     As :func:`numpy.std`: biased with ``ddof=0`` (PyTorch's default is 1). Raises ``ValueError``
@@ -1093,7 +1093,7 @@ def std(a: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) 
     """
 
 
-def max(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def max(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor | Any:
     """The largest element over the axes; NaN if one is. Ties share the gradient evenly.
 
     As :func:`numpy.max`. Raises ``ValueError`` of nothing, and for an axis that a does not
@@ -1105,7 +1105,7 @@ def max(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
 
 
-def min(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def min(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor | Any:
     """The smallest element over the axes; NaN if one is. Ties share the gradient evenly.
 
     As :func:`numpy.min`. Raises ``ValueError`` of nothing, and for an axis that a does not
@@ -1117,7 +1117,7 @@ def min(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
 
 
-def argmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def argmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor | Any:
     """The index of the largest element along ``axis``, by default in the flat array; no gradient.
 
     As :func:`numpy.argmax`. Raises ``ValueError`` of nothing, and for an axis that a does not
@@ -1129,7 +1129,7 @@ def argmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Ten
     """
 
 
-def argmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def argmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor | Any:
     """The index of the smallest element along ``axis``, by default in the flat array; no gradient.
 
     As :func:`numpy.argmin`. Raises ``ValueError`` of nothing, and for an axis that a does not
@@ -1141,7 +1141,7 @@ def argmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Ten
     """
 
 
-def any(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def any(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor | Any:
     """Whether an element over the axes is true (not 0); booleans without a gradient.
 
     As :func:`numpy.any`. Raises ``ValueError`` for an axis that a does not have.
@@ -1152,7 +1152,7 @@ def any(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
 
 
-def all(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def all(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor | Any:
     """Whether all elements over the axes are true (not 0); booleans without a gradient.
 
     As :func:`numpy.all`. Raises ``ValueError`` for an axis that a does not have.
@@ -1163,7 +1163,7 @@ def all(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
 
 
-def prod(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def prod(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor | Any:
     """The product over the axes, by default over all; zeros are no kink.
 
     As :func:`numpy.prod`. Raises ``ValueError`` for an axis that a does not have.
@@ -1185,7 +1185,7 @@ def cumsum(a: ArrayLike, axis: int | None = None) -> Tensor:
     """
 
 
-def logsumexp(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def logsumexp(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor | Any:
     """log Σ exp(a) over the axes without overflow, as :func:`scipy.special.logsumexp`.
 
     Raises ``ValueError`` for an axis that a does not have.
@@ -1236,7 +1236,7 @@ def inv(a: ArrayLike) -> Tensor:
     """
 
 
-def det(a: ArrayLike) -> Tensor:
+def det(a: ArrayLike) -> Tensor | Any:
     """The determinants (…) of square matrices (…, n, n); the gradient exists where one is 0, too.
 
     As :func:`numpy.linalg.det`. Raises ``numpy.linalg.LinAlgError`` for a matrix that is not
@@ -1312,7 +1312,7 @@ def cross_entropy(logits: ArrayLike, target: ArrayLike) -> Tensor:
     """
 
 
-def per(x: ArrayLike, count: ArrayLike) -> Tensor:
+def per(x: ArrayLike, count: ArrayLike) -> Tensor | Any:
     """The sum of all losses over a number or weight of them; where that is 0 no gradient is infinite.
 
     What PyTorch's losses divide by with reduction="mean". Raises ``ValueError`` where count is no
