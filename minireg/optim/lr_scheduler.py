@@ -14,7 +14,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_type_hints
 
 from ..messages import Limit, check_mapping, check_option
 from ..tensor import Tensor
@@ -40,17 +40,8 @@ def _same_kind(value: Any, here: Any, any_length: bool) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-Schedule = TypeVar("Schedule", bound="LRScheduler")
-
-
-def schedule(kind: type[Schedule]) -> type[Schedule]:
-    """A dataclass whose annotations say what each option may be."""
-    hints = get_type_hints(kind, include_extras=True).items()
-    kind.limits = {n: hint.__metadata__[0] for n, hint in hints if get_origin(hint) is Annotated}
-    return dataclass(eq=False, repr=False)(kind)
-
-
-@schedule
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+@dataclass(eq=False, repr=False)
 class LRScheduler:
     """Base class: counts epochs and sets the rates that its rule gives.
 
@@ -67,8 +58,10 @@ class LRScheduler:
     formula : the rule in one line.
 
     A subclass defines :meth:`rate`, from the rate before; for a formula of the epoch see
-    :class:`ClosedForm`. Raises ``TypeError`` for anything but an optimizer, ``ValueError`` for an option
-    out of its limits. Names, arguments and defaults of all schedules are PyTorch's.
+    :class:`ClosedForm`. Each subclass is a dataclass: what it annotates are its options, and an
+    ``Annotated`` one is checked against the limit beside its type. Raises ``TypeError`` for anything but
+    an optimizer, ``ValueError`` for an option out of its limits. Names, arguments and defaults of all
+    schedules are PyTorch's.
 
     >>> import minireg as mr
     >>> class Halving(LRScheduler):
@@ -87,6 +80,11 @@ class LRScheduler:
     formula: ClassVar[str] = ""
     limits: ClassVar[Mapping[str, Limit]] = {}  # of the annotated options, which the repr shows
     unsaved: ClassVar[tuple[str, ...]] = ("optimizer",)
+
+    def __init_subclass__(cls) -> None:
+        hints = get_type_hints(cls, include_extras=True).items()  # Annotated has __metadata__
+        cls.limits = {n: h.__metadata__[0] for n, h in hints if hasattr(h, "__metadata__")}
+        dataclass(eq=False, repr=False)(cls)
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
@@ -188,18 +186,25 @@ class LRScheduler:
 
 
 class ClosedForm(LRScheduler):
-    """Base class of the formulas η_k = η₀·f(k): a subclass is a dataclass that defines f.
+    """Base class of the formulas η_k = η₀·f(k): a subclass has options, ``formula`` and f.
 
-    ``optimizer``, ``last_epoch`` and errors are those of :class:`LRScheduler`.
+    f is ``multiplier(k, i)``. ``optimizer``, ``last_epoch``, how an option gets its limit, and errors are
+    those of :class:`LRScheduler`.
 
     >>> import minireg as mr
-    >>> class InverseRoot(ClosedForm):
-    ...     def multiplier(self, k, i): return (k + 1) ** -0.5
+    >>> from typing import Annotated
+    >>> class InverseRoot(mr.optim.lr_scheduler.ClosedForm):
+    ...     scale: Annotated[float, "(0, inf)"] = 1.0
+    ...     formula = "η_k = η₀/√(1 + k/scale)"
+    ...     def multiplier(self, k, i): return (1 + k / self.scale) ** -0.5
     >>> opt = mr.optim.SGD(mr.tensor([1.0], requires_grad=True), lr=1.0)
-    >>> schedule = InverseRoot(opt)
-    >>> for _ in range(3): schedule.step()
-    >>> schedule.get_last_lr()
-    [0.5]
+    >>> schedule = InverseRoot(opt, scale=2.0)
+    >>> for _ in range(6): schedule.step()
+    >>> schedule, schedule.get_last_lr()
+    (InverseRoot(scale=2.0) at epoch 6: η_k = η₀/√(1 + k/scale), [0.5])
+    >>> InverseRoot(opt, scale=0.0)
+    Traceback (most recent call last):
+    ValueError: InverseRoot: scale must be a finite number > 0, got 0.0
     """
 
     def multiplier(self, k: int, i: int) -> float:
@@ -242,7 +247,6 @@ class ClosedForm(LRScheduler):
             self.optimizer.schedules.append(self)
 
 
-@schedule
 class LambdaLR(ClosedForm):
     """η_k = η₀·λ(k), for any function λ of the epoch.
 
@@ -280,7 +284,6 @@ class LambdaLR(ClosedForm):
         return float(self.per_group("lr_lambda")[i](k))
 
 
-@schedule
 class StepLR(ClosedForm):
     """The rate times γ every ``step_size`` epochs: η_k = η₀·γ^⌊k/step_size⌋.
 
@@ -308,7 +311,6 @@ class StepLR(ClosedForm):
         return self.gamma ** (k // self.step_size)
 
 
-@schedule
 class MultiStepLR(ClosedForm):
     """The rate times γ at each milestone: η_k = η₀·γ^(number of milestones ≤ k).
 
@@ -340,7 +342,6 @@ class MultiStepLR(ClosedForm):
         return self.gamma ** sum(milestone <= k for milestone in self.milestones)
 
 
-@schedule
 class ExponentialLR(ClosedForm):
     """The rate times γ every epoch: η_k = η₀·γᵏ.
 
@@ -364,7 +365,6 @@ class ExponentialLR(ClosedForm):
         return self.gamma**k
 
 
-@schedule
 class ConstantLR(ClosedForm):
     """The rate times ``factor`` until epoch ``total_iters``, then the base rate.
 
@@ -392,7 +392,6 @@ class ConstantLR(ClosedForm):
         return self.factor if k < self.total_iters else 1.0
 
 
-@schedule
 class LinearLR(ClosedForm):
     """A straight line from ``start_factor`` to ``end_factor`` times the rate: a warm-up.
 
@@ -423,7 +422,6 @@ class LinearLR(ClosedForm):
         return self.start_factor * (1 - share) + self.end_factor * share
 
 
-@schedule
 class PolynomialLR(ClosedForm):
     """From the base rate to 0: η_k = η₀·(1 − k/total_iters)^power, 0 afterwards.
 
@@ -457,7 +455,6 @@ def _cosine(share: float, eta_min: float, base: float) -> float:
     return low + (1 - low) * (1 + math.cos(math.pi * share)) / 2
 
 
-@schedule
 class CosineAnnealingLR(ClosedForm):
     """Half a cosine from the base rate to ``eta_min`` in ``T_max`` epochs, and back again.
 
@@ -487,7 +484,6 @@ class CosineAnnealingLR(ClosedForm):
         return _cosine(k / self.T_max, self.eta_min, self.base_lrs[i])
 
 
-@schedule
 class CosineAnnealingWarmRestarts(ClosedForm):
     """Half cosines from the base rate to ``eta_min``, one after the other (SGDR).
 
@@ -522,7 +518,6 @@ class CosineAnnealingWarmRestarts(ClosedForm):
         return _cosine(t / period, self.eta_min, self.base_lrs[i])
 
 
-@schedule
 class OneCycleLR(ClosedForm):
     """Up to ``max_lr`` and down to almost nothing in ``total_steps`` updates (Smith & Topin 2017).
 
@@ -622,7 +617,6 @@ class OneCycleLR(ClosedForm):
             group[self.momentum_name] = cycled
 
 
-@schedule
 class ReduceLROnPlateau(LRScheduler):
     """The rate times ``factor`` when a figure has not improved for more than ``patience`` epochs.
 
@@ -695,7 +689,6 @@ class ReduceLROnPlateau(LRScheduler):
         self._set(rates)
 
 
-@schedule
 class SequentialLR(ClosedForm):
     """One schedule after the other: at each milestone the next one begins, at its own epoch 0.
 

@@ -5,7 +5,8 @@ import math
 import pickle
 import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
@@ -191,6 +192,57 @@ def test_a_formula_of_ones_own():
     np.testing.assert_allclose(
         rates(o, sequence, 6)[:, 0] / BASE, [1, 2**-0.5, 3**-0.5, 0.5, 1, 0.5]
     )
+
+
+class Dying(schedules.ClosedForm):
+    half: Annotated[int, 1]
+    floor: Annotated[float, "[0, 1]"] = 0.0
+    label: str = ""
+
+    formula = "η_k = η₀·max(2^(−k/half), floor)"
+
+    def multiplier(self, k: int, i: int) -> float:
+        return max(0.5 ** (k / self.half), self.floor)
+
+
+class DyingByUpdates(Dying):
+    floor: Annotated[float, "[0, 0.5]"] = 0.25
+    interval: Literal["epoch", "step"] = field(default="step", init=False)
+
+
+def test_what_a_schedule_of_ones_own_annotates_are_its_options():
+    o = optimizer()
+    schedule = Dying(o, 2, floor=0.3, label="a")
+    np.testing.assert_allclose(
+        rates(o, schedule, 5)[:, 0] / BASE, [1, 0.5**0.5, 0.5, 0.5**1.5, 0.3]
+    )
+    assert repr(schedule) == f"Dying(half=2, floor=0.3) at epoch 5: {Dying.formula}"
+    assert {"half": 2, "label": "a"}.items() <= schedule.state_dict().items()
+    heir = DyingByUpdates(optimizer(), half=2)
+    assert (heir.floor, heir.interval, len({schedule, heir})) == (0.25, "step", 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda o: Dying(o, 0), "Dying: half must be an integer ≥ 1, got 0"),
+        (lambda o: Dying(o, 1, 1.5), r"Dying: floor must be in \[0, 1\], got 1.5"),
+        (lambda o: DyingByUpdates(o, 0), "DyingByUpdates: half must be an integer ≥ 1"),
+        (lambda o: DyingByUpdates(o, 1, 0.7), r"DyingByUpdates: floor must be in \[0, 0.5\]"),
+        (
+            lambda o: Dying(o, 1).load_state_dict(Dying(o, 1).state_dict() | {"half": -1}),
+            "load_state_dict: half must be an integer ≥ 1, got -1",
+        ),
+    ],
+)
+def test_the_limits_of_a_schedule_of_ones_own_are_checked(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(optimizer())
+
+
+def test_type_checkers_know_the_options():
+    told = schedules.LRScheduler.__dataclass_transform__
+    assert (told["eq_default"], told["field_specifiers"]) == (False, (field,))
 
 
 @pytest.mark.parametrize("other", ["LambdaLR", "StepLR", "OneCycleLR", "SequentialLR"])
