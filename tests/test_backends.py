@@ -39,6 +39,7 @@ from support.device import (
     train_on_images,
     train_with_ledger,
 )
+from support.lists import exact
 from support.strict import StrictArray, count_syncs, xp
 
 import minireg as mr
@@ -230,7 +231,8 @@ def test_op(name, i, dtype):
 
 
 def test_every_op_runs_here():
-    assert {name for name, entry in OPS.items() if not entry.differentiable} == VALUES_ONLY.keys()
+    values = {name for name, entry in OPS.items() if not entry.differentiable}
+    exact("VALUES_ONLY in tests/support/device.py", VALUES_ONLY, values)
 
 
 @pytest.mark.parametrize("name", VALUES_ONLY)
@@ -421,7 +423,8 @@ def test_streams():
 
 
 def test_every_layer_and_loss_runs_here():
-    assert exported(nn.Module) - {"Module", "ModuleList"} == LAYERS.keys() | LOSSES.keys()
+    tables = "LAYERS or LOSSES in tests/support/device.py"
+    exact(tables, LAYERS.keys() | LOSSES.keys(), exported(nn.Module) - {"Module", "ModuleList"})
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
@@ -472,7 +475,8 @@ def test_model_moves():
 
 
 def test_every_penalty_runs_here():
-    assert exported(penalties.Penalty, penalties) - {"Penalty"} == PENALTIES.keys()
+    exact("PENALTIES in tests/support/device.py", PENALTIES,
+          exported(penalties.Penalty, penalties) - {"Penalty"})  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "i"), PENALTY_CASES)
@@ -484,7 +488,8 @@ def test_penalty(name, i):
 
 
 def test_every_optimizer_runs_here():
-    assert exported(optim.Optimizer, optim) - {"Optimizer"} == OPTIMIZERS.keys()
+    public = exported(optim.Optimizer, optim) - {"Optimizer"}
+    exact("OPTIMIZERS in tests/support/device.py", OPTIMIZERS, public)
 
 
 @pytest.mark.parametrize(("name", "i"), OPTIMIZER_CASES)

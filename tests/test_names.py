@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import pytest
+from support.lists import complete, exact
 
 import minireg as mr
 
@@ -40,7 +41,22 @@ def test_a_name_that_is_gone_is_told(name):
 
 def test_all_of_today_is_in_the_list():
     """Who adds a name enters it there."""
-    assert {f"minireg.{name}" for name in mr.__all__} <= set(NAMES)
+    complete("tests/support/public_names.txt", NAMES, {f"minireg.{name}" for name in mr.__all__})
+
+
+@pytest.mark.parametrize("holds", [complete, exact])
+def test_a_table_that_lacks_a_row_says_what_to_do(holds):
+    holds("ROWS in tests/x.py", ["a", len], ["a", len])
+    with pytest.raises(
+        AssertionError, match=r"^add a row to ROWS in tests/x.py for \['b', 'len'\]"
+    ):
+        holds("ROWS in tests/x.py", ["a", "c"], ["a", "b", len])
+
+
+def test_a_row_for_nothing_public_is_told_where_the_table_is_to_be_exact():
+    complete("ROWS", ["a", "b"], ["a"])
+    with pytest.raises(AssertionError, match=r"^take out of ROWS, .*: \['b'\]"):
+        exact("ROWS", ["a", "b"], ["a"])
 
 
 MODULES = [

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from support.lists import complete, exact
 
 from minireg import penalties
 from minireg.check.penalties import CHECKS, KINKS, OPTIMIZERS, _Case, check_penalty
@@ -63,7 +64,8 @@ def test_every_penalty_is_checked():
         "Penalty",
         "Composed",
     }
-    assert kinds == {type(p).__name__ for p in SHIPPED.values()} - {"Composed"}
+    shipped = {type(p).__name__ for p in SHIPPED.values()} - {"Composed"}
+    exact("SHIPPED in tests/check/test_penalty_check.py", shipped, kinds)
 
 
 def test_every_penalty_with_a_gradient_is_a_sample_of_the_op(rng):
@@ -71,7 +73,8 @@ def test_every_penalty_with_a_gradient_is_a_sample_of_the_op(rng):
     kinds = [k for n in penalties.__all__ if isinstance(k := getattr(penalties, n), type)]
     smooth = {k for k in kinds if issubclass(k, Penalty) and k.via == "gradient"}
     tried = {type(options["penalty"]) for *_, options in TABLE["penalty"].samples(rng)}
-    assert smooth - tried == {Penalty, penalties.Composed, SpectralNorm}
+    others = {Penalty, penalties.Composed, SpectralNorm}
+    exact("SMOOTH in minireg/penalties/samples.py", tried & smooth, smooth - others)
 
 
 def test_report_reads_as_a_table():
@@ -593,7 +596,8 @@ def test_the_unspoilt_passes():
 def test_every_check_has_a_planted_fault():
     caught = {check for _, check in FAULTS.values()}
     effects = {f"effect: {name} via {via}" for name in OPTIMIZERS for via in ("gradient", "prox")}
-    assert set(CHECKS) - effects - caught <= {"prox: Moreau"}  # follows from optimality
+    follows = {"prox: Moreau"}  # from optimality
+    complete("FAULTS in tests/check/test_penalty_check.py", caught, set(CHECKS) - effects - follows)
     assert caught <= set(CHECKS)
 
 

@@ -46,6 +46,7 @@ from support.device import (
 )
 from support.functions import CASES, run_composed
 from support.gpu import on_gpu
+from support.lists import exact
 from support.strict import count_syncs
 from support.updates import formula
 
@@ -232,7 +233,9 @@ def test_every_schedule_runs_here():
         for n, c in vars(schedules).items()
         if isinstance(c, type) and issubclass(c, schedules.LRScheduler)
     }
-    assert found - {"LRScheduler", "ClosedForm"} == SCHEDULES.keys()
+    exact(
+        "SCHEDULES in tests/gpu/test_surface.py", SCHEDULES, found - {"LRScheduler", "ClosedForm"}
+    )
 
 
 @runs("formulas of the optimizers")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from support.arrays import draw
+from support.lists import exact
 
 import minireg as mr
 from minireg import nn
@@ -56,7 +57,11 @@ def test_functions_take_the_names_of_pytorch(function, named):
 
 
 def test_every_function_is_called():
-    assert {*F.__all__} == {function.__name__ for function, _ in CALLS}
+    exact(
+        "CALLS in tests/nn/test_keywords.py",
+        {function.__name__ for function, _ in CALLS},
+        F.__all__,
+    )
 
 
 @pytest.mark.parametrize("function", [F.softmax, F.log_softmax])

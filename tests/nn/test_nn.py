@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from support.arrays import draw
+from support.lists import complete
 
 import minireg as mr
 from minireg import nn
@@ -522,7 +523,9 @@ def test_every_layer_is_listed():
     """ModuleList has no forward, Embedding takes integers: they have tests of their own."""
     layers = {n for n in nn.__all__ if isinstance(c := getattr(nn, n), type) and issubclass(c, nn.Module)
               and c.__module__ != "minireg.nn.losses"}  # fmt: skip
-    assert layers - {"Module", "ModuleList", "Embedding"} <= LAYERS.keys()
+    complete(
+        "LAYERS in tests/nn/test_nn.py", LAYERS, layers - {"Module", "ModuleList", "Embedding"}
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
+from support.lists import exact
 from support.optimizers import mutations
 
 import minireg as mr
@@ -86,7 +87,8 @@ def figures(label: str, n: int) -> list[float] | None:
 def test_every_schedule_is_here():
     kinds = [k for k in vars(schedules).values() if isinstance(k, type)]
     public = {k.__name__ for k in kinds if issubclass(k, schedules.LRScheduler)}
-    assert FORMULAS.keys() | {"ReduceLROnPlateau"} == public - {"LRScheduler", "ClosedForm"}
+    others = {"LRScheduler", "ClosedForm", "ReduceLROnPlateau"}
+    exact("FORMULAS in tests/optim/test_lr_scheduler.py", FORMULAS, public - others)
     assert optim.lr_scheduler is schedules
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.against import close, same
 from support.drawn import COMPOSED, FUNCTIONAL, OPS, Draw, binary
+from support.lists import exact
 from support.twins.drawn import FUNCTIONS, Case, constant
 from support.twins.ops import ORACLES, SHIPPED
 
@@ -41,11 +42,12 @@ def drawn(examples: int) -> Callable[..., Any]:
 
 
 def test_every_function_has_a_row():
-    assert set(SHIPPED) == OPS.keys()
-    assert set(mr.ops.COMPOSED) == COMPOSED.keys()
+    exact("OPS in tests/support/drawn.py", OPS, SHIPPED)
+    exact("COMPOSED in tests/support/drawn.py", COMPOSED, mr.ops.COMPOSED)
     ops = {entry.function for entry in TABLE.values()}
     public = {name for name in functional.__all__ if getattr(functional, name) not in ops}
-    assert public - {"dropout"} == FUNCTIONAL.keys()  # its numbers are drawn, too
+    # the numbers of dropout are drawn, too
+    exact("FUNCTIONAL in tests/support/drawn.py", FUNCTIONAL, public - {"dropout"})
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.against import close, host, same, torch, twin
 from support.arrays import draw
+from support.lists import exact
 from support.twins.layers import LOSSES
 
 import minireg as mr
@@ -274,12 +275,13 @@ ORACLES = {
 def test_every_loss_has_an_oracle():
     kinds = {name: getattr(nn, name) for name in nn.__all__}
     public = {n for n, k in kinds.items() if isinstance(k, type) and issubclass(k, losses.Loss)}
-    assert public == ORACLES == set(LOSSES.values())
+    exact("PAIRED (or ORACLES) in tests/oracles/test_losses_torch.py", ORACLES, public)
+    exact("LOSSES in tests/support/twins/layers.py", LOSSES.values(), public)
     functions = {
         name for name, f in vars(nn.functional).items()
         if name in nn.functional.__all__ and f.__module__ == losses.__name__
     }  # fmt: skip
-    assert functions == LOSSES.keys()
+    exact("LOSSES in tests/support/twins/layers.py", LOSSES, functions)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.against import both_ways, close, host, same, torch, twin
 from support.arrays import draw
+from support.lists import complete, exact
 from support.twins.layers import (
     FIRST_ORDER_ONLY,
     INDICES,
@@ -64,9 +65,11 @@ def public(module: Any) -> set[str]:
 def test_every_layer_has_an_oracle():
     built = {type(m).__name__ for build, _ in LAYERS.values() for m in build(nn).modules()}
     # BatchNorm is BatchNorm1d and BatchNorm2d without their checks; the others do nothing themselves
-    assert public(nn) - {"BatchNorm", "Module", "Parameter"} <= built
+    layers = public(nn) - {"BatchNorm", "Module", "Parameter"}
+    complete("LAYERS in tests/support/twins/layers.py", built, layers)
     labels = {re.match(r"\w+", label)[0] for label in LAYERS}
-    assert public(nn.utils) - {"is_parametrized", "remove_parametrizations"} <= labels
+    utils = public(nn.utils) - {"is_parametrized", "remove_parametrizations"}
+    complete("LAYERS in tests/support/twins/layers.py", labels, utils)
 
 
 # label: (parametrization, how it is removed)
@@ -161,7 +164,8 @@ def test_function_equals_torch(label):
 
 
 def test_every_function_has_an_oracle():
-    assert public(nn.functional) == {label.split()[0] for label in FUNCTIONS}
+    listed = {label.split()[0] for label in FUNCTIONS}
+    exact("FUNCTIONS in tests/oracles/test_nn_torch.py", listed, public(nn.functional))
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
@@ -347,6 +351,6 @@ def test_an_empty_batch_is_that_of_torch(label, training):
 
 def test_every_layer_is_asked_for_an_empty_batch():
     layers = {c for n in public(nn) if isinstance(c := getattr(nn, n), type)}
-    assert {n.split()[0] for n in EMPTY} == {
-        c.__name__ for c in layers if issubclass(c, nn.Module)
-    } - {"Module", "ModuleList", "BatchNorm"}
+    wanted = {c.__name__ for c in layers if issubclass(c, nn.Module)}
+    wanted -= {"Module", "ModuleList", "BatchNorm"}
+    exact("EMPTY in tests/oracles/test_nn_torch.py", {n.split()[0] for n in EMPTY}, wanted)

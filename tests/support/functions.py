@@ -120,9 +120,9 @@ STABLE = {
 }  # NumPy may order equal elements as it likes
 
 UFUNCS: dict[str, Any] = {
-    name: OWN.get(name) or getattr(np, name)
-    for name in sorted(PUBLIC.keys() - ACTIVATIONS)
-    if isinstance(OWN.get(name) or getattr(np, name), np.ufunc) and name != "matmul"
+    name: ufunc
+    for name in sorted(PUBLIC.keys() - ACTIVATIONS - {"matmul"})
+    if isinstance(ufunc := OWN.get(name) or getattr(np, name, None), np.ufunc)
 }
 for _name, _ufunc in UFUNCS.items():
     if _ufunc.nin == 1:
