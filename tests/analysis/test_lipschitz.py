@@ -1,13 +1,14 @@
 """Lipschitz bounds, certificates and attacks: both sides of each bracket, and the rescaling."""
 
 import math
+from dataclasses import fields
 from itertools import pairwise as neighbours
 
 import numpy as np
 import pytest
 from support import strict
 from support.arrays import draw
-from support.lists import exact
+from support.lists import complete, exact
 
 import minireg as mr
 from minireg import nn
@@ -23,6 +24,7 @@ from minireg.analysis.lipschitz import (
     pgd_attack,
     rescale,
 )
+from minireg.nn.module import Options
 from minireg.penalties import PathNorm
 
 LOSS = nn.CrossEntropyLoss()
@@ -372,6 +374,27 @@ def test_every_layer_is_known():
     known = {layer for layer in layers if set(layer.__mro__) & set(CONSTANTS)}
     others = {nn.Module, nn.ModuleList, nn.Embedding}
     exact("CONSTANTS in minireg/analysis/lipschitz.py", known, layers - others)
+
+
+# what a test of its own compares
+ALONE = {
+    nn.BatchNorm, nn.Flatten, nn.GroupNorm, nn.LayerNorm, nn.Linear, nn.LogSoftmax, nn.MaxPool2d,
+    nn.RMSNorm, nn.Sequential, nn.Softmax,
+}  # fmt: skip
+
+
+def test_every_constant_is_compared_with_a_measured_one():
+    rows = {type(layer) for layer, _ in STEEPEST.values()} | {type(m()) for m, _ in MAPS.values()}
+    exact("STEEPEST or MAPS in tests/analysis/test_lipschitz.py", rows, CONSTANTS.keys() - ALONE)
+
+
+def test_every_option_of_an_activation_is_tried():
+    rows = [layer for layer, _ in STEEPEST.values() if isinstance(layer, Options)]
+    options = {f"{type(layer).__name__}: {f.name}" for layer in rows for f in fields(layer)}
+    tried = {f"{type(layer).__name__}: {f.name}" for layer in rows for f in fields(layer)
+             if getattr(layer, f.name) != f.default}  # fmt: skip
+    assert len(options) >= 3
+    complete("STEEPEST in tests/analysis/test_lipschitz.py", tried, options)
 
 
 def test_the_shape_is_asked_for_where_it_matters():
