@@ -159,7 +159,7 @@ HINTS = {
     "mr.as_tensor": "mr.tensor(x)", "mr.from_dlpack": "mr.tensor(x)",
     "mr.zeros": "mr.tensor(np.zeros(shape, np.float32))", "mr.ones": "mr.tensor(np.ones(shape, np.float32))",
     "mr.full": "mr.tensor(np.full(shape, value, np.float32))",
-    "mr.eye": "mr.tensor(np.eye(n, dtype=np.float32))",
+    "mr.eye": "mr.tensor(np.eye(n, dtype=np.float32))", "mr.autograd": "mr.grad(outputs, inputs)",
     "mr.arange": "mr.tensor(np.arange(n))", "mr.linspace": "mr.tensor(np.linspace(a, b, n))",
     "mr.randn": "mr.tensor(np.random.default_rng(seed).standard_normal(shape, np.float32))",
     "mr.rand": "mr.tensor(np.random.default_rng(seed).random(shape, np.float32))",
@@ -170,7 +170,6 @@ HINTS = {
     "mr.float32": "np.float32", "mr.float64": "np.float64", "mr.int64": "np.int64", "mr.long": "np.int64",
     "mr.device": '"numpy" or "cupy"', "mr.Generator": "mr.random.Stream(name, seed)",
     "mr.set_grad_enabled": "with mr.no_grad():", "mr.inference_mode": "with mr.no_grad():",
-    "mr.autograd": "mr.grad(outputs, inputs)",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .backend import NUMPY, Array, Backend, has_kernel, of
-from .messages import check_option
+from .messages import check_kind, check_option
 
 
 class _Seeds(threading.local):
@@ -53,8 +53,7 @@ def stream_of(generator: Stream | None, name: str) -> Stream:
     if hasattr(generator, "dropout_mask"):
         return generator
     raise TypeError(
-        f"{name}: generator must be a Stream or None, got {generator!r:.60}; make one with "
-        f"mr.random.Stream({name!r}, seed)"
+        f"{name}: generator must be a Stream or None, got {generator!r:.60}; as mr.random.Stream({name!r})"
     )
 
 
@@ -68,7 +67,7 @@ class Stream:
         :func:`manual_seed`, the name, and how many streams of that name came before, so a model
         built twice from the same seed gets the same numbers.
 
-    Raises ``ValueError`` for another seed.
+    Raises ``TypeError`` for a name that is no text, ``ValueError`` for another seed.
 
     >>> import minireg as mr
     >>> stream = mr.random.Stream("noise", seed=3); stream
@@ -78,6 +77,7 @@ class Stream:
     """
 
     def __init__(self, name: str, seed: int | None = None) -> None:
+        check_kind("Stream", str, "say what it is for, Stream(name, seed)", name=name)
         self.name, self.seed = name, seed
         if seed is None:
             child = _seeds.children[name] = _seeds.children.get(name, -1) + 1

@@ -65,6 +65,24 @@ ERRORS = {
         lambda: net().load_state_dict({"weight": np.ones((3, 3)), "bias": np.ones(2)}), ValueError,
         "load_state_dict weight (2, 3) (3, 3)"),
     "concatenate": (lambda: mr.concatenate([t(2, 3), t(2, 4)]), ValueError, "concatenate 3 4"),
+    "two arrays to concatenate": (
+        lambda: mr.concatenate(t(2), t(2)), ValueError, "concatenate([a, b], axis) axis integer Tensor"),
+    "a number to concatenate": (lambda: mr.concatenate(3), TypeError, "concatenate arrays 3 write [a, b]"),
+    "a number to stack": (lambda: mr.stack(3), TypeError, "stack arrays 3 write [a, b]"),
+    "bounds of both names": (lambda: mr.clip(t(2), 1, 2, min=0), ValueError, "clip a_min a_max min max both"),
+    "half the statistics": (
+        lambda: F.batch_norm(t(3, 2), np.zeros(2), None, training=True), ValueError,
+        "batch_norm needs running_mean running_var neither"),
+    "a kind that is none": (
+        lambda: nn.Parameter([1.0], kind="weights"), ValueError, "Parameter kind weight bias norm weights"),
+    "starting values of a number": (lambda: nn.init.uniform_(3), TypeError, "nn.init Tensor 3 overwritten"),
+    "starting values of a list": (
+        lambda: nn.init.xavier_normal_([[1.0]]), TypeError, "nn.init Tensor [[1.0]] overwritten"),
+    "spectral norm of a number": (lambda: nn.utils.spectral_norm(3), TypeError, "module Module 3"),
+    "a stream called 3": (lambda: mr.random.Stream(3), TypeError, "Stream name 3 Stream(name, seed)"),
+    "resuming without a state": (
+        lambda: optim.lr_scheduler.StepLR(optim.SGD([t(2)]), 3, last_epoch=9), ValueError,
+        "StepLR last_epoch load optimizer state"),
     "einsum operands": (lambda: mr.einsum("ij,jk", t(2, 3)), ValueError, "einsum 2 operands 1"),
     "split": (lambda: mr.split(t(5), 2), ValueError, "split 5 2"),
     "penalty groups": (

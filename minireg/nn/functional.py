@@ -58,6 +58,7 @@ def linear(input: ArrayLike, weight: AnyArray, bias: MaybeArray = None) -> Any:
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]))
     array([[11.]])
     """
+    weight = array_like(weight, "linear: weight")
     x = array_like(input, "linear: input", weight.dtype)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ValueError(
@@ -144,7 +145,7 @@ def batch_norm(
     eps : ε ≥ 0.
 
     Raises ``ValueError`` for shapes that do not fit, for one value per channel in training,
-    and for evaluation without running statistics.
+    for evaluation without running statistics, and for one of them without the other.
 
     >>> batch_norm(np.array([[1.0], [3.0]]), training=True, eps=0.0)
     array([[-1.],
@@ -160,13 +161,13 @@ def batch_norm(
     gamma, beta = _column(weight, x.ndim), _column(bias, x.ndim)
     if x.size == 0:  # nothing to normalize, and no statistics to move
         return _affine(x, gamma, beta)
+    known = (running_mean is not None) + (running_var is not None)
+    if known == 1 or not (known or training):
+        raise ValueError("batch_norm: needs running_mean and running_var (in training: or neither)")
     if not training:
-        if running_mean is None or running_var is None:
-            raise ValueError("batch_norm: evaluation needs running_mean and running_var")
         y = (x - _column(running_mean, x.ndim)) * (_column(running_var, x.ndim) + eps) ** -0.5
         return _affine(y, gamma, beta)
-    n = x.size // channels
-    if n == 1:
+    if x.size == channels:
         raise ValueError(
             f"batch_norm: training needs more than one value per channel, got input {x.shape}"
         )
@@ -174,19 +175,14 @@ def batch_norm(
     running = None
     if running_mean is not None:
         running = fused.Running(array_of(running_mean), array_of(running_var), momentum)
-    axes = (0, *range(2, x.ndim))
-    y = fused.normalize(x, gamma, beta, axes=axes, eps=eps, running=running)
-    if running is not None:
-        _assign(running_mean, running.mean)
-        _assign(running_var, running.variance)
+    y = fused.normalize(x, gamma, beta, axes=(0, *range(2, x.ndim)), eps=eps, running=running)
+    moved = () if running is None else (running.mean, running.variance)
+    for statistic, array in zip((running_mean, running_var), moved, strict=False):
+        if isinstance(statistic, Tensor):
+            statistic.data = array
+        else:
+            statistic[...] = array  # type: ignore[index]
     return y
-
-
-def _assign(statistic: Any, moved: Any) -> None:
-    if isinstance(statistic, Tensor):
-        statistic.data = moved
-    else:
-        statistic[...] = moved
 
 
 def _last_axes(name: str, x: Any, normalized_shape: Shape) -> tuple[int, ...]:

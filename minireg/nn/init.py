@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..backend import move
-from ..messages import check_option
+from ..messages import check_kind, check_option, within
 from ..random import Stream, stream_of
 from ..tensor import Tensor
 
@@ -25,9 +25,13 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    check_kind("nn.init", Tensor, "pass what is to be overwritten", tensor=tensor)
+    return tensor.shape
+
+
 def _fill(tensor: Tensor, values: ArrayLike) -> Tensor:
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"nn.init: expected a Tensor to overwrite, got {tensor!r:.60}")
+    _shape(tensor)
     return tensor.assign(move(np.asarray(values, tensor.dtype), tensor.backend))
 
 
@@ -70,7 +74,7 @@ def eye_(tensor: Tensor) -> Tensor:
     >>> eye_(mr.tensor([[1.0, 2.0]]))
     Tensor([[1., 0.]], dtype=float32)
     """
-    if tensor.ndim != 2:
+    if len(_shape(tensor)) != 2:
         raise ValueError(f"eye_: got a tensor of shape {tensor.shape}, expected a matrix")
     rows, columns = tensor.shape
     return _fill(tensor, np.eye(rows, columns))
@@ -82,13 +86,13 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     As PyTorch's. For weights (out, in/groups, …) with 1, 2 or 3 spatial axes; of each group it
     passes min(out/groups, in/groups) channels.
 
-    Raises ``ValueError`` for other numbers of axes, and for ``groups`` that do not divide out.
+    Raises ``ValueError`` for other numbers of axes, and unless ``groups`` ≥ 1 divide out.
 
     >>> import minireg as mr
     >>> dirac_(mr.tensor([[[1.0, 2.0, 3.0]]]))
     Tensor([[[0., 1., 0.]]], dtype=float32)
     """
-    if tensor.ndim not in (3, 4, 5) or tensor.shape[0] % groups:
+    if len(_shape(tensor)) not in (3, 4, 5) or not within(1, groups) or len(tensor) % groups:
         raise ValueError(
             f"dirac_: got a tensor of shape {tensor.shape} for {groups} groups, expected (out, "
             "in/groups, …) with 3 to 5 axes and out divisible by groups"
@@ -114,7 +118,7 @@ def uniform_(
     """
     if not a <= b:
         raise ValueError(f"uniform_: got the interval [{a}, {b}), expected a ≤ b")
-    return _fill(tensor, stream_of(generator, "init").uniform(a, b, tensor.shape))
+    return _fill(tensor, stream_of(generator, "init").uniform(a, b, _shape(tensor)))
 
 
 def normal_(
@@ -130,7 +134,7 @@ def normal_(
     Tensor([3.], dtype=float32)
     """
     check_option("normal_", "[0, inf)", std=std)
-    return _fill(tensor, mean + std * stream_of(generator, "init").normal(tensor.shape))
+    return _fill(tensor, mean + std * stream_of(generator, "init").normal(_shape(tensor)))
 
 
 def trunc_normal_(
@@ -164,7 +168,7 @@ def trunc_normal_(
     stream, low, high = stream_of(generator, "init"), (a - mean) / std, (b - mean) / std
     mass = math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))
     peak = min(max(low, 0.0), high)  # where the density is largest
-    values, missing = np.empty(tensor.size), np.arange(tensor.size)
+    values, missing = np.empty(n := math.prod(_shape(tensor))), np.arange(n)
     while missing.size:
         shape = missing.shape
         if mass > 0.6:
@@ -225,7 +229,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
     """(inputs of each output, outputs of each input) of a weight (out, in, …)."""
-    if tensor.ndim < 2:
+    if len(_shape(tensor)) < 2:
         raise ValueError(f"{name}: got a tensor of shape {tensor.shape}, expected 2 axes or more")
     window = math.prod(tensor.shape[2:])
     return tensor.shape[1] * window, tensor.shape[0] * window

@@ -12,13 +12,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..backend import Array, as_array, get, get_backend, move
-from ..messages import missing
+from ..messages import check_mapping, check_option, missing
 from ..random import Stream, stream_of
 from ..tensor import Tensor, next_seq, tensor
 
@@ -37,7 +37,8 @@ class Parameter(Tensor):
     kind : what it is for: "weight", "bias" or "norm" (scale and shift of a normalisation).
         A penalty of :class:`minireg.Objective` applies to weights unless it names others.
 
-    Raises ``TypeError`` for data that is not numbers, and for integers that require a gradient.
+    Raises ``TypeError`` for data that is not numbers, and for integers that require a gradient;
+    ``ValueError`` for another kind.
 
     >>> from minireg import nn
     >>> nn.Parameter([1.0, 2.0]).kind
@@ -48,6 +49,7 @@ class Parameter(Tensor):
     kind: Kind
 
     def __init__(self, data: ArrayLike, requires_grad: bool = True, kind: Kind = "weight") -> None:
+        check_option("Parameter", get_args(Kind), kind=kind)
         super().__init__(tensor(data).data, requires_grad)
         self.kind = kind
 
@@ -393,12 +395,7 @@ class Module:
         >>> bool((other.weight == one.weight).all())
         True
         """
-        if not isinstance(state, Mapping):
-            hint = "; pass its state_dict()" if isinstance(state, Module) else ""
-            raise TypeError(
-                "load_state_dict: state must be a mapping of names to arrays, got "
-                f"{type(state).__name__}{hint}"
-            )
+        check_mapping("load_state_dict", "state", state, "model.state_dict()")
         tensors = dict(self._named_tensors())
         missing = [n for n in tensors if n not in state]
         extra = [n for n in state if n not in tensors]

@@ -268,11 +268,13 @@ def clip(
 ) -> Any:  # fmt: skip
     """Limit to [a_min, a_max]; bounds that are Tensors get the gradient where they hold.
 
-    As :func:`numpy.clip`; None is no bound. Raises ``ValueError`` where the bounds do not broadcast
-    against a.
+    As :func:`numpy.clip`; None is no bound, and min and max are other names of the bounds. Raises
+    ``ValueError`` where they do not broadcast against a, and for bounds of both names.
 
     >>> import minireg as mr
     >>> mr.clip(mr.tensor([-2.0, 0.5, 3.0]), -1, 1)
     Tensor([-1. ,  0.5,  1. ], dtype=float32)
     """
+    if not (a_min is a_max is None or min is max is None):
+        raise ValueError("clip: give the bounds as a_min and a_max or as min and max, not as both")
     return _clip(a, a_min if min is None else min, a_max if max is None else max)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..backend import of
-from ..messages import describe
+from ..messages import check_kind, describe
 from .axes import size_along
 from .elementwise import mul
 from .samples import Shape, shaped
@@ -191,10 +191,7 @@ def einsum(subscripts: str, *operands: ArrayLike, optimize: bool | str | None = 
     >>> mr.einsum("ij,j->i", mr.tensor([[1.0, 2.0]]), mr.tensor([3.0, 4.0]))
     Tensor([11.], dtype=float32)
     """
-    if not isinstance(subscripts, str):
-        raise TypeError(
-            f"einsum: got {type(subscripts).__name__}, expected subscripts like 'ij,jk->ik'"
-        )
+    check_kind("einsum", str, "they come first, like 'ij,jk->ik'", subscripts=subscripts)
     named = subscripts.partition("->")[0].count(",") + 1
     if named != len(operands):
         got = ", ".join(map(describe, operands))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..backend import as_dtype, move, of
+from ..messages import check_kind, check_option
 from .axes import arange
 from .elementwise import not_equal, sub
 from .samples import Shape, shaped
@@ -182,14 +183,17 @@ _astype = op("astype", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: 
 def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0) -> Any:
     """Join arrays along an existing axis (None: flattened); the gradient of each is its piece.
 
-    As :func:`numpy.concatenate`. Raises ``ValueError`` where the other axes differ.
+    As :func:`numpy.concatenate`. Raises ``ValueError`` where the other axes differ, and where a second
+    array stands in place of the axis; ``TypeError`` for what is no list.
 
     >>> import minireg as mr
     >>> mr.concatenate([mr.tensor([1.0]), mr.tensor([2.0, 3.0])])
     Tensor([1., 2., 3.], dtype=float32)
     """
+    check_kind("concatenate", Iterable, "write concatenate([a, b], axis)", arrays=arrays)
     if axis is None:
         return _concatenate(*map(ravel, arrays))
+    check_option("concatenate([a, b], axis)", int, axis=axis)
     return _concatenate(*arrays, axis=axis)
 
 
@@ -197,12 +201,14 @@ def concatenate(arrays: Sequence[ArrayLike], axis: int | None = 0) -> Any:
 def stack(arrays: Sequence[ArrayLike], axis: int = 0) -> Any:
     """Join equal-shaped arrays along a new axis.
 
-    As :func:`numpy.stack`. Raises ``ValueError`` where the shapes differ.
+    As :func:`numpy.stack`. Raises ``ValueError`` where the shapes differ, ``TypeError`` for what is no
+    list.
 
     >>> import minireg as mr
     >>> mr.stack([mr.tensor(1.0), mr.tensor(2.0)])
     Tensor([1., 2.], dtype=float32)
     """
+    check_kind("stack", Iterable, "write stack([a, b], axis)", arrays=arrays)
     return _stack(*arrays, axis=axis)
 
 

@@ -6,7 +6,7 @@ import math
 import warnings
 from typing import Any
 
-from ..messages import check_option
+from ..messages import check_kind, check_option
 from ..nn.module import Module
 
 
@@ -41,8 +41,7 @@ class EarlyStopping:
     ) -> None:
         check_option("EarlyStopping", 1, patience=patience)
         check_option("EarlyStopping", "[0, inf)", min_delta=min_delta)
-        if not isinstance(monitor, str):
-            raise TypeError(f"EarlyStopping: monitor must name a column, got {monitor!r}")
+        check_kind("EarlyStopping", str, "name a column of the history", monitor=monitor)
         self.patience, self.min_delta = patience, min_delta
         self.monitor, self.restore_best = monitor, restore_best
         self.sign = -1.0 if monitor.endswith("accuracy") else 1.0

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_type_hints
 
-from ..messages import Limit, check_mapping, check_option
+from ..messages import Limit, check_kind, check_mapping, check_option
 from ..tensor import Tensor
 from .pipeline import Optimizer
 
@@ -25,8 +25,7 @@ _KEPT: dict[str, Limit] = {"last_epoch": -1, "interval": ("epoch", "step"), "_la
 
 
 def _epochs(owner: str, milestones: Any) -> list[int]:
-    if not isinstance(milestones, Iterable):
-        raise TypeError(f"{owner}: milestones must be a list of epochs, got {milestones!r}")
+    check_kind(owner, Iterable, "write a list of epochs", milestones=milestones)
     return list(milestones)
 
 
@@ -60,8 +59,8 @@ class LRScheduler:
     A subclass defines :meth:`rate`, from the rate before; for a formula of the epoch see
     :class:`ClosedForm`. Each subclass is a dataclass: what it annotates are its options, and an
     ``Annotated`` one is checked against the limit beside its type. Raises ``TypeError`` for anything but
-    an optimizer, ``ValueError`` for an option out of its limits. Names, arguments and defaults of all
-    schedules are PyTorch's.
+    an optimizer, ``ValueError`` for an option out of its limits and for ``last_epoch`` ≥ 0 of an optimizer
+    without a state to resume. Names, arguments and defaults of all schedules are PyTorch's.
 
     >>> import minireg as mr
     >>> class Halving(LRScheduler):
@@ -91,6 +90,8 @@ class LRScheduler:
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"{owner}: expected an Optimizer, got {self.optimizer!r:.80}")
         self._check(owner, vars(self))
+        if self.last_epoch >= 0 and not self.optimizer.scheduled:
+            raise ValueError(f"{owner}: last_epoch ≥ 0 resumes; load the optimizer's state first")
         if not self.optimizer.scheduled:  # the first schedule takes the rates as they are now
             for group in self.optimizer.param_groups:
                 group["initial_lr"] = group["lr"]

@@ -118,6 +118,7 @@ def test_truncated_values_lie_inside(mean, std, a, b):
 REFUSED = {
     "eye_": (lambda: init.eye_(empty(2, 2, 2)), "eye_: got a tensor of shape (2, 2, 2), expected a matrix"),
     "dirac_": (lambda: init.dirac_(empty(2, 2)), "dirac_: got a tensor of shape (2, 2) for 1 groups"),
+    "dirac_ no groups": (lambda: init.dirac_(empty(3, 2, 1), 0), "(3, 2, 1) for 0 groups"),
     "dirac_ groups": (lambda: init.dirac_(empty(3, 2, 1), 2), "for 2 groups, expected (out, in/groups, …)"),
     "uniform_": (lambda: init.uniform_(empty(2), 1, 0), "uniform_: got the interval [1, 0), expected a ≤ b"),
     "normal_": (lambda: init.normal_(empty(2), 0, -1), "normal_: std must be a finite number ≥ 0, got -1"),

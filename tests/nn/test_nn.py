@@ -48,6 +48,10 @@ def test_names_are_attribute_paths_in_order():
     assert [n for n, m in model.named_modules() if isinstance(m, nn.Linear)] == ["0.0", "0.4", "1"]
 
 
+def test_a_list_is_a_weight_of_linear():
+    np.testing.assert_array_equal(F.linear([1.0, 2.0], [[3.0, 4.0]]), np.float32([11.0]))
+
+
 def test_parameters_know_their_kind():
     model = nn.Sequential(small(), nn.LayerNorm(2), nn.RMSNorm(2))
     kinds = {n: p.kind for n, p in model.named_parameters()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from ...messages import check_kind
 from ...mode import no_grad
 from ...tensor import Tensor
 from ..containers import ModuleList
@@ -54,12 +55,14 @@ class ParametrizationList(ModuleList):
 def tensor_of(module: Module, name: str) -> Tensor:
     """``module.name``, which :func:`register_parametrization` is to compute.
 
-    Raises ``ValueError``, which lists the tensors there are, if it is none.
+    Raises ``ValueError``, which lists the tensors there are, if it is none; ``TypeError`` for what is
+    no Module.
 
     >>> from minireg import nn
     >>> tensor_of(nn.Linear(3, 2), "bias").shape
     (2,)
     """
+    check_kind("parametrization", Module, module=module)
     found = getattr(module, name, None)
     if not isinstance(found, Tensor):
         has = sorted(n for n, _ in module.named_parameters() if "." not in n)
@@ -120,7 +123,7 @@ def register_parametrization(module: M, tensor_name: str, parametrization: Modul
         )
     if not isinstance(chain, ParametrizationList):
         chain = ParametrizationList()
-        chain.kind = getattr(before, "kind", None)
+        chain.kind = getattr(before, "kind", "weight")
         for i, value in enumerate(originals):
             name = f"original{i}" if isinstance(found, tuple) else "original"
             if isinstance(before, Parameter) and not isinstance(value, Parameter):
