@@ -42,8 +42,9 @@ BUDGETS = {
     "of it, the engine": Budget("tensor engine mode", 460, 435, 581),
     "penalties": Budget("penalties", 950, 880, 1051),
     "gpu": Budget("gpu", 750, 1030, 1011),
-    # 950 as planned; 31 laws of ops and penalties came after the plan, each with its planted fault
-    "check": Budget("check", 1100, 1081, 1262),
+    # 950 as planned; 32 laws of ops and penalties came after the plan, each with its planted fault
+    # (the last: special points of an op), and float32 says where, what, and within what
+    "check": Budget("check", 1130, 1081, 1262),
     "analysis": Budget("analysis", 1500, 1210, 1479),
     "inspect": Budget("inspect", 710, 750, 892),
     "runs": Budget("training datasets checkpoint sweep", 900, 510, 860),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from pathlib import Path
 
 import numpy as np
@@ -236,6 +237,7 @@ PLANTED = {  # check that must notice: an op that is wrong in just this
     ),
     "some inputs": (fused(lambda a, b: a * b, _first_or_nothing, lambda a, b: a * b), PAIRS),
     "float32": (plain(lambda x: x * np.float64(2), lambda g, y, x: g * 2), unary()),
+    "special points": (plain(lambda x: x**3, lambda g, y, x: g * (3 * y / x)), unary()),
     "strides": (plain(_read_in_memory_order, lambda g, y, x: g), SQUARES),
     "empty": (plain(_no_empty, lambda g, y, x: g * 2), unary()),
     "broadcast": (
@@ -259,6 +261,25 @@ def test_each_check_notices_its_defect(check, table):
     assert report.failures[check], report
     assert not report
     assert f"{check}: " in str(report)
+
+
+def test_a_documented_kink_excuses_a_special_point(table):
+    rule = plain(lambda x: x**3, lambda g, y, x: g * (3 * y / x))
+    report = check_op(rule("cube", formula="?", samples=unary()), only=["special points"])
+    assert "with 0 for input 0 the value is finite, but a gradient is NaN" in str(report)
+    assert check_op(rule("cube", formula="?", samples=unary(), kink="at 0: NaN"))
+
+
+def test_float32_near_a_zero_of_the_derivative(table):
+    """What rounding of the input does to the gradient is no fault, a coarser gradient is one."""
+    near = lambda rng: [(np.array(math.pi / 2 + 1e-9),), (np.array([math.pi / 2, 0.3]),)]
+    sine = lambda rule: plain(np.sin, rule)("sine", formula="?", samples=near)
+    assert check_op(sine(lambda g, y, x: g * mr.cos(x)), only=["float32"])
+    coarse = lambda g, y, x: g * mr.cos(x + 1e-3 * (x.dtype != np.float64))
+    report = check_op(sine(coarse), only=["float32"])
+    (note, *_) = report.failures["float32"]
+    assert "the gradient of input 0 where it is 1.5707963" in note
+    assert "of float32 inputs, expected -2.50000005e-09 within" in note
 
 
 def test_every_check_has_a_planted_defect():
