@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .messages import check_option, needed
+from .messages import check_kind, check_option, describe, needed
 from .random import Stream
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -102,13 +102,14 @@ def flip_labels(
 
     Parameters
     ----------
-    y : integer labels (n,) in 0 … classes − 1, an array; it is not changed.
+    y : integer labels (n,) in 0 … classes − 1; they are not changed.
     rate : share to flip, in [0, 1].
     classes : how many, ≥ 2.
     stream : of random numbers, :class:`minireg.random.Stream`.
 
     Returns the new labels (n,) and which differ (n,), the symmetric label noise of Natarajan et al.
-    (2013). ``TypeError`` for a list; other arguments are not checked (:func:`load` does).
+    (2013). ``TypeError`` for what are no integers and for a ``stream`` that is none, ``ValueError`` for
+    another share and another number of classes.
 
     >>> import minireg as mr
     >>> stream = mr.random.Stream("noise", seed=0)
@@ -116,6 +117,12 @@ def flip_labels(
     >>> int(flipped.sum()), bool((y[flipped] != 0).all())
     (2, True)
     """
+    y = np.asarray(y)
+    if y.dtype.kind not in "iu":
+        raise TypeError(f"flip_labels: y must be integer labels, got {describe(y)}")
+    check_option("flip_labels", "[0, 1]", rate=rate)
+    check_option("flip_labels", 2 if rate else 1, classes=classes)
+    check_kind("flip_labels", Stream, "make one with mr.random.Stream(name, seed)", stream=stream)
     chosen = stream.permutation(len(y))[: round(rate * len(y))]
     shift = 1 + (stream.uniform(0, 1, (len(chosen),)) * (classes - 1)).astype(np.int64)
     noisy = y.copy()

@@ -41,23 +41,23 @@ Found = dict[Tensor, Array]  # gradients
 class PendingGradient(Tensor):
     """A parameter's gradient with work left for the step.
 
-    ``proxes`` are the terms whose prox must follow the step, ``deferred`` those whose gradients the
-    step must add. The list ``deferred`` is the one in ``Terms.deferred``; whoever adds the gradients
+    ``_proxes`` are the terms whose prox must follow the step, ``_deferred`` those whose gradients the
+    step must add. The list ``_deferred`` is the one in ``Terms.deferred``; whoever adds the gradients
     empties it.
     """
 
-    __slots__ = ("proxes", "deferred")
-    deferred: Deferred
+    __slots__ = ("_proxes", "_deferred")
+    _deferred: Deferred
 
     def __init__(self, data: Array, proxes: Proxes = (), deferred: Deferred | None = None) -> None:
         super().__init__(data)
-        self.proxes, self.deferred = proxes, [] if deferred is None else deferred
+        self._proxes, self._deferred = proxes, [] if deferred is None else deferred
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return PendingGradient, (self.data, self.proxes, self.deferred)
+        return PendingGradient, (self.data, self._proxes, self._deferred)
 
     def _heir(self, more: Array) -> Tensor:
-        return PendingGradient(self.data, self.proxes, self.deferred)
+        return PendingGradient(self.data, self._proxes, self._deferred)
 
 
 class Attributed(PendingGradient):
@@ -70,11 +70,11 @@ class Attributed(PendingGradient):
         self.name, self.shares = name, shares
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Attributed, (self.data, self.name, self.shares, self.proxes)
+        return Attributed, (self.data, self.name, self.shares, self._proxes)
 
     def _heir(self, more: Array) -> Tensor:
         shares = self.shares | {"gradient": self.shares.get("gradient", 0) + more}
-        return Attributed(self.data, self.name, shares, self.proxes)
+        return Attributed(self.data, self.name, shares, self._proxes)
 
 
 def added(arrays: Iterable[Array]) -> Array:
@@ -637,11 +637,11 @@ class Terms(Mapping[str, Tensor]):
         """Add the deferred gradients; on a GPU in one launch for all with the same penalties."""
         groups: dict[Any, tuple[list[Penalty], list[Any]]] = {}
         for p in self.parameters.values():
-            if p.grad is not None and p.grad.deferred:
-                penalties = [penalty for _, penalty in p.grad.deferred]
+            if p.grad is not None and p.grad._deferred:
+                penalties = [penalty for _, penalty in p.grad._deferred]
                 _, pairs = groups.setdefault(tuple(map(id, penalties)), (penalties, []))
                 pairs.append((p.data, p.grad.data))
-                p.grad.deferred.clear()  # type: ignore[attr-defined]
+                p.grad._deferred.clear()  # type: ignore[attr-defined]
         for penalties, pairs in groups.values():
             name = "_".join(type(penalty).__name__ for penalty in penalties)
             run_on_rows(name, ["w", "g"], partial(add_gradients, penalties), pairs)
@@ -649,9 +649,9 @@ class Terms(Mapping[str, Tensor]):
     def _proxes(self) -> dict[Tensor, Proxes]:
         """By parameter, the terms whose prox must follow its step, after this and earlier passes."""
         proxes: dict[Tensor, Proxes] = {
-            p: p.grad.proxes
+            p: p.grad._proxes
             for p in self.parameters.values()
-            if p.grad is not None and p.grad.proxes
+            if p.grad is not None and p.grad._proxes
         }
         for name, term in self._acting("prox").items():
             row = name, term.penalty

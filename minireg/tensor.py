@@ -74,8 +74,8 @@ class Tensor:
     data: Array
     grad: Tensor | None
     requires_grad: bool
-    proxes: tuple[Any, ...] = ()  # of a gradient: (term, penalty) whose prox must follow the step
-    deferred: Sequence[Any] = ()  # of a gradient: (term, penalty) whose gradient the step must add
+    _proxes: tuple[Any, ...] = ()  # of a gradient: (term, penalty) whose prox must follow the step
+    _deferred: Sequence[Any] = ()  # of a gradient: (term, penalty) whose gradient the step must add
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         backends.of(data)  # raises for anything that is not an array of a known backend

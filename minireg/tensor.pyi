@@ -27,8 +27,8 @@ class Tensor:
     data: Array
     grad: Tensor | None
     requires_grad: bool
-    proxes: tuple[Any, ...]
-    deferred: Sequence[Any]
+    _proxes: tuple[Any, ...]
+    _deferred: Sequence[Any]
     def __init__(self, data: Array, requires_grad: bool = False) -> None: ...
     _node: Node | None
     _hooks: list[Any] | None

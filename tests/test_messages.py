@@ -393,6 +393,12 @@ ERRORS = {
     "solve without a model": (
         lambda: mr.solve(3, nn.MSELoss(), penalties.L1(0.1), t(2, 3), t(2, 2)), TypeError,
         "solve model Module 3"),
+    "a number for a penalty to solve": (
+        lambda: mr.solve(net(), nn.MSELoss(), 3, t(2, 3), t(2, 2)), TypeError, "solve Penalty 3 L1(…)"),
+    "a plane along one direction": (
+        lambda: mr.curvature.plane(lambda: (w * w).sum(), w := t(3), np.ones((1, 3)), [0], [0]), ValueError,
+        "plane directions two 1 line"),
+    "the trace of a vector": (lambda: mr.trace([1.0]), ValueError, "diagonal (1,) two axes"),
     "solve of words": (
         lambda: mr.solve(net(), nn.MSELoss(), penalties.L1(0.1), np.array(["a"]), t(2, 2)), TypeError,
         "solve: x numbers <U1"),
@@ -466,6 +472,17 @@ ERRORS = {
     "on= numbers": (
         lambda: mr.Objective(nn.MSELoss(), {"l1": (penalties.L1(1.0), [3])}).table(net()), TypeError,
         "Term on glob Parameter got 3 among them"),
+    "labels to flip that are none": (
+        lambda: mr.datasets.flip_labels([0.5], 0.2, 3, mr.random.Stream("noise")), TypeError,
+        "flip_labels y integer labels float64"),
+    "a share of labels": (
+        lambda: mr.datasets.flip_labels([0, 1], 2, 3, mr.random.Stream("noise")), ValueError,
+        "flip_labels rate [0, 1] 2"),
+    "one class to flip to": (
+        lambda: mr.datasets.flip_labels([0], 0.2, 1, mr.random.Stream("noise")), ValueError,
+        "flip_labels classes ≥ 2 1"),
+    "a seed for a stream": (
+        lambda: mr.datasets.flip_labels([0], 0.2, 2, 7), TypeError, "flip_labels stream Stream 7 seed"),
     # --- sweep, files and data sets --------------------------------------------------------------
     "held-out share as text": (
         lambda: mr.datasets.load("wine", validation="0.3"), ValueError,

@@ -1057,12 +1057,12 @@ def test_a_gradient_knows_which_prox_it_owes(order):
     objective.bind(model).attach(optim.SGD(model.parameters()))
     for attribute in order:  # also of gradients that are added up
         objective(model, x, y).backward(attribute)
-        proxes = {n: getattr(p.grad, "proxes", ()) for n, p in model.named_parameters()}
+        proxes = {n: getattr(p.grad, "_proxes", ()) for n, p in model.named_parameters()}
         assert proxes.pop("0.weight") == (("l1", l1), ("ball", ball))
         assert proxes.pop("3.weight") == (("ball", ball),)
         assert set(proxes.values()) == {()}
     mr.Objective(LOSS)(model, x, y).backward(attribute=False)
-    assert model[0].weight.grad.proxes == (("l1", l1), ("ball", ball))
+    assert model[0].weight.grad._proxes == (("l1", l1), ("ball", ball))
 
 
 @pytest.mark.parametrize("attribute", [True, False])
@@ -1170,7 +1170,7 @@ def test_a_copied_gradient_keeps_its_shares():
     assert again.name == "0.weight"
     assert list(again.shares) == list(grad.shares)
     assert not np.shares_memory(again.shares["data"], grad.shares["data"])
-    assert again.proxes == ()
+    assert again._proxes == ()
 
 
 # --- on= --------------------------------------------------------------------------------------------

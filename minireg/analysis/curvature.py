@@ -403,7 +403,10 @@ def plane(
     array([[ 0.,  4.,  9.],
            [ 1.,  5., 10.]])
     """
-    return _values(closure, params, directions, product(a, b)).reshape(len(a), len(b))
+    along = [*directions]
+    if len(along) != 2:
+        raise ValueError(f"plane: directions must be two, got {len(along)}; for one take line")
+    return _values(closure, params, along, product(a, b)).reshape(len(a), len(b))
 
 
 def sharpness(

@@ -67,6 +67,10 @@ class Composite:
     ) -> None:
         if not isinstance(model, Module):
             raise TypeError(f"solve: model must be a Module, got {model!r:.60}")
+        if not isinstance(penalty, Penalty):
+            raise TypeError(
+                f"solve: expected a Penalty, got {penalty!r:.60}; write penalties.L1(…)"
+            )
         self.model, self.loss, self.penalty = model, loss, penalty
         self.params = [p for p in model.parameters() if p.requires_grad]
         if not self.params:

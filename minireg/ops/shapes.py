@@ -394,6 +394,8 @@ def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> A
     >>> mr.diagonal(mr.tensor([[1.0, 2.0], [3.0, 4.0]]))
     Tensor([1., 4.], dtype=float32)
     """
+    if a.ndim < 2:
+        raise ValueError(f"diagonal: got an array of shape {a.shape}, expected two axes or more")
     a = moveaxis(a, (axis1, axis2), (-2, -1))
     below, right = max(-offset, 0), max(offset, 0)
     i = arange(a, max(0, min(a.shape[-2] - below, a.shape[-1] - right)))

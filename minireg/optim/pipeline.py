@@ -338,7 +338,7 @@ class Optimizer:
         deferred = {} if terms is None else terms.deferred
         due = [(*d, deferred.get(d[0], [])) for d in self._due()]
         for p, g, _, given in due:
-            if p.grad.proxes or p.grad.deferred or g.shape != p.shape:  # type: ignore[union-attr]
+            if p.grad._proxes or p.grad._deferred or g.shape != p.shape:  # type: ignore[union-attr]
                 self._check_due(p, p.grad, given)  # type: ignore[arg-type]
         updates = [self._update_of(*d) for d in due]
         for *_, given in due:
@@ -364,13 +364,13 @@ class Optimizer:
             raise ValueError(
                 f"{owner}: the gradient of a parameter of shape {p.shape} has shape {grad.shape}"
             )
-        if grad.deferred and grad.deferred != given:
-            names = ", ".join(repr(name) for name, _ in grad.deferred)
+        if grad._deferred and grad._deferred != given:
+            names = ", ".join(repr(name) for name, _ in grad._deferred)
             raise RuntimeError(
                 f"{owner}: the gradient of a parameter of shape {p.shape} lacks the penalties {names}, "
                 "which terms.backward(defer=True) left to the step: call optimizer.step(terms)"
             )
-        for name, penalty in grad.proxes:
+        for name, penalty in grad._proxes:
             if penalty not in self._prox.get(p, ()):
                 raise RuntimeError(
                     f"{owner}: objective term {name!r} acts via its prox, which this optimizer does not "

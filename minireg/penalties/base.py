@@ -20,7 +20,7 @@ from ..engine import grad
 from ..messages import expected, within
 from ..mode import enable_grad
 from ..ops.arrays import length, like
-from ..ops.table import op
+from ..ops.table import array_like, op
 from ..tensor import Tensor
 
 NUMBER = int | float | np.number
@@ -246,7 +246,7 @@ class Penalty:
 
     def __call__(self, w: Weight) -> Any:
         """The value as :meth:`value` gives it; of a Tensor its backward is the closed-form gradient."""
-        return penalty_value(w, penalty=self)
+        return penalty_value(array_like(w, type(self).__name__), penalty=self)
 
     def over(self, parameters: Iterable[Tensor]) -> Any:
         """The value of a term: the sum over its parameters, None for no parameters."""

@@ -249,7 +249,7 @@ def test_a_step_that_owes_a_prox_is_refused():
     p, l1 = parameter(draw(3)), L1(1.0)
     first, second = optim.SGD([p]), optim.SGD([p])
     first.add_prox([p], l1, "sparse")
-    p.grad = type("Pending", (mr.Tensor,), {"proxes": (("sparse", l1),)})(draw(3, seed=1))
+    p.grad = type("Pending", (mr.Tensor,), {"_proxes": (("sparse", l1),)})(draw(3, seed=1))
     first.step()
     before = p.data.copy()
     with pytest.raises(RuntimeError, match=r"SGD.step: .*'sparse'.*objective.attach\(optimizer\)"):

@@ -90,6 +90,13 @@ def test_second_derivative_is_the_curvature(label):
     np.testing.assert_allclose(expected, ahead / 2e-6, rtol=1e-7, atol=1e-7)
 
 
+def test_a_list_is_a_weight():
+    w = mr.tensor([3.0, -4.0], requires_grad=True)
+    assert penalties.L1(2.0)([3.0, -4.0]) == 14
+    penalties.L1(2.0)([w, w]).backward()
+    np.testing.assert_array_equal(w.grad.numpy(), [4.0, -4.0])
+
+
 @every_penalty
 def test_value_is_the_same_for_arrays_and_tensors(label):
     penalty, w = PENALTIES[label](0.7), draw(*SHAPE)
