@@ -1,7 +1,9 @@
 """What the pages for contributors say is so: rooms, imports, counts, the printed kernel, and paths."""
 
+import ast
 import contextlib
 import io
+import keyword
 import re
 import runpy
 from pathlib import Path
@@ -53,6 +55,28 @@ def test_the_counts_of_a_step_are_about_so():
     assert rows.keys() == found.keys(), "run python tools/walk.py and take its table"
     off = {part: (rows[part], n) for part, n in found.items() if abs(int(rows[part]) - n) > n / 3}
     assert not off, "run python tools/walk.py and take its table"
+
+
+def names(text: str) -> set[str]:
+    """What Python source calls by a name, outside of comments and strings."""
+    return {
+        getattr(node, field)
+        for node in ast.walk(ast.parse(text))
+        for field in ("id", "attr", "name", "arg", "module")
+        if isinstance(getattr(node, field, None), str)
+    }
+
+
+def test_every_word_that_is_a_name_is_in_the_code():
+    files = [*(ROOT / "minireg").rglob("*.py")]
+    known = {path.stem for path in files} | {path.parent.name for path in files}
+    known = known.union(*(names(path.read_text("utf-8")) for path in files))
+    rows = re.findall(r"^\| .* \|$", ARCHITECTURE.partition("## Words")[2], re.M)
+    said = {name for row in rows for code in re.findall(r"`([^`]+)`", row)
+            for name in re.findall(r"[A-Za-z_]\w*", code)}  # fmt: skip
+    assert len(said) > 30
+    lost = sorted(name for name in said - known if not keyword.iskeyword(name))
+    assert not lost, f"the words of docs/architecture.md have names that the code lacks: {lost}"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -67,6 +67,7 @@ class Recorded(NamedTuple):
     kernel: Kernel
     penalties: bool
     proxes: bool
+    met: tuple[str, ...]  # what stood in the way of including more, try after try
 
 
 def launched(optimizer: Pipeline, updates: Sequence[U], factor: Array | None = None) -> Iterator[U]:
@@ -117,20 +118,40 @@ def recorded(optimizer: Pipeline, u: Update, factor: Array | None = None) -> Rec
     name, dtype, clipped = type(optimizer).__name__, u.p.dtype.name, factor is not None
     # a prox after noise, or under a ledger, is applied on its own
     proxes = () if optimizer.noisy or optimizer.observer else tuple(u.proxes)
+    met: list[str] = []
     for before, after in product((u.penalties, ()), (proxes, ())):
         passes = optimizer._passes(step, u.first, group, before, after, clipped)
         try:
             kernel = trace(name, dtype, arrays, passes, optimizer.scratch, len(common))
-        except UNTRACEABLE:  # it needs more than one element
+        except UNTRACEABLE as error:  # it needs more than one element
+            met.append(str(error).partition("\n")[0])
             continue
-        return Recorded(kernel, before == u.penalties, after == tuple(u.proxes))
+        return Recorded(kernel, before == u.penalties, after == tuple(u.proxes), tuple(met))
     return None
 
 
 def source(optimizer: Pipeline, updates: Iterable[Update]) -> str:
-    """The CUDA source of these updates, each different kernel once."""
-    kernels = [found.kernel for u in updates if (found := recorded(optimizer, u))]
-    return "\n\n".join(dict.fromkeys(f"// {optimizer.text}\n{kernel}" for kernel in kernels))
+    """The CUDA source of these updates, each different kernel once, and what is in none."""
+    texts: list[str] = []
+    for u in updates:
+        found, lines = recorded(optimizer, u), [f"// {optimizer.text}"]
+        lines += [f"// left out: {what} ({why})" for what, why in _left_out(optimizer, u, found)]
+        texts.append("\n".join([*lines, str(found.kernel)] if found else lines))
+    return "\n\n".join(dict.fromkeys(texts))
+
+
+def _left_out(optimizer: Pipeline, u: Update, found: Recorded | None) -> Iterator[tuple[str, str]]:
+    """(what is not in the kernel of an update, why) in words."""
+    if found is None:
+        yield type(optimizer).__name__, "its update needs more than one element"
+        return
+    if not found.penalties:
+        names = ", ".join(type(penalty).__name__ for penalty in u.penalties)
+        yield f"gradient of {names}", found.met[1]  # the try with them and without the proxes
+    if not found.proxes:
+        names = ", ".join(name or type(penalty).__name__ for penalty, name in u.proxes.items())
+        alone = optimizer.noisy or optimizer.observer
+        yield f"prox of {names}", "it follows noise or a ledger" if alone else found.met[-1]
 
 
 def _named(name: str, value: Any) -> Any:

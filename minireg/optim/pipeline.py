@@ -445,7 +445,7 @@ class Optimizer:
         One kernel serves all parameters of one group, dtype, age and list of penalties. It is made from
         the optimizer's in-place passes and the penalties' ``add_gradient`` and ``prox``; options are its
         arguments, so a schedule does not compile anew. ``terms`` give the deferred penalties, as in
-        :meth:`step`.
+        :meth:`step`. What needs more than one element is in no kernel: a comment names it.
 
         >>> import minireg as mr
         >>> w = mr.tensor([1.0], requires_grad=True)

@@ -9,6 +9,7 @@ import copy
 import itertools
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -831,7 +832,57 @@ def test_the_source_of_a_prox_that_is_not_elementwise_is_the_step():
     p = mr.tensor(draw(2, 2), requires_grad=True)
     plain, grouped = (optim.SGD([p], lr=0.1) for _ in range(2))
     grouped.add_prox([p], GroupLasso(0.1))
-    assert plain.kernel_source() == grouped.kernel_source()
+    first, left, *rest = grouped.kernel_source().splitlines()
+    assert plain.kernel_source() == "\n".join([first, *rest])
+    assert left.startswith("// left out: prox of GroupLasso (")
+
+
+class Branching(mr.penalties.Penalty):
+    """A penalty whose gradient and prox look at values, as no kernel can."""
+
+    separable = elementwise_step = True
+
+    def value(self, w):
+        return np.square(w).sum()
+
+    def gradient(self, w, out=None):
+        return np.multiply(2.0 if w > 0 else 1.0, w, out=out)
+
+    def prox(self, v, step=1.0):
+        return v if v > 0 else 0 * v
+
+
+def test_the_source_says_what_no_kernel_takes():
+    p = mr.tensor(draw(2), requires_grad=True)
+    terms = SimpleNamespace(deferred={p: [("a", L1(0.5)), ("b", Branching())]})
+    met = "(a kernel cannot branch in Python: say np.where)"
+    gradients, prox = (
+        f"// left out: gradient of L1, Branching {met}",
+        f"// left out: prox of odd {met}",
+    )
+    for within, name, left in [
+        (terms, None, [gradients]), (None, "odd", [prox]), (terms, "odd", [gradients, prox]),
+    ]:  # fmt: skip
+        optimizer = optim.SGD([p], lr=0.1)
+        if name:
+            optimizer.add_prox([p], Branching(), name)
+        lines = optimizer.kernel_source(within).splitlines()
+        assert [line for line in lines if "left out" in line] == left
+        assert lines[-1] == "*at_p_ = p_ - (g_ * a0);"  # the step alone
+    noisy = optim.SGLD([p], lr=0.1)
+    noisy.add_prox([p], L1(0.5))
+    assert "// left out: prox of L1 (it follows noise or a ledger)" in noisy.kernel_source()
+
+
+def test_an_update_that_no_kernel_takes_is_named():
+    class Sorted(optim.SGD):
+        def _update(self, step, first, group):
+            return lambda p, g, *rest: p.__isub__(group["lr"] * np.sort(g))
+
+    source = Sorted([mr.tensor(draw(2), requires_grad=True)], lr=0.1).kernel_source()
+    assert source.splitlines()[1:] == [
+        "// left out: Sorted (its update needs more than one element)"
+    ]
 
 
 def test_every_source_compiles_for_a_gpu():
