@@ -398,6 +398,7 @@ ERRORS = {
     "a plane along one direction": (
         lambda: mr.curvature.plane(lambda: (w * w).sum(), w := t(3), np.ones((1, 3)), [0], [0]), ValueError,
         "plane directions two 1 line"),
+    "a number to sort": (lambda: mr.sort(1.0), ValueError, "sort axis -1 dimension 0"),
     "the trace of a vector": (lambda: mr.trace([1.0]), ValueError, "diagonal (1,) two axes"),
     "solve of words": (
         lambda: mr.solve(net(), nn.MSELoss(), penalties.L1(0.1), np.array(["a"]), t(2, 2)), TypeError,

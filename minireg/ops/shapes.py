@@ -349,6 +349,8 @@ def sort(a: ArrayLike, axis: int | None = -1) -> Any:
     >>> mr.sort(mr.tensor([3.0, 1.0, 2.0]))
     Tensor([1., 2., 3.], dtype=float32)
     """
+    if axis is not None:
+        normalize_axis_index(axis, np.ndim(a), "sort")
     return take_along_axis(a, argsort(a, axis=axis), axis)
 
 

@@ -245,7 +245,7 @@ class Penalty:
     # --- how it is used and shown ----------------------------------------------------------------
 
     def __call__(self, w: Weight) -> Any:
-        """The value as :meth:`value` gives it; of a Tensor its backward is the closed-form gradient."""
+        """The value as :meth:`value` gives it, also of a list; backward is the closed-form gradient."""
         return penalty_value(array_like(w, type(self).__name__), penalty=self)
 
     def over(self, parameters: Iterable[Tensor]) -> Any:
