@@ -281,10 +281,9 @@ def _special_points(case: _Sample) -> Faults:
 
     Infinity is one: the slope of a root at 0. Where the value is not finite nothing is asked.
     """
-    every = range(len(case.arrays))
-    for point, some in product(
-        (0.0, 1.0, -1.0), [every, *zip(every)] if not case.entry.kink else []
-    ):
+    inputs = range(len(case.arrays))
+    chosen = dict.fromkeys([tuple(inputs), *zip(inputs)])  # all of them, and each alone
+    for point, some in product((0.0, 1.0, -1.0), () if case.entry.kink else chosen):
         arrays = [np.full_like(a, point) if i in some else a for i, a in enumerate(case.arrays)]
         with np.errstate(all="ignore"):
             try:
