@@ -108,6 +108,7 @@ total: float = mr.sum(np.ones(2))
 active: mr.Tensor = mr.nn.functional.relu(mr.nn.functional.linear(w, w))
 cost: mr.Tensor = mr.nn.functional.cross_entropy(w, np.ones(1))
 firsts = [layer.weight for layer in mr.nn.Sequential(mr.nn.Linear(2, 2))]
+schedule = mr.optim.lr_scheduler.StepLR(mr.optim.SGD([w], lr=0.1), step_size=3)
 quiet = mr.no_grad()(len)
 size: int = quiet([1])
 """
@@ -125,6 +126,7 @@ mr.optim.SGD([x], lr="fast")
 x.shape = (2,)
 mr.nn.functional.relu(x, x, x)
 mr.nn.functional.relu(x).foo
+mr.optim.lr_scheduler.StepLR(mr.optim.SGD([x], lr=0.1), step_size="x")
 mr.no_grad()(len)(1)
 mr.linalg.svd(np.eye(2)).S.backward()
 x.copied
