@@ -69,7 +69,7 @@ ERRORS = {
         lambda: mr.concatenate(t(2), t(2)), ValueError, "concatenate([a, b], axis) axis integer Tensor"),
     "a number to concatenate": (lambda: mr.concatenate(3), TypeError, "concatenate arrays 3 write [a, b]"),
     "a number to stack": (lambda: mr.stack(3), TypeError, "stack arrays 3 write [a, b]"),
-    "bounds of both names": (lambda: mr.clip(t(2), 1, 2, min=0), ValueError, "clip a_min a_max min max both"),
+    "a bound twice": (lambda: mr.clip(t(2), 1, 2, min=0), ValueError, "clip a_min min a_max max twice"),
     "half the statistics": (
         lambda: F.batch_norm(t(3, 2), np.zeros(2), None, training=True), ValueError,
         "batch_norm needs running_mean running_var neither"),

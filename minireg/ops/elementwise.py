@@ -269,12 +269,12 @@ def clip(
     """Limit to [a_min, a_max]; bounds that are Tensors get the gradient where they hold.
 
     As :func:`numpy.clip`; None is no bound, and min and max are other names of the bounds. Raises
-    ``ValueError`` where they do not broadcast against a, and for bounds of both names.
+    ``ValueError`` where they do not broadcast against a, and for a bound given twice.
 
     >>> import minireg as mr
     >>> mr.clip(mr.tensor([-2.0, 0.5, 3.0]), -1, 1)
     Tensor([-1. ,  0.5,  1. ], dtype=float32)
     """
-    if not (a_min is a_max is None or min is max is None):
-        raise ValueError("clip: give the bounds as a_min and a_max or as min and max, not as both")
+    if any(b is not None and c is not None for b, c in ((a_min, min), (a_max, max))):
+        raise ValueError("clip: got a bound twice, as a_min and min or as a_max and max; give one")
     return _clip(a, a_min if min is None else min, a_max if max is None else max)
