@@ -24,7 +24,7 @@ from .analysis.lipschitz import pgd_attack as pgd_attack
 from .analysis.lipschitz import rescale as rescale
 from .analysis.solver import path as path
 from .analysis.solver import solve as solve
-from .backend import Array
+from .backend import Array, Axis, Integers
 from .backend import get_backend as get_backend
 from .backend import set_backend as set_backend
 from .backend import use_backend as use_backend
@@ -47,7 +47,6 @@ from .objective import Objective as Objective
 from .objective import Term as Term
 from .ops import linalg as linalg
 from .ops import op as op
-from .ops.signatures import Axis, Indices
 from .random import manual_seed as manual_seed
 from .sweep import sweep as sweep
 from .tensor import Tensor as Tensor
@@ -1056,21 +1055,21 @@ def swapaxes(a: Tensor, axis1: int, axis2: int) -> Tensor:
 @overload
 def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Array: ...
 @overload
-def take(a: Tensor, indices: Indices, axis: int | None = None) -> Tensor:
+def take(a: Tensor, indices: Integers, axis: int | None = None) -> Tensor:
     """Elements at integer ``indices`` along ``axis`` (of the flattened array when None)."""
 
 @overload
-def take(a: Tensor, indices: Indices, dim: int | None = None) -> Tensor: ...
+def take(a: Tensor, indices: Integers, dim: int | None = None) -> Tensor: ...
 @overload
-def take(a: ArrayLike, indices: Indices, axis: int | None = None) -> Array: ...
+def take(a: ArrayLike, indices: Integers, axis: int | None = None) -> Array: ...
 @overload
-def take_along_axis(arr: Tensor, indices: Indices, axis: int | None = -1) -> Tensor:
+def take_along_axis(arr: Tensor, indices: Integers, axis: int | None = -1) -> Tensor:
     """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes."""
 
 @overload
-def take_along_axis(arr: Tensor, indices: Indices, dim: int | None = -1) -> Tensor: ...
+def take_along_axis(arr: Tensor, indices: Integers, dim: int | None = -1) -> Tensor: ...
 @overload
-def take_along_axis(arr: ArrayLike, indices: Indices, axis: int | None = -1) -> Array: ...
+def take_along_axis(arr: ArrayLike, indices: Integers, axis: int | None = -1) -> Array: ...
 @overload
 def tan(x: Tensor) -> Tensor:
     """Tangent of an angle in radians."""

@@ -18,6 +18,7 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # glibc gives freed memory back to the system unless it has seen a block as large as this freed;
 # without it every step would fault its large arrays in again, page by page.
@@ -25,6 +26,8 @@ np.empty(2**25 - 2**16, np.uint8)
 
 BLOCK = 16384  # elements: parameter, gradient, two states and scratch stay in the L2 cache
 Array: TypeAlias = np.ndarray[Any, Any]  # or CuPy's, or of a registered backend
+Axis: TypeAlias = int | Sequence[int] | None  # of an array; None for all of them
+Integers: TypeAlias = ArrayLike  # such as indices
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .backend import Array
-from .ops.signatures import Axis, Indices
+from .backend import Array, Axis, Integers
 
 next_seq: Any
 RETAIN: Any
@@ -503,15 +502,15 @@ class Tensor:
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Two axes exchanged."""
     @overload
-    def take(self, indices: Indices, axis: int | None = None) -> Tensor:
+    def take(self, indices: Integers, axis: int | None = None) -> Tensor:
         """Elements at integer ``indices`` along ``axis`` (of the flattened array when None)."""
     @overload
-    def take(self, indices: Indices, dim: int | None = None) -> Tensor: ...
+    def take(self, indices: Integers, dim: int | None = None) -> Tensor: ...
     @overload
-    def take_along_axis(self, indices: Indices, axis: int | None = -1) -> Tensor:
+    def take_along_axis(self, indices: Integers, axis: int | None = -1) -> Tensor:
         """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes."""
     @overload
-    def take_along_axis(self, indices: Indices, dim: int | None = -1) -> Tensor: ...
+    def take_along_axis(self, indices: Integers, dim: int | None = -1) -> Tensor: ...
     def tan(self) -> Tensor:
         """Tangent of an angle in radians."""
     def tanh(self) -> Tensor:

@@ -37,8 +37,7 @@ ARRAY = "ArrayLike"
 IMPORTS = [
     "from numpy.typing import ArrayLike",
     "from typing import overload",
-    "from .backend import Array",
-    "from .ops.signatures import Axis, Indices",
+    "from .backend import Array, Axis, Integers",
 ]
 PYTORCH = {"axis": "dim", "keepdims": "keepdim"}
 OF_LAMBDA = {"__divmod__": "tuple[Tensor, Tensor]"}

@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ..backend import Axis
 from ..messages import check_option
 from ..mode import is_grad_enabled
 from ..tensor import Tensor
@@ -34,7 +35,6 @@ from .elementwise import abs, sign
 from .products import matmul
 from .samples import Shape, both, shaped
 from .shapes import astype, diagonal, expand_dims, moveaxis, swapaxes
-from .signatures import Axis
 from .table import HALF, ArrayLike, array_of, as_numpy, op, ratio, real, wide
 
 

@@ -6,8 +6,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from numpy.typing import ArrayLike
 
-from ..backend import Array
-from ..ops.signatures import Axis
+from ..backend import Array, Axis
 from ..tensor import Tensor
 
 Kind = TypeVar("Kind", Tensor, Array)

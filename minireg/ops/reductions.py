@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import Axis
 from .axes import axes_of, given_axes, product_of_others, reopened, size_along
 from .samples import Shape, booleans, both, reduction, shaped
 from .shapes import _atleast_1d, ravel, sort
-from .signatures import Axis
 from .table import HALF, NUMPY, ArrayLike, answers_for, array_of, op, ratio, wide
 
 # --- rules that take more than a line -------------------------------------------------------------

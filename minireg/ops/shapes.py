@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..backend import as_dtype, move, of
+from ..backend import Integers, as_dtype, move, of
 from ..messages import check_kind, check_option
 from .axes import arange
 from .elementwise import not_equal, sub
 from .samples import Shape, shaped
-from .table import ArrayLike, Indices, answers_for, array_like, array_of, held, op
+from .table import ArrayLike, answers_for, array_like, array_of, held, op
 
 # --- rules that take more than a line -------------------------------------------------------------
 
@@ -290,7 +290,7 @@ def _at(x: Any, axis: int, index: Any) -> Any:
 
 
 @answers_for(np.take)
-def take(a: ArrayLike, indices: Indices, axis: int | None = None) -> Any:
+def take(a: ArrayLike, indices: Integers, axis: int | None = None) -> Any:
     """Elements at integer ``indices`` along ``axis`` (of the flattened array when None).
 
     As :func:`numpy.take`; repeated indices add up in the gradient. Raises ``IndexError`` for an index
@@ -304,7 +304,7 @@ def take(a: ArrayLike, indices: Indices, axis: int | None = None) -> Any:
 
 
 @answers_for(np.take_along_axis)
-def take_along_axis(arr: ArrayLike, indices: Indices, axis: int | None = -1) -> Any:
+def take_along_axis(arr: ArrayLike, indices: Integers, axis: int | None = -1) -> Any:
     """Along ``axis`` the elements at ``indices``, an integer array that fits the other axes.
 
     As :func:`numpy.take_along_axis`. Raises ``IndexError`` for an index out of range, and ``ValueError``

@@ -11,17 +11,15 @@ reads the types here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ..backend import Axis
     from ..tensor import Tensor
 
-    Indices: TypeAlias = ArrayLike  # of integers
-
 Pair = tuple[int, int]
-Axis = int | Sequence[int] | None
 
 
 # --- arithmetic -------------------------------------------------------------------------------------

@@ -252,7 +252,6 @@ def real(name: str, x: Any) -> None:
 # What functions take, as a reader and the stubs see it (NumPy's types); in here mathematics is the
 # same of arrays and of Tensors.
 ArrayLike: TypeAlias = Any
-Indices: TypeAlias = Any
 
 # --- what stands for an array, and other words for an option ----------------------------------------
 
