@@ -57,6 +57,16 @@ def test_the_counts_of_a_step_are_about_so():
     assert not off, "run python tools/walk.py and take its table"
 
 
+def test_a_step_walks_through_few_files():
+    """What a reader has to open: twelve files for a forward, eight for a step."""
+    walk = runpy.run_path(str(ROOT / "tools" / "walk.py"))["walk"]
+    files = {part: {file for file, _ in calls} for part, calls in walk()}
+    assert len(files) == 7
+    for part, opened in files.items():
+        assert len(opened) <= (12 if part.startswith("forward") else 9), (part, opened)
+    assert max(len(opened) for part, opened in files.items() if part.startswith("step")) <= 8
+
+
 def names(text: str) -> set[str]:
     """What Python source calls by a name, outside of comments and strings."""
     return {

@@ -157,7 +157,8 @@ def batch_norm(
     channels = x.shape[1]
     given = {"weight": weight, "bias": bias}
     given |= {"running_mean": running_mean, "running_var": running_var}
-    check_shape(f"batch_norm of input {x.shape}", (channels,), **given)
+    if any(a is not None and a.shape != (channels,) for a in given.values()):
+        check_shape(f"batch_norm of input {x.shape}", (channels,), **given)
     gamma, beta = _column(weight, x.ndim), _column(bias, x.ndim)
     if x.size == 0:  # nothing to normalize, and no statistics to move
         return _affine(x, gamma, beta)
