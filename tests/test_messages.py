@@ -496,7 +496,7 @@ ERRORS = {
     "save a nest": (
         lambda: mr.save("a.npz", {"model": net()}), TypeError, "save 'model' Linear flat state_dict()"),
     "save to no folder": (
-        lambda: mr.save("/nowhere/a.npz", net()), FileNotFoundError, "no folder '/nowhere' 'a.npz'"),
+        lambda: mr.save("nowhere/a.npz", net()), FileNotFoundError, "no folder nowhere' 'a.npz'"),
     "save complex numbers as safetensors": (
         lambda: mr.save("a.safetensors", {"w": np.ones(1, complex)}), ValueError,
         "save .safetensors 'w' complex128 .npz"),

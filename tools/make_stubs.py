@@ -1,4 +1,4 @@
-"""Write minireg/__init__.pyi and minireg/tensor.pyi: what a type checker and an editor see.
+"""Write the stubs (``STUBS``): what a type checker and an editor see.
 
     python tools/make_stubs.py [--check]
 
