@@ -49,7 +49,8 @@ BUDGETS = {
     "inspect": Budget("inspect", 710, 750, 892),
     "runs": Budget("training datasets checkpoint sweep", 900, 510, 860),
     "scikit-learn": Budget("sklearn", 250),
-    "front": Budget("cli course tables pictures __main__", 1500, 1033, 1208),
+    # 1,500 as planned, and 1,200 for the format of the course
+    "front": Budget("cli course tables pictures __main__", 2700, 1033, 1208),
 }
 
 # --- imports --------------------------------------------------------------------------------------

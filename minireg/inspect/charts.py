@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import pictures
-from ..pictures import INK, Look
+from ..pictures import plots
+from ..pictures.plots import INK, Look
 from .run import Run, Runs, acting, check_runs
 
 if TYPE_CHECKING:  # an optional extra
@@ -33,8 +33,8 @@ def looks_of(runs: Runs) -> tuple[Looks, Looks]:
     """The looks of runs and of terms, the same in every picture."""
     found = [t for run in runs.values() for t in (*run.history.terms, *run.booked)]
     terms = dict.fromkeys(t for t in found if t != "data")
-    by_term = dict(zip(terms, cycle(pictures.TERM_LOOKS), strict=False))
-    by_run = dict(zip(runs, cycle(pictures.RUN_LOOKS), strict=False))
+    by_term = dict(zip(terms, cycle(plots.TERM_LOOKS), strict=False))
+    by_run = dict(zip(runs, cycle(plots.RUN_LOOKS), strict=False))
     return by_run, {"data": Look("#7d8590")} | by_term
 
 
@@ -42,36 +42,36 @@ def curves(canvas: FigureBase, runs: Runs, what: str, looks: Looks) -> Axes:
     """The two curves of each run; of a single one with the gap between them."""
     epochs = max(len(run.history) for run in runs.values())
     ylabel = "share" if what == "wrong labels" else what
-    axes = pictures.over_epochs(canvas, ylabel, epochs, percent=what != "loss")
+    axes = plots.over_epochs(canvas, ylabel, epochs, percent=what != "loss")
     alone = len(runs) == 1
     for label, run in runs.items():
         prefix = "" if alone else f"{label}, "
         found = {prefix + n: y for column, n in LINES[what].items() if (y := run.column(column))}
         shaded, colour = alone and what != "wrong labels", looks[label].colour
-        pictures.pair(axes, run.column("epoch"), found, colour, shaded, run.best_epoch)
+        plots.pair(axes, run.column("epoch"), found, colour, shaded, run.best_epoch)
     return axes
 
 
 def shares(canvas: FigureBase, run: Run, looks: Looks) -> Axes:
     """Each term's share of the sum of the gradient norms, stacked."""
-    axes = pictures.over_epochs(canvas, "share", len(run.history), percent=True)
+    axes = plots.over_epochs(canvas, "share", len(run.history), percent=True)
     axes.set_ylim(0, 1)
     if run.active:
         bands = {t: (np.array(run.column(f"share/{t}")), looks[t]) for t in run.active}
-        pictures.stack(axes, run.column("epoch"), bands)
+        plots.stack(axes, run.column("epoch"), bands)
     return axes
 
 
 def norms(canvas: FigureBase, run: Run, looks: Looks) -> Axes:
     """The norm of each term's gradient, on a log scale."""
-    axes = pictures.over_epochs(canvas, "gradient norm", len(run.history))
-    pictures.log_scale(axes.yaxis)
+    axes = plots.over_epochs(canvas, "gradient norm", len(run.history))
+    plots.log_scale(axes.yaxis)
     return _lines(axes, run, "norm", run.active, looks)
 
 
 def cosines(canvas: FigureBase, run: Run, looks: Looks) -> Axes:
     """The cosine of each term's gradient to that of the data."""
-    axes = pictures.over_epochs(canvas, "cosine", len(run.history))
+    axes = plots.over_epochs(canvas, "cosine", len(run.history))
     axes.set_ylim(-1.05, 1.05)
     axes.axhline(0, color=INK, lw=0.6, alpha=0.5)
     return _lines(axes, run, "cosine", [t for t in run.active if t != "data"], looks)
@@ -82,14 +82,14 @@ def _lines(axes: Axes, run: Run, what: str, terms: Iterable[str], looks: Looks) 
     for term in terms:
         y, norm = (np.array(run.column(f"{k}/{term}")) for k in (what, "norm"))
         y[norm == 0] = np.nan
-        pictures.line(axes, run.column("epoch"), y, looks[term], term)
+        plots.line(axes, run.column("epoch"), y, looks[term], term)
     return axes
 
 
 def movers(canvas: FigureBase, moved: tuple[Run, Mapping[str, list[float]]], looks: Looks) -> Axes:
     """Each entry's share of a layer's movement in each epoch, stacked up from 0, or down."""
     run, columns = moved
-    axes = pictures.over_epochs(canvas, "share of the movement", len(run.history), percent=True)
+    axes = plots.over_epochs(canvas, "share of the movement", len(run.history), percent=True)
     axes.axhline(1, color=INK, lw=0.6, ls="dotted")
     axes.axhline(0, color=INK, lw=0.6)
     bands = {}
@@ -98,7 +98,7 @@ def movers(canvas: FigureBase, moved: tuple[Run, Mapping[str, list[float]]], loo
             term, how = acting(entry, run.history.terms)
             bands[entry] = y, looks[term]._replace(hatch=HATCHES.get(how, ""))
     assert run.ledger is not None
-    pictures.stack(axes, run.ledger.columns()["epoch"], bands)
+    plots.stack(axes, run.ledger.columns()["epoch"], bands)
     return axes
 
 
@@ -130,8 +130,8 @@ def overview(runs: Runs) -> Figure:
     3
     """
     check_runs("overview", runs)
-    with pictures.style("overview"):
-        (by_run, by_term), wide = looks_of(runs), pictures.figure(15, 4.6)
+    with plots.style("overview"):
+        (by_run, by_term), wide = looks_of(runs), plots.figure(15, 4.6)
         parts: Any = wide.subfigures(1, 3, wspace=0.03)
         what = "accuracy" if any(r.column("train_accuracy") for r in runs.values()) else "loss"
         most = max(runs, key=lambda n: len(runs[n].active))
@@ -141,8 +141,8 @@ def overview(runs: Runs) -> Figure:
         }
         if weights := matrices(runs):
             name = max(weights, key=lambda n: max(w.size for w in weights[n].values()))
-            drawn[f"weights: {name}"] = pictures.histogram(parts[2], weights[name], by_run)
+            drawn[f"weights: {name}"] = plots.histogram(parts[2], weights[name], by_run)
         for part, (title, axes) in zip(parts, drawn.items(), strict=False):
             part.suptitle(title)
-            pictures.legend(part, axes)
+            plots.legend(part, axes)
     return wide

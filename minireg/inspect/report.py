@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 
 from ..objective import assignment_table
-from ..pictures import gallery, histogram, style
+from ..pictures.plots import gallery, histogram, style
 from ..tables import Table, stacked
 from . import charts
 from .ledger import Ledger, ledger_table

@@ -670,7 +670,7 @@ HOST = {
     "inspect.report": "a page about histories; written by `minireg train` above",
     "inspect.charts": "pictures of histories",
     "inspect.run": "figures of histories",
-    "pictures": "matplotlib draws host arrays",
+    "pictures": "drawn on the host, from host arrays",
     "tables": "texts",
     "check.ops": "checks an op on host arrays",
     "ops.iterations.settled": "looks at values, so it is asked on the host only",

@@ -1,4 +1,4 @@
-"""pictures: charts in one style, drawn with matplotlib, and how a page holds them.
+"""plots: charts in one style, drawn with matplotlib, and how a page holds them.
 
 A chart is drawn into a canvas, a figure or a part of one, and its axes are returned. matplotlib is
 an optional extra, imported when a chart is drawn; pyplot never is.
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .backend import Array
-from .messages import needed
+from ..backend import Array
+from ..messages import needed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,9 +57,7 @@ def style(owner: str) -> Iterator[None]:
     matplotlib = needed(f"{owner} draws with matplotlib", "matplotlib", "'minireg[viz]'")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rc_file(
-            Path(__file__).with_name("pictures.mplstyle"), use_default_template=False
-        )
+        matplotlib.rc_file(Path(__file__).with_name("plots.mplstyle"), use_default_template=False)
         yield
 
 
