@@ -7,10 +7,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support import browser
 
 import minireg as mr
 from minireg import engine
@@ -133,6 +135,25 @@ def tally(pytestconfig: pytest.Config) -> Tally:
 def checks(pytestconfig: pytest.Config) -> Counter[bool]:
     """Where the law of second derivatives counts what it found right and wrong."""
     return pytestconfig.stash.setdefault(CHECKS, Counter())
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Path:
+    """The folder with Pyodide (``MINIREG_PYODIDE``)."""
+    return browser.runtime()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as a wheel, built once."""
+    return browser.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser without a window, for the tests of one file."""
+    with browser.launched() as found:
+        yield found
 
 
 @pytest.fixture
