@@ -1,7 +1,8 @@
 """Real data sets that need no network, split and standardised.
 
-Those that come with scikit-learn, and Fashion-MNIST from IDX files: from a Debian package, or from
-the folder named by the environment variable ``MINIREG_DATA``.
+Five that ship with the package and a photograph (``data/NOTICE.md`` says whose they are), and
+Fashion-MNIST from IDX files: from a Debian package, or from the folder named by the environment
+variable ``MINIREG_DATA``.
 """
 
 from __future__ import annotations
@@ -16,29 +17,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .messages import check_kind, check_option, describe, needed
+from .messages import check_kind, check_option, describe
 from .random import Stream
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 ByteArray = np.ndarray[Any, np.dtype[np.uint8]]
 PACKAGED = Path("/usr/share/datasets")  # where Debian's packages of data sets put their files
 
-# name → (loader in sklearn.datasets, None for IDX files, task, one line for --help)
-TABLE: dict[str, tuple[str | None, str, str]] = {
-    "digits": (
-        "load_digits",
-        "classification",
-        "1797 8×8 images of handwritten digits, 10 classes",
-    ),
-    "breast_cancer": (
-        "load_breast_cancer",
-        "classification",
-        "569 tumours, 30 measurements, 2 classes",
-    ),
-    "wine": ("load_wine", "classification", "178 wines, 13 measurements, 3 classes"),
-    "diabetes": ("load_diabetes", "regression", "442 patients, 10 measurements, progression"),
-    "fashion-mnist": (None, "classification", "70000 28×28 images of clothes, 10 classes"),
+SHIPPED = Path(__file__).parent / "data" / "datasets.npz"  # made by tools/make_datasets.py
+
+# name → (task, one line for --help); one that does not ship comes from IDX files
+TABLE: dict[str, tuple[str, str]] = {
+    "digits": ("classification", "1797 8×8 images of handwritten digits, 10 classes"),
+    "breast_cancer": ("classification", "569 tumours, 30 measurements, 2 classes"),
+    "wine": ("classification", "178 wines, 13 measurements, 3 classes"),
+    "iris": ("classification", "150 irises, 4 measurements, 3 classes"),
+    "diabetes": ("regression", "442 patients, 10 measurements, progression"),
+    "fashion-mnist": ("classification", "70000 28×28 images of clothes, 10 classes"),
 }
+# breast cancer: mean, error and worst of each of ten measurements
+GROUPS = {"breast_cancer": tuple((i, i + 10, i + 20) for i in range(10))}
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,8 @@ class Dataset:
     y_true : ``y_train`` before labels were flipped.
     feature_names : a name for each feature.
     classes : how many, 0 for regression.
+    groups : columns that belong together, as ``GroupLasso(groups=)`` takes them for one output:
+        of breast cancer mean, error and worst of each of ten measurements; else empty.
 
     ``FrozenInstanceError`` on assignment.
 
@@ -71,6 +71,7 @@ class Dataset:
     y_true: np.ndarray[Any, Any]
     feature_names: tuple[str, ...]
     classes: int
+    groups: tuple[tuple[int, ...], ...] = ()
 
     @property
     def flipped(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -215,13 +216,56 @@ def _from_idx(name: str) -> _Raw:
     return _Raw(x, np.concatenate([labels, test_labels]), pixels, len(test_images))
 
 
-def _from_sklearn(loader: str) -> _Raw:
-    what = "the bundled data sets come with scikit-learn"
-    bunch = getattr(needed(what, "sklearn.datasets", "'minireg[lessons]'"), loader)()
-    return _Raw(np.asarray(bunch.data, np.float64), np.asarray(bunch.target), bunch.feature_names)
+def _shipped(name: str) -> _Raw:
+    with np.load(SHIPPED) as file:
+        x, y, features = (file[f"{name}.{part}"] for part in ("x", "y", "features"))
+    return _Raw(x.astype(np.float64), y, features.tolist())
+
+
+def _raw(name: str) -> _Raw:
+    return _from_idx(name) if name == "fashion-mnist" else _shipped(name)
+
+
+def _check_name(owner: str, name: str) -> None:
+    if not isinstance(name, str) or name not in TABLE:
+        raise ValueError(f"{owner}: unknown data set {name!r}, expected one of {sorted(TABLE)}")
 
 
 # --- loading ---------------------------------------------------------------------------------
+
+
+def arrays(name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """x and y of a data set of :data:`TABLE` as published: whole, in order, in its own units.
+
+    Returns x, (n, features) float64 (Fashion-MNIST: uint8), and y, (n,): int64 labels, or the
+    float64 target of a regression. ``sklearn.datasets.load_wine(return_X_y=True)`` returns the same;
+    of diabetes it does with ``scaled=False``. Raises ``ValueError`` and ``FileNotFoundError`` as
+    :func:`load` does.
+
+    >>> import minireg as mr
+    >>> x, y = mr.datasets.arrays("diabetes")
+    >>> x.shape, x[0, :4].tolist(), y[0].item()
+    ((442, 10), [59.0, 2.0, 32.1, 101.0], 151.0)
+    """
+    _check_name("datasets.arrays", name)
+    x, y, *_ = _raw(name)
+    return x, y.astype(np.int64 if TABLE[name][0] == "classification" else np.float64)
+
+
+def photo() -> FloatArray:
+    """A photograph as a matrix of grey values, (64, 64) float64 from 0 (black) to 1 (white).
+
+    A pagoda by the water, from scikit-learn's ``load_sample_image("china.jpg")`` (by danielbuechele,
+    CC BY 2.0): cut to a square, the means of 6 × 6 pixels in 256 levels.
+
+    >>> import minireg as mr
+    >>> image = mr.datasets.photo()
+    >>> image.shape, round(float(np.linalg.svd(image)[1][0]), 2)
+    ((64, 64), 36.14)
+    """
+    with np.load(SHIPPED) as file:
+        image: FloatArray = file["photo"] / 255
+    return image
 
 
 def load(
@@ -231,7 +275,7 @@ def load(
 
     Parameters
     ----------
-    name : "digits", "breast_cancer", "wine", "diabetes" or "fashion-mnist".
+    name : "digits", "breast_cancer", "wine", "iris", "diabetes" or "fashion-mnist".
     noise : share of the *training* labels to flip, in [0, 1) (classification only).
     validation : share held out, in (0, 1); by default the published test part (Fashion-MNIST's
         10,000 images), or 0.3 where there is none.
@@ -239,27 +283,24 @@ def load(
         on the training part; constant features become 0.
     seed : of the split and of the flipped labels.
 
-    Returns a :class:`Dataset`. The first four are those of ``sklearn.datasets``, the last is by
-    Xiao et al. (2017). Raises ``ValueError`` for unknown names, values out of range and damaged
-    files, ``ImportError`` without scikit-learn, and ``FileNotFoundError``, which says how to get
-    them, without Fashion-MNIST's files.
+    Returns a :class:`Dataset`. The first five ship with minireg and are those of
+    ``sklearn.datasets``, the last is by Xiao et al. (2017). Raises ``ValueError`` for unknown names,
+    values out of range and damaged files, and ``FileNotFoundError``, which says how to get them,
+    without Fashion-MNIST's files.
 
     >>> import minireg as mr
     >>> mr.datasets.load("wine", noise=0.2)
     Dataset(wine: 125 training (25 labels flipped), 53 validation, 13 features)
     """
-    if not isinstance(name, str) or name not in TABLE:
-        raise ValueError(
-            f"datasets.load: unknown data set {name!r}, expected one of {sorted(TABLE)}"
-        )
-    loader, task, _ = TABLE[name]
+    _check_name("datasets.load", name)
+    task, _ = TABLE[name]
     check_option("datasets.load", "[0, 1)", noise=noise)
     check_option("datasets.load", 0, seed=seed)
     if noise and task == "regression":
         raise ValueError(f"datasets.load: noise flips labels, but {name!r} is a regression")
     if validation is not None:
         check_option("datasets.load", "(0, 1)", validation=validation)
-    x, y, feature_names, tests = _from_idx(name) if loader is None else _from_sklearn(loader)
+    x, y, feature_names, tests = _raw(name)
     if validation is None and tests:
         train, test = np.split(np.arange(len(x)), [len(x) - tests])
     else:
@@ -284,7 +325,7 @@ def load(
         y_test = y[test].astype(np.float32)
     return Dataset(
         name, task, x_train.astype(np.float32), y_train, x_test.astype(np.float32), y_test, y_true,
-        tuple(map(str, feature_names)), classes,
+        tuple(feature_names), classes, GROUPS.get(name, ()),
     )  # fmt: skip
 
 

@@ -1,19 +1,20 @@
 """Data sets: the same arguments give the same arrays, and nothing leaks from the validation part."""
 
 import gzip
-import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
 
+import minireg as mr
 from minireg import datasets
 from minireg.cli import main as cli
-from minireg.datasets import TABLE, Dataset, flip_labels, load, read_idx
+from minireg.datasets import TABLE, Dataset, arrays, flip_labels, load, read_idx
 from minireg.random import Stream
-
-pytest.importorskip("sklearn")
 
 PARTS = {"train": 40, "t10k": 11}  # images of a small stand-in for Fashion-MNIST
 
@@ -50,20 +51,84 @@ def folder(tmp_path, monkeypatch):
 
 
 every_set = pytest.mark.parametrize("name", TABLE)
-LABELLED = [name for name, (_, task, _) in TABLE.items() if task == "classification"]
+LABELLED = [name for name, (task, _) in TABLE.items() if task == "classification"]
 every_labelled_set = pytest.mark.parametrize("name", LABELLED)
 
 
-def arrays(data: Dataset) -> list[np.ndarray]:
+def parts(data: Dataset) -> list[np.ndarray]:
     return [*data.train, *data.validation, data.flipped]
 
 
-def raw(name: str) -> tuple[np.ndarray, np.ndarray]:
-    if name == "fashion-mnist":
-        x = np.concatenate([images(part).reshape(n, -1) for part, n in PARTS.items()])
-        return x, np.concatenate([np.arange(n) % 3 for n in PARTS.values()])
-    bunch = getattr(importlib.import_module("sklearn.datasets"), TABLE[name][0])()
-    return bunch.data, bunch.target
+# --- what ships -----------------------------------------------------------------------------------
+
+SHIPPED = [name for name in TABLE if name != "fashion-mnist"]
+
+
+def test_what_ships_is_what_scikit_learn_has():
+    pytest.importorskip("sklearn")
+    pytest.importorskip("PIL", reason="scikit-learn reads its photograph with Pillow")
+    made = run_path(str(Path(__file__).parents[1] / "tools" / "make_datasets.py"))["made"]()
+    with np.load(datasets.SHIPPED) as file:
+        assert [*file] == [*made], "python tools/make_datasets.py"
+        photo = file["photo"].astype(int) - made.pop("photo")
+        assert np.abs(photo).max() <= 1  # versions of the JPEG library round differently
+        for name, a in made.items():
+            np.testing.assert_array_equal(file[name], a, strict=True, err_msg=name)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_arrays_are_those_of_scikit_learn(name):
+    loader = getattr(pytest.importorskip("sklearn.datasets"), f"load_{name}")
+    options = {"scaled": False} if name == "diabetes" else {}
+    for a, b in zip(arrays(name), loader(return_X_y=True, **options), strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+
+
+def test_the_notice_names_everything_that_ships():
+    notice = (datasets.SHIPPED.parent / "NOTICE.md").read_text(encoding="utf-8")
+    with np.load(datasets.SHIPPED) as file:
+        for name in {key.partition(".")[0] for key in file}:
+            assert f"| `{name}` |" in notice
+    assert "BSD 3-Clause License" in notice
+    assert "CC BY 2.0" in notice
+
+
+def test_numpy_is_enough():
+    """The package and its data, where nothing else can be imported."""
+    code = (
+        "import sys; from importlib.abc import MetaPathFinder\n"
+        "class Refuse(MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name.partition('.')[0] not in {'minireg', 'numpy', *sys.stdlib_module_names}:\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "import minireg as mr; print(mr.datasets.load('digits'), mr.datasets.photo().shape)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout == (
+        "Dataset(digits: 1258 training (0 labels flipped), 539 validation, 64 features) (64, 64)\n"
+    ), found.stderr
+
+
+def test_the_photograph_is_grey_values():
+    image = datasets.photo()
+    assert (image.shape, image.dtype) == ((64, 64), np.float64)
+    assert 0 <= image.min() < 0.1
+    assert 0.9 < image.max() <= 1
+
+
+def test_groups_hold_mean_error_and_worst_of_one_measurement():
+    data = load("breast_cancer")
+    assert sorted(i for group in data.groups for i in group) == [*range(30)]
+    for mean, error, worst in data.groups:
+        measured = data.feature_names[mean].removeprefix("mean ")
+        assert data.feature_names[error] == f"{measured} error"
+        assert data.feature_names[worst] == f"worst {measured}"
+    lasso = mr.penalties.GroupLasso(0.1, groups=data.groups)
+    w = np.zeros((1, 30))
+    w[0, [*data.groups[0]]] = 1, 2, 2
+    assert lasso.value(w) == pytest.approx(0.1 * np.sqrt(3) * 3)
+    assert load("wine").groups == ()
 
 
 # --- what comes back ------------------------------------------------------------------------------
@@ -72,7 +137,7 @@ def raw(name: str) -> tuple[np.ndarray, np.ndarray]:
 @every_set
 def test_the_same_arguments_give_the_same_arrays(name):
     noise = 0.2 if name in LABELLED else 0.0
-    for a, b in zip(arrays(load(name, noise)), arrays(load(name, noise)), strict=True):
+    for a, b in zip(parts(load(name, noise)), parts(load(name, noise)), strict=True):
         np.testing.assert_array_equal(a, b)
     assert (load(name, validation=0.3, seed=1).x_train != load(name, validation=0.3).x_train).any()
 
@@ -80,7 +145,7 @@ def test_the_same_arguments_give_the_same_arrays(name):
 @every_set
 @pytest.mark.parametrize("validation", [0.1, 0.3, 0.5])
 def test_sizes_dtypes_and_names(name, validation):
-    data, (x, _) = load(name, validation=validation), raw(name)
+    data, (x, _) = load(name, validation=validation), arrays(name)
     held = round(validation * len(x))
     assert (len(data.x_validation), len(data.x_train)) == (held, len(x) - held)
     assert data.x_train.shape[1] == data.x_validation.shape[1] == len(data.feature_names)
@@ -97,7 +162,7 @@ def test_sizes_dtypes_and_names(name, validation):
 
 @every_set
 def test_the_split_is_a_partition(name):
-    data, (x, y) = load(name, standardize=False), raw(name)
+    data, (x, y) = load(name, standardize=False), arrays(name)
     together = np.concatenate([data.x_train, data.x_validation])
     targets = np.concatenate([data.y_train, data.y_validation]).reshape(-1)
     rows = np.column_stack([together, targets]).astype(np.float32)
@@ -296,7 +361,7 @@ def test_flipping_leaves_its_input_alone():
 # --- refusals ---------------------------------------------------------------------------------------
 
 REFUSED = {
-    "name": ({"name": "iris"}, r"unknown data set 'iris', expected one of \['breast_cancer', 'diabetes'"),
+    "name": ({"name": "tulips"}, r"unknown data set 'tulips', expected one of \['breast_cancer', 'diabetes'"),
     "noise": ({"name": "wine", "noise": 1.0}, r"noise must be in \[0, 1\), got 1.0"),
     "negative noise": ({"name": "wine", "noise": -0.1}, r"noise must be in \[0, 1\), got -0.1"),
     "noise on numbers": ({"name": "diabetes", "noise": 0.1}, "'diabetes' is a regression"),
@@ -314,13 +379,11 @@ def test_load_says_what_it_expected(label):
         load(**options)
 
 
-def test_without_sklearn_the_extra_is_named(monkeypatch):
-    def refuse(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr(importlib, "import_module", refuse)
-    with pytest.raises(ImportError, match=r"scikit-learn: pip install 'minireg\[lessons\]'"):
-        load("wine")
+def test_arrays_says_what_it_expected():
+    with pytest.raises(
+        ValueError, match=r"^datasets.arrays: unknown data set 'x', expected one of"
+    ):
+        arrays("x")
 
 
 def test_repr_of_a_dataset():

@@ -49,7 +49,7 @@ class TrainSettings:
     backend: str = "numpy"
 
     def __post_init__(self) -> None:
-        labels = datasets.TABLE[self.dataset][1] == "classification"
+        labels = datasets.TABLE[self.dataset][0] == "classification"
         for name, flag in {"noise": "noise", "label_smoothing": "label-smoothing"}.items():
             if getattr(self, name) is None:
                 setattr(self, name, 0.2 if labels else 0.0)
@@ -95,7 +95,7 @@ class TrainSettings:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting; without it the setting keeps its default."""
     share, strength, count = in_range(0, 1), in_range(0), in_range(1, whole=True)
-    names = ", ".join(f"{n} ({line.split(',')[0]})" for n, (_, _, line) in datasets.TABLE.items())
+    names = ", ".join(f"{n} ({line.split(',')[0]})" for n, (_, line) in datasets.TABLE.items())
 
     def group(title: str) -> Callable[..., Any]:
         return parser.add_argument_group(title, argument_default=argparse.SUPPRESS).add_argument

@@ -32,10 +32,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"  # where Debian's package puts it
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
-    "--disable-sync --no-first-run"
-).split()
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
 RUNTIME = (
     "pyodide.mjs pyodide.asm.js pyodide.asm.wasm python_stdlib.zip pyodide-lock.json numpy-*.whl"
 )
