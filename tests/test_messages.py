@@ -335,6 +335,23 @@ ERRORS = {
     "L2 with a center of another shape": (
         lambda: penalties.L2(0.1, center=np.ones((4, 3))).value(np.ones(3)), ValueError,
         "L2: center (4, 3) (3,)"),
+    "a box upside down": (lambda: penalties.Box(1.0, -1.0), ValueError, "Box: low ≤ high 1.0 -1.0"),
+    "a box around NaN": (lambda: penalties.Box(np.nan, 1.0), ValueError, "Box: low ≤ high nan 1.0"),
+    "a box with a side of another shape": (
+        lambda: penalties.Box(0.0, np.ones(4)).prox(np.ones(3), 1.0), ValueError, "Box: high (4,) (3,)"),
+    "a quadratic of no square": (
+        lambda: penalties.Quadratic(0.1, np.ones((2, 3))), ValueError, "Quadratic: matrix (2, 3) (n, n)"),
+    "a quadratic that is not symmetric": (
+        lambda: penalties.Quadratic(0.1, [[1.0, 1.0], [0.0, 1.0]]), ValueError,
+        "Quadratic: matrix symmetric 1 away (R + R.T) / 2"),
+    "a quadratic of NaN": (
+        lambda: penalties.Quadratic(0.1, [[np.nan]]), ValueError, "Quadratic: matrix finite nan"),
+    "a quadratic that bends down": (
+        lambda: penalties.Quadratic(0.1, [[0.0, 2.0], [2.0, 0.0]]), ValueError,
+        "Quadratic: matrix positive semidefinite -2"),
+    "a quadratic of another size": (
+        lambda: penalties.Quadratic(0.1, np.eye(3)).gradient(np.ones((2, 2))), ValueError,
+        "Quadratic: matrix (3, 3) (4, 4) (2, 2)"),
     "translated by another shape": (
         lambda: penalties.translated(penalties.L1(0.1), np.ones(4)).prox(np.ones(3), 1.0), ValueError,
         "translated: center (4,) (3,)"),

@@ -14,6 +14,7 @@ from minireg.penalties import (
     L0,
     L1,
     L2,
+    Box,
     Coefficient,
     ElasticNet,
     FrobeniusNorm,
@@ -653,7 +654,7 @@ def test_the_table_needs_a_model_once():
 
 BY_PROX = {
     "L0": L0(0.1), "L2Ball": L2Ball(1.0), "L1Ball": L1Ball(1.0), "MaxNorm": MaxNorm(1.0),
-    "SpectralBall": SpectralBall(1.0), "composed": scaled(L0(0.1), 2.0),
+    "SpectralBall": SpectralBall(1.0), "Box": Box(-1.0, 1.0), "composed": scaled(L0(0.1), 2.0),
 }  # fmt: skip
 
 
@@ -769,6 +770,7 @@ BALLS = {
     "L1Ball": (L1Ball(0.5), lambda w: np.abs(w).sum()),
     "MaxNorm": (MaxNorm(0.5), lambda w: np.linalg.norm(w, axis=1).max()),
     "SpectralBall": (SpectralBall(0.5), lambda w: np.linalg.norm(w, 2)),
+    "Box": (Box(-0.5, 0.5), lambda w: np.abs(w).max()),
 }
 
 

@@ -22,7 +22,7 @@ from ..objective import AnyLoss, Selector
 from ..ops.arrays import length
 from ..ops.table import array_of
 from ..penalties import L2, Formula, Penalty, scaled
-from ..penalties.constraints import Constraint
+from ..penalties.constraints import Ball
 from ..tensor import Tensor
 from .solver import Composite, Solution
 
@@ -92,7 +92,7 @@ def kkt(
     )
 
 
-class SublevelSet(Constraint):
+class SublevelSet(Ball):
     """The constraint Ω(w) ≤ C for any convex penalty with a prox (claims C113, C114).
 
     Parameters

@@ -3,18 +3,19 @@
 from ..ops.table import TABLE
 from .base import Coefficient, Formula, Penalty, Strength
 from .calculus import Composed, conjugate, plus_quadratic, scaled, translated
-from .constraints import L1Ball, L2Ball, MaxNorm, SpectralBall
+from .constraints import Box, L1Ball, L2Ball, MaxNorm, SpectralBall
 from .elementwise import L0, L1, L2, ElasticNet, soft_threshold
 from .groups import FrobeniusNorm, GroupLasso, SparseGroupLasso
 from .path import PathNorm
+from .quadratic import Quadratic
 from .samples import samples
 from .spectral import NuclearNorm, SpectralNorm
 
 TABLE["penalty"].samples = samples  # what a penalty is knows none of them
 
 __all__ = [
-    "L0", "L1", "L2", "Coefficient", "Composed", "ElasticNet", "Formula", "FrobeniusNorm",
+    "L0", "L1", "L2", "Box", "Coefficient", "Composed", "ElasticNet", "Formula", "FrobeniusNorm",
     "GroupLasso", "L1Ball", "L2Ball", "MaxNorm", "NuclearNorm", "PathNorm", "Penalty",
-    "SparseGroupLasso", "SpectralBall", "SpectralNorm", "Strength", "conjugate", "plus_quadratic",
-    "scaled", "soft_threshold", "translated",
+    "Quadratic", "SparseGroupLasso", "SpectralBall", "SpectralNorm", "Strength", "conjugate",
+    "plus_quadratic", "scaled", "soft_threshold", "translated",
 ]  # fmt: skip

@@ -10,21 +10,99 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backend import Array, of
 from ..ops.arrays import as_matrix, largest, length, like, norms, svd, widened
 from ..ops.table import ratio
 from ..tensor import Tensor
-from .base import Formula, Level, Penalty, Strength, Weight, constant
+from .base import NUMBER, Formula, Level, Penalty, Strength, Weight, constant, fitting, fixed
 from .groups import Axis, Groups
 from .spectral import cone_part, near, project_l1
 
 
+def slack(w: Array) -> float:
+    """How far beyond a bound, relative to it, still counts as inside: some rounding."""
+    return 256 * float(np.finfo(w.dtype).eps)
+
+
 class Constraint(Penalty):
-    """w in a ball of the given ``radius``: 0 inside, ∞ outside; a subclass defines the norm."""
+    """w in a convex set: 0 inside, ∞ outside; a subclass says what lies ``outside``."""
 
     via: Literal["gradient", "prox"] = "prox"
     elementwise_step = True
+
+    def outside(self, w: Array) -> Any:
+        """Whether w, or each of its parts, is out of bounds by more than rounding: booleans."""
+        raise NotImplementedError(f"{type(self).__name__} does not define outside")
+
+    def value(self, w: Weight) -> Any:
+        """0 in the set (up to rounding), ∞ outside; a constant to autograd."""
+        raw = w.data if isinstance(w, Tensor) else w
+        indicator = np.where(self.outside(raw).any(), np.inf, 0.0)
+        return constant(indicator.astype(raw.dtype), w)
+
+    def gradient(self, w: Array) -> Array:
+        """0, an element of the normal cone at every w."""
+        return np.zeros_like(w)
+
+
+class Box(Constraint):
+    """low ≤ w ≤ high, element by element; ``Box(-r, r)`` is the ball ‖w‖∞ ≤ r.
+
+    ``Box(0, np.inf)`` keeps weights non-negative; ``Box(-1 / λ, 1 / λ)`` is where AdamW with exact
+    gradients ends (claim C41).
+
+    Parameters
+    ----------
+    low, high : numbers, or arrays or Tensors of w's shape, copied; −inf and inf leave a side open.
+
+    ``ValueError`` for a low above its high, for NaN and, at a weight w, for another shape.
+
+    >>> Box(-1.0, 1.0).prox(np.array([3.0, -0.5]), step=1.0)
+    array([ 1. , -0.5])
+    """
+
+    formula = Formula(r"[\,l \le w \le h\,]", "0", r"\min(\max(v, l), h)")
+    prior = "uniform inside the box"
+    text = "low ≤ w ≤ high"
+
+    def __init__(self, low: ArrayLike, high: ArrayLike) -> None:
+        self.low, self.high = fixed(low, "Box: low"), fixed(high, "Box: high")
+        # (arrays on a device are not checked: that would wait for it)
+        host = all(isinstance(a, np.ndarray | NUMBER) for a in (self.low, self.high))
+        if host and not np.all(self.low <= self.high):
+            raise ValueError(f"Box: low must be ≤ high, got {low!r:.60} and {high!r:.60}")
+        shaped = [a.shape for a in (self.low, self.high) if hasattr(a, "shape")]
+        self.shapes = tuple(shaped[:1]) or self.shapes
+
+    def _bounds(self, w: Array) -> tuple[Any, Any]:
+        return fitting(self.low, w, "Box: low"), fitting(self.high, w, "Box: high")
+
+    def outside(self, w: Array) -> Any:
+        """Elements below low or above high."""
+        low, high = self._bounds(w)
+        return (w < low - slack(w) * abs(low)) | (w > high + slack(w) * abs(high))
+
+    def prox(self, v: Array, step: float | Array) -> Array:
+        """v clipped to the box."""
+        return np.clip(v, *self._bounds(v))
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """‖g‖ without what of −g points outwards at a bound."""
+        low, high = self._bounds(w)
+        rounding = near(w) * np.abs(w)
+        g = np.where(w >= high - rounding, np.maximum(g, 0), g)
+        return length(np.where(w <= low + rounding, np.minimum(g, 0), g))
+
+    def parameters_text(self) -> str:
+        """The bounds that are numbers."""
+        return ", ".join(f"{b:g}" if isinstance(b, NUMBER) else "…" for b in (self.low, self.high))
+
+
+class Ball(Constraint):
+    """w in a ball of the given ``radius``; a subclass defines the norm."""
+
     prior = "uniform inside the ball"
     radius: Strength = Strength()
 
@@ -35,23 +113,16 @@ class Constraint(Penalty):
         """The norm that is bounded: a scalar, or a column with one per group."""
         raise NotImplementedError(f"{type(self).__name__} does not define norm")
 
-    def value(self, w: Weight) -> Any:
-        """0 in the ball (up to rounding), ∞ outside; a constant to autograd."""
-        raw = w.data if isinstance(w, Tensor) else w
-        outside = self.norm(raw) > self.radius * (1 + 256 * float(np.finfo(raw.dtype).eps))
-        indicator = np.where(outside.any(), np.inf, 0.0)
-        return constant(indicator.astype(raw.dtype), w)
-
-    def gradient(self, w: Array) -> Array:
-        """0, an element of the normal cone at every w."""
-        return np.zeros_like(w)
+    def outside(self, w: Array) -> Any:
+        """Whether w, or each group, is longer than the radius."""
+        return self.norm(w) > self.radius * (1 + slack(w))
 
     def _on_sphere(self, w: Array) -> Any:
         """Whether w, or each group, is at the bound up to rounding."""
         return self.norm(w) >= self.radius * (1 - near(w))
 
 
-class MaxNorm(Constraint):
+class MaxNorm(Ball):
     """‖w_g‖₂ ≤ r for every group: by default a row of a weight (out, in), what enters a unit.
 
     Parameters
@@ -126,7 +197,7 @@ class L2Ball(MaxNorm):
         return f"{self.radius:g}"
 
 
-class L1Ball(Constraint):
+class L1Ball(Ball):
     """‖w‖₁ ≤ r, all elements of w (any shape) together: the lasso as a budget (claim C115).
 
     Parameters
@@ -161,7 +232,7 @@ class L1Ball(Constraint):
         return like(length(off), given)
 
 
-class SpectralBall(Constraint):
+class SpectralBall(Ball):
     """σ₁(W) ≤ r: a bound on a layer's Lipschitz constant (claims C87, C88).
 
     W has any shape (out, …) and is measured as a matrix (out, rest).

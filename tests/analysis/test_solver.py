@@ -13,6 +13,7 @@ from minireg.analysis.solver import Composite, RegularizationPath, path, solve
 from minireg.penalties import (
     L1,
     L2,
+    Box,
     ElasticNet,
     GroupLasso,
     L1Ball,
@@ -20,6 +21,7 @@ from minireg.penalties import (
     MaxNorm,
     NuclearNorm,
     PathNorm,
+    Quadratic,
     SparseGroupLasso,
     SpectralBall,
     soft_threshold,
@@ -46,6 +48,7 @@ def targets(x, outputs=1, intercept=3.0):
 
 MSE = nn.MSELoss()
 X = orthonormal()
+R = draw(6, 6).T @ draw(6, 6)  # symmetric, positive definite
 
 # --- known solutions ------------------------------------------------------------------------------
 
@@ -61,6 +64,8 @@ CLOSED = {
     "L2Ball": (L2Ball(0.5), lambda w: 0.5 * w / np.linalg.norm(w)),
     "MaxNorm": (MaxNorm(0.5), lambda w: 0.5 * w / np.linalg.norm(w)),
     "SpectralBall": (SpectralBall(0.5), lambda w: 0.5 * w / np.linalg.norm(w)),
+    "Box": (Box(-0.3, 0.5), lambda w: np.clip(w, -0.3, 0.5)),
+    "Quadratic": (Quadratic(0.8, R), lambda w: np.linalg.solve(np.eye(len(R)) + 0.4 * R, w.T).T),
 }  # fmt: skip
 
 
@@ -461,7 +466,13 @@ def test_misuse_says_what_was_expected(label):
 
 
 @pytest.mark.parametrize(
-    "ball", [penalties.L2Ball(1.0), penalties.SpectralBall(0.7), penalties.L1Ball(0.5)]
+    "ball",
+    [
+        penalties.L2Ball(1.0),
+        penalties.SpectralBall(0.7),
+        penalties.L1Ball(0.5),
+        penalties.Box(-0.2, 0.3),
+    ],
 )
 def test_a_solution_in_a_ball_is_feasible(ball):
     rng = np.random.default_rng(0)
@@ -472,6 +483,25 @@ def test_a_solution_in_a_ball_is_feasible(ball):
         solution = mr.solve(model, nn.MSELoss(), ball, x, y, tol=tol)
         assert solution.converged
         assert np.isfinite(solution.value)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, np.inf), (-0.1, 0.15)])
+def test_least_squares_in_a_box_is_that_of_scipy(low, high):
+    optimize = pytest.importorskip("scipy.optimize")
+    x, y = draw(40, 6), draw(40, 1, seed=1)
+    model = linear(bias=False)
+    assert solve(model, MSE, Box(low, high), x, y, tol=1e-12).converged
+    expected = optimize.lsq_linear(x, y[:, 0], (low, high), tol=1e-14).x
+    np.testing.assert_allclose(model.weight.data[0], expected, atol=1e-8)
+    assert ((model.weight.data == low) | (model.weight.data == high)).any()
+
+
+def test_generalised_ridge_has_normal_equations():
+    x, y = draw(40, 6), draw(40, 1, seed=1)
+    model = linear(bias=False)
+    assert solve(model, MSE, Quadratic(0.8, R), x, y).converged
+    expected = np.linalg.solve(x.T @ x / 40 + 0.4 * R, x.T @ y / 40)
+    np.testing.assert_allclose(model.weight.data.T, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(12))

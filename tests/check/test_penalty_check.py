@@ -14,6 +14,7 @@ from minireg.penalties import (
     L0,
     L1,
     L2,
+    Box,
     ElasticNet,
     FrobeniusNorm,
     GroupLasso,
@@ -23,6 +24,7 @@ from minireg.penalties import (
     NuclearNorm,
     PathNorm,
     Penalty,
+    Quadratic,
     SparseGroupLasso,
     SpectralBall,
     SpectralNorm,
@@ -38,6 +40,7 @@ from minireg.penalties.constraints import Constraint
 from minireg.tensor import Tensor
 
 CENTER = np.random.default_rng(0).normal(size=(4, 3))
+BENDS = np.diff(np.eye(12), 2, axis=0)  # second differences of a weight's 12 elements
 SHIPPED = {
     "L2": L2(0.7), "L2, center, weight": L2(0.7, CENTER, np.abs(CENTER)), "L1": L1(0.7), "L0": L0(0.5),
     "ElasticNet": ElasticNet(0.4, 0.6), "GroupLasso rows": GroupLasso(0.5),
@@ -46,6 +49,9 @@ SHIPPED = {
     "SparseGroupLasso": SparseGroupLasso(0.3, 0.4), "FrobeniusNorm": FrobeniusNorm(0.8),
     "SpectralNorm": SpectralNorm(0.9), "NuclearNorm": NuclearNorm(0.6), "PathNorm": PathNorm(0.3),
     "L2Ball": L2Ball(1.2), "L1Ball": L1Ball(1.5), "MaxNorm": MaxNorm(0.7), "SpectralBall": SpectralBall(0.9),
+    "Box": Box(-0.5, 0.8), "Box, one side": Box(0, np.inf), "Box, arrays": Box(-np.abs(CENTER), 0.6),
+    "Quadratic": Quadratic(0.7, BENDS.T @ BENDS),
+    "Quadratic, center": Quadratic(0.7, BENDS.T @ BENDS, CENTER),
     "plus_quadratic": plus_quadratic(NuclearNorm(0.4), 0.5, CENTER),
     "translated": translated(L1(0.4), CENTER), "scaled": scaled(GroupLasso(0.5), 2.0, -1.5),
 }  # fmt: skip
@@ -327,6 +333,7 @@ def test_right_penalties_of_other_kinds_pass():
 SIZES = [
     L1(1e-6), L1(1e4), L2(1e-8), L2(1e5), L2(0.3, 100 * CENTER), NuclearNorm(1e3), L0(1e-3),
     L2Ball(1e-3), L2Ball(0.0), L1Ball(0.0), MaxNorm(0.0), SpectralBall(0.0), ElasticNet(0.0, 0.6),
+    Box(0.0, 0.0), Box(-1e-3, 1e3), Quadratic(1e-8, np.eye(12)), Quadratic(1e3, BENDS.T @ BENDS),
 ]  # fmt: skip
 
 
@@ -552,7 +559,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(
-    "ball", [L2Ball(1.2), L1Ball(1.5), MaxNorm(0.7), SpectralBall(0.9)], ids=lambda b: type(b).__name__
+    "ball", [L2Ball(1.2), L1Ball(1.5), MaxNorm(0.7), SpectralBall(0.9), Box(-0.7, 0.6)],
+    ids=lambda b: type(b).__name__,
 )  # fmt: skip
 @pytest.mark.parametrize("rule", [
     lambda b: translated(b, CENTER), lambda b: translated(b, 10 * CENTER), lambda b: scaled(b, 2.0, -1.5),
@@ -647,7 +655,10 @@ IDENTITIES = {
     "translating there and back": (translated(translated(L1(0.3), CENTER), -CENTER).prox, L1(0.3).prox),
     "a center is a translation": (L2(0.6, center=CENTER).prox, translated(L2(0.6), CENTER).prox),
     # conjugates: the dual ball, and a quadratic
-    "conjugate of L1 = box": (conjugate(L1(0.6)).prox, lambda v, t: np.clip(v, -0.6, 0.6)),
+    "conjugate of L1 = box": (conjugate(L1(0.6)).prox, Box(-0.6, 0.6).prox),
+    "R = I is L2": (Quadratic(0.6, np.eye(12), CENTER).prox, L2(0.6, CENTER).prox),
+    "R diagonal is L2 with weights": (
+        Quadratic(0.6, np.diag(np.arange(12))).prox, L2(0.6, weight=np.arange(12.0).reshape(4, 3)).prox),
     "conjugate of group = dual balls": (conjugate(GroupLasso(0.6, scale="none")).prox, MaxNorm(0.6).prox),
     "conjugate of Frobenius = ball": (conjugate(FrobeniusNorm(0.6)).prox, L2Ball(0.6).prox),
     "conjugate of nuclear = spectral ball": (conjugate(NuclearNorm(0.6)).prox, SpectralBall(0.6).prox),

@@ -27,7 +27,7 @@ from minireg import backend, nn, optim
 from minireg.gpu import trace as kernels
 from minireg.gpu.step import recorded
 from minireg.gpu.trace import Scalar, Symbol, run_on_rows, trace
-from minireg.penalties import L0, L1, L2, Coefficient, ElasticNet, GroupLasso
+from minireg.penalties import L0, L1, L2, Box, Coefficient, ElasticNet, GroupLasso
 
 DTYPES = {"float64": 1e-12, "float32": 1e-5}
 
@@ -195,7 +195,7 @@ def test_what_has_no_kernel_is_done_one_by_one():
 
 # --- penalties -----------------------------------------------------------------------------------
 
-PROX = {**PENALTIES, "L0": L0(0.02)}
+PROX = {**PENALTIES, "L0": L0(0.02), "Box": Box(-0.5, 0.3), "Box, one side": Box(0, np.inf)}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -226,7 +226,7 @@ WAYS = {
     "no penalty": (None, None), "L2 gradient": (L2(0.1), None), "L1 gradient": (L1(0.1), None),
     "ElasticNet gradient": (ElasticNet(0.1, 0.2), None), "L2 prox": (None, L2(0.1)),
     "L1 prox": (None, L1(0.1)), "ElasticNet prox": (None, ElasticNet(0.1, 0.2)),
-    "L0 prox": (None, L0(0.01)),
+    "L0 prox": (None, L0(0.01)), "Box prox": (None, Box(-0.5, np.inf)),
 }  # fmt: skip
 SIZES = [(3, 4), (41,), ()]
 

@@ -49,6 +49,7 @@ PENALTIES = {
     "NuclearNorm": penalties.NuclearNorm(0.003), "PathNorm": penalties.PathNorm(1e-3),
     "L0": penalties.L0(1e-4), "L2Ball": penalties.L2Ball(1.5), "L1Ball": penalties.L1Ball(5.0),
     "MaxNorm": penalties.MaxNorm(0.6), "SpectralBall": penalties.SpectralBall(0.8),
+    "Box": penalties.Box(-0.3, 0.3),
 }  # fmt: skip
 
 

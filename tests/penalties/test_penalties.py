@@ -18,6 +18,7 @@ from minireg.penalties import (
     L0,
     L1,
     L2,
+    Box,
     Coefficient,
     ElasticNet,
     FrobeniusNorm,
@@ -28,6 +29,7 @@ from minireg.penalties import (
     NuclearNorm,
     PathNorm,
     Penalty,
+    Quadratic,
     SparseGroupLasso,
     SpectralBall,
     SpectralNorm,
@@ -347,6 +349,7 @@ BALLS = {
     "MaxNorm columns": (
         lambda r: MaxNorm(r, axis=0), lambda u: length(u, 0).max(), lambda q: length(q, 0).sum()),
     "SpectralBall": (SpectralBall, lambda u: singular(u).max(), lambda q: singular(q).sum()),
+    "Box": (lambda r: Box(-r, r), lambda u: np.abs(u).max(), lambda q: np.abs(q).sum()),
 }  # fmt: skip
 
 
@@ -438,6 +441,102 @@ def test_composed_prox_is_below_its_neighbours(penalty, omega):
             # strong convexity: φ(z) ≥ φ(u*) + ½‖z − u*‖²
             excess = 0.5 * ((z - v) ** 2).sum() + step * omega(z) - lowest
             assert excess >= 0.5 * ((z - u) ** 2).sum() - 1e-12 * max(1, lowest)
+
+
+# --- a matrix between the weights -----------------------------------------------------------------
+
+
+def differences(order, n=12):
+    d = np.diff(np.eye(n), order, axis=0)
+    return d.T @ d
+
+
+@pytest.mark.parametrize("center", [None, draw(4, 3, seed=5)], ids=["", "center"])
+@pytest.mark.parametrize("matrix", [differences(1), differences(2), np.cov(draw(12, 40))],
+                         ids=["differences", "bending", "covariance"])  # fmt: skip
+def test_a_quadratic_is_l2_with_weights_in_the_basis_of_its_eigenvectors(matrix, center):
+    values, basis = np.linalg.eigh(matrix)
+    turn = lambda w: (basis.T @ w.reshape(-1)).reshape(w.shape)
+    back = lambda w: (basis @ w.reshape(-1)).reshape(w.shape)
+    weight = np.maximum(values, 0).reshape(4, 3)
+    for w, strength, step in drawn_points(50):
+        one = Quadratic(strength, matrix, center)
+        other = L2(strength, None if center is None else turn(center), weight)
+        assert one.value(w) == pytest.approx(other.value(turn(w)), rel=1e-11, abs=1e-12)
+        for got, expected in (
+            (one.gradient(w), other.gradient(turn(w))),
+            (one.prox(w, step), other.prox(turn(w), step)),
+        ):
+            np.testing.assert_allclose(got, back(expected), rtol=0, atol=1e-11 * (1 + strength))
+
+
+def test_squared_differences():
+    w = draw(4, 3)
+    rough = (np.diff(w.reshape(-1)) ** 2).sum()
+    assert Quadratic(2.0, differences(1)).value(w) == pytest.approx(rough, rel=1e-13)
+
+
+def test_what_a_quadratic_does_not_measure_is_free():
+    """Second differences of a straight line are 0, so neither the gradient nor the prox bends it."""
+    line, penalty = np.linspace(-1, 3, 12), Quadratic(1e3, differences(2))
+    assert abs(penalty.gradient(line)).max() < 1e-11
+    np.testing.assert_allclose(penalty.prox(line, 1.0), line, rtol=1e-10)
+
+
+def test_a_quadratic_takes_whatever_holds_numbers_and_keeps_no_view_of_it():
+    given = np.eye(2, dtype=np.float32)
+    for matrix in (given, [[1, 0], [0, 1]], [[1.0, 0.0], [0.0, 1.0]], mr.tensor(given), given > 0):
+        penalty, w = Quadratic(0.5, matrix), np.array([2.0, -4.0], np.float16)
+        for dtype in (np.float16, np.float32, np.float64):
+            at = w.astype(dtype)
+            for found in (penalty.gradient(at), 2 * at - 3 * penalty.prox(at, 1.0) + 0.5 * at):
+                assert found.dtype == dtype
+            np.testing.assert_allclose(penalty.prox(at, 1.0), at / 1.5, rtol=1e-3)
+    given[:] = 7
+    assert Quadratic(0.5, np.eye(2)).value(w) == penalty.value(w) == 5
+
+
+def test_rounding_of_a_matrix_is_no_mistake():
+    """A Gram matrix of rank 2 in float32 has eigenvalues just below 0."""
+    x = draw(2, 12).astype(np.float32)
+    gram = x.T @ x + 1e-8 * draw(12, 12).astype(np.float32)
+    assert (gram != gram.T).any()
+    penalty, w = Quadratic(1.0, gram), draw(12)
+    np.testing.assert_array_equal(penalty.matrix, penalty.matrix.T)
+    assert penalty.value(w) == pytest.approx(0.5 * ((x @ w) ** 2).sum(), rel=1e-5)
+
+
+# --- a box ----------------------------------------------------------------------------------------
+
+
+def test_a_box_by_hand():
+    low, high = np.array([-1.0, 0.0, -np.inf]), np.array([1.0, np.inf, 2.0])
+    box, inside = Box(low, high), np.array([0.5, 3.0, -9.0])
+    assert box.value(inside) == 0
+    for outside in ([1.5, 3.0, -9.0], [0.5, -0.1, -9.0], [0.5, 3.0, 2.1], [np.inf, 0.0, 0.0]):
+        assert box.value(np.array(outside)) == np.inf
+    assert box.prox(np.array([3.0, -2.0, 7.0]), 0.1).tolist() == [1.0, 0.0, 2.0]
+    corner = np.array([1.0, 0.0, 2.0])
+    assert box.subdiff_distance(corner, np.array([-3.0, 4.0, -1.0])) == 0  # all push outwards
+    assert box.subdiff_distance(corner, np.array([3.0, -4.0, -1.0])) == 5
+    assert box.subdiff_distance(inside, np.array([0.0, 3.0, 4.0])) == 5  # inside, all is owed
+    assert repr(Box(-1, 0.5)) == "Box(-1, 0.5): low ≤ w ≤ high"
+    assert repr(box) == "Box(…, …): low ≤ w ≤ high"
+
+
+def test_a_closed_box_leaves_no_choice():
+    box, point = Box(CENTER, CENTER), draw(*SHAPE)
+    np.testing.assert_array_equal(box.prox(point, 1.0), CENTER)
+    assert box.subdiff_distance(CENTER, point) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_weight_at_a_bound_that_its_dtype_does_not_hold_is_inside(dtype):
+    box = Box(-0.1, np.float64(0.1))
+    end = box.prox(np.array([-1.0, 1.0], dtype), 1.0)
+    assert end.dtype == dtype
+    assert box.value(end) == 0
+    assert box.subdiff_distance(end, np.array([1.0, -1.0], dtype)) == 0
 
 
 # --- a step for each element ----------------------------------------------------------------------

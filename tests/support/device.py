@@ -291,6 +291,16 @@ PENALTIES: dict[str, list[Callable[[str], Any]]] = {
     "L1Ball": [lambda home: penalties.L1Ball(0.8)],
     "MaxNorm": [lambda home: penalties.MaxNorm(0.8)],
     "SpectralBall": [lambda home: penalties.SpectralBall(0.8)],
+    "Box": [
+        lambda home: penalties.Box(-0.8, 0.5),
+        lambda home: penalties.Box(place(-np.abs(draw(4, 3, seed=1)), home), np.inf),
+    ],
+    "Quadratic": [
+        lambda home: penalties.Quadratic(0.1, np.diag(np.arange(12.0))),
+        lambda home: penalties.Quadratic(
+            0.1, np.ones((12, 12)), center=place(draw(4, 3, seed=1), home)
+        ),
+    ],
     "Composed": [
         lambda home: penalties.scaled(penalties.L1(0.1), 2.0, 3.0),
         lambda home: penalties.translated(penalties.L1(0.1), place(draw(4, 3, seed=1), home)),
