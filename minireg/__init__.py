@@ -29,7 +29,7 @@ from .check.gradients import gradcheck, gradgradcheck
 from .check.ops import check_op
 from .check.penalties import check_penalty
 from .checkpoint import load, save
-from .engine import grad
+from .engine import grad, jacobian
 from .inspect import Run, draw, report
 from .inspect.ledger import Ledger
 from .messages import missing as _missing
@@ -46,9 +46,10 @@ __all__ = [
     "History", "Ledger", "Objective", "Run", "Tensor", "Term", "attack_radius", "certified_radius",
     "check_op", "check_penalty", "constrained", "curvature", "datasets", "detect_anomaly", "draw",
     "enable_grad", "fit", "get_backend", "grad", "gradcheck", "gradgradcheck", "implicit",
-    "is_grad_enabled", "linalg", "lipschitz_bound", "lipschitz_lower", "load", "manual_seed", "nn",
-    "no_grad", "op", "ops", "optim", "path", "path_norm", "penalties", "pgd_attack", "report",
-    "rescale", "save", "set_backend", "solve", "sweep", "tensor", "use_backend",
+    "is_grad_enabled", "jacobian", "linalg", "lipschitz_bound", "lipschitz_lower", "load",
+    "manual_seed", "nn", "no_grad", "op", "ops", "optim", "path", "path_norm", "penalties",
+    "pgd_attack", "report", "rescale", "save", "set_backend", "solve", "sweep", "tensor",
+    "use_backend",
     *sorted(ops.PUBLIC),
 ]  # fmt: skip
 

@@ -35,6 +35,7 @@ from .check.penalties import check_penalty as check_penalty
 from .checkpoint import load as load
 from .checkpoint import save as save
 from .engine import grad as grad
+from .engine import jacobian as jacobian
 from .inspect import Run as Run
 from .inspect import draw as draw
 from .inspect import report as report
@@ -145,6 +146,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "jacobian",
     "leaky_relu",
     "less",
     "less_equal",

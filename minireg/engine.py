@@ -9,12 +9,13 @@ dtypes, skipping what is not needed, accumulating, freeing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from typing import Any, Literal, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import messages
 from .backend import as_array, of, raw, unscalar
@@ -322,3 +323,68 @@ def grad(
             raise messages.unused(position, x.shape)
     with enable_grad():  # copies: it may be a seed, a view, or another target's gradient
         return tuple(_tensor(found[x].copy()) if x in found else None for x in ins)
+
+
+@overload
+def jacobian(
+    fn: Callable[..., Tensor], x: tuple[Tensor | ArrayLike, ...], create_graph: bool = False
+) -> tuple[Tensor, ...]: ...
+@overload
+def jacobian(
+    fn: Callable[..., Tensor], x: Tensor | ArrayLike, create_graph: bool = False
+) -> Tensor: ...
+def jacobian(fn: Callable[..., Any], x: Any, create_graph: bool = False) -> Any:
+    """∂fn(x)/∂x, all partial derivatives: a Tensor of shape ``fn(x).shape + x.shape``.
+
+    Parameters
+    ----------
+    fn : a function of a Tensor that returns one, as a Module is; or a tuple of them.
+    x : a Tensor, an array or numbers, of a floating dtype; a tuple of them for a function of several.
+    create_graph : record the result, so that it can be differentiated in turn, at x and at whatever
+        fn reads.
+
+    A tuple for x gives a tuple, one Jacobian for each of its parts; a tuple from fn gives a tuple of
+    these, as ``torch.autograd.functional.jacobian``. Where nothing depends on x there are zeros. It takes
+    one backward pass for each element of ``fn(x)``, and no ``.grad`` changes. ``TypeError`` for what is
+    no function, for one that returns anything but Tensors and for an x that is not floating.
+
+    >>> from minireg import jacobian
+    >>> jacobian(lambda x: x[1:] * x[0], [2.0, 3.0, 5.0])
+    Tensor([[3., 2., 0.],
+            [5., 0., 2.]], dtype=float32)
+    """
+    if not callable(fn):
+        raise TypeError(f"jacobian: fn must be a function of Tensors, got {messages.describe(fn)}")
+    at = []
+    with enable_grad():
+        for part in x if isinstance(x, tuple) else (x,):
+            # a node or leaf of its own: what fn reads of x elsewhere is constant to this derivative
+            linked = create_graph and isinstance(part, Tensor) and part.requires_grad
+            data = as_array(part, "jacobian: x")
+            at.append(part.reshape(part.shape) if linked else Tensor(data, requires_grad=True))
+        found = fn(*at)
+        outputs = found if isinstance(found, tuple) else (found,)
+        parts: list[Any] = [_jacobians(y, at, create_graph) for y in outputs]
+    if not isinstance(x, tuple):
+        parts = [part for (part,) in parts]
+    return tuple(parts) if isinstance(found, tuple) else parts[0]
+
+
+def _jacobians(y: Any, at: Sequence[Tensor], create_graph: bool) -> tuple[Tensor, ...]:
+    """Those of one output, one for each input."""
+    if not isinstance(y, Tensor):
+        raise TypeError(
+            "jacobian: fn must return a Tensor, or a tuple of them, got " + messages.describe(y)
+        )
+    rows: list[tuple[Tensor | None, ...]] = []
+    if y.requires_grad:
+        flat, units = y.reshape(-1), of(y.data).xp.eye(y.size, dtype=y.dtype)
+        for i in range(y.size):
+            rows.append(grad(flat, at, units[i], True, create_graph, allow_unused=True))
+    found: list[Any] = []
+    for k, x in enumerate(at):
+        shape, zero = y.shape + x.shape, Tensor(np.zeros_like(x.data))
+        column: Any = [zero if row[k] is None else row[k] for row in rows]
+        empty = Tensor(np.zeros_like(x.data, shape=shape))
+        found.append(np.stack(column).reshape(shape) if column else empty)
+    return tuple(found)

@@ -35,11 +35,12 @@ class Budget(NamedTuple):
 BUDGETS = {
     "reading path": Budget(
         "messages backend random mode tensor engine ops nn operators optim objective __init__",
-        most=6300,  # 6,000 as planned, and signatures and types of what is public
+        # 6,000 as planned, and signatures and types of what is public; 41 of jacobian
+        most=6341,
         reviewed=5081,
         before=6108,
     ),
-    "of it, the engine": Budget("tensor engine mode", 460, 435, 581),
+    "of it, the engine": Budget("tensor engine mode", 500, 435, 581),  # 460, and jacobian
     # 950 as planned; Box and Quadratic came after it, 50 and 65 lines
     "penalties": Budget("penalties", 1065, 880, 1051),
     "gpu": Budget("gpu", 750, 1030, 1011),

@@ -97,6 +97,8 @@ model: mr.nn.Module = mr.nn.Sequential(mr.nn.Linear(2, 2), mr.nn.ReLU())
 loss: mr.Tensor = mr.nn.CrossEntropyLoss(label_smoothing=0.1)(w, w)
 (dx,) = mr.grad(y, w, create_graph=True)
 second: mr.Tensor = dx * 2
+rows: mr.Tensor = mr.jacobian(mr.exp, [1.0, 2.0])
+each: tuple[mr.Tensor, ...] = mr.jacobian(lambda a, b: a * b, (w, np.ones(1)))
 maybe: mr.Tensor | None = mr.grad(y, w, allow_unused=True)[0]
 spoken: mr.Tensor = mr.sum(w, dim=0, keepdim=True) + w.mean(dim=0)
 named: mr.Tensor = mr.reshape(w, shape=(1, 1)) + mr.pad(w, [[1, 1]])

@@ -21,14 +21,13 @@ from numpy.typing import ArrayLike
 
 from .. import nn
 from ..backend import Array, move, of
-from ..engine import grad
+from ..engine import grad, jacobian
 from ..messages import check_option
 from ..mode import enable_grad
 from ..nn.module import Module
 from ..nn.utils.parametrize import is_parametrized, remove_parametrizations
 from ..objective import AnyLoss
 from ..ops.iterations import largest_pairs
-from ..ops.table import array_of
 from ..penalties import PathNorm
 from ..random import Stream
 from ..tensor import Tensor, tensor
@@ -267,12 +266,10 @@ def lipschitz_lower(model: Module, x: ArrayLike, samples: int = 1000, seed: int 
     0.25
     """
     f, points = _in_float64(model), on_host(x)
-    t = Tensor(points, requires_grad=True)
-    with enable_grad():
-        y = f(t).reshape(len(points), -1)
-        rows = [grad(y[:, k].sum(), t, retain_graph=True)[0] for k in range(y.shape[1])]
-    jacobian = np.stack([array_of(g).reshape(len(points), -1) for g in rows], axis=1)
-    first = np.linalg.svd(jacobian, full_matrices=False)[2][:, 0].reshape(points.shape)
+    # a sample moves its own outputs only, so the sum over samples keeps each one's derivatives
+    rows = jacobian(lambda t: f(t).reshape(len(points), -1).sum(axis=0), points).data
+    rows = rows.reshape(*rows.shape[:2], -1).swapaxes(0, 1)
+    first = np.linalg.svd(rows, full_matrices=False)[2][:, 0].reshape(points.shape)
     pairs = Stream("pairs", seed).uniform(0, len(points), (2, samples)).astype(np.int64)
     return max(
         _largest_slope(f, points - 5e-6 * first, points + 5e-6 * first),

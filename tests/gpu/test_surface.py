@@ -131,6 +131,14 @@ def _tensor(home):
             x.to("numpy").to(home), x.backend == home, x.is_leaf]  # fmt: skip
 
 
+@runs("jacobian")
+def _jacobian(home):
+    x = leaf(home, 2, 3)
+    found = mr.jacobian(lambda a: (mr.tanh(a) * a.sum(), a[:0]), x)
+    recorded = mr.jacobian(mr.exp, x, create_graph=True)
+    return [*found, recorded, *mr.grad((recorded * recorded).sum(), x)]
+
+
 @runs("Module")
 def _module(home):
     mr.manual_seed(0)
