@@ -1,5 +1,6 @@
 """What each claim says in Chinese, and how certain it is: complete, and no stronger than the texts."""
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -17,8 +18,8 @@ HEDGES = {
     "C03": "可能", "C04": "可能.*可能", "C08": "往往", "C16": "约", "C17": "许多情况", "C18": "可以看作",
     "C20": "有助于", "C21": "间接", "C24": "近似", "C26": "通常", "C28": "几乎", "C30": "倾向",
     "C34": "有时.*可能", "C42": "通常", "C53": "难以", "C59": "倾向", "C65": "可能", "C72": "可以.*尤其",
-    "C73": "可以", "C74": "通常.*倾向", "C77": "平均", "C78": "某种形式", "C80": "鼓励", "C90": "间接.*有助于",
-    "C97": "倾向.*能够", "C98": "“软”", "C101": "可以视为", "C103": "可以看作.*“温度”", "C105": "几乎",
+    "C73": "可以", "C74": "通常.*倾向", "C77": "平均", "C78": "某种形式", "C80": "鼓励",
+    "C90": "间接.*有助于", "C97": "倾向.*能够", "C98": "“软”", "C101": "可以视为", "C103": "可以看作.*“温度”", "C105": "几乎",
     "C107": "类似.*约", "C108": "可以看作", "C112": "可能", "C114": "“最近”", "C120": "鼓励",
     "C122": "通常", "C123": "倾向", "C125": "近乎", "C126": "基本", "C128": "直接", "C129": "通常",
     "C131": "通常",
@@ -53,7 +54,9 @@ def test_chinese_is_written_as_chinese(name):
     for part, text in chinese(WORDS[name]).items():
         assert len(re.findall(HAN, text)) >= 2, f"{part}: {text}"
         assert (text[-1] in "。）") == (part != "title_zh"), f"{part} ends in {text[-1]!r}"
-        wrong = re.findall(rf"{HAN}[,.;:!?]|[,;:!?]{HAN}|[\"']|\s[，。；：、]|[，。；：、（]\s|[０-９]", text)
+        wrong = re.findall(
+            rf"{HAN}[,.;:!?]|[,;:!?]{HAN}|[\"']|\s[，。；：、]|[，。；：、（]\s|[０-９]", text
+        )
         assert not wrong, f"{part}: half-width or stray marks {wrong}"
         tight = re.findall(rf"{HAN}[A-Za-z0-9θληγβε‖∇]|[A-Za-z0-9θλη‖]{HAN}", text)
         assert not tight, f"{part}: no space between {tight}"
@@ -76,7 +79,9 @@ def test_words_are_few(name):
 @pytest.mark.parametrize("name", [name for name in ALL if ALL[name].verdict in WRONG])
 def test_both_languages_give_the_same_numbers(name):
     for part in ("seems", "refutation"):
-        en, zh = (sorted(set(re.findall(r"\d+(?:\.\d+)?", WORDS[name][part][k]))) for k in ("en", "zh"))
+        en, zh = (
+            sorted(set(re.findall(r"\d+(?:\.\d+)?", WORDS[name][part][k]))) for k in ("en", "zh")
+        )
         assert en == zh, part
     assert re.search(r"\d", WORDS[name]["refutation"]["en"]), "a refutation gives what was measured"
 
@@ -84,3 +89,40 @@ def test_both_languages_give_the_same_numbers(name):
 @pytest.mark.parametrize("name", HEDGES)
 def test_the_reservations_of_the_texts_are_kept(name):
     assert re.search(HEDGES[name], WORDS[name]["statement_zh"]), WORDS[name]["statement_zh"]
+
+
+SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+
+
+def numbers(text):
+    """The numbers in a text, 3·10⁻⁸ and 10⁵ among them, each with half a unit of its last digit."""
+    plain = re.sub(
+        r"(·?)10([⁻⁰¹²³⁴-⁹]+)",
+        lambda m: ("" if m[1] else "1") + "e" + m[2].translate(SUPERSCRIPT),
+        text,
+    )
+    for digits, power in re.findall(r"(\d*\.?\d+)(?:e(-?\d+))?", plain):
+        scale = 10.0 ** int(power or 0)
+        decimals = len(digits.partition(".")[2])
+        yield float(digits) * scale, 0.5 * 10.0**-decimals * scale
+
+
+def forms(figure):
+    """How a sentence may give a figure: as it is, what is missing to 1, each also in per cent."""
+    value = 10**figure.value if "log₁₀" in figure.what else abs(figure.value)
+    return [value, abs(1 - value), 100 * value, 100 * abs(1 - value)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in ALL if ALL[name].verdict in WRONG])
+def test_a_number_was_measured_or_is_one_the_program_was_given(name):
+    """To its last digit, or to 5 %: a training ends a little elsewhere on another machine."""
+    c = ALL[name]
+    figures = c().figures
+    measured = [value for figure in figures for value in forms(figure)]
+    texts = [c.statement, c.corrected, inspect.getsource(c.measure), *(f.what for f in figures)]
+    given = [x for x, _ in numbers(" ".join(texts))]
+    for part in ("seems", "refutation"):
+        for x, half in numbers(WORDS[name][part]["en"]):
+            near = [value for value in measured if abs(x - value) <= max(half, 0.05 * x)]
+            assert near or x in given, f"{part}: {x}"
