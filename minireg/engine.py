@@ -376,11 +376,9 @@ def _jacobians(y: Any, at: Sequence[Tensor], create_graph: bool) -> tuple[Tensor
         raise TypeError(
             "jacobian: fn must return a Tensor, or a tuple of them, got " + messages.describe(y)
         )
-    rows: list[tuple[Tensor | None, ...]] = []
-    if y.requires_grad:
-        flat, units = y.reshape(-1), of(y.data).xp.eye(y.size, dtype=y.dtype)
-        for i in range(y.size):
-            rows.append(grad(flat, at, units[i], True, create_graph, allow_unused=True))
+    flat, units = y.reshape(-1), of(y.data).xp.eye(y.size, dtype=y.dtype)
+    places = range(y.size if y.requires_grad else 0)
+    rows = [grad(flat, at, units[i], True, create_graph, allow_unused=True) for i in places]
     found: list[Any] = []
     for k, x in enumerate(at):
         shape, zero = y.shape + x.shape, Tensor(np.zeros_like(x.data))
