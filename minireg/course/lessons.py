@@ -1,8 +1,10 @@
 """The lessons: which there are, how to open and run one, and what they share.
 
 A lesson is a marimo notebook ``lessons/NN_name.py``, plain Python that runs as a script. Its
-docstring names it and its claims. All lessons compare what the texts say with what is measured
-(:func:`compare`, :func:`closing`) and show a reader what is wrong with an answer (:func:`judge`).
+docstring names it. Its cells end in :mod:`~minireg.course.parts`, of which a page is made, and it is
+opened with NumPy alone (:meth:`Lesson.open`). Lessons that are still notebooks need marimo; these
+compare what the texts say with what is measured (:func:`compare`, :func:`closing`) and show a reader
+what is wrong with an answer (:func:`judge`).
 """
 
 from __future__ import annotations
@@ -15,19 +17,23 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..tables import Column, Table
 from ..training import passing_interrupts
 from .claims import LESSONS, Figure, Result, select
+from .parts import Close, Code, Told
 
+T = TypeVar("T")
 BLUE, ORANGE, GREEN, INK, SOFT = "#0072b2", "#d55e00", "#009e73", "#1f2328", "#8c959f"
 
 
@@ -50,19 +56,125 @@ class Lesson:
         """Its source."""
         return self.path.read_text("utf-8")
 
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Its source, parsed."""
+        return ast.parse(self.text, str(self.path))
+
     @property
     def title(self) -> str:
         """The first line of its docstring."""
-        docstring = ast.get_docstring(ast.parse(self.text)) or ""
-        return docstring.partition("\n")[0].rstrip(".")
+        return (ast.get_docstring(self.tree) or "").partition("\n")[0].rstrip(".")
+
+    @property
+    def paged(self) -> bool:
+        """Whether it is written as parts of a page; else it is a notebook, which marimo opens."""
+        return "minireg.course.parts" in self.text
 
     @property
     def claims(self) -> list[str]:
         """The IDs of the claims that it measures."""
         return re.findall(r'"(C\d{2,3})"', self.text)
 
+    def open(self) -> Opened:
+        """Run its cells in the order of the file, without marimo, and take what each ends in.
+
+        Nothing heavy runs: pictures and figures are computed when they are asked for.
+        """
+        names: dict[str, Any] = {"__name__": self.path.stem, "__file__": str(self.path)}
+        cells = []
+        for node in self.tree.body:
+            match node:
+                case ast.With():  # app.setup
+                    _execute(node.body, self.path, names)
+                case ast.FunctionDef() if _cell(node):
+                    cells.append([n for n in node.body if not isinstance(n, ast.Return)])
+                case ast.FunctionDef() | ast.ClassDef():
+                    _execute([_undecorated(node)], self.path, names)
+        outputs = [_execute(body, self.path, names) for body in cells]
+        return Opened(tuple(o for o in outputs if o is not None), names)
+
+    def script(self) -> str:
+        """The code that it teaches as plain Python: the function that the page shows, the imports and
+        functions that it needs, and the lines that the page runs with it.
+        """
+        codes = self.open().of(Code)
+        calls = "\n".join(code.call.strip() for code in codes)
+        (setup,) = (node for node in self.tree.body if isinstance(node, ast.With))
+        wanted = _used(ast.parse(calls)) | {code.function.__name__ for code in codes}
+        rest, kept = [*setup.body, *map(_undecorated, self.tree.body)], []
+        while found := [node for node in rest if _made(node) & wanted]:
+            rest = [node for node in rest if node not in found]
+            kept += found
+            wanted = wanted.union(*map(_used, found))
+        texts: list[str] = []
+        for node in sorted(kept, key=lambda node: node.lineno):
+            match node:
+                case ast.Import() | ast.ImportFrom():
+                    node = copy(node)
+                    node.names = [a for a in node.names if _made(ast.Import([a])) & wanted]
+                    texts.append(ast.unparse(node))
+                case ast.FunctionDef() | ast.ClassDef():
+                    texts.append(f"\n\n{ast.get_source_segment(self.text, node)}")
+                case _:
+                    texts.append(ast.unparse(node))
+        return "\n".join([f'"""{self.title}"""\n', *texts, f"\n\n{calls}\n"])
+
     def __str__(self) -> str:
         return f"{self.number:2}  {self.title}"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A lesson whose cells have run: what they ended in, in order, and the names they made."""
+
+    parts: tuple[Any, ...]
+    names: dict[str, Any]
+
+    def of(self, kind: type[T]) -> list[T]:
+        """The parts of a kind."""
+        return [part for part in self.parts if isinstance(part, kind)]
+
+
+def _cell(node: ast.stmt) -> bool:
+    """Whether a function is a cell of the notebook."""
+    decorators = map(ast.unparse, getattr(node, "decorator_list", ()))
+    return any(d.startswith("app.cell") for d in decorators)
+
+
+def _undecorated(node: ast.stmt) -> ast.stmt:
+    """A function or class without what marimo decorates it with; a cell and all else as it is."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef) and not _cell(node):
+        node = copy(node)
+        rest = [d for d in node.decorator_list if not ast.unparse(d).startswith("app.")]
+        node.decorator_list = rest
+    return node
+
+
+def _execute(body: list[ast.stmt], path: Path, names: dict[str, Any]) -> Any:
+    """Run statements; the value of the last one if it is an expression."""
+    *_, last = [None, *body]
+    if isinstance(last, ast.Expr):
+        _execute(body[:-1], path, names)
+        return eval(compile(ast.Expression(last.value), str(path), "eval"), names)
+    return exec(compile(ast.Module(body, []), str(path), "exec"), names)
+
+
+def _made(node: ast.stmt) -> set[str]:
+    """The names that an import, an assignment, a function or a class makes."""
+    match node:
+        case ast.Import() | ast.ImportFrom():
+            return {(a.asname or a.name).partition(".")[0] for a in node.names}
+        case ast.FunctionDef() | ast.ClassDef():
+            return set() if _cell(node) else {node.name}
+        case ast.Assign():
+            return _used(ast.Tuple(node.targets))
+    return set()
+
+
+def _used(node: ast.AST) -> set[str]:
+    """The names that code reads."""
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
 def lessons() -> list[Lesson]:
@@ -95,14 +207,30 @@ def table(of: Sequence[Lesson]) -> str:
 
 
 def run(lesson: Lesson) -> None:
-    """Run a lesson without a browser; raises the errors of its cells."""
+    """Run a lesson without a browser and print what it claims and measures.
+
+    ``AssertionError`` lists what is not as claimed; errors of its cells are raised.
+    """
     with passing_interrupts():
-        runpy.run_path(str(lesson.path), run_name="__main__")
+        if lesson.paged:
+            opened = lesson.open()
+            ids = [i for part in opened.of(Told) for i in (*part.ids, *part.also)]
+            settle(measure(*ids), [f for part in opened.of(Close) for f in part.figures()])
+        else:
+            runpy.run_path(str(lesson.path), run_name="__main__")
 
 
 def working_copy(lesson: Lesson, folder: Path) -> tuple[Path, bool]:
-    """The reader's copy in ``folder`` and whether it is new; an old one is not replaced."""
+    """The reader's copy in ``folder`` and whether it is new; an old one is not replaced.
+
+    ``ValueError`` for a temporary folder: there marimo saves nothing.
+    """
     path = folder / lesson.path.name
+    if folder.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
+        raise ValueError(
+            f"{folder} is a temporary folder, and there marimo does not save what you write "
+            "(marimo-team/marimo#5801): go to another folder"
+        )
     if new := not path.exists():
         shutil.copyfile(lesson.path, path)
     return path, new
@@ -173,28 +301,34 @@ def compare(results: Iterable[Result]) -> Any:
     return grid(Table(("the textbook says", "we measured", "so"), rows))
 
 
-def closing(results: Sequence[Result], figures: Sequence[Figure] = ()) -> Any:
-    """End a lesson: its claims and other figures as a table *claimed | measured | verdict*.
+def settle(results: Sequence[Result], figures: Sequence[Figure] = (), show: bool = True) -> Table:
+    """Print and give the table *claimed | measured | verdict* of claims and other figures.
 
-    Printed when the lesson runs as a script, shown in the browser. ``AssertionError`` lists the
-    figures outside their range.
+    ``AssertionError`` lists the figures outside their range.
     """
-    from marimo import running_in_notebook
-
     entries = [(r.claim.id, f) for r in results for f in r.figures] + [("", f) for f in figures]
-    head: tuple[str | Column, ...] = ("claimed", Column("measured", ".4g"), "verdict")
     rows = []
     for name, f in entries:
         verdict = "as claimed" if f.passed else "FAILED"
         verdict = f"{verdict} ({f.tolerance})" if f.tolerance else "shown"
         rows.append((f"{name} {f.what}".strip(), f.value, verdict))
-    if not running_in_notebook():
-        print(Table(head, rows))
+    table = Table(("claimed", Column("measured", ".4g"), "verdict"), rows)
+    if show:
+        print(table)
     failed = [f"{name} {f!r}".strip() for name, f in entries if not f.passed]
     failed += [f"{r.claim.id} {r.error}" for r in results if r.error]
     if failed:
         raise AssertionError("; ".join(failed))
-    return grid(Table(head, [(_plain(what), value, _plain(v)) for what, value, v in rows]))
+    return table
+
+
+def closing(results: Sequence[Result], figures: Sequence[Figure] = ()) -> Any:
+    """End a notebook: :func:`settle`, printed when it runs as a script, shown in the browser."""
+    from marimo import running_in_notebook
+
+    table = settle(results, figures, show=not running_in_notebook())
+    rows = [(_plain(what.text), value, _plain(v.text)) for what, value, v in table.rows]
+    return grid(Table(table.columns, rows))
 
 
 # --- exercises -------------------------------------------------------------------------------------

@@ -6,16 +6,45 @@ a :class:`Say`, in English and Chinese.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from ..pictures import Say
 from .claims import Figure
 
 
+def says(part: Any) -> Iterator[Say]:
+    """All that is said in a part, wherever it stands in it.
+
+    >>> [*says(Title(Say("Why?", "为什么?")))]
+    [Say(en='Why?', zh='为什么?')]
+    """
+    if isinstance(part, Say):
+        yield part
+    elif is_dataclass(part):
+        for entry in fields(part):
+            yield from says(getattr(part, entry.name))
+    elif isinstance(part, Mapping):
+        for pair in part.items():
+            yield from says([*pair])
+    elif isinstance(part, list | tuple):
+        for entry in part:
+            yield from says(entry)
+
+
 @dataclass(frozen=True)
-class Title:
+class Part:
+    """A piece of a page."""
+
+    def _mime_(self) -> tuple[str, str]:
+        """How marimo shows it to who edits the lesson: what it says, both languages."""
+        words = "".join(f"<p>{say.html()}</p>" for say in says(self))
+        return "text/html", f"<small>{type(self).__name__}</small>{words}"
+
+
+@dataclass(frozen=True)
+class Title(Part):
     """The question that the lesson answers, at most twelve words."""
 
     question: Say
@@ -37,7 +66,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Predict:
+class Predict(Part):
     """A question before the picture: exactly one of three answers is right.
 
     ``asks`` is what the reader is asked afterwards: what did you *see*?
@@ -49,14 +78,17 @@ class Predict:
 
 
 @dataclass(frozen=True)
-class Why:
-    """The reason in at most three steps; each may set the control (``[λ = 5](#lam=5)``)."""
+class Why(Part):
+    """The reason in at most three steps; each may set the control (``[λ = 5](#lam=5)``).
+
+    A formula's terms take the colours of the picture: ``\\color{penalty}{\\lambda\\theta}``.
+    """
 
     steps: Sequence[Say]
 
 
 @dataclass(frozen=True)
-class Code:
+class Code(Part):
     """The function that a user would write, and a line to run with it.
 
     Attributes
@@ -72,7 +104,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Told:
+class Told(Part):
     """What the texts say: at most three claims as cards, wrong ones first; the others are folded."""
 
     ids: Sequence[str]
@@ -80,15 +112,15 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Keep:
-    """Three sentences to keep, and what to read next (number of a lesson, or a link)."""
+class Keep(Part):
+    """Three sentences to keep, and the number of the lesson to read next."""
 
     sentences: tuple[Say, Say, Say]
     following: int | None = None
 
 
 @dataclass(frozen=True)
-class Appendix:
+class Appendix(Part):
     """What is folded: more about the picture, schedules, proofs."""
 
     title: Say
@@ -96,8 +128,8 @@ class Appendix:
 
 
 @dataclass(frozen=True)
-class Close:
-    """What the lesson claims beyond its texts: run as a script it is measured and asserted."""
+class Close(Part):
+    """What the lesson claims beyond its texts; ``minireg lesson N --run`` measures and asserts it."""
 
     figures: Callable[[], Sequence[Figure]]
 
@@ -106,7 +138,7 @@ class Close:
 
 
 @dataclass(frozen=True)
-class Exercise:
+class Exercise(Part):
     """Something to do, judged; every answer gets a reason.
 
     Attributes
