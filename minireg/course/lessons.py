@@ -153,7 +153,7 @@ def _undecorated(node: ast.stmt) -> ast.stmt:
 
 def _execute(body: list[ast.stmt], path: Path, names: dict[str, Any]) -> Any:
     """Run statements; the value of the last one if it is an expression."""
-    *_, last = [None, *body]
+    last = body[-1] if body else None
     if isinstance(last, ast.Expr):
         _execute(body[:-1], path, names)
         return eval(compile(ast.Expression(last.value), str(path), "eval"), names)

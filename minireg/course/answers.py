@@ -1,0 +1,144 @@
+"""answers: what Python says to a page: a function checked, lines run, a claim measured.
+
+The same requests and replies in three places: the page's worker calls :func:`answer` in the
+browser; ``python -m minireg.course.answers`` answers JSON, a line each, for
+:mod:`minireg.course.serve`.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from .claims import select
+from .lessons import Opened, find
+
+#: Seconds after which whoever asked ends Python and starts it anew.
+LIMITS = {"check": 5, "run": 5, "measure": 120}
+MOST = 10_000  # characters of what code printed
+CODE = "<your code>"
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The reply to a request of a page; ``error`` in it says what went wrong.
+
+    ========================================  ====================================================
+    ``{"do": "check", "lesson", "exercise",   ``{"right", "tried", "said": {"en", "zh"},
+    "code"}``                                 "printed"}``
+    ``{"do": "run", "lesson", "code"}``       ``{"printed", "error"}``
+    ``{"do": "measure", "claim"}``            :meth:`minireg.course.claims.Result.to_dict`
+    ========================================  ====================================================
+
+    >>> answer({"do": "run", "code": "2 * 3"})
+    {'printed': '6\\n', 'error': ''}
+    """
+    todo = DO.get(str(request.get("do")))
+    if todo is None:
+        return {"error": f"a page may ask to {', '.join(DO)}, got {request.get('do')!r}"}
+    try:
+        return todo(request)
+    except (LookupError, TypeError, ValueError) as error:  # no such lesson, exercise or claim
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _run(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run lines of the reader's; the value of the last is shown as in an interactive session."""
+    names = dict(_opened(request["lesson"]).names) if "lesson" in request else {}
+    printed, error = Printed(), ""
+    with contextlib.redirect_stdout(printed):
+        try:
+            tree = ast.parse(request["code"], CODE)
+            last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+            exec(compile(tree, CODE, "exec"), names)
+            if isinstance(last, ast.Expr):
+                sys.displayhook(eval(compile(ast.Expression(last.value), CODE, "eval"), names))
+        except BaseException as problem:  # the code is the reader's; SystemExit too
+            error = _said(problem)
+    return {"printed": printed.getvalue(), "error": error}
+
+
+class Printed(io.StringIO):
+    """What code prints, up to :data:`MOST` characters: a loop may print without end."""
+
+    def write(self, text: str) -> int:
+        """Keep what there is room for."""
+        room = MOST - self.tell()
+        if room > 0:
+            super().write(text if len(text) < room else f"{text[:room]}\n… and more")
+        return len(text)
+
+
+def _said(problem: BaseException) -> str:
+    """An error with the line of the reader's code in which it happened."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    lines = [f.lineno for f in frames if f.filename == CODE]
+    if isinstance(problem, SyntaxError) and problem.filename == CODE:
+        lines.append(problem.lineno)
+        problem = SyntaxError(problem.msg)
+    place = f"line {lines[-1]}: " if lines else ""
+    return f"{place}{type(problem).__name__}: {problem}".rstrip(": ")
+
+
+def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure a claim now."""
+    (claim,) = select(ids=[request["claim"]])
+    return claim().to_dict()
+
+
+@cache
+def _opened(number: int) -> Opened:
+    return find(number).open()
+
+
+DO: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"run": _run, "measure": _measure}
+
+
+def main() -> None:
+    """Answer JSON from stdin, a line each, on stdout, until stdin ends.
+
+    Stdin is read in a thread of its own, so that the process ends with whoever asked even while a
+    loop of the reader's never does; a clock ends it if not even that thread gets its turn.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what code prints past sys.stdout is no reply
+    requests, sys.stdin = sys.stdin, io.StringIO()  # input() of the reader's shall take none
+    asked: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in requests:
+            asked.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    print("{}", file=replies, flush=True)  # ready
+    while True:
+        request = json.loads(asked.get())
+        clock(LIMITS.get(request.get("do"), 0))
+        reply = json.dumps(answer(request))
+        clock(0)
+        print(reply, file=replies, flush=True)
+
+
+def clock(seconds: float) -> None:
+    """End this process if it is still busy a while after its limit; 0 stops the clock.
+
+    The signal's default action needs no Python, so it ends a long call into C too.
+    """
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds and seconds + 5)
+
+
+if __name__ == "__main__":
+    main()
