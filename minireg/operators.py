@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .backend import NUMPY, Array, get, move
+from .backend import Array, get, move
 from .engine import grad
-from .messages import check_parameters, describe, needed
+from .messages import check_parameters, describe
 from .nn.module import Module
-from .ops import iterations
 from .ops.iterations import Product, largest_pairs, quadrature
 from .random import Stream
 from .tensor import Tensor
@@ -249,9 +248,8 @@ def extremes(
 ) -> tuple[Array, Array]:
     """The ``k`` largest ("LA") or smallest ("SA") eigenvalues, ascending, and vectors (n, k).
 
-    By Lanczos on products alone, on the host SciPy's; ``tol`` bounds the residual ‖Av − μv‖
-    relative to the largest magnitude in the spectrum. ``RuntimeError`` if it is not reached,
-    ``ImportError`` without SciPy.
+    By Lanczos on products alone; ``tol`` bounds the residual ‖Av − μv‖ relative to the largest
+    magnitude in the spectrum. ``RuntimeError`` if it is not reached.
     """
     stream = Stream("eigenvalues", seed)
     start = operator.draw(stream)
@@ -261,27 +259,12 @@ def extremes(
     scale = magnitude(operator, start, 10) or 1.0
     scale, limit = scale if end == "LA" else -scale, max(tol / 3, float(np.finfo(start.dtype).eps))
     product: Product = lambda v: (operator @ v) / scale + 2 * v
-    if operator.backend == NUMPY.name:
-        found = _by_scipy(product, start, k, limit)
-    else:
-        values, vectors, residuals = largest_pairs(product, lambda: operator.draw(stream), k, limit)
-        found = (values, vectors) if (residuals <= limit * values).all() else None
-    if found is None:
+    values, vectors, residuals = largest_pairs(product, lambda: operator.draw(stream), k, limit)
+    if not (residuals <= limit * values).all():
         raise RuntimeError(
             f"eigenvalues: Lanczos did not reach tol={3 * limit:g}, eigenvalues lie too close "
             f"together at the end {end!r}; pass a larger tol (the error of a value is far below it)"
         )
-    values, vectors = found
     values = move(((values - 2) * scale).astype(operator.dtype), operator.backend)
     order = slice(None, None, 1 if end == "LA" else -1)
     return values[order], vectors[:, order]
-
-
-def _by_scipy(product: Product, start: Array, k: int, tol: float) -> tuple[Array, Array] | None:
-    linalg = needed("eigenvalues needs SciPy", "scipy.sparse.linalg", "'minireg[lessons]'")
-    matrix = linalg.LinearOperator((start.size,) * 2, product, dtype=start.dtype)
-    basis, restarts = 2 * k + iterations.ROOM, iterations.RESTARTS
-    try:
-        return linalg.eigsh(matrix, k, which="LA", v0=start, ncv=basis, maxiter=restarts, tol=tol)
-    except linalg.ArpackNoConvergence:
-        return None

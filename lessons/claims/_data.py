@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn import datasets as bundled
 
 import minireg as mr
 from minireg.backend import is_array, move
@@ -40,7 +39,7 @@ def far(a: Any, b: Any) -> float:
 @cache
 def diabetes() -> tuple[np.ndarray, np.ndarray]:
     """442 patients × 10 features and the target, all standardized."""
-    x, y = bundled.load_diabetes(return_X_y=True, scaled=False)
+    x, y = mr.datasets.arrays("diabetes")
     return standardized(x), standardized(y)
 
 
@@ -50,13 +49,20 @@ def digits(train: int = 300, noise: float = 0.15) -> tuple[np.ndarray, ...]:
 
     ``noise`` is the share of training labels that are replaced by random ones.
     """
-    x, y = bundled.load_digits(return_X_y=True)
+    x, y = mr.datasets.arrays("digits")
     rng = np.random.default_rng(0)
     order = rng.permutation(len(x))[: train + 700]
     x, y = (x[order] / 16).astype(np.float32), y[order].copy()
     wrong = rng.random(train) < noise
     y[:train][wrong] = rng.integers(0, 10, wrong.sum())
     return x[:train], y[:train], x[train:], y[train:]
+
+
+def crossing(f: Callable[[float], float], low: float, high: float) -> float:
+    """Where f, below 0 at low and above it at high, is 0: bisection down to neighbouring numbers."""
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if f(middle) < 0 else (low, middle)
+    return middle
 
 
 def ridge(x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy.optimize import lsq_linear
 
 import minireg as mr
 from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.inspect.ledger import Row
 
-from ._data import diabetes, digits, far, here, host, mlp, parameter
+from ._data import diabetes, digits, far, fitted, here, host, mlp, parameter
 
 SGD, Adam, AdamW = mr.optim.SGD, mr.optim.Adam, mr.optim.AdamW
 
@@ -499,7 +498,7 @@ def adamw_limit() -> Iterator[Figure]:
     from_ridge = np.linalg.norm(free - _ridge(0.1))
     yield breaks("‖AdamW − ridge‖, λ = 0.1", from_ridge, at_least=0.1)
     yield corrects("|AdamW − least squares|, λ = 0.1", far(free, _ridge(0)), at_most=1e-6)
-    in_box = lsq_linear(x, y, (-0.2, 0.2), tol=1e-14).x
+    in_box = fitted(x, y, mr.penalties.Box(-0.2, 0.2))
     yield corrects("|AdamW − least squares in the box|, λ = 5", far(boxed, in_box), at_most=2e-3)
 
     (H, b), λ, s, T = _quadratic(), 0.2, 10.0, 800

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 import minireg as mr
 from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.penalties import L2
 
-from ._data import descend, diabetes, fitted, here, host, parameter
+from ._data import crossing, descend, diabetes, fitted, here, host, parameter
 
 Closure = Callable[[], mr.Tensor]
 
@@ -42,7 +41,7 @@ def radius(closure: Closure, w: mr.Tensor, direction: np.ndarray, level: float) 
 
     while above(far) < 0:
         far *= 2
-    return brentq(above, 0, far, xtol=1e-14)
+    return crossing(above, 0.0, far)
 
 
 def axis_ratio(lam: float, level: float) -> float:

@@ -12,7 +12,6 @@ from functools import cache
 from itertools import product
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer
 
 import minireg as mr
 from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
@@ -196,7 +195,7 @@ def dropout_beyond_linear() -> Iterator[Figure]:
     >>> round(float(added(0.25)), 3), round(float(added(s * (1 - s))), 3)  # as L2, as it is
     (0.991, 0.031)
     """
-    x, y = load_breast_cancer(return_X_y=True)
+    x, y = mr.datasets.arrays("breast_cancer")
     x, y, keep = standardized(x[:, :8]), y[:, None].astype(float), 0.7
     inputs, targets = here(x), here(y)
     logistic = mr.nn.BCEWithLogitsLoss(reduction="none")

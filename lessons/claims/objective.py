@@ -10,12 +10,22 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
-from scipy.optimize import minimize
 
 import minireg as mr
 from minireg.course.claims import Figure, breaks, claim, corrects, holds
 
-from ._data import diabetes, digits, far, fitted, here, mlp, ridge, ridge_errors
+from ._data import (
+    descend,
+    diabetes,
+    digits,
+    far,
+    fitted,
+    here,
+    mlp,
+    parameter,
+    ridge,
+    ridge_errors,
+)
 from .groups import fits
 
 
@@ -300,12 +310,11 @@ def norm_or_square() -> Iterator[Figure]:
     yield corrects(
         "Ω(2θ)/Ω(θ) of the norm", norm.value(2 * v) / norm.value(v), at_least=2, at_most=2
     )
-    k = 0.5 * size
-    found = minimize(
-        lambda u: 0.5 * np.sum((u - start) ** 2) + k * np.linalg.norm(u), 0.9 * start, tol=1e-12
-    ).x
-    off = far(norm.prox(v, k), found)
-    yield corrects("|prox of the norm − minimiser| at k = ½‖v‖", off, at_most=1e-6)
+    k, u = 0.5 * size, parameter(np.ones(4))
+    descend(lambda: 0.5 * ((u - v) ** 2).sum() + k * mr.linalg.norm(u), mr.optim.SGD([u], 0.5), 100)
+    yield corrects(
+        "|prox of the norm − minimiser| at k = ½‖v‖", far(norm.prox(v, k), u), at_most=1e-12
+    )
     yield corrects("|prox − (1 − k/‖v‖)v|", abs(norm.prox(v, k) - 0.5 * v).max(), at_most=1e-14)
     k = 1.2 * size
     yield corrects("largest entry at k = 1.2‖v‖: norm", abs(norm.prox(v, k)).max(), at_most=0)

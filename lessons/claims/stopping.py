@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 import minireg as mr
 from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
@@ -85,9 +84,14 @@ def logistic(w: mr.Tensor) -> mr.Tensor:
 
 
 def flow(loss: Loss, time: float) -> np.ndarray:
-    """Where dw/dt = −∇loss(w) from 0 is at a time."""
-    pull = lambda _, w: -slope(loss, w[None])[0]
-    return solve_ivp(pull, (0, time), START[0], "DOP853", rtol=1e-10, atol=1e-12).y[:, -1]
+    """Where dw/dt = −∇loss(w) from 0 is at a time, by 50 Runge–Kutta steps of order 4."""
+    pull, w, h = lambda w: -slope(loss, w[None])[0], START[0], time / 50
+    for _ in range(50):
+        a = pull(w)
+        b = pull(w + h / 2 * a)
+        c = pull(w + h / 2 * b)
+        w = w + h / 6 * (a + 2 * b + 2 * c + pull(w + h * c))
+    return w
 
 
 @claim(

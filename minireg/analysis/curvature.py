@@ -162,10 +162,9 @@ def eigenvalues(
 
     Returns the eigenvalues (k,), or (eigenvalues, eigenvectors).
 
-    By Lanczos on products alone (on the host SciPy's ``eigsh``), or from the dense matrix where n
-    is so small that Lanczos would span the whole space. It may miss copies of a repeated
-    eigenvalue. ``ValueError`` for an unknown ``which`` or a ``k`` not in 1 … n, ``ImportError`` on
-    the host without SciPy, ``RuntimeError`` if Lanczos does not converge.
+    By Lanczos on products alone, or from the dense matrix where n is so small that Lanczos would
+    span the whole space. It may miss copies of a repeated eigenvalue. ``ValueError`` for an
+    unknown ``which`` or a ``k`` not in 1 … n, ``RuntimeError`` if Lanczos does not converge.
 
     >>> import minireg as mr
     >>> w = mr.tensor([1.0, 2.0], requires_grad=True)

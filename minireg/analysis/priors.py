@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from .. import nn
 from ..backend import Array
-from ..messages import check_option, needed
+from ..messages import check_option
+from ..ops.error_function import erfc
 from ..penalties import L1, L2, Penalty
 from ..random import Stream
 from ..tensor import Tensor
@@ -146,7 +147,7 @@ class Laplace:
             sampled they have no effect.
 
         The mode by :func:`minireg.solve`. The mean in closed form if the columns of x are
-        orthogonal (Pericchi & Smith 1992; ``ImportError`` without SciPy), otherwise by Gibbs
+        orthogonal (Pericchi & Smith 1992), otherwise by Gibbs
         sampling in 20 independent chains (Park & Casella 2008), whose spread gives ``error``.
         ``RuntimeError`` if the mode is not found, for columns of very different scales.
 
@@ -205,7 +206,17 @@ def _inverse_gaussian(scale: float, w: Array, stream: Stream) -> Array:
 
 def _shrunk(w: Array, std: Array, scale: float) -> Array:
     """Posterior mean of a weight whose likelihood is N(w, std²); with clip for tanh, the mode."""
-    erfcx = needed("posterior needs SciPy", "scipy.special", "'minireg[lessons]'").erfcx
     threshold, width = std**2 / scale, std * math.sqrt(2)
-    odds = np.log(erfcx((threshold - w) / width)) - np.log(erfcx((threshold + w) / width))
+    odds = _log_erfcx((threshold - w) / width) - _log_erfcx((threshold + w) / width)
     return w - threshold * np.tanh(odds / 2)
+
+
+def _log_erfcx(z: Array) -> Array:
+    """log(exp(z²)·erfc(z)), for any z of float64 without overflow."""
+    a = np.abs(z)
+    near, q = erfc(np.minimum(a, 100.0), 1.0), 0.5 / np.maximum(a, 100.0) ** 2
+    tail = (1 - q * (1 - 3 * q * (1 - 5 * q))) / np.maximum(a, 100.0) / math.sqrt(math.pi)
+    scaled = np.where(
+        a < 100, near, tail
+    )  # from the asymptotic series, which ends at rounding here
+    return np.where(z < 0, z * z + np.log(2 - np.exp(-z * z) * scaled), np.log(scaled))

@@ -21,6 +21,7 @@ from minireg.analysis.implicit import (
     ridge_filter,
     step_penalty,
 )
+from minireg.analysis.implicit.descent import _nnls
 
 
 def sigmoid(z):
@@ -279,6 +280,32 @@ def test_max_margin_against_a_solver_of_the_primal():
     found = max_margin(x, y.astype(int))
     assert angle(found.direction, reference) < 1e-5
     close(found.margin, 1 / np.linalg.norm(reference), 1e-8)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_non_negative_least_squares_against_scipy(seed):
+    nnls = pytest.importorskip("scipy.optimize").nnls
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.integers(1, 12), rng.integers(1, 60)
+    a, b = rng.normal(size=(rows, columns)), rng.normal(size=rows)
+    if seed % 3 == 0:  # copies
+        a[:, columns // 2 :] = a[:, : columns - columns // 2]
+    if seed % 3 == 1:  # a solution without a residual
+        b = a @ np.maximum(rng.normal(size=columns), 0)
+    found = _nnls(a, b)
+    assert (found >= 0).all()
+    assert np.linalg.norm(a @ found - b) <= nnls(a, b)[1] + 1e-13 * np.linalg.norm(b)
+
+
+def test_max_margin_against_a_support_vector_machine():
+    svm = pytest.importorskip("sklearn.svm")
+    x, y = mr.datasets.arrays("iris")
+    x, y = x[:100] - x[:100].mean(axis=0), np.where(y[:100] == 0, -1, 1)
+    pairs = (x[y > 0][:, None] - x[y < 0]).reshape(-1, 4)  # a bias drops out of differences
+    found = max_margin(pairs, np.ones(len(pairs)))
+    (reference,) = svm.SVC(kernel="linear", C=1e10, tol=1e-10).fit(x, y).coef_
+    assert angle(found.direction, reference) < 1e-4
+    close(found.margin, 2 / np.linalg.norm(reference), 1e-6)
 
 
 def test_descent_of_the_logistic_loss_heads_there():

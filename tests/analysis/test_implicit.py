@@ -1,7 +1,6 @@
 """All of mr.implicit: where arrays live, what lists mean, and what is refused."""
 
 import math
-import sys
 from functools import partial
 
 import numpy as np
@@ -177,13 +176,3 @@ def test_mode_that_is_not_reached_raises(monkeypatch):
         RuntimeError, match=r"certificate is still .* after 3 steps; bring the columns"
     ):
         Laplace(1.0).posterior(draw(9, 3), draw(9, seed=1))
-
-
-@pytest.mark.parametrize(("module", "call"), [
-    ("scipy.optimize", lambda: max_margin(A, [1, 1, 1])),
-    ("scipy.special", lambda: Laplace(1.0).posterior(np.eye(2), B[:2])),
-])  # fmt: skip
-def test_missing_scipy_is_named(monkeypatch, module, call):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=r"minireg\[lessons\]"):
-        call()

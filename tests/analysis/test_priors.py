@@ -13,6 +13,7 @@ from minireg.analysis.implicit import (
     Gaussian,
     Laplace,
 )
+from minireg.analysis.priors import _log_erfcx
 
 PRIORS = {"Gaussian": Gaussian(0.7), "Laplace": Laplace(0.4)}
 
@@ -90,6 +91,17 @@ def test_laplace_mean_is_the_integral(estimate, noise, scale):
 
     close(found.mean[0], shrunk + moment(1) / moment(0), 1e-10)
     assert found.mean[0] != 0
+
+
+def test_scaled_error_function_against_scipy():
+    special = pytest.importorskip("scipy.special")
+    z = np.concatenate([-np.logspace(-9, 3, 300), [0.0], np.logspace(-9, 9, 600)])
+    expected = np.where(
+        z < 0,
+        z * z + math.log(2) + special.log_ndtr(-z * math.sqrt(2)),
+        np.log(special.erfcx(np.abs(z))),
+    )
+    close(_log_erfcx(z), expected, 1e-14)
 
 
 def test_sampled_mean_agrees_with_the_closed_form_and_with_a_grid():

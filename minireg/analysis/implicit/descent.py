@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...backend import Array
-from ...messages import check_option, needed
+from ...messages import check_option
 from ...nn.module import Module
 from ...operators import Closure, Hessian, Operator, Params, Space, as_operator
 from ...ops.arrays import rank_tolerance, svd
@@ -254,14 +254,13 @@ def max_margin(x: ArrayLike, y: ArrayLike) -> MaxMargin:
 
     min ‖w‖ over yᵢxᵢ·w ≥ 1 is a least-distance problem, solved to rounding by non-negative least
     squares (Lawson & Hanson 1974, ch. 23). Raises ``ValueError`` for other shapes and labels and
-    for data that are not separable through the origin, ``ImportError`` without SciPy.
+    for data that are not separable through the origin.
 
     >>> import minireg as mr
     >>> found = mr.implicit.max_margin([[3.0, 1.0], [-1.0, 3.0], [-1.0, -5.0]], [1, 1, -1])
     >>> found.direction.round(4), round(found.margin, 4), found.support
     (array([0.4472, 0.8944]), 2.2361, array([0, 1]))
     """
-    nnls = needed("max_margin needs SciPy", "scipy.optimize", "'minireg[lessons]'").nnls
     inputs, labels = paired("max_margin", x, y)
     if not np.isin(labels, (-1, 1)).all():
         raise ValueError(
@@ -270,7 +269,7 @@ def max_margin(x: ArrayLike, y: ArrayLike) -> MaxMargin:
     size = float(np.abs(inputs).max()) or 1.0
     points = inputs * (labels[:, None] / size)
     goal = np.append(np.zeros(inputs.shape[1]), 1.0)
-    support = np.flatnonzero(nnls(np.vstack([points.T, np.ones(len(labels))]), goal)[0])
+    support = np.flatnonzero(_nnls(np.vstack([points.T, np.ones(len(labels))]), goal))
     w = np.linalg.lstsq(points[support], np.ones(len(support)), rcond=None)[0]
     if not (points @ w).min() >= 1 - 1e-6:
         raise ValueError(
@@ -279,6 +278,32 @@ def max_margin(x: ArrayLike, y: ArrayLike) -> MaxMargin:
         )
     norm = float(np.linalg.norm(w))
     return MaxMargin(w / norm, size / norm, support)
+
+
+def _nnls(a: Array, b: Array) -> Array:
+    """argmin ‖ax − b‖ over x ≥ 0 by its active set: the other entries are exactly 0."""
+    x, best = np.zeros(a.shape[1]), math.inf
+    free, tiny = x > 0, 10 * max(a.shape) * np.finfo(float).eps * np.abs(a).max() * np.abs(b).max()
+    while (size := np.linalg.norm(rest := b - a @ x)) < best:  # by rounding it may not fall
+        pull, best = np.where(free, 0.0, rest @ a), size
+        if pull.max() <= tiny:
+            break
+        free[pull.argmax()] = True
+        goal = _on(free, a, b)
+        while (out := free & (goal <= 0)).any():  # as far as all stay ≥ 0; what gets to 0 leaves
+            share = np.where(out, x, np.inf) / np.where(x > goal, x - goal, 1.0)
+            x += share.min() * (goal - x)
+            free &= share > share.min()
+            goal = _on(free, a, b)
+        x = goal
+    return x
+
+
+def _on(free: Array, a: Array, b: Array) -> Array:
+    """Least squares with these entries alone."""
+    x = np.zeros(len(free))
+    x[free] = np.linalg.lstsq(a[:, free], b, rcond=None)[0]
+    return x
 
 
 def angle(u: ArrayLike, v: ArrayLike) -> float:
