@@ -284,7 +284,7 @@ def _nnls(a: Array, b: Array) -> Array:
     """argmin ‖ax − b‖ over x ≥ 0 by its active set: the other entries are exactly 0."""
     x, best = np.zeros(a.shape[1]), math.inf
     free, tiny = x > 0, 10 * max(a.shape) * np.finfo(float).eps * np.abs(a).max() * np.abs(b).max()
-    while (size := np.linalg.norm(rest := b - a @ x)) < best:  # by rounding it may not fall
+    while (size := float(np.linalg.norm(rest := b - a @ x))) < best:  # rounding ends it, too
         pull, best = np.where(free, 0.0, rest @ a), size
         if pull.max() <= tiny:
             break
