@@ -39,7 +39,7 @@ from .ops import linalg, op
 from .random import manual_seed
 from .sweep import sweep
 from .tensor import Tensor, tensor
-from .training import History, fit
+from .training import History, fit, trajectory
 
 __version__ = "0.1.0"
 __all__ = [
@@ -49,7 +49,7 @@ __all__ = [
     "is_grad_enabled", "jacobian", "linalg", "lipschitz_bound", "lipschitz_lower", "load",
     "manual_seed", "nn", "no_grad", "op", "ops", "optim", "path", "path_norm", "penalties",
     "pgd_attack", "report", "rescale", "save", "set_backend", "solve", "sweep", "tensor",
-    "use_backend",
+    "trajectory", "use_backend",
     *sorted(ops.PUBLIC),
 ]  # fmt: skip
 

@@ -54,6 +54,7 @@ from .tensor import Tensor as Tensor
 from .tensor import tensor as tensor
 from .training import History as History
 from .training import fit as fit
+from .training import trajectory as trajectory
 
 __version__: str
 __all__ = [
@@ -236,6 +237,7 @@ __all__ = [
     "tensordot",
     "tile",
     "trace",
+    "trajectory",
     "transpose",
     "tril",
     "triu",

@@ -1,4 +1,4 @@
-"""fit: the training loop, with a history of all terms and of the generalisation gap."""
+"""fit: the training loop, with a history of all terms; trajectory: where each step of descent leads."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from .messages import check_option
 from .mode import no_grad
 from .nn import Embedding, Module
 from .objective import AnyLoss, Objective, named_parts
+from .operators import Space
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
 from .random import Stream
@@ -175,63 +176,70 @@ def _batches(n: int, batch_size: int, stream: Stream, backend: str) -> Iterator[
         yield order[start:stop]
 
 
-def _moved(name: str, data: Any, model: Module) -> tuple[Array, Array]:
+def _moved(owner: str, name: str, data: Any, model: Module) -> tuple[Array, Array]:
     """(x, y) on the model's backend and in its dtype; labels and an Embedding's indices stay."""
     if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError(f"fit: {name} must be a pair (x, y), got {type(data).__name__}")
+        raise TypeError(f"{owner}: {name} must be a pair (x, y), got {type(data).__name__}")
     like, indices = next(model.parameters()), any(isinstance(m, Embedding) for m in model.modules())
     arrays: list[Any] = []
     for a, part, discrete in zip(data, "xy", (indices, True), strict=True):
-        raw = move(as_array(a, f"fit: {part} of {name}"), like.backend)
+        raw = move(as_array(a, f"{owner}: {part} of {name}"), like.backend)
         arrays.append(raw if discrete and raw.dtype.kind in "iu" else raw.astype(like.dtype))
     inputs, targets = (len(a) if a.ndim else 0 for a in arrays)
     if inputs != targets or inputs == 0:
         raise ValueError(
-            f"fit: {name} has {inputs} inputs and {targets} targets; expected equal, > 0"
+            f"{owner}: {name} has {inputs} inputs and {targets} targets; expected equal, > 0"
         )
     return arrays[0], arrays[1]
 
 
-def _check(model: Module, optimizer: Any, early_stopping: Any, scheduler: Any, ledger: Any) -> None:
+def _check(
+    owner: str,
+    model: Module,
+    optimizer: Any,
+    scheduler: Any,
+    ledger: Any,
+    early_stopping: Any = None,
+) -> None:
     """Raise unless these belong together and there is something to train."""
     for name, value, kind in (
         ("optimizer", optimizer, Optimizer), ("early_stopping", early_stopping, EarlyStopping),
         ("scheduler", scheduler, LRScheduler), ("ledger", ledger, Ledger),
     ):  # fmt: skip
         if not isinstance(value, kind) and (value is not None or kind is Optimizer):
-            raise TypeError(f"fit: {name} must be of type {kind.__name__}, got {value!r:.60}")
+            raise TypeError(f"{owner}: {name} must be of type {kind.__name__}, got {value!r:.60}")
     parameters = list(model.parameters())
     trainable = {p: n for n, p in model.named_parameters() if p.requires_grad}
     if not trainable:
         why = "has no parameters" if not parameters else "is frozen; call model.requires_grad_()"
-        raise ValueError(f"fit: there is nothing to train, the model {why}")
+        raise ValueError(f"{owner}: there is nothing to train, the model {why}")
     held = {p for group in optimizer.param_groups for p in group["params"]}
     missing = [n for p, n in trainable.items() if p not in held]
     if len(missing) == len(trainable):
         raise ValueError(
-            "fit: the optimizer holds none of the model's trainable parameters (was the model made "
+            f"{owner}: the optimizer holds none of the model's trainable parameters (was the model made "
             "anew?); make it from model.parameters()"
         )
     if missing and held - {*parameters}:
         warnings.warn(
-            f"fit: the optimizer holds other parameters than the model's and lacks {missing}, which "
+            f"{owner}: the optimizer holds other parameters than the model's and lacks {missing}, which "
             "will not be trained; was a layer replaced after the optimizer was made?",
             stacklevel=3,
         )
     if scheduler is not None and scheduler.optimizer is not optimizer:
         raise ValueError(
-            "fit: the scheduler belongs to another optimizer; make it from the one given"
+            f"{owner}: the scheduler belongs to another optimizer; make it from the one given"
         )
     if ledger is not None and (
         ledger.optimizer is not optimizer or optimizer.observer is not ledger
     ):
         raise ValueError(
-            "fit: the ledger does not watch this optimizer (it is another's, or closed); make it "
+            f"{owner}: the ledger does not watch this optimizer (it is another's, or closed); make it "
             "with mr.Ledger(optimizer)"
         )
     if ledger is not None and ledger._names and trainable.keys().isdisjoint(ledger._names):
         raise ValueError(
-            "fit: the ledger was made for another model; make it with mr.Ledger(optimizer, model)"
+            f"{owner}: the ledger was made for another model; make it with mr.Ledger(optimizer, model)"
         )
 
 
@@ -320,10 +328,10 @@ def fit(
         check_option("fit", "(0, inf]", clip_norm=clip_norm)
     goal = objective if isinstance(objective, Objective) else Objective(objective)
     goal.bind(model)
-    _check(model, optimizer, early_stopping, scheduler, ledger)
-    data = {"train": _moved("train", train, model)}
+    _check("fit", model, optimizer, scheduler, ledger, early_stopping)
+    data = {"train": _moved("fit", "train", train, model)}
     if validation is not None:
-        data["validation"] = _moved("validation", validation, model)
+        data["validation"] = _moved("fit", "validation", validation, model)
     if not isinstance(watch, Mapping | None):
         raise TypeError(f"fit: watch must be a mapping of names to pairs (x, y), got {watch!r:.60}")
     for name, pair in (watch or {}).items():
@@ -331,7 +339,7 @@ def fit(
             raise ValueError(
                 f"fit: watch has a part {name!r}, which is given by {name}=; rename it"
             )
-        data[name] = _moved(f"watch[{name!r}]", pair, model)
+        data[name] = _moved("fit", f"watch[{name!r}]", pair, model)
     if early_stopping is not None:
         _check_monitor("early stopping", early_stopping.monitor, data)
         early_stopping.reset()
@@ -385,6 +393,65 @@ def fit(
             early_stopping.restore(model)
             history.best_epoch = early_stopping.best_look
     return history
+
+
+def trajectory(
+    model: Module,
+    objective: Objective | AnyLoss,
+    optimizer: Optimizer,
+    x: ArrayLike,
+    y: ArrayLike,
+    steps: int,
+    *,
+    clip_norm: float | None = None,
+    scheduler: LRScheduler | None = None,
+) -> Array:
+    """Where full-batch training leads, step by step: an array (steps + 1, size), row 0 the start.
+
+    A row holds all parameters that are not frozen, each flattened, in the order of
+    ``model.parameters()``: a vector as :mod:`minireg.curvature` takes it, on the model's backend and in
+    the widest of their dtypes.
+
+    Parameters
+    ----------
+    model, objective, optimizer, clip_norm : as for :func:`fit`. The model is trained in place, from
+        where it is; a :class:`~minireg.Ledger` of the optimizer books every step.
+    x, y : all inputs (N, …) and targets (N, …), which every step sees.
+    steps : number of updates, ≥ 0.
+    scheduler : steps after each update; one with a ``monitor`` (ReduceLROnPlateau) is refused.
+
+    What diverges is returned, inf and NaN too. Of an accelerated ProximalGradient the rows are the
+    extrapolated points, which its parameters hold between steps. ``TypeError`` and ``ValueError`` as
+    :func:`fit`.
+
+    >>> import minireg as mr
+    >>> model = mr.nn.Linear(1, 1, bias=False); _ = model.weight.assign(0.0)
+    >>> sgd = mr.optim.SGD(model.parameters(), lr=0.25)
+    >>> mr.trajectory(model, mr.nn.MSELoss(), sgd, [[1.0]], [[8.0]], steps=3)[:, 0]
+    array([0., 4., 6., 7.], dtype=float32)
+    """
+    check_option("trajectory", 0, steps=steps)
+    if clip_norm is not None:
+        check_option("trajectory", "(0, inf]", clip_norm=clip_norm)
+    goal = objective if isinstance(objective, Objective) else Objective(objective)
+    goal.bind(model)
+    ledger = getattr(optimizer, "observer", None)
+    _check("trajectory", model, optimizer, scheduler, ledger)
+    if scheduler is not None and scheduler.monitor:
+        raise ValueError(
+            f"trajectory: the scheduler watches {scheduler.monitor!r}, which is not computed here; "
+            "take a schedule that is a formula, or fit"
+        )
+    data, space = _moved("trajectory", "data", (x, y), model), Space(model)
+    goal.attach(optimizer)
+    rows = [space.join([p.data for p in space.params])]
+    for _ in range(steps):
+        _update(model, goal, optimizer, *data, clip_norm, False, ledger is not None, 0)
+        goal.step()
+        if scheduler is not None:
+            scheduler.step()
+        rows.append(space.join([p.data for p in space.params]))
+    return np.stack(rows)
 
 
 def _check_losses(row: Mapping[str, float], history: History, *data: Array) -> None:

@@ -49,7 +49,8 @@ BUDGETS = {
     "check": Budget("check", 1130, 1081, 1262),
     "analysis": Budget("analysis", 1500, 1210, 1479),
     "inspect": Budget("inspect", 710, 750, 892),
-    "runs": Budget("training datasets checkpoint sweep", 900, 510, 860),
+    # 900 as planned; trajectory came after it
+    "runs": Budget("training datasets checkpoint sweep", 941, 510, 860),
     "scikit-learn": Budget("sklearn", 250),
     # 1,500 as planned, and 1,200 for the format of the course
     "front": Budget("cli course tables pictures __main__", 2700, 1033, 1208),

@@ -304,7 +304,8 @@ def _fit(home):
     figures = mr.training.evaluate(
         model, LOSS, place(X16.astype(np.float32), home), place(LABELS, home)
     )
-    return [*model.parameters(), *columns.values(), figures["loss"], history.last["gap"]]
+    path = mr.trajectory(model, objective, optimizer, X16, LABELS, 3)
+    return [*model.parameters(), *columns.values(), figures["loss"], history.last["gap"], path]
 
 
 @runs("Ledger", waits=True)
