@@ -1,5 +1,7 @@
 """pictures: what a reader sees. Words in two languages, and pictures that need nothing to be drawn."""
 
-from .words import Say
+from .panel import Panel
+from .scene import Frame, Scene
+from .words import Say, Text
 
-__all__ = ["Say"]
+__all__ = ["Frame", "Panel", "Say", "Scene", "Text"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
+from functools import cache
 from html import escape
 from typing import Any, NamedTuple
 
@@ -33,3 +35,67 @@ class Say(NamedTuple):
             return f"<{tag}>{render(self.en)}</{tag}>"
         both = (("en", self.en), ("zh", self.zh))
         return "".join(f'<{tag} lang="{lang}">{render(text)}</{tag}>' for lang, text in both)
+
+
+Text = str | Say  # a plain string is the same in both languages
+
+
+def say(text: Text) -> Say:
+    """The text in both languages.
+
+    >>> say("θ")
+    Say(en='θ', zh='θ')
+    """
+    return text if isinstance(text, Say) else Say(text, text)
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power(exponent: int) -> str:
+    """A power of ten.
+
+    >>> power(-3), power(0), power(1)
+    ('10⁻³', '1', '10')
+    """
+    return {0: "1", 1: "10"}.get(exponent, f"10{str(exponent).translate(_RAISED)}")
+
+
+def number(value: float) -> str:
+    """A number for readers: a true minus, and powers of ten where zeros would be many.
+
+    >>> number(-0.5), number(2e-5), number(1e6)
+    ('−0.5', '2·10⁻⁵', '10⁶')
+    """
+    text = f"{value:.6g}"
+    if value and not 1e-3 <= abs(value) < 1e5:
+        first, _, exponent = f"{value:.2e}".partition("e")
+        first = first.rstrip("0").rstrip(".")
+        text = f"{first}·{power(int(exponent))}"
+        text = text.removeprefix("1·") if first == "1" else text.replace("-1·", "-")
+    return text.replace("-", "−")
+
+
+# Width of letters in em, as in a wide face (DejaVu Sans): what fits there fits everywhere.
+_WIDTHS = {
+    **dict.fromkeys(" .,:;!'|ijlI·", 0.34), **dict.fromkeys("()[]frt/‖⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉ᵗ", 0.44),
+    **dict.fromkeys("mwMW@%…+=−<>≤≥≈→", 0.92),
+}  # fmt: skip
+
+
+@cache
+def ems(text: str) -> float:
+    """The width of a line of text in em, rather too much than too little.
+
+    >>> ems("loss"), ems("损失")
+    (2.23, 2.0)
+    """
+    return sum(map(_width, text))
+
+
+def _width(letter: str) -> float:
+    if unicodedata.combining(letter):
+        return 0.0
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 1.0
+    return _WIDTHS.get(letter, 0.74 if letter.isupper() else 0.63)

@@ -1,0 +1,407 @@
+"""scene: a picture for each value of a control, drawn ahead, so that it follows the reader's hand.
+
+A frame is SVG. Frames of one look, the same marks in the same order, differ in numbers and words
+only; so one of them is kept as it is, and of the others what has changed. ``scene.js`` plays them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from html import escape, unescape
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .panel import Panel
+from .words import Say, Text, number, say
+
+MOST = 9  # values of a control: more are a film, not a choice
+_HERE = Path(__file__).parent
+
+
+class Frame:
+    """Panels side by side, and the numbers that the caption, goals and tests read.
+
+    >>> Frame(Panel("loss", (0, 1), (0, 1)), end=0.49)
+    Frame(1 panel, end=0.49)
+    """
+
+    def __init__(self, *panels: Panel, **numbers: Any) -> None:
+        for panel in panels:
+            if not isinstance(panel, Panel):
+                raise TypeError(f"Frame: expected panels, got {panel!r:.60}; name the numbers")
+        self.panels, self.numbers = panels, numbers
+
+    def svg(self, after: Frame | None = None) -> str:
+        """Its panels as SVG; labels stay where they are in the frame before, if they can."""
+        before = after.panels if after and len(after.panels) == len(self.panels) else ()
+        pairs = zip(self.panels, before or [None] * len(self.panels), strict=True)
+        return "".join(panel.svg(old) for panel, old in pairs)
+
+    def __repr__(self) -> str:
+        many = f"{len(self.panels)} panel{'s' * (len(self.panels) != 1)}"
+        return f"Frame({', '.join([many, *(f'{k}={v!r}' for k, v in self.numbers.items())])})"
+
+
+class State(NamedTuple):
+    """What the reader has chosen."""
+
+    value: float
+    choice: str | None = None
+    broken: bool = False
+
+    def __str__(self) -> str:
+        parts = [f"{self.value:g}", self.choice, "broken" * self.broken]
+        return ", ".join(part for part in parts if part)
+
+
+class Scene:
+    """A picture with a control, at most one choice, and at most one fault to plant.
+
+    In marimo and Jupyter it shows itself, in a page :meth:`html` does; nothing is computed before.
+
+    Parameters
+    ----------
+    picture : ``picture(value)``, with choices ``picture(value, choice)``, and with a fault a last
+        argument, whether it is planted; returns a :class:`Frame`.
+    name : of the value in the caption and in links (``#lam=5``).
+    values : at most nine, in order.
+    label : what the control is called.
+    start : the value shown first: one that already surprises.
+    choices : key → words; the first is shown first.
+    broken : what goes wrong when the reader breaks it.
+    caption : one sentence; ``{name:format}`` is a number of the frame, the value, or the choice.
+    alt : what the picture shows, for whom it is read aloud.
+    unit : written after the value.
+
+    ``ValueError`` for a start that is none of the values and for too many or unordered values.
+
+    >>> def picture(t):
+    ...     return Frame(Panel("height", (0, 1), (0, 9)).line([0, 1], [0, t]), end=t)
+    >>> scene = Scene(picture, "t", (1, 4, 9), label="t", start=4, caption="ends at {end}", alt="a line")
+    >>> scene
+    Scene(picture, t = 1, 4, 9)
+    >>> scene.check()
+    """
+
+    def __init__(
+        self,
+        picture: Callable[..., Frame],
+        name: str,
+        values: Sequence[float],
+        *,
+        label: Text,
+        start: float,
+        choices: Mapping[str, Text] | None = None,
+        broken: Text | None = None,
+        caption: Text,
+        alt: Text,
+        unit: Text = "",
+    ) -> None:
+        self.picture, self.name, self.values = picture, name, tuple(values)
+        self.label, self.unit, self.caption, self.alt = map(say, (label, unit, caption, alt))
+        self.choices = {key: say(words) for key, words in (choices or {}).items()}
+        self.broken = None if broken is None else say(broken)
+        if not 2 <= len(self.values) <= MOST or [*self.values] != sorted({*self.values}):
+            raise ValueError(f"Scene: expected 2 to {MOST} values in order, got {self.values}")
+        if start not in self.values:
+            raise ValueError(f"Scene: start must be one of {self.values}, got {start!r}")
+        self.start = State(start, next(iter(self.choices), None))
+
+    @property
+    def states(self) -> list[State]:
+        """All that a reader can choose: values, within whole and broken, within choices."""
+        faults = (False, True) if self.broken else (False,)
+        return [
+            State(v, c, b) for c in self.choices or (None,) for b in faults for v in self.values
+        ]
+
+    @cached_property
+    def _frames(self) -> dict[State, Frame]:
+        return {state: self._frame(state) for state in self.states}
+
+    def _frame(self, state: State) -> Frame:
+        value, choice, broken = state
+        given = [value, *[choice] * bool(self.choices), *[broken] * bool(self.broken)]
+        frame = self.picture(*given)
+        if not isinstance(frame, Frame):
+            raise TypeError(f"Scene: the picture must return a Frame, got {frame!r:.60} at {state}")
+        return frame
+
+    def frames(self) -> dict[State, Frame]:
+        """State → its frame, all of them; computed once."""
+        return self._frames
+
+    @cached_property
+    def _drawn(self) -> dict[State, str]:
+        """State → SVG; each frame's labels look at the frame before."""
+        drawn, before = {}, None
+        for state, frame in self.frames().items():
+            drawn[state] = frame.svg(before)
+            before = frame
+        return drawn
+
+    def check(self) -> None:
+        """``ValueError`` unless the control, the choice and the fault all change the picture.
+
+        Neighbours must have the same look, so that one becomes the other before the reader's eyes,
+        the caption's numbers must be there, and all numbers finite.
+        """
+        wrong = []
+        looks = {state: slots(svg)[0] for state, svg in self._drawn.items()}
+        for choice in self.choices or (None,):
+            ends = [State(v, choice) for v in (self.values[0], self.values[-1])]
+            if self._drawn[ends[0]] == self._drawn[ends[1]]:
+                wrong.append(f"the same picture at {ends[0]} and {ends[1]}")
+            whole = [State(v, choice) for v in self.values]
+            if self.broken and all(
+                self._drawn[s] == self._drawn[s._replace(broken=True)] for s in whole
+            ):
+                wrong.append(f"the fault changes nothing{f' at {choice}' if choice else ''}")
+            for old, new in pairwise(whole):
+                for a, b in ((old, new), (old._replace(broken=True), new._replace(broken=True))):
+                    if a in looks and looks[a] != looks[b]:
+                        wrong.append(f"not the same marks at {a} and {b}")
+        for state, frame in self.frames().items():
+            bad = {
+                k: v
+                for k, v in frame.numbers.items()
+                if not isinstance(v, str | Say) and not np.isfinite(v)
+            }
+            wrong += [f"{k} is {v} at {state}" for k, v in bad.items()]
+            try:
+                self._said(state)
+            except KeyError as error:
+                wrong.append(f"the caption wants {error}, the frame has {[*frame.numbers]}")
+                break
+        if wrong:
+            raise ValueError(f"{self!r}: {'; '.join(wrong)}")
+
+    # --- as data ------------------------------------------------------------------------------------
+
+    def encode(self) -> dict[str, Any]:
+        """All frames, to be kept as JSON: a look as its first frame, of others what has changed."""
+        order = sorted(self.states, key=lambda state: state != self.start)  # its look comes first
+        cut = {state: slots(self._drawn[state]) for state in order}
+        looks = {
+            skeleton: k for k, skeleton in enumerate(dict.fromkeys(s for s, _ in cut.values()))
+        }
+        encoded: list[Any] = [None] * len(order)
+        shown = []
+        for skeleton, k in looks.items():
+            family = [state for state in order if cut[state][0] == skeleton]
+            base, inner = family[0], sorted(family, key=self.states.index)
+            table = Slots([cut[state][1] for state in [base, *inner]])
+            shown.append({"svg": self._drawn[base], "still": table.still, "live": table.live})
+            for state, changes in zip(inner, table.changes(), strict=True):
+                encoded[self.states.index(state)] = [k, *changes, self._said(state)]
+        numbers = [
+            {k: float(f"{v:.6g}") for k, v in f.numbers.items() if not isinstance(v, str | Say)}
+            for f in self.frames().values()
+        ]
+        return {"looks": shown, "frames": encoded, "numbers": numbers}
+
+    def _said(self, state: State) -> list[str]:
+        """What the caption's fields hold, in English and then in Chinese."""
+        given = {self.name: state.value, **self.frames()[state].numbers}
+        given |= {"choice": self.choices[state.choice]} if state.choice else {}
+        read = [
+            string.Formatter().get_field(field, (), given)[0] for field, _ in _fields(self.caption)
+        ]
+        half = len([*_fields(self.caption[:1])])
+        return [
+            format(v[k >= half], spec) if isinstance(v, Say) else format(v, spec).replace("-", "−")
+            for k, (v, (_, spec)) in enumerate(zip(read, _fields(self.caption), strict=True))
+        ]
+
+    # --- its faces ----------------------------------------------------------------------------------
+
+    def html(self, encoded: dict[str, Any] | None = None) -> str:
+        """The element ``<mr-scene>``, of these encoded frames or of fresh ones.
+
+        The page adds :func:`style` and :func:`script`. Without a script it shows the first frame.
+        """
+        found = encoded or self.encode()
+        first, *others = found["looks"]
+        looks = [{k: v for k, v in first.items() if k != "svg"}, *others]
+        data = {
+            "name": self.name, "values": self.values, "words": [number(v) for v in self.values],
+            "choices": [*self.choices], "alt": self.alt, **found, "looks": looks,
+        }  # fmt: skip
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+        at, said = (
+            self.values.index(self.start.value),
+            found["frames"][self.states.index(self.start)][-1],
+        )
+        return (
+            f'<mr-scene><form class="controls" autocomplete="off">{self._range(at)}{self._buttons()}'
+            f'</form><div class="stage" role="img" aria-label="{escape(self.alt.en)}">{first["svg"]}</div>'
+            f'<p class="caption" aria-live="polite" aria-atomic="true">{self._caption(said)}</p>'
+            f'<script type="application/json">{text}</script></mr-scene>'
+        )
+
+    def _caption(self, said: Sequence[str]) -> str:
+        """The caption, its fields in elements of their own: they follow the control."""
+        rest = iter(said)
+        texts = [
+            "".join(
+                escape(before, quote=False)
+                + ("" if field is None else f"<b>{escape(next(rest))}</b>")
+                for before, field, _, _ in string.Formatter().parse(text)
+            )
+            for text in self.caption
+        ]
+        return Say(*texts).html(str)
+
+    def _range(self, at: int) -> str:
+        stops = "".join(f"<span>{escape(number(v))}</span>" for v in self.values)
+        most = len(self.values) - 1
+        unit = self.unit.html() if any(self.unit) else ""
+        name = f"{self.label.html()} = <output>{number(self.start.value)}</output>{unit}"
+        return (
+            f'<label class="control"><span class="name">{name}</span><span class="track">'
+            f'<input type="range" min="0" max="{most}" step="1" value="{at}">'
+            f'<span class="stops" aria-hidden="true">{stops}</span></span></label>'
+        )
+
+    def _buttons(self) -> str:
+        chosen = "".join(
+            f'<label><input type="radio" name="choice" value="{escape(key)}"'
+            f"{' checked' * (key == self.start.choice)}>{words.html()}</label>"
+            for key, words in self.choices.items()
+        )
+        choices = f'<fieldset class="choices">{chosen}</fieldset>' if chosen else ""
+        fault = self.broken and (
+            f'<label class="break"><input type="checkbox" name="broken">'
+            f"{Say(f'break it: {self.broken.en}', f'弄坏它:{self.broken.zh}').html()}</label>"
+        )
+        return choices + (fault or "")
+
+    def _mime_(self) -> tuple[str, str]:
+        """For marimo."""
+        return "text/html", self._repr_html_()
+
+    def _repr_html_(self) -> str:
+        """For Jupyter: a document of its own, so that nothing of the notebook's style gets in."""
+        page = (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{style()}</style>'
+            f"<body>{self.html()}<script>{_FIT}</script>"
+            f'<script type="module">{script()}</script></body></html>'
+        )
+        return (
+            f'<iframe srcdoc="{escape(page)}" title="{escape(self.alt.en)}" '
+            'style="width:100%;height:480px;border:0"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{v:g}" for v in self.values)
+        return f"Scene({getattr(self.picture, '__name__', 'picture')}, {self.name} = {values})"
+
+
+# In a frame of a notebook: the reader's language, and as high as the scene is.
+_FIT = """document.documentElement.lang = navigator.language;
+new ResizeObserver(() => { if (frameElement) frameElement.style.height =
+  document.documentElement.scrollHeight + "px"; }).observe(document.body);"""
+
+
+def style() -> str:
+    """The rules of ``scene.css``: roles in light and dark, and how a scene is laid out."""
+    return (_HERE / "scene.css").read_text(encoding="utf-8")
+
+
+def script() -> str:
+    """The code of ``scene.js``: the element ``<mr-scene>``."""
+    return (_HERE / "scene.js").read_text(encoding="utf-8")
+
+
+def _fields(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Name and format of each ``{field:format}``."""
+    for text in texts:
+        for _, field, spec, _ in string.Formatter().parse(text):
+            if field is not None:
+                yield field, spec or ""
+
+
+# --- what differs between frames --------------------------------------------------------------------
+
+# Attributes with numbers that are morphed (the same list is in scene.js), and those that are swapped.
+MOVES = ("d", "x", "y", "cx", "cy", "width", "height", "fill-opacity")
+SWAPS = ("class", "href", "id", "mask", "viewBox", "stroke-width", "aria-label")
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+Slot = tuple[str, str]  # name of an attribute, or "" for words, and what stands there
+
+
+def slots(svg: str) -> tuple[str, list[Slot]]:
+    """What frames of one look have in common, and what stands in the slots, in order.
+
+    >>> slots('<g class="a"><path d="M1 2"/><text>b</text></g>')
+    ('<g class=""><path d=""/><text>·</text></g>', [('class', 'a'), ('d', 'M1 2'), ('', 'b')])
+    """
+    found: list[Slot] = []
+
+    def attribute(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if name not in MOVES and name not in SWAPS:
+            return match[0]
+        found.append((name, unescape(value)))
+        return f' {name}=""'
+
+    def token(match: re.Match[str]) -> str:
+        if match[0].startswith("<"):
+            return re.sub(r' ([\w-]+)="([^"]*)"', attribute, match[0])
+        found.append(("", unescape(match[0])))
+        return "·"
+
+    return re.sub(r"<[^>]*>|[^<]+", token, svg), found
+
+
+class Slots:
+    """The slots of the first frame of a look and of all of its frames, in numbers and words.
+
+    Attributes
+    ----------
+    still : slots of numbers that cannot be morphed, since their count differs: swapped like words.
+    live : of all numbers those that ever change, each as its distance to the one before.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[Slot]]) -> None:
+        columns = [*zip(*rows, strict=True)]
+        counts = [
+            {len(NUMBER.findall(v)) for _, v in c} if c[0][0] in MOVES else {0} for c in columns
+        ]
+        self.still = [i for i, count in enumerate(counts) if len(count) > 1]
+        moving = [c[0][0] in MOVES and len(n) == 1 for c, n in zip(columns, counts, strict=True)]
+        self.numbers = np.array([[*_numbers(row, moving)] for row in rows], int).reshape(
+            len(rows), -1
+        )
+        self.words = [
+            [NUMBER.sub("#", v) if m else v for (_, v), m in zip(row, moving, strict=True)]
+            for row in rows
+        ]
+        changing = np.flatnonzero((self.numbers != self.numbers[0]).any(0))
+        self.live = np.diff(changing, prepend=0).tolist()
+        self._live = changing
+
+    def changes(self) -> Iterator[tuple[list[int], list[Any]]]:
+        """For each frame what it adds to the live numbers of the one before, and its new words."""
+        for old, new, was, now in zip(
+            self.numbers, self.numbers[1:], self.words, self.words[1:], strict=False
+        ):
+            pairs = [
+                x for i, (a, b) in enumerate(zip(was, now, strict=True)) if a != b for x in (i, b)
+            ]
+            yield (new - old)[self._live].tolist(), pairs
+
+
+def _numbers(row: Sequence[Slot], moving: Sequence[bool]) -> Iterator[int]:
+    """In units of their last digit: hundredths of a tone, tenths of a coordinate."""
+    for (name, value), moves in zip(row, moving, strict=True):
+        if moves:
+            unit = 100 if name == "fill-opacity" else 10
+            yield from (round(float(v) * unit) for v in NUMBER.findall(value))
