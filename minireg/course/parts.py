@@ -161,9 +161,11 @@ class Write(Exercise):
     ----------
     stub : the function as it is first shown.
     right : the same function, right.
-    cases : arguments to compare them at.
+    cases : arguments to compare them at; each argument takes several values.
     limits : what is said → arguments at which a wrong answer is told so ("No steps: all is left.").
     mistakes : what is said → a function that makes this mistake.
+    why : why the right answer is right, said with the verdict.
+    rtol : how far an answer may be off, as a share; more for one that iterates.
     """
 
     stub: Callable[..., Any]
@@ -171,20 +173,29 @@ class Write(Exercise):
     cases: Sequence[tuple[Any, ...]]
     limits: dict[Say, tuple[Any, ...]] = field(default_factory=dict)
     mistakes: dict[Say, Callable[..., Any]] = field(default_factory=dict)
+    why: Say | None = field(default=None, kw_only=True)
+    rtol: float = field(default=1e-9, kw_only=True)
 
 
 @dataclass(frozen=True)
 class Order(Exercise):
     """Lines of a program to put in order, some of which do not belong.
 
+    Lines that may change places may do so: which must stand before which is found by running every
+    order.
+
     Attributes
     ----------
-    lines : line of code in the right order → why it stands there.
+    lines : line of code in the right order, with its indentation → why it stands there; at most 7.
     distractors : line that does not belong → why not; taken from errata and real bugs.
+    given : the values with which the program begins.
+    result : an expression, evaluated after the program; what makes an order right or wrong.
     """
 
     lines: dict[str, Say]
     distractors: dict[str, Say]
+    given: dict[str, Any]
+    result: str
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,11 @@ FORMULAS = [
     Formula(
         "group_soft(row, k)",
         lambda row, k: row * max(0, 1 - k / np.linalg.norm(row)),
-        [(np.array([3.0, 4.0]), 1.0), (np.array([0.3, -0.4, 0.1]), 1.0), (np.array([2.0, -1.0]), 0.5)],
+        [
+            (np.array([3.0, 4.0]), 1.0),
+            (np.array([0.3, -0.4, 0.1]), 1.0),
+            (np.array([2.0, -1.0]), 0.5),
+        ],
         [
             "return np.sign(row) * np.maximum(np.abs(row) - k, 0)",
             "return row * (1 - k / np.linalg.norm(row))",
@@ -166,7 +170,11 @@ FORMULAS = [
     Formula(
         "project(theta, c)",
         lambda theta, c: theta * min(1, np.sqrt(c) / np.linalg.norm(theta)),
-        [(np.array([3.0, 4.0]), 4.0), (np.array([0.3, -0.4]), 2.0), (np.array([2.0, 1.0, 2.0]), 0.5)],
+        [
+            (np.array([3.0, 4.0]), 4.0),
+            (np.array([0.3, -0.4]), 2.0),
+            (np.array([2.0, 1.0, 2.0]), 0.5),
+        ],
         [
             "return theta * np.sqrt(c) / np.linalg.norm(theta)",
             "return theta * min(1, c / np.linalg.norm(theta))",
@@ -312,11 +320,12 @@ CODE = [
     "def left_over(lr, strength):\n    return (1 - lr * strength) ** 20",
     "def leftover(lr, strength, steps):\n    return (1 - lr * strength) ** steps",
     "def left_over(lr, strength, steps):\n    return (1 − lr * strength) ** steps",
-    "def left_over(lr, strength, steps):\n    return (1 - lr * strength)** steps",
     "def left_over(lr, strength, steps):\n    return 1 - 2lr * strength",
     "def left_over(lr, lambda, steps):\n    return (1 - lr * lambda) ** steps",
-    "def left_over(lr, strength, steps):\n    for t in range(steps):\n    left = 1 - lr * strength\n    return left",
-    "def left_over(lr, strength, steps):\n    for t in range(steps):\n        left = left * (1 - lr * strength)\n    return left",
+    "def left_over(lr, strength, steps):\n"
+    "    for t in range(steps):\n    left = 1 - lr * strength\n    return left",
+    "def left_over(lr, strength, steps):\n"
+    "    for t in range(steps):\n        left = left * (1 - lr * strength)\n    return left",
     "def left_over(lr, strength, steps):\n    return np.power(1 - lr * strength, step)",
     "def left_over(lr, strength, steps):\n    return np.exponential(-lr * strength * steps)",
     "def left_over(lr, strength, steps):\n    return f'{(1 - lr * strength) ** steps}'",

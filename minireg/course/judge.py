@@ -1,0 +1,344 @@
+"""judge: what is said about an answer that a reader has written.
+
+An answer is a function. It is run at the author's cases and limits and compared with the right one.
+If it is wrong, the evidence comes first: the arguments, what it gives there and what it should give,
+at a limit if one fails ("No step, nothing is forgotten"). Then the reason: the author's mistake that
+gives the same everywhere, or else what :mod:`minireg.course.diagnosis` finds. The sentences stand in
+``judge.toml``.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import difflib
+import inspect
+import io
+import re
+import textwrap
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..pictures import Say
+from .diagnosis import ERRORS, Args, Array, Function, diagnose, fresh, parts, same, say
+from .parts import Write
+
+PRINTED = 10_000  # characters
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said about an answer.
+
+    Attributes
+    ----------
+    right, tried : whether it is right, and whether there is an answer at all.
+    said : one or a few sentences; text in backticks is code.
+    level : what the verdict rests on: ``"bit"`` or ``"rounding"`` if it is right, else
+        ``"untried"``, ``"error"``, ``"mistake"``, ``"limit"``, ``"diagnosis"`` or ``"numbers"``.
+    """
+
+    right: bool
+    tried: bool
+    said: Say
+    level: str
+
+
+def joined(*says: Say | None) -> Say:
+    """Sentences one after another."""
+    there = [Say(s.en[:1].upper() + s.en[1:], s.zh) for s in says if s]
+    return Say(" ".join(s.en for s in there), "".join(s.zh for s in there))
+
+
+def wrong(level: str, *says: Say | None) -> Verdict:
+    """The verdict on an answer that is not right."""
+    return Verdict(False, level != "untried", joined(*says), level)
+
+
+# --- the text of an answer -------------------------------------------------------------------------
+
+
+def head(function: Function) -> str:
+    """``name(arguments)`` of a function."""
+    return f"{function.__name__}({', '.join(inspect.signature(function).parameters)})"
+
+
+def source(function: Function, name: str = "") -> str:
+    """The text of a function without decorators; of a lambda as ``def``; under this name.
+
+    Raises OSError if there is no text.
+
+    >>> print(source(head, "shown").splitlines()[0])
+    def shown(function: Function) -> str:
+    """
+    lines, _ = inspect.findsource(function)
+    first, names = function.__code__.co_firstlineno, [*inspect.signature(function).parameters]
+    for node in ast.walk(ast.parse("".join(lines))):
+        if isinstance(node, ast.FunctionDef) and node.name == function.__name__:
+            text = textwrap.dedent("".join(lines[node.lineno - 1 : node.end_lineno])).rstrip()
+            text = text.replace(f"def {node.name}(", f"def {name or node.name}(", 1)
+            starts = [node.lineno, *(d.lineno for d in node.decorator_list)]
+        elif isinstance(node, ast.Lambda) and [a.arg for a in node.args.args] == names:
+            text = f"def {name}({ast.unparse(node.args)}):\n    return {ast.unparse(node.body)}"
+            starts = [node.lineno]
+        else:
+            continue
+        if first in starts:
+            return text
+    raise OSError(f"no text of {function!r}")
+
+
+def explain(error: BaseException, code: str, space: dict[str, Any]) -> Say:
+    """An error of Python in plain words, with the line of ``code`` in which it arose.
+
+    >>> print(explain(ZeroDivisionError("division by zero"), "x = 1/0", {}).en)
+    line 1: it divides by 0.
+    """
+    lines = [
+        f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<answer>"
+    ]
+    line = (error.lineno if isinstance(error, SyntaxError) else [1, *lines][-1]) or 1
+    what = error.msg if isinstance(error, SyntaxError) else str(error)
+    if type(error) is NameError and not re.match("name '(math|numpy|scipy|torch)'", what):
+        return _unknown(str(error.name), line, code, space)
+    if isinstance(error, AttributeError) and error.obj is np:
+        for near in difflib.get_close_matches(str(error.name), dir(np), 1, 0.7):
+            return say("names.near", line=line, name=f"np.{error.name}", near=f"np.{near}")
+    text = [*code.splitlines()[line - 1 : line], ""][0].strip()
+    whole = f"{type(error).__name__}: {what} | {text}"
+    entry, found = next((e, m) for e in ERRORS if (m := re.search(e["match"], whole)))
+    groups = [group or "" for group in found.groups()]
+    return Say(*(entry[lang].format(*groups, line=line) for lang in ("en", "zh")))
+
+
+def _unknown(name: str, line: int, code: str, space: dict[str, Any]) -> Say:
+    """A name that is not there: nearly one that is, NumPy's, or else what there is."""
+    own = re.findall(r"\w+", code.partition(":")[0])[2:]  # after def and the function's name
+    for near in difflib.get_close_matches(name, [*own, *space], 1, 0.7):
+        return say("names.near", line=line, name=name, near=near)
+    if hasattr(np, name):
+        return say("names.numpy", line=line, name=name)
+    known = ", ".join(f"`{n}`" for n in [*own, "np"])
+    return say("names.unknown", line=line, name=name, known=known)
+
+
+# --- judging ---------------------------------------------------------------------------------------
+
+
+def written(value: Any) -> str:
+    """A value in one line, as a reader would type it.
+
+    >>> written((np.float64(0.25), np.eye(2), [1, -2])), written(np.ones((6, 3)))
+    ('(0.25, [[1, 0], [0, 1]], [1, -2])', '[6 × 3 numbers]')
+    """
+    if isinstance(value, tuple):
+        return f"({', '.join(map(written, value))})"
+    a = np.asarray(value)
+    if a.dtype.kind not in "if":
+        return repr(value)[:60]
+    if a.size > 8:
+        return f"[{' × '.join(map(str, a.shape))} numbers]"
+    return f"[{', '.join(map(written, a))}]" if a.ndim else f"{a.item() + 0.0:.6g}"  # −0 is 0
+
+
+def called(name: str, case: Args) -> str:
+    """A call as it is shown."""
+    return f"{name}({', '.join(map(written, case))})"
+
+
+def judge(answer: Function, exercise: Write, code: str = "") -> Verdict:
+    """Compare an answer with the right function, and say what is true of it.
+
+    Parameters
+    ----------
+    answer : function of the arguments of ``exercise.right``. One that returns None or ``...`` is not
+        given yet.
+    exercise : what was asked.
+    code : the text of the answer: line numbers, and one change that would make it right.
+
+    An error in ``answer`` is part of the verdict, none is raised. Where ``exercise.right`` gives
+    several numbers, a tuple, a list or an array of as many will do.
+
+    >>> def left(lr, lam): return ...
+    >>> right, cases = lambda lr, lam: 1 - lr * lam, [(0.1, 0.5), (0.2, 3.0)]
+    >>> print(judge(lambda lr, lam: lr * lam, Write("left", Say("", ""), left, right, cases)).said.en)
+    `left(0.1, 0.5)` gives 0.05, expected 0.95. Yours is one minus the right answer.
+    """
+    name = exercise.stub.__name__
+    cases = [*exercise.cases, *exercise.limits.values()]
+    try:
+        inspect.signature(answer).bind(*cases[0])
+    except TypeError:
+        many = len(cases[0])
+        return wrong("error", say("answer.arguments", name=name, n=many, head=head(exercise.stub)))
+    got: list[list[Array]] = []
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        want = [parts(exercise.right(*fresh(case))) for case in cases]
+        for case, expected in zip(cases, want, strict=True):
+            call = called(name, case)
+            try:
+                value = answer(*fresh(case))
+            except Exception as error:  # the code is the reader's
+                if "'ellipsis'" in str(error):
+                    return wrong("untried", say("answer.untried", name=name))
+                found = explain(error, code, getattr(answer, "__globals__", {}))
+                return wrong("error", say("answer.fails", call=call), found)
+            if value is ... or (value is None and not got):
+                return _nothing(code, name)
+            if value is None:
+                return wrong("error", say("answer.sometimes", call=call))
+            try:
+                several = len(expected) > 1 and isinstance(value, list | np.ndarray)
+                got.append(parts(tuple(value) if several else value))
+            except (TypeError, ValueError):
+                shown = written(tuple(expected) if len(expected) > 1 else expected[0])
+                return wrong(
+                    "error", say("answer.kind", call=call, got=repr(value)[:40], want=shown)
+                )
+        return _compared(answer, exercise, code, cases, got, want)
+
+
+def _nothing(code: str, name: str) -> Verdict:
+    """An answer that gives nothing back: not given yet, or ``return`` is missing."""
+    nodes = list(ast.walk(ast.parse(code)))
+    stub = any(isinstance(n, ast.Pass) or getattr(n, "value", None) is ... for n in nodes)
+    if not code or stub:
+        return wrong("untried", say("answer.untried", name=name))
+    prints = any(isinstance(n, ast.Name) and n.id == "print" for n in nodes)
+    return wrong(
+        "error", say("answer.nothing", name=name), say("answer.prints") if prints else None
+    )
+
+
+def _compared(
+    answer: Function,
+    exercise: Write,
+    code: str,
+    cases: Sequence[Args],
+    got: Sequence[list[Array]],
+    want: Sequence[list[Array]],
+) -> Verdict:
+    """The verdict on an answer that runs."""
+
+    def agree(a: Sequence[Array], b: Sequence[Array], rtol: float = exercise.rtol) -> bool:
+        return len(a) == len(b) and all(same(v, w, rtol) for v, w in zip(a, b, strict=True))
+
+    off = [i for i, (a, b) in enumerate(zip(got, want, strict=True)) if not agree(a, b)]
+    if not off:
+        exact = all(
+            np.array_equal(v, w)
+            for a, b in zip(got, want, strict=True)
+            for v, w in zip(a, b, strict=True)
+        )
+        level = "bit" if exact else "rounding"
+        said = joined(say(f"answer.{level}", n=len(cases)), exercise.why)
+        return Verdict(True, True, said, level)
+    limits = dict(enumerate(exercise.limits, len(exercise.cases)))
+    i = next((i for i in off if i in limits), off[0])
+    one: Callable[..., str] = lambda values: written(
+        values[0] if len(values) == 1 else tuple(values)
+    )
+    call = called(exercise.stub.__name__, cases[i])
+    shown = say("answer.numbers", call=call, got=one(got[i]), want=one(want[i])), limits.get(i)
+    for reason, mistake in exercise.mistakes.items():
+        if all(agree(a, parts(mistake(*fresh(c)))) for a, c in zip(got, cases, strict=True)):
+            return wrong("mistake", *shown, reason)
+    names = [*inspect.signature(exercise.right).parameters]
+    if not all(np.isfinite(v).all() for v in got[i]):
+        found: Say | None = say("answer.undefined")
+    elif [v.shape for v in got[i]] != [v.shape for v in want[i]]:
+        found = _shape(got[i], want[i], cases[i], names)
+    else:
+        found = diagnose(answer, exercise.right, cases, names, code)
+    level = "limit" if i in limits else "diagnosis" if found else "numbers"
+    return wrong(level, *shown, found)
+
+
+REDUCED: dict[str, Function] = {"total": np.sum, "mean": np.mean, "norm": np.linalg.norm}
+WANTED: dict[str, Function] = {
+    "add": np.sum, "average": np.mean, "length": np.linalg.norm, "largest": np.max,
+}  # fmt: skip
+
+
+def _shape(got: list[Array], want: list[Array], case: Args, names: Sequence[str]) -> Say:
+    """What is wrong with an answer of another shape."""
+    if len(got) != len(want):
+        return say(
+            "shape.several" if len(got) == 1 else "shape.parts", got=len(got), want=len(want)
+        )
+    a, b = next((a, b) for a, b in zip(got, want, strict=True) if a.shape != b.shape)
+    if a.ndim == 0:
+        key = next((k for k, f in REDUCED.items() if same(a, np.asarray(f(b)))), "single")
+    elif b.ndim == 0:
+        key = next((k for k, f in WANTED.items() if same(np.asarray(f(a)), b)), "many")
+    elif a.ndim == b.ndim == 2 and same(a.T, b):
+        key = "turned"
+    elif a.size == b.size and same(a.ravel(), b.ravel()):
+        key = "column"
+    else:
+        for name, value in zip(names, case, strict=True):
+            shape = np.shape(value)
+            if len(shape) == 2 and {a.shape, b.shape} == {shape[:1], shape[1:]}:
+                return say("shape.rows" if a.shape == shape[:1] else "shape.columns", name=name)
+        key = "pairs" if a.shape == (b.size, b.size) else "other"
+    return say(f"shape.{key}", got=_size(a), want=_size(b))
+
+
+def _size(a: Array) -> str:
+    return str(a.size) if a.ndim < 2 else " × ".join(map(str, a.shape))
+
+
+# --- requests of the page --------------------------------------------------------------------------
+
+
+class Bounded(io.StringIO):
+    """What an answer prints, as far as there is room."""
+
+    def write(self, text: str) -> int:
+        """Adds what there is room for."""
+        return super().write(text[: max(0, PRINTED - self.tell())])
+
+
+def check(lesson: Sequence[Any], exercise: str, code: str) -> dict[str, Any]:
+    """Judge the text of an answer; the reply to the page's ``{"do": "check"}``.
+
+    Parameters
+    ----------
+    lesson : the parts of a lesson; the exercise of this name is among them.
+    exercise : its ``id``; ``LookupError`` names those that there are.
+    code : the function as the reader has written it. It runs in a copy of the lesson's namespace.
+
+    Returns ``right``, ``tried``, ``said`` in both languages (backticks are code), ``level`` and
+    ``printed``, at most 10,000 characters.
+    """
+    written = {part.id: part for part in lesson if isinstance(part, Write)}
+    if exercise not in written:
+        there = ", ".join(written) or "none"
+        raise LookupError(f"check: no exercise {exercise!r} to write; there are {there}")
+    with contextlib.redirect_stdout(Bounded()) as printed:
+        verdict = submitted(code, written[exercise])
+    said = {"en": verdict.said.en, "zh": verdict.said.zh}
+    return {"right": verdict.right, "tried": verdict.tried, "said": said, "level": verdict.level,
+            "printed": printed.getvalue()}  # fmt: skip
+
+
+def submitted(code: str, exercise: Write) -> Verdict:
+    """Run the text of an answer, and judge the function in it."""
+    name = exercise.stub.__name__
+    space = {k: v for k, v in exercise.stub.__globals__.items() if k != name}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of `2(x)`; that is said when it fails
+            exec(compile(code, "<answer>", "exec"), space)
+    except Exception as error:  # the code is the reader's
+        return wrong("error", explain(error, code, space))
+    if not inspect.isfunction(space.get(name)):
+        said = say("answer.absent", name=name, head=head(exercise.stub))
+        return wrong("error" if code.strip() else "untried", said)
+    return judge(space[name], exercise, code)

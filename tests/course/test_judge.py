@@ -1,0 +1,433 @@
+"""The judge: what is said of an answer is true, specific, in both languages, and an error is none."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import tomllib
+from pathlib import Path
+from types import FunctionType
+
+import numpy as np
+import pytest
+from support.wrong_answers import CODE, FORMULAS, Formula
+
+from minireg.course import diagnosis
+from minireg.course.diagnosis import (
+    FIRST,
+    PATIENCE,
+    THEN,
+    Asked,
+    Both,
+    defined,
+    diagnose,
+    say,
+    written,
+)
+from minireg.course.judge import check, judge, source, submitted
+from minireg.course.parts import Recall, Write
+from minireg.pictures import Say
+
+TEXT = tomllib.loads(Path(diagnosis.__file__).with_name("judge.toml").read_text("utf-8"))
+
+
+def asked(formula: Formula, **fields) -> Write:
+    """The exercise of a formula, with a stub and nothing else."""
+    space = {"np": np}
+    exec(f"def {formula.signature}:\n    return ...", space)
+    name = formula.signature.partition("(")[0]
+    return Write(name, Say("", ""), space[name], formula.right, formula.cases, **fields)
+
+
+ANSWERS = [(formula, body) for formula in FORMULAS for body in formula.wrong]
+
+
+def ids(value) -> str:
+    return value.signature.partition("(")[0] if isinstance(value, Formula) else value[:60]
+
+
+# --- laws -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("formula", FORMULAS, ids=ids)
+def test_the_right_answer_is_right_and_the_stub_is_not_tried(formula):
+    exercise = asked(formula, why=Say("So it is.", "就是这样。"))
+    verdict = judge(formula.right, exercise)
+    assert verdict.right
+    assert verdict.level == "bit"
+    assert verdict.said.en.endswith("So it is.")
+    assert verdict.said.zh.endswith("就是这样。")
+    verdict = judge(exercise.stub, exercise)
+    assert (verdict.right, verdict.tried) == (False, False)
+
+
+@pytest.mark.parametrize(("formula", "body"), ANSWERS, ids=ids)
+def test_a_wrong_answer_is_told_what_is_true(formula, body):
+    """Its numbers, in both languages; and what is said holds at places where nobody asked before."""
+    exercise = asked(formula)
+    verdict = submitted(f"def {formula.signature}:\n    {body}", exercise)
+    assert not verdict.right
+    assert verdict.tried
+    assert f"`{exercise.id}(" in verdict.said.en
+    codes = [set(re.findall("`[^`]+`", text)) for text in verdict.said]
+    assert codes[0] == codes[1]
+    LEVELS[formula.signature, body] = verdict.level
+
+    names = re.findall(r"\w+", formula.signature)[1:]
+    answer = defined(f"def answer({', '.join(names)}):\n    {body}", "answer", {"np": np})
+    until = float("inf")
+    both = Both(Asked(answer, until, 0), Asked(formula.right, until, 0), formula.cases, names)
+    for rule in FIRST + THEN if verdict.level == "diagnosis" and both.rows else ():
+        with np.errstate(all="ignore"):
+            if said := [one for one in rule(both) if one.en in verdict.said.en]:
+                elsewhere = set(rule(both.elsewhere(seed=7, many=40, by=0.6)))
+                assert elsewhere.issuperset(said[:1])
+
+
+LEVELS: dict[tuple[str, str], str] = {}
+
+
+def test_of_plausible_wrong_answers_nearly_all_get_a_reason():
+    for formula, body in ANSWERS:
+        if (formula.signature, body) not in LEVELS:  # this test alone
+            test_a_wrong_answer_is_told_what_is_true(formula, body)
+    said = len(LEVELS) - [*LEVELS.values()].count("numbers")
+    print(f"{said} of {len(LEVELS)} plausible wrong answers get a reason")
+    assert len(LEVELS) > 100
+    assert said >= 0.95 * len(LEVELS)
+
+
+def test_formulas_of_others_are_never_said_to_be_right():
+    """Every formula as an answer to every other of as many arguments."""
+    pairs = [
+        (one, other)
+        for one in FORMULAS
+        for other in FORMULAS
+        if one is not other
+        and len(one.cases[0]) == len(other.cases[0])
+        and "freedom" not in other.signature  # of one number it is the filter
+    ]
+    assert len(pairs) > 50
+    for one, other in pairs:
+        verdict = judge(other.right, asked(one))
+        assert not verdict.right, (one.signature, other.signature, verdict)
+
+
+def test_answers_may_print_and_change_their_arguments():
+    def shrink(w, lam):
+        w *= 1 - lam
+        print(w)
+        return w
+
+    cases = [(np.array([1.0, 2.0]), 0.1), (np.array([3.0]), 0.5)]
+    exercise = Write("shrink", Say("", ""), shrink, lambda w, lam: (1 - lam) * w, cases)
+    assert judge(shrink, exercise).right
+    assert cases[0][0].tolist() == [1, 2]
+
+
+def test_a_slow_answer_gets_its_numbers(monkeypatch):
+    """Diagnosis asks hundreds of times; an answer that takes long is spared that."""
+    monkeypatch.setattr(diagnosis, "PATIENCE", -1.0)
+    assert PATIENCE > 0
+    formula = FORMULAS[0]
+    verdict = judge(
+        lambda lr, strength, steps: 1 - formula.right(lr, strength, steps), asked(formula)
+    )
+    assert verdict.level == "numbers"
+    assert "expected" in verdict.said.en
+
+
+# --- order: limits, mistakes, diagnosis, numbers --------------------------------------------------
+
+EXERCISE = asked(
+    FORMULAS[0],
+    limits={Say("No step: all is left.", "一步不走:全都留下。"): (0.1, 0.5, 0)},
+    mistakes={
+        Say("That is lost.", "这是失去的。"): lambda lr, lam, t: 1 - (1 - lr * lam) ** t,
+        Say("Compounds.", "逐步相乘。"): lambda lr, lam, t: 1 - lr * lam * t,
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "level", "said"),
+    [
+        ("(1 - lr * strength) ** steps", "bit", "Right, to the last bit"),
+        ("np.exp(steps * np.log(1 - lr * strength + 0j)).real", "rounding", "up to rounding"),
+        (
+            "1 - (1 - lr * strength) ** steps",
+            "mistake",
+            "0, expected 1. No step: all is left. That",
+        ),
+        ("1 - lr * strength * steps", "mistake", "expected 0.358486. Compounds."),
+        ("0 * (1 - lr * strength) ** steps", "limit", "gives 0, expected 1. No step: all is left."),
+        (
+            "(1 - 3 * lr * strength) ** steps",
+            "diagnosis",
+            "Line 2, `3 * lr`: a part of it does not",
+        ),
+        ("0.9 + 0 * lr * strength * steps", "limit", "Yours does not change with"),
+    ],
+)
+def test_the_first_that_has_something_to_say_speaks(body, level, said):
+    verdict = submitted(f"def left_over(lr, strength, steps):\n    return {body}", EXERCISE)
+    assert verdict.level == level
+    assert said in verdict.said.en
+
+
+# --- each rule ------------------------------------------------------------------------------------
+
+V, W = np.array([2.0, -0.3, 0.1, -1.5]), np.array([0.9, -0.2, 0.4])
+M, S = np.array([[1.0, 2.0, 0.5], [3.0, 4.0, -1.0]]), np.array([[2.0, 0.5], [0.5, 1.0]])
+SAID = [  # what is right, what is given, arguments, what is said
+    (lambda a, b: a * (1 + b), lambda a, b: a, [(2.0, 3.0), (0.5, 1.5)], "`b` = 0: as if"),
+    (lambda a, b: a / b, lambda a, b: b / a, [(2.0, 3.0), (0.5, -1.5)], "one over"),
+    (lambda a, b: a - b, lambda a, b: b - a, [(2.0, 3.0), (0.5, -1.5)], "sign is wrong"),
+    (lambda a: a**2, lambda a: a**4, [(2.0,), (0.5,)], "the square of"),
+    (lambda a: np.exp(a), lambda a: a, [(2.0,), (0.5,)], "the logarithm of"),
+    (lambda a: a * 3.3, lambda a: a * 3.3 // 1, [(2.0,), (0.5,)], "whole number"),
+    (lambda a: np.pi * a, lambda a: a, [(2.0,), (0.5,)], "`1/π` times"),
+    (lambda a: np.sin(a), lambda a: np.sin(np.deg2rad(a)), [(1.0,), (0.5,)], "`a·π/180`"),
+    (lambda w: w.mean(), lambda w: w.sum(), [(V,), (W,)], "`len(w)` times"),
+    (lambda w, a: a * w, lambda w, a: a * w + 1, [(V, 2.0), (W, 0.5)], "too large by `1`"),
+    (lambda w, a: a * w + w, lambda w, a: a * w, [(V, 2.0), (W, 0.5)], "too small by `w`"),
+    (lambda a, b, c: a * b**c, lambda a, b, c: b * a**c, [(2.0, 3.0, 1.5), (0.5, 2.5, 3.0)],
+     "`a` and `b` are exchanged"),
+    (lambda a, b: a / (a + b), lambda a, b: 1.0, [(2.0, 3.0), (0.5, 1.5)], "a very large `a`"),
+    (lambda w: np.sort(w), lambda w: np.sort(w)[::-1], [(V,), (W,)], "reverse order"),
+    (lambda m: m @ m.T, lambda m: np.diag(np.diag(m @ m.T)), [(M,), (M + 1,)], "The diagonal is right"),
+    (lambda w: np.cumsum(w), lambda w: np.append(np.cumsum(w)[:-1], 0), [(W,), (W + 1,)],
+     "except in entry 2"),
+    (lambda m: m.T, lambda m: m.T[::-1, ::-1].T.reshape(m.T.shape), [(M,), (2 * M,)], "gives"),
+    (lambda s: s @ s, lambda s: s.T * s, [(S,), (S + 1,)], "gives"),
+    (lambda m: m * 2, lambda m: m.T * 2, [(M,), (M + 1,)], "rows and columns are exchanged"),
+    (lambda m: m.mean(0), lambda m: m.mean(1), [(M,), (M + 1,)], "for each row of `m`, expected"),
+    (lambda w: w, lambda w: w[:, None], [(V,), (W,)], "their shape is not"),
+    (lambda w: w, lambda w: w[:, None] - w, [(V,), (W,)], "table of all pairs"),
+    (lambda w: w, lambda w: w[1:], [(V,), (W,)], "The shape is 3, expected 4"),
+    (lambda w: w @ w, lambda w: w * w, [(V,), (W,)], "wanted: their sum"),
+    (lambda w: 2 * w, lambda w: np.max(2 * w), [(V,), (W,)], "One number, where 4 are wanted"),
+    (lambda a: (a, 2 * a), lambda a: a, [(2.0,), (0.5,)], "Expected 2 results"),
+    (lambda a: (a, 2 * a), lambda a: (a, a), [(2.0,), (0.5,)], "Part 1 is right; part 2 is not."),
+    (lambda a: np.maximum(a, 0), lambda a: a, [(2.0,), (-0.5,)], "0 is right"),
+    (lambda a: np.abs(a), lambda a: a, [(2.0,), (-0.5,)], "but for the sign"),
+    (lambda a, b: np.maximum(a, b), lambda a, b: a, [(2.0, 1.0), (-1.5, -0.5)], "Right where `a > b`"),
+    (lambda a: np.log1p(a), lambda a: a - a**2 / 2, [(2.0,), (0.5,)], "for small `a` only"),
+    (lambda a: a * np.log(2), lambda a: a * 0.693, [(2.0,), (0.5,)], "times the right answer"),
+    (lambda a, b: a + np.sin(b), lambda a, b: a + np.cos(a), [(2.0, 1.0), (0.5, 3.0)],
+     "does not change with `b`"),
+    (lambda w: np.exp(w) / np.exp(w).sum(), lambda w: np.exp(w) / np.exp(w).max(), [(V,), (W,)],
+     "add up to 1"),
+    (lambda a: a, lambda a: a + 1e-6 * np.random.default_rng().random(), [(2.0,), (0.5,)],
+     "two different results"),
+    (lambda a: np.sqrt(a), lambda a: np.sqrt(-a), [(2.0,), (0.5,)], "It is no number"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "given", "cases", "said"), SAID)
+def test_what_each_rule_says(right, given, cases, said):
+    exercise = Write("f", Say("", ""), given, right, cases)
+    verdict = judge(given, exercise)
+    assert not verdict.right
+    assert said in verdict.said.en
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("a + b / c", "Line 2, `a + b / c`: the terms are right, the brackets are not."),
+        ("(a * b) / c", "Line 2, `a * b`: another operator"),
+        ("(a + b) / np.sqrt(3 * c)", ""),
+        ("(a + np.cbrt(b)) / c", "Line 2, `np.cbrt(b)`: a part of it does not belong there"),
+        ("c / (a + b) - 0", "one over"),
+        ("(2 + b) / c", "Line 2, `2 + b`: something else belongs in the place of `2`"),
+        ("(a * c + b) / c", "Line 2, `a * c`: a part of it does not belong there"),
+        ("(a + b) / (3 + c)", "Line 2, `3 + c`: a part of it does not belong there"),
+    ],
+)
+def test_where_one_change_makes_it_right(body, said):
+    space = {"np": np}
+    exec("def f(a, b, c):\n    return ...", space)
+    cases = [(2.0, 3.0, 0.7), (0.5, 1.5, 1.9)]
+    exercise = Write("f", Say("", ""), space["f"], lambda a, b, c: (a + b) / c, cases)
+    verdict = submitted(f"def f(a, b, c):\n    return {body}", exercise)
+    assert said in verdict.said.en
+
+
+def test_a_change_inside_a_loop_is_found():
+    code = (
+        "def left_over(lr, strength, steps):\n    left = 1.0\n    for _ in range(steps):\n"
+        "        left = left * (1 + lr * strength * left)\n    return left"
+    )
+    assert "Line 4" not in submitted(code, asked(FORMULAS[0])).said.en  # two changes
+    code = code.replace(" * left)", ")").replace("1 +", "2 -")
+    assert "Line 4, `2 - lr * strength`" in submitted(code, asked(FORMULAS[0])).said.en
+
+
+def test_while_loops_are_left_alone():
+    code = (
+        "def left_over(lr, strength, steps):\n    left, t = 1.0, 0\n    while t < steps:\n"
+        "        left, t = left * (2 - lr * strength), t + 1\n    return left"
+    )
+    verdict = submitted(code, asked(FORMULAS[0]))
+    assert verdict.tried
+    assert "Line" not in verdict.said.en
+
+
+def test_products_read_as_one_would_write_them():
+    assert written(2.0, {}) == "2"
+    assert written(-0.5, {"w": 1.0}) == "−w/2"
+    assert written(1.0, {"a": -2.0, "b": 3.0}) == "b³/a²"
+    assert written(np.sqrt(2), {"a": 0.5}) == "√2·√a"
+    assert written(0.37123412, {}) == "0.371234"
+
+
+# --- what does not run ----------------------------------------------------------------------------
+
+PLAIN = [
+    ("expected a colon", "a colon"), ("a bracket", "never closed"), ("a power", "a power is `**`"),
+    ("no return", "begin the line with the result by `return`"), ("print", "`print` only shows"),
+    ("near", "Did you mean `strength`?"), ("math", "`math` is not imported"),
+    ("two names", "an operator (times is `*`)"), ("exp", "write `np.exp`"),
+    ("indentation", "the indentation is off"), ("call", "taken for a function"),
+    ("arguments", "keep the line `def left_over(lr, strength, steps):`"),
+    ("name", "There is no function `left_over`"), ("minus", "only looks like a minus"),
+    ("number and name", "a number stands directly before a name"),
+    ("lambda", "`lambda` is a word of Python"), ("loop", "the indentation is off"),
+    ("before", "`left` is used before it has a value"), ("near name", "Did you mean `steps`?"),
+    ("numpy", "there is no `np.exponential`"), ("text", "no number and no array"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "said"), [*zip(CODE, [s for _, s in PLAIN], strict=True)])
+def test_what_does_not_run_is_said_in_plain_words(code, said):
+    verdict = submitted(code, asked(FORMULAS[0]))
+    assert not verdict.right
+    assert verdict.tried
+    assert said in verdict.said.en
+    assert re.search("[一-鿿]", verdict.said.zh)
+    assert "Error" not in verdict.said.en
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return 1 / (steps - steps)", "it divides by 0"),
+        ("return (lr，strength)", "`，` is a full-width character"),
+        ("return lr²", "A power is written `**`"),
+        ("return lr × strength", "times is `*`"),
+        ("return lr + strength)", "closing bracket too many"),
+        ("return 'a", "a quotation mark is missing"),
+        ("if lr = 1:\n        return 1", "a comparison is `==`"),
+        ("return left_over(lr, strength, steps)", "calls itself without end"),
+        ("return [1, 2][5]", "no such entry"),
+        ("return lr[0]", "a single number has no entries"),
+        ("return np.ones(3) + np.ones(2)", "do not fit entry by entry"),
+        ("return np.ones((2, 3)) @ np.ones(2)", "want as many columns on the left"),
+        ("return lr @ strength", "not work between `float` and `float`"),
+        ("return np.linalg.inv(np.zeros((2, 2)))", "singular"),
+        ("return np.linalg.inv(np.ones((2, 3)))", "must be square"),
+        ("import kitchen\n    return kitchen.exp(lr)", "there is no `kitchen` here"),
+        (
+            "return np.float64(2) ** 2 if max(np.ones(2), 0) else 1",
+            "want one number and got an array",
+        ),
+        ("return None + 1", "one of the values is `None`"),
+        ("return float(np.ones(2))", "a function for one number got an array"),
+        ("return left + 1", "There are `lr`, `strength`, `steps`, `np`"),
+        ("raise KeyError('x')", "KeyError"),
+        ("if steps == 20:\n        return 1.0", "some way through the function ends"),
+        ("return left * ...", "is no `left`"),
+        ("return lr * ...", "Replace the `...`"),
+        ("pass", "Replace the `...`"),
+        ("return None", "gives nothing back"),
+        ("return {}", "no number and no array"),
+    ],
+)
+def test_errors_are_said_in_plain_words(body, said):
+    verdict = submitted(f"def left_over(lr, strength, steps):\n    {body}", asked(FORMULAS[0]))
+    assert said.lower() in verdict.said.en.lower()
+    assert re.search("[一-鿿]", verdict.said.zh)
+
+
+def test_the_line_of_an_error_is_the_readers():
+    code = (
+        "\ndef left_over(lr, strength, steps):\n    left = 1\n    left = left / 0\n    return left"
+    )
+    assert "Line 4: it divides by 0" in submitted(code, asked(FORMULAS[0])).said.en
+
+
+def test_an_error_at_a_limit_is_said_there():
+    code = "def left_over(lr, strength, steps):\n    return (1 - lr * strength) ** steps / steps * steps"
+    assert "`left_over(0.1, 0.5, 0)` does not run" in submitted(code, EXERCISE).said.en
+
+
+# --- what the page asks for -----------------------------------------------------------------------
+
+
+def test_check_replies_in_plain_data():
+    code = "def left_over(lr, strength, steps):\n    print('x' * 20000)\n    return lr"
+    reply = check([None, EXERCISE], "left_over", code)
+    assert (reply["right"], reply["tried"]) == (False, True)
+    assert set(reply["said"]) == {"en", "zh"}
+    assert reply["printed"] == "x" * 10_000
+
+
+def test_check_names_what_there_is():
+    recall = Recall("again", Say("", ""), 1, ())
+    with pytest.raises(LookupError, match="no exercise 'again' to write; there are left_over"):
+        check([recall, EXERCISE], "again", "")
+    with pytest.raises(LookupError, match="there are none"):
+        check([], "left_over", "")
+
+
+def test_an_answer_has_the_namespace_of_the_lesson_and_leaves_it_alone():
+    space = EXERCISE.stub.__globals__
+    before = dict(space)
+    code = "np2 = np\ndef left_over(lr, strength, steps):\n    global np\n    np = 1\n    return np2.exp(0)"
+    submitted(code, EXERCISE)
+    assert space == before
+
+
+def test_the_text_of_a_function_is_its_own():
+    def undecorated(a, b=1):
+        """What it does."""
+        return a + b
+
+    halve = lambda a, b: a / 2 + b
+
+    assert source(undecorated, "shown").splitlines()[0] == "def shown(a, b=1):"
+    assert source(halve, "halve") == "def halve(a, b):\n    return a / 2 + b"
+    with pytest.raises(OSError, match=r"source|text"):
+        source(FunctionType(compile("1", "<nowhere>", "eval"), {}))
+
+
+# --- the sentences --------------------------------------------------------------------------------
+
+
+def test_every_sentence_is_there_in_both_languages_with_the_same_values():
+    sentences = [both for kind in TEXT if kind != "errors" for both in TEXT[kind].values()]
+    sentences += [[entry["en"], entry["zh"]] for entry in TEXT["errors"]]
+    assert len(sentences) > 100
+    for en, zh in sentences:
+        assert set(re.findall(r"\{\w*\}", en)) == set(re.findall(r"\{\w*\}", zh)), en
+        assert re.search("[一-鿿]", zh), zh
+        assert not re.search("[一-鿿]", en), en
+
+
+def test_every_sentence_is_said_somewhere():
+    """A key is written out, or is made of an entry of a table."""
+    code = "".join(
+        Path(diagnosis.__file__).with_name(f"{name}.py").read_text("utf-8")
+        for name in ("judge", "diagnosis")
+    )
+    strings = {n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Constant)}
+    for kind in TEXT:
+        for name in TEXT[kind] if kind != "errors" else ():
+            assert {name, f"{kind}.{name}"} & strings, f"{kind}.{name}"
+
+
+def test_values_are_filled_in():
+    assert say("product.factor", product="2").en == "Yours is `2` times the right answer."
+    assert inspect.signature(diagnose).parameters
