@@ -28,7 +28,7 @@ from ..pictures import Say
 from .diagnosis import ERRORS, Args, Array, Function, diagnose, fresh, parts, same, say
 from .parts import Write
 
-PRINTED = 10_000  # characters
+MOST = 10_000  # characters of what code printed
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def judge(answer: Function, exercise: Write, code: str = "") -> Verdict:
             call = called(name, case)
             try:
                 value = answer(*fresh(case))
-            except Exception as error:  # the code is the reader's
+            except BaseException as error:  # the code is the reader's; SystemExit too
                 if "'ellipsis'" in str(error):
                     return wrong("untried", say("answer.untried", name=name))
                 found = explain(error, code, getattr(answer, "__globals__", {}))
@@ -297,12 +297,15 @@ def _size(a: Array) -> str:
 # --- requests of the page --------------------------------------------------------------------------
 
 
-class Bounded(io.StringIO):
-    """What an answer prints, as far as there is room."""
+class Printed(io.StringIO):
+    """What code prints, up to :data:`MOST` characters: a loop may print without end."""
 
     def write(self, text: str) -> int:
-        """Adds what there is room for."""
-        return super().write(text[: max(0, PRINTED - self.tell())])
+        """Keep what there is room for."""
+        room = MOST - self.tell()
+        if room > 0:
+            super().write(text if len(text) < room else f"{text[:room]}\n… and more")
+        return len(text)
 
 
 def check(lesson: Sequence[Any], exercise: str, code: str) -> dict[str, Any]:
@@ -321,7 +324,7 @@ def check(lesson: Sequence[Any], exercise: str, code: str) -> dict[str, Any]:
     if exercise not in written:
         there = ", ".join(written) or "none"
         raise LookupError(f"check: no exercise {exercise!r} to write; there are {there}")
-    with contextlib.redirect_stdout(Bounded()) as printed:
+    with contextlib.redirect_stdout(Printed()) as printed:
         verdict = submitted(code, written[exercise])
     said = {"en": verdict.said.en, "zh": verdict.said.zh}
     return {"right": verdict.right, "tried": verdict.tried, "said": said, "level": verdict.level,
@@ -336,7 +339,7 @@ def submitted(code: str, exercise: Write) -> Verdict:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python warns of `2(x)`; that is said when it fails
             exec(compile(code, "<answer>", "exec"), space)
-    except Exception as error:  # the code is the reader's
+    except BaseException as error:  # the code is the reader's; SystemExit too
         return wrong("error", explain(error, code, space))
     if not inspect.isfunction(space.get(name)):
         said = say("answer.absent", name=name, head=head(exercise.stub))

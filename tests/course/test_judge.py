@@ -337,6 +337,7 @@ def test_what_does_not_run_is_said_in_plain_words(code, said):
         ("return float(np.ones(2))", "a function for one number got an array"),
         ("return left + 1", "There are `lr`, `strength`, `steps`, `np`"),
         ("raise KeyError('x')", "KeyError"),
+        ("exit()", "SystemExit"),
         ("if steps == 20:\n        return 1.0", "some way through the function ends"),
         ("return left * ...", "is no `left`"),
         ("return lr * ...", "Replace the `...`"),
@@ -371,7 +372,7 @@ def test_check_replies_in_plain_data():
     reply = check([None, EXERCISE], "left_over", code)
     assert (reply["right"], reply["tried"]) == (False, True)
     assert set(reply["said"]) == {"en", "zh"}
-    assert reply["printed"] == "x" * 10_000
+    assert reply["printed"] == "x" * 10_000 + "\n… and more"
 
 
 def test_check_names_what_there_is():
