@@ -14,6 +14,7 @@ from typing import Any
 
 from . import datasets, nn, ops, optim, penalties
 from .analysis import constrained, curvature, implicit
+from .analysis.calibration import calibration_error
 from .analysis.lipschitz import (
     attack_radius,
     certified_radius,
@@ -43,13 +44,13 @@ from .training import History, fit, trajectory
 
 __version__ = "0.1.0"
 __all__ = [
-    "History", "Ledger", "Objective", "Run", "Tensor", "Term", "attack_radius", "certified_radius",
-    "check_op", "check_penalty", "constrained", "curvature", "datasets", "detect_anomaly", "draw",
-    "enable_grad", "fit", "get_backend", "grad", "gradcheck", "gradgradcheck", "implicit",
-    "is_grad_enabled", "jacobian", "linalg", "lipschitz_bound", "lipschitz_lower", "load",
-    "manual_seed", "nn", "no_grad", "op", "ops", "optim", "path", "path_norm", "penalties",
-    "pgd_attack", "report", "rescale", "save", "set_backend", "solve", "sweep", "tensor",
-    "trajectory", "use_backend",
+    "History", "Ledger", "Objective", "Run", "Tensor", "Term", "attack_radius", "calibration_error",
+    "certified_radius", "check_op", "check_penalty", "constrained", "curvature", "datasets",
+    "detect_anomaly", "draw", "enable_grad", "fit", "get_backend", "grad", "gradcheck",
+    "gradgradcheck", "implicit", "is_grad_enabled", "jacobian", "linalg", "lipschitz_bound",
+    "lipschitz_lower", "load", "manual_seed", "nn", "no_grad", "op", "ops", "optim", "path",
+    "path_norm", "penalties", "pgd_attack", "report", "rescale", "save", "set_backend", "solve",
+    "sweep", "tensor", "trajectory", "use_backend",
     *sorted(ops.PUBLIC),
 ]  # fmt: skip
 

@@ -15,6 +15,7 @@ from . import penalties as penalties
 from .analysis import constrained as constrained
 from .analysis import curvature as curvature
 from .analysis import implicit as implicit
+from .analysis.calibration import calibration_error as calibration_error
 from .analysis.lipschitz import attack_radius as attack_radius
 from .analysis.lipschitz import certified_radius as certified_radius
 from .analysis.lipschitz import lipschitz_bound as lipschitz_bound
@@ -97,6 +98,7 @@ __all__ = [
     "bitwise_not",
     "bitwise_or",
     "broadcast_to",
+    "calibration_error",
     "ceil",
     "certified_radius",
     "check_op",

@@ -47,7 +47,8 @@ BUDGETS = {
     # 950 as planned; 32 laws of ops and penalties came after the plan, each with its planted fault
     # (the last: special points of an op), and float32 says where, what, and within what
     "check": Budget("check", 1130, 1081, 1262),
-    "analysis": Budget("analysis", 1500, 1210, 1479),
+    # 1500 as planned; calibration_error came after it
+    "analysis": Budget("analysis", 1535, 1210, 1479),
     "inspect": Budget("inspect", 710, 750, 892),
     # 900 as planned; trajectory came after it
     "runs": Budget("training datasets checkpoint sweep", 941, 510, 860),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -32,3 +34,13 @@ def paired(owner: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
             f"{owner}: got x {inputs.shape} and y {targets.shape}, expected (N, d) and (N,)"
         )
     return inputs, targets
+
+
+def check_labels(owner: str, outputs: Any, y: Any, what: str = "logits") -> None:
+    """``ValueError`` unless y are labels (N,) of outputs (N, C) of that kind."""
+    fits = outputs.ndim == 2 and y.shape == outputs.shape[:1] and y.dtype.kind in "iu"
+    if not fits or not ((y >= 0) & (y < outputs.shape[1])).all() or outputs.shape[1] < 2:
+        raise ValueError(
+            f"{owner}: got {what} of shape {outputs.shape} and labels of shape {y.shape} and dtype "
+            f"{y.dtype}, expected (N, C ≥ 2) and (N,) integers in 0 … C − 1"
+        )

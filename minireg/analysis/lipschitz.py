@@ -31,7 +31,7 @@ from ..ops.iterations import largest_pairs
 from ..penalties import PathNorm
 from ..random import Stream
 from ..tensor import Tensor, tensor
-from .inputs import exact, on_host
+from .inputs import check_labels, exact, on_host
 
 Shape = tuple[int, ...]
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -307,7 +307,7 @@ def certified_radius(
     f, points = _in_float64(model), on_host(x)
     logits = f(Tensor(points)).data
     y = logits.argmax(axis=-1) if labels is None else tensor(labels).numpy()
-    _check_labels("certified_radius", logits, y)
+    check_labels("certified_radius", logits, y)
     head = np.eye(logits.shape[1])
     if pairwise:
         layers: list[Any] = [*f.children()] if _kind(f) is nn.Sequential else [f]
@@ -325,15 +325,6 @@ def certified_radius(
         radius = np.where(gap > 0, gap / slope, 0.0)
     smallest: FloatArray = np.where(is_label, np.inf, radius).min(axis=1)
     return smallest
-
-
-def _check_labels(name: str, logits: Any, y: Any) -> None:
-    fits = logits.ndim == 2 and y.shape == logits.shape[:1] and y.dtype.kind in "iu"
-    if not fits or not ((y >= 0) & (y < logits.shape[1])).all() or logits.shape[1] < 2:
-        raise ValueError(
-            f"{name}: got logits of shape {logits.shape} and labels of shape {y.shape} and dtype "
-            f"{y.dtype}, expected (N, C ≥ 2) and (N,) integers in 0 … C − 1"
-        )
 
 
 def pgd_attack(
@@ -442,7 +433,7 @@ def attack_radius(
     before, labels = on_host(start), tensor(y).numpy()
     largest = largest or 2 * float(_lengths(before, norm).max(initial=0.0)) or 1.0
     logits = f(Tensor(start)).numpy()
-    _check_labels("attack_radius", logits, labels)
+    check_labels("attack_radius", logits, labels)
     shortest = np.where(logits.argmax(axis=1) == labels, np.inf, 0.0)
     below, radius = np.zeros(len(labels)), np.full(len(labels), largest / 1000)
     for _ in range(rounds):

@@ -616,6 +616,7 @@ def _lipschitz(home):
     pooled = made(home, lambda: nn.AvgPool2d(2))
     found = [mr.lipschitz_bound(model), mr.lipschitz_lower(model, x), mr.certified_radius(model, x).tolist(),
              mr.pgd_attack(model, LOSS, x, y, 0.5, steps=3), mr.path_norm(model),
+             mr.calibration_error(nn.functional.softmax(model(mr.Tensor(x))), y),
              mr.attack_radius(model, LOSS, x, truth, rounds=3, steps=2).tolist(),
              mr.analysis.lipschitz.operator_norm(pooled, (1, 4, 4))]  # fmt: skip
     return [*found, *mr.rescale(model, 0, [1.0, 2.0, 3.0, 4.0, 5.0]).parameters()]
