@@ -190,7 +190,7 @@ def find(number: int) -> Lesson:
     """The lesson of a number; raises LookupError with the numbers that there are.
 
     >>> find(2).path.name
-    '02_shrink_factor.py'
+    '02_weight_decay.py'
     """
     found = {lesson.number: lesson for lesson in lessons()}
     if number not in found:
