@@ -1,0 +1,531 @@
+"""Is L2 under Adam still weight decay?
+
+For everybody who has typed weight_decay=. Afterwards you can say what an optimizer makes of a penalty,
+and read it off the ledger of a single step.
+"""
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="medium", app_title="Lesson 10: is L2 under Adam still weight decay?")
+
+with app.setup(hide_code=True):
+    import numpy as np
+
+    import minireg as mr
+    from minireg.course.claims import holds
+    from minireg.course.parts import (
+        Answer,
+        Appendix,
+        Close,
+        Code,
+        Hunt,
+        Keep,
+        Order,
+        Predict,
+        Title,
+        Told,
+        Why,
+        Write,
+    )
+    from minireg.pictures import Frame, Panel, Say, Scene
+
+
+@app.cell(hide_code=True)
+def _():
+    Title(Say("Is L2 under Adam still weight decay?", "用了 Adam，L2 惩罚还是权重衰减吗？"))
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    Predict(
+        Say(
+            "Two weights are equally large, λ is the same; one has gradients ten times smaller. "
+            "Of which does Adam with L2 take more?",
+            "两个权重大小相等，λ 相同，其中一个的梯度只有另一个的十分之一。Adam 加 L2 会让哪一个失去得更多？",
+        ),
+        (
+            Answer(
+                Say("Of both alike", "两个一样多"),
+                Say(
+                    "So it is under SGD and AdamW: their bars do not move. Adam divides λθ by the size "
+                    "of the weight's gradients, and those differ.",
+                    "SGD 和 AdamW 才是这样：它们的柱子纹丝不动。Adam 则要用 λθ 除以该权重的梯度大小，"
+                    "而这两个权重的梯度大小并不相同。",
+                ),
+            ),
+            Answer(
+                Say("Of the one with large gradients", "梯度大的那个"),
+                Say(
+                    "Adam divides by the size of the gradients, and λθ is divided along with them: the "
+                    "larger they are, the less of the weight it takes.",
+                    "Adam 要除以梯度的大小，λθ 也跟着一起被除：梯度越大，它拿走的权重就越少。",
+                ),
+            ),
+            Answer(
+                Say("Of the one with small gradients", "梯度小的那个"),
+                Say(
+                    "λθ is divided by a smaller size. It takes 7 times as much, not 10: that size "
+                    "contains the penalty's own gradient, too.",
+                    "λθ 除以一个较小的数。不过失去的是 7 倍，而不是 10 倍：这个数里还含有惩罚自己的梯度。",
+                ),
+                right=True,
+            ),
+        ),
+        asks=Say(
+            "What did you see: which bars moved, and where did they stop?",
+            "你看到了什么：哪些柱子动了，停在哪里？",
+        ),
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    Scene(
+        picture,
+        "ratio",
+        (1, 2, 5, 10, 20, 50, 100),
+        start=10,
+        label=Say("loud ÷ quiet", "大 ÷ 小"),
+        broken=Say("the loss summed over 64 samples", "损失对 64 个样本求和，忘了取平均"),
+        caption=Say(
+            "η = 0.01, λ = 0.1: in one step Adam + L2 takes {loud:.3f} % of the loud weight and "
+            "{quiet:.3f} % of the quiet one, AdamW {adamw:.3f} % of both.",
+            "η = 0.01，λ = 0.1：一步之内，Adam + L2 拿走梯度大的权重的 {loud:.3f}%、"
+            "梯度小的权重的 {quiet:.3f}%；AdamW 从两者各拿走 {adamw:.3f}%。",
+        ),
+        alt=Say(
+            "Left, the gradients of two weights of size 1, one loud, one quiet. Right, the share that "
+            "each loses to λ in a step. Under SGD with L2 and under AdamW it is ηλ for both, whatever the "
+            "gradients. Under Adam with L2 the quiet weight loses more the quieter it is, up to η/|θ|.",
+            "左图：两个大小为 1 的权重，一个梯度大，一个梯度小。右图：一步之内各自因 λ 失去的份额。"
+            "SGD + L2 与 AdamW 不管梯度怎样都是 ηλ；Adam + L2 让梯度小的权重失去更多，"
+            "梯度越小失去越多，直到 η/|θ|。",
+        ),
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    Why(
+        (
+            Say(
+                "**Adam divides** by the size of the gradients, the data and the penalty alike. So λθ "
+                "loses nothing against the data:\n\n"
+                r"$$\Delta\theta = -\frac{\eta}{\sqrt{\hat v}}\,(\color{data}{\hat m} + "
+                r"\color{penalty}{\lambda\theta})$$",
+                "**Adam 要除以**梯度的大小，数据和惩罚都一样。因此相对于数据，λθ 并没有变弱：\n\n"
+                r"$$\Delta\theta = -\frac{\eta}{\sqrt{\hat v}}\,(\color{data}{\hat m} + "
+                r"\color{penalty}{\lambda\theta})$$",
+            ),
+            Say(
+                "**The share of the weight** that it takes now hangs on the size $s$ of the data's "
+                "gradients. Where they are [quiet](#ratio=100), λ cancels: η/|θ| remains.\n\n"
+                r"$$-\frac{\Delta_\lambda\theta}{\theta} = \frac{\eta\,\color{penalty}{\lambda}}"
+                r"{\sqrt{\color{data}{s^2} + \color{penalty}{\lambda^2\theta^2}}}$$",
+                "**它拿走的份额**却取决于数据梯度的大小 $s$。梯度[很小](#ratio=100)时，λ 被约掉，"
+                "只剩 η/|θ|。\n\n"
+                r"$$-\frac{\Delta_\lambda\theta}{\theta} = \frac{\eta\,\color{penalty}{\lambda}}"
+                r"{\sqrt{\color{data}{s^2} + \color{penalty}{\lambda^2\theta^2}}}$$",
+            ),
+            Say(
+                "**AdamW** shrinks beside the division. It takes ηλ of every weight, even where "
+                "[the loss is 64 times larger](#ratio=10&broken).\n\n"
+                r"$$\theta_{t+1} = \color{penalty}{(1-\eta\lambda)\,\theta_t} - "
+                r"\frac{\eta}{\sqrt{\hat v}}\,\color{data}{\hat m}$$",
+                "**AdamW** 在除法之外收缩，每个权重都拿走 ηλ，即使"
+                "[损失变成 64 倍](#ratio=10&broken)也一样。\n\n"
+                r"$$\theta_{t+1} = \color{penalty}{(1-\eta\lambda)\,\theta_t} - "
+                r"\frac{\eta}{\sqrt{\hat v}}\,\color{data}{\hat m}$$",
+            ),
+        )
+    )
+    return
+
+
+@app.function
+def taken(kind, sizes, lr=0.01, strength=0.1, steps=200):
+    """The share of each weight that λ takes in a step, under noisy gradients of these sizes."""
+    rng, shares = np.random.default_rng(0), []
+    w = mr.nn.Parameter(np.ones(sizes.shape))
+    optimizer = kind([w], lr=lr, weight_decay=strength)
+    ledger = mr.Ledger(optimizer)
+    for _ in range(steps):
+        w.assign(1.0)  # all stay equally large
+        w.grad = mr.tensor(sizes * rng.standard_normal(sizes.shape))
+        optimizer.step()
+        row = ledger.last["parameter 0"]  # "weight_decay" is L2, "decay" is AdamW's
+        shares.append(row.effective_decay("weight_decay") + row.effective_decay("decay"))
+    return np.mean(shares[steps // 2 :], axis=0)
+
+
+@app.cell(hide_code=True)
+def _():
+    Code(
+        taken,
+        "for kind in (mr.optim.SGD, mr.optim.Adam, mr.optim.AdamW):\n"
+        "    print(kind.__name__, taken(kind, np.array([1.0, 0.1])))",
+        Say(
+            "One `weight_decay=`, three optimizers. The ledger books what it takes of each weight.",
+            "同一个 `weight_decay=`，三个优化器。账本记下它从每个权重拿走多少。",
+        ),
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    Told(("C37", "C38", "C39"), also=("C29", "C32", "C33", "C34", "C35", "C36"))
+    return
+
+
+@app.function(hide_code=True)
+def share_taken(theta, s, lr, strength):
+    """The share of θ that L2 takes in a step of Adam; the data's gradients have size s and mean 0."""
+    root_v = ...
+    return lr * strength / root_v
+
+
+@app.cell(hide_code=True)
+def _():
+    Write(
+        "share_taken",
+        Say(
+            "Adam's v̂ is the mean of g², and g is noise of size s plus λθ. Complete √v̂.",
+            "Adam 的 v̂ 是 g² 的平均，而 g 等于大小为 s 的噪声加上 λθ。补全 √v̂。",
+        ),
+        share_taken,
+        lambda theta, s, lr, strength: lr * strength / np.hypot(s, strength * theta),
+        cases=[(1.0, 0.5, 0.01, 0.2), (3.0, 0.1, 0.02, 2.0), (0.5, 2.0, 0.05, 0.4)],
+        limits={
+            Say(
+                "Hardly any data: a full step η, the share η/|θ|, must come out, without λ.",
+                "几乎没有数据：结果应为整整一步 η，即份额 η/|θ|，与 λ 无关。",
+            ): (2.0, 1e-12, 0.01, 0.3),
+            Say(
+                "With θ near 0 its penalty counts for nothing in v̂: ηλ/s must come out.",
+                "θ 接近 0：惩罚在 v̂ 里不起作用，结果应为 ηλ/s。",
+            ): (1e-12, 0.5, 0.01, 0.3),
+        },
+        mistakes={
+            Say(
+                "Right for loud gradients only: v̂ contains the penalty's own gradient, too.",
+                "只在梯度大时成立：v̂ 里还有惩罚自己的梯度。",
+            ): lambda theta, s, lr, strength: lr * strength / s,
+            Say(
+                "Right without data only: their gradients are in v̂, too.",
+                "只在没有数据时成立：v̂ 里还有数据的梯度。",
+            ): lambda theta, s, lr, strength: lr / np.abs(theta),
+            Say(
+                "This is v̂. Adam divides by its root.",
+                "这是 v̂。Adam 除以的是它的平方根。",
+            ): lambda theta, s, lr, strength: lr * strength / (s**2 + (strength * theta) ** 2),
+            Say(
+                "Noise and λθ do not add up in size: the noise is as often against λθ as with it. "
+                "Their squares add up.",
+                "噪声与 λθ 的大小不能直接相加：噪声与 λθ 反向和同向的机会一样多。相加的是它们的平方。",
+            ): lambda theta, s, lr, strength: lr * strength / (s + strength * np.abs(theta)),
+            Say(
+                "This is AdamW's share: there λθ is not divided at all.",
+                "这是 AdamW 的份额：在那里 λθ 根本没有被除。",
+            ): lambda theta, s, lr, strength: lr * strength,
+            Say(
+                "The penalty's gradient is λθ, not θ.",
+                "惩罚的梯度是 λθ，不是 θ。",
+            ): lambda theta, s, lr, strength: lr * strength / np.hypot(s, theta),
+            Say(
+                "Square the whole of λθ: λ²θ².",
+                "λθ 要整个平方：λ²θ²。",
+            ): lambda theta, s, lr, strength: lr * strength / np.sqrt(s**2 + strength * theta**2),
+        },
+        hints=(
+            Say(
+                "g² = noise² + 2·noise·λθ + λ²θ². What is left of it on average?",
+                "g² = 噪声² + 2·噪声·λθ + λ²θ²。取平均之后还剩什么？",
+            ),
+            Say(
+                "The middle one averages to 0, the first to s². Take the root.",
+                "中间一项平均为 0，第一项平均为 s²。再开平方。",
+            ),
+        ),
+        why=Say(
+            "Loud gradients, s ≫ λ|θ|, leave ηλ/s; quiet ones leave η/|θ|.",
+            "梯度大，即 s ≫ λ|θ| 时，得到 ηλ/s；梯度小时得到 η/|θ|。",
+        ),
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    Order(
+        "adamw",
+        Say(
+            "Put together a step of AdamW, long after the start. Decay takes its share of the weight "
+            "as it was before the step.",
+            "拼出 AdamW 的一步（训练早已过了开头）。衰减按更新之前的权重计算。",
+        ),
+        lines={
+            "m = 0.9 * m + 0.1 * g": Say(
+                "The averaged gradient, of the data alone.", "梯度的平均，只含数据。"
+            ),
+            "v = 0.999 * v + 0.001 * g**2": Say(
+                "The averaged square, of the data alone: so the decay does not depend on it.",
+                "平方的平均，只含数据：所以衰减与它无关。",
+            ),
+            "step = m / (v**0.5 + 1e-8)": Say(
+                "The division stands before the decay comes in.", "除法做完之后才轮到衰减。"
+            ),
+            "w = w - lr * strength * w": Say(
+                "The share ηλ of the weight. After the step it would also take ηλ of the step.",
+                "权重的 ηλ 份。若放在更新之后，连这一步本身也会被拿走 ηλ。",
+            ),
+            "w = w - lr * step": Say("And last the data's step.", "最后才是数据的一步。"),
+        },
+        distractors={
+            "g = g + strength * w": Say(
+                "This is Adam with L2: λθ gets into m and v and is divided.",
+                "这是 Adam 加 L2：λθ 进了 m 和 v，于是被除。",
+            ),
+            "w = w - strength * w": Say(
+                "Without η a step takes λ of the weight, here 10 %, and a schedule no longer slows it.",
+                "少了 η，一步就拿走权重的 λ，这里是 10%，学习率调度也不再能使它变慢。",
+            ),
+            "step = m / (v + 1e-8)": Say(
+                "Divided by v, not by its root, the step grows when the gradients shrink.",
+                "除以 v 而不是 √v，梯度越小步子反而越大。",
+            ),
+        },
+        given={"w": 2.0, "g": 0.5, "m": 0.2, "v": 0.3, "lr": 0.1, "strength": 0.1},
+        result="w",
+    )
+    return
+
+
+@app.function(hide_code=True)
+def train_with_a_fault(steps=20):
+    """Meant to shrink every weight by 0.1 % a step."""
+    x, y = mr.datasets.arrays("digits")
+    x = (x / 16).astype("float32")
+    mr.manual_seed(0)
+    layers = mr.nn.Linear(64, 32, bias=False), mr.nn.ReLU(), mr.nn.Linear(32, 10, bias=False)
+    model = mr.nn.Sequential(*layers)
+    loss = mr.nn.CrossEntropyLoss(reduction="mean")
+    optimizer = mr.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.1)
+    ledger = mr.Ledger(optimizer, model)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+    return ledger.last
+
+
+@app.cell(hide_code=True)
+def _():
+    Hunt(
+        "hunt",
+        Say(
+            "Every weight should shrink by ηλ = 0.1 % a step. See growth in the ledger of step 20: "
+            "which line is wrong?",
+            "每个权重每步应收缩 ηλ = 0.1%。看第 20 步账本的 growth 一栏：哪一行错了？",
+        ),
+        train_with_a_fault,
+        lambda: train_with_a_fault().table("layer"),
+        "optim.Adam(",
+        why=Say(
+            "Yes: the entry is called weight_decay, the gradient λθ, which went through Adam's division. "
+            "It takes more than a fifth of layer 0 in a single step. With `mr.optim.AdamW` there is one "
+            "entry, decay, and its growth is −0.1 % in both layers.",
+            "对：这一项叫 weight_decay，是梯度 λθ，被 Adam 除过。它一步就拿走第 0 层的五分之一以上。"
+            "换成 `mr.optim.AdamW`，就只有 decay 一项，两层的 growth 都是 −0.1%。",
+        ),
+        others={
+            "CrossEntropyLoss": Say(
+                "The mean is right. A sum would weaken the decay here; but a decay that depends on the "
+                "size of the loss is just what is wrong.",
+                "取平均没有错。改成求和会削弱这里的衰减；可衰减竟随损失的大小而变，问题正在于此。",
+            ),
+            "Linear": Say(
+                "Two layers, two sizes of gradients. That must not make a difference to a decay.",
+                "两层，两种梯度大小。这本不该影响衰减。",
+            ),
+            "zero_grad": Say(
+                "Gradients are cleared before each step, as they must be.",
+                "每一步之前清空梯度，理应如此。",
+            ),
+            "Ledger": Say(
+                "The ledger only watches. Its entries add up to what happened: see the residual.",
+                "账本只是旁观。各项之和就是实际发生的变化：看 residual。",
+            ),
+            "": Say(
+                "This line knows nothing of λ. Which entry of the ledger shrinks, and who makes it?",
+                "这一行与 λ 无关。账本里哪一项在收缩？它是哪一行造成的？",
+            ),
+        },
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    Keep(
+        (
+            Say(
+                "Under plain SGD, L2 and weight decay are one thing; under momentum or Adam they are two.",
+                "对普通 SGD，L2 与权重衰减是一回事；带上动量或换成 Adam，就是两回事。",
+            ),
+            Say(
+                "Adam with L2 takes about ηλ/√(s² + λ²θ²) of a weight: much where gradients are quiet.",
+                "Adam 加 L2 大约拿走权重的 ηλ/√(s² + λ²θ²)：梯度越小，拿走得越多。",
+            ),
+            Say(
+                "AdamW takes ηλ of every weight, whatever the gradients and the scale of the loss.",
+                "AdamW 从每个权重都拿走 ηλ，与梯度和损失的尺度无关。",
+            ),
+        ),
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    Appendix(
+        Say("And in a real network?", "真实的网络里呢？"),
+        Say(
+            "A linear classifier of handwritten digits, 20 steps on batches of 64, all weights ±0.1. Three "
+            "pixels are blank in all images: their weights have no data gradient, and Adam with L2 pulls "
+            "them by about η a step, at λ = 0.0001 as at λ = 1. The other weights lose 47·ηλ a step (the "
+            "median, λ = 0.01), where decay would take ηλ. Sum the loss over the batch, and it is 0.74·ηλ: "
+            "64 times less, while the training looks the same. Only the ledger shows it. A forgotten loss "
+            "scale did just this (chainer/chainer#7335).",
+            "手写数字的线性分类器，批大小 64，走 20 步，权重起初都是 ±0.1。有三个像素在所有图像里都是空白："
+            "它们的权重没有数据梯度，Adam 加 L2 每步把它们拉动约 η，λ = 0.0001 与 λ = 1 时一样。"
+            "其余权重每步失去 47·ηλ（中位数，λ = 0.01），而衰减本应只拿走 ηλ。若损失对整批求和，"
+            "则成了 0.74·ηλ：弱了 64 倍，训练看上去却毫无异样，只有账本看得出来。"
+            "忘记还原损失的缩放时正是如此（chainer/chainer#7335）。",
+        ),
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    Appendix(
+        Say("And without Adam, with momentum?", "不用 Adam、只用动量呢？"),
+        Say(
+            "Momentum, $v \\leftarrow \\beta v + g$, is enough to tell the two apart. L2 is averaged along "
+            "with the data, both are amplified by $1/(1-\\beta)$, and training rests at the same place as "
+            "without momentum. Decay beside the step is not amplified, the data are: at rest "
+            "$v = -\\gamma\\theta$ and $v = g/(1-\\beta)$, hence "
+            "$\\nabla L(\\theta) + (1-\\beta)\\,\\gamma\\,\\theta = 0$. With $\\beta = 0.9$ a decoupled "
+            "decay is ten times weaker than an L2 penalty of the same strength.",
+            "只要有动量 $v \\leftarrow \\beta v + g$，两者就已不同。L2 与数据一起被平均，两者同样放大到 "
+            "$1/(1-\\beta)$ 倍，训练停在与没有动量时相同的地方。放在更新之外的衰减没有被放大，"
+            "数据却被放大了：静止时 $v = -\\gamma\\theta$，$v = g/(1-\\beta)$，于是 "
+            "$\\nabla L(\\theta) + (1-\\beta)\\,\\gamma\\,\\theta = 0$。$\\beta = 0.9$ 时，"
+            "解耦的衰减只有同样强度的 L2 惩罚的十分之一。",
+        ),
+    )
+    return
+
+
+# --- how the picture is made ----------------------------------------------------------------------
+
+
+@app.function(hide_code=True)
+def shares(ratio, scale=1):
+    """The shares (loud, quiet) that a step takes, for each optimizer, the mean over 100 twins."""
+    kinds = {"SGD + L2": mr.optim.SGD, "Adam + L2": mr.optim.Adam, "AdamW": mr.optim.AdamW}
+    sizes = np.tile([scale, scale / ratio], (100, 1))
+    return {name: taken(kind, sizes).mean(axis=0) for name, kind in kinds.items()}
+
+
+@app.function(hide_code=True)
+def picture(ratio, broken=False):
+    """The gradients of two weights, and what a step of three optimizers takes of either."""
+    scale = 64 if broken else 1
+    loud, quiet = Say("loud", "梯度大"), Say("quiet", "梯度小")
+    t, noise = np.arange(60), np.random.default_rng(0).standard_normal((2, 60))
+    left = Panel(
+        Say("gradients of two weights, both θ = 1", "两个权重的梯度，θ 都等于 1"),
+        x=(0, 59), y=(-6, 6), yticks={3: loud, -3: quiet}, xlabel=Say("step", "步"),
+    )  # fmt: skip
+    for place, size, one in zip((3, -3), (scale, scale / ratio), noise, strict=True):
+        wave = np.clip(size * one, -2.6, 2.6)  # what is louder does not fit
+        left.line(t, place + wave, "broken" if broken else "data", width=1.5)
+    found, ticks = shares(ratio, scale), {}
+    for k, name in enumerate(found):
+        ticks |= {2.6 * k: Say("loud", "大"), 2.6 * k + 0.5: name, 2.6 * k + 1: Say("quiet", "小")}
+    right = Panel(
+        Say("share of a weight lost to λ in a step", "一步之内因 λ 失去的权重份额"),
+        x=(-0.6, 6.8), y=(0, 1.15), xticks=ticks, yticks={0: "0", 0.1: "0.1 %", 0.5: "0.5 %", 1: "1 %"},
+    )  # fmt: skip
+    for k, (name, share) in enumerate(found.items()):
+        role = "broken" if broken and name == "Adam + L2" else "penalty"
+        right.bars([2.6 * k, 2.6 * k + 1], 100 * share, role)
+    right.hline(0.1, Say("intended: ηλ", "本意：ηλ"), "textbook")
+    right.hline(1, Say("a full step: η/|θ|", "整整一步：η/|θ|"))
+    adam, adamw = 100 * found["Adam + L2"], 100 * found["AdamW"]
+    return Frame(left, right, loud=adam[0], quiet=adam[1], adamw=adamw[0])
+
+
+@app.cell(hide_code=True)
+def _():
+    Close(figures)
+    return
+
+
+@app.function(hide_code=True)
+def digits_step(kind, strength, reduction="mean"):
+    """The ledger's row of step 20 of a linear classifier of digits, and its blank pixels."""
+    (x, y), rng = mr.datasets.arrays("digits"), np.random.default_rng(0)
+    model = mr.nn.Linear(64, 10, bias=False, dtype=np.float64)
+    model.weight.assign(rng.choice([-0.1, 0.1], (10, 64)))
+    loss = mr.nn.CrossEntropyLoss(reduction=reduction)
+    optimizer = kind(model.parameters(), lr=1e-3, weight_decay=strength)
+    ledger = mr.Ledger(optimizer, model)
+    for _ in range(20):
+        batch = rng.choice(len(x), 64)
+        optimizer.zero_grad()
+        loss(model(x[batch] / 16), y[batch]).backward()
+        optimizer.step()
+    return ledger.last["weight"], (x == 0).all(axis=0)
+
+
+@app.function(hide_code=True)
+def figures():
+    """What the lesson says beyond its texts."""
+    ratios = np.array([1, 2, 5, 10, 20, 50, 100])
+    found = [shares(ratio) for ratio in ratios] + [shares(10, 64)]
+    adam, adamw = (np.array([f[name] for f in found]) for name in ("Adam + L2", "AdamW"))
+    predicted = 1e-3 / np.hypot(1 / ratios, 0.1)
+    fault = train_with_a_fault()["0.weight"]
+    rows = {s: digits_step(mr.optim.Adam, s) for s in (1e-4, 1e-2, 1.0)}
+    _, blank = rows[1e-2]
+    summed, _ = digits_step(mr.optim.Adam, 1e-2, "sum")
+    inked = lambda row: np.median(row.effective_decay("weight_decay")[:, ~blank]) / 1e-5
+    return [
+        holds("Adam + L2: |share/(ηλ/√(s² + λ²θ²)) − 1|",
+              np.abs(adam[:-1, 1] / predicted - 1).max(), at_most=0.02),
+        holds("the quiet weight's share over the loud one's, gradients 10 : 1",
+              adam[3, 1] / adam[3, 0], at_least=6.8, at_most=7.3),
+        holds("the same shares, whole over loss × 64", (adam[3] / adam[-1])[0],
+              at_least=62, at_most=66),
+        holds("AdamW: |share/(ηλ) − 1|, all of these", np.abs(adamw / 1e-3 - 1).max(), at_most=1e-12),
+        holds("Adam for AdamW: growth of layer 0 by decay in step 20, %",
+              -100 * np.vdot(fault.of("weight_decay"), fault.before) / np.vdot(fault.before, fault.before),
+              at_least=20),
+        holds("digits: blank pixels", blank.sum(), at_least=3, at_most=3),
+        *(holds(f"digits: |pull| of blank pixels/η, λ = {s:g}",
+                np.median(np.abs(row.of("weight_decay")[:, blank])) / 1e-3, at_least=0.9, at_most=1.1)
+          for s, (row, _) in rows.items() if s != 1e-2),
+        holds("digits: median share/(ηλ) of the others", inked(rows[1e-2][0]), at_least=46.5, at_most=47.5),
+        holds("digits: the same, loss summed", inked(summed), at_least=0.735, at_most=0.745),
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    app.run()
