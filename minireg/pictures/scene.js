@@ -65,6 +65,11 @@ function slotsOf(root) {
   return found;
 }
 
+/** Of a text in both languages the one that is shown. */
+function here([en, zh]) {
+  return document.documentElement.lang.startsWith("zh") ? zh : en;
+}
+
 function between(a, b, share) {
   return {
     numbers: a.numbers.map((v, i) => v + (b.numbers[i] - v) * share),
@@ -159,7 +164,7 @@ class Scene extends HTMLElement {
     const { index } = this.state;
     const word = this.data.words[index];
     this.querySelector("output").textContent = word;
-    this.range.setAttribute("aria-valuetext", word);
+    this.range.setAttribute("aria-valuetext", word + here(this.data.unit));
     this.querySelectorAll(".stops span").forEach((s, i) => s.classList.toggle("here", i === index));
     this.frames[this.place(this.state)].said.forEach((text, i) => {
       if (this.fields[i].textContent !== text) this.fields[i].textContent = text;
@@ -168,8 +173,7 @@ class Scene extends HTMLElement {
 
   /** The picture in words, in the language of the page. */
   speak() {
-    const [en, zh] = this.data.alt;
-    this.stage.setAttribute("aria-label", document.documentElement.lang.startsWith("zh") ? zh : en);
+    this.stage.setAttribute("aria-label", here(this.data.alt));
   }
 
   /** Drag the handle: the frame whose handle is nearest to the pointer is shown. */

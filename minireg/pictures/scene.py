@@ -232,7 +232,7 @@ class Scene:
         looks = [{k: v for k, v in first.items() if k != "svg"}, *others]
         data = {
             "name": self.name, "values": self.values, "words": [number(v) for v in self.values],
-            "choices": [*self.choices], "alt": self.alt, **found, "looks": looks,
+            "choices": [*self.choices], "unit": self.unit, "alt": self.alt, **found, "looks": looks,
         }  # fmt: skip
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
         at, said = (
@@ -306,8 +306,8 @@ class Scene:
 
 # In a frame of a notebook: the reader's language, and as high as the scene is.
 _FIT = """document.documentElement.lang = navigator.language;
-new ResizeObserver(() => { if (frameElement) frameElement.style.height =
-  document.documentElement.scrollHeight + "px"; }).observe(document.body);"""
+new ResizeObserver(([{ contentRect }]) => { if (frameElement) frameElement.style.height =
+  contentRect.height + 24 + "px"; }).observe(document.body);"""
 
 
 def style() -> str:
