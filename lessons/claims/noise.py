@@ -97,15 +97,10 @@ def dropout_is_a_ridge() -> Iterator[Figure]:
 def trained_with_dropout(x: np.ndarray, y: np.ndarray, p: float, steps: int = 3000) -> np.ndarray:
     """Where SGD with the Dropout layer settles: the mean over the last 9/10 of its steps."""
     linear = mr.nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64)
-    model, loss = mr.nn.Sequential(mr.nn.Dropout(p), linear), mr.nn.MSELoss()
+    model = mr.nn.Sequential(mr.nn.Dropout(p), linear)
     optimizer = mr.optim.SGD(model.parameters(), lr=0.05)
-    inputs, targets, mean = mr.tensor(here(x)), here(y), np.zeros(x.shape[1])
-    for step in range(steps):
-        optimizer.zero_grad()
-        loss(model(inputs), targets).backward()
-        optimizer.step()
-        mean += linear.weight.numpy()[0] * (step >= steps // 10)
-    return mean / (steps - steps // 10)
+    path = host(mr.trajectory(model, mr.nn.MSELoss(), optimizer, x, y, steps))
+    return path[1 + steps // 10 :].mean(axis=0)
 
 
 @claim(
