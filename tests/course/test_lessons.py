@@ -230,7 +230,7 @@ def test_a_fault_in_minireg_fails_the_lesson(monkeypatch, capsys):
     assert cli.main(["lesson", "2", "--run"]) == 1
     said = capsys.readouterr()
     assert "FAILED" in said.out
-    assert "FAILED: AssertionError: C23" in said.err
+    assert "FAILED: AssertionError: C24" in said.err
 
 
 @pytest.mark.slow
