@@ -398,25 +398,6 @@ ANSWERS = {
         "the softmax": lambda g, y, x: np.exp(x) / np.exp(x).sum(),
         "the share of each": lambda g, y, x: g * x / y,
     }),
-    (10, "first_step"): (lambda w, lr, strength: w - lr * w / abs(w), {
-        "That is SGD": lambda w, lr, strength: w - lr * strength * w,
-        "λ cancels": lambda w, lr, strength: w - lr * strength * np.sign(w),
-        "Negative weights": lambda w, lr, strength: w - lr,
-        "It is a penalty": lambda w, lr, strength: w + lr * np.sign(w),
-    }),
-    (10, "share_taken"): (lambda w, s, lr, λ: lr * λ / (s**2 + λ**2 * w**2) ** 0.5, {
-        "s ≫ λ|θ| only": lambda w, s, lr, λ: lr * λ / s,
-        "not by v̂": lambda w, s, lr, λ: lr * λ / (s**2 + λ**2 * w**2),
-        "AdamW's share": lambda w, s, lr, λ: lr * λ,
-        "That is the pull": lambda w, s, lr, λ: lr * λ * w / (s**2 + λ**2 * w**2) ** 0.5,
-        "in squares": lambda w, s, lr, λ: lr * λ / (s + λ * w),
-    }),
-    (10, "matching_decay"): (lambda strength, beta: strength / (1 - beta), {
-        "Only without momentum": lambda strength, beta: strength,
-        "wrong way round": lambda strength, beta: strength * (1 - beta),
-        "β is the share": lambda strength, beta: strength / beta,
-        "first two terms": lambda strength, beta: strength * (1 + beta),
-    }),
 }  # fmt: skip
 
 
