@@ -121,7 +121,7 @@ class Panel:
     x, y : limits, left to right and bottom to top; they may fall.
     log : axes with logarithmic scale: ``"x"``, ``"y"`` or ``"xy"``.
     xlabel, ylabel : quantity and unit.
-    xticks, yticks : value → words, in place of round numbers; ``{}`` for none.
+    xticks, yticks : value → words, in place of round numbers; ``{}`` for none, in both for no axes.
     height : of the axes, in 400ths of the width; None if a unit is to be as long as on x.
     alt : the picture in words, for whom it is read aloud.
 
@@ -160,7 +160,6 @@ class Panel:
         self._layers: dict[str, list[str]] = {"under": [], "lines": [], "over": [], "top": []}
         self._labels = Labels()
         self.placed: list[Box | None] = []  # where each label stands, once it is drawn
-        self._grid = True
         self.y = Axis(*y, "y" in log)
         self.yticks = self.y.ticks(5) if yticks is None else _read(yticks)
         left = max([2.0, *(8 + SIZE * max(map(ems, words)) for words in self.yticks.values())]) + 2
@@ -172,6 +171,7 @@ class Panel:
             self._rows = _rows(self.x([*self.xticks]), sides)
             if xticks is not None or max(self._rows, default=0) == 0:
                 break
+        self._grid = bool(self.xticks or self.yticks)
         long = self.x.end - self.x.start
         tall = abs(y[1] - y[0]) / abs(x[1] - x[0]) * long if height is None else float(height)
         self.y = Axis(*y, "y" in log, top + tall, top)

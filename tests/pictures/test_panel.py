@@ -199,6 +199,13 @@ def test_dots_of_data_are_round_and_those_of_a_penalty_square():
     assert many.count("<path") == 3  # one for all dots; the grid, the floor
 
 
+def test_without_ticks_on_either_axis_there_are_no_axes():
+    bare = Panel("", (0, 1), (0, 1), xticks={}, yticks={}).svg()
+    assert 'class="grid"' not in bare
+    assert 'class="floor" d=""' in bare
+    assert 'class="floor" d="M' in Panel("", (0, 1), (0, 1), yticks={}).svg()
+
+
 # --- labels ---------------------------------------------------------------------------------------
 
 FRAMES = [(name, state) for name, scene in SCENES.items() for state in scene.states]
