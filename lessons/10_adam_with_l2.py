@@ -33,7 +33,7 @@ with app.setup(hide_code=True):
 
 @app.cell(hide_code=True)
 def _():
-    Title(Say("Is L2 under Adam still weight decay?", "用了 Adam，L2 惩罚还是权重衰减吗？"))
+    Title(Say("Is L2 under Adam still weight decay?", "Adam 里的 L2，还是权重衰减吗？"))
     return
 
 
@@ -42,12 +42,12 @@ def _():
     Predict(
         Say(
             "Two weights are equally large, λ is the same; one has gradients ten times smaller. "
-            "Of which does Adam with L2 take more?",
+            "From which does Adam with L2 take more?",
             "两个权重大小相等，λ 相同，其中一个的梯度只有另一个的十分之一。Adam 加 L2 会让哪一个失去得更多？",
         ),
         (
             Answer(
-                Say("Of both alike", "两个一样多"),
+                Say("From both alike", "两个一样多"),
                 Say(
                     "So it is under SGD and AdamW: their bars do not move. Adam divides λθ by the size "
                     "of the weight's gradients, and those differ.",
@@ -56,7 +56,7 @@ def _():
                 ),
             ),
             Answer(
-                Say("Of the one with large gradients", "梯度大的那个"),
+                Say("From the one with large gradients", "梯度大的那个"),
                 Say(
                     "Adam divides by the size of the gradients, and λθ is divided along with them: the "
                     "larger they are, the less of the weight it takes.",
@@ -64,7 +64,7 @@ def _():
                 ),
             ),
             Answer(
-                Say("Of the one with small gradients", "梯度小的那个"),
+                Say("From the one with small gradients", "梯度小的那个"),
                 Say(
                     "λθ is divided by a smaller size. It takes 7 times as much, not 10: that size "
                     "contains the penalty's own gradient, too.",
@@ -122,7 +122,7 @@ def _():
                 r"\color{penalty}{\lambda\theta})$$",
             ),
             Say(
-                "**The share of the weight** that it takes now hangs on the size $s$ of the data's "
+                "**The share of the weight** that it takes now depends on the size $s$ of the data's "
                 "gradients. Where they are [quiet](#ratio=100), λ cancels: η/|θ| remains.\n\n"
                 r"$$-\frac{\Delta_\lambda\theta}{\theta} = \frac{\eta\,\color{penalty}{\lambda}}"
                 r"{\sqrt{\color{data}{s^2} + \color{penalty}{\lambda^2\theta^2}}}$$",
@@ -148,7 +148,7 @@ def _():
 
 @app.function
 def taken(kind, sizes, lr=0.01, strength=0.1, steps=200):
-    """The share of each weight that λ takes in a step, under noisy gradients of these sizes."""
+    """The share of a weight that λ takes in a step, by the size of its gradients."""
     rng, shares = np.random.default_rng(0), []
     w = mr.nn.Parameter(np.ones(sizes.shape))
     optimizer = kind([w], lr=lr, weight_decay=strength)
@@ -184,7 +184,7 @@ def _():
 
 @app.function(hide_code=True)
 def share_taken(theta, s, lr, strength):
-    """The share of θ that L2 takes in a step of Adam; the data's gradients have size s and mean 0."""
+    """The share of θ that a step of Adam takes for λ, under noise of size s."""
     root_v = ...
     return lr * strength / root_v
 
@@ -299,7 +299,7 @@ def _():
                 "除以 v 而不是 √v，梯度越小步子反而越大。",
             ),
         },
-        given={"w": 2.0, "g": 0.5, "m": 0.2, "v": 0.3, "lr": 0.1, "strength": 0.1},
+        given=lambda: {"w": 2.0, "g": 0.5, "m": 0.2, "v": 0.3, "lr": 0.1, "strength": 0.1},
         result="w",
     )
     return
@@ -311,8 +311,9 @@ def train_with_a_fault(steps=20):
     x, y = mr.datasets.arrays("digits")
     x = (x / 16).astype("float32")
     mr.manual_seed(0)
-    layers = mr.nn.Linear(64, 32, bias=False), mr.nn.ReLU(), mr.nn.Linear(32, 10, bias=False)
-    model = mr.nn.Sequential(*layers)
+    first = mr.nn.Linear(64, 32, bias=False)
+    last = mr.nn.Linear(32, 10, bias=False)
+    model = mr.nn.Sequential(first, mr.nn.ReLU(), last)
     loss = mr.nn.CrossEntropyLoss(reduction="mean")
     optimizer = mr.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.1)
     ledger = mr.Ledger(optimizer, model)
