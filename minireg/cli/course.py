@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .. import backend
 from ..course import lessons as shelf
-from ..course.claims import VERDICTS, Result, errata, select
+from ..course.claims import VERDICTS, Result, errata, measure_all, select
 from ..tables import Cell, Column, Table
 from . import common
 from .common import MissingError, UsageError, in_range
@@ -27,6 +28,8 @@ def declare(commands: common.Commands) -> None:
     add("--id", nargs="+", default=[], metavar="C1", help="only these claims")
     about = "where the models live that are measured; default numpy"
     add("--backend", choices=("numpy", "cupy"), default="numpy", help=about)
+    about = "in so many processes; default: one for each core if there are many claims, on a GPU 1"
+    add("--jobs", type=in_range(1, whole=True), metavar="N", help=about)
     add("--no-progress", action="store_true", help="no progress bar")
     add = parser.add_mutually_exclusive_group().add_argument
     about = "also the statement in full, its derivation and where the program is"
@@ -59,7 +62,7 @@ def claims(args: argparse.Namespace) -> int:
     exit code
       0 every figure lies in its range, 1 one does not, 2 no such claim, topic or flag
     """
-    common.need(sklearn="lessons", rich="cli")
+    common.need(rich="cli")
     common.need_backend(args.backend)
     from rich.progress import track
 
@@ -69,11 +72,15 @@ def claims(args: argparse.Namespace) -> int:
         raise UsageError(error.args[0]) from error
     results, stderr = [], common.console(stderr=True)
     silent = args.no_progress or not stderr.is_terminal
+    # to start a process costs as much as some ten claims; on a GPU they would take turns
+    worth = min(_cores(), len(chosen) // 10) if args.backend == "numpy" else 1
     with backend.use_backend(args.backend):
-        for claim in track(chosen, "measuring", console=stderr, transient=True, disable=silent):
-            results.append(claim())
+        measuring = measure_all(chosen, args.jobs or max(worth, 1))
+        bar = {"console": stderr, "transient": True, "disable": silent}
+        for result in track(measuring, "measuring", total=len(chosen), **bar):
+            results.append(result)
             if args.explain:
-                print(results[-1].explain(), end="\n\n")
+                print(result.explain(), end="\n\n")
     if args.json:
         print(json.dumps([r.to_dict() for r in results], indent=1))  # ASCII: fits every stdout
     elif args.errata:
@@ -81,6 +88,11 @@ def claims(args: argparse.Namespace) -> int:
     elif not args.explain:
         common.console().print(_table(results))
     return 0 if all(results) else 1
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _table(results: Sequence[Result]) -> Table:

@@ -8,29 +8,40 @@ yields figures; each figure names what was measured and the range in which it ha
 * :func:`corrects`: the corrected statement holds;
 * :func:`reports`: a figure without a range, where an experiment shows but does not prove.
 
-``minireg claims`` runs them all.
+``minireg claims`` runs them all. What they gave on one machine is in ``lessons/claims/measured.json``,
+and what they say in Chinese, why a wrong one seems right and how certain a verdict is, in
+``lessons/claims/words.toml``.
 """
 
 from __future__ import annotations
 
+import concurrent.futures as futures
 import importlib.util
 import inspect
+import json
 import math
+import multiprocessing
+import os
 import re
+import signal
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..backend import get_backend, use_backend
+from ..pictures import Say
 from ..random import manual_seed
 from ..training import passing_interrupts
 
 VERDICTS = ("TRUE", "TRUE-WITH-CONDITIONS", "IMPRECISE", "FALSE AS STATED", "EMPIRICAL")
 WRONG = ("IMPRECISE", "FALSE AS STATED")
+CERTAINTIES = ("exact identity", "certificate", "statistical", "empirical")  # see words.toml
 SOURCES = {
     "000": "chapter 10.3, 正则化对梯度与损失的影响",
     "001": "chapter 9.3, 正则化与归一化",
@@ -134,6 +145,9 @@ class Result:
         return {
             "id": c.id, "topic": c.topic, "title": c.title, "source": c.source,
             "statement": c.statement, "verdict": c.verdict, "corrected": c.corrected,
+            "certainty": c.certainty, "title_zh": c.title_zh, "statement_zh": c.statement_zh,
+            "corrected_zh": c.corrected_zh, "seems": c.seems and c.seems._asdict(),
+            "refutation": c.refutation and c.refutation._asdict(),
             "passed": self.passed, "measured": {f.what: f.value for f in self.figures},
             "figures": [{"role": f.role, "what": f.what, "value": f.value, "tolerance": f.tolerance,
                          "passed": f.passed} for f in self.figures],
@@ -147,9 +161,11 @@ class Result:
         roles = "; ".join(f"{r}: {ROLES[r]}" for r in dict.fromkeys(f.role for f in self.figures))
         measured = [*self._lines(), fill(f"({roles})")] if roles else self._lines()
         parts = {
-            "source": fill(c.source), "the text says": fill(c.statement),
-            "corrected": fill(c.corrected), "because": c.derivation, "conventions": c.conventions,
-            "measured": "\n".join(measured),
+            "source": fill(c.source), "the text says": _both(Say(c.statement, c.statement_zh)),
+            "why it seems right": _both(c.seems), "against it": _both(c.refutation),
+            "corrected": _both(Say(c.corrected, c.corrected_zh)),
+            "because": c.derivation, "conventions": c.conventions,
+            "measured": "\n".join(measured), "certainty": c.certainty,
             "try it": f">>> {IMPORTS}\n{c.example}" if c.example else "",
             "lesson": " ".join(f"minireg lesson {number}" for number in c.lessons),
             "program": c.location,
@@ -165,6 +181,11 @@ class Result:
         status = "passed" if self else "FAILED"
         lines = [f"  {line}" for line in self._lines()]
         return "\n".join([f"{self.claim} {status}, {self.seconds:.2f} s", *lines])
+
+
+def _both(say: Say | None) -> str:
+    """A text of :meth:`Result.explain`, a paragraph for each language."""
+    return "\n".join(filter(None, [textwrap.fill(say.en, width=96), say.zh])) if say else ""
 
 
 @dataclass(frozen=True)
@@ -216,6 +237,48 @@ class Claim:
     def conventions(self) -> str:
         """Halves, means and letters: what the docstring of its file says after the first line."""
         return (inspect.getdoc(inspect.getmodule(self.measure)) or "").partition("\n\n")[2]
+
+    @property
+    def certainty(self) -> str:
+        """What kind of evidence the verdict rests on, one of :data:`CERTAINTIES`."""
+        return self._words["certainty"]
+
+    @property
+    def title_zh(self) -> str:
+        """The title in Chinese."""
+        return self._words["title_zh"]
+
+    @property
+    def statement_zh(self) -> str:
+        """What the text says, in our words, in Chinese."""
+        return self._words["statement_zh"]
+
+    @property
+    def corrected_zh(self) -> str:
+        """The corrected statement in Chinese, empty where there is none."""
+        return self._words.get("corrected_zh", "")
+
+    @property
+    def seems(self) -> Say | None:
+        """Why a wrong statement seems right; None for others."""
+        return self._said("seems")
+
+    @property
+    def refutation(self) -> Say | None:
+        """What was measured against a wrong statement; None for others."""
+        return self._said("refutation")
+
+    @property
+    def _words(self) -> dict[str, Any]:
+        if self.id not in (words := _words()):
+            raise LookupError(
+                f"claim {self.id}: lessons/claims/words.toml has no table [{self.id}]"
+            )
+        return words[self.id]
+
+    def _said(self, part: str) -> Say | None:
+        said = self._words.get(part)
+        return Say(**said) if said else None
 
     @property
     def lessons(self) -> list[int]:
@@ -276,6 +339,87 @@ def load() -> dict[str, Claim]:
     for path in sorted((LESSONS / "claims").glob("[a-z]*.py")):
         importlib.import_module(f"minireg.lessons.claims.{path.stem}")
     return dict(sorted(CLAIMS.items(), key=lambda item: int(item[0][1:])))
+
+
+@cache
+def _words() -> dict[str, dict[str, Any]]:
+    """The table of each claim in ``words.toml``."""
+    return tomllib.loads((LESSONS / "claims" / "words.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def measured() -> dict[str, Result]:
+    """What each claim gave when ``tools/make_measured.py`` last ran it, by ID, in order.
+
+    Nothing is measured; the seconds are those of the machine that did.
+
+    >>> measured()["C22"].figures[0]
+    |autograd − λθ|: 0 (≤ 1e-12)
+    """
+    file = json.loads((LESSONS / "claims" / "measured.json").read_text(encoding="utf-8"))
+    return {
+        c.id: Result(c, tuple(map(_restored, file[c.id]["figures"])), file[c.id]["seconds"])
+        for c in load().values()
+        if c.id in file
+    }
+
+
+def _restored(stored: Sequence[Any]) -> Figure:
+    role, what, value, high, low = stored
+    return Figure(
+        role, what, value, math.inf if high is None else high, -math.inf if low is None else low
+    )
+
+
+def measure_all(chosen: Sequence[Claim], jobs: int = 1) -> Iterator[Result]:
+    """Run claims in so many processes (here, for 1); the results come in the order of the claims.
+
+    Seeds do not depend on ``jobs``, so figures do by rounding at most. A process has one thread for
+    its matrix products, which are small here, unless ``OMP_NUM_THREADS`` says otherwise. Whoever
+    stops early, by Ctrl-C too, ends the processes.
+    ``concurrent.futures.process.BrokenProcessPool`` if one is killed.
+    """
+    if jobs == 1:
+        yield from (claim() for claim in chosen)
+        return
+    others = multiprocessing.active_children()
+    context = multiprocessing.get_context("spawn")  # NumPy's threads do not survive a fork
+    with futures.ProcessPoolExecutor(jobs, context, _interruptible) as pool:
+        try:
+            for claim, run in zip(chosen, _submitted(pool, chosen), strict=True):
+                yield Result(claim, *run.result())
+        except BaseException:  # GeneratorExit and KeyboardInterrupt, too
+            for process in set(multiprocessing.active_children()) - set(others):
+                process.terminate()
+            raise
+
+
+_Ran = tuple[tuple[Figure, ...], float, str]
+
+
+def _submitted(
+    pool: futures.ProcessPoolExecutor, chosen: Sequence[Claim]
+) -> list[futures.Future[_Ran]]:
+    """The runs of the claims, in processes that start with one thread each."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # what starts now reads it
+    try:
+        return [pool.submit(_run, claim.id, get_backend()) for claim in chosen]
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+
+
+def _interruptible() -> None:
+    """Ctrl-C reaches every process: these end without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _run(id: str, home: str) -> _Ran:
+    """Figures, seconds and error of a claim: what can be sent to another process."""
+    with use_backend(home):
+        result = load()[id]()
+    return result.figures, result.seconds, result.error
 
 
 def _lessons() -> None:

@@ -4,9 +4,14 @@ import doctest
 import importlib
 import inspect
 import json
+import multiprocessing
+import os
 import random
 import re
 import runpy
+import signal
+import subprocess
+import sys
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -24,7 +29,6 @@ from minireg.cli import main as cli
 from minireg.course import claims
 from minireg.course.claims import breaks, claim, corrects, holds, load, reports, select
 
-pytest.importorskip("sklearn")  # the claims measure on its data sets
 ALL, ROOT = load(), Path(__file__).parents[2]
 
 
@@ -39,7 +43,53 @@ def measured(name, home="numpy"):
 
 @pytest.mark.parametrize("name", ALL)
 def test_claim(name):
-    measured(name)
+    """It holds, and what is on record is what it measures."""
+    found, stored = measured(name), claims.measured()[name]
+    assert stored, f"{stored}\npython tools/make_measured.py"
+    assert [f._replace(value=0) for f in stored.figures] == [
+        f._replace(value=0) for f in found.figures
+    ], "python tools/make_measured.py"
+
+
+def test_the_record_has_every_claim_as_the_tool_writes_it():
+    text = runpy.run_path(str(ROOT / "tools" / "make_measured.py"))["text"]
+    stored = claims.measured()
+    assert [*stored] == [*ALL]
+    assert text(stored) == (claims.LESSONS / "claims" / "measured.json").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_processes_measure_what_one_does():
+    chosen = select("decay")
+    one, two = (list(claims.measure_all(chosen, jobs)) for jobs in (1, 2))
+    assert [r.claim for r in two] == chosen
+    for a, b in zip(one, two, strict=True):
+        assert [f.what for f in a.figures] == [f.what for f in b.figures]
+        values = [[f.value for f in r.figures] for r in (a, b)]
+        np.testing.assert_allclose(*values, rtol=1e-6, atol=1e-12)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+def test_whoever_stops_early_ends_the_processes():
+    running = claims.measure_all(select("decay"), jobs=2)
+    next(running)
+    assert len(multiprocessing.active_children()) == 2
+    running.close()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [True, False], ids=["the terminal's group", "one process"])
+def test_ctrl_c_ends_all_processes_without_a_traceback(whole):
+    command = [sys.executable, "-m", "minireg", "claims", "--jobs", "2", "--explain"]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=env, text=True, start_new_session=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
+        assert process.stdout.readline().startswith("C01")
+        (os.killpg if whole else os.kill)(process.pid, signal.SIGINT)
+        _, said = process.communicate()  # until the last of them has let go of the pipe
+    assert (process.returncode, said) == (130, "minireg claims: interrupted\n")
 
 
 @on_gpu
@@ -145,6 +195,21 @@ def test_a_planted_fault_is_noticed(name, monkeypatch):
     assert not any(results.values()), [str(r) for r in results.values() if r]
 
 
+# --- what is said of it ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_claim_is_said_in_two_languages(name):
+    c = ALL[name]
+    assert c.certainty in claims.CERTAINTIES
+    assert re.search(r"[\u4e00-\u9fff]", c.title_zh)
+    assert re.search(r"[\u4e00-\u9fff]", c.statement_zh)
+    assert bool(c.corrected_zh) == bool(c.corrected)
+    for said in (c.seems, c.refutation):
+        assert (said is not None) == (c.verdict in claims.WRONG)
+        assert said is None or (said.en and said.zh)
+
+
 # --- what a claim is --------------------------------------------------------------------------------------
 
 
@@ -187,6 +252,12 @@ def test_a_wrong_statement_needs_counterexample_and_correction():
                  verdict="FALSE AS STATED", corrected="so")  # fmt: skip
     with pytest.raises(ValueError, match="verdict 'MAYBE' is none of"):
         enter(verdict="MAYBE")
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_new_claim_is_told_that_it_needs_words():
+    with pytest.raises(LookupError, match=r"^claim C9: .*words.toml has no table \[C9\]"):
+        enter(holds("a", 1)).to_dict()
 
 
 @pytest.mark.usefixtures("scratch")
@@ -250,7 +321,8 @@ def test_the_command_prints_a_table(capsys):
 def test_the_command_explains(capsys):
     code, out = run(capsys, "--id", "C27", "--explain")
     assert code == 0
-    for part in ("004 §举个例子", "the text says", "corrected", "because", "measured", "decay.py:",
+    for part in ("004 §举个例子", "the text says", "why it seems right", "against it", "也会被拉回 2%",
+                 "certainty\n  exact identity", "corrected", "because", "measured", "decay.py:",
                  "conventions\n  L2 is ½λ‖θ‖²", "try it\n  >>> import numpy", "9.98\n"):  # fmt: skip
         assert part in out.out
     assert "minireg lesson" not in out.out
@@ -262,9 +334,12 @@ def test_the_command_prints_json(capsys):
     found = json.loads(out.out)
     assert code == 0
     assert [c["id"] for c in found] == [f"C{i}" for i in range(22, 32)]
-    assert {"id", "source", "statement", "verdict", "passed", "measured", "seconds"} <= found[
-        0
-    ].keys()
+    assert {
+        "id", "source", "statement", "verdict", "passed", "measured", "seconds", "certainty",
+        "statement_zh", "corrected_zh",
+    } <= found[0].keys()  # fmt: skip
+    assert found[5]["seems"].keys() == {"en", "zh"}
+    assert found[0]["seems"] is None
     assert all(isinstance(v, float) for c in found for v in c["measured"].values())
 
 
