@@ -21,7 +21,7 @@ SIDES = np.array(
 ANCHORS = {0.0: "start", 0.5: "middle", 1.0: "end"}
 
 
-class Box(NamedTuple):
+class Place(NamedTuple):
     """Where a label stands, and by which point it is held."""
 
     x0: float
@@ -79,13 +79,13 @@ class Labels:
         self.points.append(points)
 
     def place(
-        self, area: tuple[float, float, float, float], before: list[Box | None] | None = None
-    ) -> list[Box | None]:
+        self, area: tuple[float, float, float, float], before: list[Place | None] | None = None
+    ) -> list[Place | None]:
         """A box for each label within this area (x0, y0, x1, y1); None for what has no spot at all.
 
         ``before`` is where they stood in the frame before: they stay if that is about as good.
         """
-        found: list[Box | None] = [None] * len(self.labels)
+        found: list[Place | None] = [None] * len(self.labels)
         for k in sorted(range(len(found)), key=lambda k: len(self.labels[k].spots)):
             label = self.labels[k]
             if not len(label.spots):
@@ -97,7 +97,7 @@ class Labels:
                 cost += 300.0 * ~(beside | (boxes[:, 1] >= box.y1) | (boxes[:, 3] <= box.y0))
             if before and (old := before[k]):
                 cost += 0.2 * np.minimum(np.hypot(*(boxes[:, :2] - old[:2]).T), 100)
-            found[k] = Box(*boxes[int(cost.argmin())].tolist())
+            found[k] = Place(*boxes[int(cost.argmin())].tolist())
         return found
 
     def _candidates(self, label: Label, area: tuple[float, float, float, float]) -> Array:

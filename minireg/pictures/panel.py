@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array
-from ..messages import check_option
-from .labels import ANCHORS, LINE, NONE, SIZE, Box, Labels
+from ..messages import check_option, check_shape
+from .labels import ANCHORS, LINE, NONE, SIZE, Labels, Place
 from .raster import joined, png
 from .words import Say, Text, ems, number, power, say
 
@@ -27,6 +28,8 @@ ROLES = ("data", "penalty", "result", "textbook", "reference", "broken", "ink")
 WIDE, TITLE = 400.0, 15.0  # of a panel, and of the letters of its title
 FAR = 50.0  # how many heights away a mark may go: further off nothing is seen of it
 Pair = tuple[float, float]
+Box = tuple[float, float, float, float]  # x0, x1, y0, y1
+STRETCH = {"preserveAspectRatio": "none"}
 
 
 def tag(name: str, *children: str, **attributes: Any) -> str:
@@ -100,10 +103,8 @@ class Axis:
             step = next(m * unit for m in (1, 2, 2.5, 5, 10) if m * unit >= raw * 0.999)
             first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
             return {k * step: say(number(k * step)) for k in range(first, last + 1)}
-        first, last = (
-            math.ceil(math.log10(low) - 1e-9),
-            math.floor(math.log10(high) + 1e-9),
-        )
+        first = math.ceil(math.log10(low) - 1e-9)
+        last = math.floor(math.log10(high) + 1e-9)
         if last - first < 1:  # less than a decade
             values = [m * 10.0**e for e in (first - 1, first) for m in (1, 2, 5)]
             return {v: say(number(v)) for v in values if low * 0.999 <= v <= high * 1.001}
@@ -148,18 +149,12 @@ class Panel:
                 f"Panel: the title {self.title.en!r} is {room:.0f} wide, the panel {WIDE:g}"
             )
         for name, ends in {"x": x, "y": y}.items():
-            if (
-                not np.isfinite(ends).all()
-                or ends[0] == ends[1]
-                or (name in log and min(ends) <= 0)
-            ):
-                kind = (
-                    "positive and different, for a log axis" if name in log else "different numbers"
-                )
-                raise ValueError(f"Panel: the limits {name} must be {kind}, got {ends}")
+            least, kind = (0.0, "positive ") if name in log else (-np.inf, "")
+            if not np.isfinite(ends).all() or ends[0] == ends[1] or min(ends) <= least:
+                raise ValueError(f"Panel: {name} must be two different {kind}numbers, got {ends}")
         self._layers: dict[str, list[str]] = {"under": [], "lines": [], "over": [], "top": []}
         self._labels = Labels()
-        self.placed: list[Box | None] = []  # where each label stands, once it is drawn
+        self.placed: list[Place | None] = []  # where each label stands, once it is drawn
         self.y = Axis(*y, "y" in log)
         self.yticks = self.y.ticks(5) if yticks is None else _read(yticks)
         left = max([2.0, *(8 + SIZE * max(map(ems, words)) for words in self.yticks.values())]) + 2
@@ -184,9 +179,9 @@ class Panel:
         self, x: Any, y: Any, role: str = "result", *, label: Text = "", width: float = 2.5
     ) -> Panel:
         """A line through points."""
-        px, py = self._at("line", x, y)
-        self._draw("lines", role, "line", trace(px, py), stroke_width=width)
-        dense = _dense(px, py)
+        points = self._at("line", x, y)
+        self._draw("lines", role, "line", trace(*points.T), stroke_width=width)
+        dense = _dense([points])
         return self._mark(role, dense, label, dense[::-1])
 
     def dots(
@@ -194,33 +189,32 @@ class Panel:
         hollow: bool = False,
     ) -> Panel:  # fmt: skip
         """A dot of this radius at each point: round, for a penalty a square; the broken are hollow."""
-        points = np.stack(self._at("dots", x, y), 1)
-        points = points[np.isfinite(points).all(1)]
-        d = "".join(f"M{digits(a)} {digits(b)}h0" for a, b in points)
-        rim = 1.6 if role == "penalty" else 2.0  # a square has more area
+        points = _finite(self._at("dots", x, y))
+        d, side = _runs(points, "h0"), size * (1.6 if role == "penalty" else 2)  # of equal weight
         if len(points) <= 60:  # where they overlap each has a rim
-            self._draw("over", role, "halo", d, stroke_width=rim * size + 2.5)
-        self._draw("over", role, "dots", d, stroke_width=rim * size)
+            self._draw("over", role, "halo", d, stroke_width=side + 2.5)
+        self._draw("over", role, "dots", d, stroke_width=side)
         if hollow or role == "broken":
-            self._draw("over", role, "halo", d, stroke_width=rim * size - 4)
-        around = size * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])
-        return self._mark(role, (points[:, None] + around).reshape(-1, 2), label, points[::-1])
+            self._draw("over", role, "halo", d, stroke_width=side - 4)
+        return self._mark(role, _around(points, size), label, points[::-1])
 
     def bars(
         self, x: Any, y: Any, role: str = "data", *, label: Text = "", width: float = 0.8,
         base: float | None = None,
     ) -> Panel:  # fmt: skip
         """Bars around x, from ``base`` (0, on a log axis the lower limit) to y; ``width`` in units of x."""
-        (px, py), half = self._at("bars", x, y), width / 2
-        x = np.atleast_1d(np.asarray(x, float))
-        left, right = self.x(x - half), self.x(x + half)
-        zero = 0 * py + self.y(base if base is not None else self.y.low if self.y.log else 0)
-        corners = np.stack([left, zero, left, py, right, py, right, zero], 1)
-        corners = corners[np.isfinite(corners).all(1)]
+        tops, x = self._at("bars", x, y), np.atleast_1d(np.asarray(x, float))
+        left, right = self.x(x - width / 2), self.x(x + width / 2)
+        zero = float(self.y(base if base is not None else self.y.low if self.y.log else 0))
+        foot = np.full(left.shape, zero)
+        corners = _finite(
+            np.stack([left, foot, left, tops[:, 1], right, tops[:, 1], right, foot], 1)
+        )
         self._draw("lines", role, "solid", _runs(corners, "z"))
-        edges = [_dense(*row.reshape(4, 2).T) for row in corners]
-        tops = np.stack([px, py], 1)[np.isfinite(px) & np.isfinite(py)]
-        return self._mark(role, np.concatenate([NONE, *edges]), label, tops[::-1])
+        self._draw(
+            "lines", "ink", "floor", f"M{digits(self.x.start)} {digits(zero)}H{digits(self.x.end)}"
+        )
+        return self._mark(role, _dense(corners.reshape(-1, 4, 2)), label, _finite(tops)[::-1])
 
     def arrow(
         self, x: Any, y: Any, dx: Any, dy: Any, role: str = "data", *, label: Text = "",
@@ -228,44 +222,36 @@ class Panel:
     ) -> Panel:  # fmt: skip
         """An arrow from (x, y) to (x + dx, y + dy), or one for each entry of arrays."""
         x, y, dx, dy = (np.atleast_1d(np.asarray(v, float)) for v in (x, y, dx, dy))
-        tail = np.stack(self._at("arrow", x, y), 1)
-        tip = np.stack(self._at("arrow", *np.broadcast_arrays(x + dx, y + dy)), 1)
-        tail, tip = np.broadcast_arrays(tail, tip)
-        good = np.isfinite(tail).all(1) & np.isfinite(tip).all(1)
-        tail, tip = tail[good], tip[good]
+        ends = self._at("arrow", x, y), self._at("arrow", *np.broadcast_arrays(x + dx, y + dy))
+        both = _finite(np.concatenate(np.broadcast_arrays(*ends), 1))
+        tail, tip = both[:, :2], both[:, 2:]
         length = np.hypot(*(tip - tail).T)[:, None]
         along = (tip - tail) / np.maximum(length, 1e-9)
         head = np.minimum(4 + 2.4 * width, 0.7 * length)  # a short arrow has a small head
         neck, side = tip - head * along, 0.5 * head * along[:, ::-1] * (1, -1)
         shaft = np.concatenate([tail, tip - 0.8 * head * along], 1)
         heads = np.concatenate([tip, neck + side, neck - side], 1)
-        self._draw("over", role, "line", _runs(shaft), stroke_width=width)
+        self._draw("over", role, "line shaft", _runs(shaft), stroke_width=width)
         self._draw("over", role, "head", _runs(heads, "z"))
-        points = [_dense(*np.stack(ends, 1)) for ends in zip(tail, tip, strict=True)]
-        spots = np.concatenate([tip, (tail + tip) / 2])
-        return self._mark(role, np.concatenate([NONE, *points]), label, spots)
+        spots = np.concatenate([tip, (tail + tip) / 2, tail])
+        return self._mark(role, _dense(both.reshape(-1, 2, 2)), label, spots)
 
     def fill(self, x: Any, y: Any, role: str = "data", *, label: Text = "") -> Panel:
         """A tinted area within a closed line."""
-        px, py = self._at("fill", x, y)
-        good = np.isfinite(px) & np.isfinite(py)
-        d = trace(px[good], py[good])
-        self._draw("under", role, "tint", d and f"{d}z")
-        middle = np.stack([px[good], py[good]], 1).mean(0, keepdims=True) if good.any() else NONE
+        points = _finite(self._at("fill", x, y))
+        self._draw("under", role, "tint", _runs(points.reshape(1, -1), "z") if len(points) else "")
+        middle = points.mean(0, keepdims=True) if len(points) else NONE
         return self._mark(role, NONE, label, middle, on=True)
 
     def band(self, x: Any, low: Any, high: Any, role: str = "data", *, label: Text = "") -> Panel:
         """A tinted area between two lines over the same x."""
-        x, low, high = (np.atleast_1d(np.asarray(v, float)) for v in (x, low, high))
-        for edge in (low, high):
-            self._at("band", x, edge)
-        good = np.isfinite(low) & np.isfinite(high)
-        x, low, high = x[good], low[good], high[good]
+        edges = np.hstack([self._given("band", x, low), self._given("band", x, high)[:, 1:]])
+        x, low, high = _finite(edges).T
         return self.fill(np.r_[x, x[::-1]], np.r_[low, high[::-1]], role, label=label)
 
     def heat(
         self, z: Any, most: float, role: str = "data", *, negative: str = "penalty",
-        box: tuple[float, float, float, float] | None = None,
+        box: Box | None = None,
     ) -> Panel:  # fmt: skip
         """A table of numbers as shades, row 0 at the start of y.
 
@@ -274,44 +260,43 @@ class Panel:
         (x0, x1, y0, y1), by default all of the axes.
         """
         check_option("Panel.heat", "(0, inf)", most=most)
-        self._grid = False  # it would show through
-        z = np.atleast_2d(np.asarray(z, float))
-        rows, columns = z.shape
-        x0, x1, y0, y1 = self._box(box)
-        xs, ys = np.linspace(x0, x1, columns + 1), np.linspace(y0, y1, rows + 1)
+        area, down, right = self._area(box)
+        z = np.atleast_2d(np.asarray(z, float))[::down, ::right]  # from the upper left corner
+        wide, high = area["width"] / z.shape[1], area["height"] / z.shape[0]
         tone = np.round(np.minimum(np.abs(np.nan_to_num(z, posinf=0, neginf=0)) / most, 1), 2)
+        roles = np.where(z < 0, self._role(negative), self._role(role))
         if z.size > 400:  # as many elements would be slow: a picture through which the tone shines
-            for own, part in ((role, z > 0), (negative, z < 0)):
-                shade = np.where(part, tone, 0)[:: int(np.sign(y1 - y0)), :: int(np.sign(x1 - x0))]
-                self._shine(own, shade, (x0, x1, y0, y1))
+            for own in (role, negative):
+                url, key = png(np.round(255 * np.where(roles == own, tone, 0)).astype(np.uint8))
+                mask = tag(
+                    "mask", tag("image", class_="pixels", href=url, **area, **STRETCH), id=key
+                )
+                cell = tag("rect", class_=f"cell {own}", mask=f"url(#{key})", **area)
+                self._layers["under"] += [mask, cell]
         else:
-            for (i, j), value in np.ndenumerate(z):
-                own = negative if value < 0 else role
-                a, b = sorted(xs[j : j + 2]), sorted(ys[i : i + 2])
-                self._layers["under"].append(
-                    tag("rect", class_=f"cell {self._role(own)}", x=a[0] + 0.5, y=b[0] + 0.5,
-                        width=max(a[1] - a[0] - 1, 0.5), height=max(b[1] - b[0] - 1, 0.5),
-                        fill_opacity=f"{tone[i, j]:g}")
-                )  # fmt: skip
-        bad = np.argwhere(~np.isfinite(z))
-        at = np.array([((xs[j] + xs[j + 1]) / 2, (ys[i] + ys[i + 1]) / 2) for i, j in bad])
-        d = "".join(f"M{digits(a - 3)} {digits(b - 3)}l6 6m0-6l-6 6" for a, b in at)
-        return self._draw("lines", "reference", "line", d, stroke_width=1.5)
+            self._layers["under"] += [
+                tag("rect", class_=f"cell {roles[i, j]}", x=area["x"] + wide * j + 0.5,
+                    y=area["y"] + high * i + 0.5, width=max(wide - 1, 0.5),
+                    height=max(high - 1, 0.5), fill_opacity=f"{tone[i, j]:g}")
+                for i, j in np.ndindex(z.shape)
+            ]  # fmt: skip
+        bad = (np.argwhere(~np.isfinite(z)) + 0.5)[:, ::-1] * (wide, high) + (area["x"], area["y"])
+        return self._draw("lines", "reference", "line thin", _runs(bad - 3, "l6 6m0-6l-6 6"))
 
-    def image(self, a: Any, box: tuple[float, float, float, float] | None = None) -> Panel:
+    def image(self, a: Any, box: Box | None = None) -> Panel:
         """A photograph, (height, width) or (height, width, 3), row 0 on top; 0 is black and 1 white.
 
         Numbers beyond are cut; integers are from 0 to 255. ``box`` as for :meth:`heat`.
         """
         a = np.asarray(a)
-        if a.ndim not in (2, 3) or (a.ndim == 3 and a.shape[2] != 3) or not np.isfinite(a).all():
+        if not (a.ndim == 2 or a.shape[2:] == (3,)) or not np.isfinite(a).all():
             raise ValueError(
-                f"Panel.image: expected finite numbers, (height, width) or (height, width, 3), got "
+                "Panel.image: expected finite numbers, (height, width) or (height, width, 3), got "
                 f"shape {a.shape} with {int((~np.isfinite(a)).sum())} that are not finite"
             )
-        self._grid = False
         whole = a if a.dtype.kind in "iu" else np.clip(np.round(255 * a.astype(float)), 0, 255)
-        self._layers["under"].append(_picture(whole.astype(np.uint8), self._box(box))[0])
+        url, area = png(whole.astype(np.uint8))[0], self._area(box)[0]
+        self._layers["under"].append(tag("image", class_="pixels", href=url, **area, **STRETCH))
         return self
 
     def contours(
@@ -319,51 +304,52 @@ class Panel:
         *, width: float = 1,
     ) -> Panel:  # fmt: skip
         """Lines of equal height of ``z[i, j]``, the height at (x[j], y[i])."""
-        x, y, z = np.asarray(x, float), np.asarray(y, float), np.asarray(z, float)
-        if z.shape != (y.size, x.size):
-            raise ValueError(
-                f"Panel.contours: got z of shape {z.shape}, expected {(y.size, x.size)}"
-            )
-        px, py, d = self.x(x), self.y(y), ""
-        for level in levels:
-            for i, j in joined(z, float(level)):
-                d += trace(np.interp(j, np.arange(x.size), px), np.interp(i, np.arange(y.size), py))
+        px, py, z = self.x(x), self.y(y), np.asarray(z, float)
+        check_shape("Panel.contours", (py.size, px.size), z=z)
+        d = "".join(
+            trace(np.interp(j, np.arange(px.size), px), np.interp(i, np.arange(py.size), py))
+            for level in levels
+            for i, j in joined(z, float(level))
+        )
         return self._draw("lines", role, "line", d, stroke_width=width)
 
     def hline(self, y: float, label: Text = "", role: str = "reference") -> Panel:
         """A line across, at this height."""
-        return self._across([self.x.low, self.x.high], [y, y], label, role)
+        return self.line([self.x.low, self.x.high], [y, y], role, label=label, width=1.5)
 
     def vline(self, x: float, label: Text = "", role: str = "reference") -> Panel:
         """A line from bottom to top."""
-        return self._across([x, x], [self.y.low, self.y.high], label, role)
+        return self.line([x, x], [self.y.low, self.y.high], role, label=label, width=1.5)
 
     def text(self, x: float, y: float, words: Text, role: str = "ink") -> Panel:
         """Words at a point, or beside it if something is there."""
-        spot = np.stack(self._at("text", x, y), 1)
-        return self._mark(role, NONE, words, spot, on=True)
+        return self._mark(role, NONE, words, self._at("text", x, y), on=True)
 
     def handle(self, x: float, y: float) -> Panel:
         """What the reader may grab: dragging it chooses the nearest frame."""
-        (a,), (b,) = self._at("handle", x, y)
+        spot = self._at("handle", x, y)
+        a, b = map(float, spot[0])
         self._layers["top"] += [
-            tag("circle", class_=kind, cx=float(a), cy=float(b), r=r)
-            for kind, r in (("grip", 22), ("handle", 9))
+            tag("circle", class_=kind, cx=a, cy=b, r=r) for kind, r in (("grip", 22), ("handle", 9))
         ]
-        ring = 9 * np.array([(-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)])
-        return self._mark("ink", np.array([a, b]) + ring)
+        return self._mark("ink", _around(spot, 9))
 
     # --- how marks are kept -----------------------------------------------------------------------
 
-    def _at(self, owner: str, x: Any, y: Any) -> tuple[Array, Array]:
-        """Positions of points, flat."""
-        px, py = (np.atleast_1d(np.asarray(v, float)) for v in (x, y))
-        if px.shape != py.shape or px.ndim != 1:
+    def _given(self, owner: str, x: Any, y: Any) -> Array:
+        """Points as they are given, (n, 2)."""
+        x, y = (np.atleast_1d(np.asarray(v, float)) for v in (x, y))
+        if x.shape != y.shape or x.ndim != 1:
             raise ValueError(
-                f"Panel.{owner}: expected flat arrays of equal length, got x of shape {px.shape} and "
-                f"y of shape {py.shape}"
+                f"Panel.{owner}: expected flat arrays of equal length, got x of shape {x.shape} and "
+                f"y of shape {y.shape}"
             )
-        return self.x(px), self.y(py)
+        return np.stack([x, y], 1)
+
+    def _at(self, owner: str, x: Any, y: Any) -> Array:
+        """Where points are in the picture, (n, 2)."""
+        x, y = self._given(owner, x, y).T
+        return np.stack([self.x(x), self.y(y)], 1)
 
     def _role(self, role: str) -> str:
         if role not in ROLES:
@@ -390,23 +376,13 @@ class Panel:
         self._labels.add(points, words, self._role(role), spots, on)
         return self
 
-    def _across(self, x: Any, y: Any, label: Text, role: str) -> Panel:
-        px, py = self._at("line", x, y)
-        self._draw("lines", role, "line thin", trace(px, py))
-        dense = _dense(px, py)
-        return self._mark(role, dense, label, dense[::-1])
-
-    def _box(self, box: tuple[float, float, float, float] | None) -> tuple[float, ...]:
+    def _area(self, box: Box | None) -> tuple[dict[str, float], int, int]:
+        """Where a table goes; 1 if its rows go down, and if its columns go right, else −1."""
         x0, x1, y0, y1 = box or (self.x.low, self.x.high, self.y.low, self.y.high)
-        return (*map(float, self.x([x0, x1])), *map(float, self.y([y0, y1])))
-
-    def _shine(self, role: str, shade: Array, box: tuple[float, ...]) -> None:
-        """A tone through a picture of shades, so that it follows light and dark."""
-        picture, key = _picture(np.round(255 * shade).astype(np.uint8), box)
-        self._layers["under"] += [
-            tag("mask", picture, id=key),
-            tag("rect", class_=f"cell {self._role(role)}", mask=f"url(#{key})", **_area(*box)),
-        ]
+        self._grid = False  # it would show through
+        (a, b), (c, d) = self.x([x0, x1]).tolist(), self.y([y0, y1]).tolist()
+        area = {"x": min(a, b), "y": min(c, d), "width": abs(b - a), "height": abs(d - c)}
+        return area, 1 if d > c else -1, 1 if b > a else -1
 
     # --- the whole --------------------------------------------------------------------------------
 
@@ -440,7 +416,7 @@ class Panel:
             places.append((words, "middle", float(self.x(value)), bottom + 18 + LINE * row))
         return [_text(*place) for place in places if any(place[0])]
 
-    def _named(self, before: list[Box | None] | None) -> list[str]:
+    def _named(self, before: list[Place | None] | None) -> list[str]:
         """The labels of marks; one that has no place is there, unseen, so that frames stay alike."""
         labels = self._labels.labels
         alike = before if before and len(before) == len(labels) else None
@@ -484,27 +460,27 @@ def _rows(places: Array, sides: list[float]) -> list[int]:
     return rows
 
 
-def _dense(x: Array, y: Array) -> Array:
-    """Points every few units along a line, (n, 2)."""
+def _finite(rows: Array) -> Array:
+    return rows[np.isfinite(rows).all(1)]
+
+
+def _around(points: Array, size: float) -> Array:
+    """Five points for each dot, its middle and its rim."""
+    rim = size * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])
+    return (points[:, None] + rim).reshape(-1, 2)
+
+
+def _dense(lines: Iterable[Array]) -> Array:
+    """Points every few units along lines, (n, 2)."""
     parts = [NONE]
-    for a, b, c, d in zip(x, y, x[1:], y[1:], strict=False):
-        if np.isfinite([a, b, c, d]).all():
-            n = int(min(max(abs(c - a), abs(d - b)) // 4 + 2, 200))
-            parts.append(np.stack([np.linspace(a, c, n), np.linspace(b, d, n)], 1))
+    for line in lines:
+        for a, b in pairwise(line):
+            if np.isfinite([a, b]).all():
+                n = int(min(np.abs(b - a).max() // 4 + 2, 200))
+                parts.append(np.linspace(a, b, n))
     return np.concatenate(parts)
 
 
 def _runs(corners: Array, end: str = "") -> str:
     """A path of the same few corners for each row."""
     return "".join("M" + " ".join(map(digits, row)) + end for row in corners)
-
-
-def _area(x0: float, x1: float, y0: float, y1: float) -> dict[str, float]:
-    return {"x": min(x0, x1), "y": min(y0, y1), "width": abs(x1 - x0), "height": abs(y1 - y0)}
-
-
-def _picture(a: Array, box: tuple[float, ...]) -> tuple[str, str]:
-    """The element, and a name for what it shows."""
-    url, key = png(a)
-    area = _area(*box)
-    return tag("image", class_="pixels", preserveAspectRatio="none", href=url, **area), key

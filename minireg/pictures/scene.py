@@ -91,19 +91,10 @@ class Scene:
     """
 
     def __init__(
-        self,
-        picture: Callable[..., Frame],
-        name: str,
-        values: Sequence[float],
-        *,
-        label: Text,
-        start: float,
-        choices: Mapping[str, Text] | None = None,
-        broken: Text | None = None,
-        caption: Text,
-        alt: Text,
-        unit: Text = "",
-    ) -> None:
+        self, picture: Callable[..., Frame], name: str, values: Sequence[float], *, label: Text,
+        start: float, caption: Text, alt: Text, choices: Mapping[str, Text] | None = None,
+        broken: Text | None = None, unit: Text = "",
+    ) -> None:  # fmt: skip
         self.picture, self.name, self.values = picture, name, tuple(values)
         self.label, self.unit, self.caption, self.alt = map(say, (label, unit, caption, alt))
         self.choices = {key: say(words) for key, words in (choices or {}).items()}
@@ -153,35 +144,33 @@ class Scene:
         Neighbours must have the same look, so that one becomes the other before the reader's eyes,
         the caption's numbers must be there, and all numbers finite.
         """
-        wrong = []
-        looks = {state: slots(svg)[0] for state, svg in self._drawn.items()}
+        wrong = [*self._dull(), *self._unsaid()]
+        if wrong:
+            raise ValueError(f"{self!r}: {'; '.join(wrong)}")
+
+    def _dull(self) -> Iterator[str]:
+        """Where nothing happens, or too much at once."""
+        drawn, look = self._drawn, {state: slots(svg)[0] for state, svg in self._drawn.items()}
         for choice in self.choices or (None,):
-            ends = [State(v, choice) for v in (self.values[0], self.values[-1])]
-            if self._drawn[ends[0]] == self._drawn[ends[1]]:
-                wrong.append(f"the same picture at {ends[0]} and {ends[1]}")
-            whole = [State(v, choice) for v in self.values]
-            if self.broken and all(
-                self._drawn[s] == self._drawn[s._replace(broken=True)] for s in whole
-            ):
-                wrong.append(f"the fault changes nothing{f' at {choice}' if choice else ''}")
-            for old, new in pairwise(whole):
-                for a, b in ((old, new), (old._replace(broken=True), new._replace(broken=True))):
-                    if a in looks and looks[a] != looks[b]:
-                        wrong.append(f"not the same marks at {a} and {b}")
+            whole = [State(value, choice) for value in self.values]
+            if drawn[whole[0]] == drawn[whole[-1]]:
+                yield f"the same picture at {whole[0]} and {whole[-1]}"
+            if self.broken and all(drawn[s] == drawn[s._replace(broken=True)] for s in whole):
+                yield f"the fault changes nothing{f' at {choice}' if choice else ''}"
+        for a, b in pairwise(self.states):
+            if a[1:] == b[1:] and look[a] != look[b]:
+                yield f"not the same marks at {a} and {b}"
+
+    def _unsaid(self) -> Iterator[str]:
+        """Numbers that cannot be told."""
         for state, frame in self.frames().items():
-            bad = {
-                k: v
-                for k, v in frame.numbers.items()
-                if not isinstance(v, str | Say) and not np.isfinite(v)
-            }
-            wrong += [f"{k} is {v} at {state}" for k, v in bad.items()]
+            for name, value in frame.numbers.items():
+                if not isinstance(value, str | Say) and not np.isfinite(value):
+                    yield f"{name} is {value} at {state}"
             try:
                 self._said(state)
             except KeyError as error:
-                wrong.append(f"the caption wants {error}, the frame has {[*frame.numbers]}")
-                break
-        if wrong:
-            raise ValueError(f"{self!r}: {'; '.join(wrong)}")
+                yield f"the caption wants {error}, the frame at {state} has {[*frame.numbers]}"
 
     # --- as data ------------------------------------------------------------------------------------
 
@@ -235,12 +224,9 @@ class Scene:
             "choices": [*self.choices], "unit": self.unit, "alt": self.alt, **found, "looks": looks,
         }  # fmt: skip
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-        at, said = (
-            self.values.index(self.start.value),
-            found["frames"][self.states.index(self.start)][-1],
-        )
+        said = found["frames"][self.states.index(self.start)][-1]
         return (
-            f'<mr-scene><form class="controls" autocomplete="off">{self._range(at)}{self._buttons()}'
+            f'<mr-scene><form class="controls" autocomplete="off">{self._range()}{self._buttons()}'
             f'</form><div class="stage" role="img" aria-label="{escape(self.alt.en)}">{first["svg"]}</div>'
             f'<p class="caption" aria-live="polite" aria-atomic="true">{self._caption(said)}</p>'
             f'<script type="application/json">{text}</script></mr-scene>'
@@ -257,11 +243,13 @@ class Scene:
             )
             for text in self.caption
         ]
-        return Say(*texts).html(str)
+        return "".join(
+            f'<span lang="{k}">{v}</span>' for k, v in zip(("en", "zh"), texts, strict=True)
+        )
 
-    def _range(self, at: int) -> str:
+    def _range(self) -> str:
         stops = "".join(f"<span>{escape(number(v))}</span>" for v in self.values)
-        most = len(self.values) - 1
+        most, at = len(self.values) - 1, self.values.index(self.start.value)
         unit = self.unit.html() if any(self.unit) else ""
         name = f"{self.label.html()} = <output>{number(self.start.value)}</output>{unit}"
         return (
@@ -279,7 +267,7 @@ class Scene:
         choices = f'<fieldset class="choices">{chosen}</fieldset>' if chosen else ""
         fault = self.broken and (
             f'<label class="break"><input type="checkbox" name="broken">'
-            f"{Say(f'break it: {self.broken.en}', f'弄坏它:{self.broken.zh}').html()}</label>"
+            f"{Say(f'break it: {self.broken.en}', f'弄坏它：{self.broken.zh}').html()}</label>"
         )
         return choices + (fault or "")
 

@@ -106,16 +106,17 @@ def test_ticks_on_x_do_not_touch(high):
 
 
 REFUSED = [
-    (lambda: Panel("", (0, 1), (0, 1), log="y"), "limits y must be positive and different, for a log axis"),
-    (lambda: Panel("", (1, 1), (0, 1)), "limits x must be different numbers, got"),
-    (lambda: Panel("", (0, np.inf), (0, 1)), "limits x must be different numbers"),
+    (lambda: Panel("", (0, 1), (0, 1), log="y"), r"y must be two different positive numbers, got \(0, 1\)"),
+    (lambda: Panel("", (1, 1), (0, 1)), "x must be two different numbers, got"),
+    (lambda: Panel("", (0, np.inf), (0, 1)), "x must be two different numbers"),
     (lambda: Panel("A very long title that says what the picture shows", (0, 1), (0, 1)), "the title"),
     (lambda: panel().line([0, 1], [0, 1, 2]), "Panel.line: expected flat arrays of equal length"),
     (lambda: panel().dots([[0, 1]], [[0, 1]]), "Panel.dots: expected flat arrays"),
     (lambda: panel().line([0, 1], [0, 1], "resutl"), "unknown role 'resutl'; did you mean 'result'?"),
     (lambda: panel().line([0, 1], [0, 1], "zzz"), "expected one of data, penalty"),
     (lambda: panel().text(0, 0, "word " * 20), "the label"),
-    (lambda: panel().contours([0, 1], [0, 1], np.zeros((2, 3)), [0]), r"got z of shape \(2, 3\)"),
+    (lambda: panel().contours([0, 1], [0, 1], np.zeros((2, 3)), [0]),
+     r"got z of shape \(2, 3\), expected \(2, 2\)"),
     (lambda: panel().image(np.full((2, 2), np.nan)), "4 that are not finite"),
     (lambda: panel().heat([[1, 2]], 0), "most must be a finite number > 0, got 0"),
 ]  # fmt: skip

@@ -76,7 +76,7 @@ DULL = [
     (lambda t: Frame(Panel("", (0, 1), (0, t)).line([0], [t])), {"caption": ""},
      "not the same marks at 1 and 4"),
     (lambda t: Frame(*lines(t).panels, end=np.inf), {}, "end is inf at 1"),
-    (lambda t: Frame(*lines(t).panels), {}, "the caption wants 'end', the frame has"),
+    (lambda t: Frame(*lines(t).panels), {}, "the caption wants 'end', the frame at 1 has"),
 ]  # fmt: skip
 
 

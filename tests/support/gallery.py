@@ -30,7 +30,7 @@ def decay(lam, broken=False):
                 2 * 0.98**T,
                 "textbook",
                 width=2,
-                label=Say("the text: 2(1 − ηλ)ᵗ", "书上:2(1 − ηλ)ᵗ"),
+                label=Say("the text: 2(1 − ηλ)ᵗ", "书上：2(1 − ηλ)ᵗ"),
             )
     left.hline(goal, "‖θ*‖")
     right = Panel(
@@ -47,7 +47,7 @@ def balance(lam):
     best = np.array([-0.5, -8, 20, 15, -20, 8, -4, 6, 28, 3.0]) / 10
     held, rows = best / (1 + lam), np.arange(10)
     panel = Panel(
-        Say("ten weights, and what pulls at them", "十个权重,以及拉它们的力"),
+        Say("ten weights, and what pulls at them", "十个权重，以及拉它们的力"),
         (-2.6, 3.4), (9.6, -0.6), yticks=NAMES, xlabel=Say("weight", "权重"), height=330,
     )  # fmt: skip
     panel.vline(0)
@@ -107,7 +107,7 @@ def board(lam, choice):
     else:
         size = np.linalg.norm(w, axis=1, keepdims=True)
         z = w * np.maximum(1 - lam * 3**0.5 / size, 0)
-    left = Panel(Say("thirty weights, ten groups", "三十个权重,十个组"), (0, 3), (10, 0), height=300,
+    left = Panel(Say("thirty weights, ten groups", "三十个权重，十个组"), (0, 3), (10, 0), height=300,
                  xticks={0.5: Say("mean", "均值"), 1.5: Say("error", "误差"), 2.5: Say("worst", "最差")},
                  yticks={k + 0.5: name for k, name in NAMES.items()})  # fmt: skip
     left.heat(z, 2.5)
@@ -169,14 +169,14 @@ SCENES = {
         decay, "lam", (0.1, 0.2, 0.5, 1, 2, 5), label="λ", start=0.2,
         broken=Say("decay with the wrong sign", "衰减的符号弄反了"),
         caption=Say("At λ = {lam:g}, η = {eta:.3g} the run from 2 ends at length {end:.2f}.",
-                    "λ = {lam:g}、η = {eta:.3g} 时,从 2 出发的运行终止于长度 {end:.2f}。"),
+                    "λ = {lam:g}、η = {eta:.3g} 时，从 2 出发的运行终止于长度 {end:.2f}。"),
         alt=Say("Two runs end at the same length.", "两次运行终止于同一长度。"),
     ),
     "balance": Scene(
         balance, "lam", (0, 0.1, 0.3, 0.5, 1, 2, 5, 10), label="λ", start=0.5,
         caption=Say("Pull of the data {pull:.2f} = pull of the penalty {pull:.2f}.",
                     "数据的拉力 {pull:.2f} = 惩罚的拉力 {pull:.2f}。"),
-        alt=Say("Ten beads, two arrows each.", "十颗珠子,各有两个箭头。"),
+        alt=Say("Ten beads, two arrows each.", "十颗珠子，各有两个箭头。"),
     ),
     "budget": Scene(
         budget, "c", (0.25, 0.5, 0.75, 1, 1.25, 1.5), label=Say("budget", "预算"), start=1,
@@ -187,12 +187,12 @@ SCENES = {
     "board": Scene(
         board, "lam", (0.1, 0.3, 0.6, 1), label="λ", start=0.3,
         choices={"l1": "L1", "group": Say("group lasso", "组 lasso")},
-        caption=Say("{choice}: {zeros} of 30 are exactly 0.", "{choice}:30 个中有 {zeros} 个恰为 0。"),
+        caption=Say("{choice}: {zeros} of 30 are exactly 0.", "{choice}：30 个中有 {zeros} 个恰为 0。"),
         alt=Say("Three tables.", "三张表。"),
     ),
     "cloud": Scene(
         cloud, "p", (0.2, 0.4, 0.6, 0.8, 1), label=Say("share kept", "保留比例"), start=0.6, unit=" ×",
-        caption=Say("At {p:g}.", "在 {p:g} 处。"), alt=Say("Dots and bars.", "点与条。"),
+        caption="p = {p:g}", alt=Say("Dots and bars.", "点与条。"),
     ),
 }  # fmt: skip
 FILM = Scene(
