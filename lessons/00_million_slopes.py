@@ -150,14 +150,15 @@ class Number:
     """A number that writes on a tape what it was made from, with the local slopes."""
 
     def __init__(self, value, tape, *made_from):
-        self.value, self.tape, self.made_from, self.slope = value, tape, made_from, 0.0
+        self.value, self.tape, self.made_from = value, tape, made_from
+        self.slope = 0.0
         tape.append(self)
 
-    def __add__(self, other):
-        return Number(self.value + other.value, self.tape, (self, 1.0), (other, 1.0))
+    def __add__(self, b):
+        return Number(self.value + b.value, self.tape, (self, 1.0), (b, 1.0))
 
-    def __mul__(self, other):
-        return Number(self.value * other.value, self.tape, (self, other.value), (other, self.value))
+    def __mul__(self, b):
+        return Number(self.value * b.value, self.tape, (self, b.value), (b, self.value))
 
     def walk_back(self):
         self.slope = 1.0
@@ -200,7 +201,7 @@ def _():
             "把这几行排好，其中三行是多余的。",
         ),
         lines={
-            "slope = dict.fromkeys('wxyprdqJ', 0.0)": Say(
+            "slope = dict.fromkeys(names, 0.0)": Say(
                 "Nothing has arrived yet, and `+=` needs something to add to.",
                 "还没有任何斜率到达，而 `+=` 需要有个数可加。",
             ),
@@ -208,43 +209,35 @@ def _():
                 "The walk begins at J: along itself its slope is 1.",
                 "从 J 出发：J 对自身的斜率是 1。",
             ),
-            "for result, made_from in reversed(tape):": Say(
+            "for box, arrows in reversed(tape):": Say(
                 "Backwards: a box comes after all that used it.",
                 "倒着走：用过一个方框的，都排在它前面走完。",
             ),
-            "    for part, local in made_from:": Say(
+            "    for part, local in arrows:": Say(
                 "Every arrow that leads into the box.", "通向这个方框的每一个箭头。"
             ),
-            "        slope[part] += local * slope[result]": Say(
+            "        slope[part] += local * slope[box]": Say(
                 "Times the local slope, and added to what has arrived before.",
                 "乘以局部斜率，再加到先到的上面。",
             ),
         },
         distractors={
-            "        slope[part] = local * slope[result]": Say(
+            "        slope[part] = local * slope[box]": Say(
                 "This overwrites what has arrived before: w would keep −6 and lose the penalty's 2. "
                 "PyTorch once did it where an index occurs twice (pytorch/pytorch#1528).",
                 "这会覆盖先到的斜率：w 只留下 −6，惩罚的 2 就丢了。PyTorch 曾在同一个下标出现两次时"
                 "犯过这个错（pytorch/pytorch#1528）。",
             ),
-            "for result, made_from in tape:": Say(
+            "for box, arrows in tape:": Say(
                 "Forwards, p has its turn while its slope is still 0, and 0 is all that w and x get.",
                 "正着走，轮到 p 时它的斜率还是 0，w 和 x 得到的就只有 0。",
             ),
-            "        slope[result] += local * slope[part]": Say(
+            "        slope[box] += local * slope[part]": Say(
                 "This hands slopes from the inputs to the result: the wrong way along the arrow.",
                 "这是把斜率从输入交给结果：箭头的方向反了。",
             ),
         },
-        given={
-            "tape": [
-                ("p", [("w", 3.0), ("x", 2.0)]),
-                ("r", [("p", 1.0), ("y", -1.0)]),
-                ("d", [("r", -2.0)]),
-                ("q", [("w", 2.0)]),
-                ("J", [("d", 1.0), ("q", 1.0)]),
-            ]
-        },
+        given=written,
         result="[slope['w'], slope['x'], slope['y']]",
         hints=(
             Say(
@@ -258,7 +251,7 @@ def _():
 
 @app.function(hide_code=True)
 def division(g, a, b):
-    """What the box y = a/b hands to a, and what to b, when the slope at y is g."""
+    """What y = a/b hands to a and to b; the slope at y is g."""
     return ...
 
 
@@ -341,10 +334,10 @@ def _():
         "hunt",
         Say(
             "η = 0.1, λ = 0.5. Every `backward` adds slopes to the weights, every step uses them. The loss "
-            "should reach 0.50 and stops at 1.00. The ledger of the first step says how much longer the "
-            "weights grew. Which line is wrong?",
+            "should reach 0.50 and stops at 1.00. In the ledger of the first step *growth* says how the "
+            "length of the weights has changed. Which line is wrong?",
             "η = 0.1，λ = 0.5。每个 `backward` 都把斜率加到权重上，每一步再用掉它们。损失本应降到 0.50，"
-            "却停在 1.00。账本记下了第一步里权重的长度增长了多少。哪一行错了？",
+            "却停在 1.00。在第一步的账本里，growth 一列是权重长度的变化。哪一行错了？",
         ),
         train,
         first_step,
@@ -453,6 +446,16 @@ def graph():
     d = Number(r.value**2, tape, (r, 2 * r.value))
     q = Number(w.value**2 / 2, tape, (w, w.value))
     return dict(zip("wxyprdqJ", (w, x, y, p, r, d, q, d + q), strict=True))
+
+
+@app.function(hide_code=True)
+def written():
+    """The tape of the picture as plain data."""
+    names = {number: name for name, number in graph().items()}
+    arrows = {
+        name: [(names[part], local) for part, local in n.made_from] for n, name in names.items()
+    }
+    return {"names": "wxyprdqJ", "tape": [(name, arrows[name]) for name in "prdqJ"]}
 
 
 @app.function(hide_code=True)
