@@ -184,7 +184,7 @@ def _():
 
 @app.function(hide_code=True)
 def share_taken(theta, s, lr, strength):
-    """The share of θ that a step of Adam takes for λ, under noise of size s."""
+    """The share of θ that λ takes in a step of Adam."""
     root_v = ...
     return lr * strength / root_v
 
