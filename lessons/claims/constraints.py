@@ -46,8 +46,8 @@ class TwoValleys(mr.nn.MSELoss):
 @claim(
     "C113", "TRUE-WITH-CONDITIONS", "002 §约束优化视角",
     "Inside the ball unchanged, outside on its boundary (约束优化视角)",
-    "Minimising L subject to ‖θ‖² ≤ C: a free optimum inside the ball solves it, and with one outside "
-    "the solution has ‖θ‖² = C.",
+    "Minimising L subject to ‖θ‖² ≤ C: a free optimum inside the ball solves it; more often it lies "
+    "outside, and then the solution has ‖θ‖² = C.",
     corrected="For a convex L. The constrained optimum of another may lie strictly inside, in a valley "
     "that is not the deepest.",
 )  # fmt: skip
@@ -122,7 +122,8 @@ def nearest() -> Iterator[Figure]:
 @claim(
     "C115", "TRUE-WITH-CONDITIONS", "002 §惩罚函数视角",
     "Constraint and penalty are equivalent through KKT (拉格朗日对偶)",
-    "For every budget C on the norm there is a λ for which the penalised solution is the constrained one.",
+    "For a given budget C on the norm there is a λ for which the penalised solution is the constrained "
+    "one.",
     corrected="For a convex L. Otherwise budgets in a duality gap belong to no λ; the reverse always "
     "holds, the solution for any λ is the constrained one for the budget C = Ω(θ*(λ)).",
 )  # fmt: skip
@@ -329,8 +330,8 @@ def maximum_a_posteriori() -> Iterator[Figure]:
 @claim(
     "C119", "TRUE", "003 §贝叶斯视角; 004 §L2正则的隐含先验, 总结",
     "L2 is a Gaussian prior with mean 0 (高斯先验)",
-    "The penalty (λ/2)‖θ‖² is the prior θ ~ N(0, 1/λ) for each weight; in the convention λ‖θ‖² of 004 its "
-    "variance is 1/(2λ).",
+    "The L2 penalty is a Gaussian prior of mean 0 for each weight (for (λ/2)‖θ‖² its variance is 1/λ, in "
+    "the convention λ‖θ‖² of 004 it is 1/(2λ)).",
 )  # fmt: skip
 def gaussian_prior() -> Iterator[Figure]:
     """−log N(θ; 0, s²) = ½θ²/s² + const has the gradient θ/s²; equal to λθ if s² = 1/λ, to 2λθ if 1/(2λ).
@@ -367,7 +368,7 @@ def gaussian_prior() -> Iterator[Figure]:
     "C120", "TRUE-WITH-CONDITIONS", "003 §贝叶斯视角",
     "L1 is a Laplace prior, and weights become exactly 0 (拉普拉斯先验)",
     "λ‖θ‖₁ is the prior Laplace(0, 1/λ), of a sharper peak and heavier tails than a Gaussian, which "
-    "encourages some weights to become exactly 0.",
+    "more strongly encourages some weights to become exactly 0.",
     corrected="Exact zeros belong to the most probable point only: draws from prior or posterior, and the "
     "posterior's mean, are not 0 (with probability 1).",
 )  # fmt: skip

@@ -288,7 +288,7 @@ def pull_by_size() -> Iterator[Figure]:
     "C29", "TRUE-WITH-CONDITIONS",
     "000 §10.3.1; 001 §9.3.2; 002 §L2惩罚, §正则化在现代优化器中的实现机制; 003 §引言",
     "L2 and weight decay are one thing (L2正则化 = 权重衰减)",
-    "The L2 penalty is also called weight decay: the two are equivalent.",
+    "The L2 penalty is also called weight decay: in theory the two are equivalent, implementations differ.",
     corrected="Under plain SGD, if decay acts on θ_t: (1 − ηλ)θ_t − ηg. Shrinking after the step, as the "
     "prose of 002 has it, differs by η²λg; with momentum or Adam the two differ in first order of λ.",
 )  # fmt: skip

@@ -127,8 +127,8 @@ def near_and_far() -> Iterator[Figure]:
 @claim(
     "C65", "TRUE-WITH-CONDITIONS", "000 引理 10.21 comment; 001 §9.3.4",
     "Gradients that point better (优化路径平滑)",
-    "With rounder contours gradients have a more consistent direction and paths are smoother, without "
-    "oscillation in a canyon.",
+    "With rounder contours gradients have a more consistent direction and paths are smoother, where "
+    "elongated ones may make them oscillate in a canyon.",
     corrected="Towards the minimiser of J, which moves with λ; away from that of L₀ they are turned. For "
     "quadratics the worst cosine is 2√(μ₁μ₂)/(μ₁ + μ₂), μ the curvatures with λ.",
 )  # fmt: skip
@@ -408,7 +408,8 @@ def iterations(x: np.ndarray, y: np.ndarray, lam: float, momentum: bool = False)
 @claim(
     "C72", "TRUE-WITH-CONDITIONS", "000 推论 10.2 comment, §10.3 intro; 001 §9.3.4, §9.3.6; 003 §塑造景观",
     "Conditioning and speed (收敛速度)",
-    "The speed of gradient descent on quadratics is inversely proportional to κ, so L2 accelerates it.",
+    "The speed of gradient descent on quadratics is inversely proportional to κ, so L2 can accelerate "
+    "it, above all where κ is bad.",
     corrected="Steps are ∝ κ·log(1/tolerance) at the best rate, ∝ √κ with the best momentum; what they "
     "reach sooner is another point.",
 )  # fmt: skip

@@ -142,7 +142,7 @@ def dropout_coefficient() -> Iterator[Figure]:
 @claim(
     "C77", "FALSE AS STATED", "000 引理 10.23, second display",
     "The expected gradient under dropout is ∇L₀ + λ_eff w (Dropout期望梯度)",
-    "Dropout adds λ_eff w to the gradient, where it adds λ_eff‖w‖² to the squared error.",
+    "In expectation dropout adds λ_eff w to the gradient, where it adds λ_eff‖w‖² to the squared error.",
     corrected="It adds 2λ_j w_j; λ_j w_j belongs to half the squared error and half the penalty.",
 )  # fmt: skip
 def dropout_gradient() -> Iterator[Figure]:
@@ -315,7 +315,7 @@ def descended(loss: mr.nn.Module, steps: int, lr: float = 3.0) -> np.ndarray:
     "C80", "TRUE", "000 §标签平滑的正则化效应, formula of q̃; 定理 10.16 (redistribution)",
     "Smoothed targets and where the gradient goes (标签平滑)",
     "q̃ = (1−ε)q + ε/K is a distribution; the gradient is shared out to the other classes, which "
-    "keep some probability.",
+    "encourages the model to keep some probability there.",
 )  # fmt: skip
 def smoothed_target() -> Iterator[Figure]:
     """L = −Σ q̃_k log p_k with log p = z − log Σ eᶻ has ∂L/∂z = (Σ q̃)p − q̃ = p − q̃, whose sum is 0.
@@ -441,7 +441,8 @@ def hard_gradient() -> Iterator[Figure]:
 @claim(
     "C84", "EMPIRICAL", "000 §标签平滑的正则化效应",
     "Label smoothing prevents over-confidence (防止过度自信)",
-    "Training on softened labels keeps the model from being over-confident and regularises it.",
+    "Training on softened labels keeps the model from being over-confident on the training samples, with "
+    "an effect like regularisation.",
     corrected="Margins and confidence shrink as ε grows, beyond what is right, too: much smoothing makes "
     "the model less sure than it may be.",
 )  # fmt: skip

@@ -166,7 +166,8 @@ def batch_statistics() -> Iterator[Figure]:
 @claim(
     "C13", "TRUE-WITH-CONDITIONS", "001 §9.3.1 after eq. 9.3.3; 001 §9.3.6",
     "BatchNorm at inference (移动平均), and its batch (对批量大小敏感)",
-    "Inference uses moving averages of the statistics; the output in training depends on the batch.",
+    "Inference uses moving averages of the statistics; the output in training is sensitive to the size "
+    "of the batch.",
     corrected="Training and inference differ by a noise that fades as 1/√B. The running mean starts at 0 "
     "and has 1 − (1 − m)ᵗ of μ after t batches; then it is unbiased with deviation "
     "σ/√B·√(m/(2 − m)). A batch of 2 outputs ±1 and passes no gradient.",

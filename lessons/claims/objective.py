@@ -123,8 +123,8 @@ def network_gap(n: int) -> float:
 @claim(
     "C03", "TRUE", "002 §为何需要参数范数惩罚; 003 §原理与机制; 004 §第一个心愿",
     "Empirical and expected risk (泛化差距)",
-    "The training loss stands in for the expected loss and is optimistic; with much capacity for "
-    "little data the gap between the two is wide.",
+    "The training loss stands in for the expected loss and is optimistic; with a capacity far beyond "
+    "what the task needs training may memorise the data, and then the gap between the two is wide.",
 )  # fmt: skip
 def generalisation_gap() -> Iterator[Figure]:
     """A fixed θ has E[L_n(θ)] = L(θ), so E[min L_n] ≤ min E[L_n] = min L ≤ E[L(θ_n)]: on average
@@ -327,7 +327,8 @@ def norm_or_square() -> Iterator[Figure]:
     "000 定理 10.10, comment; 001 定理 9.3.1, comment; 002 §为何需要参数范数惩罚; 003 §原理与机制; "
     "004 §为什么“让权重小”有助于泛化",
     "Small weights generalise better (小权重与泛化)",
-    "Among models that fit well those with smaller weights tend to predict better.",
+    "It is commonly assumed that among models that fit well those with smaller weights tend to predict "
+    "better.",
     corrected="A trade of bias for variance: it pays where there is noise and the target itself is modest, "
     "up to an interior optimum, and costs where there is no noise.",
 )  # fmt: skip

@@ -226,8 +226,8 @@ def effective_rate() -> Iterator[Figure]:
 @claim(
     "C128", "IMPRECISE", "003 §批量归一化悖论",
     "What the size of γ, β and weights before BatchNorm means (γ与β)",
-    "The size of the weights before BatchNorm, and of its γ and β, is part of an invariance and does not "
-    "measure complexity.",
+    "The size of the weights before BatchNorm, and of its γ and β, is part of an invariance and no direct "
+    "measure of complexity.",
     corrected="True of the weights. γ and β scale the output: half of both is half of it. They are part of "
     "an invariance with the next layer, (γ, β, W_next) → (cγ, cβ, W_next/c) through ReLU; without it only "
     "where that layer has a BatchNorm of its own, and for both by one factor.",
@@ -369,7 +369,7 @@ def sensitivity() -> Iterator[Figure]:
 @claim(
     "C131", "IMPRECISE", "004 §二、从“函数形状”的角度理解; 002 §L2惩罚; 003 §更平滑的函数",
     "Small weights, smooth curves (平滑曲线)",
-    "Making the weights small keeps a fitted curve from wriggling like a snake.",
+    "Making the weights small keeps a fitted curve from wriggling like a snake (in 002: usually).",
     corrected="Roughly so from huge weights to moderate ones, but not step by step: while ‖θ‖ falls with λ, "
     "the roughness ∫f″² can rise. It is bound to fall if it is what is penalised.",
 )  # fmt: skip

@@ -267,7 +267,7 @@ def _robust(model: mr.nn.Module) -> tuple[float, float]:
 @claim(
     "C90", "TRUE-WITH-CONDITIONS", "000 定理 10.18, §10.3.7; 002 §谱范数",
     "Spectral regularisation and robustness (对抗鲁棒性)",
-    "A penalty on spectral norms limits the Lipschitz constant, which helps against attacks.",
+    "A penalty on spectral norms indirectly limits the Lipschitz constant, which helps against attacks.",
     corrected="What counts is margin/(√2K): it helps if the margin shrinks less than K does. Dividing all "
     "logits by 16 gives K/16 and changes no radius, and too strong a penalty leaves no margin.",
 )  # fmt: skip

@@ -147,7 +147,8 @@ def wells(w: mr.Tensor, smooth: bool = False) -> mr.Tensor:
 @claim(
     "C102", "FALSE AS STATED", "000 引理 10.28",
     "As η_t → 0 descent tends to flatter minima (更平坦的极小值)",
-    "When the learning rate goes to 0, optimisation tends to find flatter minima.",
+    "When the learning rate goes to 0, optimisation tends to find flatter minima, which usually "
+    "generalise better.",
     corrected="Small steps stay in the basin where they are: to leave a minimum of curvature a it takes "
     "η > 2/a, which repels. That is necessary, not sufficient. In a well that is an exact parabola up to a "
     "kink the iterate is thrown out; in a smooth one it may settle on a cycle around the minimum and, as "
@@ -207,7 +208,8 @@ def variance(kind: Callable[..., mr.optim.Optimizer], lr: float, batch: int = 0)
 @claim(
     "C103", "FALSE AS STATED", "000 引理 10.28, the view in continuous time",
     "Gradient descent is a discretised Langevin dynamics, η its temperature (朗之万动力学, 温度)",
-    "Gradient descent discretises Langevin dynamics; the learning rate is the temperature.",
+    "In continuous time gradient descent can be seen as discretised Langevin dynamics, whose "
+    "“temperature” the learning rate controls.",
     corrected="Gradient descent has no noise, so temperature 0. SGD, with noise of variance s² in the "
     "gradient, has T ≈ ηs²/2, which falls as 1/batch. Langevin dynamics adds √(2ηT)·ξ; its T is a "
     "parameter, and η only the step.",
@@ -366,7 +368,8 @@ def stop_early() -> Iterator[Figure]:
 @claim(
     "C107", "IMPRECISE", "000 定理 10.20",
     "Stopping after T steps is L2 with λ ∝ 1/T (早停的正则化等价性)",
-    "Early stopping after T steps is equivalent to a weight-decay penalty with λ about ∝ 1/T.",
+    "Early stopping after T steps is equivalent to an implicit penalty similar in form to weight decay, "
+    "with λ about ∝ 1/T.",
     corrected="On a quadratic from θ₀, mode i stops where the ridge around θ₀ with "
     "λ_i = μ_i(1−ημ_i)ᵀ/(1−(1−ημ_i)ᵀ) ends: 1/(ηT) for flat modes, exponentially less for stiff ones. "
     "No single λ does it, yet λ = 1/(ηT) is near: for small steps the risk is at most 1.69 times ridge's.",
@@ -404,7 +407,7 @@ def stopping_as_ridge() -> Iterator[Figure]:
 @claim(
     "C108", "FALSE AS STATED", "000 定理 10.20 证明思路",
     "θ_T minimises L₀ + (1/2T)‖θ − θ₀‖² (早停证明思路)",
-    "After T steps of gradient descent θ_T is the minimiser of L₀(θ) + (1/2T)‖θ − θ₀‖².",
+    "After T steps of gradient descent θ_T can be seen as the minimiser of L₀(θ) + (1/2T)‖θ − θ₀‖².",
     corrected="The weight needs η: 1/(2ηT). Even then the minimiser is one implicit step of length ηT, "
     "with ημT/(1 + ημT) of each mode learnt, where T explicit steps learn 1 − (1−ημ)ᵀ.",
 )  # fmt: skip
