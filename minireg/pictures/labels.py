@@ -13,10 +13,11 @@ SIZE, LINE = 13.0, 16.0  # of letters, and of a line of them
 GAP = 4.0  # between a label and its mark
 NONE = np.empty((0, 2))
 
-# Where a label may stand at a spot, the first if it can: how much of it is left of the spot, and how
-# much above. So above, below, at the right, at the left.
+# Where a label may stand at a spot, the first if it can: how much of it is left of the spot, how much
+# above, and how far away. So above, below, at the right, at the left; near, and not so near.
 SIDES = np.array(
-    [(0.5, 1), (1, 1), (0, 1), (0.5, 0), (1, 0), (0, 0), (0, 0.5), (1, 0.5)]
+    [(left, above, gap) for gap in (GAP, 3 * GAP) for left, above in
+     [(0.5, 1), (1, 1), (0, 1), (0.5, 0), (1, 0), (0, 0), (0, 0.5), (1, 0.5)]]
 )  # fmt: skip
 ANCHORS = {0.0: "start", 0.5: "middle", 1.0: "end"}
 
@@ -108,13 +109,13 @@ class Labels:
             seen = np.clip(label.spots, low, high)
         seen = seen[np.linspace(0, len(seen) - 1, min(len(seen), 24)).astype(int)]
         x, y = np.repeat(seen, len(SIDES), 0).T
-        left, above = np.tile(SIDES, (len(seen), 1)).T
+        left, above, gap = np.tile(SIDES, (len(seen), 1)).T
         width = label.width
-        x0 = x - left * width + (GAP + 2) * (1 - 2 * left) * (above == 0.5)
+        x0 = x - left * width + (gap + 2) * (1 - 2 * left) * (above == 0.5)
         own = self.points[label.mark]  # stay above, or below, all of it that is over the box
         over = (own[:, 0] >= x0[:, None] - 1) & (own[:, 0] <= x0[:, None] + width + 1)
-        top = np.minimum(y, np.where(over, own[:, 1], np.inf).min(1, initial=np.inf)) - GAP - LINE
-        foot = np.maximum(y, np.where(over, own[:, 1], -np.inf).max(1, initial=-np.inf)) + GAP
+        top = np.minimum(y, np.where(over, own[:, 1], np.inf).min(1, initial=np.inf)) - gap - LINE
+        foot = np.maximum(y, np.where(over, own[:, 1], -np.inf).max(1, initial=-np.inf)) + gap
         y0 = np.where(above == 1, top, np.where(above == 0, foot, y - LINE / 2))
         boxes = np.stack([x0, y0, x0 + width, y0 + LINE, left], 1)
         if not label.on:
