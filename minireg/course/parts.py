@@ -188,13 +188,13 @@ class Order(Exercise):
     ----------
     lines : line of code in the right order, with its indentation → why it stands there; at most 7.
     distractors : line that does not belong → why not; taken from errata and real bugs.
-    given : the values with which the program begins.
+    given : gives the values with which the program begins, new ones each time.
     result : an expression, evaluated after the program; what makes an order right or wrong.
     """
 
     lines: dict[str, Say]
     distractors: dict[str, Say]
-    given: dict[str, Any]
+    given: Callable[[], dict[str, Any]]
     result: str
 
 
@@ -224,8 +224,9 @@ class Goal(Exercise):
 
     Attributes
     ----------
-    reached : of the numbers of a frame (``Frame.numbers``, and the control's value), whether it is there.
-    why : said when it is reached; ``{name}`` stands for those numbers.
+    reached : of the numbers of a frame, by name, and of the control's value, ``choice`` and
+        ``broken``, whether it is there.
+    why : said when it is reached; ``{name}`` stands for one of those numbers.
     others : said elsewhere: what → of the numbers, whether it applies; the first that does.
     """
 

@@ -1,0 +1,423 @@
+// Exercises of a page: what exercises.py has written comes to life. Each keeps its answer in `store`
+// and says why an answer is right or wrong; only those to write ask Python.
+
+const WORDS = {
+  python: ["Python is looking at it …", "Python 正在检查……"],
+  tries: n => [`${n} ${n === 1 ? "try" : "tries"}`, `已试 ${n} 次`],
+  hint: (n, all) => [`${n ? "One more hint" : "A hint"} (${n + 1} of ${all})`, `${n ? "再来一条提示" : "提示"}(${n + 1}/${all})`],
+  look: ["Now move the control, and look.", "现在拨动滑块,看一看。"],
+  choose: ["Choose an answer first.", "请先选一个答案。"],
+  empty: ["Put lines into the program first.", "请先把代码行放进程序。"],
+  place: (n, all) => [`Line ${n} of ${all}.`, `第 ${n} 行,共 ${all} 行。`],
+  early: (late, early) => [`\`${early}\` stands too early: \`${late}\` must come before it.`,
+    `\`${early}\` 放得太早:\`${late}\` 要在它之前。`],
+  lacks: n => [`So far so good: ${n} ${n === 1 ? "line is" : "lines are"} missing.`, `到目前为止都对,还差 ${n} 行。`],
+  ordered: ["Right: it runs, and comes to what it should. Why each line stands there:",
+    "正确:程序能运行,结果也对。每一行为什么在那里:"],
+  useless: line => [`\`${line}\` does not belong there.`, `\`${line}\` 不该在这里。`],
+  here: ["The picture now shows it.", "图中已是这个状态。"],
+};
+const ENOUGH = 3; // wrong tries, after which the answer may be seen
+
+/** What is said, in both languages; text in backticks is code, and nothing in it is HTML. */
+function spoken([en, zh]) {
+  return [["en", en], ["zh", zh]].map(([lang, text]) => {
+    const span = document.createElement("span");
+    span.lang = lang;
+    text.split("`").forEach((piece, i) => {
+      const node = document.createElement(i % 2 ? "code" : "span");
+      node.textContent = piece;
+      span.append(i % 2 ? node : piece);
+    });
+    return span;
+  });
+}
+
+/** What all exercises have: an answer that is kept, tries, hints, a verdict, the answer to be seen. */
+class Exercise {
+  constructor(section, { ask, scene, store }) {
+    Object.assign(this, { section, ask, scene, store });
+    this.data = JSON.parse(this.$("script")?.textContent ?? "{}");
+    this.id = section.id.replace(/^ex-/, "");
+    this.kept = { tries: 0, hints: 0, ...store.get(this.id) };
+    this.on("check", () => this.check());
+    this.on("reset", () => this.begin());
+    this.on("hint", () => this.keep({ hints: this.kept.hints + 1 }));
+    this.on("answer", () => { this.reveal(); this.keep({}); });
+  }
+
+  $(selector) { return this.section.querySelector(selector); }
+  all(selector) { return [...this.section.querySelectorAll(selector)]; }
+  on(name, act) { this.$(`.do .${name}`)?.addEventListener("click", act); }
+
+  keep(changes) {
+    Object.assign(this.kept, changes);
+    this.store.set(this.id, this.kept);
+    this.refresh();
+  }
+
+  /** Hints, tries and the way to the answer, as far as the reader has come. */
+  refresh() {
+    const { tries, hints, right = false } = this.kept, all = this.all(".hints li"), more = this.$(".do .hint");
+    all.forEach((hint, i) => { hint.hidden = i >= hints; });
+    if (more) more.hidden = right || hints >= all.length;
+    if (more) more.replaceChildren(...spoken(WORDS.hint(hints, all.length)));
+    const answer = this.$(".do .answer"), count = this.$(".tries");
+    if (answer) answer.hidden = right || tries < ENOUGH;
+    this.section.classList.toggle("done", right);
+    count?.replaceChildren(...(tries ? spoken(WORDS.tries(tries)) : []));
+  }
+
+  /** Say what is to be said; `kind` is "right", "wrong" or "" for what is no verdict. */
+  say(pair, kind = "") {
+    this.$(".verdict").className = pair ? `verdict ${kind}` : "verdict";
+    this.$(".verdict").replaceChildren(...(pair ? spoken(pair) : []));
+  }
+
+  judged(right, pair) {
+    this.say(pair, right ? "right" : "wrong");
+    this.keep({ right, tries: this.kept.tries + (this.kept.right && right ? 0 : 1) });
+  }
+}
+
+// --- a function to write --------------------------------------------------------------------------
+
+class Write extends Exercise {
+  start() {
+    this.editor = this.$(".editor");
+    this.editor.value = this.kept.code ?? this.data.stub;
+    this.editor.addEventListener("keydown", event => typed(event, () => this.check()));
+    this.editor.addEventListener("input", () => { this.grow(); this.keep({ code: this.editor.value, right: false }); });
+    this.$(".do .check").disabled = !this.ask;
+    if (!this.ask) this.$(".python").hidden = false;
+    this.grow();
+  }
+
+  begin() {
+    this.editor.value = this.data.stub;
+    this.say(null);
+    this.grow();
+    this.keep({ code: undefined, right: false });
+    this.editor.focus();
+  }
+
+  grow() { this.editor.rows = this.editor.value.split("\n").length + 1; }
+
+  async check() {
+    if (!this.ask) return;
+    this.say(WORDS.python);
+    const code = this.editor.value, button = this.$(".do .check");
+    button.disabled = true;
+    const reply = await this.ask({ do: "check", exercise: this.id, lesson: this.lesson, code });
+    button.disabled = false;
+    const { en, zh } = reply.said ?? { en: reply.error, zh: reply.error };
+    if (reply.tried) this.judged(reply.right, [en, zh]);
+    else this.say([en, zh]);
+    if (reply.printed) this.show("printed", reply.printed);
+  }
+
+  show(kind, text) {
+    const output = document.createElement("pre");
+    output.className = kind;
+    output.textContent = text;
+    this.$(".verdict").append(output);
+  }
+
+  reveal() { this.say(null); this.show("printed", this.data.answer); }
+}
+
+/** Keys of the editor: Tab indents, Enter keeps the indentation, Esc and then Tab leaves. */
+function typed(event, check) {
+  const editor = event.target, { selectionStart: from, selectionEnd: to, value } = editor;
+  const line = value.lastIndexOf("\n", from - 1) + 1;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) check();
+  else if (event.key === "Escape") { editor.dataset.leave = "1"; return; }
+  else if (event.key === "Tab" && !editor.dataset.leave) indent(editor, line, event.shiftKey);
+  else if (event.key === "Enter" && !event.isComposing) {
+    const before = value.slice(line, from);
+    insert(editor, from, to, "\n" + before.match(/^ */)[0] + (/:\s*$/.test(before) ? "    " : ""));
+  } else {
+    if (event.key !== "Shift") delete editor.dataset.leave;
+    return;
+  }
+  event.preventDefault();
+}
+
+/** Four spaces more or less before each chosen line; without a choice, spaces up to the next stop. */
+function indent(editor, line, back) {
+  const { selectionStart: from, selectionEnd: to, value } = editor;
+  if (from === to && !back) return insert(editor, from, to, " ".repeat(4 - ((from - line) % 4)));
+  const old = value.slice(line, to);
+  if (back && !/^ /m.test(old)) return;
+  const text = back ? old.replace(/^ {1,4}/gm, "") : old.replace(/^(?=.)/gm, "    ");
+  const first = text.split("\n", 1)[0].length - old.split("\n", 1)[0].length;
+  insert(editor, line, to, text);
+  editor.setSelectionRange(Math.max(from + first, line), to + text.length - old.length);
+}
+
+/** Put text in place of a stretch, so that the browser can undo it. */
+function insert(editor, from, to, text) {
+  editor.setSelectionRange(from, to);
+  const done = text ? document.execCommand("insertText", false, text) : document.execCommand("delete");
+  if (!done) {
+    editor.setRangeText(text, from, to, "end");
+    editor.dispatchEvent(new Event("input"));
+  }
+}
+
+// --- lines to put in order ------------------------------------------------------------------------
+
+class Order extends Exercise {
+  start() {
+    this.pile = this.$(".pile");
+    this.program = this.$(".program");
+    this.items = new Map(this.all("li[data-line]").map(item => [+item.dataset.line, item]));
+    this.mixed = [...this.items.values()];
+    for (const item of this.mixed) {
+      for (const move of ["up", "down", "in", "out"])
+        item.querySelector(`.${move}`).onclick = event => this.move(item, move, event.currentTarget);
+      item.addEventListener("pointerdown", event => this.drag(item, event));
+    }
+    this.program.append(...(this.kept.lines ?? []).map(i => this.items.get(i)).filter(Boolean));
+  }
+
+  get lines() { return [...this.program.children].map(item => +item.dataset.line); }
+  text(i) { return this.items.get(i).querySelector("code").textContent.trim(); }
+
+  begin() {
+    this.pile.append(...this.mixed);
+    this.changed();
+  }
+
+  move(item, move, button) {
+    if (move === "in") this.program.append(item);
+    if (move === "out") this.pile.append(item);
+    if (move === "up") item.previousElementSibling?.before(item);
+    if (move === "down") item.nextElementSibling?.after(item);
+    const there = button.offsetParent ? button : item.querySelector(move === "in" ? ".up" : ".in");
+    there.focus(); // the button goes with its line, or its opposite is there
+    this.changed();
+    const at = this.lines.indexOf(+item.dataset.line);
+    if (at >= 0) this.say(WORDS.place(at + 1, this.lines.length));
+  }
+
+  /** The program is another one: what was said of the last no longer holds. */
+  changed() {
+    this.say(null);
+    for (const item of this.mixed) item.classList.remove("off");
+    this.all(".why").forEach(why => why.remove());
+    this.keep({ lines: this.lines, right: false });
+  }
+
+  /** Drag a line by its grip, with a mouse anywhere on it; a gap shows where it will be. */
+  drag(item, event) {
+    const held = event.target.matches(".grip") || (event.pointerType === "mouse" && !event.target.closest("button"));
+    if (!held || !event.isPrimary || event.button) return;
+    event.preventDefault();
+    const gap = document.createElement("li");
+    gap.className = "gap";
+    item.classList.add("dragged");
+    item.setPointerCapture(event.pointerId);
+    const follow = ({ clientX, clientY }) => {
+      const lists = document.elementsFromPoint(clientX, clientY).map(node => node.closest(".lists > div"));
+      const list = lists.find(Boolean)?.querySelector(".pile, .program");
+      if (!list || !this.section.contains(list)) return;
+      const below = other => clientY < other.getBoundingClientRect().top + other.offsetHeight / 2;
+      const next = [...list.children].find(other => other !== gap && below(other));
+      list.insertBefore(gap, next ?? null);
+    };
+    const end = () => {
+      item.removeEventListener("pointermove", follow);
+      item.classList.remove("dragged");
+      if (gap.isConnected) gap.replaceWith(item);
+      this.changed();
+    };
+    item.addEventListener("pointermove", follow);
+    item.addEventListener("lostpointercapture", end, { once: true });
+  }
+
+  check() {
+    const { count, before, why } = this.data, lines = this.lines;
+    const off = (line, pair) => {
+      this.items.get(line).classList.add("off");
+      this.judged(false, pair);
+    };
+    const joined = (a, b) => [`${a[0]} ${b[0]}`, a[1] + b[1]];
+    if (!lines.length) return this.say(WORDS.empty);
+    const useless = lines.find(line => line >= count);
+    if (useless !== undefined) return off(useless, joined(WORDS.useless(this.text(useless)), why[useless]));
+    for (const line of lines) {
+      const late = before.find(([i, j]) => j === line && lines.indexOf(i) > lines.indexOf(j));
+      if (late) return off(line, joined(WORDS.early(this.text(late[0]), this.text(line)), why[late[0]]));
+    }
+    if (lines.length < count) return this.say(WORDS.lacks(count - lines.length));
+    this.judged(true, WORDS.ordered);
+    for (const line of lines) {
+      const reason = document.createElement("p");
+      reason.className = "why";
+      reason.append(...spoken(why[line]));
+      this.items.get(line).append(reason);
+    }
+  }
+
+  reveal() {
+    this.pile.append(...this.mixed);
+    this.program.append(...[...Array(this.data.count).keys()].map(i => this.items.get(i)));
+    this.check();
+  }
+}
+
+// --- a line that is wrong -------------------------------------------------------------------------
+
+class Hunt extends Exercise {
+  start() {
+    this.lines = this.all("ol.code li");
+    this.lines.forEach((item, i) => item.querySelector("button")?.addEventListener("click", () => this.accuse(i)));
+    if (this.kept.line !== undefined) this.mark(this.kept.line);
+  }
+
+  begin() {
+    this.mark(-1);
+    this.say(null);
+    this.keep({ line: undefined, right: false });
+  }
+
+  mark(line) {
+    this.lines.forEach((item, i) => item.querySelector("button")?.setAttribute("aria-pressed", i === line));
+    const [right, why] = this.data.why[line] ?? [];
+    if (why) this.say(why, right ? "right" : "wrong");
+  }
+
+  accuse(line) {
+    this.mark(line);
+    this.kept.line = line;
+    this.judged(...this.data.why[line]);
+  }
+
+  reveal() { this.accuse(this.data.why.findIndex(said => said?.[0])); }
+}
+
+// --- a state of the picture to reach --------------------------------------------------------------
+
+class Goal extends Exercise {
+  start() { this.scene.addEventListener("move", () => this.say(null)); } // it was said of another state
+
+  check() {
+    const [right, ...pair] = this.data.states[this.scene.place(this.scene.state)];
+    this.judged(right, pair);
+  }
+
+  begin() { this.say(null); this.keep({ right: false }); }
+
+  reveal() {
+    const at = this.data.states.findIndex(([right]) => right), { values, choices } = this.scene.data;
+    const faults = this.data.states.length / values.length / Math.max(choices.length, 1);
+    this.scene.go({
+      index: at % values.length, broken: Math.floor(at / values.length) % faults === 1,
+      choice: choices[Math.floor(at / values.length / faults)],
+    });
+    const [, en, zh] = this.data.states[at];
+    this.say([`${WORDS.here[0]} ${en}`, WORDS.here[1] + zh]);
+  }
+}
+
+// --- answers to choose from -----------------------------------------------------------------------
+
+class Recall extends Exercise {
+  start() {
+    this.choices = this.all(".choice");
+    this.inputs = this.all("input");
+    this.inputs.forEach((input, i) => {
+      input.checked = this.kept.choice === i;
+      input.addEventListener("change", () => this.chose(i));
+    });
+    if (this.kept.right) this.reasons(this.kept.choice);
+  }
+
+  get choice() { return this.inputs.findIndex(input => input.checked); }
+
+  chose(i) {
+    this.reasons(-1);
+    this.say(null);
+    this.keep({ choice: i, right: false });
+  }
+
+  /** Show what is said of an answer, of no other. */
+  reasons(which) {
+    this.choices.forEach((choice, i) => {
+      const right = "right" in this.inputs[i].dataset;
+      choice.querySelector(".reason").hidden = i !== which;
+      choice.classList.toggle("right", i === which && right);
+      choice.classList.toggle("wrong", i === which && !right);
+    });
+  }
+
+  check() {
+    if (this.choice < 0) return this.say(WORDS.choose);
+    this.reasons(this.choice);
+    this.judged("right" in this.inputs[this.choice].dataset, null);
+    this.announce();
+  }
+
+  /** The reason stands beside its answer; for who hears the page it is said as a verdict too. */
+  announce() {
+    const reason = this.choices[this.choice].querySelector(".reason").cloneNode(true);
+    reason.hidden = false;
+    reason.className = "unseen";
+    this.$(".verdict").replaceChildren(reason);
+  }
+
+  begin() {
+    this.inputs.forEach(input => { input.checked = false; });
+    this.chose(-1);
+  }
+
+  reveal() {
+    this.inputs.find(input => "right" in input.dataset).checked = true;
+    this.check();
+  }
+}
+
+/** Before the picture: the reason waits until an answer is chosen and the picture has been moved. */
+class Predict extends Recall {
+  start() {
+    super.start();
+    const note = this.$(".asks textarea");
+    note.value = this.kept.note ?? "";
+    note.addEventListener("input", () => this.keep({ note: note.value }));
+    this.scene.addEventListener("move", () => this.seen());
+    if (this.kept.moved) this.seen();
+  }
+
+  chose(i) {
+    this.keep({ choice: i });
+    if (this.kept.moved) this.seen();
+    else this.say(WORDS.look);
+  }
+
+  seen() {
+    if (!this.kept.moved) this.keep({ moved: true });
+    if (this.choice < 0 || !this.choices[this.choice].querySelector(".reason").hidden) return;
+    this.reasons(this.choice);
+    this.announce();
+    this.$(".asks").hidden = false;
+  }
+}
+
+const KINDS = { write: Write, order: Order, hunt: Hunt, goal: Goal, recall: Recall, predict: Predict };
+
+/**
+ * Bring the exercises in `root` to life.
+ *
+ * ask: sends a request to Python and promises its reply; null if there is none.
+ * scene: the <mr-scene> that goals and the prediction look at.
+ * store: get(id), set(id, value): the reader's answers.
+ */
+export function exercises(root, { ask, scene, store, lesson }) {
+  for (const section of root.querySelectorAll(".exercise")) {
+    const exercise = new KINDS[section.dataset.kind](section, { ask, scene, store });
+    exercise.lesson = lesson;
+    exercise.start();
+    exercise.refresh();
+  }
+}

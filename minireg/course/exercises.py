@@ -1,0 +1,327 @@
+"""exercises: what a reader is asked, as HTML that ``exercises.js`` brings to life.
+
+:func:`kept` computes what takes long, for ``lessons/pages/NN.json``; :func:`html` makes the elements;
+:func:`faults` says what is wrong with an exercise before a reader finds out.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from typing import Any
+
+from ..pictures import Say, Scene
+from .diagnosis import fresh, parts, same
+from .judge import judge, source
+from .parts import Answer, Exercise, Goal, Hunt, Order, Predict, Recall, Write
+
+Render = Callable[[str], str]
+
+NAMES = {
+    Write: ("write", Say("Write", "写一写")),
+    Order: ("order", Say("Put in order", "排一排")),
+    Hunt: ("hunt", Say("Find the fault", "找错")),
+    Goal: ("goal", Say("Reach it", "动手达到")),
+    Recall: ("recall", Say("Once more", "再想一次")),
+}
+BUTTONS = {
+    "check": Say("Check", "检查"),
+    "hint": Say("A hint", "提示"),
+    "answer": Say("Show the answer", "看答案"),
+    "reset": Say("Start again", "重来"),
+}
+THERE = Say("I am there", "到了")
+KEYS = Say(
+    "`Ctrl`+`Enter`, or Check. `Esc`, then `Tab`, leaves the editor.",
+    "`Ctrl`+`Enter` 或点“检查”。先按 `Esc` 再按 `Tab` 可离开编辑框。",
+)
+NO_PYTHON = Say(
+    "There is no Python here to check it. On your machine, `minireg lesson` shows this page with one.",
+    "这里没有 Python 可供检查。在自己的电脑上运行 `minireg lesson`,本页就能检查。",
+)
+MOVED = {  # what the buttons of a line do, as they are read aloud
+    "up": ("↑", Say("up", "上移")),
+    "down": ("↓", Say("down", "下移")),
+    "out": ("×", Say("take out", "移出")),
+    "in": ("+", Say("put into the program", "放入程序")),
+}
+VERDICT = '<div class="verdict" role="status"></div>'
+MOST = 7  # lines to put in order: every order of them is run
+
+
+# --- what is kept ----------------------------------------------------------------------------------
+
+
+def kept(exercise: Exercise, scene: Scene) -> Any:
+    """What is computed once: plain data, or None.
+
+    Of an order which line must stand before which, of a hunt its evidence, of a goal what is said at
+    each state of the picture.
+    """
+    match exercise:
+        case Order():
+            return before(exercise)
+        case Hunt():
+            return str(exercise.evidence())
+        case Goal():
+            return [[at == 0, *said] for at, said in reached(exercise, scene)]
+    return None
+
+
+def outcome(order: Order, lines: Sequence[str]) -> Any:
+    """What comes out of a program of these lines; None if it does not run."""
+    space = order.given()
+    try:
+        exec("\n".join(lines), space)
+        return parts(eval(order.result, space))
+    except Exception:  # most orders do not run
+        return None
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two programs come to the same."""
+    there = a is not None and b is not None and len(a) == len(b)
+    return there and all(map(same, a, b))
+
+
+def orders(order: Order) -> list[tuple[int, ...]]:
+    """All orders of the lines from which the same comes out as from the right one."""
+    lines = [*order.lines]
+    want = outcome(order, lines)
+    every = itertools.permutations(range(len(lines)))
+    return [o for o in every if alike(outcome(order, [lines[i] for i in o]), want)]
+
+
+def before(order: Order) -> list[tuple[int, int]]:
+    """Which line must stand before which: pairs that every right order keeps."""
+    good = [{line: at for at, line in enumerate(o)} for o in orders(order)]
+    pairs = itertools.permutations(range(len(order.lines)), 2)
+    return [(i, j) for i, j in pairs if good and all(at[i] < at[j] for at in good)]
+
+
+def reached(goal: Goal, scene: Scene) -> Iterator[tuple[int, Say]]:
+    """At each state of the picture the number of the sentence, 0 for the goal itself, and the sentence.
+
+    ``LookupError`` for a state at which nothing is said.
+    """
+    sentences = {goal.why: goal.reached, **goal.others}
+    for state, frame in scene.frames().items():
+        numbers = {**frame.numbers, **state._asdict(), scene.name: state.value}
+        hits = (k for k, applies in enumerate(sentences.values()) if applies(**numbers))
+        if (at := next(hits, None)) is None:
+            raise LookupError(f"goal {goal.id!r} says nothing at {state}")
+        yield at, [*sentences][at].format(**numbers)
+
+
+# --- elements --------------------------------------------------------------------------------------
+
+
+def html(part: Exercise | Predict, render: Render, kept: Any = None) -> str:
+    """The element of an exercise, or of the prediction before the picture.
+
+    Parameters
+    ----------
+    render : HTML of a text in one language.
+    kept : what :func:`kept` has computed.
+    """
+    if isinstance(part, Predict):
+        asks = f'<label class="asks" hidden>{part.asks.html(render)}<textarea rows="2"></textarea></label>'
+        body = _answers("predict", part.question, part.answers, render) + asks + VERDICT
+        return f'<section class="exercise" data-kind="predict" id="predict">{body}</section>'
+    kind, name = NAMES[type(part)]
+    prompt = f'<div class="prompt">{part.prompt.html(render, "div")}</div>'
+    data: dict[str, Any] = {}
+    match part:
+        case Write():
+            text, data["answer"] = source(part.stub), source(part.right, part.stub.__name__)
+            data["stub"] = text
+            rows = f'rows="{text.count(chr(10)) + 2}" spellcheck="false" autocapitalize="off"'
+            body = (
+                f'<label class="unseen" for="code-{part.id}">{BUTTONS["check"].html()} Python</label>'
+                f'<textarea class="editor" id="code-{part.id}" {rows} autocomplete="off">{escape(text)}'
+                f'</textarea><p class="keys">{coded(KEYS)}</p><p class="python" hidden>{coded(NO_PYTHON)}</p>'
+            )
+        case Order():
+            reasons = [*part.lines.values(), *part.distractors.values()]
+            data |= {"count": len(part.lines), "before": kept, "why": reasons}
+            body = _order(part)
+        case Hunt():
+            data["why"], body = _hunt(part, kept)
+        case Goal():
+            data["states"], body = kept, ""
+        case Recall():
+            prompt, body = "", _answers(part.id, part.prompt, part.answers, render)
+    hints = "".join(f"<li hidden>{hint.html(render)}</li>" for hint in part.hints)
+    shown = [b for b in BUTTONS if b != "hint" or part.hints]
+    shown = [b for b in shown if b != "check" or kind != "hunt"]
+    hide = {"answer": " hidden"}
+    words = BUTTONS | ({"check": THERE} if kind == "goal" else {})
+    buttons = "".join(
+        f'<button type="button" class="{b}"{hide.get(b, "")}>{words[b].html()}</button>'
+        for b in shown
+    )
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    return (
+        f'<section class="exercise {kind}" data-kind="{kind}" id="ex-{part.id}">'
+        f"<h3>{name.html()}</h3>{prompt}{body}"
+        f'<div class="do">{buttons}<span class="tries"></span></div>{VERDICT}'
+        f'<ol class="hints">{hints}</ol><script type="application/json">{text}</script></section>'
+    )
+
+
+def coded(text: Say) -> str:
+    """A sentence in which text in backticks is code."""
+    return text.html(lambda t: re.sub("`([^`]+)`", r"<code>\1</code>", escape(t, quote=False)))
+
+
+def _answers(name: str, question: Say, answers: Sequence[Answer], render: Render) -> str:
+    """A question with its answers, and what is said of each."""
+    choices = "".join(
+        f'<div class="choice"><label><input type="radio" name="{name}" value="{i}"'
+        f"{' data-right' if answer.right else ''}>{answer.text.html(render)}</label>"
+        f'<p class="reason" hidden>{answer.why.html(render)}</p></div>'
+        for i, answer in enumerate(answers)
+    )
+    return f"<fieldset><legend>{question.html(render)}</legend>{choices}</fieldset>"
+
+
+def _order(part: Order) -> str:
+    """The lines, mixed, and an empty program."""
+    lines = [*part.lines, *part.distractors]
+    mixed = list(range(len(lines)))
+    random.Random(part.id).shuffle(mixed)
+    buttons = "".join(
+        f'<button type="button" class="{move}"><span aria-hidden="true">{sign}</span>'
+        f'<span class="unseen">{words.html()}</span></button>'
+        for move, (sign, words) in MOVED.items()
+    )
+    items = "".join(
+        f'<li data-line="{i}"><span class="grip" aria-hidden="true">⠿</span>'
+        f'<code>{escape(lines[i])}</code><span class="moves">{buttons}</span></li>'
+        for i in mixed
+    )
+    return (
+        f'<div class="lists"><div><h4>{Say("Lines", "代码行").html()}</h4><ul class="pile">{items}</ul></div>'
+        f'<div><h4>{Say("Your program", "你的程序").html()}</h4><ol class="program"></ol></div></div>'
+    )
+
+
+def _hunt(part: Hunt, evidence: str) -> tuple[list[Any], str]:
+    """What is said of each line, and the program with its evidence."""
+    text = source(part.program)
+    lines = text.split("\n")
+    (function,) = ast.parse(text).body
+    first = function.body[0] if isinstance(function, ast.FunctionDef) else function
+    prose = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    silent = range(first.lineno, (first.end_lineno or 0) + 1) if prose else range(0)
+    said = [
+        None if n in silent or not line.strip() else accused(part, line)
+        for n, line in enumerate(lines, 1)
+    ]
+    items = "".join(
+        f"<li><code>{escape(line)}</code></li>"
+        if why is None
+        else f'<li><button type="button" class="line"><code>{escape(line)}</code></button></li>'
+        for line, why in zip(lines, said, strict=True)
+    )
+    return said, f'<ol class="code">{items}</ol><pre class="evidence">{escape(evidence)}</pre>'
+
+
+def accused(hunt: Hunt, line: str) -> tuple[bool, Say]:
+    """Whether a line is the faulty one, and what is said of it."""
+    if hunt.fault in line:
+        return True, hunt.why
+    return False, next(
+        why for piece, why in sorted(hunt.others.items(), reverse=True) if piece in line
+    )
+
+
+# --- what an author may have got wrong -------------------------------------------------------------
+
+
+def faults(part: Exercise | Predict, scene: Scene | None = None) -> list[str]:
+    """What is wrong with an exercise, each in a sentence; none if nothing is.
+
+    A reference that is judged wrong, a mistake that is not recognised as itself, a limit that no
+    mistake breaks, an order that more orders satisfy than are accepted, a goal that is reached at
+    the start …
+
+    Parameters
+    ----------
+    scene : the picture, for a goal.
+    """
+    return [f"{getattr(part, 'id', 'predict')}: {fault}" for fault in _faults(part, scene)]
+
+
+def _faults(part: Exercise | Predict, scene: Scene | None) -> Iterator[str]:
+    if isinstance(part, Predict | Recall) and sum(a.right for a in part.answers) != 1:
+        yield "not exactly one answer is right"
+    match part:
+        case Write():
+            yield from _written(part)
+        case Order():
+            yield from _ordered(part)
+        case Hunt():
+            text = source(part.program).split("\n")
+            if (many := sum(part.fault in line for line in text)) != 1:
+                yield f"{many} lines hold {part.fault!r}, expected one"
+            if "" not in part.others:
+                yield 'others says nothing of all the rest: ""'
+            yield from (
+                f"no line holds {p!r}" for p in part.others if not any(p in t for t in text)
+            )
+            if not str(part.evidence()).strip():
+                yield "there is no evidence"
+        case Goal() if scene is not None:
+            told = dict(zip(scene.states, (at for at, _ in reached(part, scene)), strict=True))
+            if 0 not in told.values():
+                yield "no state of the picture reaches it"
+            if told[scene.start] == 0:
+                yield "it is reached at the start"
+            unsaid = {*range(len(part.others) + 1)} - {*told.values()}
+            yield from (f"nowhere said: {[part.why, *part.others][k].en}" for k in sorted(unsaid))
+
+
+def _written(part: Write) -> Iterator[str]:
+    if not (verdict := judge(part.right, part)).right:
+        yield f"the reference is judged wrong: {verdict.said.en}"
+        return
+    if judge(part.stub, part).right:
+        yield "the stub is right already"
+    for k in range(len(part.cases[0])):
+        if len({str(case[k]) for case in (*part.cases, *part.limits.values())}) == 1:
+            yield f"argument {k + 1} is the same in all cases: an answer may leave it out"
+    for said, mistake in part.mistakes.items():
+        verdict = judge(mistake, part)
+        if not verdict.said.en.endswith(said.en):
+            yield f"a mistake is not told {said.en!r} but {verdict.said.en!r}"
+    for said, case in part.limits.items():
+        values = [parts(f(*fresh(case))) for f in (part.right, *part.mistakes.values())]
+        if all(alike(values[0], v) for v in values):
+            yield f"no mistake breaks the limit {said.en!r}"
+
+
+def _ordered(part: Order) -> Iterator[str]:
+    lines, n = [*part.lines], len(part.lines)
+    want = outcome(part, lines)
+    if n > MOST:
+        yield f"{n} lines, at most {MOST}: every order of them is run"
+        return
+    if want is None:
+        yield "the program does not run"
+        return
+    good, pairs = orders(part), before(part)
+    keep = sum(
+        all(o.index(i) < o.index(j) for i, j in pairs) for o in itertools.permutations(range(n))
+    )
+    if keep != len(good):
+        yield f"{keep} orders are accepted, {len(good)} come to the same"
+    for line in part.distractors:
+        for i, old in enumerate(lines):
+            if alike(outcome(part, [*lines[:i], line, *lines[i + 1 :]]), want):
+                yield f"{line!r} may stand in place of {old!r}"
