@@ -99,14 +99,17 @@ ORDER = Order(
     "adamw",
     Say("Put a first step of AdamW in order.", "把 AdamW 的第一步排好。"),
     {
-        "m = 0.9 * m + 0.1 * g": Say("the mean of the gradients", "梯度的平均"),
-        "v = 0.999 * v + 0.001 * g**2": Say("the mean of their squares", "梯度平方的平均"),
+        "m = 0.9 * m + 0.1 * g": Say("It is the mean of the gradients.", "它是梯度的平均。"),
+        "v = 0.999 * v + 0.001 * g**2": Say(
+            "It is the mean of their squares.", "它是梯度平方的平均。"
+        ),
         "step = m / 0.1 / (np.sqrt(v / 0.001) + 1e-8)": Say(
-            "both means are too small at first: they are divided by 1 − β",
-            "起初两个平均偏小,要除以 1 − β",
+            "Both means are too small at first: they are divided by 1 − β.",
+            "起初两个平均偏小,要除以 1 − β。",
         ),
         "w = w - lr * (step + lam * w)": Say(
-            "the decay stands beside the step, and is not divided by √v", "衰减与步长并列,不除以 √v"
+            "The decay stands beside the step, and is not divided by √v.",
+            "衰减与步长并列,不除以 √v。",
         ),
     },
     {
@@ -120,6 +123,9 @@ ORDER = Order(
     "w",
     hints=(Say("The means come first.", "先算平均。"),),
 )
+
+
+LINES = [*ORDER.lines]
 
 
 def train(w, lr, strength):
