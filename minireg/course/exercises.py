@@ -16,7 +16,7 @@ from html import escape
 from typing import Any
 
 from ..pictures import Say, Scene
-from .diagnosis import fresh, parts, same
+from .diagnosis import Array, fresh, parts, same
 from .judge import judge, source
 from .parts import Answer, Exercise, Goal, Hunt, Order, Predict, Recall, Write
 
@@ -35,6 +35,7 @@ BUTTONS = {
     "answer": Say("Show the answer", "看答案"),
     "reset": Say("Start again", "重来"),
 }
+YOURS = Say("Your program", "你的程序")
 THERE = Say("I am there", "到了")
 KEYS = Say(
     "`Ctrl`+`Enter`, or Check. `Esc`, then `Tab`, leaves the editor.",
@@ -73,20 +74,19 @@ def kept(exercise: Exercise, scene: Scene) -> Any:
     return None
 
 
-def outcome(order: Order, lines: Sequence[str]) -> Any:
-    """What comes out of a program of these lines; None if it does not run."""
+def outcome(order: Order, lines: Sequence[str]) -> list[Array]:
+    """What comes out of a program of these lines; nothing if it does not run."""
     space = order.given()
     try:
         exec("\n".join(lines), space)
         return parts(eval(order.result, space))
     except Exception:  # most orders do not run
-        return None
+        return []
 
 
-def alike(a: Any, b: Any) -> bool:
-    """Whether two programs come to the same."""
-    there = a is not None and b is not None and len(a) == len(b)
-    return there and all(map(same, a, b))
+def alike(a: list[Array], b: list[Array]) -> bool:
+    """Whether two programs come to the same; from nothing comes nothing."""
+    return len(a) == len(b) > 0 and all(map(same, a, b))
 
 
 def orders(order: Order) -> list[tuple[int, ...]]:
@@ -142,7 +142,7 @@ def html(part: Exercise | Predict, render: Render, kept: Any = None) -> str:
             data["stub"] = text
             rows = f'rows="{text.count(chr(10)) + 2}" spellcheck="false" autocapitalize="off"'
             body = (
-                f'<label class="unseen" for="code-{part.id}">{BUTTONS["check"].html()} Python</label>'
+                f'<label class="unseen" for="code-{part.id}">{YOURS.html()}</label>'
                 f'<textarea class="editor" id="code-{part.id}" {rows} autocomplete="off">{escape(text)}'
                 f'</textarea><p class="keys">{coded(KEYS)}</p><p class="python" hidden>{coded(NO_PYTHON)}</p>'
             )
@@ -207,7 +207,7 @@ def _order(part: Order) -> str:
     )
     return (
         f'<div class="lists"><div><h4>{Say("Lines", "代码行").html()}</h4><ul class="pile">{items}</ul></div>'
-        f'<div><h4>{Say("Your program", "你的程序").html()}</h4><ol class="program"></ol></div></div>'
+        f'<div><h4>{YOURS.html()}</h4><ol class="program"></ol></div></div>'
     )
 
 
@@ -312,7 +312,7 @@ def _ordered(part: Order) -> Iterator[str]:
     if n > MOST:
         yield f"{n} lines, at most {MOST}: every order of them is run"
         return
-    if want is None:
+    if not want:
         yield "the program does not run"
         return
     good, pairs = orders(part), before(part)
