@@ -6,12 +6,16 @@ import argparse
 import json
 import os
 import sys
+import threading
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
 from .. import backend
 from ..course import lessons as shelf
 from ..course.claims import VERDICTS, Result, errata, measure_all, select
+from ..course.pages import served
+from ..course.serve import serving
 from ..tables import Cell, Column, Table
 from . import common
 from .common import MissingError, UsageError, in_range
@@ -37,9 +41,22 @@ def declare(commands: common.Commands) -> None:
     add("--json", action="store_true", help="print a list of JSON objects")
     add("--errata", action="store_true", help="print the corrections to the texts as Markdown")
     short = "the lessons: list them, open one in the browser, run them"
-    add = common.declare(commands, "lesson", lesson, short, lesson.__doc__).add_argument
+    group = common.declare(commands, "lesson", lesson, short, lesson.__doc__)
+    add = group.add_argument
     add("number", type=in_range(0, whole=True), nargs="?", metavar="N", help="which lesson")
-    add("--run", action="store_true", help="run it here, without a browser")
+    add("--no-browser", action="store_true", help="print the address only")
+    port = in_range(0, 65536, whole=True)
+    add(
+        "--port",
+        type=port,
+        default=0,
+        metavar="P",
+        help="where it is served; default: one that is free",
+    )
+    add = group.add_mutually_exclusive_group().add_argument
+    add("--run", action="store_true", help="measure what it claims, without a browser")
+    add("--script", action="store_true", help="print its code as plain Python")
+    add("--edit", action="store_true", help="open a copy of it in this folder with marimo")
 
 
 def claims(args: argparse.Namespace) -> int:
@@ -119,35 +136,62 @@ def lesson(args: argparse.Namespace) -> int:
     """``minireg lesson``: list, open or run the lessons.
 
     what happens
-      Without a number the lessons are listed. With one, the lesson is copied into this folder,
-      where its exercises are yours to edit, and opened in the browser; a copy that is already
-      there is opened as you left it (delete it for a fresh one). Ctrl-C ends it. With --run it
-      runs here, without a browser and without copying, and prints what it claims and measured.
+      Without a number the lessons are listed. With one, its page opens in the browser, served to
+      this machine alone; Python beside it checks the exercises. What you answer is kept in
+      MINIREG_HOME (default: ~/.local/share/minireg). Ctrl-C ends it. With --run a lesson runs
+      here and prints what it claims and measured. With --edit it is copied into this folder and
+      opened with marimo; a copy that is already there is opened as you left it.
 
     examples
       minireg lesson                                 which there are, and their claims
       minireg lesson 2
+      minireg lesson 2 --no-browser --port 8000      on another machine, behind a tunnel
       minireg lesson 2 --run
+      minireg lesson 2 --script > decay.py
       minireg lesson --run                           all of them
 
     exit code
-      0 done, 1 a lesson claims what is not so, or marimo is missing, 2 no such lesson
+      0 done, 1 a lesson claims what is not so, or something is missing, 2 no such lesson
     """
     try:
         chosen = shelf.lessons() if args.number is None else [shelf.find(args.number)]
     except LookupError as error:
         raise UsageError(f"{error.args[0]}\n{shelf.table(shelf.lessons())}") from error
-    if args.number is None and not args.run:
+    if args.run:
+        return _run(chosen)
+    if args.number is None:
+        if args.script or args.edit:
+            raise UsageError("which lesson? as in: minireg lesson 2 --script")
         print(shelf.table(chosen))
         return 0
-    common.need(marimo="lessons", sklearn="lessons", matplotlib="lessons")
-    return _run(chosen) if args.run else _open(chosen[0])
+    (one,) = chosen
+    if args.script:
+        print(one.script(), end="")
+        return 0
+    return _edit(one) if args.edit else _open(one, args)
 
 
-def _open(one: shelf.Lesson) -> int:
-    """Open the reader's copy in the browser."""
+def _open(one: shelf.Lesson, args: argparse.Namespace) -> int:
+    """Show the page of a lesson until Ctrl-C."""
+    try:
+        with serving(served, args.port) as server:
+            url = server.url(f"{one.number:02}.html")
+            said = url if args.no_browser else f"{url}\nCtrl-C ends it"
+            if not args.no_browser:  # in a thread: a browser in the terminal waits for the page
+                threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
+            server.run(lambda: print(said, flush=True))
+    except OSError as error:
+        raise MissingError(f"cannot serve on port {args.port}: {error.strerror}") from error
+    return 0
+
+
+def _edit(one: shelf.Lesson) -> int:
+    """Open the reader's copy with marimo."""
+    common.need(marimo="lessons")
     try:
         path, new = shelf.working_copy(one, Path.cwd())
+    except ValueError as error:
+        raise MissingError(str(error)) from error
     except OSError as error:
         raise MissingError(f"cannot copy the lesson into {Path.cwd()}: {error}") from error
     print(f"{'copied to' if new else 'opening your copy'} {path}; Ctrl-C ends it", flush=True)

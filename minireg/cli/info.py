@@ -16,7 +16,7 @@ from .reference import reference
 EXTRAS = {
     "cli": "rich",
     "viz": "matplotlib graphviz",
-    "lessons": "sklearn marimo",
+    "lessons": "marimo latex2mathml markdown_it",
     "io": "safetensors",
     "sweep": "joblib dask distributed",
 }

@@ -21,73 +21,58 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from ..pictures import Say
 from .claims import select
+from .judge import Printed, check, explain
 from .lessons import Opened, find
 
 #: Seconds after which whoever asked ends Python and starts it anew.
 LIMITS = {"check": 5, "run": 5, "measure": 120}
-MOST = 10_000  # characters of what code printed
-CODE = "<your code>"
+CODE = "<answer>"  # as the judge calls it
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """The reply to a request of a page; ``error`` in it says what went wrong.
 
     ========================================  ====================================================
-    ``{"do": "check", "lesson", "exercise",   ``{"right", "tried", "said": {"en", "zh"},
-    "code"}``                                 "printed"}``
-    ``{"do": "run", "lesson", "code"}``       ``{"printed", "error"}``
+    ``{"do": "check", "lesson", "exercise",   :func:`minireg.course.judge.check`
+    "code"}``
+    ``{"do": "run", "lesson", "code"}``       ``{"printed", "error", "said": {"en", "zh"}}``
     ``{"do": "measure", "claim"}``            :meth:`minireg.course.claims.Result.to_dict`
     ========================================  ====================================================
 
-    >>> answer({"do": "run", "code": "2 * 3"})
-    {'printed': '6\\n', 'error': ''}
+    >>> answer({"do": "run", "code": "print(2 * 3)"})["printed"].strip()
+    '6'
     """
     todo = DO.get(str(request.get("do")))
     if todo is None:
         return {"error": f"a page may ask to {', '.join(DO)}, got {request.get('do')!r}"}
     try:
         return todo(request)
-    except (LookupError, TypeError, ValueError) as error:  # no such lesson, exercise or claim
+    except Exception as error:  # no such lesson, exercise or claim; a page has to hear of it
         return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _check(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Judge what the reader has written."""
+    return check(_opened(request["lesson"]).parts, request["exercise"], request["code"])
 
 
 def _run(request: Mapping[str, Any]) -> dict[str, Any]:
     """Run lines of the reader's; the value of the last is shown as in an interactive session."""
     names = dict(_opened(request["lesson"]).names) if "lesson" in request else {}
-    printed, error = Printed(), ""
-    with contextlib.redirect_stdout(printed):
+    code, error, said = request["code"], "", Say("", "")
+    with contextlib.redirect_stdout(Printed()) as printed:
         try:
-            tree = ast.parse(request["code"], CODE)
+            tree = ast.parse(code, CODE)
             last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
             exec(compile(tree, CODE, "exec"), names)
             if isinstance(last, ast.Expr):
                 sys.displayhook(eval(compile(ast.Expression(last.value), CODE, "eval"), names))
         except BaseException as problem:  # the code is the reader's; SystemExit too
-            error = _said(problem)
-    return {"printed": printed.getvalue(), "error": error}
-
-
-class Printed(io.StringIO):
-    """What code prints, up to :data:`MOST` characters: a loop may print without end."""
-
-    def write(self, text: str) -> int:
-        """Keep what there is room for."""
-        room = MOST - self.tell()
-        if room > 0:
-            super().write(text if len(text) < room else f"{text[:room]}\n… and more")
-        return len(text)
-
-
-def _said(problem: BaseException) -> str:
-    """An error with the line of the reader's code in which it happened."""
-    frames = traceback.extract_tb(problem.__traceback__)
-    lines = [f.lineno for f in frames if f.filename == CODE]
-    if isinstance(problem, SyntaxError) and problem.filename == CODE:
-        lines.append(problem.lineno)
-        problem = SyntaxError(problem.msg)
-    place = f"line {lines[-1]}: " if lines else ""
-    return f"{place}{type(problem).__name__}: {problem}".rstrip(": ")
+            error = "".join(traceback.format_exception_only(problem)[-1:]).strip()
+            said = explain(problem, code, names)
+    return {"printed": printed.getvalue(), "error": error, "said": said._asdict()}
 
 
 def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +86,11 @@ def _opened(number: int) -> Opened:
     return find(number).open()
 
 
-DO: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"run": _run, "measure": _measure}
+DO: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "check": _check,
+    "run": _run,
+    "measure": _measure,
+}
 
 
 def main() -> None:

@@ -1,32 +1,26 @@
 """The lessons: which there are, how to open and run one, and what they share.
 
 A lesson is a marimo notebook ``lessons/NN_name.py``, plain Python that runs as a script. Its
-docstring names it. Its cells end in :mod:`~minireg.course.parts`, of which a page is made, and it is
-opened with NumPy alone (:meth:`Lesson.open`). Lessons that are still notebooks need marimo; these
-compare what the texts say with what is measured (:func:`compare`, :func:`closing`) and show a reader
-what is wrong with an answer (:func:`judge`).
+docstring names it. Its cells end in :mod:`~minireg.course.parts`, of which :mod:`~minireg.course.pages`
+makes a page; it is opened with NumPy alone (:meth:`Lesson.open`).
 """
 
 from __future__ import annotations
 
 import ast
-import html
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-
-import numpy as np
 
 from ..tables import Column, Table
 from ..training import passing_interrupts
@@ -34,10 +28,6 @@ from .claims import LESSONS, Figure, Result, select
 from .parts import Close, Code, Told
 
 T = TypeVar("T")
-BLUE, ORANGE, GREEN, INK, SOFT = "#0072b2", "#d55e00", "#009e73", "#1f2328", "#8c959f"
-
-
-# --- the lessons ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -67,11 +57,6 @@ class Lesson:
         return (ast.get_docstring(self.tree) or "").partition("\n")[0].rstrip(".")
 
     @property
-    def paged(self) -> bool:
-        """Whether it is written as parts of a page; else it is a notebook, which marimo opens."""
-        return "minireg.course.parts" in self.text
-
-    @property
     def claims(self) -> list[str]:
         """The IDs of the claims that it measures."""
         return re.findall(r'"(C\d{2,3})"', self.text)
@@ -93,6 +78,11 @@ class Lesson:
                     _execute([_undecorated(node)], self.path, names)
         outputs = [_execute(body, self.path, names) for body in cells]
         return Opened(tuple(o for o in outputs if o is not None), names)
+
+    def source(self, name: str) -> str:
+        """The text of a function or class at the top level, without what marimo decorates it with."""
+        (node,) = (node for node in self.tree.body if name in _made(node))
+        return ast.get_source_segment(self.text, node) or ""
 
     def script(self) -> str:
         """The code that it teaches as plain Python: the function that the page shows, the imports and
@@ -134,6 +124,11 @@ class Opened:
     def of(self, kind: type[T]) -> list[T]:
         """The parts of a kind."""
         return [part for part in self.parts if isinstance(part, kind)]
+
+    def one(self, kind: type[T]) -> T:
+        """The part of a kind of which there is one; ``ValueError`` for none and for several."""
+        (part,) = self.of(kind)
+        return part
 
 
 def _cell(node: ast.stmt) -> bool:
@@ -181,7 +176,7 @@ def lessons() -> list[Lesson]:
     """All lessons in order.
 
     >>> lessons()[0].title
-    'Build the engine: from a number to a tensor in under 100 lines'
+    'How does a computer get a million slopes at once?'
     """
     return [Lesson(path) for path in sorted(LESSONS.glob("[0-9][0-9]_*.py"))]
 
@@ -212,12 +207,9 @@ def run(lesson: Lesson) -> None:
     ``AssertionError`` lists what is not as claimed; errors of its cells are raised.
     """
     with passing_interrupts():
-        if lesson.paged:
-            opened = lesson.open()
-            ids = [i for part in opened.of(Told) for i in (*part.ids, *part.also)]
-            settle(measure(*ids), [f for part in opened.of(Close) for f in part.figures()])
-        else:
-            runpy.run_path(str(lesson.path), run_name="__main__")
+        opened = lesson.open()
+        ids = [i for part in opened.of(Told) for i in (*part.ids, *part.also)]
+        settle(measure(*ids), [f for part in opened.of(Close) for f in part.figures()])
 
 
 def working_copy(lesson: Lesson, folder: Path) -> tuple[Path, bool]:
@@ -250,9 +242,6 @@ def edit(path: Path) -> int:
     return os.execve(sys.executable, command, os.environ | settings)
 
 
-# --- what the texts say, what was measured ---------------------------------------------------------
-
-
 def measure(*ids: str) -> list[Result]:
     """Run the programs of these claims, in this order.
 
@@ -263,46 +252,8 @@ def measure(*ids: str) -> list[Result]:
     return [found[i]() for i in ids]
 
 
-def grid(table: Table) -> Any:
-    """A table, whose cells are Markdown, for a notebook to show."""
-    from marimo import md
-
-    return md(table.markdown())
-
-
-def _plain(text: str) -> str:
-    """Markdown that reads as this text, in a cell of a table."""
-    return re.sub(r"([\\`*_|\[\]])", r"\\\1", html.escape(text, quote=False))
-
-
-def _first(result: Result) -> list[Figure]:
-    """The first figure of each of the first two roles."""
-    first: dict[str, Figure] = {}
-    for figure in result.figures:
-        first.setdefault(figure.role, figure)
-    return list(first.values())[:2]
-
-
-def compare(results: Iterable[Result]) -> Any:
-    """The table *the textbook says | we measured | so* of claims, for a notebook to show.
-
-    >>> "权重衰减" in compare(measure("C23")).text
-    True
-    """
-    rows = []
-    for r in results:
-        c = r.claim
-        measured = [f"{_plain(f.what)}: **{f.value:.3g}**" for f in _first(r)] + [_plain(r.error)]
-        rows.append((
-            f"**{_plain(c.title)}**<br>{_plain(c.statement)}<br>*{_plain(c.source)}*",
-            "<br>".join(filter(None, measured)),
-            f"**{c.verdict.lower()}**<br>{_plain(c.corrected)}",
-        ))  # fmt: skip
-    return grid(Table(("the textbook says", "we measured", "so"), rows))
-
-
-def settle(results: Sequence[Result], figures: Sequence[Figure] = (), show: bool = True) -> Table:
-    """Print and give the table *claimed | measured | verdict* of claims and other figures.
+def settle(results: Sequence[Result], figures: Sequence[Figure] = ()) -> None:
+    """Print the table *claimed | measured | verdict* of claims and other figures.
 
     ``AssertionError`` lists the figures outside their range.
     """
@@ -312,136 +263,8 @@ def settle(results: Sequence[Result], figures: Sequence[Figure] = (), show: bool
         verdict = "as claimed" if f.passed else "FAILED"
         verdict = f"{verdict} ({f.tolerance})" if f.tolerance else "shown"
         rows.append((f"{name} {f.what}".strip(), f.value, verdict))
-    table = Table(("claimed", Column("measured", ".4g"), "verdict"), rows)
-    if show:
-        print(table)
+    print(Table(("claimed", Column("measured", ".4g"), "verdict"), rows))
     failed = [f"{name} {f!r}".strip() for name, f in entries if not f.passed]
     failed += [f"{r.claim.id} {r.error}" for r in results if r.error]
     if failed:
         raise AssertionError("; ".join(failed))
-    return table
-
-
-def closing(results: Sequence[Result], figures: Sequence[Figure] = ()) -> Any:
-    """End a notebook: :func:`settle`, printed when it runs as a script, shown in the browser."""
-    from marimo import running_in_notebook
-
-    table = settle(results, figures, show=not running_in_notebook())
-    rows = [(_plain(what.text), value, _plain(v.text)) for what, value, v in table.rows]
-    return grid(Table(table.columns, rows))
-
-
-# --- exercises -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a check says about an answer; true if it is right, ``tried`` if there is one."""
-
-    text: str
-    right: bool = False
-    tried: bool = True
-
-    def __bool__(self) -> bool:
-        return self.right
-
-    def __str__(self) -> str:
-        return self.text
-
-    def _mime_(self) -> tuple[str, str]:
-        """How marimo shows it."""
-        from marimo import callout, md
-
-        kind: Any = "success" if self.right else "warn" if self.tried else "neutral"
-        shown: tuple[str, str] = callout(md(self.text), kind)._mime_()
-        return shown
-
-
-def _parts(value: Any) -> list[np.ndarray[Any, Any]]:
-    """A number, an array or a tuple of them as a list of arrays."""
-    return [np.asarray(v, dtype=float) for v in (value if isinstance(value, tuple) else (value,))]
-
-
-def _same(a: Any, b: Any) -> bool:
-    a, b = _parts(a), _parts(b)
-    return [v.shape for v in a] == [v.shape for v in b] and all(
-        np.allclose(v, w, rtol=1e-9, atol=1e-12) for v, w in zip(a, b, strict=True)
-    )
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_text, value))})"
-    a = np.asarray(value)
-    return f"{a.item():.6g}" if a.ndim == 0 else np.array2string(a, precision=4, separator=", ")
-
-
-def judge(
-    answer: Callable[..., Any],
-    right: Callable[..., Any],
-    cases: Sequence[tuple[Any, ...]],
-    mistakes: Mapping[str, Callable[..., Any]],
-) -> Judgement:
-    """Compare an answer, a function, with the right one, and say what is wrong with it.
-
-    Parameters
-    ----------
-    answer, right : functions of the same arguments that return numbers or arrays, or tuples of
-        them. An answer that returns None or ``...`` is not given yet.
-    cases : the arguments to compare them at.
-    mistakes : hint → function that makes this mistake; the hint is shown if the answer agrees with
-        it in all cases.
-
-    An error in ``answer`` is part of the judgement, none is raised.
-
-    >>> area = lambda r: 3.14159 * r**2
-    >>> linear = lambda r: 3.14159 * r
-    >>> print(judge(linear, area, [(2.0,), (3.0,)], {"Square r.": linear}))
-    `<lambda>(2)` gives 6.28318, expected 12.5664. Square r.
-    >>> print(judge(lambda r: 3 * area(r), area, [(2.0,)], {}))
-    `<lambda>(2)` gives 37.6991, expected 12.5664; yours is 3 times that.
-    """
-    name = getattr(answer, "__name__", "answer")
-    answers = []
-    for case in cases:
-        call = f"`{name}({', '.join(map(_text, case))})`"
-        try:
-            value = answer(*case)
-            if value is None or value is ...:
-                return Judgement(f"`{name}` is not solved yet.", tried=False)
-            _parts(value)
-        except Exception as error:  # the code is the reader's
-            return Judgement(f"{call} fails with {type(error).__name__}: {error}.")
-        answers.append((call, value, right(*case)))
-    wrong = [given for given in answers if not _same(*given[1:])]
-    if not wrong:
-        return Judgement(f"`{name}` is right.", right=True)
-    call, got, expected = wrong[0]
-    start = f"{call} gives {_text(got)}, expected {_text(expected)}"
-    for hint, mistake in mistakes.items():
-        if all(_same(given[1], mistake(*case)) for given, case in zip(answers, cases, strict=True)):
-            return Judgement(f"{start}. {hint}")
-    shapes = [[v.shape for v in _parts(value)] for value in (got, expected)]
-    if shapes[0] != shapes[1]:
-        return Judgement(f"{start}: the shape is {shapes[0]}, expected {shapes[1]}.")
-    a, b = (np.concatenate([v.ravel() for v in _parts(value)]) for value in (got, expected))
-    factor = a @ b / (b @ b) if b.any() else 0.0
-    if factor and np.allclose(a, factor * b, rtol=1e-9):
-        return Judgement(f"{start}; yours is {factor:.6g} times that.")
-    return Judgement(f"{start}.")
-
-
-# --- pictures --------------------------------------------------------------------------------------
-
-
-def drawing(columns: int = 1, size: tuple[float, float] = (9.0, 4.2), **options: Any) -> Any:
-    """A figure and its axes side by side, drawn the same way in all lessons."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained", dpi=110)
-    axes = figure.subplots(1, columns, squeeze=False, **options)[0]
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(color="#d5dae0", linewidth=0.6)
-        ax.set_axisbelow(True)
-    return figure, axes

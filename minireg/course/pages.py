@@ -1,0 +1,328 @@
+"""pages: HTML of a lesson, for a browser without Python, with it, or beside a local one.
+
+A page is one file with all that it needs; beside it lie the font of its formulas and, where Python
+runs in the browser, a worker and the folder ``python``. What takes long or needs packages (frames of
+the picture, formulas, figures) is kept in ``lessons/pages/NN.json``; ``tools/make_pages.py`` writes it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import keyword
+import re
+import shutil
+import tokenize
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from itertools import accumulate
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ..pictures import Say, Scene
+from . import exercises
+from .answers import LIMITS
+from .claims import HERE, LESSONS, SOURCES, WRONG, Claim, load, measured
+from .lessons import Lesson, find
+from .parts import Appendix, Code, Exercise, Keep, Predict, Title, Told, Why
+
+KEPT = LESSONS / "pages"
+FONT = "math.woff2"
+RUNTIME = "pyodide.mjs pyodide.asm.js pyodide.asm.wasm python_stdlib.zip pyodide-lock.json"
+MARKUP = re.compile(r"[$*`\[\n]")  # what is more than plain text
+
+VERDICTS = {
+    "TRUE": Say("true", "成立"),
+    "TRUE-WITH-CONDITIONS": Say("true under conditions", "有条件成立"),
+    "IMPRECISE": Say("imprecise", "不够准确"),
+    "FALSE AS STATED": Say("false as stated", "照原文不成立"),
+    "EMPIRICAL": Say("a matter of experience", "经验之谈"),
+}
+CERTAINTY = {
+    "exact identity": Say(
+        "algebra, true for all inputs; measured to rounding",
+        "代数恒等式，对一切输入成立；实测只差舍入误差",
+    ),
+    "certificate": Say("a certificate, checked on this instance", "在这个实例上核对过的证书"),
+    "statistical": Say("a mean over random draws, with its error", "随机抽样的平均，带抽样误差"),
+    "empirical": Say(
+        "trainings of particular networks; other data may differ",
+        "特定网络的训练结果；换了数据可能不同",
+    ),
+}
+KEYS = {
+    "← →": Say("move the control", "移动滑块"),
+    "b": Say("break it, mend it", "弄坏、修好"),
+    "p": Say("present: one thing at a time", "演示模式：一次一项"),
+    "PgUp PgDn": Say("while presenting: back and on", "演示时前后翻页"),
+    "?": Say("this help", "本帮助"),
+}
+
+COLOURS = {tokenize.STRING: "s", tokenize.COMMENT: "c"}
+
+Render = Callable[[str], str]
+
+
+def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
+    """The page of a lesson as HTML.
+
+    Parameters
+    ----------
+    lesson : one that is written as parts.
+    python : "worker" if ``worker.js`` and ``python/`` lie beside the page, "server" if
+        :mod:`minireg.course.serve` shows it; by default there is none, and the page says so.
+    size : bytes that the worker loads.
+
+    ``LookupError`` where the kept file lacks what the lesson says.
+    """
+    opened, kept = lesson.open(), _kept(lesson)
+    render = renderer(kept["html"], lesson)
+    title, scene = opened.one(Title).question, opened.one(Scene)
+    judged = [exercises.html(e, render, kept["exercises"].get(e.id)) for e in opened.of(Exercise)]
+    told = opened.of(Told)  # lesson 0 speaks of no text
+    claims = [load()[i] for part in told for i in (*part.ids, *part.also)]
+    steps = "".join(f"<li>{step.html(render, 'div')}</li>" for step in opened.one(Why).steps)
+    body = [
+        f"<h1>{title.html(render)}</h1>",
+        exercises.html(opened.one(Predict), render),
+        f'<div id="picture"><div id="scene">{scene.html(kept["scene"])}</div>'
+        f'<section id="why">{_head("Why", "为什么")}<ol>{steps}</ol></section></div>',
+        _section("code", "The code", "代码", _code(opened.one(Code), lesson, render)),
+        *(_section("told", "What the texts say", "教材怎么说", _told(t, claims)) for t in told),
+        _section("exercises", "Exercises", "练习", "".join(judged)),
+        _section("keep", "Keep", "记住", _keep(opened.one(Keep), render)),
+        *(_fold(part.title, part.text.html(render, "div")) for part in opened.of(Appendix)),
+        _fold(
+            Say("What this lesson claims, measured", "本课的论断与实测"), _figures(kept["figures"])
+        ),
+    ]
+    data = {
+        "lesson": lesson.number, "python": python, "bytes": size, "limits": LIMITS,
+        "title": title._asdict(), "control": scene.name, "values": len(scene.values),
+    }  # fmt: skip
+    looks = ("pictures/scene.css", "course/page.css", "course/exercises.css")
+    widgets = _asset("course/exercises.js").replace("export function", "function")
+    return Template(_asset("course/page.html")).substitute(
+        title=escape(title.en),
+        number=lesson.number,
+        style="\n".join(map(_asset, looks)),
+        body="\n".join(body),
+        foot=_sources(claims) if claims else "",
+        keys="".join(f"<dt>{key}</dt><dd>{says.html()}</dd>" for key, says in KEYS.items()),
+        data=embedded(data),
+        picture=_asset("pictures/scene.js"),
+        script=f"const exercises = (() => {{\n{widgets}\nreturn exercises;\n}})();\n"
+        + _asset("course/page.js"),
+    )
+
+
+# --- what is kept ---------------------------------------------------------------------------------
+
+
+def _kept(lesson: Lesson) -> dict[str, Any]:
+    """What ``tools/make_pages.py`` has kept of a lesson."""
+    path = KEPT / f"{lesson.number:02}.json"
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise LookupError(f"{path} is missing: tools/make_pages.py {lesson.number}") from None
+
+
+def renderer(html: Mapping[str, str], lesson: Lesson) -> Render:
+    """A function that gives the HTML of a text: the kept one, or for plain text its letters.
+
+    It raises ``LookupError`` for a text with Markdown or TeX that is not kept.
+    """
+
+    def render(text: str) -> str:
+        if text in html:
+            return html[text]
+        if MARKUP.search(text):
+            made = f"tools/make_pages.py {lesson.number}"
+            raise LookupError(f"pages/{lesson.number:02}.json lacks {text!r}: {made}")
+        return escape(text, quote=False)
+
+    return render
+
+
+def embedded(data: Any) -> str:
+    """Plain data as JSON that may stand in a script element."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+
+
+def _asset(name: str) -> str:
+    """The text of a file of the package."""
+    return (HERE / name).read_text("utf-8")
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _head(en: str, zh: str) -> str:
+    return f"<h2>{Say(en, zh).html()}</h2>"
+
+
+def _section(name: str, en: str, zh: str, body: str) -> str:
+    return f'<section id="{name}">{_head(en, zh)}{body}</section>'
+
+
+def _fold(title: Say, body: str) -> str:
+    return f"<details><summary>{title.html()}</summary>{body}</details>"
+
+
+def _code(part: Code, lesson: Lesson, render: Render) -> str:
+    """The function, and lines to run with it."""
+    lines, call = lesson.source(part.function.__name__), part.call.strip()
+    run, label = Say("Run", "运行").html(), Say("lines to run", "要运行的代码")
+    return (
+        f"<p>{part.says.html(render)}</p><pre><code>{tinted(lines)}</code></pre>"
+        f'<div class="run"><textarea spellcheck="false" rows="{call.count(chr(10)) + 1}" '
+        f'aria-label="{label.en} · {label.zh}">{escape(call)}</textarea><button>{run}</button>'
+        f'<p class="python small" hidden></p><pre class="output" aria-live="polite"></pre>'
+        f'<p class="said"></p></div>'
+    )
+
+
+def tinted(code: str) -> str:
+    """Python as HTML: keywords, strings, comments, and the name that is defined.
+
+    >>> tinted("def f(): return 'a'")
+    '<b class="k">def</b> <b class="d">f</b>(): <b class="k">return</b> <b class="s">\\'a\\'</b>'
+    """
+    starts = [0, *accumulate(map(len, code.splitlines(keepends=True)))]
+    html, at, defined = [], 0, False
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        kind = COLOURS.get(token.type, "")
+        if token.type == tokenize.NAME:
+            kind = "k" if keyword.iskeyword(token.string) else "d" if defined else ""
+        if kind:
+            start, end = (starts[line - 1] + column for line, column in (token.start, token.end))
+            html.append(escape(code[at:start], quote=False))
+            html.append(f'<b class="{kind}">{escape(code[start:end], quote=False)}</b>')
+            at = end
+        defined = token.string in ("def", "class")
+    return "".join([*html, escape(code[at:], quote=False)])
+
+
+def _told(part: Told, claims: Sequence[Claim]) -> str:
+    """Cards, the wrong claims first, and the others folded."""
+    worst = sorted(claims[: len(part.ids)], key=lambda c: -[*VERDICTS].index(c.verdict) % 4)
+    others = claims[len(part.ids) :]
+    more = Say(f"And {len(others)} more, all measured", f"另有 {len(others)} 条，均已实测")
+    folded = _fold(more, "".join(map(_card, others))) if others else ""
+    return "".join(map(_card, worst)) + folded
+
+
+def _card(claim: Claim) -> str:
+    """*They say, we measured, so* of one claim, with a button that measures it here."""
+    result, wrong = measured()[claim.id], " wrong" * (claim.verdict in WRONG)
+    said = Say(claim.statement, claim.statement_zh).html()
+    entries = [
+        (Say("Why it seems right", "为什么看起来对"), claim.seems),
+        (Say("What was measured", "测得的结果"), claim.refutation),
+        (
+            Say("Correct is", "正确的说法"),
+            claim.corrected and Say(claim.corrected, claim.corrected_zh),
+        ),
+        (Say("How certain", "确定程度"), CERTAINTY[claim.certainty]),
+    ]
+    listed = "".join(f"<dt>{k.html()}</dt><dd>{v.html()}</dd>" for k, v in entries if v)
+    return (
+        f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source)}</span></p>'
+        f'<details><summary><span class="ruling">{VERDICTS[claim.verdict].html()}</span> · '
+        f"{Say('measured', '实测').html()}</summary><dl>{listed}</dl>{_figures(result.figures)}"
+        f'<button data-claim="{claim.id}">{Say("Measure it here", "在这里测一测").html()}</button> '
+        f'<span class="small"></span></details></div>'
+    )
+
+
+def _figures(lines: Iterable[Any]) -> str:
+    """Figures as a list: what, value, range."""
+    return f'<ul class="figures">{"".join(f"<li>{escape(str(line))}</li>" for line in lines)}</ul>'
+
+
+def _keep(part: Keep, render: Render) -> str:
+    """Three sentences, and the lesson that follows."""
+    lines = "".join(f"<li>{sentence.html(render)}</li>" for sentence in part.sentences)
+    following = ""
+    if part.following is not None:
+        title = find(part.following).open().one(Title)
+        link = f'<a href="{part.following:02}.html">{title.question.html()}</a>'
+        following = f"<p>{Say('Next: ', '下一课：').html()}{link}</p>"
+    return f"<ol>{lines}</ol>{following}"
+
+
+def named(source: str) -> str:
+    """Where a claim stands, with the texts by their names.
+
+    >>> named("003 §公式")
+    '《权重衰减》 §公式'
+    """
+    return re.sub(r"\b00\d\b", lambda m: f"《{SOURCES[m[0]].split(', ')[-1]}》", escape(source))
+
+
+def _sources(claims: Iterable[Claim]) -> str:
+    """The texts that a page speaks of."""
+    numbers = sorted({n for claim in claims for n in re.findall(r"\b00\d\b", claim.source)})
+    texts = [SOURCES[n].rpartition(", ")[::2] for n in numbers]
+    en = "; ".join(f"《{title}》, {what}" for what, title in texts)
+    zh = "".join(f"《{title}》" for _, title in texts)
+    return f"<p>{Say(f'The texts: {en}.', f'所引教材：{zh}。').html()}</p>"
+
+
+# --- sites ----------------------------------------------------------------------------------------
+
+
+def site(folder: Path, lessons: Iterable[Lesson], python: Path | None = None) -> None:
+    """Write pages for any web server into a folder, which is made.
+
+    Parameters
+    ----------
+    python : a folder with Pyodide and its NumPy (https://github.com/pyodide/pyodide/releases), which
+        is copied beside the pages; without it they have no Python.
+
+    ``FileNotFoundError`` names what that folder lacks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    size = 0
+    if python is not None:
+        runtime = folder / "python"
+        runtime.mkdir(exist_ok=True)
+        for name in [*RUNTIME.split(), "numpy-*.whl"]:
+            found = sorted(python.glob(name))
+            if not found:
+                raise FileNotFoundError(
+                    f"{python} lacks {name}: it must hold Pyodide and its NumPy"
+                )
+            shutil.copyfile(found[-1], runtime / found[-1].name)
+        package(runtime / "minireg.zip")
+        (folder / "worker.js").write_text(_asset("course/worker.js"), "utf-8")
+        size = sum(file.stat().st_size for file in runtime.iterdir())
+    shutil.copyfile(KEPT / FONT, folder / FONT)
+    for lesson in lessons:
+        text = page(lesson, "worker" if python else "", size)
+        (folder / f"{lesson.number:02}.html").write_text(text, "utf-8")
+
+
+def package(path: Path) -> None:
+    """Write this package with its lessons as a zip, as a wheel holds them."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for root, inside in ((HERE, "minireg"), (LESSONS, "minireg/lessons")):
+            for file in sorted(root.rglob("*")):
+                name = f"{inside}/{file.relative_to(root).as_posix()}"
+                if file.is_file() and "__pycache__" not in name and name not in archive.namelist():
+                    archive.write(file, name)
+
+
+def served(path: str) -> tuple[str, bytes] | None:
+    """What :mod:`minireg.course.serve` shows under a path: a page, or the font."""
+    if path == FONT:
+        return "font/woff2", (KEPT / FONT).read_bytes()
+    if not re.fullmatch(r"\d\d\.html", path):
+        return None
+    try:
+        return "text/html; charset=utf-8", page(find(int(path[:2])), "server").encode()
+    except LookupError:
+        return None

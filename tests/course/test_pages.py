@@ -1,0 +1,538 @@
+"""Pages of the course: what stands on them and how much, and how they behave in a browser."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+import pytest
+from support.browser import served as serve_folder
+from support.browser import visit
+from support.reading import Reading, words
+
+from minireg.course import exercises, pages
+from minireg.course.claims import LESSONS, WRONG, load
+from minireg.course.lessons import find, lessons
+from minireg.course.pages import FONT, embedded, named, page, renderer, served, site, tinted
+from minireg.course.parts import (
+    Close,
+    Code,
+    Exercise,
+    Keep,
+    Predict,
+    Recall,
+    Title,
+    Told,
+    Why,
+    says,
+)
+from minireg.course.serve import serving
+from minireg.pictures import Scene
+
+NUMBERS = [lesson.number for lesson in lessons()]
+ROOT = Path(pages.__file__).parents[2]
+
+
+# --- what stands on a page ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=NUMBERS, ids=lambda n: f"lesson {n}")
+def lesson(request):
+    return find(request.param)
+
+
+@pytest.fixture(scope="module")
+def opened(lesson):
+    return lesson.open()
+
+
+def test_a_page_has_each_part_once_and_three_exercises_of_two_kinds(lesson, opened):
+    for kind in (Title, Predict, Scene, Why, Code, Keep, Close):
+        assert len(opened.of(kind)) == 1, kind.__name__
+    assert len(opened.of(Told)) == bool(lesson.number)  # lesson 0 speaks of no text
+    found = opened.of(Exercise)
+    assert len(found) == 3
+    assert len({type(exercise) for exercise in found}) >= 2
+    assert len({exercise.id for exercise in found}) == 3
+    assert opened.one(Title).question.en.rstrip("?") == lesson.title.rstrip("?")
+
+
+def test_a_page_keeps_to_its_length(lesson, opened):
+    html = page(lesson)
+    seen = Reading(html)
+    print(lesson, dict(seen.words), seen.words.total(), seen.formulas, seen.code, len(html))
+    predict, why, code = map(opened.one, (Predict, Why, Code))
+    assert len(words(opened.one(Title).question.en)) <= 12
+    asked = [predict.question, *(answer.text for answer in predict.answers)]
+    assert sum(len(words(say.en)) for say in asked) <= 40
+    assert len(why.steps) <= 3
+    assert seen.words["why"] <= 120
+    assert len(lesson.source(code.function.__name__).splitlines()) <= 20
+    assert all(len(told.ids) <= 3 for told in opened.of(Told))
+    assert seen.words.total() <= 350
+    assert seen.code <= 40
+    assert seen.formulas <= 15
+    assert len(gzip.compress(html.encode())) <= 120_000
+
+
+def test_parts_stand_in_the_order_of_the_course(lesson):
+    found = [s for s in Reading(page(lesson)).sections if not s.startswith("ex-")]
+    order = ["h1", "predict", "mr-scene", "why", "code", "told", "exercises", "keep"]
+    assert found == [part for part in order if part != "told" or lesson.number]
+
+
+CJK = "[\u4e00-\u9fff]"
+
+
+def test_all_is_said_in_both_languages(opened):
+    for say in (say for part in opened.parts for say in says(part)):
+        assert say.en.strip(), say
+        assert say.zh.strip(), say
+        if say.en != say.zh:
+            assert re.search(CJK, say.zh), say
+        assert not re.search(CJK, say.en), say
+        half = re.search(rf"{CJK}[,;:?!]", re.sub(r"\$.*?\$|`.*?`", "", say.zh))
+        assert not half, f"half-width punctuation: {say.zh}"
+
+
+def test_a_page_tells_claims_that_exist_the_wrong_ones_first(lesson, opened):
+    cards = re.findall(r'data-claim="(C\d+)"', page(lesson))
+    assert sorted(cards) == sorted(i for told in opened.of(Told) for i in (*told.ids, *told.also))
+    for told in opened.of(Told):
+        wrong = [load()[i].verdict in WRONG for i in cards[: len(told.ids)]]
+        assert wrong == sorted(wrong, reverse=True)
+
+
+def test_no_claim_is_told_twice():
+    told = [i for n in NUMBERS for part in find(n).open().of(Told) for i in (*part.ids, *part.also)]
+    assert len(told) == len({*told})
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_current_and_the_author_made_no_mistake(lesson, opened):
+    scene = opened.one(Scene)
+    scene.check()
+    for part in (*opened.of(Predict), *opened.of(Exercise)):
+        assert exercises.faults(part, scene) == []
+    tool = [sys.executable, "tools/make_pages.py", str(lesson.number), "--check"]
+    checked = subprocess.run(tool, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_prediction_is_asked_again_with_its_own_answers(opened):
+    for recall in opened.of(Recall):
+        assert sum(answer.right for answer in recall.answers) == 1
+        assert recall.lesson < max(NUMBERS)
+
+
+# --- how it is made -------------------------------------------------------------------------------
+
+
+def test_a_page_asks_for_nothing_but_its_own_files(lesson):
+    html = page(lesson)
+    links = re.findall(r'(?:src|href)="([^"#][^"]*)"', html) + re.findall(r"url\(([^)]*)\)", html)
+    assert FONT in links
+    for link in links:
+        assert link.startswith("data:") or re.fullmatch(r"\d\d\.html|math\.woff2", link), link
+    assert "default-src 'none'" in html
+
+
+def test_the_font_has_its_table_of_mathematics_and_is_small():
+    path = LESSONS / "pages" / FONT
+    assert path.stat().st_size <= 150_000
+    assert "SIL OPEN FONT LICENSE" in (LESSONS / "pages" / "math.OFL.txt").read_text("utf-8")
+    fonts = pytest.importorskip("fontTools.ttLib")
+    pytest.importorskip("brotli")
+    font = fonts.TTFont(path)
+    assert "MATH" in font
+    drawn = {*"".join(re.findall(r"<m[ion][^>]*>([^<]*)", "".join(page(find(n)) for n in NUMBERS)))}
+    assert drawn - {chr(n) for n in font.getBestCmap()} <= {"&", ";", "\n"}
+
+
+def test_a_text_that_is_not_kept_is_said():
+    render = renderer({"*a*": "<em>a</em>"}, find(2))
+    assert render("*a*") == "<em>a</em>"
+    assert render("a < b") == "a &lt; b"
+    with pytest.raises(LookupError, match=r"02\.json lacks '\$x\$': tools/make_pages\.py 2"):
+        render("$x$")
+
+
+def test_data_cannot_end_the_script_that_holds_it():
+    assert json.loads(embedded({"a": "</script>"})) == {"a": "</script>"}
+    assert "</" not in embedded({"a": "</script>"})
+
+
+@pytest.mark.parametrize("code", ["", "x", "def f(a):\n    # no\n    return f'{a} <'\n",
+                                  'class A:\n    """Two\n    lines."""\n\n    b = 1'])  # fmt: skip
+def test_tinted_code_reads_as_it_is_written(code):
+    plain = re.sub(r"</?b[^>]*>", "", tinted(code))
+    assert plain.replace("&lt;", "<") == code
+
+
+def test_texts_are_called_by_their_names():
+    assert named("000 定理 10.10; 003 §公式") == (
+        "《正则化对梯度与损失的影响》 定理 10.10; 《权重衰减》 §公式"
+    )
+
+
+def test_a_server_shows_pages_and_the_font_only():
+    kind, content = served("02.html")
+    assert kind.startswith("text/html")
+    assert b'"python":"server"' in content
+    assert served(FONT)[0] == "font/woff2"
+    for path in ("", "99.html", "2.html", "../02.html", "02.html/", "pages/02.json"):
+        assert served(path) is None
+
+
+def test_a_site_without_python_and_one_whose_python_is_not_whole(tmp_path):
+    site(tmp_path / "a", [find(2)])
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["02.html", FONT]
+    (tmp_path / "python").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"lacks pyodide\.mjs: it must hold Pyodide"):
+        site(tmp_path / "b", [find(2)], tmp_path / "python")
+
+
+# --- in a browser ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def expect():
+    return pytest.importorskip("playwright.sync_api").expect
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """Pages without Python."""
+    folder = tmp_path_factory.mktemp("plain")
+    site(folder, lessons())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(plain):
+    with serve_folder(plain) as found:
+        yield found
+
+
+def ready(shown, expect):
+    expect(shown.locator("html[data-ready]")).to_be_attached()
+    return shown
+
+
+LOOK = """() => {  // text that is too small, or too pale for its ground
+  const rgb = text => { const c = document.createElement("canvas").getContext("2d");
+    c.fillStyle = text; c.fillRect(0, 0, 1, 1); return [...c.getImageData(0, 0, 1, 1).data]; };
+  const f = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => { return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
+  const ground = e => { for (; e; e = e.parentElement) {
+    const c = rgb(getComputedStyle(e).backgroundColor); if (c[3] === 255) return c; }
+    return rgb(getComputedStyle(document.documentElement).backgroundColor); };
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let seen = 0;
+  for (let node; (node = walker.nextNode());) {
+    const e = node.parentElement;
+    if (!node.data.trim() || e.closest("script, style, option")) continue;
+    if (!e.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+    if (e.closest(":disabled, .unseen")) continue;
+    seen++;
+    const style = getComputedStyle(e), svg = e.closest("svg");
+    const scale = svg ? svg.getScreenCTM().a : 1, size = parseFloat(style.fontSize) * scale;
+    const tone = light(rgb(svg ? style.fill : style.color)), back = light(ground(e));
+    const ratio = (Math.max(tone, back) + .05) / (Math.min(tone, back) + .05);
+    const said = node.data.trim().slice(0, 30);
+    if (size < 11 && !e.closest("math")) found.push(`${size.toFixed(1)} px: ${said}`);
+    if (ratio < 4.5) found.push(`contrast ${ratio.toFixed(2)}: ${said}`);
+  }
+  return { seen, found, wide: document.documentElement.scrollWidth - innerWidth };
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_text_is_large_and_dark_enough_and_nothing_is_too_wide(
+    chromium, url, expect, lesson, width, locale, scheme
+):
+    view = {"viewport": {"width": width, "height": 800}, "locale": locale, "color_scheme": scheme}
+    with visit(chromium, f"{url}{lesson.number:02}.html", **view) as shown:
+        ready(shown, expect)
+        shown.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        look = shown.evaluate(LOOK)
+        assert look["seen"] > 100
+        assert not look["found"]
+        assert look["wide"] <= 0
+        assert (
+            shown.evaluate("document.documentElement.lang") == {"e": "en", "z": "zh-CN"}[locale[0]]
+        )
+
+
+MOVES = """async () => {  // milliseconds from a key to a changed picture, for each value and the fault
+  const scene = document.querySelector("mr-scene"), times = [];
+  const key = key => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  const keys = ["ArrowLeft", ...Array(9).fill("ArrowRight"), "b", "b", ...Array(9).fill("ArrowLeft")];
+  for (const pressed of keys) {
+    const before = scene.querySelector(".stage").innerHTML, state = JSON.stringify(scene.state);
+    const begun = performance.now();
+    key(pressed);
+    if (JSON.stringify(scene.state) === state) continue;  // it was at the end
+    while (scene.querySelector(".stage").innerHTML === before && performance.now() - begun < 1000)
+      await new Promise(requestAnimationFrame);
+    times.push(performance.now() - begun);
+    await new Promise(resolve => setTimeout(resolve, 300));
+  }
+  return times;
+}"""
+
+
+@pytest.mark.slow
+def test_a_key_moves_the_picture_at_once_and_asks_nobody(chromium, url, expect, lesson):
+    view = {"viewport": {"width": 1280, "height": 800}}
+    with visit(chromium, f"{url}{lesson.number:02}.html", **view) as shown:
+        ready(shown, expect)
+        asked = []
+        shown.on("request", lambda request: asked.append(request.url))
+        times = shown.evaluate(MOVES)
+        values = shown.evaluate("document.querySelector('mr-scene').data.values.length")
+        assert len(times) >= 2 * (values - 1)
+        assert not asked
+        print(f"{lesson}: move to picture {median(times):.0f} ms (median of {len(times)}), "
+              f"at most {max(times):.0f}")  # fmt: skip
+        assert max(times) < 1000
+
+
+STATE = "document.querySelector('mr-scene').state"
+
+
+@pytest.mark.slow
+def test_the_address_holds_the_state_and_a_link_sets_it(chromium, url, expect):
+    view = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US"}
+    with visit(chromium, f"{url}02.html#lam=5&broken", **view) as shown:
+        ready(shown, expect)
+        state = shown.evaluate(STATE)
+        assert (state["value"], state["broken"]) == (5, True)
+        shown.keyboard.press("b")
+        shown.keyboard.press("ArrowLeft")
+        assert urlsplit(shown.url).fragment == "lam=2"
+        link = shown.locator('a[href="#lam=0.1"]:visible')
+        link.scroll_into_view_if_needed()
+        at = shown.evaluate("scrollY")
+        assert at > 100
+        link.evaluate("link => link.click()")  # playwright's own click would scroll to it
+        assert shown.evaluate(STATE)["value"] == 0.1
+        assert shown.evaluate("scrollY") == at
+        expect(link).to_have_class("on")
+        shown.evaluate("location.hash = '#lam=1'")
+        expect(shown.locator("mr-scene output")).to_have_text("1")
+        shown.evaluate("scrollTo(0, document.body.scrollHeight)")
+        shown.keyboard.press("ArrowRight")
+        expect(shown.locator("#peek")).to_contain_text("λ = 2")  # the picture is out of sight
+        shown.locator("#peek").click()
+        expect(shown.locator("#peek")).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_keys_help_theme_and_language(chromium, url, expect):
+    with visit(chromium, f"{url}02.html", locale="en-US", color_scheme="light") as shown:
+        ready(shown, expect)
+        assert shown.title() == "What does weight decay forget?"
+        shown.keyboard.press("?")
+        expect(shown.locator("dialog")).to_be_visible()
+        shown.keyboard.press("ArrowRight")  # not while it is open
+        assert shown.evaluate(STATE)["value"] == 0.2
+        shown.keyboard.press("Escape")
+        expect(shown.locator("dialog")).to_be_hidden()
+        editor = shown.locator("textarea.editor")
+        editor.focus()
+        shown.keyboard.press("b")  # typed, not a key of the page
+        assert not shown.evaluate(STATE)["broken"]
+        pale = shown.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        shown.locator("#theme").click()
+        assert shown.evaluate("getComputedStyle(document.documentElement).backgroundColor") != pale
+        shown.get_by_role("button", name="中文").click()
+        assert shown.title() == "权重衰减忘掉了什么？"
+        expect(shown.locator("h1")).to_contain_text("权重衰减")
+        shown.reload()  # both are remembered
+        ready(shown, expect)
+        assert shown.evaluate("document.documentElement.lang") == "zh-CN"
+        assert shown.evaluate("getComputedStyle(document.documentElement).backgroundColor") != pale
+    with visit(chromium, f"{url}02.html?zh", locale="en-US") as shown:
+        expect(shown.locator("h1 [lang=zh]")).to_be_visible()
+        expect(shown.locator("h1 [lang=en]")).to_be_hidden()
+        slant = "getComputedStyle(e).fontStyle + getComputedStyle(e).letterSpacing"
+        marked = f"es => es.map(e => {slant}).filter(s => s !== 'normalnormal')"
+        assert shown.locator("[lang=zh], [lang=zh] *:not(math, math *)").evaluate_all(marked) == []
+
+
+@pytest.mark.slow
+def test_one_thing_at_a_time_before_an_audience(chromium, url, expect):
+    view = {"viewport": {"width": 1280, "height": 720}, "locale": "en-US"}
+    with visit(chromium, f"{url}02.html?present", **view) as shown:
+        ready(shown, expect)
+        what = {"h1": "h1", "scene": "#scene", "first": "#why li:nth-child(1)",
+                "second": "#why li:nth-child(2)", "code": "#code", "texts": "#told"}  # fmt: skip
+        seen = lambda: {k for k, v in what.items() if shown.locator(v).is_visible()}
+        assert seen() == {"h1"}
+        small = shown.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
+        assert small >= 24
+        for expected in ({"scene"}, {"scene", "first"}, {"scene", "second"}):
+            shown.keyboard.press("PageDown")
+            assert seen() == expected
+            assert shown.evaluate("document.documentElement.scrollHeight") <= 720
+        shown.keyboard.press("ArrowRight")
+        assert shown.evaluate(STATE)["value"] == 0.5
+        shown.keyboard.press("PageUp")
+        assert seen() == {"scene", "first"}
+        shown.keyboard.press("Escape")
+        assert "code" in seen()
+        shown.keyboard.press("p")
+        assert "code" not in seen()
+
+
+@pytest.mark.slow
+def test_print_is_complete_and_without_controls(chromium, url, expect):
+    with visit(chromium, f"{url}02.html", locale="en-US") as shown:
+        ready(shown, expect)
+        shown.evaluate("dispatchEvent(new Event('beforeprint'))")
+        shown.emulate_media(media="print")
+        for selector in ("nav", ".controls", ".do", ".run button", "#python"):
+            assert not shown.locator(selector).first.is_visible(), selector
+        for selector in ("#code pre", "textarea.editor", "ol.code", "#told dl", "#keep", "footer"):
+            assert shown.locator(selector).first.is_visible(), selector
+        folds = "document.querySelectorAll('details:not([open])').length"
+        assert shown.evaluate(folds) == 0
+
+
+# --- Python for the reader: in the browser, on this machine, or nowhere ---------------------------
+
+RIGHT = """\
+def left_over(lr, strength, steps):
+    left = 1.0
+    for _ in range(steps):
+        left = left * (1 - lr * strength)
+    return left
+"""
+
+
+def answered(shown, expect, code, said, patience=60):
+    """Seconds until the page says this of an answer to the first exercise to write."""
+    box = shown.locator("#ex-left_over")
+    box.locator("textarea").fill(code)
+    begun = time.perf_counter()
+    box.locator("button.check").click()
+    expect(box.locator(".verdict")).to_contain_text(said, timeout=1000 * patience)
+    return time.perf_counter() - begun
+
+
+def judges_measures_and_stops(shown, expect):
+    """What a reader may do where there is Python; seconds to the first judged answer."""
+    first = answered(shown, expect, RIGHT.replace("1 -", "1 +"), "decay subtracts")
+    again = answered(shown, expect, RIGHT, "ight")
+    expect(shown.locator("#ex-left_over")).to_have_class(re.compile("done"))
+    begun = time.perf_counter()
+    answered(
+        shown,
+        expect,
+        RIGHT.replace("    return", "    while True: pass\n    return"),
+        "Stopped after",
+    )
+    stopped = time.perf_counter() - begun
+    answered(shown, expect, RIGHT, "ight")
+    card = shown.locator(".says").first
+    card.locator("summary").click()
+    card.locator("button").click()
+    expect(card).to_contain_text("Measured here just now", timeout=120_000)
+    lines = shown.locator(".run textarea")
+    lines.fill("print(1 + 1)\n1 / 0")
+    shown.locator(".run button").click()
+    expect(shown.locator(".run .output")).to_contain_text("2\n\nZeroDivisionError", timeout=60_000)
+    expect(shown.locator(".run .said")).to_contain_text("line 2: it divides by 0")
+    print(
+        f"first judged answer {first:.1f} s, the next {again:.2f} s, a loop stopped {stopped:.1f} s"
+    )
+
+
+@pytest.mark.slow
+def test_python_in_the_browser(chromium, expect, runtime, tmp_path):
+    site(tmp_path, [find(2)], runtime)
+    with serve_folder(tmp_path) as at, visit(chromium, f"{at}02.html", locale="en-US") as shown:
+        ready(shown, expect)
+        said = shown.locator("#python")
+        expect(said).to_be_hidden()
+        shown.locator("#ex-left_over button.check").click()
+        expect(said).to_contain_text(re.compile(r"starting in your browser: \d+\.\d of 1\d\.\d MB"))
+        expect(said).to_be_hidden(timeout=60_000)
+        shown.reload()
+        ready(shown, expect)
+        judges_measures_and_stops(shown, expect)
+        shown.reload()  # the answer is kept in the browser
+        ready(shown, expect)
+        assert shown.locator("#ex-left_over textarea").input_value() == RIGHT
+
+
+@pytest.mark.slow
+def test_python_on_this_machine(chromium, expect, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIREG_HOME", str(tmp_path))
+    with serving(served) as server, background(server):
+        with visit(chromium, server.url("02.html"), locale="en-US") as shown:
+            ready(shown, expect)
+            assert server.token not in shown.url
+            judges_measures_and_stops(shown, expect)
+            shown.reload()  # the key is kept for this tab
+            ready(shown, expect)
+            assert shown.locator("#ex-left_over textarea").input_value() == RIGHT
+            kept = json.loads((tmp_path / "answers.json").read_text("utf-8"))
+            assert kept["2/left_over"]["code"] == RIGHT
+        with visit(chromium, server.url("02.html"), locale="en-US") as second:  # in another browser
+            ready(second, expect)
+            assert second.locator("#ex-left_over textarea").input_value() == RIGHT
+
+
+@pytest.mark.slow
+def test_a_server_asks_for_the_key(chromium, expect, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIREG_HOME", str(tmp_path))
+    with serving(served) as server, background(server):
+        context = chromium.new_context(locale="en-US")
+        shown = context.new_page()
+        shown.goto(f"http://127.0.0.1:{server.server_port}/02.html")
+        expect(shown.locator("html[data-ready=alone]")).to_be_attached()
+        expect(shown.locator(".run .python")).to_contain_text(
+            "open the address that minireg printed"
+        )
+        context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["a web server", "a file"])
+def test_without_python_the_page_says_so_and_the_rest_works(chromium, expect, plain, url, place):
+    at = url if place == "a web server" else f"file://{plain}/"
+    with visit(chromium, f"{at}02.html", locale="en-US") as shown:
+        expect(shown.locator("html[data-ready=alone]")).to_be_attached()
+        expect(shown.locator(".run .python")).to_contain_text("minireg lesson 2")
+        expect(shown.locator("#ex-left_over .python")).to_be_visible()
+        assert not shown.locator("[data-claim]:visible, .run button:visible").count()
+        shown.locator("#ex-hunt .line").first.click()
+        expect(shown.locator("#ex-hunt .verdict")).not_to_be_empty()
+        fonts = "document.fonts.ready.then(() => document.fonts.check('16px \"math subset\"'))"
+        assert shown.evaluate(fonts)
+
+
+@contextmanager
+def background(server):
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
