@@ -412,7 +412,7 @@ def test_without_any_regularizer(tmp_path, capsys):
             ["--optimizer", "adam", "--momentum", "0.5"],
             "--momentum is of sgd, and has no effect on adam",
         ),
-        (["--dataset", "iris"], "--dataset: invalid choice: 'iris'"),
+        (["--dataset", "tulips"], "--dataset: invalid choice: 'tulips'"),
         (["--lamda", "1"], "unrecognized arguments: --lamda 1"),
         (["--dataset", "diabetes", "--noise", "0.1"], "--noise is about labels, but diabetes"),
     ],
