@@ -289,7 +289,8 @@ ALONE: dict[str, Callable[[Any], Any]] = {
     "1/{p}": lambda p: 1 / p, "1 − {p}": lambda p: 1 - p, "|{p}|": np.abs,
     "{p} + 1": lambda p: p + 1, "{p} − 1": lambda p: p - 1, "log({p})": np.log,
     "exp({p})": np.exp, "{p} − mean({p})": lambda p: p - np.mean(p),
-    "mean({p})": lambda p: 0 * p + np.mean(p), "sign({p})": np.sign, "{p}.T": np.transpose,
+    "mean({p})": lambda p: 0 * p + np.mean(p), "{p}.T": np.transpose,
+    "sign({p})": lambda p: np.copysign(1.0, p),
     "{p}·π/180": np.deg2rad, "{p}·180/π": np.rad2deg,
 }  # fmt: skip
 PAIRED: dict[str, Callable[[Any, Any], Any]] = {
@@ -387,6 +388,8 @@ def condition(both: Both) -> Iterator[Say]:
     level |= {f"√{k}": np.sqrt(q) for k, q in left.items()}
     signs = {">": np.greater, "<": np.less, "=": np.equal}
     for one, two, sign in itertools.product(left, level, signs):
+        if sign + two == "=0":  # many wrong answers agree where there is nothing
+            continue
         if np.array_equal(signs[sign](left[one], level[two]), right):
             yield say("partly.where", condition=f"{one} {sign} {two}")
 
@@ -399,8 +402,9 @@ def limit(both: Both) -> Iterator[Say]:
         for key, way in (("small", -1), ("large", 1)):
             off = np.array([_off(both, case, i, way) for case in both.cases])
             if (off[:, 2] < 5e-3).all() and (np.diff(off.max(0)) < -0.8 * off.max(0)[:-1]).all():
-                at, most = both.cases[int(off[:, 0].argmax())][i], off[:, 0].max()
-                yield say(f"partly.{key}", name=name, at=f"{at:g}", percent=f"{100 * most:.0f}")
+                share = np.where(off[:, 0] < 100, off[:, 0], 0)  # of nothing there is no share
+                at, most = both.cases[int(share.argmax())][i], f"{100 * share.max():.0f}"
+                yield say(f"partly.{key}", name=name, at=f"{at:g}", percent=most)
 
 
 def _off(both: Both, case: Args, i: int, way: int) -> list[float]:
@@ -567,6 +571,9 @@ def change(both: Both, code: str, name: str, space: dict[str, Any]) -> Say | Non
     kinds = {type(n) for n in nodes}
     if kinds & {ast.While, ast.Global, ast.Nonlocal}:  # may not come to an end
         return None
+    for node in nodes:
+        for lost in sorted(_lost(node)) if isinstance(node, ast.For) else ():
+            return say("change.anew", line=node.lineno, name=lost)
     names = {n.arg for n in nodes if isinstance(n, ast.arg)}
     names |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     many, loops = len(both.names), bool(kinds & {ast.For, ast.comprehension})
@@ -606,6 +613,14 @@ def change(both: Both, code: str, name: str, space: dict[str, Any]) -> Say | Non
         return None
     kind, line, piece, around = min(found, key=lambda f: KINDS.index(f[0]))
     return say(f"change.{kind}", line=line, piece=piece, around=around)
+
+
+def _lost(loop: ast.For) -> set[str]:
+    """Names that each pass of a loop sets and none reads."""
+    inner = [n for statement in loop.body for n in ast.walk(statement)]
+    both = {n.target.id for n in inner if isinstance(n, ast.AugAssign) and hasattr(n.target, "id")}
+    named = [(n.id, isinstance(n.ctx, ast.Store)) for n in inner if isinstance(n, ast.Name)]
+    return {n for n, stored in named if stored} - {n for n, stored in named if not stored} - both
 
 
 def defined(code: Any, name: str, space: dict[str, Any]) -> Function:

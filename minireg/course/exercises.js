@@ -5,7 +5,7 @@ const WORDS = {
   python: ["Python is looking at it …", "Python 正在检查……"],
   tries: n => [`${n} ${n === 1 ? "try" : "tries"}`, `已试 ${n} 次`],
   hint: (n, all) => [`${n ? "One more hint" : "A hint"} (${n + 1} of ${all})`, `${n ? "再来一条提示" : "提示"}(${n + 1}/${all})`],
-  look: ["Now move the control, and look.", "现在拨动滑块,看一看。"],
+  look: ["Now move the control, and look.", "现在拨动滑块，看一看。"],
   choose: ["Choose an answer first.", "请先选一个答案。"],
   empty: ["Put lines into the program first.", "请先把代码行放进程序。"],
   place: (n, all) => [`Line ${n} of ${all}.`, `第 ${n} 行,共 ${all} 行。`],
@@ -13,7 +13,7 @@ const WORDS = {
     `\`${early}\` 放得太早:\`${late}\` 要在它之前。`],
   lacks: n => [`So far so good: ${n} ${n === 1 ? "line is" : "lines are"} missing.`, `到目前为止都对,还差 ${n} 行。`],
   ordered: ["Right: it runs, and comes to what it should. Why each line stands there:",
-    "正确:程序能运行,结果也对。每一行为什么在那里:"],
+    "正确：程序能运行，结果也对。每一行为什么在那里："],
   useless: line => [`\`${line}\` does not belong there.`, `\`${line}\` 不该在这里。`],
   here: ["The picture now shows it.", "图中已是这个状态。"],
 };

@@ -43,7 +43,7 @@ KEYS = Say(
 )
 NO_PYTHON = Say(
     "There is no Python here to check it. On your machine, `minireg lesson` shows this page with one.",
-    "这里没有 Python 可供检查。在自己的电脑上运行 `minireg lesson`,本页就能检查。",
+    "这里没有 Python 可供检查。在自己的电脑上运行 `minireg lesson`，本页就能检查。",
 )
 MOVED = {  # what the buttons of a line do, as they are read aloud
     "up": ("↑", Say("up", "上移")),

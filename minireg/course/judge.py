@@ -18,7 +18,7 @@ import re
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,8 @@ class Verdict:
 
 def joined(*says: Say | None) -> Say:
     """Sentences one after another."""
-    there = [Say(s.en[:1].upper() + s.en[1:], s.zh) for s in says if s]
+    first: Function = lambda text: text[:1].upper() if text[:1].isascii() else text[:1]  # λ stays λ
+    there = [Say(first(s.en) + s.en[1:], s.zh) for s in says if s]
     return Say(" ".join(s.en for s in there), "".join(s.zh for s in there))
 
 
@@ -130,20 +131,22 @@ def _unknown(name: str, line: int, code: str, space: dict[str, Any]) -> Say:
 # --- judging ---------------------------------------------------------------------------------------
 
 
-def written(value: Any) -> str:
-    """A value in one line, as a reader would type it.
+def written(value: Any, length: int = 0) -> str:
+    """A value in one line, as a reader would type it; of more than eight numbers the first.
 
     >>> written((np.float64(0.25), np.eye(2), [1, -2])), written(np.ones((6, 3)))
-    ('(0.25, [[1, 0], [0, 1]], [1, -2])', '[6 × 3 numbers]')
+    ('(0.25, [[1, 0], [0, 1]], [1, -2])', '[[1, 1, …], [1, 1, …], …]')
     """
     if isinstance(value, tuple):
         return f"({', '.join(map(written, value))})"
     a = np.asarray(value)
     if a.dtype.kind not in "if":
         return repr(value)[:60]
-    if a.size > 8:
-        return f"[{' × '.join(map(str, a.shape))} numbers]"
-    return f"[{', '.join(map(written, a))}]" if a.ndim else f"{a.item() + 0.0:.6g}"  # −0 is 0
+    if a.ndim == 0:
+        return f"{a.item() if abs(a.item()) > 1e-12 else 0:.6g}"  # what is judged to be 0
+    few = 2 if a.size > 8 or length > 8 else 8
+    shown = [written(v, a.size) for v in a[:few]] + ["…"] * (len(a) > few)
+    return f"[{', '.join(shown)}]"
 
 
 def called(name: str, case: Args) -> str:
@@ -241,11 +244,8 @@ def _compared(
         return Verdict(True, True, said, level)
     limits = dict(enumerate(exercise.limits, len(exercise.cases)))
     i = next((i for i in off if i in limits), off[0])
-    one: Callable[..., str] = lambda values: written(
-        values[0] if len(values) == 1 else tuple(values)
-    )
     call = called(exercise.stub.__name__, cases[i])
-    shown = say("answer.numbers", call=call, got=one(got[i]), want=one(want[i])), limits.get(i)
+    shown = _numbers(call, got[i], want[i]), limits.get(i)
     for reason, mistake in exercise.mistakes.items():
         if all(agree(a, parts(mistake(*fresh(c)))) for a, c in zip(got, cases, strict=True)):
             return wrong("mistake", *shown, reason)
@@ -258,6 +258,18 @@ def _compared(
         found = diagnose(answer, exercise.right, cases, names, code)
     level = "limit" if i in limits else "diagnosis" if found else "numbers"
     return wrong(level, *shown, found)
+
+
+def _numbers(call: str, got: list[Array], want: list[Array]) -> Say:
+    """What an answer gives and what it should; one entry of it if they look the same."""
+    texts = [written(v[0] if len(v) == 1 else tuple(v)) for v in (got, want)]
+    if texts[0] == texts[1]:
+        off = [~np.isclose(a, b, 1e-12, 0) for a, b in zip(got, want, strict=True)]
+        k = next(k for k, wrong in enumerate(off) if wrong.any())
+        at, a, b = np.argwhere(off[k])[0], got[k], want[k]
+        call += f"[{k}]" * (len(got) > 1) + f"[{', '.join(map(str, at))}]" * (a.ndim > 0)
+        texts = [f"{v[tuple(at)]:.12g}" for v in (a, b)]
+    return say("answer.numbers", call=call, got=texts[0], want=texts[1])
 
 
 REDUCED: dict[str, Function] = {"total": np.sum, "mean": np.mean, "norm": np.linalg.norm}

@@ -100,7 +100,7 @@ def test_a_goal_is_kept_as_what_is_said_at_each_state():
     told = kept(GOAL, SCENE)
     assert len(told) == len(SCENE.states) == 8
     assert [right for right, *_ in told] == [False, True, *[False] * 6]
-    assert told[1] == [True, "Yes, 0.36 is left.", "对,剩下 0.36。"]
+    assert told[1] == [True, "Yes, 0.36 is left.", "对，剩下 0.36。"]
     assert told[4][1] == "With the wrong sign it grows: mend it."
 
 

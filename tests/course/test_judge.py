@@ -142,7 +142,7 @@ def test_a_slow_answer_gets_its_numbers(monkeypatch):
 
 EXERCISE = asked(
     FORMULAS[0],
-    limits={Say("No step: all is left.", "一步不走:全都留下。"): (0.1, 0.5, 0)},
+    limits={Say("No step: all is left.", "一步不走：全都留下。"): (0.1, 0.5, 0)},
     mistakes={
         Say("That is lost.", "这是失去的。"): lambda lr, lam, t: 1 - (1 - lr * lam) ** t,
         Say("Compounds.", "逐步相乘。"): lambda lr, lam, t: 1 - lr * lam * t,
@@ -265,6 +265,15 @@ def test_a_change_inside_a_loop_is_found():
     assert "Line 4, `2 - lr * strength`" in submitted(code, asked(FORMULAS[0])).said.en
 
 
+def test_a_loop_that_forgets_what_it_had_is_said():
+    code = (
+        "def left_over(lr, strength, steps):\n    left = 1.0\n    for _ in range(steps):\n"
+        "        left = 1 - lr * strength\n    return left"
+    )
+    assert "The loop in line 3 sets `left` anew" in submitted(code, asked(FORMULAS[0])).said.en
+    assert "anew" not in submitted(code.replace("= 1 - ", "-= "), asked(FORMULAS[0])).said.en
+
+
 def test_while_loops_are_left_alone():
     code = (
         "def left_over(lr, strength, steps):\n    left, t = 1.0, 0\n    while t < steps:\n"
@@ -300,7 +309,29 @@ PLAIN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("code", "said"), [*zip(CODE, [s for _, s in PLAIN], strict=True)])
+def test_what_looks_the_same_is_shown_where_it_differs():
+    def f(w):
+        return ...
+
+    cases = [(np.arange(9.0),), (np.arange(3.0),)]
+    wrong = judge(
+        lambda w: (w, np.where(w == 7, 0, w)), Write("f", Say("", ""), f, lambda w: (w, w), cases)
+    )
+    assert wrong.said.en.startswith("`f([0, 1, …])[1][7]` gives 0, expected 7.")
+    nearly = judge(lambda w: w.sum() * (1 + 1e-8), Write("f", Say("", ""), f, np.sum, cases))
+    assert nearly.said.en.startswith("`f([0, 1, …])` gives 36.00000036, expected 36.")
+
+
+def test_a_letter_that_is_not_latin_stays_as_it_is():
+    said = Say("λ alone does not shrink.", "单靠 λ 不会收缩。")
+    mistakes = {said: lambda lr, strength, steps: (1 - strength) ** steps}
+    verdict = judge(next(iter(mistakes.values())), asked(FORMULAS[0], mistakes=mistakes))
+    assert verdict.said.en.endswith(said.en)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [*zip(CODE, [s for _, s in PLAIN], strict=True)], ids=[n for n, _ in PLAIN]
+)
 def test_what_does_not_run_is_said_in_plain_words(code, said):
     verdict = submitted(code, asked(FORMULAS[0]))
     assert not verdict.right

@@ -42,7 +42,7 @@ SCENE = Scene(
     start=0.1,
     broken=Say("decay with the wrong sign", "衰减的符号弄反了"),
     caption=Say("After 20 steps {end:.2f} is left.", "20 步之后剩下 {end:.2f}。"),
-    alt=Say("A curve that falls the faster the larger λ is.", "曲线下降,λ 越大下降越快。"),
+    alt=Say("A curve that falls the faster the larger λ is.", "曲线下降，λ 越大下降越快。"),
 )
 
 
@@ -66,16 +66,16 @@ WRITE = Write(
     "left_over",
     Say(
         "The data are silent. Complete the one line: which share of the start is left after these steps?",
-        "数据沉默。补全那一行:这些步之后,起点还剩多大的份额?",
+        "数据沉默。补全那一行：这些步之后，起点还剩多大的份额？",
     ),
     left_over,
     left_over_right,
     [(0.1, 0.5, 20), (0.2, 0.3, 7), (0.5, 3.0, 3)],
-    {Say("No step: all of it is left.", "一步不走:全都留下。"): (0.1, 0.5, 0)},
+    {Say("No step: all of it is left.", "一步不走：全都留下。"): (0.1, 0.5, 0)},
     {
         Say(
             "Shrinking compounds: each step takes its share of what the last one left.",
-            "收缩是逐步相乘的:每一步拿走上一步剩下的一份。",
+            "收缩是逐步相乘的：每一步拿走上一步剩下的一份。",
         ): lambda lr, strength, steps: 1 - lr * strength * steps,
         Say("That is the share that is lost.", "这是失去的份额。"): lambda lr, strength, steps: (
             1 - (1 - lr * strength) ** steps
@@ -105,17 +105,17 @@ ORDER = Order(
         ),
         "step = m / 0.1 / (np.sqrt(v / 0.001) + 1e-8)": Say(
             "Both means are too small at first: they are divided by 1 − β.",
-            "起初两个平均偏小,要除以 1 − β。",
+            "起初两个平均偏小，要除以 1 − β。",
         ),
         "w = w - lr * (step + lam * w)": Say(
             "The decay stands beside the step, and is not divided by √v.",
-            "衰减与步长并列,不除以 √v。",
+            "衰减与步长并列，不除以 √v。",
         ),
     },
     {
         "g = g + lam * w": Say(
             "That is Adam with L2: the penalty would be divided by √v like the data.",
-            "那是带 L2 的 Adam:惩罚会像数据一样除以 √v。",
+            "那是带 L2 的 Adam：惩罚会像数据一样除以 √v。",
         ),
         "w = w - lr * step / lam": Say("A strength multiplies.", "强度是乘上去的。"),
     },
@@ -145,16 +145,16 @@ def evidence():
 
 HUNT = Hunt(
     "twice",
-    Say("The ledger has one row too many. Which line is wrong?", "账本里多了一行。哪一行错了?"),
+    Say("The ledger has one row too many. Which line is wrong?", "账本里多了一行。哪一行错了？"),
     train,
     evidence,
     "weight_decay",
     Say(
         "Yes: the penalty is there already, and `weight_decay` adds it once more.",
-        "对:惩罚已经有了,`weight_decay` 又加了一次。",
+        "对：惩罚已经有了，`weight_decay` 又加了一次。",
     ),
     {
-        "L2(": Say("It asks for the penalty once, as it should.", "它要求了一次惩罚,没有错。"),
+        "L2(": Say("It asks for the penalty once, as it should.", "它要求了一次惩罚，没有错。"),
         "": Say("Nothing here shrinks a weight.", "这里没有什么会收缩权重。"),
     },
 )
@@ -164,15 +164,15 @@ GOAL = Goal(
         "Set λ to the smallest value that leaves less than half.", "把 λ 拨到剩下不到一半的最小值。"
     ),
     lambda lam, broken, **_: lam == 0.5 and not broken,
-    Say("Yes, {end:.2f} is left.", "对,剩下 {end:.2f}。"),
+    Say("Yes, {end:.2f} is left.", "对，剩下 {end:.2f}。"),
     {
         Say(
-            "With the wrong sign it grows: mend it.", "符号反了会增长:先改正。"
+            "With the wrong sign it grows: mend it.", "符号反了会增长：先改正。"
         ): lambda broken, **_: broken,
         Say(
-            "{end:.2f} is left: a smaller λ does it too.", "剩下 {end:.2f}:更小的 λ 也行。"
+            "{end:.2f} is left: a smaller λ does it too.", "剩下 {end:.2f}：更小的 λ 也行。"
         ): lambda end, **_: end < 0.5,
-        Say("{end:.2f} is left: λ has to pull harder.", "剩下 {end:.2f}:λ 要更大。"): lambda **_: (
+        Say("{end:.2f} is left: λ has to pull harder.", "剩下 {end:.2f}：λ 要更大。"): lambda **_: (
             True
         ),
     },
@@ -186,17 +186,17 @@ ANSWERS = (
     ),
     Answer(
         Say("that depends on the weight", "要看是哪个权重"),
-        Say("Yes: steep directions give way less.", "对:陡的方向让步较少。"),
+        Say("Yes: steep directions give way less.", "对：陡的方向让步较少。"),
         right=True,
     ),
 )
 RECALL = Recall(
-    "once_more", Say("At double λ, each weight is …", "λ 加倍时,每个权重……"), 1, ANSWERS
+    "once_more", Say("At double λ, each weight is …", "λ 加倍时，每个权重……"), 1, ANSWERS
 )
 PREDICT = Predict(
-    Say("At double λ, is each weight half as large?", "λ 加倍时,每个权重是否减半?"),
+    Say("At double λ, is each weight half as large?", "λ 加倍时，每个权重是否减半？"),
     ANSWERS,
-    Say("What did you see?", "你看到了什么?"),
+    Say("What did you see?", "你看到了什么？"),
 )
 ALL: tuple[Exercise, ...] = (WRITE, ORDER, HUNT, GOAL, RECALL)
 
