@@ -571,9 +571,9 @@ def change(both: Both, code: str, name: str, space: dict[str, Any]) -> Say | Non
     kinds = {type(n) for n in nodes}
     if kinds & {ast.While, ast.Global, ast.Nonlocal}:  # may not come to an end
         return None
-    for node in nodes:
-        for lost in sorted(_lost(node)) if isinstance(node, ast.For) else ():
-            return say("change.anew", line=node.lineno, name=lost)
+    for loop in (n for n in nodes if isinstance(n, ast.For)):
+        for lost in sorted(_lost(loop)):
+            return say("change.anew", line=loop.lineno, name=lost)
     names = {n.arg for n in nodes if isinstance(n, ast.arg)}
     names |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     many, loops = len(both.names), bool(kinds & {ast.For, ast.comprehension})
@@ -618,9 +618,9 @@ def change(both: Both, code: str, name: str, space: dict[str, Any]) -> Say | Non
 def _lost(loop: ast.For) -> set[str]:
     """Names that each pass of a loop sets and none reads."""
     inner = [n for statement in loop.body for n in ast.walk(statement)]
-    both = {n.target.id for n in inner if isinstance(n, ast.AugAssign) and hasattr(n.target, "id")}
-    named = [(n.id, isinstance(n.ctx, ast.Store)) for n in inner if isinstance(n, ast.Name)]
-    return {n for n, stored in named if stored} - {n for n, stored in named if not stored} - both
+    read = {n.id for n in inner if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    read |= {ast.unparse(n.target) for n in inner if isinstance(n, ast.AugAssign)}
+    return {n.id for n in inner if isinstance(n, ast.Name) and n.id not in read}
 
 
 def defined(code: Any, name: str, space: dict[str, Any]) -> Function:

@@ -270,8 +270,8 @@ def test_a_loop_that_forgets_what_it_had_is_said():
         "def left_over(lr, strength, steps):\n    left = 1.0\n    for _ in range(steps):\n"
         "        left = 1 - lr * strength\n    return left"
     )
-    assert "The loop in line 3 sets `left` anew" in submitted(code, asked(FORMULAS[0])).said.en
-    assert "anew" not in submitted(code.replace("= 1 - ", "-= "), asked(FORMULAS[0])).said.en
+    assert "The loop in line 3 sets `left` anew" in submitted(code, EXERCISE).said.en
+    assert "anew" not in submitted(code.replace("= 1 - ", "-= "), EXERCISE).said.en
 
 
 def test_while_loops_are_left_alone():
