@@ -26,7 +26,7 @@ import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -219,11 +219,6 @@ def products(both: Both, most: int = 9) -> Iterator[Say]:
     for name, c in of.items():
         if (text := product(a, c, both)) and factors(text) <= most:
             yield say(f"product.{name}", product=text)
-
-
-def simple(both: Both) -> Iterator[Say]:
-    """Yours is twice the right answer, or ``w/2`` times, or there is one term too many."""
-    return products(both, most=2)
 
 
 def product(a: Array, c: Array, both: Both) -> str:
@@ -653,7 +648,8 @@ def bracketed(code: str) -> Iterator[tuple[int, str, str]]:
 # --- all together ----------------------------------------------------------------------------------
 
 Rule = Callable[[Both], Iterator[Say]]
-FIRST: tuple[Rule, ...] = (chance, relation, simple, place, entries)  # then a change of the text
+FIRST: tuple[Rule, ...] = (chance, relation, partial(products, most=2), place, entries)
+# After these a change of the text is tried.
 THEN: tuple[Rule, ...] = (condition, pair, products, dependence, without, limit, invariant, digits)
 
 

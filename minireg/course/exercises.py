@@ -157,13 +157,12 @@ def html(part: Exercise | Predict, render: Render, kept: Any = None) -> str:
         case Recall():
             prompt, body = "", _answers(part.id, part.prompt, part.answers, render)
     hints = "".join(f"<li hidden>{hint.html(render)}</li>" for hint in part.hints)
-    shown = [b for b in BUTTONS if b != "hint" or part.hints]
-    shown = [b for b in shown if b != "check" or kind != "hunt"]
-    hide = {"answer": " hidden"}
     words = BUTTONS | ({"check": THERE} if kind == "goal" else {})
+    left_out = ["hint"] * (not part.hints) + ["check"] * (kind == "hunt")
     buttons = "".join(
-        f'<button type="button" class="{b}"{hide.get(b, "")}>{words[b].html()}</button>'
-        for b in shown
+        f'<button type="button" class="{b}"{" hidden" if b == "answer" else ""}>{words[b].html()}</button>'
+        for b in words
+        if b not in left_out
     )
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return (
@@ -212,33 +211,23 @@ def _order(part: Order) -> str:
 
 
 def _hunt(part: Hunt, evidence: str) -> tuple[list[Any], str]:
-    """What is said of each line, and the program with its evidence."""
+    """Of each line whether it is the faulty one and what is said of it; the program, its evidence."""
     text = source(part.program)
-    lines = text.split("\n")
-    (function,) = ast.parse(text).body
-    first = function.body[0] if isinstance(function, ast.FunctionDef) else function
+    first = next(n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)).body[0]
     prose = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    silent = range(first.lineno, (first.end_lineno or 0) + 1) if prose else range(0)
-    said = [
-        None if n in silent or not line.strip() else accused(part, line)
-        for n, line in enumerate(lines, 1)
-    ]
-    items = "".join(
-        f"<li><code>{escape(line)}</code></li>"
-        if why is None
-        else f'<li><button type="button" class="line"><code>{escape(line)}</code></button></li>'
-        for line, why in zip(lines, said, strict=True)
-    )
+    silent = range(first.lineno, (first.end_lineno or 0) + 1) if prose else ()
+    others = {part.fault: part.why, **dict(sorted(part.others.items(), reverse=True))}
+    said: list[Any] = []
+    items = ""
+    for n, line in enumerate(text.split("\n"), 1):
+        shown, why = f"<code>{escape(line)}</code>", None
+        if n not in silent and line.strip():
+            shown = f'<button type="button" class="line">{shown}</button>'
+            piece = next(piece for piece in others if piece in line)
+            why = piece == part.fault, others[piece]
+        items += f"<li>{shown}</li>"
+        said.append(why)
     return said, f'<ol class="code">{items}</ol><pre class="evidence">{escape(evidence)}</pre>'
-
-
-def accused(hunt: Hunt, line: str) -> tuple[bool, Say]:
-    """Whether a line is the faulty one, and what is said of it."""
-    if hunt.fault in line:
-        return True, hunt.why
-    return False, next(
-        why for piece, why in sorted(hunt.others.items(), reverse=True) if piece in line
-    )
 
 
 # --- what an author may have got wrong -------------------------------------------------------------
