@@ -20,6 +20,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -234,7 +235,7 @@ def _compared(
 
     off = [i for i, (a, b) in enumerate(zip(got, want, strict=True)) if not agree(a, b)]
     if not off:
-        exact = all(map(np.array_equal, sum(got, []), sum(want, [])))
+        exact = all(map(np.array_equal, chain(*got), chain(*want)))
         level = "bit" if exact else "rounding"
         said = joined(say(f"answer.{level}", n=len(cases)), exercise.why)
         return Verdict(True, True, said, level)
