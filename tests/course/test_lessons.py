@@ -13,7 +13,6 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -400,41 +399,43 @@ def test_a_fault_in_minireg_fails_the_lesson(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_an_edited_copy_stays_and_ends_with_its_server(installed):
+def test_an_edited_copy_stays_and_ends_with_its_server(installed, tmp_path, monkeypatch):
     """A server, a copy to write in, what the reader wrote kept, nothing written to the package; Ctrl-C
-    ends it all, and so does any other signal (reliability 23). Not in a temporary folder.
+    ends it all, and so does any other signal (reliability 23).
     """
     pytest.importorskip("marimo")
+    folder, other = tmp_path / "here", tmp_path / "temporary"
+    folder.mkdir()
+    other.mkdir()
+    monkeypatch.setenv("TMPDIR", str(other))
     name = course.find(2).path.name
     original = (installed / "minireg" / "lessons" / name).read_text("utf-8")
-    with TemporaryDirectory(dir=ROOT, prefix=".edited-") as made:
-        folder = Path(made)
-        for said, end, code in (
-            ("copied to", signal.SIGINT, 0), ("opening your copy", signal.SIGKILL, -signal.SIGKILL),
-        ):  # fmt: skip
-            process = run_installed(installed, folder, "-m", "minireg", "lesson", "2", "--edit",
-                                    stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
-            with process:
-                heard = []
-                for line in process.stdout:
-                    heard.append(line)
-                    if "URL" in line:
-                        break
-                process.send_signal(end)
-                try:
-                    heard.append(process.communicate(timeout=60)[0])  # a server would keep it open
-                finally:
-                    process.kill()
-            assert process.returncode == code, heard
-            address = "localhost", int(re.search(r":(\d+)", line)[1])
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(address)
-            assert heard[0].startswith(said)
-            assert "Traceback" not in "".join(heard)
-            if said == "copied to":
-                assert (folder / name).read_text("utf-8") == original
-                (folder / name).write_text(original.replace("left = ...", "left = 1.0"), "utf-8")
-        assert "left = 1.0" in (folder / name).read_text("utf-8")
+    for said, end, code in (
+        ("copied to", signal.SIGINT, 0), ("opening your copy", signal.SIGKILL, -signal.SIGKILL),
+    ):  # fmt: skip
+        process = run_installed(installed, folder, "-m", "minireg", "lesson", "2", "--edit",
+                                stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+        with process:
+            heard = []
+            for line in process.stdout:
+                heard.append(line)
+                if "URL" in line:
+                    break
+            process.send_signal(end)
+            try:
+                heard.append(process.communicate(timeout=60)[0])  # a server would keep it open
+            finally:
+                process.kill()
+        assert process.returncode == code, heard
+        address = "localhost", int(re.search(r":(\d+)", line)[1])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        assert heard[0].startswith(said)
+        assert "Traceback" not in "".join(heard)
+        if said == "copied to":
+            assert (folder / name).read_text("utf-8") == original
+            (folder / name).write_text(original.replace("left = ...", "left = 1.0"), "utf-8")
+    assert "left = 1.0" in (folder / name).read_text("utf-8")
     assert (installed / "minireg" / "lessons" / name).read_text("utf-8") == original
 
 
