@@ -101,6 +101,14 @@ function address() {
   lit(scene.state);
 }
 
+// What is said of the prediction stands above the picture and makes it move down: scroll along, so
+// that it stays under the reader's hand.
+function steady() {
+  let top;
+  addEventListener("move", () => { top = scene.getBoundingClientRect().top; }, true);
+  addEventListener("move", () => scrollBy(0, scene.getBoundingClientRect().top - top));
+}
+
 function inSight(element) {
   const { top, bottom } = element.getBoundingClientRect();
   return bottom > 120 && top < innerHeight - 120;
@@ -275,10 +283,10 @@ async function connect() {
 function local(key, value) { keep("answer:" + key, JSON.stringify(value)); }
 
 function noPython(why) {
-  const here = `pip install minireg; minireg lesson ${page.lesson}`;
+  const here = `minireg lesson ${page.lesson}`;
   for (const note of all(".run .python")) {
-    say(note, `${why ? `Python: ${why}.` : "This page has no Python."} With one of your own: ${here}`,
-      `${why ? `Python：${why}。` : "本页没有 Python。"}可在自己的电脑上运行：${here}`);
+    say(note, `${why ?? "There is no Python here"}. On your machine, ${here} shows this page with one.`,
+      `${why ?? "这里没有 Python"}。在自己的电脑上运行 ${here}，本页就能运行代码。`);
     note.hidden = false;
   }
   for (const button of all("[data-claim], .run button")) button.hidden = true;
@@ -324,7 +332,8 @@ function measures(ask) {
 
 looks();
 keys();
-if (scene) address();
+address();
+steady();
 if (root.classList.contains("present")) present(true);
 addEventListener("beforeprint", () => all("details").forEach(fold => { fold.open = true; }));
 const { ask, found, write } = await connect();

@@ -83,7 +83,10 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
     judged = [exercises.html(e, render, kept["exercises"].get(e.id)) for e in opened.of(Exercise)]
     told = opened.of(Told)  # lesson 0 speaks of no text
     claims = [load()[i] for part in told for i in (*part.ids, *part.also)]
-    steps = "".join(f"<li>{step.html(render, 'div')}</li>" for step in opened.one(Why).steps)
+    steps = "".join(
+        f'<li value="{number}">{step.html(render, "div")}</li>'
+        for number, step in enumerate(opened.one(Why).steps, 1)
+    )
     body = [
         f"<h1>{title.html(render)}</h1>",
         exercises.html(opened.one(Predict), render),
@@ -232,7 +235,7 @@ def _card(claim: Claim) -> str:
     return (
         f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source)}</span></p>'
         f'<details><summary><span class="ruling">{VERDICTS[claim.verdict].html()}</span> · '
-        f"{Say('measured', '实测').html()}</summary><dl>{listed}</dl>{_figures(result.figures)}"
+        f"{Say('what was measured, and why', '测得什么，为什么').html()}</summary><dl>{listed}</dl>{_figures(result.figures)}"
         f'<button data-claim="{claim.id}">{Say("Measure it here", "在这里测一测").html()}</button> '
         f'<span class="small"></span></details></div>'
     )

@@ -341,6 +341,22 @@ def test_the_address_holds_the_state_and_a_link_sets_it(chromium, url, expect):
 
 
 @pytest.mark.slow
+def test_the_picture_stays_under_the_hand(chromium, url, expect):
+    """What is said of a prediction appears above it, while the control is being moved."""
+    view = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US"}
+    top = "document.querySelector('mr-scene').getBoundingClientRect().top"
+    with visit(chromium, f"{url}02.html", **view) as shown:
+        ready(shown, expect)
+        shown.locator("#predict input").first.check()
+        expect(shown.locator("#predict .verdict")).to_contain_text("Now move the control")
+        before = shown.evaluate(top)
+        shown.locator("mr-scene input[type=range]").press("ArrowRight")
+        expect(shown.locator("#predict .reason").first).to_be_visible()
+        assert abs(shown.evaluate(top) - before) < 2
+        assert shown.evaluate("scrollY") > 50
+
+
+@pytest.mark.slow
 def test_keys_help_theme_and_language(chromium, url, expect):
     with visit(chromium, f"{url}02.html", locale="en-US", color_scheme="light") as shown:
         ready(shown, expect)
