@@ -231,11 +231,12 @@ def _card(claim: Claim) -> str:
         ),
         (Say("How certain", "确定程度"), CERTAINTY[claim.certainty]),
     ]
+    why = Say("what was measured, and why", "测得什么，为什么")
     listed = "".join(f"<dt>{k.html()}</dt><dd>{v.html()}</dd>" for k, v in entries if v)
     return (
         f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source)}</span></p>'
         f'<details><summary><span class="ruling">{VERDICTS[claim.verdict].html()}</span> · '
-        f"{Say('what was measured, and why', '测得什么，为什么').html()}</summary><dl>{listed}</dl>{_figures(result.figures)}"
+        f"{why.html()}</summary><dl>{listed}</dl>{_figures(result.figures)}"
         f'<button data-claim="{claim.id}">{Say("Measure it here", "在这里测一测").html()}</button> '
         f'<span class="small"></span></details></div>'
     )
