@@ -91,15 +91,13 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         f"<h1>{title.html(render)}</h1>",
         exercises.html(opened.one(Predict), render),
         f'<div id="picture"><div id="scene">{scene.html(kept["scene"])}</div>'
-        f'<section id="why">{_head("Why", "为什么")}<ol>{steps}</ol></section></div>',
+        f"{_section('why', 'Why', '为什么', f'<ol>{steps}</ol>')}</div>",
         _section("code", "The code", "代码", _code(opened.one(Code), lesson, render)),
         *(_section("told", "What the texts say", "教材怎么说", _told(t, claims)) for t in told),
         _section("exercises", "Exercises", "练习", "".join(judged)),
         _section("keep", "Keep", "记住", _keep(opened.one(Keep), render)),
         *(_fold(part.title, part.text.html(render, "div")) for part in opened.of(Appendix)),
-        _fold(
-            Say("What this lesson claims, measured", "本课的论断与实测"), _figures(kept["figures"])
-        ),
+        _fold(Say("What this lesson measures", "本课的实测"), _figures(kept["figures"])),
     ]
     data = {
         "lesson": lesson.number, "python": python, "bytes": size, "limits": LIMITS,
@@ -163,12 +161,8 @@ def _asset(name: str) -> str:
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def _head(en: str, zh: str) -> str:
-    return f"<h2>{Say(en, zh).html()}</h2>"
-
-
 def _section(name: str, en: str, zh: str, body: str) -> str:
-    return f'<section id="{name}">{_head(en, zh)}{body}</section>'
+    return f'<section id="{name}"><h2>{Say(en, zh).html()}</h2>{body}</section>'
 
 
 def _fold(title: Say, body: str) -> str:
