@@ -190,7 +190,7 @@ function tell(en, zh, stop) {
 
 const stopped = seconds => ({ stopped: true, error: "", right: false, tried: true, printed: "",
   said: { en: `Stopped after ${seconds} s: is there a loop that never ends? Python starts anew.`,
-          zh: `运行了 ${seconds} 秒，已停止：是否有不会结束的循环?Python 正在重新启动。` } });
+          zh: `运行了 ${seconds} 秒，已停止：是否有不会结束的循环？Python 正在重新启动。` } });
 
 // In a worker, which is ended and started anew if an answer takes too long.
 function inWorker() {
