@@ -13,7 +13,7 @@ with app.setup(hide_code=True):
     import numpy as np
 
     import minireg as mr
-    from minireg.course.claims import holds
+    from minireg.course.claims import breaks, holds
     from minireg.course.parts import (
         Answer,
         Appendix,
@@ -43,39 +43,39 @@ def _():
         Say(
             "You halve the learning rate η and double λ: the product ηλ stays. "
             "Does training end at the same place?",
-            "学习率 η 减半，λ 加倍，乘积 ηλ 不变。训练会停在同一个地方吗？",
+            "学习率 η 减半，衰减系数 λ 加倍，乘积 ηλ 不变。训练最终会停在同一处吗？",
         ),
         (
             Answer(
                 Say("Yes, the product decides", "会，起决定作用的是乘积"),
                 Say(
-                    "The product decides how fast the start is forgotten: the right-hand picture "
-                    "hardly changes. Where the runs meet on the left changes all the time.",
-                    "乘积决定起点被遗忘的快慢：右图几乎不变。而左图中两条线会合的高度一直在变。",
+                    "No: the runs meet elsewhere for every λ. What the product fixes is the dashed "
+                    "line, a bound on how slowly the start is forgotten.",
+                    "并非如此：λ 不同，两次训练会合的高度就不同。乘积固定的只是虚线，即初值最慢会忘得多慢。",
                 ),
             ),
             Answer(
                 Say("No, nearer to 0", "不会，离 0 更近"),
                 Say(
-                    "The runs meet where penalty and data pull equally hard. A larger λ moves that "
-                    "place towards 0; η has no say in it.",
-                    "两次训练会合之处，惩罚与数据的拉力恰好相等。λ 越大，这个位置离 0 越近；"
-                    "η 对此没有发言权。",
+                    "So it is. The runs meet where penalty and data pull equally hard, and a larger λ "
+                    "moves that place towards 0. Now halve η alone: the place stays.",
+                    "正是这样。两次训练会合之处，惩罚与数据的拉力相等；λ 越大，那里离 0 越近。"
+                    "再试试只把 η 减半：会合处不变。",
                 ),
                 right=True,
             ),
             Answer(
                 Say("No, farther from 0", "不会，离 0 更远"),
                 Say(
-                    "A smaller η does shrink less in each step, but the data push less in each step "
-                    "too. What remains is the larger λ, and that pulls harder towards 0.",
-                    "η 小了，每步收缩得少，可数据每步也推得少。剩下的只有更大的 λ，它把权重更用力地拉向 0。",
+                    "Nearer, in fact: a step shrinks the weights as much as before, for ηλ is the same. "
+                    "But the data push only half as far.",
+                    "其实是更近：ηλ 不变，每步的收缩与原来一样，而数据每步的推动只剩一半。",
                 ),
             ),
         ),
         asks=Say(
-            "What did you see: which lines moved with λ, and which could not?",
-            "你看到了什么：λ 变动时，哪些线动了，哪些线动不了？",
+            "What did you see: what moves with λ, and what with η alone?",
+            "你看到了什么：改变 λ 时什么在动？只改变 η 时呢？",
         ),
     )
     return
@@ -89,19 +89,19 @@ def _():
         (0.1, 0.2, 0.5, 1, 2, 5),
         start=0.2,
         label="λ",
-        broken=Say("decay with the wrong sign", "衰减的符号弄反了"),
-        caption=Say(
-            "λ = {lam:g} and η = {eta:g}, so that ηλ = 0.02. After 300 steps the two runs have the "
-            "lengths {high:.2f} and {low:.2f}; (1 − ηλ)ᵗ would leave 0.00 of both.",
-            "λ = {lam:g}，η = {eta:g}，于是 ηλ = 0.02。300 步之后，两次训练的长度为 {high:.2f} 与 {low:.2f}；"
-            "按 (1 − ηλ)ᵗ，两者都只剩 0.00。",
-        ),
+        choices={
+            "whole": Say("η with ηλ = 0.02", "η 取 ηλ = 0.02"),
+            "half": Say("η halved: ηλ = 0.01", "η 减半：ηλ = 0.01"),
+        },
+        broken=Say("decay with the wrong sign", "把衰减项的符号取反"),
+        caption=Say("λ = {lam:g}, η = {eta:g}. {said}", "λ = {lam:g}，η = {eta:g}。{said}"),
         alt=Say(
             "Two runs, one from weights of length 2 and one from 0, meet at the same length, which "
-            "moves with λ; the curve (1 − ηλ)ᵗ falls to 0 whatever λ is. The distance between the two "
-            "runs falls at least as fast as that curve.",
-            "两次训练，一次从长度 2 出发，一次从 0 出发，最后会合在同一长度，这个长度随 λ 移动；"
-            "曲线 (1 − ηλ)ᵗ 则不管 λ 是多少都降到 0。两次训练之间的距离至少下降得同样快。",
+            "moves with λ but not with η; the curve (1 − ηλ)ᵗ falls to 0 whatever λ is. The distance "
+            "between the two runs falls at least as fast as that curve.",
+            "两次训练，一次从长度 2 出发，一次从 0 出发，最后会合在同一长度；这个长度随 λ 移动，"
+            "却不随 η 移动。曲线 (1 − ηλ)ᵗ 不管 λ 是多少都降到 0。两次训练所得权重之间的距离"
+            "至少下降得同样快。",
         ),
     )
     scene  # noqa: B018
@@ -121,20 +121,22 @@ def _():
                 r"- \color{data}{\eta\,\nabla L(\theta_t)}$$",
             ),
             Say(
-                "**All steps together.** The start fades. The pushes of the data do not: there is a "
-                "fresh one in every step.\n\n"
-                r"$$\theta_T = \color{penalty}{(1-\eta\lambda)^T\,\theta_0} "
-                r"- \color{data}{\eta\sum_{t<T}(1-\eta\lambda)^{T-1-t}\,\nabla L(\theta_t)}$$",
-                "**所有步合起来**：起点逐渐消退，数据的推动却不会，因为每一步都有新的推动。\n\n"
-                r"$$\theta_T = \color{penalty}{(1-\eta\lambda)^T\,\theta_0} "
-                r"- \color{data}{\eta\sum_{t<T}(1-\eta\lambda)^{T-1-t}\,\nabla L(\theta_t)}$$",
+                "**The start fades.** Subtract two runs $\\theta$ and $\\theta'$. On a convex loss, with "
+                "steps that are not too large, the data only bring them closer: at most "
+                "$(1-\\eta\\lambda)^t$ of their distance is left.\n\n"
+                r"$$d_{t+1} = \color{penalty}{(1-\eta\lambda)\,d_t} "
+                r"- \color{data}{\eta\,(\nabla L(\theta_t)-\nabla L(\theta'_t))}$$",
+                "**初值的影响逐步消退**。把两次训练 $\\theta$ 与 $\\theta'$ 相减。损失为凸且步长不太大时，"
+                "数据只会使它们更近：两者的距离至多剩下 $(1-\\eta\\lambda)^t$。\n\n"
+                r"$$d_{t+1} = \color{penalty}{(1-\eta\lambda)\,d_t} "
+                r"- \color{data}{\eta\,(\nabla L(\theta_t)-\nabla L(\theta'_t))}$$",
             ),
             Say(
-                "**It rests** where both pull equally hard. There is no $\\eta$ in it: compare "
-                "[λ = 0.1](#lam=0.1) with [λ = 5](#lam=5).\n\n"
+                "**They rest** where penalty and data pull equally hard. There is no $\\eta$ in it: "
+                "compare [η halved](#choice=half) with [λ = 5](#lam=5&choice=whole).\n\n"
                 r"$$\color{penalty}{\lambda\,\theta^*} = \color{data}{-\nabla L(\theta^*)}$$",
-                "**停下来**的地方，两个拉力相等。式中没有 $\\eta$：比较 [λ = 0.1](#lam=0.1) 与 "
-                "[λ = 5](#lam=5)。\n\n"
+                "**停下来**时，惩罚与数据的拉力大小相等、方向相反。式中没有 $\\eta$：请比较 "
+                "[η 减半](#choice=half) 与 [λ = 5](#lam=5&choice=whole)。\n\n"
                 r"$$\color{penalty}{\lambda\,\theta^*} = \color{data}{-\nabla L(\theta^*)}$$",
             ),
         )
@@ -156,13 +158,14 @@ def train(w0, lr, strength, steps=300):
 def _():
     Code(
         train,
-        "for lr, strength in ((0.2, 0.1), (0.1, 0.2), (0.1, 0.1)):\n"
+        "for lr, strength in ((0.2, 0.5), (0.1, 1.0), (0.1, 0.5)):\n"
         "    end = train(start(2), lr, strength)[-1]\n"
-        "    print(f'η = {lr}, λ = {strength}: ends at length {np.linalg.norm(end):.4f}')",
+        "    print(f'η = {lr}, λ = {strength}: length {np.linalg.norm(end):.4f}')",
         Say(
-            "442 diabetes patients, ten measurements each. The first and the last line share λ, the "
-            "first two share ηλ. Change the numbers and run it.",
-            "442 位糖尿病患者，每人十项测量。第一行与第三行的 λ 相同，前两行的 ηλ 相同。改改数字再运行。",
+            "442 patients, ten measurements each; `start(2)` are ten random weights of length 2. Of the "
+            "three lines that it prints, the first and the last share λ, the first two share ηλ.",
+            "442 位患者，每人十项测量；`start(2)` 是长度为 2 的十个随机权重。输出的第一、三行 λ 相同，"
+            "第一、二行 ηλ 相同。改几个数再运行。",
         ),
     )
     return
@@ -176,7 +179,7 @@ def _():
 
 @app.function(hide_code=True)
 def left_over(lr, strength, steps):
-    """The share of the start that is left after these steps, when the data are silent."""
+    """The share of the start that is left after these steps."""
     left = 1.0
     for _ in range(steps):
         left = ...
@@ -188,50 +191,46 @@ def _():
     Write(
         "left_over",
         Say(
-            "The data are silent: ∇L = 0. Complete the one line: which share of the start is left "
-            "after `steps` steps?",
-            "数据沉默：∇L = 0。补全那一行：`steps` 步之后，起点还剩多大的份额？",
+            "The data are silent: ∇L = 0. Complete the line with `...`: which share of the start is "
+            "left after `steps` steps?",
+            "假设没有数据梯度（∇L = 0）。补全 `...` 处：`steps` 步之后，初值还剩几分之几？",
         ),
         left_over,
-        lambda lr, strength, steps: (1 - lr * strength) ** steps,
+        each_step,
         cases=[(0.1, 0.5, 20), (0.2, 0.3, 7), (0.5, 3.0, 3)],
         limits={
-            Say(
-                "No step, nothing forgotten: 1 must come out.", "一步不走，什么也没忘：结果应为 1。"
-            ): (
+            Say("No step, nothing forgotten: 1 must come out.", "一步不走，什么也没忘，应得 1。"): (
                 0.1,
                 0.5,
                 0,
             ),
-            Say(
-                "λ = 0: nothing is forgotten, 1 must come out.", "λ = 0 时什么也不忘：结果应为 1。"
-            ): (
+            Say("λ = 0: nothing is forgotten, 1 must come out.", "λ = 0 时什么也不忘，应得 1。"): (
                 0.1,
                 0.0,
                 20,
             ),
             Say(
                 "ηλ = 1: one step forgets everything, 0 must come out.",
-                "ηλ = 1 时一步就全忘：结果应为 0。",
+                "ηλ = 1 时，一步就全部遗忘，应得 0。",
             ): (0.5, 2.0, 1),
         },
         mistakes={
             Say(
                 "Shrinking compounds: each step takes its share of what the last one left, not of "
                 "the start.",
-                "收缩是逐步相乘的：每一步拿走的是上一步剩下的一份，而不是起点的一份。",
+                "收缩是逐步相乘的：每一步减去的是当前剩余量的一个固定比例，而不是初值的。",
             ): lambda lr, strength, steps: 1 - lr * strength * steps,
             Say(
                 "The gradient of ½λ‖θ‖² is λθ, without a 2.", "½λ‖θ‖² 的梯度是 λθ，没有 2。"
             ): lambda lr, strength, steps: (1 - 2 * lr * strength) ** steps,
             Say(
                 "That is the share that is lost, not the one that is left.",
-                "这是失去的份额，不是剩下的份额。",
+                "这是失去的比例，不是剩下的比例。",
             ): lambda lr, strength, steps: 1 - (1 - lr * strength) ** steps,
             Say(
                 "That is the limit of many tiny steps. These are not tiny: with ηλ = 1.5 the sign "
                 "flips at each step.",
-                "这是步子无限小时的极限。这里的步子不小：ηλ = 1.5 时每一步都会变号。",
+                "这是步长趋于 0 时的极限，而这里步长不小：ηλ = 1.5 时每一步都会变号。",
             ): lambda lr, strength, steps: np.exp(-lr * strength * steps),
             Say(
                 "With this sign the weights grow: decay subtracts ηλθ.",
@@ -239,22 +238,49 @@ def _():
             ): lambda lr, strength, steps: (1 + lr * strength) ** steps,
             Say(
                 "A step subtracts the share ηλ; it does not leave ηλ.",
-                "一步减去的份额是 ηλ，而不是剩下 ηλ。",
+                "一步减去的比例是 ηλ，而不是剩下 ηλ。",
             ): lambda lr, strength, steps: (lr * strength) ** steps,
             Say(
                 "λ alone does not shrink: the step is η times the gradient λθ.",
                 "单靠 λ 不会收缩：一步是 η 乘以梯度 λθ。",
             ): lambda lr, strength, steps: (1 - strength) ** steps,
+            Say(
+                "The loop already repeats it `steps` times; with the power you take steps² steps.",
+                "循环已经重复了 `steps` 次；再取幂，就成了 steps² 步。",
+            ): lambda lr, strength, steps: (1 - lr * strength) ** steps**2,
+            Say(
+                "Half too little: the slope of ½λθ² is λθ, without a ½.",
+                "少了一半：½λθ² 的导数是 λθ，没有 ½。",
+            ): lambda lr, strength, steps: (1 - lr * strength / 2) ** steps,
+            Say(
+                "η and λ act together: one factor, 1 − ηλ.",
+                "η 与 λ 一起起作用：只有一个因子 1 − ηλ。",
+            ): lambda lr, strength, steps: ((1 - lr) * (1 - strength)) ** steps,
         },
+        why=Say(
+            "each step multiplies what is left by 1 − ηλ, so this is (1 − ηλ)ᵗ.",
+            "每一步都把剩余部分乘以 1 − ηλ，因此结果就是 (1 − ηλ)ᵗ。",
+        ),
         hints=(
             Say(
-                "Without data a step is θ ← θ − ηλθ. Take θ out of it.",
-                "没有数据时，一步是 θ ← θ − ηλθ。把 θ 提出来。",
+                "Without data a step is θ ← θ − ηλθ. Factor out θ.",
+                "没有数据梯度时，每步为 θ ← θ − ηλθ，提取公因子 θ。",
             ),
-            Say("So one step multiplies what is left by 1 − ηλ.", "所以一步把剩下的乘以 1 − ηλ。"),
+            Say(
+                "So one step multiplies what is left by 1 − ηλ.", "因此每步把剩余部分乘以 1 − ηλ。"
+            ),
         ),
     )
     return
+
+
+@app.function(hide_code=True)
+def each_step(lr, strength, steps):
+    """The share of the start that is left after these steps."""
+    left = 1.0
+    for _ in range(steps):
+        left = (1 - lr * strength) * left
+    return left
 
 
 @app.function(hide_code=True)
@@ -284,32 +310,34 @@ def _():
     Hunt(
         "hunt",
         Say(
-            "This run should end at length 0.445 and ends at 0.388. The ledger of its first step "
-            "lists who moved the weights. Which line is wrong?",
-            "这次训练本应停在长度 0.445，却停在 0.388。账本记下了第一步里是谁移动了权重。哪一行错了？",
+            "λ = 0.5 and η = 0.04. The penalty stands in the objective, where its share can be read "
+            "off. The run should end at length 0.445, but ends at 0.388. Its ledger books who moved the "
+            "weights in the first step. Which line is wrong?",
+            "λ = 0.5，η = 0.04。惩罚写在目标函数里，这样它的作用可以单独读出。训练本应停在长度 0.445，"
+            "却停在 0.388。账本记录了第一步中各项使权重改变了多少。哪一行错了？",
         ),
         train_with_a_fault,
         first_step,
         "SGD(",
         why=Say(
-            "Yes: the penalty is in the loss already, and `weight_decay=` adds λθ once more. The ledger "
-            "shows both, equally large; the run minimises the loss + λ‖θ‖². Leave one of them out.",
-            "对：损失里已经有惩罚，`weight_decay=` 又加了一次 λθ。账本里两者并列，大小相等；"
-            "这次训练实际在最小化损失 + λ‖θ‖²。去掉其中之一即可。",
+            "Yes: the penalty is in the objective already, and `weight_decay=` adds λθ once more. The ledger "
+            "shows both, equally large; the run minimises the loss + λ‖θ‖². Take it out here.",
+            "对：目标函数里已经有惩罚，`weight_decay=` 又加了一次 λθ。账本里两者并列，大小相等；"
+            "这次训练实际在最小化损失 + λ‖θ‖²。把它从这里去掉。",
         ),
         others={
             "Objective(": Say(
-                "This line asks for ½λ‖θ‖² once, as it should. But the ledger has two rows that "
-                "shrink: who asks for the second?",
-                "这一行要求了一次 ½λ‖θ‖²，没有错。可是账本里有两行在收缩：另一行是谁要求的？",
+                "This line asks for ½λ‖θ‖² once, as it should: the row l2. But another row takes "
+                "just as much: who asks for that?",
+                "这一行加入一次 ½λ‖θ‖²，没有错，就是 l2 那一行。可是还有一行减去同样多：它是哪里加入的？",
             ),
             "assign": Say(
                 "The start is forgotten: another one would end at the same place.",
-                "起点会被忘掉：换一个起点，仍停在同一处。",
+                "初值会被忘掉：换一个初值，仍停在同一处。",
             ),
             "trajectory": Say(
                 "More steps do not help: after 300 less than 0.3 % of the start is left.",
-                "多走几步没有用：300 步之后，起点只剩不到 0.3%。",
+                "多走几步没有用：300 步之后，初值只剩不到 0.3%。",
             ),
             "": Say(
                 "Nothing here acts on the size of the weights. Which rows of the ledger do?",
@@ -325,27 +353,29 @@ def _():
     Goal(
         "goal",
         Say(
-            "Without a penalty these weights would have the length 0.85. Set the control to the "
-            "smallest λ that more than halves it.",
-            "没有惩罚时，这些权重的长度是 0.85。把滑块拨到能使它减少一半以上的最小的 λ。",
+            "Without a penalty (λ = 0) the weights of least squares have the length 0.85. Set the "
+            "control to the smallest λ that more than halves it.",
+            "没有惩罚（λ = 0）时，最小二乘的权重长度是 0.85。"
+            "找出使长度降到一半以下的最小 λ，把滑块拨到那里。",
         ),
-        lambda lam, share, broken, **_: lam == 1 and not broken,
+        lambda lam, broken, **_: lam == 1 and not broken,
         why=Say(
-            "Yes: {rest:.2f}, {percent:.0f} % of it. And η did not matter: it went down as λ went up.",
-            "对：{rest:.2f}，是它的 {percent:.0f}%。而 η 无关紧要：λ 上升时它在下降。",
+            "Yes: {rest:.2f} is {percent:.0f} % of it. Now choose the other η: the place stays, only the "
+            "way there changes.",
+            "对：{rest:.2f} 是它的 {percent:.0f}%。再换另一个 η：终点不变，变的只是途中的快慢。",
         ),
         others={
             Say(
                 "With the wrong sign the weights rest nowhere. Mend it first.",
-                "符号弄反时权重不会停下来。先改正它。",
+                "符号取反时权重不会停下来。先改正它。",
             ): lambda broken, **_: broken,
             Say(
                 "{percent:.0f} %: that is less than half, but a smaller λ does it too.",
-                "{percent:.0f}%：已不到一半，但更小的 λ 也能做到。",
+                "现为 {percent:.0f}%，已不到一半，但更小的 λ 也能做到。",
             ): lambda share, **_: share < 0.5,
             Say(
                 "{percent:.0f} %: not half yet. λ has to pull harder.",
-                "{percent:.0f}%：还没有减半。λ 要拉得更用力些。",
+                "现为 {percent:.0f}%，还没有减半，需要更大的 λ。",
             ): lambda share, **_: share >= 0.5,
         },
     )
@@ -357,18 +387,19 @@ def _():
     Keep(
         (
             Say(
-                "Weight decay forgets the start: of the difference between two starts at most "
-                "(1 − ηλ)ᵀ is left after T steps, if the loss is convex and η is small enough.",
-                "权重衰减忘掉的是起点：损失为凸且 η 足够小时，T 步之后，两个起点之间的差别"
-                "最多剩下 (1 − ηλ)ᵀ。",
+                "Of the distance between two starts at most (1 − ηλ)ᵗ is left, if the loss is convex and "
+                "η(β + 2λ) ≤ 2, β its largest curvature.",
+                "若损失为凸且 η(β + 2λ) ≤ 2（β 为最大曲率），两个初值之间的距离至多剩下 (1 − ηλ)ᵗ。",
             ),
             Say(
-                "It does not forget the data: training rests where λθ* = −∇L(θ*), and that is not 0.",
-                "它忘不掉数据：训练停在 λθ* = −∇L(θ*) 之处，那里不是 0。",
+                "The data are not forgotten: training rests where λθ* = −∇L(θ*), at 0 only if the data "
+                "do not pull there.",
+                "数据不会被忘掉：训练停在 λθ* = −∇L(θ*) 之处；只有数据在 0 处没有拉力时，它才是 0。",
             ),
             Say(
-                "The product ηλ decides how fast, λ alone decides where.",
-                "乘积 ηλ 决定多快，λ 单独决定停在哪里。",
+                "So ηλ bounds how slowly the start fades; where descent with full batches ends is up to "
+                "λ, not to η.",
+                "所以 ηλ 限定初值至少忘得多快；全批量梯度下降停在哪里取决于 λ，与 η 无关。",
             ),
         ),
         following=10,
@@ -384,12 +415,15 @@ def _():
             "With rates $\\eta_t$ step $t$ shrinks by $1-\\eta_t\\lambda$, and about "
             "$e^{-\\lambda\\sum\\eta_t}$ is left of the start. Towards the end $\\eta_t$ is small, and so "
             "is the decay of a step; but the step of the data shrinks by the same $\\eta_t$. The balance "
-            "of the two stays as it was: a cosine schedule ends at the same place as a constant rate. "
-            "All that can go wrong is that $\\sum\\eta_t$ is too small to get there.",
-            "学习率为 $\\eta_t$ 时，第 $t$ 步的收缩因子是 $1-\\eta_t\\lambda$，起点大约剩下 "
-            "$e^{-\\lambda\\sum\\eta_t}$。到了后期 $\\eta_t$ 很小，每步的衰减也很小；可数据的一步也按同一个 "
-            "$\\eta_t$ 缩小。两者的平衡不变：余弦调度与恒定学习率停在同一处。唯一可能出的问题是 "
-            "$\\sum\\eta_t$ 太小，走不到那里。",
+            "of the two stays: with full batches a cosine schedule ends at the same place as a constant "
+            "rate, unless $\\sum\\eta_t$ is too small to get there. With minibatches noise keeps the "
+            "weights at a distance from it, which falls with the rate.",
+            "学习率为 $\\eta_t$ 时，第 $t$ 步的收缩因子是 $1-\\eta_t\\lambda$，初值大约剩下 "
+            "$e^{-\\lambda\\sum\\eta_t}$。到了后期 $\\eta_t$ 很小，每步的衰减也很小；"
+            "可数据项的更新也按同一个 $\\eta_t$ 减小。两者的平衡不变："
+            "全批量时，余弦调度与恒定学习率停在同一处，除非 "
+            "$\\sum\\eta_t$ 太小，来不及走到那里。"
+            "小批量时，噪声使权重与它保持一段距离，这段距离随学习率减小。",
         ),
     )
     return
@@ -440,45 +474,48 @@ def train_wrong(w0, lr, strength, steps=300):
 
 
 @app.function(hide_code=True)
-def picture(lam, broken=False):
+def picture(lam, choice, broken=False):
     """The lengths of two runs and the distance between them, beside (1 − ηλ)ᵗ."""
-    eta, steps = 0.02 / lam, 300
-    t = np.arange(steps + 1)
+    product, steps = {"whole": 0.02, "half": 0.01}[choice], 400
+    eta, t = product / lam, np.unique(np.geomspace(1, steps + 1, 60).round()).astype(int) - 1
     runs = [(train_wrong if broken else train)(start(length), eta, lam, steps) for length in (2, 0)]
     high, low = (np.linalg.norm(run, axis=1) for run in runs)
     apart = np.linalg.norm(runs[0] - runs[1], axis=1)
-    fading, size = 2 * (1 - eta * lam) ** t, np.linalg.norm(rest(lam))
-    some, role = slice(None, None, 5), "broken" if broken else "result"
+    fading, size = 2 * (1 - product) ** np.arange(steps + 1), np.linalg.norm(rest(lam))
+    role, axes = (
+        "broken" if broken else "result",
+        {"x": (0, steps), "y": (0, 11 if broken else 2.2)},
+    )
+    textbook = Say("textbook: 2·(1 − ηλ)ᵗ", "教材：2·(1 − ηλ)ᵗ")
     left = Panel(
-        Say("length of the weights", "权重的长度"), x=(0, 300), y=(0, 2.2), xlabel=Say("step", "步")
+        Say("length of the weights", "权重的长度（范数）"), **axes, xlabel=Say("step", "步数")
     )
-    left.hline(size, label=Say("‖θ*‖: the pulls are equal", "‖θ*‖：两个拉力相等"))
-    left.line(
-        t[some], fading[some], "textbook", label=Say("textbook: 2·(1 − ηλ)ᵗ", "教科书：2·(1 − ηλ)ᵗ")
-    )
-    left.line(t[some], high[some], role, label=Say("started at 2", "从 2 出发"))
-    left.line(t[some], low[some], role, label=Say("started at 0", "从 0 出发"))
+    if not broken:
+        left.hline(size, Say("‖θ*‖: penalty and data balance", "‖θ*‖：惩罚与数据的拉力平衡"))
+    left.line(t, fading[t], "textbook", label=textbook)
+    left.line(t, high[t], role)
+    left.text(45, 1.8 if not broken else 3, Say("started at 2", "从 2 出发"), role)
+    left.line(t, low[t], role, label=Say("started at 0", "从 0 出发"))
     right = Panel(
-        Say("distance between the two runs", "两次训练之间的距离"),
-        x=(0, 300),
-        y=(0, 2.2),
-        xlabel=Say("step", "步"),
+        Say("distance between the two runs", "两次训练所得权重之间的距离"),
+        **axes,
+        xlabel=Say("step", "步数"),
     )
-    right.line(
-        t[some], fading[some], "textbook", label=Say("textbook: 2·(1 − ηλ)ᵗ", "教科书：2·(1 − ηλ)ᵗ")
+    right.line(t, fading[t], "textbook", label=textbook)
+    right.line(t, apart[t], role, label=Say("measured", "实测"))
+    said = Say(
+        f"Both runs come to rest at length {size:.2f}; 2(1 − ηλ)ᵗ would end at {fading[-1]:.2f}.",
+        f"两次训练都停在长度 {size:.2f}；按 2(1 − ηλ)ᵗ 应为 {fading[-1]:.2f}。",
     )
-    right.line(t[some], apart[some], role, label=Say("measured", "实测"))
-    free = np.linalg.norm(rest(0))
-    return Frame(
-        left,
-        right,
-        eta=eta,
-        high=high[-1],
-        low=low[-1],
-        rest=size,
-        share=size / free,
-        percent=100 * size / free,
-    )
+    if broken:
+        said = Say(
+            f"Nothing comes to rest: after {steps} steps the lengths are {high[-1]:.0f} and "
+            f"{low[-1]:.0f}, and they grow for ever.",
+            f"停不下来：{steps} 步之后长度分别为 {high[-1]:.0f} 和 {low[-1]:.0f}，并且会一直增大。",
+        )
+    percent = 100 * size / np.linalg.norm(rest(0))
+    return Frame(left, right, eta=eta, said=said, high=high[-1], low=low[-1], rest=size,
+                 share=percent / 100, percent=percent)  # fmt: skip
 
 
 @app.cell(hide_code=True)
@@ -492,11 +529,30 @@ def figures():
     """What the lesson says beyond its texts."""
     runs = {s: [train(start(length), 0.02 / s, s) for length in (2, 0)] for s in (0.1, 5.0)}
     left = [np.linalg.norm(a - b, axis=1) / 2 / 0.98 ** np.arange(301) for a, b in runs.values()]
+    x, _ = patients()
+    steepest = np.linalg.eigvalsh(2 * x.T @ x / len(x))[-1]
+    over = [train(start(length), 0.25, 0.1)[-1] for length in (2, 0)]
+    shown = [np.linalg.norm(train(start(2), lr, s)[-1]) for lr, s in ((0.2, 0.5), (0.1, 0.5))]
     ends = [train(start(1), lr, 0.5, steps)[-1] for lr, steps in ((0.2, 300), (0.1, 600))]
     sizes = [np.linalg.norm(rest(strength)) for strength in (0, 0.1, 0.5, 1.0, 5.0)]
     faulty = np.linalg.norm(train_with_a_fault(start(2), 0.04, 0.5)[-1])
     return [
-        holds("two starts: distance left/(1 − ηλ)ᵗ, its largest", np.max(left), at_most=1 + 1e-12),
+        holds(
+            "two starts: distance left/(1 − ηλ)ᵗ, its largest, t ≥ 1",
+            np.max([ratio[1:] for ratio in left]),
+            at_most=1,
+        ),
+        holds("η(β + 2λ), its largest in the picture", 0.02 * (steepest / 0.1 + 2), at_most=2),
+        breaks(
+            "the same ratio where η(β + 2λ) = 2.06",
+            np.linalg.norm(over[0] - over[1]) / 2 / (1 - 0.025) ** 300,
+            at_least=1e6,
+        ),
+        holds(
+            "same λ, two rates, as the code prints: difference of the lengths",
+            abs(shown[0] - shown[1]),
+            at_most=5e-5,
+        ),
         holds(
             "from θ₀ = 0: ‖θ_T‖/‖θ*‖",
             np.linalg.norm(runs[0.1][1][-1]) / sizes[1],

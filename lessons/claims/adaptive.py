@@ -188,7 +188,8 @@ def momentum_mixes() -> Iterator[Figure]:
     "Convergence is sometimes worse for it: above all with a large λ momentum may accumulate \"too "
     "much\" of the penalty.",
     corrected="The limit does not change: data and penalty are both amplified by 1/(1 − μ). The decay "
-    "overshoots 0 iff ηλ > (1 − √μ)² (no data gradient); below it shrinks θ by about ηλ/(1 − μ) a step.",
+    "overshoots 0 iff ηλ > (1 − √μ)² (no data gradient); far below that "
+    "it shrinks θ by about ηλ/(1 − μ) a step.",
 )  # fmt: skip
 def over_accumulation() -> Iterator[Figure]:
     """θ_{t+1} = (1 + μ − ηλ)θ_t − μθ_{t−1}: the roots of z² − (1 + μ − ηλ)z + μ are complex, and θ
@@ -307,7 +308,7 @@ def adams_second_moment() -> Iterator[Figure]:
     "Where the historical variance of a weight's gradients is large, its rate is smaller and the relative "
     "influence of the penalty is weakened.",
     corrected="√v̂ divides the data's part of the step too: the penalty's relative influence is unchanged, "
-    "and full-batch Adam with L2 converges to the L2 solution. What shrinks is the decay a step.",
+    "and where full-batch Adam with L2 comes to rest is the L2 solution. What shrinks is the decay a step.",
 )  # fmt: skip
 def relative_influence() -> Iterator[Figure]:
     """m is linear: m̂ = m̂_data + m̂_l2, and the step −η m̂/(√v̂ + ε) divides both by one number. It is 0

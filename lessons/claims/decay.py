@@ -123,8 +123,8 @@ def decay_factor() -> Iterator[Figure]:
     "C24", "IMPRECISE", "000 定理 10.10; 001 定理 9.3.1",
     "Exponential decay of the norm (权重衰减的收缩效应)",
     "If ηλ < 1, each update shrinks θ in proportion, and ‖θ_T‖ ≈ (1 − ηλ)ᵀ‖θ₀‖.",
-    corrected="So fades θ₀ alone: θ_T = (1 − ηλ)ᵀθ₀ − ηΣ(1 − ηλ)ᵀ⁻¹⁻ᵗ∇L₀(θ_t). The norm may grow, and "
-    "settles where λθ = −∇L₀; the formula holds if the data gradient is 0.",
+    corrected="What fades so is the part of θ₀ alone: θ_T = (1 − ηλ)ᵀθ₀ − ηΣ(1 − ηλ)ᵀ⁻¹⁻ᵗ∇L₀(θ_t). The "
+    "norm may grow, and settles where λθ = −∇L₀; the formula holds if the data gradient is 0.",
 )  # fmt: skip
 def norm_decay() -> Iterator[Figure]:
     """Unroll θ_{t+1} = aθ_t − ηg_t with a = 1 − ηλ: θ_T = aᵀθ₀ − ηΣ_t aᵀ⁻¹⁻ᵗ g_t. The second part does
@@ -161,8 +161,8 @@ def norm_decay() -> Iterator[Figure]:
     "C25", "TRUE-WITH-CONDITIONS", "000 定理 10.10; 001 定理 9.3.1",
     "The shrink is uniform (均匀收缩)",
     "The factor 1 − ηλ is the same for all coordinates, and shrinks if ηλ < 1.",
-    corrected="The same for all under SGD, not under Adam. It shrinks if and only if 0 < ηλ < 2: beyond 1 "
-    "every sign flips at each step, beyond 2 θ grows.",
+    corrected="The same for all under SGD, not under Adam with L2. It shrinks if and only if 0 < ηλ < 2: "
+    "beyond 1 every sign flips at each step, beyond 2 θ grows.",
 )  # fmt: skip
 def uniform_shrink() -> Iterator[Figure]:
     """Without a data gradient θⱼ ← (1 − ηλ)θⱼ: one number for all j, and |1 − ηλ| < 1 ⇔ 0 < ηλ < 2.
@@ -199,9 +199,9 @@ def uniform_shrink() -> Iterator[Figure]:
     "C26", "IMPRECISE", "000 注记 10.7; 001 §9.3.2; 003 §动态二重奏",
     "The product of rate and strength (学习率与正则化强度的乘积)",
     "What acts is the product ηλ, in practice usually treated as one hyper-parameter.",
-    corrected="ηλ is how much a step forgets; where SGD ends depends on λ alone. The product is the one knob "
-    "for weights before a BatchNorm, whose scale does not count: (η, λ, w₀) → (cη, λ/c, √c·w₀) keeps all "
-    "directions.",
+    corrected="ηλ is how much decay forgets in a step; where full-batch descent on a convex loss comes to "
+    "rest depends on λ alone. The product is the one knob for weights before a BatchNorm (ε = 0), whose "
+    "scale does not count: (η, λ, w₀) → (cη, λ/c, √c·w₀) keeps all directions.",
 )  # fmt: skip
 def product() -> Iterator[Figure]:
     """The limit solves ∇L₀(θ) + λθ = 0: no η in it. If L₀(cw) = L₀(w), then ∇L₀(√c·w) = ∇L₀(w)/√c, so the

@@ -278,8 +278,9 @@ def decay_per_step() -> Iterator[Figure]:
     "C105", "IMPRECISE", "003 §动态二重奏",
     "With a decayed learning rate the penalty is weakened and in the end almost inactive (后期几乎不起作用)",
     "As η_t falls, so does the effective strength of L2; at the end it does almost nothing.",
-    corrected="The data's step shrinks by the same η_t: the balance of forces and the limit, ridge(λ), "
-    "stay, given that Ση_t is large enough. In the end the penalty is as strong as the data.",
+    corrected="The data's step shrinks by the same η_t: with full batches the balance of forces and the "
+    "limit, ridge(λ), stay, given that Ση_t is large enough. In the end the penalty is as "
+    "strong as the data.",
 )  # fmt: skip
 def late_decay() -> Iterator[Figure]:
     """θ ← θ − η_t(∇L + λθ) has the same fixed point for every η_t, where ‖λθ‖ = ‖∇L‖. A mode of
