@@ -27,12 +27,32 @@ from .judge import Printed, check, explain
 from .lessons import Opened, find
 
 #: Seconds after which whoever asked ends Python and starts it anew.
-LIMITS = {"check": 5, "run": 5, "measure": 120}
+LIMITS = {"check": 5, "run": 20, "measure": 120}
 CODE = "<answer>"  # as the judge calls it
 
+Hear = Callable[[str], object]
 
-def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+
+class Heard(Printed):
+    """What code prints, told at once: who ends it midway has that much."""
+
+    def __init__(self, hear: Hear) -> None:
+        super().__init__()
+        self.hear = hear
+
+    def write(self, text: str) -> int:
+        """Keep and tell what there is room for."""
+        kept = self.tell()
+        size = super().write(text)
+        if new := self.getvalue()[kept:]:
+            self.hear(new)
+        return size
+
+
+def answer(request: Mapping[str, Any], hear: Hear = len) -> dict[str, Any]:
     """The reply to a request of a page; ``error`` in it says what went wrong.
+
+    ``hear`` is called with what lines print, while they run.
 
     ========================================  ====================================================
     ``{"do": "check", "lesson", "exercise",   :func:`minireg.course.judge.check`
@@ -48,21 +68,21 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     if todo is None:
         return {"error": f"a page may ask to {', '.join(DO)}, got {request.get('do')!r}"}
     try:
-        return todo(request)
+        return todo(request, hear)
     except Exception as error:  # no such lesson, exercise or claim; a page has to hear of it
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def _check(request: Mapping[str, Any]) -> dict[str, Any]:
+def _check(request: Mapping[str, Any], _: Hear) -> dict[str, Any]:
     """Judge what the reader has written."""
     return check(_opened(request["lesson"]).parts, request["exercise"], request["code"])
 
 
-def _run(request: Mapping[str, Any]) -> dict[str, Any]:
+def _run(request: Mapping[str, Any], hear: Hear) -> dict[str, Any]:
     """Run lines of the reader's; the value of the last is shown as in an interactive session."""
     names = dict(_opened(request["lesson"]).names) if "lesson" in request else {}
     code, error, said = request["code"], "", Say("", "")
-    with contextlib.redirect_stdout(Printed()) as printed:
+    with contextlib.redirect_stdout(Heard(hear)) as printed:
         try:
             tree = ast.parse(code, CODE)
             last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -75,7 +95,7 @@ def _run(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"printed": printed.getvalue(), "error": error, "said": said._asdict()}
 
 
-def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
+def _measure(request: Mapping[str, Any], _: Hear) -> dict[str, Any]:
     """Measure a claim now."""
     (claim,) = select(ids=[request["claim"]])
     return claim().to_dict()
@@ -86,7 +106,7 @@ def _opened(number: int) -> Opened:
     return find(number).open()
 
 
-DO: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+DO: dict[str, Callable[[Mapping[str, Any], Hear], dict[str, Any]]] = {
     "check": _check,
     "run": _run,
     "measure": _measure,
@@ -94,7 +114,8 @@ DO: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Answer JSON from stdin, a line each, on stdout, until stdin ends.
+    """Answer JSON from stdin, a line each, on stdout, until stdin ends; before a reply stand lines
+    ``{"heard": text}`` with what was printed.
 
     Stdin is read in a thread of its own, so that the process ends with whoever asked even while a
     loop of the reader's never does; a clock ends it if not even that thread gets its turn.
@@ -111,13 +132,17 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
-    print("{}", file=replies, flush=True)  # ready
+
+    def send(reply: Mapping[str, Any]) -> None:
+        print(json.dumps(reply), file=replies, flush=True)
+
+    send({})  # ready
     while True:
         request = json.loads(asked.get())
         clock(LIMITS.get(request.get("do"), 0))
-        reply = json.dumps(answer(request))
+        reply = answer(request, lambda text: send({"heard": text}))
         clock(0)
-        print(reply, file=replies, flush=True)
+        send(reply)
 
 
 def clock(seconds: float) -> None:

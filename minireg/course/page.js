@@ -95,24 +95,39 @@ function address() {
     if (!state) return;
     event.preventDefault(); // the page stays where it is: its reader is in the middle of a sentence
     scene.go(state);
+    if (narrow.matches && !$("#peek").hidden) $("#peek").click(); // but a phone shows one thing
   });
   const state = read(location.hash);
   if (state) scene.go(state);
   lit(scene.state);
 }
 
-// What is said of the prediction stands above the picture and makes it move down: scroll along, so
-// that it stays under the reader's hand.
-function steady() {
-  let top;
-  addEventListener("move", () => { top = scene.getBoundingClientRect().top; }, true);
-  addEventListener("move", () => scrollBy(0, scene.getBoundingClientRect().top - top));
+// While the picture stays at the top of a high window, neither PageDown nor the focus may put
+// anything under it.
+function clear() {
+  const held = $("#scene"), high = matchMedia("(min-width: 900px) and (min-height: 1000px)");
+  const measure = () => {
+    root.style.scrollPaddingTop = high.matches ? `${held.offsetHeight}px` : "";
+  };
+  new ResizeObserver(measure).observe(held);
+  high.onchange = measure;
+}
+
+// A formula that is wider than its line is set smaller, down to what can be read; then it scrolls.
+function fit() {
+  for (const formula of all('math[display="block"]')) {
+    formula.style.fontSize = "";
+    const share = formula.clientWidth / formula.scrollWidth; // not a number where it is not shown
+    if (share < 1) formula.style.fontSize = `${Math.max(share, 0.75) * 100}%`;
+  }
 }
 
 function inSight(element) {
   const { top, bottom } = element.getBoundingClientRect();
   return bottom > 120 && top < innerHeight - 120;
 }
+
+const narrow = matchMedia("(max-width: 700px)");
 
 // The picture is out of sight: say at the edge what it says now.
 let peeking;
@@ -154,14 +169,14 @@ function keys() {
     act();
   });
   $("#help").onclick = () => $("#keys").showModal();
-  $("#keys").onclick = () => $("#keys").close();
+  $("#keys").onclick = event => { if (event.target === $("#keys")) $("#keys").close(); }; // beside it
 }
 
 // Slides: the question, the picture, and each step beneath it; the rest is for reading alone.
 let slide = 0;
 function slides() {
   const picture = [$("#picture"), $("#scene")];
-  return [[$("h1"), $("#predict")], picture,
+  return [[$("h1"), $("#lead"), $("#predict")], picture,
     ...all("#why > ol > li").map(step => [...picture, $("#why"), step])];
 }
 
@@ -170,6 +185,9 @@ function turn(by) {
   slide = Math.min(Math.max(slide + by, 0), found.length - 1);
   for (const shown of all(".shown")) shown.classList.remove("shown");
   for (const element of found[slide]) element?.classList.add("shown");
+  const last = slide === found.length - 1, at = `${slide + 1} / ${found.length}`;
+  say($("#slide"), `${at}${last ? ", the last" : ""} · PgDn PgUp · Esc`,
+    `${at}${last ? "，最后一页" : ""} · PgDn PgUp · Esc`);
 }
 
 function present(on) {
@@ -188,20 +206,22 @@ function tell(en, zh, stop) {
   button.onclick = stop;
 }
 
-const stopped = seconds => ({ stopped: true, error: "", right: false, tried: true, printed: "",
-  said: { en: `Stopped after ${seconds} s: is there a loop that never ends? Python starts anew.`,
-          zh: `运行了 ${seconds} 秒，已停止：是否有不会结束的循环？Python 正在重新启动。` } });
+const stopped = (seconds, printed, byHand) => ({ error: "", right: false, tried: true, printed,
+  said: byHand ? { en: `Stopped after ${seconds} s.`, zh: `运行了 ${seconds} 秒，已停止。` }
+    : { en: `Stopped after ${seconds} s: a loop that never ends, or more work than that.`,
+        zh: `运行了 ${seconds} 秒，已停止：也许是不会结束的循环，也许只是要算得更久。` } });
 
 // In a worker, which is ended and started anew if an answer takes too long.
 function inWorker() {
-  let worker, ready, hear, end;
+  let worker, ready, hear, end, printed;
   function start() {
     worker = new Worker("worker.js", { type: "module" });
     ready = new Promise((resolve, reject) => {
       worker.onerror = event => reject(Error(event.message || "worker.js does not start"));
       worker.onmessage = ({ data }) => {
         if (data.got) loading(data.got);
-        else if (data.ready) { resolve(); if (!hear) tell(""); }
+        else if (data.ready) { tell(""); resolve(); } // then who waits says what Python does now
+        else if (data.printed) printed += data.printed;
         else if (data.reply) hear(data.reply);
         else reject(Error(data.error));
       };
@@ -214,17 +234,20 @@ function inWorker() {
   }
   // Who goes into an editor will ask soon.
   addEventListener("focusin", ({ target }) => { if (!worker && target.matches("textarea")) start(); });
-  async function ask(request) {
+  async function begin() {
     if (!worker) start();
     try { await ready; } catch (error) { worker = null; throw error; }
+  }
+  function ask(request) {
     return new Promise(resolve => {
+      printed = "";
       const clock = setTimeout(() => end(), 1000 * page.limits[request.do]);
       hear = reply => { clearTimeout(clock); resolve(reply); };
-      end = () => { clearTimeout(clock); worker.terminate(); start(); resolve({ stopped: true }); };
+      end = () => { clearTimeout(clock); worker.terminate(); start(); resolve({ stopped: true, printed }); };
       worker.postMessage(request);
     });
   }
-  return { ask, stop: () => end?.() };
+  return { begin, ask, stop: () => end() };
 }
 
 // On this machine, by the server that showed this page.
@@ -236,7 +259,7 @@ function onServer(token) {
     if (!reply.ok) throw Error(found.error);
     return found;
   };
-  return { ask: request => post("ask", request), stop: () => post("stop", null),
+  return { begin() {}, ask: request => post("ask", request), stop: () => post("stop", null),
            keep: change => post("keep", change) };
 }
 
@@ -244,18 +267,21 @@ function onServer(token) {
 function inTurn(python) {
   let last = Promise.resolve();
   async function ask(request) {
-    const limit = page.limits[request.do], begun = performance.now();
-    const stop = limit > 10 ? python.stop : null;
-    if (stop) tell("Python is measuring …", "Python 正在测量……", stop);
-    else tell("Python is at work …", "Python 正在运行……");
+    const limit = page.limits[request.do];
+    const works = stop => tell("Python is at work …", "Python 正在运行……", stop);
+    let byHand = false, clock;
     try {
+      await python.begin();
+      const begun = performance.now();
+      works();
+      clock = setTimeout(works, 2000, () => { byHand = true; python.stop(); });
       const reply = await python.ask(request);
       const seconds = Math.min(Math.ceil((performance.now() - begun) / 1000), limit);
-      return reply.stopped ? stopped(seconds) : reply;
+      return reply.stopped ? stopped(seconds, reply.printed ?? "", byHand) : reply;
     } catch (error) {
       return { error: error.message, right: false, tried: false, printed: "",
         said: { en: `Python does not answer: ${error.message}`, zh: `Python 没有回应：${error.message}` } };
-    } finally { tell(""); }
+    } finally { clearTimeout(clock); tell(""); }
   }
   return request => (last = last.then(() => ask(request)));
 }
@@ -289,23 +315,37 @@ function noPython(why) {
       `${why ?? "这里没有 Python"}。在自己的电脑上运行 ${here}，本页就能运行代码。`);
     note.hidden = false;
   }
-  for (const button of all("[data-claim], .run button")) button.hidden = true;
+  for (const useless of all("[data-claim], .run :is(button, .keys)")) useless.hidden = true;
 }
 
 // --- what Python is asked by the page itself ------------------------------------------------------
 
-function runs(ask) {
+function runs(ask, store) {
   for (const box of all(".run")) {
     const code = box.querySelector("textarea"), output = box.querySelector(".output");
-    const note = box.querySelector(".said");
+    const note = box.querySelector(".said"), given = code.value;
+    const show = text => { code.value = text; code.rows = text.split("\n").length; };
     const run = async () => {
+      output.textContent = "";
+      say(note, "", "");
       const reply = await ask({ do: "run", lesson: page.lesson, code: code.value });
       output.textContent = [reply.printed, reply.error].filter(Boolean).join("\n");
       say(note, reply.said?.en, reply.said?.zh);
     };
-    box.querySelector("button").onclick = run;
+    show(store.get("code") ?? given);
+    code.addEventListener("input", () => { show(code.value); store.set("code", code.value); });
+    box.querySelector(".go").onclick = run;
+    box.querySelector(".reset").onclick = () => { show(given); store.set("code", given); };
     code.onkeydown = event => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(); };
   }
+}
+
+// Figures that came out otherwise than they stand there; the last digits depend on the machine.
+function differing(list, figures) {
+  return figures.filter(({ value }, i) => {
+    const old = Number(list.children[i]?.dataset.value ?? NaN);
+    return !(Math.abs(value - old) <= Math.max(0.01 * Math.abs(old), 1e-9));
+  }).map(({ what, value }) => `${what}: ${Number(value.toPrecision(4))}`);
 }
 
 function measures(ask) {
@@ -315,16 +355,11 @@ function measures(ask) {
     const reply = await ask({ do: "measure", claim: button.dataset.claim });
     button.disabled = false;
     if (!reply.figures) return say(note, reply.said?.en ?? reply.error, reply.said?.zh ?? reply.error);
-    list.replaceChildren(...reply.figures.map(figure => {
-      const line = document.createElement("li");
-      const range = figure.tolerance && ` (${figure.tolerance})`;
-      line.textContent = `${figure.what}: ${Number(figure.value.toPrecision(4))}${range}`;
-      return line;
-    }));
-    list.closest("details")?.setAttribute("open", "");
-    const time = reply.seconds.toFixed(1);
-    if (reply.passed) say(note, `Measured here just now, in ${time} s.`, `刚刚在这里测得，用时 ${time} 秒。`);
-    else say(note, `Not as claimed: ${reply.error}`, `与论断不符：${reply.error}`);
+    const time = reply.seconds.toFixed(1), others = differing(list, reply.figures).join("; ");
+    if (!reply.passed) say(note, `Not as claimed: ${reply.error || others}`, `与论断不符：${reply.error || others}`);
+    else if (others) say(note, `Measured here in ${time} s. In its range, but not as on record: ${others}`,
+      `在这里测得，用时 ${time} 秒。在应在的范围内，但与记录不同：${others}`);
+    else say(note, `Measured here just now, in ${time} s: as on record.`, `刚刚在这里测得，用时 ${time} 秒：与记录一致。`);
   };
 }
 
@@ -333,10 +368,14 @@ function measures(ask) {
 looks();
 keys();
 address();
-steady();
+clear();
+addEventListener("language", fit);
+addEventListener("resize", fit);
+document.fonts.ready.then(fit);
 if (root.classList.contains("present")) present(true);
 addEventListener("beforeprint", () => all("details").forEach(fold => { fold.open = true; }));
 const { ask, found, write } = await connect();
-exercises(document, { ask, scene, store: answers(found, write), lesson: page.lesson });
-if (ask) { runs(ask); measures(ask); }
+const store = answers(found, write);
+exercises(document, { ask, scene, store, lesson: page.lesson });
+if (ask) { runs(ask, store); measures(ask); }
 root.dataset.ready = ask ? "python" : "alone";

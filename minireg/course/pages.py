@@ -56,9 +56,20 @@ KEYS = {
     "← →": Say("move the control", "移动滑块"),
     "b": Say("break it, mend it", "弄坏、修好"),
     "p": Say("present: one thing at a time", "演示模式：一次一项"),
-    "PgUp PgDn": Say("while presenting: back and on", "演示时前后翻页"),
-    "?": Say("this help", "本帮助"),
+    "PgDn PgUp": Say("while presenting: on and back", "演示时前后翻页"),
+    "Esc": Say("end of the presentation", "结束演示"),
+    "?": Say("these keys", "本按键表"),
 }
+TERMS = {  # in which the texts number what they say
+    "定理": "Theorem", "引理": "Lemma", "推论": "Corollary", "注记": "Remark", "定义": "Definition",
+    "表": "Table",
+}  # fmt: skip
+RANGES = Say("in brackets: the range in which the figure has to lie", "括号里是这个数应在的范围")
+# An index: after one letter or a norm, or one sign after anything; a name in code has more of both.
+INDEX = re.compile(
+    r"`([^`]+)`|(?<![A-Za-z0-9_][A-Za-z])(?<=[^\W\d_]|[‖Σ∂])_([a-z]+|[A-Z]+|\d+|[∞*]|\{[^{}]+\})"
+    r"|(?<=\w)_([a-z])(?!\w)"
+)
 
 COLOURS = {tokenize.STRING: "s", tokenize.COMMENT: "c"}
 
@@ -79,7 +90,7 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
     """
     opened, kept = lesson.open(), _kept(lesson)
     render = renderer(kept["html"], lesson)
-    title, scene = opened.one(Title).question, opened.one(Scene)
+    (title, lead), scene = vars(opened.one(Title)).values(), opened.one(Scene)
     judged = [exercises.html(e, render, kept["exercises"].get(e.id)) for e in opened.of(Exercise)]
     told = opened.of(Told)  # lesson 0 speaks of no text
     claims = [load()[i] for part in told for i in (*part.ids, *part.also)]
@@ -89,6 +100,7 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
     )
     body = [
         f"<h1>{title.html(render)}</h1>",
+        *([f'<p id="lead">{lead.html(render)}</p>'] if lead else []),
         exercises.html(opened.one(Predict), render),
         f'<div id="picture"><div id="scene">{scene.html(kept["scene"])}</div>'
         f"{_section('why', 'Why', '为什么', f'<ol>{steps}</ol>')}</div>",
@@ -173,10 +185,13 @@ def _code(part: Code, lesson: Lesson, render: Render) -> str:
     """The function, and lines to run with it."""
     lines, call = lesson.source(part.function.__name__), part.call.strip()
     run, label = Say("Run", "运行").html(), Say("lines to run", "要运行的代码")
+    keys = exercises.coded(Say("`Ctrl`+`Enter` runs them.", "按 `Ctrl`+`Enter` 运行。"))
     return (
         f"<p>{part.says.html(render)}</p><pre><code>{tinted(lines)}</code></pre>"
-        f'<div class="run"><textarea spellcheck="false" rows="{call.count(chr(10)) + 1}" '
-        f'aria-label="{label.en} · {label.zh}">{escape(call)}</textarea><button>{run}</button>'
+        f'<div class="run"><p class="keys small">{keys}</p>'
+        f'<textarea spellcheck="false" rows="{call.count(chr(10)) + 1}" '
+        f'aria-label="{label.en} · {label.zh}">{escape(call)}</textarea><button class="go">{run}</button> '
+        f'<button class="reset">{exercises.BUTTONS["reset"].html()}</button>'
         f'<p class="python small" hidden></p><pre class="output" aria-live="polite"></pre>'
         f'<p class="said"></p></div>'
     )
@@ -215,7 +230,7 @@ def _told(part: Told, claims: Sequence[Claim]) -> str:
 def _card(claim: Claim) -> str:
     """*They say, we measured, so* of one claim, with a button that measures it here."""
     result, wrong = measured()[claim.id], " wrong" * (claim.verdict in WRONG)
-    said = Say(claim.statement, claim.statement_zh).html()
+    said = Say(claim.statement, claim.statement_zh).html(indexed)
     entries = [
         (Say("Why it seems right", "为什么看起来对"), claim.seems),
         (Say("What was measured", "测得的结果"), claim.refutation),
@@ -226,9 +241,9 @@ def _card(claim: Claim) -> str:
         (Say("How certain", "确定程度"), CERTAINTY[claim.certainty]),
     ]
     why = Say("what was measured, and why", "测得什么，为什么")
-    listed = "".join(f"<dt>{k.html()}</dt><dd>{v.html()}</dd>" for k, v in entries if v)
+    listed = "".join(f"<dt>{k.html()}</dt><dd>{v.html(indexed)}</dd>" for k, v in entries if v)
     return (
-        f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source)}</span></p>'
+        f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source).html()}</span></p>'
         f'<details><summary><span class="ruling">{VERDICTS[claim.verdict].html()}</span> · '
         f"{why.html()}</summary><dl>{listed}</dl>{_figures(result.figures)}"
         f'<button data-claim="{claim.id}">{Say("Measure it here", "在这里测一测").html()}</button> '
@@ -238,7 +253,10 @@ def _card(claim: Claim) -> str:
 
 def _figures(lines: Iterable[Any]) -> str:
     """Figures as a list: what, value, range."""
-    return f'<ul class="figures">{"".join(f"<li>{escape(str(line))}</li>" for line in lines)}</ul>'
+    listed = "".join(
+        f'<li data-value="{getattr(line, "value", "")}">{escape(str(line))}</li>' for line in lines
+    )
+    return f'<p class="small">{RANGES.html()}</p><ul class="figures">{listed}</ul>'
 
 
 def _keep(part: Keep, render: Render) -> str:
@@ -252,13 +270,28 @@ def _keep(part: Keep, render: Render) -> str:
     return f"<ol>{lines}</ol>{following}"
 
 
-def named(source: str) -> str:
+def named(source: str) -> Say:
     """Where a claim stands, with the texts by their names.
 
-    >>> named("003 §公式")
-    '《权重衰减》 §公式'
+    >>> named("003 引理 2")
+    Say(en='《权重衰减》 Lemma 2', zh='《权重衰减》 引理 2')
     """
-    return re.sub(r"\b00\d\b", lambda m: f"《{SOURCES[m[0]].split(', ')[-1]}》", escape(source))
+    zh = re.sub(r"\b00\d\b", lambda m: f"《{SOURCES[m[0]].split(', ')[-1]}》", source)
+    return Say(re.sub(rf"({'|'.join(TERMS)})(?= \d)", lambda m: TERMS[m[0]], zh), zh)
+
+
+def indexed(text: str) -> str:
+    """HTML of a sentence with indices below the line and text in backticks as code.
+
+    >>> indexed("θ_T < `a_b` weight_decay")
+    'θ<sub>T</sub> &lt; <code>a_b</code> weight_decay'
+    """
+
+    def shown(match: re.Match[str]) -> str:
+        code, group, sign = match.groups()
+        return f"<code>{code}</code>" if code else f"<sub>{(group or sign).strip('{}')}</sub>"
+
+    return INDEX.sub(shown, escape(text, quote=False))
 
 
 def _sources(claims: Iterable[Claim]) -> str:

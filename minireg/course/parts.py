@@ -45,9 +45,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Title(Part):
-    """The question that the lesson answers, at most twelve words."""
+    """The question that the lesson answers, at most twelve words.
+
+    ``lead`` says in one or two sentences what is trained and what the letters mean.
+    """
 
     question: Say
+    lead: Say | None = None
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,10 @@ class Python:
             self._close()
 
     def ask(self, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Its reply; ``{"stopped": True}`` if it was killed. Without a request it is only started."""
+        """Its reply; ``{"stopped": True, "printed": text}`` if it was killed.
+
+        Without a request it is only started.
+        """
         with self.turn:
             if self.process is None or self.process.poll() is not None:
                 self._start()
@@ -186,14 +189,20 @@ class Python:
             clock.start()
             with contextlib.suppress(OSError):  # it has died: then it says nothing
                 print(json.dumps(request), file=self.process.stdin, flush=True)
-            line = self.process.stdout.readline() if self.process.stdout else ""
+            printed = ""
+            for line in self.process.stdout or ():
+                if not line.endswith("\n"):  # killed while it wrote
+                    break
+                reply = dict(json.loads(line))
+                if "heard" not in reply:
+                    clock.cancel()
+                    return reply
+                printed += reply["heard"]
             clock.cancel()
-            if line:
-                return dict(json.loads(line))
             code = self.process.wait()
             self._start()
             if self.killed:
-                return {"stopped": True}
+                return {"stopped": True, "printed": printed}
             return {
                 "error": f"Python ended by itself (exit code {code}) and has been started again"
             }

@@ -1,6 +1,6 @@
 // Python in the browser: Pyodide and NumPy from python/ beside this file, and minireg in a zip.
-// The page posts requests of minireg.course.answers and hears {reply}; before that {got: bytes so
-// far}, then {ready} or {error}.
+// The page posts requests of minireg.course.answers and hears {reply}, before it {printed}
+// for what is printed meanwhile; before all that {got: bytes so far}, then {ready} or {error}.
 import { loadPyodide } from "./python/pyodide.mjs";
 
 const here = name => new URL(name, import.meta.url).href;
@@ -30,13 +30,14 @@ import json, sys, zipfile
 zipfile.ZipFile("/minireg.zip").extractall("/site")
 sys.path.insert(0, "/site")
 from minireg.course.answers import answer
-lambda text: json.dumps(answer(json.loads(text)))`);
+lambda text, hear: json.dumps(answer(json.loads(text), hear))`);
 }
 
 const started = boot();
 started.then(() => postMessage({ ready: true }), error => postMessage({ error: String(error) }));
 
 onmessage = async ({ data }) => {
-  try { postMessage({ reply: JSON.parse((await started)(JSON.stringify(data))) }); }
+  const hear = printed => postMessage({ printed });
+  try { postMessage({ reply: JSON.parse((await started)(JSON.stringify(data), hear)) }); }
   catch (error) { postMessage({ reply: { error: String(error) } }); } // out of memory, say
 };

@@ -89,6 +89,7 @@ class Scene extends HTMLElement {
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("input", () => this.show());
     this.stage.addEventListener("pointerdown", (event) => this.grab(event));
+    this.querySelector(".stops").addEventListener("click", (event) => this.point(event));
     new MutationObserver(() => this.speak())
       .observe(document.documentElement, { attributeFilter: ["lang"] });
     this.speak();
@@ -134,6 +135,13 @@ class Scene extends HTMLElement {
     if (this.data.choices.includes(choice)) elements.choice.value = choice;
     if (broken !== undefined && elements.broken) elements.broken.checked = broken;
     this.show();
+  }
+
+  /** The value whose number under the track is nearest to the pointer. */
+  point({ clientX }) {
+    const away = [...this.querySelectorAll(".stops span")]
+      .map((stop) => Math.abs(stop.getBoundingClientRect().left - clientX)); // they have no width
+    this.go({ index: away.indexOf(Math.min(...away)) });
   }
 
   show() {

@@ -22,7 +22,17 @@ from support.reading import Reading, words
 from minireg.course import exercises, pages
 from minireg.course.claims import LESSONS, WRONG, load
 from minireg.course.lessons import find, lessons
-from minireg.course.pages import FONT, embedded, named, page, renderer, served, site, tinted
+from minireg.course.pages import (
+    FONT,
+    embedded,
+    indexed,
+    named,
+    page,
+    renderer,
+    served,
+    site,
+    tinted,
+)
 from minireg.course.parts import (
     Close,
     Code,
@@ -179,9 +189,27 @@ def test_tinted_code_reads_as_it_is_written(code):
 
 
 def test_texts_are_called_by_their_names():
-    assert named("000 定理 10.10; 003 §公式") == (
-        "《正则化对梯度与损失的影响》 定理 10.10; 《权重衰减》 §公式"
-    )
+    en, zh = named("000 定理 10.10; 003 §公式")
+    assert zh == "《正则化对梯度与损失的影响》 定理 10.10; 《权重衰减》 §公式"
+    assert en == zh.replace("定理", "Theorem")
+    numbered = {re.sub(r"《.*?》", "", named(claim.source).en) for claim in load().values()}
+    assert not [n for n in numbered if re.search(r"(定理|引理|推论|注记|表) \d", n)]
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("‖θ_T‖ and λθ_t, σ_j²", "‖θ<sub>T</sub>‖ and λθ<sub>t</sub>, σ<sub>j</sub>²"),
+        ("η_tλ, ∂_jL, λ_eff‖w‖², −∇L_data(θ)", "η<sub>t</sub>λ, ∂<sub>j</sub>L, λ<sub>eff</sub>‖w‖², "
+         "−∇L<sub>data</sub>(θ)"),
+        ("‖W‖_F², ‖W‖_*, ‖·‖_∞, Σ_{j≠k}", "‖W‖<sub>F</sub>², ‖W‖<sub>*</sub>, ‖·‖<sub>∞</sub>, "
+         "Σ<sub>j≠k</sub>"),
+        ("mean_i x_ij²", "mean<sub>i</sub> x<sub>ij</sub>²"),
+        ("weight_decay=0.1 < `θ_t`", "weight_decay=0.1 &lt; <code>θ_t</code>"),
+    ],
+)  # fmt: skip
+def test_indices_stand_below_the_line(text, html):
+    assert indexed(text) == html
 
 
 def test_a_server_shows_pages_and_the_font_only():
@@ -342,7 +370,7 @@ def test_the_address_holds_the_state_and_a_link_sets_it(chromium, url, expect):
 
 @pytest.mark.slow
 def test_the_picture_stays_under_the_hand(chromium, url, expect):
-    """What is said of a prediction appears above it, while the control is being moved."""
+    """What is said of a prediction appears below it, while the control is being moved."""
     view = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US"}
     top = "document.querySelector('mr-scene').getBoundingClientRect().top"
     with visit(chromium, f"{url}02.html", **view) as shown:
@@ -350,10 +378,64 @@ def test_the_picture_stays_under_the_hand(chromium, url, expect):
         shown.locator("#predict input").first.check()
         expect(shown.locator("#predict .verdict")).to_contain_text("Now move the control")
         before = shown.evaluate(top)
+        assert before < 500
         shown.locator("mr-scene input[type=range]").press("ArrowRight")
-        expect(shown.locator("#predict .reason").first).to_be_visible()
         assert abs(shown.evaluate(top) - before) < 2
-        assert shown.evaluate("scrollY") > 50
+        assert shown.evaluate("scrollY") == 0
+        shown.locator("mr-scene .stops span").last.evaluate(CLICK)
+        assert shown.evaluate(STATE)["value"] == 5
+
+
+CLICK = """stop => {  // on the number, whose element has no width
+  const { left, top } = stop.getBoundingClientRect();
+  document.elementFromPoint(left, top + 8)
+    .dispatchEvent(new MouseEvent("click", { bubbles: true, clientX: left + 3, clientY: top + 8 }));
+}"""
+HIDDEN = """() => {  // what of the steps stands under the picture that stays in sight
+  const under = document.querySelector("#scene").getBoundingClientRect().bottom;
+  const { top } = document.activeElement.getBoundingClientRect();
+  return { under, top, sticky: getComputedStyle(document.querySelector("#scene")).position };
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("height", [800, 1100])
+def test_no_step_is_hidden_under_the_picture(chromium, url, expect, height):
+    view = {"viewport": {"width": 1280, "height": height}, "locale": "en-US"}
+    steps = "[...document.querySelectorAll('#why li')].map(e => e.getBoundingClientRect())"
+    with visit(chromium, f"{url}02.html", **view) as shown:
+        ready(shown, expect)
+        sticky = shown.evaluate(HIDDEN)["sticky"] == "sticky"
+        assert sticky == (height > 1000)
+        seen = set()
+        for _ in range(4):  # PageDown shows each step
+            under = shown.evaluate(HIDDEN)["under"] if sticky else 0
+            for i, step in enumerate(shown.evaluate(steps)):
+                if step["top"] >= under and step["bottom"] <= height:
+                    seen.add(i)
+            shown.keyboard.press("PageDown")
+            shown.wait_for_timeout(400)
+        assert seen == {0, 1, 2}
+        link = shown.locator('a[href="#lam=0.1"]:visible')
+        shown.evaluate("scrollTo(0, document.querySelector('#code').offsetTop)")
+        link.focus()
+        found = shown.evaluate(HIDDEN)
+        if sticky:
+            assert found["top"] >= found["under"]
+
+
+@pytest.mark.slow
+def test_a_phone_goes_to_the_picture_and_shrinks_formulas(chromium, url, expect):
+    view = {"viewport": {"width": 390, "height": 800}, "locale": "en-US"}
+    with visit(chromium, f"{url}02.html", **view) as shown:
+        ready(shown, expect)
+        wide = "e => e.scrollWidth - e.clientWidth"
+        formulas = shown.locator('math[display="block"]:visible')
+        assert max(formulas.evaluate_all(f"es => es.map({wide})")) <= 0
+        link = shown.locator('a[href="#lam=5"]:visible').last
+        link.evaluate("link => { link.scrollIntoView({ block: 'start' }); link.click(); }")
+        expect(shown.locator("mr-scene output")).to_be_in_viewport()
+        expect(shown.locator("#peek")).to_be_hidden()
 
 
 @pytest.mark.slow
@@ -362,7 +444,11 @@ def test_keys_help_theme_and_language(chromium, url, expect):
         ready(shown, expect)
         assert shown.title() == "What does weight decay forget?"
         shown.keyboard.press("?")
-        expect(shown.locator("dialog")).to_be_visible()
+        expect(shown.get_by_role("dialog", name="Keys")).to_be_visible()
+        assert shown.locator("dialog dd").count() == shown.locator("dialog dt").count() > 4
+        shown.get_by_role("button", name="Close").click()
+        expect(shown.locator("dialog")).to_be_hidden()
+        shown.keyboard.press("?")
         shown.keyboard.press("ArrowRight")  # not while it is open
         assert shown.evaluate(STATE)["value"] == 0.2
         shown.keyboard.press("Escape")
@@ -404,6 +490,14 @@ def test_one_thing_at_a_time_before_an_audience(chromium, url, expect):
             shown.keyboard.press("PageDown")
             assert seen() == expected
             assert shown.evaluate("document.documentElement.scrollHeight") <= 720
+        number = "getComputedStyle(document.querySelector('#why li.shown'), '::before').content"
+        assert shown.evaluate(number) in ('"2"', "attr(value)")
+        expect(shown.locator("#slide")).to_have_text(
+            re.compile("^4 / 5 · PgDn"), use_inner_text=True
+        )
+        shown.keyboard.press("PageDown")
+        expect(shown.locator("#slide")).to_contain_text("5 / 5, the last", use_inner_text=True)
+        shown.keyboard.press("PageUp")
         shown.keyboard.press("ArrowRight")
         assert shown.evaluate(STATE)["value"] == 0.5
         shown.keyboard.press("PageUp")
@@ -466,12 +560,26 @@ def judges_measures_and_stops(shown, expect):
     card = shown.locator(".says").first
     card.locator("summary").click()
     card.locator("button").click()
-    expect(card).to_contain_text("Measured here just now", timeout=120_000)
+    expect(card).to_contain_text(
+        re.compile(r"Measured here just now, in .* s: as on record"), timeout=120_000
+    )
     lines = shown.locator(".run textarea")
     lines.fill("print(1 + 1)\n1 / 0")
-    shown.locator(".run button").click()
+    shown.locator(".run .go").click()
     expect(shown.locator(".run .output")).to_contain_text("2\n\nZeroDivisionError", timeout=60_000)
     expect(shown.locator(".run .said")).to_contain_text("line 2: it divides by 0")
+    lines.fill("print('so far')\nwhile True: pass")
+    shown.locator(".run .go").click()
+    expect(shown.locator(".run .output")).to_be_empty()
+    shown.locator("#python").get_by_role("button", name="Stop").click()
+    expect(shown.locator(".run .output")).to_have_text("so far\n")
+    expect(shown.locator(".run .said")).to_contain_text(re.compile(r"Stopped after \d+ s\."))
+    expect(shown.locator("#python")).to_be_hidden(timeout=60_000)  # also once Python is there again
+    shown.wait_for_timeout(3000)
+    expect(shown.locator("#python")).to_be_hidden(timeout=60_000)
+    shown.locator(".run .reset").click()
+    assert lines.input_value() == find(2).open().one(Code).call.strip()
+    lines.fill("1 + 1")
     print(
         f"first judged answer {first:.1f} s, the next {again:.2f} s, a loop stopped {stopped:.1f} s"
     )
@@ -493,6 +601,7 @@ def test_python_in_the_browser(chromium, expect, runtime, tmp_path):
         shown.reload()  # the answer is kept in the browser
         ready(shown, expect)
         assert shown.locator("#ex-left_over textarea").input_value() == RIGHT
+        assert shown.locator(".run textarea").input_value() == "1 + 1"
 
 
 @pytest.mark.slow
@@ -535,7 +644,7 @@ def test_without_python_the_page_says_so_and_the_rest_works(chromium, expect, pl
         expect(shown.locator("html[data-ready=alone]")).to_be_attached()
         expect(shown.locator(".run .python")).to_contain_text("minireg lesson 2")
         expect(shown.locator("#ex-left_over .python")).to_be_visible()
-        assert not shown.locator("[data-claim]:visible, .run button:visible").count()
+        assert not shown.locator("[data-claim]:visible, .run :is(button, .keys):visible").count()
         shown.locator("#ex-hunt .line").first.click()
         expect(shown.locator("#ex-hunt .verdict")).not_to_be_empty()
         fonts = "document.fonts.ready.then(() => document.fonts.check('16px \"math subset\"'))"

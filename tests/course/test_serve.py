@@ -149,6 +149,9 @@ def test_printing_without_end_is_cut():
     assert printed.endswith("\n… and more")
     assert len(printed) < 11_000
     assert printed.startswith("0\n1\n2\n")
+    heard: list[str] = []
+    request = {"do": "run", "code": "for i in range(100_000): print(i)"}
+    assert answer(request, heard.append)["printed"] == "".join(heard) == printed
 
 
 def test_a_claim_is_measured_and_an_unknown_request_is_said():
@@ -182,7 +185,7 @@ def test_it_answers_and_keeps_its_own_stdin_and_stdout():
 def test_an_endless_loop_is_ended_and_the_next_request_answered(monkeypatch):
     monkeypatch.setitem(answers.LIMITS, "run", 0.5)
     with Python() as python:
-        assert run(python, "while True: pass") == {"stopped": True}
+        assert run(python, "print(1)\nwhile True: pass") == {"stopped": True, "printed": "1\n"}
         monkeypatch.setitem(answers.LIMITS, "run", 20)
         assert run(python, "6 * 7")["printed"] == "42\n"
 
@@ -191,7 +194,7 @@ def test_a_request_can_be_stopped_and_a_crash_is_said():
     with Python() as python:
         python.ask()
         threading.Timer(0.3, python.stop).start()
-        assert run(python, "while True: pass") == {"stopped": True}
+        assert run(python, "while True: pass") == {"stopped": True, "printed": ""}
         assert "exit code 3" in run(python, "import os; os._exit(3)")["error"]
         assert run(python, "'again'")["printed"] == "'again'\n"
         python.stop()  # while nothing runs
