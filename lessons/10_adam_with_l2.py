@@ -33,7 +33,7 @@ with app.setup(hide_code=True):
 
 @app.cell(hide_code=True)
 def _():
-    Title(Say("Is L2 under Adam still weight decay?", "Adam 里的 L2，还是权重衰减吗？"))
+    Title(Say("Is L2 under Adam still weight decay?", "Adam 中的 L2 还算权重衰减吗？"))
     return
 
 
@@ -43,32 +43,34 @@ def _():
         Say(
             "Two weights are equally large, λ is the same; one has gradients ten times smaller. "
             "From which does Adam with L2 take more?",
-            "两个权重大小相等，λ 相同，其中一个的梯度只有另一个的十分之一。Adam 加 L2 会让哪一个失去得更多？",
+            "两个权重大小相等，衰减系数 λ 相同，其中一个的梯度只有另一个的十分之一。"
+            "在 Adam 中加 L2，哪个权重衰减得更多？",
         ),
         (
             Answer(
                 Say("From both alike", "两个一样多"),
                 Say(
-                    "So it is under SGD and AdamW: their bars do not move. Adam divides λθ by the size "
-                    "of the weight's gradients, and those differ.",
-                    "SGD 和 AdamW 才是这样：它们的柱子纹丝不动。Adam 则要用 λθ 除以该权重的梯度大小，"
+                    "No. So it is under SGD and AdamW: their bars do not move. Adam divides λθ by the "
+                    "size of the weight's gradients, and those differ.",
+                    "不对。SGD 和 AdamW 才是这样：它们的柱子纹丝不动。Adam 则把 λθ 除以各自的梯度大小，"
                     "而这两个权重的梯度大小并不相同。",
                 ),
             ),
             Answer(
                 Say("From the one with large gradients", "梯度大的那个"),
                 Say(
-                    "Adam divides by the size of the gradients, and λθ is divided along with them: the "
-                    "larger they are, the less of the weight it takes.",
-                    "Adam 要除以梯度的大小，λθ 也跟着一起被除：梯度越大，它拿走的权重就越少。",
+                    "No. Adam divides by the size of the gradients, and λθ is divided along with them: "
+                    "the larger they are, the less of the weight it takes.",
+                    "不对。Adam 把更新量除以梯度的大小，λθ 也跟着一起被除：梯度越大，权重衰减得越少。",
                 ),
             ),
             Answer(
                 Say("From the one with small gradients", "梯度小的那个"),
                 Say(
-                    "λθ is divided by a smaller size. It takes 7 times as much, not 10: that size "
-                    "contains the penalty's own gradient, too.",
-                    "λθ 除以一个较小的数。不过失去的是 7 倍，而不是 10 倍：这个数里还含有惩罚自己的梯度。",
+                    "Yes: λθ is divided by a smaller size. At 10 : 1 this one loses about 7 times as "
+                    "much, not 10: that size contains the penalty's own gradient, too.",
+                    "对：λθ 除以一个较小的数。不过比值为 10 时，失去的约为 7 倍，而不是 10 倍："
+                    "这个数里还含有惩罚自己的梯度。",
                 ),
                 right=True,
             ),
@@ -88,19 +90,20 @@ def _():
         "ratio",
         (1, 2, 5, 10, 20, 50, 100),
         start=10,
-        label=Say("loud ÷ quiet", "大 ÷ 小"),
+        label=Say("loud ÷ quiet", "两个梯度之比"),
         broken=Say("the loss summed over 64 samples", "损失对 64 个样本求和，忘了取平均"),
         caption=Say(
-            "η = 0.01, λ = 0.1: in one step Adam + L2 takes {loud:.3f} % of the loud weight and "
-            "{quiet:.3f} % of the quiet one, AdamW {adamw:.3f} % of both.",
-            "η = 0.01，λ = 0.1：一步之内，Adam + L2 拿走梯度大的权重的 {loud:.3f}%、"
-            "梯度小的权重的 {quiet:.3f}%；AdamW 从两者各拿走 {adamw:.3f}%。",
+            "η = 0.01, λ = 0.1: in one step Adam + L2 takes {loud:.3f}\u00a0% of the loud weight and "
+            "{quiet:.3f}\u00a0% of the quiet one, AdamW {adamw:.3f}\u00a0% of both "
+            "(mean of 100 random pairs).",
+            "学习率 η = 0.01，衰减系数 λ = 0.1：每步中，Adam + L2 使梯度大的权重减小 {loud:.3f}%，"
+            "使梯度小的权重减小 {quiet:.3f}%；AdamW 使两者各减小 {adamw:.3f}%（100 对随机权重的平均）。",
         ),
         alt=Say(
-            "Left, the gradients of two weights of size 1, one loud, one quiet. Right, the share that "
+            "Left, the sizes of the gradients of two weights, one loud, one quiet. Right, the share that "
             "each loses to λ in a step. Under SGD with L2 and under AdamW it is ηλ for both, whatever the "
             "gradients. Under Adam with L2 the quiet weight loses more the quieter it is, up to η/|θ|.",
-            "左图：两个大小为 1 的权重，一个梯度大，一个梯度小。右图：一步之内各自因 λ 失去的份额。"
+            "左图：两个权重的梯度大小，一个大，一个小。右图：每步中各自因 λ 而失去的比例。"
             "SGD + L2 与 AdamW 不管梯度怎样都是 ηλ；Adam + L2 让梯度小的权重失去更多，"
             "梯度越小失去越多，直到 η/|θ|。",
         ),
@@ -113,33 +116,35 @@ def _():
     Why(
         (
             Say(
-                "**Adam divides** by the size of the gradients, the data and the penalty alike. So λθ "
-                "loses nothing against the data:\n\n"
-                r"$$\Delta\theta = -\frac{\eta}{\sqrt{\hat v}}\,(\color{data}{\hat m} + "
-                r"\color{penalty}{\lambda\theta})$$",
-                "**Adam 要除以**梯度的大小，数据和惩罚都一样。因此相对于数据，λθ 并没有变弱：\n\n"
-                r"$$\Delta\theta = -\frac{\eta}{\sqrt{\hat v}}\,(\color{data}{\hat m} + "
-                r"\color{penalty}{\lambda\theta})$$",
+                "**Adam divides** its step by the size of the gradients, and λθ with it. (A bar: "
+                "Adam's running average; θ moves slowly, ε is left out.)\n\n"
+                r"$$\Delta\theta = -\eta\,\frac{\color{data}{\overline{g}} + \color{penalty}{\lambda\theta}}"
+                r"{\sqrt{\overline{(\color{data}{g} + \color{penalty}{\lambda\theta})^2}}}$$",
+                "**Adam 把更新量除以**梯度的大小，数据项和惩罚项都不例外。"
+                "（横线表示 Adam 的滑动平均；设 θ 变化缓慢，略去 ε。）\n\n"
+                r"$$\Delta\theta = -\eta\,\frac{\color{data}{\overline{g}} + \color{penalty}{\lambda\theta}}"
+                r"{\sqrt{\overline{(\color{data}{g} + \color{penalty}{\lambda\theta})^2}}}$$",
             ),
             Say(
-                "**The share of the weight** that it takes now depends on the size $s$ of the data's "
-                "gradients. Where they are [quiet](#ratio=100), λ cancels: η/|θ| remains.\n\n"
+                "**The share of the weight** that λ takes then depends on the size $s$ of the data's "
+                "gradients, here noise of mean zero. Where they are [quiet](#ratio=100), λ cancels: "
+                "η/|θ| remains.\n\n"
                 r"$$-\frac{\Delta_\lambda\theta}{\theta} = \frac{\eta\,\color{penalty}{\lambda}}"
                 r"{\sqrt{\color{data}{s^2} + \color{penalty}{\lambda^2\theta^2}}}$$",
-                "**它拿走的份额**却取决于数据梯度的大小 $s$。梯度[很小](#ratio=100)时，λ 被约掉，"
-                "只剩 η/|θ|。\n\n"
+                "**因 λ 而失去的比例**于是取决于数据梯度的大小 $s$（设为均值为零的噪声）。"
+                "梯度[很小](#ratio=100)时，λ 被约掉，只剩 η/|θ|。\n\n"
                 r"$$-\frac{\Delta_\lambda\theta}{\theta} = \frac{\eta\,\color{penalty}{\lambda}}"
                 r"{\sqrt{\color{data}{s^2} + \color{penalty}{\lambda^2\theta^2}}}$$",
             ),
             Say(
-                "**AdamW** shrinks beside the division. It takes ηλ of every weight, even where "
+                "**AdamW** does not divide the decay. It takes ηλ of every weight, even where "
                 "[the loss is 64 times larger](#ratio=10&broken).\n\n"
-                r"$$\theta_{t+1} = \color{penalty}{(1-\eta\lambda)\,\theta_t} - "
-                r"\frac{\eta}{\sqrt{\hat v}}\,\color{data}{\hat m}$$",
-                "**AdamW** 在除法之外收缩，每个权重都拿走 ηλ，即使"
-                "[损失变成 64 倍](#ratio=10&broken)也一样。\n\n"
-                r"$$\theta_{t+1} = \color{penalty}{(1-\eta\lambda)\,\theta_t} - "
-                r"\frac{\eta}{\sqrt{\hat v}}\,\color{data}{\hat m}$$",
+                r"$$\Delta\theta = -\color{penalty}{\eta\lambda\theta} - \eta\,"
+                r"\frac{\color{data}{\overline{g}}}{\sqrt{\color{data}{\overline{g^2}}}}$$",
+                "**AdamW** 的收缩不经过这个除法：每个权重都按 ηλ 的比例收缩，"
+                "[损失放大到 64 倍](#ratio=10&broken)也不变。\n\n"
+                r"$$\Delta\theta = -\color{penalty}{\eta\lambda\theta} - \eta\,"
+                r"\frac{\color{data}{\overline{g}}}{\sqrt{\color{data}{\overline{g^2}}}}$$",
             ),
         )
     )
@@ -169,8 +174,9 @@ def _():
         "for kind in (mr.optim.SGD, mr.optim.Adam, mr.optim.AdamW):\n"
         "    print(kind.__name__, taken(kind, np.array([1.0, 0.1])))",
         Say(
-            "One `weight_decay=`, three optimizers. The ledger books what it takes of each weight.",
-            "同一个 `weight_decay=`，三个优化器。账本记下它从每个权重拿走多少。",
+            "One `weight_decay=`, three optimizers. The ledger tells how far it moved each weight.",
+            "同一个 `weight_decay=`，三个优化器。账本（记录每一步里各项使权重改变了多少）"
+            "给出它使权重减小的比例。",
         ),
     )
     return
@@ -194,8 +200,8 @@ def _():
     Write(
         "share_taken",
         Say(
-            "Adam's v̂ is the mean of g², and g is noise of size s plus λθ. Complete √v̂.",
-            "Adam 的 v̂ 是 g² 的平均，而 g 等于大小为 s 的噪声加上 λθ。补全 √v̂。",
+            "v̂ is the mean of g², and g is λθ plus noise of mean zero and size s. Complete √v̂.",
+            "Adam 的 v̂ 是 g² 的平均，这里 g 等于 λθ 加上均值为零、大小为 s 的噪声。补全 √v̂。",
         ),
         share_taken,
         lambda theta, s, lr, strength: lr * strength / np.hypot(s, strength * theta),
@@ -203,21 +209,21 @@ def _():
         limits={
             Say(
                 "Hardly any data: a full step η, the share η/|θ|, must come out, without λ.",
-                "几乎没有数据：结果应为整整一步 η，即份额 η/|θ|，与 λ 无关。",
+                "几乎没有数据：结果应为完整的一步 η，即比例 η/|θ|，与 λ 无关。",
             ): (2.0, 1e-12, 0.01, 0.3),
             Say(
                 "With θ near 0 its penalty counts for nothing in v̂: ηλ/s must come out.",
-                "θ 接近 0：惩罚在 v̂ 里不起作用，结果应为 ηλ/s。",
+                "θ 接近 0：惩罚在 v̂ 中不起作用，结果应为 ηλ/s。",
             ): (1e-12, 0.5, 0.01, 0.3),
         },
         mistakes={
             Say(
                 "Right for loud gradients only: v̂ contains the penalty's own gradient, too.",
-                "只在梯度大时成立：v̂ 里还有惩罚自己的梯度。",
+                "只在梯度大时成立：v̂ 中还有惩罚自己的梯度。",
             ): lambda theta, s, lr, strength: lr * strength / s,
             Say(
                 "Right without data only: their gradients are in v̂, too.",
-                "只在没有数据时成立：v̂ 里还有数据的梯度。",
+                "只在没有数据时成立：v̂ 中还有数据的梯度。",
             ): lambda theta, s, lr, strength: lr / np.abs(theta),
             Say(
                 "This is v̂. Adam divides by its root.",
@@ -229,8 +235,16 @@ def _():
                 "噪声与 λθ 的大小不能直接相加：噪声与 λθ 反向和同向的机会一样多。相加的是它们的平方。",
             ): lambda theta, s, lr, strength: lr * strength / (s + strength * np.abs(theta)),
             Say(
+                "Under the root stand squares: s² and (λθ)².",
+                "根号下是平方：s² 和 (λθ)²。",
+            ): lambda theta, s, lr, strength: lr * strength / np.sqrt(s + strength * theta),
+            Say(
+                "That is √v̂ itself; keep the last line.",
+                "这是 √v̂ 本身；请保留最后一行。",
+            ): lambda theta, s, lr, strength: np.hypot(s, strength * theta),
+            Say(
                 "This is AdamW's share: there λθ is not divided at all.",
-                "这是 AdamW 的份额：在那里 λθ 根本没有被除。",
+                "这是 AdamW 的比例：在那里 λθ 根本没有被除。",
             ): lambda theta, s, lr, strength: lr * strength,
             Say(
                 "The penalty's gradient is λθ, not θ.",
@@ -252,8 +266,10 @@ def _():
             ),
         ),
         why=Say(
-            "Loud gradients, s ≫ λ|θ|, leave ηλ/s; quiet ones leave η/|θ|.",
-            "梯度大，即 s ≫ λ|θ| 时，得到 ηλ/s；梯度小时得到 η/|θ|。",
+            "Loud gradients, s ≫ λ|θ|, leave ηλ/s; quiet ones, s ≪ λ|θ|, leave η/|θ|. Where training has "
+            "come to rest, the data's gradients have the mean −λθ, not 0, and the formula fails.",
+            "梯度大，即 s ≫ λ|θ| 时，得到 ηλ/s；梯度小，即 s ≪ λ|θ| 时，得到 η/|θ|。"
+            "训练停下来时，数据梯度的均值是 −λθ 而不是 0，这个公式就不成立了。",
         ),
     )
     return
@@ -264,9 +280,9 @@ def _():
     Order(
         "adamw",
         Say(
-            "Put together a step of AdamW, long after the start. Decay takes its share of the weight "
-            "as it was before the step.",
-            "拼出 AdamW 的一步（训练早已过了开头）。衰减按更新之前的权重计算。",
+            "Put together a step of AdamW, long after the start: m and v need no correction. Decay "
+            "takes its share of the weight as it was before the step.",
+            "拼出 AdamW 的一步（设步数已很大，略去偏差修正）。衰减按更新之前的权重计算。",
         ),
         lines={
             "m = 0.9 * m + 0.1 * g": Say(
@@ -277,26 +293,30 @@ def _():
                 "平方的平均，只含数据：所以衰减与它无关。",
             ),
             "step = m / (v**0.5 + 1e-8)": Say(
-                "The division stands before the decay comes in.", "除法做完之后才轮到衰减。"
+                "Only the data's step is divided; the decay is not in it.",
+                "只有数据的更新量要除；其中不含衰减。",
             ),
             "w = w - lr * strength * w": Say(
                 "The share ηλ of the weight. After the step it would also take ηλ of the step.",
-                "权重的 ηλ 份。若放在更新之后，连这一步本身也会被拿走 ηλ。",
+                "减去权重的 ηλ 倍。若放在更新之后，连这一步本身也会减小 ηλ 倍。",
             ),
-            "w = w - lr * step": Say("And last the data's step.", "最后才是数据的一步。"),
+            "w = w - lr * step": Say(
+                "The data's step, from the weight that has decayed.",
+                "在衰减后的权重上，再走数据的一步。",
+            ),
         },
         distractors={
             "g = g + strength * w": Say(
                 "This is Adam with L2: λθ gets into m and v and is divided.",
-                "这是 Adam 加 L2：λθ 进了 m 和 v，于是被除。",
+                "这是 Adam 加 L2：λθ 进入 m 和 v，也就被除了。",
             ),
             "w = w - strength * w": Say(
                 "Without η a step takes λ of the weight, here 10 %, and a schedule no longer slows it.",
-                "少了 η，一步就拿走权重的 λ，这里是 10%，学习率调度也不再能使它变慢。",
+                "少了 η，每步减去权重的 λ 倍，这里是 10%，学习率调度也不再能使它变慢。",
             ),
             "step = m / (v + 1e-8)": Say(
                 "Divided by v, not by its root, the step grows when the gradients shrink.",
-                "除以 v 而不是 √v，梯度越小步子反而越大。",
+                "除以 v 而不是 √v，梯度越小，更新量反而越大。",
             ),
         },
         given=lambda: {"w": 2.0, "g": 0.5, "m": 0.2, "v": 0.3, "lr": 0.1, "strength": 0.1},
@@ -331,23 +351,23 @@ def _():
         Say(
             "Every weight should shrink by ηλ = 0.1 % a step. See growth in the ledger of step 20: "
             "which line is wrong?",
-            "每个权重每步应收缩 ηλ = 0.1%。看第 20 步账本的 growth 一栏：哪一行错了？",
+            "每个权重每步应收缩 ηλ = 0.1%。看第 20 步账本的 growth 一列：哪一行错了？",
         ),
         train_with_a_fault,
         lambda: train_with_a_fault().table("layer"),
         "optim.Adam(",
         why=Say(
             "Yes: the entry is called weight_decay, the gradient λθ, which went through Adam's division. "
-            "It takes more than a fifth of layer 0 in a single step. With `mr.optim.AdamW` there is one "
+            "It takes more than a fifth of layer 0 in this one step. With `mr.optim.AdamW` there is one "
             "entry, decay, and its growth is −0.1 % in both layers.",
-            "对：这一项叫 weight_decay，是梯度 λθ，被 Adam 除过。它一步就拿走第 0 层的五分之一以上。"
+            "对：这一项叫 weight_decay，是梯度 λθ，被 Adam 除过。仅这一步就使第 0 层权重缩短了五分之一以上。"
             "换成 `mr.optim.AdamW`，就只有 decay 一项，两层的 growth 都是 −0.1%。",
         ),
         others={
             "CrossEntropyLoss": Say(
                 "The mean is right. A sum would weaken the decay here; but a decay that depends on the "
                 "size of the loss is just what is wrong.",
-                "取平均没有错。改成求和会削弱这里的衰减；可衰减竟随损失的大小而变，问题正在于此。",
+                "取平均没有错。改成求和会削弱这里的衰减；但衰减竟随损失的大小而变，问题正在于此。",
             ),
             "Linear": Say(
                 "Two layers, two sizes of gradients. That must not make a difference to a decay.",
@@ -359,11 +379,11 @@ def _():
             ),
             "Ledger": Say(
                 "The ledger only watches. Its entries add up to what happened: see the residual.",
-                "账本只是旁观。各项之和就是实际发生的变化：看 residual。",
+                "账本只作记录。各项之和就是实际发生的变化：看 residual。",
             ),
             "": Say(
                 "This line knows nothing of λ. Which entry of the ledger shrinks, and who makes it?",
-                "这一行与 λ 无关。账本里哪一项在收缩？它是哪一行造成的？",
+                "这一行与 λ 无关。账本中哪一项使权重收缩？它是哪一行造成的？",
             ),
         },
     )
@@ -376,15 +396,17 @@ def _():
         (
             Say(
                 "Under plain SGD, L2 and weight decay are one thing; under momentum or Adam they are two.",
-                "对普通 SGD，L2 与权重衰减是一回事；带上动量或换成 Adam，就是两回事。",
+                "对普通 SGD，L2 与权重衰减是一回事；带动量或换成 Adam，就是两回事。",
             ),
             Say(
-                "Adam with L2 takes about ηλ/√(s² + λ²θ²) of a weight: much where gradients are quiet.",
-                "Adam 加 L2 大约拿走权重的 ηλ/√(s² + λ²θ²)：梯度越小，拿走得越多。",
+                "Where the data's gradients are noise of mean zero and size s, Adam with L2 takes about "
+                "ηλ/√(s² + λ²θ²) of a weight per step: the quieter they are, the more.",
+                "数据梯度是均值为零、大小为 s 的噪声时，Adam 加 L2 每步约减去权重的 ηλ/√(s² + λ²θ²) 倍："
+                "梯度越小，减去得越多。",
             ),
             Say(
                 "AdamW takes ηλ of every weight, whatever the gradients and the scale of the loss.",
-                "AdamW 从每个权重都拿走 ηλ，与梯度和损失的尺度无关。",
+                "AdamW 使每个权重都按 ηλ 的比例收缩，与梯度和损失的尺度无关。",
             ),
         ),
     )
@@ -400,13 +422,15 @@ def _():
             "pixels are blank in all images: their weights have no data gradient, and Adam with L2 pulls "
             "them by about η a step, at λ = 0.0001 as at λ = 1. The other weights lose 47·ηλ a step (the "
             "median, λ = 0.01), where decay would take ηλ. Sum the loss over the batch, and it is 0.74·ηλ: "
-            "64 times less, while the training looks the same. Only the ledger shows it. A forgotten loss "
-            "scale did just this (chainer/chainer#7335).",
+            "64 times less, while the training looks the same. Only the ledger shows it. A relative of "
+            "this: the penalty is added before the loss scale of mixed precision is divided out "
+            "(chainer/chainer#7335).",
             "手写数字的线性分类器，批大小 64，走 20 步，权重起初都是 ±0.1。有三个像素在所有图像里都是空白："
             "它们的权重没有数据梯度，Adam 加 L2 每步把它们拉动约 η，λ = 0.0001 与 λ = 1 时一样。"
-            "其余权重每步失去 47·ηλ（中位数，λ = 0.01），而衰减本应只拿走 ηλ。若损失对整批求和，"
-            "则成了 0.74·ηλ：弱了 64 倍，训练看上去却毫无异样，只有账本看得出来。"
-            "忘记还原损失的缩放时正是如此（chainer/chainer#7335）。",
+            "其余权重每步减小 47·ηλ（中位数，λ = 0.01），而衰减本应只减去 ηλ。若损失对整批求和，"
+            "则成了 0.74·ηλ：只有原来的约 1/64，训练看上去却毫无异样，只有账本看得出来。"
+            "混合精度训练中有类似的情形：还没有撤销损失缩放（loss scaling），就先加上了惩罚"
+            "（chainer/chainer#7335）。",
         ),
     )
     return
@@ -417,15 +441,16 @@ def _():
     Appendix(
         Say("And without Adam, with momentum?", "不用 Adam、只用动量呢？"),
         Say(
-            "Momentum, $v \\leftarrow \\beta v + g$, is enough to tell the two apart. L2 is averaged along "
+            "Momentum, $v \\leftarrow \\beta v + g$, is enough to tell the two apart. L2 is summed along "
             "with the data, both are amplified by $1/(1-\\beta)$, and training rests at the same place as "
             "without momentum. Decay beside the step is not amplified, the data are: at rest "
             "$v = -\\gamma\\theta$ and $v = g/(1-\\beta)$, hence "
             "$\\nabla L(\\theta) + (1-\\beta)\\,\\gamma\\,\\theta = 0$. With $\\beta = 0.9$ a decoupled "
             "decay is ten times weaker than an L2 penalty of the same strength.",
-            "只要有动量 $v \\leftarrow \\beta v + g$，两者就已不同。L2 与数据一起被平均，两者同样放大到 "
-            "$1/(1-\\beta)$ 倍，训练停在与没有动量时相同的地方。放在更新之外的衰减没有被放大，"
-            "数据却被放大了：静止时 $v = -\\gamma\\theta$，$v = g/(1-\\beta)$，于是 "
+            "只要带动量 $v \\leftarrow \\beta v + g$，L2 与权重衰减就不再相同。"
+            "L2 与数据一起累加，两者同样放大到 $1/(1-\\beta)$ 倍，训练停在与没有动量时相同的地方。"
+            "放在更新之外的衰减没有被放大，数据却被放大了："
+            "静止时 $v = -\\gamma\\theta$，$v = g/(1-\\beta)$，于是 "
             "$\\nabla L(\\theta) + (1-\\beta)\\,\\gamma\\,\\theta = 0$。$\\beta = 0.9$ 时，"
             "解耦的衰减只有同样强度的 L2 惩罚的十分之一。",
         ),
@@ -451,24 +476,27 @@ def picture(ratio, broken=False):
     loud, quiet = Say("loud", "梯度大"), Say("quiet", "梯度小")
     t, noise = np.arange(60), np.random.default_rng(0).standard_normal((2, 60))
     left = Panel(
-        Say("gradients of two weights, both θ = 1", "两个权重的梯度，θ 都等于 1"),
-        x=(0, 59), y=(-6, 6), yticks={3: loud, -3: quiet}, xlabel=Say("step", "步"),
+        Say("|gradients| of two weights, both θ = 1", "两个权重的 |梯度|，θ 都等于 1"),
+        x=(0, 59), y=(1e-5, 1e3), log="y", xlabel=Say("step", "步"),
     )  # fmt: skip
-    for place, size, one in zip((3, -3), (scale, scale / ratio), noise, strict=True):
-        wave = np.clip(size * one, -2.6, 2.6)  # what is louder does not fit
-        left.line(t, place + wave, "broken" if broken else "data", width=1.5)
+    for words, size, one, beside in zip(
+        (loud, quiet), (scale, scale / ratio), noise, (6, 1 / 60), strict=True
+    ):
+        left.dots(t, np.abs(size * one), "data", size=3.5, hollow=words is quiet)
+        left.text(30, size * beside, words, "data")
+    left.hline(0.1, "λθ", "penalty")
     found, ticks = shares(ratio, scale), {}
     for k, name in enumerate(found):
         ticks |= {2.6 * k: Say("loud", "大"), 2.6 * k + 0.5: name, 2.6 * k + 1: Say("quiet", "小")}
     right = Panel(
-        Say("share of a weight lost to λ in a step", "一步之内因 λ 失去的权重份额"),
-        x=(-0.6, 6.8), y=(0, 1.15), xticks=ticks, yticks={0: "0", 0.1: "0.1 %", 0.5: "0.5 %", 1: "1 %"},
+        Say("share of a weight lost to λ in a step", "每步因 λ 而失去的权重比例"),
+        x=(-0.6, 6.8), y=(0, 1.15), xticks=ticks, yticks={0: "0", 0.1: "0.1%", 0.5: "0.5%", 1: "1%"},
     )  # fmt: skip
     for k, (name, share) in enumerate(found.items()):
         role = "broken" if broken and name == "Adam + L2" else "penalty"
         right.bars([2.6 * k, 2.6 * k + 1], 100 * share, role)
-    right.hline(0.1, Say("intended: ηλ", "本意：ηλ"), "textbook")
-    right.hline(1, Say("a full step: η/|θ|", "整整一步：η/|θ|"))
+    right.hline(0.1, Say("intended: ηλ", "应有的衰减：ηλ"), "textbook")
+    right.hline(1, Say("a full step: η/|θ|", "完整一步：η/|θ|"))
     adam, adamw = 100 * found["Adam + L2"], 100 * found["AdamW"]
     return Frame(left, right, loud=adam[0], quiet=adam[1], adamw=adamw[0])
 
