@@ -116,14 +116,16 @@ def _():
     Why(
         (
             Say(
-                "**Adam divides** its step by the size of the gradients, and λθ with it. (A bar: "
+                "**Adam divides** its step by the size of the gradients, and λθ with it. (⟨ ⟩ is "
                 "Adam's running average; θ moves slowly, ε is left out.)\n\n"
-                r"$$\Delta\theta = -\eta\,\frac{\color{data}{\overline{g}} + \color{penalty}{\lambda\theta}}"
-                r"{\sqrt{\overline{(\color{data}{g} + \color{penalty}{\lambda\theta})^2}}}$$",
+                r"$$\Delta\theta = -\eta\,\frac{\color{data}{\langle g\rangle} + "
+                r"\color{penalty}{\lambda\theta}}"
+                r"{\sqrt{\langle(\color{data}{g} + \color{penalty}{\lambda\theta})^2\rangle}}$$",
                 "**Adam 把更新量除以**梯度的大小，数据项和惩罚项都不例外。"
-                "（横线表示 Adam 的滑动平均；设 θ 变化缓慢，略去 ε。）\n\n"
-                r"$$\Delta\theta = -\eta\,\frac{\color{data}{\overline{g}} + \color{penalty}{\lambda\theta}}"
-                r"{\sqrt{\overline{(\color{data}{g} + \color{penalty}{\lambda\theta})^2}}}$$",
+                "（⟨ ⟩ 表示 Adam 的滑动平均；设 θ 变化缓慢，略去 ε。）\n\n"
+                r"$$\Delta\theta = -\eta\,\frac{\color{data}{\langle g\rangle} + "
+                r"\color{penalty}{\lambda\theta}}"
+                r"{\sqrt{\langle(\color{data}{g} + \color{penalty}{\lambda\theta})^2\rangle}}$$",
             ),
             Say(
                 "**The share of the weight** that λ takes then depends on the size $s$ of the data's "
@@ -140,11 +142,11 @@ def _():
                 "**AdamW** does not divide the decay. It takes ηλ of every weight, even where "
                 "[the loss is 64 times larger](#ratio=10&broken).\n\n"
                 r"$$\Delta\theta = -\color{penalty}{\eta\lambda\theta} - \eta\,"
-                r"\frac{\color{data}{\overline{g}}}{\sqrt{\color{data}{\overline{g^2}}}}$$",
+                r"\frac{\color{data}{\langle g\rangle}}{\sqrt{\color{data}{\langle g^2\rangle}}}$$",
                 "**AdamW** 的收缩不经过这个除法：每个权重都按 ηλ 的比例收缩，"
                 "[损失放大到 64 倍](#ratio=10&broken)也不变。\n\n"
                 r"$$\Delta\theta = -\color{penalty}{\eta\lambda\theta} - \eta\,"
-                r"\frac{\color{data}{\overline{g}}}{\sqrt{\color{data}{\overline{g^2}}}}$$",
+                r"\frac{\color{data}{\langle g\rangle}}{\sqrt{\color{data}{\langle g^2\rangle}}}$$",
             ),
         )
     )
