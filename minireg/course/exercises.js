@@ -5,15 +5,16 @@ const WORDS = {
   python: ["Python is looking at it …", "Python 正在检查……"],
   tries: n => [`${n} ${n === 1 ? "try" : "tries"}`, `已试 ${n} 次`],
   hint: (n, all) => [`${n ? "One more hint" : "A hint"} (${n + 1} of ${all})`, `${n ? "再来一条提示" : "提示"}（${n + 1}/${all}）`],
-  look: ["Now move the control, and look.", "现在拨动滑块，看一看。"],
   choose: ["Choose an answer first.", "请先选一个答案。"],
   empty: ["Put lines into the program first.", "请先把代码行放进程序。"],
   place: (n, all) => [`Line ${n} of ${all}.`, `第 ${n} 行，共 ${all} 行。`],
   early: (late, early) => [`\`${early}\` stands too early: \`${late}\` must come before it.`,
     `\`${early}\` 放得太早：\`${late}\` 要在它之前。`],
-  lacks: n => [`So far so good: ${n} ${n === 1 ? "line is" : "lines are"} missing.`, `到目前为止都对，还差 ${n} 行。`],
-  ordered: ["Right: it runs, and comes to what it should. Why each line stands there:",
-    "正确：程序能运行，结果也对。每一行为什么在那里："],
+  lacks: n => n === 1 ? ["So far so good: one line is missing.", "到目前为止都对，还缺一行。"]
+    : ["So far so good: lines are missing, here and there.", "到目前为止都对，还缺几行，不一定缺在末尾。"],
+  ordered: ["Right: it runs, and comes to what it should. Beneath each line stands why.",
+    "正确：程序能运行，结果也对。每一行下面写着理由。"],
+  answer: ["This is the answer. Beneath each line stands why.", "这是答案。每一行的作用写在它下面。"],
   useless: line => [`\`${line}\` does not belong there.`, `\`${line}\` 不该在这里。`],
   here: ["The picture now shows it.", "图中已是这个状态。"],
 };
@@ -59,7 +60,7 @@ class Exercise {
   /** Hints, tries and the way to the answer, as far as the reader has come. */
   refresh() {
     const { tries, hints, right = false } = this.kept, all = this.all(".hints li"), more = this.$(".do .hint");
-    all.forEach((hint, i) => { hint.hidden = i >= hints; });
+    all.forEach((hint, i) => { hint.hidden = right || i >= hints; });
     if (more) more.hidden = right || hints >= all.length;
     if (more) more.replaceChildren(...spoken(WORDS.hint(hints, all.length)));
     const answer = this.$(".do .answer"), count = this.$(".tries");
@@ -86,8 +87,9 @@ class Write extends Exercise {
   start() {
     this.editor = this.$(".editor");
     this.editor.value = this.kept.code ?? this.data.stub;
-    this.editor.addEventListener("keydown", event => typed(event, () => this.check()));
+    editor(this.editor, () => this.check());
     this.editor.addEventListener("input", () => { this.grow(); this.keep({ code: this.editor.value, right: false }); });
+    if (this.kept.right && this.kept.said) this.say(this.kept.said, "right");
     this.$(".do .check").disabled = !this.ask;
     if (!this.ask) this.$(".python").hidden = false;
     this.grow();
@@ -111,6 +113,7 @@ class Write extends Exercise {
     const reply = await this.ask({ do: "check", exercise: this.id, lesson: this.lesson, code });
     button.disabled = false;
     const { en, zh } = reply.said ?? { en: reply.error, zh: reply.error };
+    this.kept.said = [en, zh]; // Python said it: it is not asked again after a reload
     if (reply.tried) this.judged(reply.right, [en, zh]);
     else this.say([en, zh]);
     if (reply.printed) this.show("printed", reply.printed);
@@ -126,21 +129,27 @@ class Write extends Exercise {
   reveal() { this.say(null); this.show("printed", this.data.answer); }
 }
 
-/** Keys of the editor: Tab indents, Enter keeps the indentation, Esc and then Tab leaves. */
-function typed(event, check) {
-  const editor = event.target, { selectionStart: from, selectionEnd: to, value } = editor;
-  const line = value.lastIndexOf("\n", from - 1) + 1;
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) check();
-  else if (event.key === "Escape") { editor.dataset.leave = "1"; return; }
-  else if (event.key === "Tab" && !editor.dataset.leave) indent(editor, line, event.shiftKey);
-  else if (event.key === "Enter" && !event.isComposing) {
-    const before = value.slice(line, from);
-    insert(editor, from, to, "\n" + before.match(/^ */)[0] + (/:\s*$/.test(before) ? "    " : ""));
-  } else {
-    if (event.key !== "Shift") delete editor.dataset.leave;
-    return;
-  }
-  event.preventDefault();
+/**
+ * Keys of an editor: Tab indents, Enter keeps the indentation, Ctrl+Enter submits. Tab moves on before
+ * the reader has clicked or typed, so that who only passes by changes nothing, and after Esc.
+ */
+function editor(area, submit) {
+  let inside = false;
+  area.addEventListener("pointerdown", () => { inside = true; });
+  area.addEventListener("input", () => { inside = true; });
+  area.addEventListener("blur", () => { inside = false; });
+  area.addEventListener("keydown", event => {
+    const { selectionStart: from, selectionEnd: to, value } = area;
+    const line = value.lastIndexOf("\n", from - 1) + 1;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
+    else if (event.key === "Escape") { inside = false; return; }
+    else if (event.key === "Tab" && inside) indent(area, line, event.shiftKey);
+    else if (event.key === "Enter" && !event.isComposing) {
+      const before = value.slice(line, from);
+      insert(area, from, to, "\n" + before.match(/^ */)[0] + (/:\s*$/.test(before) ? "    " : ""));
+    } else return;
+    event.preventDefault();
+  });
 }
 
 /** Four spaces more or less before each chosen line; without a choice, spaces up to the next stop. */
@@ -179,6 +188,7 @@ class Order extends Exercise {
       item.addEventListener("pointerdown", event => this.drag(item, event));
     }
     this.program.append(...(this.kept.lines ?? []).map(i => this.items.get(i)).filter(Boolean));
+    if (this.kept.right) this.explain(WORDS.ordered);
   }
 
   get lines() { return [...this.program.children].map(item => +item.dataset.line); }
@@ -198,7 +208,7 @@ class Order extends Exercise {
     there.focus(); // the button goes with its line, or its opposite is there
     this.changed();
     const at = this.lines.indexOf(+item.dataset.line);
-    if (at >= 0) this.say(WORDS.place(at + 1, this.lines.length));
+    if (at >= 0) this.say(WORDS.place(at + 1, this.lines.length), "unseen"); // who sees it sees it
   }
 
   /** The program is another one: what was said of the last no longer holds. */
@@ -251,11 +261,17 @@ class Order extends Exercise {
       if (late) return off(line, joined(WORDS.early(this.text(late[0]), this.text(line)), why[late[0]]));
     }
     if (lines.length < count) return this.say(WORDS.lacks(count - lines.length));
-    this.judged(true, WORDS.ordered);
-    for (const line of lines) {
+    this.judged(true);
+    this.explain(WORDS.ordered);
+  }
+
+  /** Beneath each line of a right program why it stands there. */
+  explain(pair) {
+    this.say(pair, "right");
+    for (const line of this.lines) {
       const reason = document.createElement("p");
       reason.className = "why";
-      reason.append(...spoken(why[line]));
+      reason.append(...spoken(this.data.why[line]));
       this.items.get(line).append(reason);
     }
   }
@@ -263,7 +279,9 @@ class Order extends Exercise {
   reveal() {
     this.pile.append(...this.mixed);
     this.program.append(...[...Array(this.data.count).keys()].map(i => this.items.get(i)));
-    this.check();
+    this.changed();
+    this.kept.right = true;
+    this.explain(WORDS.answer);
   }
 }
 
@@ -282,16 +300,24 @@ class Hunt extends Exercise {
     this.keep({ line: undefined, right: false });
   }
 
+  /** Which line is looked at; once the wrong one is found it keeps its mark, and others are explained. */
   mark(line) {
-    this.lines.forEach((item, i) => item.querySelector("button")?.setAttribute("aria-pressed", i === line));
+    const solved = this.kept.right;
+    this.lines.forEach((item, i) => {
+      item.querySelector("button")?.setAttribute("aria-pressed", i === line);
+      item.classList.toggle("right", !!(solved && this.data.why[i]?.[0]));
+      item.classList.toggle("wrong", i === line && !solved);
+    });
     const [right, why] = this.data.why[line] ?? [];
-    if (why) this.say(why, right ? "right" : "wrong");
+    if (why) this.say(why, right ? "right" : solved ? "" : "wrong");
   }
 
   accuse(line) {
-    this.mark(line);
+    const [right, why] = this.data.why[line];
     this.kept.line = line;
-    this.judged(...this.data.why[line]);
+    if (right || !this.kept.right) this.judged(right, why);
+    else this.keep({});
+    this.mark(line);
   }
 
   reveal() { this.accuse(this.data.why.findIndex(said => said?.[0])); }
@@ -300,10 +326,32 @@ class Hunt extends Exercise {
 // --- a state of the picture to reach --------------------------------------------------------------
 
 class Goal extends Exercise {
-  start() { this.scene.addEventListener("move", () => this.say(null)); } // it was said of another state
+  start() {
+    this.$(".back").onclick = () => this.scene.go({ index: this.scene.state.index - 1 });
+    this.$(".on").onclick = () => this.scene.go({ index: this.scene.state.index + 1 });
+    this.scene.addEventListener("move", () => {
+      this.say(null); // it was said of another state
+      this.follow();
+    });
+    this.follow();
+    const [right, ...pair] = this.here;
+    if (right && this.kept.right) this.say(pair, "right");
+  }
+
+  /** What is said at the state of the picture. */
+  get here() { return this.data.states[this.scene.place(this.scene.state)]; }
+
+  /** The name, value and caption of the picture, and its control as far as it goes. */
+  follow() {
+    for (const [mine, its] of [[".at", ".name"], [".now", ".caption"]])
+      this.$(mine).replaceChildren(...this.scene.querySelector(its).cloneNode(true).childNodes);
+    const { index } = this.scene.state;
+    this.$(".back").disabled = index === 0;
+    this.$(".on").disabled = index === this.scene.data.values.length - 1;
+  }
 
   check() {
-    const [right, ...pair] = this.data.states[this.scene.place(this.scene.state)];
+    const [right, ...pair] = this.here;
     this.judged(right, pair);
   }
 
@@ -325,7 +373,7 @@ class Goal extends Exercise {
 
 class Recall extends Exercise {
   start() {
-    this.choices = this.all(".choice");
+    this.said = this.all(".reason");
     this.inputs = this.all("input");
     this.inputs.forEach((input, i) => {
       input.checked = this.kept.choice === i;
@@ -344,12 +392,7 @@ class Recall extends Exercise {
 
   /** Show what is said of an answer, of no other. */
   reasons(which) {
-    this.choices.forEach((choice, i) => {
-      const right = "right" in this.inputs[i].dataset;
-      choice.querySelector(".reason").hidden = i !== which;
-      choice.classList.toggle("right", i === which && right);
-      choice.classList.toggle("wrong", i === which && !right);
-    });
+    this.said.forEach((reason, i) => { reason.hidden = i !== which; });
   }
 
   check() {
@@ -361,7 +404,7 @@ class Recall extends Exercise {
 
   /** The reason stands beside its answer; for who hears the page it is said as a verdict too. */
   announce() {
-    const reason = this.choices[this.choice].querySelector(".reason").cloneNode(true);
+    const reason = this.said[this.choice].cloneNode(true);
     reason.hidden = false;
     reason.className = "unseen";
     this.$(".verdict").replaceChildren(reason);
@@ -378,29 +421,35 @@ class Recall extends Exercise {
   }
 }
 
-/** Before the picture: the reason waits until an answer is chosen and the picture has been moved. */
+/**
+ * Before the picture. Once it has been moved, the reader is asked beneath it what there was to see, and
+ * may then compare that with what was predicted: above the picture nothing appears that would move it.
+ */
 class Predict extends Recall {
   start() {
+    this.seen = this.$(".seen");
     super.start();
-    const note = this.$(".asks textarea");
+    (this.scene.closest("#scene") ?? this.scene).after(this.seen);
+    const note = this.seen.querySelector("textarea");
     note.value = this.kept.note ?? "";
     note.addEventListener("input", () => this.keep({ note: note.value }));
-    this.scene.addEventListener("move", () => this.seen());
-    if (this.kept.moved) this.seen();
+    this.seen.querySelector(".compare").onclick = () => { this.keep({ compared: true }); this.show(); };
+    this.scene.addEventListener("move", () => {
+      if (!this.kept.moved) this.keep({ moved: true });
+      this.show();
+    });
+    this.show();
   }
 
   chose(i) {
     this.keep({ choice: i });
-    if (this.kept.moved) this.seen();
-    else this.say(WORDS.look);
+    this.show();
   }
 
-  seen() {
-    if (!this.kept.moved) this.keep({ moved: true });
-    if (this.choice < 0 || !this.choices[this.choice].querySelector(".reason").hidden) return;
-    this.reasons(this.choice);
-    this.announce();
-    this.$(".asks").hidden = false;
+  /** As far as the reader has come. */
+  show() {
+    this.seen.hidden = this.choice < 0 || !this.kept.moved;
+    this.reasons(this.kept.compared ? this.choice : -1);
   }
 }
 
@@ -414,10 +463,11 @@ const KINDS = { write: Write, order: Order, hunt: Hunt, goal: Goal, recall: Reca
  * store: get(id), set(id, value): the reader's answers.
  */
 export function exercises(root, { ask, scene, store, lesson }) {
-  for (const section of root.querySelectorAll(".exercise")) {
+  for (const section of root.querySelectorAll(".exercise[data-kind]")) {
     const exercise = new KINDS[section.dataset.kind](section, { ask, scene, store });
     exercise.lesson = lesson;
     exercise.start();
     exercise.refresh();
   }
 }
+exercises.editor = editor;

@@ -23,10 +23,10 @@ from .parts import Answer, Exercise, Goal, Hunt, Order, Predict, Recall, Write
 Render = Callable[[str], str]
 
 NAMES = {
-    Write: ("write", Say("Write", "写一写")),
-    Order: ("order", Say("Put in order", "排一排")),
-    Hunt: ("hunt", Say("Find the fault", "找错")),
-    Goal: ("goal", Say("Reach it", "动手达到")),
+    Write: ("write", Say("Write", "写代码")),
+    Order: ("order", Say("Put in order", "排顺序")),
+    Hunt: ("hunt", Say("Find the fault", "找错误")),
+    Goal: ("goal", Say("Reach it", "调到目标")),
     Recall: ("recall", Say("Once more", "再想一次")),
 }
 BUTTONS = {
@@ -36,20 +36,25 @@ BUTTONS = {
     "reset": Say("Start again", "重来"),
 }
 YOURS = Say("Your program", "你的程序")
-THERE = Say("I am there", "到了")
+THERE = Say("I am there", "就是这里")
+LOOK = Say("Choose, then move the control and look.", "先选一个，再拨动滑块看一看。")
+COMPARE = Say("Compare", "对照")
+CLICK = Say("Click the line that is wrong.", "点一下出错的那一行。")
 KEYS = Say(
-    "`Ctrl`+`Enter`, or Check. `Esc`, then `Tab`, leaves the editor.",
-    "`Ctrl`+`Enter` 或点“检查”。先按 `Esc` 再按 `Tab` 可离开编辑框。",
+    "`Ctrl`+`Enter` checks. Once you type, `Tab` indents; `Esc`, then `Tab`, leaves the editor.",
+    "按 `Ctrl`+`Enter` 检查。开始输入后 `Tab` 用来缩进；先按 `Esc` 再按 `Tab` 可离开编辑框。",
 )
 NO_PYTHON = Say(
     "There is no Python here to check it. On your machine, `minireg lesson` shows this page with one.",
     "这里没有 Python 可供检查。在自己的电脑上运行 `minireg lesson`，本页就能检查。",
 )
-MOVED = {  # what the buttons of a line do, as they are read aloud
+MOVED = {  # what the buttons of a line, or of the control, do, as they are read aloud
     "up": ("↑", Say("up", "上移")),
     "down": ("↓", Say("down", "下移")),
     "out": ("×", Say("take out", "移出")),
     "in": ("+", Say("put into the program", "放入程序")),
+    "back": ("◂", Say("back by one", "后退一格")),
+    "on": ("▸", Say("on by one", "前进一格")),
 }
 VERDICT = '<div class="verdict" role="status"></div>'
 MOST = 7  # lines to put in order: every order of them is run
@@ -130,9 +135,7 @@ def html(part: Exercise | Predict, render: Render, kept: Any = None) -> str:
     kept : what :func:`kept` has computed.
     """
     if isinstance(part, Predict):
-        asks = f'<label class="asks" hidden>{part.asks.html(render)}<textarea rows="2"></textarea></label>'
-        body = _answers("predict", part.question, part.answers, render) + asks + VERDICT
-        return f'<section class="exercise" data-kind="predict" id="predict">{body}</section>'
+        return _predict(part, render)
     kind, name = NAMES[type(part)]
     prompt = f'<div class="prompt">{part.prompt.html(render, "div")}</div>'
     data: dict[str, Any] = {}
@@ -143,8 +146,9 @@ def html(part: Exercise | Predict, render: Render, kept: Any = None) -> str:
             rows = f'rows="{text.count(chr(10)) + 2}" spellcheck="false" autocapitalize="off"'
             body = (
                 f'<label class="unseen" for="code-{part.id}">{YOURS.html()}</label>'
+                f'<p class="keys">{coded(KEYS)}</p>'
                 f'<textarea class="editor" id="code-{part.id}" {rows} autocomplete="off">{escape(text)}'
-                f'</textarea><p class="keys">{coded(KEYS)}</p><p class="python" hidden>{coded(NO_PYTHON)}</p>'
+                f'</textarea><p class="python" hidden>{coded(NO_PYTHON)}</p>'
             )
         case Order():
             reasons = [*part.lines.values(), *part.distractors.values()]
@@ -153,7 +157,9 @@ def html(part: Exercise | Predict, render: Render, kept: Any = None) -> str:
         case Hunt():
             data["why"], body = _hunt(part, kept)
         case Goal():
-            data["states"], body = kept, ""
+            data["states"] = kept  # the control once more, beside its exercise: it may be far away
+            steps = f'{_move("back")}<span class="at"></span>{_move("on")}<p class="now"></p>'
+            body = f'<div class="steps">{steps}</div>'
         case Recall():
             prompt, body = "", _answers(part.id, part.prompt, part.answers, render)
     hints = "".join(f"<li hidden>{hint.html(render)}</li>" for hint in part.hints)
@@ -178,15 +184,45 @@ def coded(text: Say) -> str:
     return text.html(lambda t: re.sub("`([^`]+)`", r"<code>\1</code>", escape(t, quote=False)))
 
 
-def _answers(name: str, question: Say, answers: Sequence[Answer], render: Render) -> str:
+def _answers(
+    name: str, question: Say, answers: Sequence[Answer], render: Render, reasons: bool = True
+) -> str:
     """A question with its answers, and what is said of each."""
     choices = "".join(
         f'<div class="choice"><label><input type="radio" name="{name}" value="{i}"'
         f"{' data-right' if answer.right else ''}>{answer.text.html(render)}</label>"
-        f'<p class="reason" hidden>{answer.why.html(render)}</p></div>'
+        f"{_reason(answer, answer.why.html(render)) if reasons else ''}</div>"
         for i, answer in enumerate(answers)
     )
     return f"<fieldset><legend>{question.html(render)}</legend>{choices}</fieldset>"
+
+
+def _reason(answer: Answer, text: str) -> str:
+    return f'<p class="reason {"right" if answer.right else "wrong"}" hidden>{text}</p>'
+
+
+def _predict(part: Predict, render: Render) -> str:
+    """The question; and what ``exercises.js`` puts beneath the picture, where nothing moves away."""
+    reasons = "".join(
+        _reason(a, f"<b>{a.text.html(render)}</b><br>{a.why.html(render)}") for a in part.answers
+    )
+    return (
+        '<section class="exercise" data-kind="predict" id="predict">'
+        f"{_answers('predict', part.question, part.answers, render, reasons=False)}"
+        f'<p class="look">{LOOK.html()}</p><div class="exercise seen" hidden>'
+        f'<label class="asks">{part.asks.html(render)}<textarea rows="2"></textarea></label>'
+        f'<button type="button" class="compare">{COMPARE.html()}</button>'
+        f'<div role="status">{reasons}</div></div></section>'
+    )
+
+
+def _move(name: str) -> str:
+    """A button that moves something."""
+    sign, words = MOVED[name]
+    return (
+        f'<button type="button" class="{name}"><span aria-hidden="true">{sign}</span>'
+        f'<span class="unseen">{words.html()}</span></button>'
+    )
 
 
 def _order(part: Order) -> str:
@@ -194,14 +230,10 @@ def _order(part: Order) -> str:
     lines = [*part.lines, *part.distractors]
     mixed = list(range(len(lines)))
     random.Random(part.id).shuffle(mixed)
-    buttons = "".join(
-        f'<button type="button" class="{move}"><span aria-hidden="true">{sign}</span>'
-        f'<span class="unseen">{words.html()}</span></button>'
-        for move, (sign, words) in MOVED.items()
-    )
+    buttons = "".join(map(_move, ("up", "down", "out", "in")))
     items = "".join(
         f'<li data-line="{i}"><span class="grip" aria-hidden="true">⠿</span>'
-        f'<code>{escape(lines[i])}</code><span class="moves">{buttons}</span></li>'
+        f'{_line(lines[i])}<span class="moves">{buttons}</span></li>'
         for i in mixed
     )
     return (
@@ -220,14 +252,22 @@ def _hunt(part: Hunt, evidence: str) -> tuple[list[Any], str]:
     said: list[Any] = []
     items = ""
     for n, line in enumerate(text.split("\n"), 1):
-        shown, why = f"<code>{escape(line)}</code>", None
+        shown, why = _line(line), None
         if n not in silent and line.strip():
             shown = f'<button type="button" class="line">{shown}</button>'
             piece = next(piece for piece in others if piece in line)
             why = piece == part.fault, others[piece]
         items += f"<li>{shown}</li>"
         said.append(why)
-    return said, f'<ol class="code">{items}</ol><pre class="evidence">{escape(evidence)}</pre>'
+    return said, (
+        f'<p class="small">{CLICK.html()}</p><ol class="code">{items}</ol>'
+        f'<pre class="evidence">{escape(evidence)}</pre>'
+    )
+
+
+def _line(text: str) -> str:
+    """A line of code; where it is too long, the rest of it stands further right than it begins."""
+    return f'<code style="--in:{len(text) - len(text.lstrip())}ch">{escape(text)}</code>'
 
 
 # --- what an author may have got wrong -------------------------------------------------------------

@@ -80,6 +80,28 @@ def test_the_editor_indents_keeps_indentation_and_lets_go(chromium, tmp_path):
         assert page.evaluate("document.activeElement.className") != "editor"
 
 
+def test_tab_passes_an_editor_that_nobody_has_touched(chromium, tmp_path):
+    with opened(chromium, tmp_path) as page:
+        editor, focused = page.locator("#ex-left_over .editor"), "document.activeElement.className"
+        before = editor.input_value()
+        editor.focus()
+        page.keyboard.press("Tab")
+        assert page.evaluate(focused) == "check"
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate(focused) == "editor"
+        page.keyboard.press("Tab")
+        assert page.evaluate(focused) == "check"
+        assert editor.input_value() == before
+        editor.click()
+        page.keyboard.press("Tab")
+        assert page.evaluate(focused) == "editor"
+        assert editor.input_value() != before
+        page.keyboard.press("Control+Enter")  # by the same function that the page's own editor uses
+        page.wait_for_function("document.querySelector('#ex-left_over .verdict').textContent")
+        hint, field = page.locator("#ex-left_over .keys").bounding_box(), editor.bounding_box()
+        assert hint["y"] < field["y"]
+
+
 def test_hints_come_one_at_a_time_and_the_answer_after_three_tries(chromium, tmp_path):
     with opened(chromium, tmp_path) as page:
         box = page.locator("#ex-left_over")
@@ -114,6 +136,24 @@ def test_answers_and_tries_survive_a_reload(chromium, tmp_path):
         assert page.locator("#predict input").nth(1).is_checked()
 
 
+def test_right_verdicts_survive_a_reload(chromium, tmp_path):
+    with opened(chromium, tmp_path) as page:
+        answer(page, "left * (1 - lr * strength)")
+        put(page, *LINES).locator(".check").click()
+        page.locator("#ex-half .on").click()
+        page.locator("#ex-half .check").click()
+        page.locator("#ex-twice .line").nth(2).click()
+        page.reload()
+        page.wait_for_selector("html[data-ready]")
+        assert said(page.locator("#ex-left_over")).startswith("Right")
+        assert said(page.locator("#ex-adamw")).startswith("Right")
+        assert page.locator("#ex-adamw .why").count() == 4
+        assert said(page.locator("#ex-twice")).startswith("Yes")
+        assert said(page.locator("#ex-half")) == ""  # the picture is back at its start
+        for name in ("left_over", "adamw", "half", "twice"):
+            assert page.locator(f"#ex-{name}.done").count() == 1
+
+
 def put(page, *lines: str):
     """Lines into the program, by their buttons."""
     box = page.locator("#ex-adamw")
@@ -137,15 +177,26 @@ def test_lines_are_put_in_order(chromium, tmp_path):
         put(page, step)
         box.locator(".check").click()
         assert "1 try" in box.locator(".tries").inner_text()
-        assert said(box) == "So far so good: 2 lines are missing."
+        assert said(box) == "So far so good: lines are missing, here and there."
         put(page, mean, decay)
         box.locator(".check").click()
         assert said(box).startswith(f"{step} stands too early: {mean} must come before it.")
         box.locator(".program li", has_text=mean).locator(".up").click()
         assert said(box) == "Line 2 of 4."
+        assert box.locator(".verdict.unseen").count() == 1
         box.locator(".check").click()  # the two means may change places
         assert said(box).startswith("Right: it runs")
         assert box.locator(".program .why").count() == 4
+        box.locator(".reset").click()
+        put(page, step, mean, squares, decay)
+        tries = box.locator(".tries").inner_text()
+        box.locator(".check").click()
+        assert box.locator(".tries").inner_text() != tries
+        tries = box.locator(".tries").inner_text()
+        box.locator(".do .answer").click()
+        assert said(box).startswith("This is the answer")
+        assert box.locator(".program .why").count() == 4
+        assert box.locator(".tries").inner_text() == tries
 
 
 def test_lines_move_by_keyboard_alone(chromium, tmp_path):
@@ -204,6 +255,28 @@ def test_every_line_of_a_hunt_has_its_reason(chromium, tmp_path):
         assert said(box).startswith("Yes: the penalty is there already")
         assert lines.nth(2).get_attribute("aria-pressed") == "true"
         assert box.locator(".tries").inner_text() == "2 tries"
+        lines.nth(1).click()  # it is found: the others are explained
+        assert said(box) == "It asks for the penalty once, as it should."
+        assert box.locator(".tries").inner_text() == "2 tries"
+        assert box.locator(".code li.right").inner_text().strip().startswith("optimizer")
+        assert box.locator(".code li.wrong").count() == 0
+        assert box.evaluate("e => e.classList.contains('done')")
+
+
+def test_a_line_that_wraps_goes_on_further_right_than_it_began(chromium, tmp_path):
+    with opened(chromium, tmp_path, viewport={"width": 320, "height": 800}) as page:
+        box = page.locator("#ex-twice")
+        assert "Click the line" in box.inner_text()
+        code = box.locator(".line code").nth(1)
+        begins, *_, goes_on = code.evaluate(LEFTS)
+        assert goes_on > begins
+
+
+LEFTS = """e => { const range = document.createRange(), text = e.firstChild;
+  const lefts = [...text.data.matchAll(/\\S+/g)].map(({ index }) => {
+    range.setStart(text, index); range.setEnd(text, index + 1);
+    const { left, top } = range.getBoundingClientRect(); return [top, left]; });
+  return lefts.filter(([top], i) => !i || top > lefts[i - 1][0] + 5).map(([, left]) => left); }"""
 
 
 def test_a_goal_is_judged_where_the_picture_stands(chromium, tmp_path):
@@ -228,6 +301,23 @@ def test_a_goal_is_judged_where_the_picture_stands(chromium, tmp_path):
         }
 
 
+def test_a_goal_has_the_control_and_the_caption_beside_it(chromium, tmp_path):
+    with opened(chromium, tmp_path) as page:
+        box, scene = page.locator("#ex-half"), page.locator("mr-scene")
+        assert box.locator(".at").inner_text() == "λ = 0.1"
+        assert box.locator(".back").is_disabled()
+        box.locator(".on").click()
+        assert box.locator(".at").inner_text() == "λ = 0.5"
+        assert box.locator(".now").inner_text() == "After 20 steps 0.36 is left."
+        box.locator(".check").click()
+        assert said(box) == "Yes, 0.36 is left."
+        scene.evaluate("e => e.go({ index: 3 })")
+        assert box.locator(".at").inner_text() == "λ = 2"
+        assert box.locator(".on").is_disabled()
+        box.locator(".back").click()
+        assert scene.evaluate("e => e.state.index") == 2
+
+
 def test_a_question_asked_again_gives_its_reason_on_check(chromium, tmp_path):
     with opened(chromium, tmp_path) as page:
         box = page.locator("#ex-once_more")
@@ -247,22 +337,32 @@ def test_a_question_asked_again_gives_its_reason_on_check(chromium, tmp_path):
         assert box.evaluate("e => e.classList.contains('done')")
 
 
-def test_a_prediction_waits_until_the_picture_has_moved(chromium, tmp_path):
+def test_a_prediction_is_compared_beneath_the_picture(chromium, tmp_path):
     with opened(chromium, tmp_path) as page:
-        box = page.locator("#predict")
+        box, seen, scene = map(page.locator, ("#predict", ".seen", "mr-scene"))
+        top = scene.bounding_box()["y"]
         box.locator("input").nth(2).check()
-        assert said(box) == "Now move the control, and look."
-        assert box.locator(".reason:visible").count() == 0
-        assert not box.locator(".asks").is_visible()
-        page.locator("mr-scene input[type=range]").focus()
+        assert not seen.is_visible()
+        scene.locator("input[type=range]").focus()
         page.keyboard.press("ArrowRight")
-        assert box.locator(".choice .reason:visible").inner_text().startswith("Yes: steep")
-        box.locator(".asks textarea").fill("curves")
+        assert seen.locator("textarea").is_visible()
+        assert seen.locator(".reason:visible").count() == 0
+        seen.locator("textarea").fill("curves")
+        seen.locator(".compare").click()
+        assert "Yes: steep" in seen.locator(".reason:visible").inner_text()
+        assert (
+            seen.bounding_box()["y"]
+            > scene.bounding_box()["y"] + scene.bounding_box()["height"] - 1
+        )
         box.locator("input").nth(0).check()
-        assert box.locator(".choice .reason:visible").inner_text() == "The data pull back the more."
+        assert "The data pull back the more." in seen.locator(".reason:visible").inner_text()
+        assert scene.bounding_box()["y"] == top
         page.reload()
         page.wait_for_selector("html[data-ready]")
-        assert box.locator(".asks textarea").input_value() == "curves"
+        assert seen.locator("textarea").input_value() == "curves"
+        assert seen.locator(".reason:visible").count() == 1
+        page.emulate_media(media="print")
+        assert not seen.is_visible()
 
 
 def test_without_python_it_is_said_and_the_rest_works(chromium, tmp_path):
