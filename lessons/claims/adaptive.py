@@ -308,7 +308,7 @@ def adams_second_moment() -> Iterator[Figure]:
     "Where the historical variance of a weight's gradients is large, its rate is smaller and the relative "
     "influence of the penalty is weakened.",
     corrected="√v̂ divides the data's part of the step too: the penalty's relative influence is unchanged, "
-    "and where full-batch Adam with L2 comes to rest is the L2 solution. What shrinks is the decay a step.",
+    "and where full-batch Adam with L2 comes to rest is the L2 solution. What shrinks is the decay per step.",
 )  # fmt: skip
 def relative_influence() -> Iterator[Figure]:
     """m is linear: m̂ = m̂_data + m̂_l2, and the step −η m̂/(√v̂ + ε) divides both by one number. It is 0
@@ -406,8 +406,9 @@ def decay_by_gradient_size() -> Iterator[Figure]:
     "the intent of weight decay.",
     corrected="True of the share of itself that a weight loses: decay is meant to take the same share of "
     "all, but Adam with L2 takes more of the small ones, η/|θ| where λθ dominates. False of the pull "
-    "itself: decay's is proportional to |θ|, as the section says of AdamW, and Adam's is η whatever |θ|. "
-    "Under gradients of size s ≫ λ|θ| Adam with L2 takes equal shares, too.",
+    "itself: decay's is proportional to |θ|, as the section says of AdamW, and Adam's is η whatever |θ|, "
+    "as long as λ|θ| ≫ s, the size of the data's gradients. Where s ≫ λ|θ| Adam with L2 takes equal "
+    "shares, too.",
 )  # fmt: skip
 def decay_by_weight_size() -> Iterator[Figure]:
     """SGD pulls by ηλθ and AdamW too: ten times the weight, ten times the pull, and the share ηλ of each.
