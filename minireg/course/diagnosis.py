@@ -282,7 +282,8 @@ ALONE: dict[str, Callable[[Any], Any]] = {
     "2·{p}": lambda p: 2 * p, "{p}/2": lambda p: p / 2, "4·{p}": lambda p: 4 * p,
     "{p}/4": lambda p: p / 4, "{p}²": lambda p: p**2, "√{p}": np.sqrt,
     "1/{p}": lambda p: 1 / p, "1 − {p}": lambda p: 1 - p, "|{p}|": np.abs,
-    "{p} + 1": lambda p: p + 1, "{p} − 1": lambda p: p - 1, "log({p})": np.log,
+    "{p} + 1": lambda p: p + 1, "log({p})": np.log,
+    "{p} − 1": lambda p: max(p - 1, 0) if type(p) is int else p - 1,  # a loop has no −1 passes
     "exp({p})": np.exp, "{p} − mean({p})": lambda p: p - np.mean(p),
     "mean({p})": lambda p: 0 * p + np.mean(p), "{p}.T": np.transpose,
     "sign({p})": lambda p: np.copysign(1.0, p),
@@ -480,7 +481,7 @@ BESIDE: tuple[Function, ...] = (
     operator.mul, operator.truediv, operator.add, operator.sub,
     lambda v, p: v * np.eye(np.shape(p)[-1]),
 )  # fmt: skip
-KINDS = ("operator", "order", "brackets", "without", "value", "function", "missing")
+KINDS = ("needless", "operator", "order", "brackets", "without", "value", "function", "missing")
 
 
 class Watch(ast.NodeTransformer):
@@ -545,11 +546,12 @@ def edits(
         )
     if isinstance(node, ast.UnaryOp):
         yield "without", keep, slots(node.operand)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.keywords:
-        given = slots(*(node.args or [node.func.value]))
-        yield "without", keep, given[:1]
+    if isinstance(node, ast.Call) and not node.keywords:
+        method = node.func if isinstance(node.func, ast.Attribute) else None
+        given = slots(*(node.args or ([method.value] if method else [])))
+        yield from (("needless", keep, [n]) for n in given)
         for family in FUNCTIONS:
-            if node.func.attr in family:
+            if method and method.attr in family:
                 yield from (("function", f, given) for f in family.values())
     if isinstance(node, ast.Name | ast.Constant):
         yield from (("value", lambda c=c: c, []) for c in (0, 1, 2, 0.5))
@@ -607,7 +609,18 @@ def change(both: Both, code: str, name: str, space: dict[str, Any]) -> Say | Non
     if not found:
         return None
     kind, line, piece, around = min(found, key=lambda f: KINDS.index(f[0]))
-    return say(f"change.{kind}", line=line, piece=piece, around=around)
+    return say(f"change.{kind}", line=line, piece=piece, around=around, name=piece.split("(")[0])
+
+
+def idle(code: str) -> Say | None:
+    """A line that does not do what it looks like: a comparison alone, ``return`` in each pass."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Compare):
+            return say("change.compares", line=node.lineno, piece=ast.unparse(node))
+        if isinstance(node, ast.For | ast.While):
+            for line in (n.lineno for n in node.body if isinstance(n, ast.Return)):
+                return say("change.returns", line=line)
+    return None
 
 
 def _lost(loop: ast.For) -> set[str]:
@@ -695,7 +708,8 @@ def _found(asked: Sequence[Both], code: str) -> Iterator[Say]:
         return
     both = asked[good.index(False)]
     if True in good:
-        yield say("partly.part", right=good.index(True) + 1, wrong=good.index(False) + 1)
+        number = good.index(False) + 1
+        yield say("partly.part", right=good.index(True) + 1, wrong=number)
     again = both.elsewhere(seed=1, by=0.8)
 
     def first(rules: Sequence[Rule]) -> Say | None:
@@ -704,8 +718,13 @@ def _found(asked: Sequence[Both], code: str) -> Iterator[Say]:
         return next(twice, None)
 
     answer = both.yours.function
-    found = first(FIRST)
+    found = idle(code) or first(FIRST)
     if not found and code:
         found = change(both, code, answer.__name__, answer.__globals__)
     if found := found or first(THEN):
+        if True in good:  # of which of them it is said
+            en = re.sub("^Yours", f"Result {number}", found.en).replace(
+                " yours ", f" result {number} "
+            )
+            found = Say(en, found.zh.replace("你的结果", f"第 {number} 个结果"))
         yield found

@@ -56,6 +56,20 @@ MOVED = {  # what the buttons of a line, or of the control, do, as they are read
     "back": ("◂", Say("back by one", "后退一格")),
     "on": ("▸", Say("on by one", "前进一格")),
 }
+LEGEND = {  # of a ledger's table, as far as it occurs
+    "data": Say("the gradient of the loss", "损失的梯度"),
+    "gradient": Say("the whole gradient", "整个梯度"),
+    "l2": Say("the penalty in the loss", "损失里的惩罚"),
+    "weight_decay": Say("the optimizer's decay", "优化器的衰减"),
+    "fresh": Say("from this step", "来自这一步"),
+    "carried": Say("from earlier steps, by momentum", "由动量从之前的步带来"),
+    "‖Δ‖": Say("how far it moved the weights", "它使权重移动了多远"),
+    "share": Say("its share of the step", "它在这一步中所占的份额"),
+    "growth": Say(
+        "by how much it lengthens (+) or shortens (−) the weights",
+        "它使权重变长（+）或变短（−）多少",
+    ),
+}
 VERDICT = '<div class="verdict" role="status"></div>'
 MOST = 7  # lines to put in order: every order of them is run
 
@@ -209,7 +223,7 @@ def _predict(part: Predict, render: Render) -> str:
     return (
         '<section class="exercise" data-kind="predict" id="predict">'
         f"{_answers('predict', part.question, part.answers, render, reasons=False)}"
-        f'<p class="look">{LOOK.html()}</p><div class="exercise seen" hidden>'
+        f'<p class="how">{LOOK.html()}</p><div class="exercise seen" hidden>'
         f'<label class="asks">{part.asks.html(render)}<textarea rows="2"></textarea></label>'
         f'<button type="button" class="compare">{COMPARE.html()}</button>'
         f'<div role="status">{reasons}</div></div></section>'
@@ -259,9 +273,11 @@ def _hunt(part: Hunt, evidence: str) -> tuple[list[Any], str]:
             why = piece == part.fault, others[piece]
         items += f"<li>{shown}</li>"
         said.append(why)
+    there = set(re.findall(r"[\w‖Δ]+", evidence))
+    legend = " · ".join(f"<b>{k}</b>: {v.html()}" for k, v in LEGEND.items() if k in there)
     return said, (
-        f'<p class="small">{CLICK.html()}</p><ol class="code">{items}</ol>'
-        f'<pre class="evidence">{escape(evidence)}</pre>'
+        f'<p class="how">{CLICK.html()}</p><ol class="code">{items}</ol>'
+        f'<pre class="evidence">{escape(evidence)}</pre><p class="small evidence">{legend}</p>'
     )
 
 

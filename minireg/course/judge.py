@@ -125,34 +125,56 @@ def _unknown(name: str, line: int, code: str, space: dict[str, Any]) -> Say:
         return say("names.near", line=line, name=name, near=near)
     if hasattr(np, name):
         return say("names.numpy", line=line, name=name)
-    known = ", ".join(f"`{n}`" for n in [*own, "np"])
-    return say("names.unknown", line=line, name=name, known=known)
+    there = [
+        k
+        for k, v in space.items()
+        if inspect.isfunction(v) and v.__module__ == space.get("__name__")
+    ]
+    few = [n for n in there if f"def {n}(" not in code][:3]
+    known = ", ".join(f"`{n}`" for n in [*own, "np", *("mr" for _ in few), *few]) + " …" * bool(few)
+    text = say("names.unknown", line=line, name=name, known=known)
+    return Say(text.en, text.zh.replace("`, `", "`、`"))
 
 
 # --- judging ---------------------------------------------------------------------------------------
 
 
-def written(value: Any, length: int = 0) -> str:
+def written(value: Any, length: int = 0, exact: bool = False) -> str:
     """A value in one line, as a reader would type it; of more than eight numbers the first.
+
+    Of six digits, and 0 where it is judged to be 0, unless it has to be ``exact``.
 
     >>> written((np.float64(0.25), np.eye(2), [1, -2])), written(np.ones((6, 3)))
     ('(0.25, [[1, 0], [0, 1]], [1, -2])', '[[1, 1, …], [1, 1, …], …]')
     """
     if isinstance(value, tuple):
-        return f"({', '.join(map(written, value))})"
+        return f"({', '.join(written(v, length, exact) for v in value)})"
     a = np.asarray(value)
     if a.dtype.kind not in "if":
-        return repr(value)[:60]
+        return cut(value)
+    if a.ndim == 0 and exact:
+        return repr(a.item()).removesuffix(".0")
     if a.ndim == 0:
-        return f"{a.item() if abs(a.item()) > 1e-12 else 0:.6g}"  # what is judged to be 0
+        return f"{0 if abs(a.item()) <= 1e-12 else a.item():.6g}"
     few = 2 if a.size > 8 or length > 8 else 8
-    shown = [written(v, a.size) for v in a[:few]] + ["…"] * (len(a) > few)
+    shown = [written(v, a.size, exact) for v in a[:few]] + ["…"] * (len(a) > few)
     return f"[{', '.join(shown)}]"
 
 
+def cut(value: Any, most: int = 60) -> str:
+    """The beginning of a value's ``repr``."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def called(name: str, case: Args) -> str:
-    """A call as it is shown."""
-    return f"{name}({', '.join(map(written, case))})"
+    """A call as it was made."""
+    return f"{name}({', '.join(written(v, exact=True) for v in case)})"
+
+
+def blank(value: Any) -> bool:
+    """Whether there is a ``...`` in a value."""
+    return value is ... or (isinstance(value, tuple | list) and any(map(blank, value)))
 
 
 def judge(answer: Function, exercise: Write, code: str = "") -> Verdict:
@@ -192,8 +214,8 @@ def judge(answer: Function, exercise: Write, code: str = "") -> Verdict:
                 if "'ellipsis'" in str(error):
                     return wrong("untried", say("answer.untried", name=name))
                 found = explain(error, code, getattr(answer, "__globals__", {}))
-                return wrong("error", say("answer.fails", call=call), found)
-            if value is ... or (value is None and not got):
+                return wrong("error", say("answer.fails", call=call, want=_shown(expected)), found)
+            if blank(value) or (value is None and not got):
                 return _nothing(code, name)
             if value is None:
                 return wrong("error", say("answer.sometimes", call=call))
@@ -201,10 +223,8 @@ def judge(answer: Function, exercise: Write, code: str = "") -> Verdict:
                 several = len(expected) > 1 and isinstance(value, list | np.ndarray)
                 got.append(parts(tuple(value) if several else value))
             except (TypeError, ValueError):
-                shown = written(tuple(expected) if len(expected) > 1 else expected[0])
-                return wrong(
-                    "error", say("answer.kind", call=call, got=repr(value)[:40], want=shown)
-                )
+                kind = say("answer.kind", call=call, got=cut(value, 40), want=_shown(expected))
+                return wrong("error", kind)
         return _compared(answer, exercise, code, cases, got, want)
 
 
@@ -247,19 +267,26 @@ def _compared(
         if all(agree(a, parts(mistake(*fresh(c)))) for a, c in zip(got, cases, strict=True)):
             return wrong("mistake", *shown, reason)
     names = [*inspect.signature(exercise.right).parameters]
-    if not all(np.isfinite(v).all() for v in got[i]):
-        found: Say | None = say("answer.undefined")
-    elif [v.shape for v in got[i]] != [v.shape for v in want[i]]:
-        found = _shape(got[i], want[i], cases[i], names)
-    else:
-        found = diagnose(answer, exercise.right, cases, names, code)
+    found: Say | None = None
+    with contextlib.suppress(Exception):  # without a reason there are still the numbers
+        if not all(np.isfinite(v).all() for v in got[i]):
+            found = say("answer.undefined")
+        elif [v.shape for v in got[i]] != [v.shape for v in want[i]]:
+            found = _shape(got, want, cases[i], i, names)
+        else:
+            found = diagnose(answer, exercise.right, cases, names, code)
     level = "limit" if i in limits else "diagnosis" if found else "numbers"
     return wrong(level, *shown, found)
 
 
+def _shown(found: list[Array]) -> str:
+    """One result, or several in brackets."""
+    return written(found[0] if len(found) == 1 else tuple(found))
+
+
 def _numbers(call: str, got: list[Array], want: list[Array]) -> Say:
     """What an answer gives and what it should; one entry of it if they look the same."""
-    texts = [written(v[0] if len(v) == 1 else tuple(v)) for v in (got, want)]
+    texts = [_shown(got), _shown(want)]
     if texts[0] == texts[1]:
         off = [~np.isclose(a, b, 1e-12, 0) for a, b in zip(got, want, strict=True)]
         k = next(k for k, wrong in enumerate(off) if wrong.any())
@@ -271,21 +298,34 @@ def _numbers(call: str, got: list[Array], want: list[Array]) -> Say:
 
 REDUCED: dict[str, Function] = {"total": np.sum, "mean": np.mean, "norm": np.linalg.norm}
 WANTED: dict[str, Function] = {
-    "add": np.sum, "average": np.mean, "length": np.linalg.norm, "largest": np.max,
+    "first": lambda a: a.flat[0], "last": lambda a: a.flat[-1], "add": np.sum, "average": np.mean,
+    "length": np.linalg.norm, "largest": np.max,
 }  # fmt: skip
 
 
-def _shape(got: list[Array], want: list[Array], case: Args, names: Sequence[str]) -> Say:
-    """What is wrong with an answer of another shape."""
-    if len(got) != len(want):
-        return say(
-            "shape.several" if len(got) == 1 else "shape.parts", got=len(got), want=len(want)
-        )
-    a, b = next((a, b) for a, b in zip(got, want, strict=True) if a.shape != b.shape)
+def _shape(
+    got: Sequence[list[Array]],
+    want: Sequence[list[Array]],
+    case: Args,
+    i: int,
+    names: Sequence[str],
+) -> Say:
+    """What is wrong with answers of which number ``i`` is of another shape: what holds of all."""
+    if (n := len(got[i])) != len(want[i]):
+        return say("shape.several" if n == 1 else "shape.parts", got=n, want=len(want[i]))
+    k = next(k for k, (a, b) in enumerate(zip(got[i], want[i], strict=True)) if a.shape != b.shape)
+    a, b = got[i][k], want[i][k]
+    all_ = [(g[k], w[k]) for g, w in zip(got, want, strict=True)]
     if a.ndim == 0:
-        key = next((k for k, f in REDUCED.items() if same(a, np.asarray(f(b)))), "single")
+        fits = (
+            key for key, f in REDUCED.items() if all(same(a, np.asarray(f(b))) for a, b in all_)
+        )
+        key = next(fits, "single")
     elif b.ndim == 0:
-        key = next((k for k, f in WANTED.items() if same(np.asarray(f(a)), b)), "many")
+        there = all(a.size for a, _ in all_)
+        fits = (key for key, f in WANTED.items() if all(same(np.asarray(f(a)), b) for a, b in all_))
+        key = next(fits, "many") if there else "many"
+        key = "boxed" if key == "first" and all(a.size == 1 for a, _ in all_) else key
     elif a.ndim == b.ndim == 2 and same(a.T, b):
         key = "turned"
     elif a.size == b.size and same(a.ravel(), b.ravel()):

@@ -87,7 +87,7 @@ function address() {
   scene.addEventListener("move", ({ detail }) => {
     history.replaceState(null, "", written(detail));
     lit(detail);
-    if (!inSight(scene)) peek();
+    if (![scene, ...all(".now")].some(inSight)) peek(); // a goal repeats the caption
   });
   addEventListener("hashchange", () => { const state = read(location.hash); if (state) scene.go(state); });
   addEventListener("click", event => {

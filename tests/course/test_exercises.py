@@ -135,6 +135,9 @@ def test_a_hunt_accuses_lines_of_code_only():
     data = json.loads(re.search(r"json\">(.*?)</script>", text)[1])
     assert [said and said[0] for said in data["why"]] == [False, None, False, True, None, False]
     assert text.count('class="line"') == 4
+    table = html(HUNT, render, "entry ‖Δ‖ l2 fresh")
+    assert "how far it moved" in table  # what its words mean, of those that are there
+    assert "by momentum" not in table
     assert "the ledger" in text
     assert data["why"][2][1][0] == "It asks for the penalty once, as it should."
 

@@ -14,6 +14,7 @@ import pytest
 from support.wrong_answers import CODE, FORMULAS, Formula
 
 from minireg.course import diagnosis
+from minireg.course import judge as judging
 from minireg.course.diagnosis import (
     FIRST,
     PATIENCE,
@@ -209,7 +210,7 @@ SAID = [  # what is right, what is given, arguments, what is said
     (lambda w: w @ w, lambda w: w * w, [(V,), (W,)], "wanted: their sum"),
     (lambda w: 2 * w, lambda w: np.max(2 * w), [(V,), (W,)], "One number, where 4 are wanted"),
     (lambda a: (a, 2 * a), lambda a: a, [(2.0,), (0.5,)], "Expected 2 results"),
-    (lambda a: (a, 2 * a), lambda a: (a, a), [(2.0,), (0.5,)], "Part 1 is right; part 2 is not."),
+    (lambda a: (a, 2 * a), lambda a: (a, a), [(2.0,), (0.5,)], "Result 1 is right; result 2 is not."),
     (lambda a: np.maximum(a, 0), lambda a: a, [(2.0,), (-0.5,)], "0 is right"),
     (lambda a: np.abs(a), lambda a: a, [(2.0,), (-0.5,)], "but for the sign"),
     (lambda a, b: np.maximum(a, b), lambda a, b: a, [(2.0, 1.0), (-1.5, -0.5)], "Right where `a > b`"),
@@ -239,7 +240,8 @@ def test_what_each_rule_says(right, given, cases, said):
         ("a + b / c", "Line 2, `a + b / c`: the terms are right, the brackets are not."),
         ("(a * b) / c", "Line 2, `a * b`: another operator"),
         ("(a + b) / np.sqrt(3 * c)", ""),
-        ("(a + np.cbrt(b)) / c", "Line 2, `np.cbrt(b)`: a part of it does not belong there"),
+        ("min(3, a + b) / c", "Line 2, `min(3, a + b)`: `min` does not belong there"),
+        ("(a + np.cbrt(b)) / c", "Line 2, `np.cbrt(b)`: `np.cbrt` does not belong there"),
         ("c / (a + b) - 0", "one over"),
         ("(2 + b) / c", "Line 2, `2 + b`: something else belongs in the place of `2`"),
         ("(a * c + b) / c", "Line 2, `a * c`: a part of it does not belong there"),
@@ -274,6 +276,90 @@ def test_a_loop_that_forgets_what_it_had_is_said():
     assert "anew" not in submitted(code.replace("= 1 - ", "-= "), EXERCISE).said.en
 
 
+LOOP = (
+    "def left_over(lr, strength, steps):\n    left = 1.0\n    for _ in range({}):\n"
+    "        {}\n    return left"
+)
+
+
+@pytest.mark.parametrize(
+    ("many", "body", "said"),
+    [
+        ("steps", "return left * (1 - lr * strength)", "Line 4: `return` stands inside the loop"),
+        ("steps", "left == left * (1 - lr * strength)", "`==` only compares"),
+        ("1, steps", "left *= 1 - lr * strength", "with `steps − 1` in place of `steps`"),
+        ("steps + 1", "left *= 1 - lr * strength", "with `steps + 1` in place of `steps`"),
+        ("steps", "left *= (1 - lr * strength)**steps", "with `steps²` in place of `steps`"),
+    ],
+)
+def test_what_a_loop_does_otherwise_than_it_seems(many, body, said):
+    """At 0 steps too, where a loop that is one short does as much as the right one."""
+    limits = {Say("No step: all is left.", "一步不走：全都留下。"): (0.1, 0.5, 0)}
+    verdict = submitted(LOOP.format(many, body), asked(FORMULAS[0], limits=limits))
+    assert said in verdict.said.en
+
+
+def one_of(*cases, right):
+    """An exercise about a function ``f`` of what the cases hold."""
+    space = {"np": np}
+    exec(f"def f({', '.join('abcd'[: len(cases[0])])}):\n    return ...", space)
+    return Write("f", Say("", ""), space["f"], right, [*cases])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return [a + b, a * b]", "wanted: the last of yours"),
+        ("return [a * b, a + b]", "wanted: the first of yours"),
+        ("return [a * b]", "without the brackets `[ ]`"),
+        ("return [a * b / 2, a * b / 2]", "wanted: their sum"),
+        ("return [a, b]", "2 numbers, where a single one is wanted"),  # at (2, 2) their sum is right
+        ("out = []\n    for k in range(int(b)):\n        out.append(a)\n    return out", "numbers, where"),
+        ("return a.slope", "`a` is a plain number here"),
+        ("return np.sqrt(-1 - a**2)", "gives nan, expected"),
+        ("return (a, ...)", "Replace the `...`"),
+        ("return [[...], 1]", "Replace the `...`"),
+        ("return a / (b - 0.5)", "`f(2, 0.5)` does not run; expected 1. Line 2: it divides by 0."),
+        ("return input()", "use the arguments"),
+        ("return np.ones(10**15)", "more memory"),
+        ("return 'x' * 90", "xxx…`, which is no number"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_number_is_true_of_it(body, said):
+    exercise = one_of((2.0, 2.0), (2.0, 0.5), (-3.0, 1.5), (1e-12, 4.0), right=lambda a, b: a * b)
+    assert said in submitted(f"def f(a, b):\n    {body}", exercise).said.en
+
+
+def test_a_call_is_shown_as_it_was_made():
+    exercise = one_of((1e-12, 3), (0.1 + 0.2, 2), right=lambda a, b: a + b + 1)
+    said = submitted("def f(a, b):\n    return a + b", exercise).said.en
+    assert said.startswith("`f(1e-12, 3)` gives 3, expected 4.")
+
+
+def test_an_error_of_the_judge_leaves_the_numbers(monkeypatch):
+    monkeypatch.setattr(judging, "diagnose", None)
+    verdict = judge(lambda *args: 7.0, EXERCISE)
+    assert verdict.level in ("numbers", "limit")
+    assert "gives 7" in verdict.said.en
+
+
+def test_of_several_results_it_is_said_which_is_meant():
+    exercise = one_of((2.0, 3.0), (0.5, 1.5), right=lambda a, b: (a + b, a * b))
+    verdict = submitted("def f(a, b):\n    return a + b, a * b**2", exercise)
+    said = "Result 1 is right; result 2 is not. Result 2 is `b` times the right answer."
+    assert verdict.said.en.endswith(said)
+
+
+def test_a_name_that_is_not_there_is_answered_by_those_that_are():
+    space = {"np": np, "__name__": "lesson"}
+    exec("def train():\n    pass\ndef f(a):\n    return ...", space)
+    verdict = submitted(
+        "def f(a):\n    return thing", Write("f", Say("", ""), space["f"], abs, [(1.0,)])
+    )
+    assert verdict.said.en.endswith("there is no `thing`. There are `a`, `np`, `mr`, `train` ….")
+    assert "名称 `thing` 未定义。可用：`a`、`np`、`mr`" in verdict.said.zh
+
+
 def test_while_loops_are_left_alone():
     code = (
         "def left_over(lr, strength, steps):\n    left, t = 1.0, 0\n    while t < steps:\n"
@@ -296,7 +382,7 @@ def test_products_read_as_one_would_write_them():
 
 PLAIN = [
     ("expected a colon", "a colon"), ("a bracket", "never closed"), ("a power", "a power is `**`"),
-    ("no return", "begin the line with the result by `return`"), ("print", "`print` only shows"),
+    ("no return", "start the line that holds the result with `return`"), ("print", "`print` only shows"),
     ("near", "Did you mean `strength`?"), ("math", "`math` is not imported"),
     ("two names", "an operator (times is `*`)"), ("exp", "write `np.exp`"),
     ("indentation", "the indentation is off"), ("call", "taken for a function"),
@@ -368,7 +454,7 @@ def test_what_does_not_run_is_said_in_plain_words(code, said):
         ("return float(np.ones(2))", "a function for one number got an array"),
         ("return left + 1", "There are `lr`, `strength`, `steps`, `np`"),
         ("raise KeyError('x')", "KeyError"),
-        ("exit()", "SystemExit"),
+        ("exit()", "ends Python itself"),
         ("if steps == 20:\n        return 1.0", "some way through the function ends"),
         ("return left * ...", "is no `left`"),
         ("return lr * ...", "Replace the `...`"),

@@ -15,7 +15,7 @@ CODE = {"pre", "textarea"}
 LINES = {"code"}  # a list of lines of code
 # Controls of the picture and of exercises are used, not read; lines to put in order are pieces of a
 # puzzle; a ledger is looked at.
-CONTROLS = {"controls", "keys", "asks", "python", "unseen", "evidence", "lists"}
+CONTROLS = {"controls", "keys", "asks", "how", "python", "unseen", "evidence", "lists"}
 
 
 class Reading(HTMLParser):
