@@ -336,7 +336,7 @@ function runs(ask, store) {
     code.addEventListener("input", () => { show(code.value); store.set("code", code.value); });
     box.querySelector(".go").onclick = run;
     box.querySelector(".reset").onclick = () => { show(given); store.set("code", given); };
-    code.onkeydown = event => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(); };
+    exercises.editor(code, run);
   }
 }
 
