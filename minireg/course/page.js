@@ -66,16 +66,17 @@ function written({ value, choice, broken }) {
     .filter(Boolean).join("&");
 }
 
-function read(hash) {
+// The address of the page names the whole state; a link leaves as it is what it does not name.
+function read(hash, whole) {
   const found = new URLSearchParams(hash.slice(1));
   if (!found.has(page.control) && !found.has("choice") && !found.has("broken")) return null;
-  const state = { broken: found.has("broken") };
+  const state = whole || found.has("broken") ? { broken: found.has("broken") } : {};
   if (found.has(page.control)) state.value = Number(found.get(page.control));
   if (found.has("choice")) state.choice = found.get("choice");
   return state;
 }
 
-// A link may set less than the whole state; it is lit while the picture is as it says.
+// A link is lit while the picture is as it says.
 function lit(state) {
   for (const link of all('a[href^="#"]')) {
     const asked = read(link.hash);
@@ -87,9 +88,10 @@ function address() {
   scene.addEventListener("move", ({ detail }) => {
     history.replaceState(null, "", written(detail));
     lit(detail);
-    if (![scene, ...all(".now")].some(inSight)) peek(); // a goal repeats the caption
+    // a goal repeats the caption
+    if (!presenting() && ![scene, ...all(".now")].some(inSight)) peek();
   });
-  addEventListener("hashchange", () => { const state = read(location.hash); if (state) scene.go(state); });
+  addEventListener("hashchange", () => { const state = read(location.hash, true); if (state) scene.go(state); });
   addEventListener("click", event => {
     const link = event.target.closest?.('a[href^="#"]'), state = link && read(link.hash);
     if (!state) return;
@@ -97,7 +99,7 @@ function address() {
     scene.go(state);
     if (narrow.matches && !$("#peek").hidden) $("#peek").click(); // but a phone shows one thing
   });
-  const state = read(location.hash);
+  const state = read(location.hash, true);
   if (state) scene.go(state);
   lit(scene.state);
 }
@@ -121,6 +123,8 @@ function fit() {
     if (share < 1) formula.style.fontSize = `${Math.max(share, 0.75) * 100}%`;
   }
 }
+
+const presenting = () => root.classList.contains("present");
 
 function inSight(element) {
   const { top, bottom } = element.getBoundingClientRect();
@@ -149,7 +153,7 @@ const KEYS = {
   ArrowRight: () => scene.go({ index: Math.min(scene.state.index + 1, page.values - 1) }),
   b: () => scene.go({ broken: !scene.state.broken }),
   "?": () => $("#keys").showModal(),
-  p: () => present(!root.classList.contains("present")),
+  p: () => present(!presenting()),
   PageDown: () => turn(1), " ": () => turn(1), PageUp: () => turn(-1),
   Escape: () => present(false),
 };
@@ -161,8 +165,9 @@ function keys() {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (at.matches("textarea, input[type=text], [contenteditable]") || $("dialog[open]")) return;
     if (arrow && at.matches("input, [role=listbox] *")) return; // it moves by itself
-    if (event.key === " " && at.matches("button, summary, input, a")) return;
-    if (FOR_PRESENTERS.includes(event.key) && !root.classList.contains("present")) return;
+    if (event.key === " " && at.matches("button, summary, input:not([type=range])")) return;
+    if (FOR_PRESENTERS.includes(event.key) && !presenting()) return;
+    if (arrow && presenting() && !$("#picture.shown")) return; // it would move what nobody sees
     const act = KEYS[event.key];
     if (!act) return;
     event.preventDefault();
@@ -172,12 +177,12 @@ function keys() {
   $("#keys").onclick = event => { if (event.target === $("#keys")) $("#keys").close(); }; // beside it
 }
 
-// Slides: the question, the picture, and each step beneath it; the rest is for reading alone.
+// Slides: the question, the picture, each step beneath it, what to keep; the rest is for reading alone.
 let slide = 0;
 function slides() {
   const picture = [$("#picture"), $("#scene")];
   return [[$("h1"), $("#lead"), $("#predict")], picture,
-    ...all("#why > ol > li").map(step => [...picture, $("#why"), step])];
+    ...all("#why > ol > li").map(step => [...picture, $("#why"), step]), [$("#keep")]];
 }
 
 function turn(by) {
@@ -191,7 +196,14 @@ function turn(by) {
 }
 
 function present(on) {
+  const query = new URLSearchParams(location.search);
+  if (!on && query.has("present")) { // a link to the page shall be one
+    query.delete("present");
+    history.replaceState(null, "", `${location.pathname}${query.size ? "?" + query : ""}${location.hash}`);
+  }
   root.classList.toggle("present", on);
+  $("#peek").hidden = true;
+  slide = 0;
   turn(0);
 }
 
@@ -355,11 +367,13 @@ function measures(ask) {
     const reply = await ask({ do: "measure", claim: button.dataset.claim });
     button.disabled = false;
     if (!reply.figures) return say(note, reply.said?.en ?? reply.error, reply.said?.zh ?? reply.error);
-    const time = reply.seconds.toFixed(1), others = differing(list, reply.figures).join("; ");
+    const tenths = reply.seconds.toFixed(1), short = tenths === "0.0";
+    const time = short ? "less than 0.1" : tenths, long = short ? "不到 0.1" : ` ${tenths}`;
+    const others = differing(list, reply.figures).join("; ");
     if (!reply.passed) say(note, `Not as claimed: ${reply.error || others}`, `与论断不符：${reply.error || others}`);
     else if (others) say(note, `Measured here in ${time} s. In its range, but not as on record: ${others}`,
-      `在这里测得，用时 ${time} 秒。在应在的范围内，但与记录不同：${others}`);
-    else say(note, `Measured here just now, in ${time} s: as on record.`, `刚刚在这里测得，用时 ${time} 秒：与记录一致。`);
+      `在这里测得，用时${long} 秒。在应在的范围内，但与记录不同：${others}`);
+    else say(note, `Measured here just now, in ${time} s: as on record.`, `刚刚在这里测得，用时${long} 秒：与记录一致。`);
   };
 }
 
@@ -372,7 +386,7 @@ clear();
 addEventListener("language", fit);
 addEventListener("resize", fit);
 document.fonts.ready.then(fit);
-if (root.classList.contains("present")) present(true);
+if (presenting()) present(true);
 addEventListener("beforeprint", () => all("details").forEach(fold => { fold.open = true; }));
 const { ask, found, write } = await connect();
 const store = answers(found, write);

@@ -22,6 +22,7 @@ from string import Template
 from typing import Any
 
 from ..pictures import Say, Scene
+from ..pictures.words import say
 from . import exercises
 from .answers import LIMITS
 from .claims import HERE, LESSONS, SOURCES, WRONG, Claim, load, measured
@@ -36,7 +37,7 @@ MARKUP = re.compile(r"[$*`\[\n]")  # what is more than plain text
 VERDICTS = {
     "TRUE": Say("true", "成立"),
     "TRUE-WITH-CONDITIONS": Say("true under conditions", "有条件成立"),
-    "IMPRECISE": Say("imprecise", "不够准确"),
+    "IMPRECISE": Say("imprecise", "不准确"),
     "FALSE AS STATED": Say("false as stated", "照原文不成立"),
     "EMPIRICAL": Say("a matter of experience", "经验之谈"),
 }
@@ -45,7 +46,7 @@ CERTAINTY = {
         "algebra, true for all inputs; measured to rounding",
         "代数恒等式，对一切输入成立；实测只差舍入误差",
     ),
-    "certificate": Say("a certificate, checked on this instance", "在这个实例上核对过的证书"),
+    "certificate": Say("a certificate, checked on this instance", "已在此实例上用数值验证"),
     "statistical": Say("a mean over random draws, with its error", "随机抽样的平均，带抽样误差"),
     "empirical": Say(
         "trainings of particular networks; other data may differ",
@@ -54,17 +55,39 @@ CERTAINTY = {
 }
 KEYS = {
     "← →": Say("move the control", "移动滑块"),
-    "b": Say("break it, mend it", "弄坏、修好"),
-    "p": Say("present: one thing at a time", "演示模式：一次一项"),
+    "b": Say("break it, mend it", "弄错、复原"),
+    "p": Say("present: one thing at a time", "演示模式：逐项显示"),
     "PgDn PgUp": Say("while presenting: on and back", "演示时前后翻页"),
     "Esc": Say("end of the presentation", "结束演示"),
     "?": Say("these keys", "本按键表"),
+}
+TAPS = {  # where there are no keys
+    Say("a number under the slider", "滑块下的数"): Say("chooses that value", "选这个值"),
+    Say("a dotted link in the text", "文中带点线的链接"): Say("sets the picture", "设置图"),
+    Say("the box at the lower edge", "屏幕下方的小框"): Say("leads to the picture", "回到图"),
 }
 TERMS = {  # in which the texts number what they say
     "定理": "Theorem", "引理": "Lemma", "推论": "Corollary", "注记": "Remark", "定义": "Definition",
     "表": "Table",
 }  # fmt: skip
-RANGES = Say("in brackets: the range in which the figure has to lie", "括号里是这个数应在的范围")
+#: Where in a text a claim stands, in Chinese: what our own words are there.
+PLACES: dict[str, str | Callable[[re.Match[str]], str]] = {
+    r" and (?:the \w+ after it|text)": "及其后的文字", r" and x̂ after them": "及其后的 x̂",
+    r"eq\. ([\d.–]+), ([\d.–]+)": r"式 (\1)、式 (\2)", r"eq\. ([\d.–]+)": r"式 (\1)",
+    r"eq\. before ([^;,]+)": r"\1 之前的式子", r"after ([^;,]+)": r"\1 之后", r" / ": "、",
+    r", third bullet": "，第三条", r",? \(?last paragraph\)?": "，末段", r",? last row": "，末行",
+    r",? \(?(?:last|second) sentence\)?": lambda m: "，末句" if "last" in m[0] else "，第二句",
+    r", second half": "，后半", r" \(first half\)": "，前半", r" \(end\)": "，末尾",
+    r", second display": "，第二个式子", r", remark on the gradient": "，关于梯度的评注",
+    r",? comment": "，评注", r", on (\w+)": r" \1 部分", r" intro(?:duction)?": " 引言",
+    r", formula of q̃": " q̃ 的公式", r" \(redistribution\)": "（重新分配）",
+    r", the view in continuous time": "，连续时间的视角", r"》, 《": "》、《",
+    r"(》) and (《.+?》) take (\S+)": r"\1、\2取 \3", r"; ": "；", r", ": "、", r"》 ": "》",
+}  # fmt: skip
+RANGES = Say(
+    "in brackets: the range in which the figure has to lie",
+    "括号里是这个数应在的范围（各行为英文简记）",
+)
 # An index: after one letter or a norm, or one sign after anything; a name in code has more of both.
 INDEX = re.compile(
     r"`([^`]+)`|(?<![A-Za-z0-9_][A-Za-z])(?<=[^\W\d_]|[‖Σ∂])_([a-z]+|[A-Z]+|\d+|[∞*]|\{[^{}]+\})"
@@ -123,7 +146,8 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         style="\n".join(map(_asset, looks)),
         body="\n".join(body),
         foot=_sources(claims) if claims else "",
-        keys="".join(f"<dt>{key}</dt><dd>{says.html()}</dd>" for key, says in KEYS.items()),
+        keys=_listed((say(key), does) for key, does in KEYS.items()),
+        taps=_listed(TAPS.items()),
         data=embedded(data),
         picture=_asset("pictures/scene.js"),
         script=f"const exercises = (() => {{\n{widgets}\nreturn exercises;\n}})();\n"
@@ -231,6 +255,12 @@ def _card(claim: Claim) -> str:
     """*They say, we measured, so* of one claim, with a button that measures it here."""
     result, wrong = measured()[claim.id], " wrong" * (claim.verdict in WRONG)
     said = Say(claim.statement, claim.statement_zh).html(indexed)
+    which = (
+        ("the correct statement", "上述正确说法")
+        if claim.corrected
+        else ("the statement", "此说法")
+    )
+    certain = CERTAINTY[claim.certainty]
     entries = [
         (Say("Why it seems right", "为什么看起来对"), claim.seems),
         (Say("What was measured", "测得的结果"), claim.refutation),
@@ -238,10 +268,13 @@ def _card(claim: Claim) -> str:
             Say("Correct is", "正确的说法"),
             claim.corrected and Say(claim.corrected, claim.corrected_zh),
         ),
-        (Say("How certain", "确定程度"), CERTAINTY[claim.certainty]),
+        (
+            Say("How certain", "确定程度"),
+            Say(f"{which[0]}: {certain.en}", f"{which[1]}：{certain.zh}"),
+        ),
     ]
     why = Say("what was measured, and why", "测得什么，为什么")
-    listed = "".join(f"<dt>{k.html()}</dt><dd>{v.html(indexed)}</dd>" for k, v in entries if v)
+    listed = _listed((k, v) for k, v in entries if v)
     return (
         f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source).html()}</span></p>'
         f'<details><summary><span class="ruling">{VERDICTS[claim.verdict].html()}</span> · '
@@ -249,6 +282,11 @@ def _card(claim: Claim) -> str:
         f'<button data-claim="{claim.id}">{Say("Measure it here", "在这里测一测").html()}</button> '
         f'<span class="small"></span></details></div>'
     )
+
+
+def _listed(entries: Iterable[tuple[Say, Say]]) -> str:
+    """Terms, and what is said of each."""
+    return "".join(f"<dt>{k.html()}</dt><dd>{v.html(indexed)}</dd>" for k, v in entries)
 
 
 def _figures(lines: Iterable[Any]) -> str:
@@ -273,11 +311,14 @@ def _keep(part: Keep, render: Render) -> str:
 def named(source: str) -> Say:
     """Where a claim stands, with the texts by their names.
 
-    >>> named("003 引理 2")
-    Say(en='《权重衰减》 Lemma 2', zh='《权重衰减》 引理 2')
+    >>> named("003 引理 2, comment")
+    Say(en='《权重衰减》 Lemma 2, comment', zh='《权重衰减》引理 2，评注')
     """
-    zh = re.sub(r"\b00\d\b", lambda m: f"《{SOURCES[m[0]].split(', ')[-1]}》", source)
-    return Say(re.sub(rf"({'|'.join(TERMS)})(?= \d)", lambda m: TERMS[m[0]], zh), zh)
+    text = re.sub(r"\b00\d\b", lambda m: f"《{SOURCES[m[0]].split(', ')[-1]}》", source)
+    zh = text
+    for ours, chinese in PLACES.items():
+        zh = re.sub(ours, chinese, zh)
+    return Say(re.sub(rf"({'|'.join(TERMS)})(?= \d)", lambda m: TERMS[m[0]], text), zh)
 
 
 def indexed(text: str) -> str:

@@ -23,6 +23,8 @@ class Look {
       slot.count = this.numbers.length - slot.at;
       return slot.text.replace(NUMBER, "#");
     });
+    for (const panel of stage.querySelectorAll("svg[aria-label]")) // the stage says it, in both languages
+      for (const name of ["role", "aria-label"]) panel.removeAttribute(name);
     this.live = [];
     live.reduce((sum, gap) => (this.live.push(sum + gap), sum + gap), 0);
     this.shown = { numbers: this.numbers, words: this.words };

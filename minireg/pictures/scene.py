@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .panel import Panel
-from .words import Say, Text, number, say
+from .words import Say, Text, glued, number, say
 
 MOST = 9  # values of a control: more are a film, not a choice
 _HERE = Path(__file__).parent
@@ -244,7 +244,7 @@ class Scene:
             for text in self.caption
         ]
         return "".join(
-            f'<span lang="{k}">{v}</span>' for k, v in zip(("en", "zh"), texts, strict=True)
+            f'<span lang="{k}">{glued(v)}</span>' for k, v in zip(("en", "zh"), texts, strict=True)
         )
 
     def _range(self) -> str:
@@ -267,7 +267,7 @@ class Scene:
         choices = f'<fieldset class="choices">{chosen}</fieldset>' if chosen else ""
         fault = self.broken and (
             f'<label class="break"><input type="checkbox" name="broken">'
-            f"{Say(f'break it: {self.broken.en}', f'弄坏它：{self.broken.zh}').html()}</label>"
+            f"{Say(f'break it: {self.broken.en}', f'故意弄错：{self.broken.zh}').html()}</label>"
         )
         return choices + (fault or "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from functools import cache
@@ -32,9 +33,25 @@ class Say(NamedTuple):
     def html(self, render: Callable[[str], str] = escape, tag: str = "span") -> str:
         """An element for each language; one if both are the same (a formula, a number)."""
         if self.en == self.zh:
-            return f"<{tag}>{render(self.en)}</{tag}>"
+            return f"<{tag}>{glued(render(self.en))}</{tag}>"
         both = (("en", self.en), ("zh", self.zh))
-        return "".join(f'<{tag} lang="{lang}">{render(text)}</{tag}>' for lang, text in both)
+        return "".join(f'<{tag} lang="{lang}">{glued(render(text))}</{tag}>' for lang, text in both)
+
+
+# "λ = 0.5", "(1 − ηλ)" and "Theorem 9.3.1" stay in one line; code is left as it is.
+_GLUED = re.compile(
+    r"<code>.*?</code>|(?<=[\w)*]) = (?=(?:<b>)?[−-]?\d)|(?<=\(\S) [−+] (?=\S{1,4}\))"
+    r"|(?:Theorem|Lemma|Corollary|Remark|Definition|Table|eq\.|[理论记义表式]) (?=[\d(])"
+)
+
+
+def glued(html: str) -> str:
+    """HTML of a text with no-break spaces where a line must not end.
+
+    >>> glued("at λ = 0.5, in Lemma 2")
+    'at λ\\xa0=\\xa00.5, in Lemma\\xa02'
+    """
+    return _GLUED.sub(lambda m: m[0] if m[0][0] == "<" else m[0].replace(" ", "\xa0"), html)
 
 
 Text = str | Say  # a plain string is the same in both languages

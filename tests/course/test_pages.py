@@ -189,9 +189,17 @@ def test_tinted_code_reads_as_it_is_written(code):
 
 
 def test_texts_are_called_by_their_names():
-    en, zh = named("000 定理 10.10; 003 §公式")
-    assert zh == "《正则化对梯度与损失的影响》 定理 10.10; 《权重衰减》 §公式"
-    assert en == zh.replace("定理", "Theorem")
+    en, zh = named("000 定理 10.10, comment; 003 eq. 2, 3 and x̂ after them")
+    assert zh == (
+        "《正则化对梯度与损失的影响》定理 10.10，评注；《权重衰减》式 (2)、式 (3)及其后的 x̂"
+    )
+    assert en == (
+        "《正则化对梯度与损失的影响》 Theorem 10.10, comment; 《权重衰减》 eq. 2, 3 and x̂ after them"
+    )
+    names = "Adam|BatchNorm|Dropout|Frobenius|Lasso|ReLU| vs "
+    for claim in load().values():
+        rest = re.sub(names, "", named(claim.source).zh)
+        assert not re.search(r"[a-z]{2}|[,;] ", rest), rest
     numbered = {re.sub(r"《.*?》", "", named(claim.source).en) for claim in load().values()}
     assert not [n for n in numbered if re.search(r"(定理|引理|推论|注记|表) \d", n)]
 
@@ -357,6 +365,10 @@ def test_the_address_holds_the_state_and_a_link_sets_it(chromium, url, expect):
         assert at > 100
         link.evaluate("link => link.click()")  # playwright's own click would scroll to it
         assert shown.evaluate(STATE)["value"] == 0.1
+        shown.keyboard.press("b")
+        link.evaluate("link => link.click()")
+        assert shown.evaluate(STATE)["broken"]  # what a link does not name stays
+        shown.keyboard.press("b")
         assert shown.evaluate("scrollY") == at
         expect(link).to_have_class("on")
         shown.evaluate("location.hash = '#lam=1'")
@@ -494,16 +506,27 @@ def test_one_thing_at_a_time_before_an_audience(chromium, url, expect):
         number = "getComputedStyle(document.querySelector('#why li.shown'), '::before').content"
         assert shown.evaluate(number) in ('"2"', "attr(value)")
         expect(shown.locator("#slide")).to_have_text(
-            re.compile("^4 / 5 · PgDn"), use_inner_text=True
+            re.compile("^4 / 6 · PgDn"), use_inner_text=True
         )
         shown.keyboard.press("PageDown")
-        expect(shown.locator("#slide")).to_contain_text("5 / 5, the last", use_inner_text=True)
+        shown.locator("mr-scene input[type=range]").focus()
+        shown.keyboard.press(" ")
+        expect(shown.locator("#slide")).to_contain_text("6 / 6, the last", use_inner_text=True)
+        expect(shown.locator("#keep li")).to_have_count(3)
+        assert shown.locator("#keep").is_visible()
+        value = shown.evaluate(STATE)["value"]
+        shown.evaluate("document.activeElement.blur()")
+        shown.keyboard.press("ArrowRight")  # nobody sees the picture
+        assert shown.evaluate(STATE)["value"] == value
+        shown.keyboard.press("PageUp")
         shown.keyboard.press("PageUp")
         shown.keyboard.press("ArrowRight")
-        assert shown.evaluate(STATE)["value"] == 0.5
+        assert shown.evaluate(STATE)["value"] > value
+        expect(shown.locator("#peek")).to_be_hidden()
         shown.keyboard.press("PageUp")
         assert seen() == {"scene", "first"}
         shown.keyboard.press("Escape")
+        assert "present" not in urlsplit(shown.url).query
         assert "code" in seen()
         shown.keyboard.press("p")
         assert "code" not in seen()
@@ -514,6 +537,10 @@ def test_print_is_complete_and_without_controls(chromium, url, expect):
     with visit(chromium, f"{url}02.html", locale="en-US") as shown:
         ready(shown, expect)
         shown.evaluate("dispatchEvent(new Event('beforeprint'))")
+        shown.emulate_media(media="print")
+        shown.evaluate("document.querySelector('mr-scene').go({ broken: true })")
+        assert shown.locator("mr-scene .break").is_visible()  # else nobody knew
+        shown.evaluate("document.querySelector('mr-scene').go({ broken: false })")
         shown.emulate_media(media="print")
         for selector in ("nav", ".controls", ".do", ".run button", "#python"):
             assert not shown.locator(selector).first.is_visible(), selector
