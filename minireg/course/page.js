@@ -104,15 +104,20 @@ function address() {
   lit(scene.state);
 }
 
-// While the picture stays at the top of a high window, neither PageDown nor the focus may put
+// While the picture stays at the top of a high window, neither the focus nor PageDown may put
 // anything under it.
+const held = $("#scene"), high = matchMedia("(min-width: 900px) and (min-height: 1000px)");
 function clear() {
-  const held = $("#scene"), high = matchMedia("(min-width: 900px) and (min-height: 1000px)");
-  const measure = () => {
-    root.style.scrollPaddingTop = high.matches ? `${held.offsetHeight}px` : "";
-  };
+  const measure = () => { root.style.scrollPaddingTop = high.matches ? `${held.offsetHeight}px` : ""; };
   new ResizeObserver(measure).observe(held);
   high.onchange = measure;
+}
+
+function leaf(by) {
+  const { top, bottom } = $("#picture").getBoundingClientRect();
+  if (!high.matches || top > innerHeight || bottom < held.offsetHeight) return false;
+  scrollBy({ top: by * 0.9 * (innerHeight - held.offsetHeight), behavior: "instant" });
+  return true;
 }
 
 // A formula that is wider than its line is set smaller, down to what can be read; then it scrolls.
@@ -154,10 +159,9 @@ const KEYS = {
   b: () => scene.go({ broken: !scene.state.broken }),
   "?": () => $("#keys").showModal(),
   p: () => present(!presenting()),
-  PageDown: () => turn(1), " ": () => turn(1), PageUp: () => turn(-1),
   Escape: () => present(false),
 };
-const FOR_PRESENTERS = ["PageDown", "PageUp", " ", "Escape"];
+const TURNS = { PageDown: 1, " ": 1, PageUp: -1 };
 
 function keys() {
   addEventListener("keydown", event => {
@@ -166,7 +170,9 @@ function keys() {
     if (at.matches("textarea, input[type=text], [contenteditable]") || $("dialog[open]")) return;
     if (arrow && at.matches("input, [role=listbox] *")) return; // it moves by itself
     if (event.key === " " && at.matches("button, summary, input:not([type=range])")) return;
-    if (FOR_PRESENTERS.includes(event.key) && !presenting()) return;
+    const by = TURNS[event.key];
+    if (by && (presenting() ? turn(by) : leaf(by))) return event.preventDefault();
+    if (event.key === "Escape" && !presenting()) return;
     if (arrow && presenting() && !$("#picture.shown")) return; // it would move what nobody sees
     const act = KEYS[event.key];
     if (!act) return;
@@ -193,6 +199,7 @@ function turn(by) {
   const last = slide === found.length - 1, at = `${slide + 1} / ${found.length}`;
   say($("#slide"), `${at}${last ? ", the last" : ""} · PgDn PgUp · Esc`,
     `${at}${last ? "，最后一页" : ""} · PgDn PgUp · Esc`);
+  return true;
 }
 
 function present(on) {

@@ -358,13 +358,13 @@ def test_the_address_holds_the_state_and_a_link_sets_it(chromium, url, expect):
         assert (state["value"], state["broken"]) == (5, True)
         shown.keyboard.press("b")
         shown.keyboard.press("ArrowLeft")
-        assert urlsplit(shown.url).fragment == "lam=2"
-        link = shown.locator('a[href="#lam=0.1"]:visible')
+        assert urlsplit(shown.url).fragment == "lam=2&choice=whole"
+        link = shown.locator('a[href^="#lam=5"]:visible')
         link.scroll_into_view_if_needed()
         at = shown.evaluate("scrollY")
         assert at > 100
         link.evaluate("link => link.click()")  # playwright's own click would scroll to it
-        assert shown.evaluate(STATE)["value"] == 0.1
+        assert shown.evaluate(STATE)["value"] == 5
         shown.keyboard.press("b")
         link.evaluate("link => link.click()")
         assert shown.evaluate(STATE)["broken"]  # what a link does not name stays
@@ -420,16 +420,17 @@ def test_no_step_is_hidden_under_the_picture(chromium, url, expect, height):
         ready(shown, expect)
         sticky = shown.evaluate(HIDDEN)["sticky"] == "sticky"
         assert sticky == (height > 1000)
-        seen = set()
-        for _ in range(4):  # PageDown shows each step
+        seen = {0: set(), 1: set(), 2: set()}
+        for _ in range(4):  # PageDown shows all of each step
             under = shown.evaluate(HIDDEN)["under"] if sticky else 0
             for i, step in enumerate(shown.evaluate(steps)):
-                if step["top"] >= under and step["bottom"] <= height:
-                    seen.add(i)
+                lines = range(int(step["height"]))
+                seen[i] |= {y for y in lines if under <= step["top"] + y < height}
             shown.keyboard.press("PageDown")
             shown.wait_for_timeout(400)
-        assert seen == {0, 1, 2}
-        link = shown.locator('a[href="#lam=0.1"]:visible')
+        for i, step in enumerate(shown.evaluate(steps)):
+            assert len(seen[i]) == int(step["height"]), i
+        link = shown.locator('a[href^="#lam=5"]:visible')
         shown.evaluate("scrollTo(0, document.querySelector('#code').offsetTop)")
         link.focus()
         found = shown.evaluate(HIDDEN)
@@ -445,7 +446,7 @@ def test_a_phone_goes_to_the_picture_and_shrinks_formulas(chromium, url, expect)
         wide = "e => e.scrollWidth - e.clientWidth"
         formulas = shown.locator('math[display="block"]:visible')
         assert max(formulas.evaluate_all(f"es => es.map({wide})")) <= 0
-        link = shown.locator('a[href="#lam=5"]:visible').last
+        link = shown.locator('a[href^="#lam=5"]:visible').last
         link.evaluate("link => { link.scrollIntoView({ block: 'start' }); link.click(); }")
         expect(shown.locator("mr-scene output")).to_be_in_viewport()
         expect(shown.locator("#peek")).to_be_hidden()
@@ -457,7 +458,7 @@ def test_keys_help_theme_and_language(chromium, url, expect):
         ready(shown, expect)
         assert shown.title() == "What does weight decay forget?"
         shown.keyboard.press("?")
-        expect(shown.get_by_role("dialog", name="Keys")).to_be_visible()
+        expect(shown.get_by_role("dialog", name="How to use this page")).to_be_visible()
         assert shown.locator("dialog dd").count() == shown.locator("dialog dt").count() > 4
         shown.get_by_role("button", name="Close").click()
         expect(shown.locator("dialog")).to_be_hidden()
