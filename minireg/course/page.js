@@ -89,7 +89,8 @@ function address() {
     history.replaceState(null, "", written(detail));
     lit(detail);
     // a goal repeats the caption
-    if (!presenting() && ![scene, ...all(".now")].some(inSight)) peek();
+    if (presenting() || [scene, ...all(".now")].some(inSight)) $("#peek").hidden = true;
+    else peek();
   });
   addEventListener("hashchange", () => { const state = read(location.hash, true); if (state) scene.go(state); });
   addEventListener("click", event => {
@@ -126,6 +127,7 @@ function fit() {
     formula.style.fontSize = "";
     const share = formula.clientWidth / formula.scrollWidth; // not a number where it is not shown
     if (share < 1) formula.style.fontSize = `${Math.max(share, 0.75) * 100}%`;
+    formula.classList.toggle("wide", share < 0.75);
   }
 }
 

@@ -292,7 +292,7 @@ def _listed(entries: Iterable[tuple[Say, Say]]) -> str:
 def _figures(lines: Iterable[Any]) -> str:
     """Figures as a list: what, value, range."""
     listed = "".join(
-        f'<li data-value="{getattr(line, "value", "")}">{escape(str(line))}</li>' for line in lines
+        f'<li data-value="{getattr(line, "value", "")}">{indexed(str(line))}</li>' for line in lines
     )
     return f'<p class="small">{RANGES.html()}</p><ul class="figures">{listed}</ul>'
 

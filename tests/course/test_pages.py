@@ -373,7 +373,7 @@ def test_the_address_holds_the_state_and_a_link_sets_it(chromium, url, expect):
         expect(link).to_have_class("on")
         shown.evaluate("location.hash = '#lam=1'")
         expect(shown.locator("mr-scene output")).to_have_text("1")
-        shown.evaluate("scrollTo(0, document.body.scrollHeight)")
+        shown.evaluate("document.querySelector('#told').scrollIntoView()")
         shown.keyboard.press("ArrowRight")
         expect(shown.locator("#peek")).to_contain_text("λ = 2")  # the picture is out of sight
         shown.locator("#peek").click()
