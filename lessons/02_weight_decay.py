@@ -33,7 +33,15 @@ with app.setup(hide_code=True):
 
 @app.cell(hide_code=True)
 def _():
-    Title(Say("What does weight decay forget?", "权重衰减忘掉了什么？"))
+    Title(
+        Say("What does weight decay forget?", "权重衰减忘掉了什么？"),
+        lead=Say(
+            "Ten weights θ learn to predict the course of diabetes. In each step, of rate η, the data "
+            "push them, and weight decay shrinks them: the penalty ½λ‖θ‖² pulls towards 0.",
+            "十个权重 θ 学习预测糖尿病的病情。每一步（学习率为 η）里，数据推动权重，"
+            "权重衰减则使权重缩小：惩罚 ½λ‖θ‖² 把它们拉向 0。",
+        ),
+    )
     return
 
 
