@@ -49,8 +49,7 @@ def _():
 def _():
     Predict(
         Say(
-            "You halve the learning rate η and double λ: the product ηλ stays. "
-            "Does training end at the same place?",
+            "You halve η and double λ, so that ηλ stays. Does training end at the same place?",
             "学习率 η 减半，衰减系数 λ 加倍，乘积 ηλ 不变。训练最终会停在同一处吗？",
         ),
         (
@@ -98,10 +97,10 @@ def _():
         start=0.2,
         label="λ",
         choices={
-            "whole": Say("η with ηλ = 0.02", "η 取 ηλ = 0.02"),
-            "half": Say("η halved: ηλ = 0.01", "η 减半：ηλ = 0.01"),
+            "whole": Say("ηλ = 0.02", "ηλ = 0.02"),
+            "half": Say("η halved: 0.01", "η 减半：0.01"),
         },
-        broken=Say("decay with the wrong sign", "把衰减项的符号取反"),
+        broken=Say("the sign of decay", "把衰减项的符号取反"),
         caption=Say("λ = {lam:g}, η = {eta:g}. {said}", "λ = {lam:g}，η = {eta:g}。{said}"),
         alt=Say(
             "Two runs, one from weights of length 2 and one from 0, meet at the same length, which "
@@ -512,8 +511,8 @@ def picture(lam, choice, broken=False):
     right.line(t, fading[t], "textbook", label=textbook)
     right.line(t, apart[t], role, label=Say("measured", "实测"))
     said = Say(
-        f"Both runs come to rest at length {size:.2f}; 2(1 − ηλ)ᵗ would end at {fading[-1]:.2f}.",
-        f"两次训练都停在长度 {size:.2f}；按 2(1 − ηλ)ᵗ 应为 {fading[-1]:.2f}。",
+        f"Both runs rest at length {size:.2f}; 2(1 − ηλ)ᵗ ends at {fading[-1]:.2f}.",
+        f"两次训练都停在长度 {size:.2f}；2(1 − ηλ)ᵗ 则降到 {fading[-1]:.2f}。",
     )
     if broken:
         said = Say(
