@@ -102,7 +102,7 @@ def _():
         broken=Say("what arrives overwrites", "后到的覆盖先到的"),
         caption=Say(
             "{sums}. Slopes found: {found:g} of 8. In w, □ is the penalty's, ○ the data's.",
-            "{sums}。8 个梯度已求出 {found:g} 个。w 中：□ 是惩罚的一份，○ 是数据的一份。",
+            "{sums}。8 个梯度已求出 {found:g} 个。w 处：□ 为来自惩罚的部分，○ 为来自数据的部分。",
         ),
         alt=Say(
             "Boxes joined by arrows: the weight w leads to J on two ways, one through the data and one "
@@ -135,7 +135,7 @@ def _():
                 r"$$\bar w = \color{data}{\bar p\,x} + \color{penalty}{\bar q\,w} "
                 r"= \color{data}{-6} + \color{penalty}{2} = \color{result}{-4}$$",
                 "**两个箭头**：权重被用了两次，于是通过两条路影响 $J$。到达的梯度相加"
-                "（[弄坏它](#step=5&broken)：其中一个就丢了）：\n\n"
+                "（[故意弄错](#step=5&broken)：其中一个就丢了）：\n\n"
                 r"$$\bar w = \color{data}{\bar p\,x} + \color{penalty}{\bar q\,w} "
                 r"= \color{data}{-6} + \color{penalty}{2} = \color{result}{-4}$$",
             ),
@@ -410,7 +410,7 @@ def _():
             ),
             Say(
                 "So data and penalty meet in every weight; from their sum alone nobody can tell them apart.",
-                "所以数据与惩罚在每个权重里相遇；只看它们的和，谁也分不清哪份是谁的。",
+                "所以数据与惩罚在每个权重处汇合；只看它们的和，谁也分不清哪份是谁的。",
             ),
         ),
         following=2,
@@ -421,7 +421,7 @@ def _():
 @app.cell(hide_code=True)
 def _():
     Appendix(
-        Say("Why a tape, and not from box to box?", "为什么要用记录带，而不是从方框到方框？"),
+        Say("Why a tape, and not from box to box?", "为什么要用记录带，而不是逐个方框直接往回传？"),
         Say(
             "Each box could hand a slope on as soon as it arrives. That is right, and hopeless: it walks "
             "every *path*, and paths multiply. Ten times `y = y + y` are ten boxes, and 2,047 visits. On "

@@ -38,8 +38,8 @@ def _():
         lead=Say(
             "Ten weights θ learn to predict the course of diabetes. In each step, of rate η, the data "
             "push them, and weight decay shrinks them: the penalty ½λ‖θ‖² pulls towards 0.",
-            "十个权重 θ 学习预测糖尿病的病情。每一步（学习率为 η）里，数据推动权重，"
-            "权重衰减则使权重缩小：惩罚 ½λ‖θ‖² 把它们拉向 0。",
+            "用十个权重 θ 预测糖尿病的病情。每一步（学习率为 η）里，数据推动权重，"
+            "衰减则使它缩小：惩罚 ½λ‖θ‖² 把它拉向 0。",
         ),
     )
     return
@@ -56,9 +56,10 @@ def _():
             Answer(
                 Say("Yes, the product decides", "会，起决定作用的是乘积"),
                 Say(
-                    "No: the runs meet elsewhere for every λ. What the product fixes is the dashed "
-                    "line, a bound on how slowly the start is forgotten.",
-                    "并非如此：λ 不同，两次训练会合的高度就不同。乘积固定的只是虚线，即初值最慢会忘得多慢。",
+                    "No: each λ has its own resting place. What the product fixes is the dashed line, "
+                    "a bound on how slowly the start is forgotten.",
+                    "并非如此：λ 不同，两次训练会合的高度就不同。"
+                    "乘积决定的只是虚线，也就是初值至少忘得多快。",
                 ),
             ),
             Answer(
@@ -94,11 +95,11 @@ def _():
         picture,
         "lam",
         (0.1, 0.2, 0.5, 1, 2, 5),
-        start=0.2,
+        start=1,
         label="λ",
         choices={
-            "whole": Say("ηλ = 0.02", "ηλ = 0.02"),
-            "half": Say("η halved: 0.01", "η 减半：0.01"),
+            "whole": "η = 0.02/λ",
+            "half": Say("half: η = 0.01/λ", "减半：η = 0.01/λ"),
         },
         broken=Say("the sign of decay", "把衰减项的符号取反"),
         caption=Say("λ = {lam:g}, η = {eta:g}. {said}", "λ = {lam:g}，η = {eta:g}。{said}"),
@@ -128,22 +129,23 @@ def _():
                 r"- \color{data}{\eta\,\nabla L(\theta_t)}$$",
             ),
             Say(
-                "**The start fades.** Subtract two runs $\\theta$ and $\\theta'$. On a convex loss, with "
+                "**The start fades.** Subtract two runs: $d=\\theta-\\theta'$. On a convex loss, with "
                 "steps that are not too large, the data only bring them closer: at most "
                 "$(1-\\eta\\lambda)^t$ of their distance is left.\n\n"
                 r"$$d_{t+1} = \color{penalty}{(1-\eta\lambda)\,d_t} "
                 r"- \color{data}{\eta\,(\nabla L(\theta_t)-\nabla L(\theta'_t))}$$",
-                "**初值的影响逐步消退**。把两次训练 $\\theta$ 与 $\\theta'$ 相减。损失为凸且步长不太大时，"
-                "数据只会使它们更近：两者的距离至多剩下 $(1-\\eta\\lambda)^t$。\n\n"
+                "**初值的影响逐步消退**。把两次训练的权重 $\\theta$ 与 $\\theta'$ 相减，记差为 $d$。"
+                "损失为凸且 $\\eta$ 足够小时，"
+                "数据项只会缩小两者的距离：它至多剩下 $(1-\\eta\\lambda)^t$。\n\n"
                 r"$$d_{t+1} = \color{penalty}{(1-\eta\lambda)\,d_t} "
                 r"- \color{data}{\eta\,(\nabla L(\theta_t)-\nabla L(\theta'_t))}$$",
             ),
             Say(
                 "**They rest** where penalty and data pull equally hard. There is no $\\eta$ in it: "
-                "compare [η halved](#choice=half) with [λ = 5](#lam=5&choice=whole).\n\n"
+                "[halve η](#choice=half), and the place stays; [take λ = 5](#lam=5), and it moves.\n\n"
                 r"$$\color{penalty}{\lambda\,\theta^*} = \color{data}{-\nabla L(\theta^*)}$$",
-                "**停下来**时，惩罚与数据的拉力大小相等、方向相反。式中没有 $\\eta$：请比较 "
-                "[η 减半](#choice=half) 与 [λ = 5](#lam=5&choice=whole)。\n\n"
+                "**停下来**时，惩罚与数据的拉力大小相等、方向相反。式中没有 $\\eta$："
+                "[把 η 减半](#choice=half)，停的位置不变；[取 λ = 5](#lam=5)，位置就变了。\n\n"
                 r"$$\color{penalty}{\lambda\,\theta^*} = \color{data}{-\nabla L(\theta^*)}$$",
             ),
         )
@@ -245,11 +247,11 @@ def _():
             ): lambda lr, strength, steps: (1 + lr * strength) ** steps,
             Say(
                 "A step subtracts the share ηλ; it does not leave ηλ.",
-                "一步减去的比例是 ηλ，而不是剩下 ηλ。",
+                "每一步减去的是 ηλ，剩下的是 1 − ηλ。",
             ): lambda lr, strength, steps: (lr * strength) ** steps,
             Say(
-                "λ alone does not shrink: the step is η times the gradient λθ.",
-                "单靠 λ 不会收缩：一步是 η 乘以梯度 λθ。",
+                "The share that is taken is ηλ, not λ: a step is η times the gradient λθ.",
+                "收缩的比例不是 λ，而是 ηλ：每一步减去的是 η 乘以惩罚的梯度 λθ。",
             ): lambda lr, strength, steps: (1 - strength) ** steps,
             Say(
                 "The loop already repeats it `steps` times; with the power you take steps² steps.",
@@ -320,8 +322,8 @@ def _():
             "λ = 0.5 and η = 0.04. The penalty stands in the objective, where its share can be read "
             "off. The run should end at length 0.445, but ends at 0.388. Its ledger books who moved the "
             "weights in the first step. Which line is wrong?",
-            "λ = 0.5，η = 0.04。惩罚写在目标函数里，这样它的作用可以单独读出。训练本应停在长度 0.445，"
-            "却停在 0.388。账本记录了第一步中各项使权重改变了多少。哪一行错了？",
+            "λ = 0.5，η = 0.04。惩罚写在目标函数里，便于单独读出它的作用。权重的长度本应停在 0.445，"
+            "实际却停在 0.388。账本记录了第一步中各项使权重改变了多少。哪一行错了？",
         ),
         train_with_a_fault,
         first_step,
@@ -330,13 +332,14 @@ def _():
             "Yes: the penalty is in the objective already, and `weight_decay=` adds λθ once more. The ledger "
             "shows both, equally large; the run minimises the loss + λ‖θ‖². Take it out here.",
             "对：目标函数里已经有惩罚，`weight_decay=` 又加了一次 λθ。账本里两者并列，大小相等；"
-            "这次训练实际在最小化损失 + λ‖θ‖²。把它从这里去掉。",
+            "这次训练实际上最小化的是“损失 + λ‖θ‖²”。把它从这里去掉。",
         ),
         others={
             "Objective(": Say(
                 "This line asks for ½λ‖θ‖² once, as it should: the row l2. But another row takes "
                 "just as much: who asks for that?",
-                "这一行加入一次 ½λ‖θ‖²，没有错，就是 l2 那一行。可是还有一行减去同样多：它是哪里加入的？",
+                "这一行加入一次 ½λ‖θ‖²，没有错，对应账本里的 l2。"
+                "可账本里另有一行，大小相同：它是在哪里加入的？",
             ),
             "assign": Say(
                 "The start is forgotten: another one would end at the same place.",
@@ -367,9 +370,9 @@ def _():
         ),
         lambda lam, broken, **_: lam == 1 and not broken,
         why=Say(
-            "Yes: {rest:.2f} is {percent:.0f} % of it. Now choose the other η: the place stays, only the "
+            "Yes: {rest:.2f} is {percent:.0f} % of 0.85. Now choose the other η: the place stays, only the "
             "way there changes.",
-            "对：{rest:.2f} 是它的 {percent:.0f}%。再换另一个 η：终点不变，变的只是途中的快慢。",
+            "对：{rest:.2f} 是 0.85 的 {percent:.0f}%。再换另一个 η：终点不变，变的只是途中的快慢。",
         ),
         others={
             Say(
@@ -378,11 +381,11 @@ def _():
             ): lambda broken, **_: broken,
             Say(
                 "{percent:.0f} %: that is less than half, but a smaller λ does it too.",
-                "现为 {percent:.0f}%，已不到一半，但更小的 λ 也能做到。",
+                "现在的长度是 0.85 的 {percent:.0f}%，已不到一半，但更小的 λ 也能做到。",
             ): lambda share, **_: share < 0.5,
             Say(
                 "{percent:.0f} %: not half yet. λ has to pull harder.",
-                "现为 {percent:.0f}%，还没有减半，需要更大的 λ。",
+                "现在的长度是 0.85 的 {percent:.0f}%，还没有减半，需要更大的 λ。",
             ): lambda share, **_: share >= 0.5,
         },
     )
@@ -401,12 +404,13 @@ def _():
             Say(
                 "The data are not forgotten: training rests where λθ* = −∇L(θ*), at 0 only if the data "
                 "do not pull there.",
-                "数据不会被忘掉：训练停在 λθ* = −∇L(θ*) 之处；只有数据在 0 处没有拉力时，它才是 0。",
+                "数据不会被忘掉：训练停在 λθ* = −∇L(θ*) 之处；只有当 ∇L(0) = 0 时，θ* 才等于 0。",
             ),
             Say(
-                "So ηλ bounds how slowly the start fades; where descent with full batches ends is up to "
-                "λ, not to η.",
-                "所以 ηλ 限定初值至少忘得多快；全批量梯度下降停在哪里取决于 λ，与 η 无关。",
+                "So there ηλ bounds how slowly the start fades, and where descent with full batches "
+                "comes to rest is up to λ, not to η.",
+                "因此在这些条件下，ηλ 决定初值至少忘得多快；"
+                "全批量梯度下降停在哪里，则只取决于 λ，与 η 无关。",
             ),
         ),
         following=10,
@@ -430,7 +434,7 @@ def _():
             "可数据项的更新也按同一个 $\\eta_t$ 减小。两者的平衡不变："
             "全批量时，余弦调度与恒定学习率停在同一处，除非 "
             "$\\sum\\eta_t$ 太小，来不及走到那里。"
-            "小批量时，噪声使权重与它保持一段距离，这段距离随学习率减小。",
+            "小批量训练时，噪声使权重与这个终点之间始终有一段距离；学习率越小，距离越小。",
         ),
     )
     return
@@ -484,7 +488,8 @@ def train_wrong(w0, lr, strength, steps=300):
 def picture(lam, choice, broken=False):
     """The lengths of two runs and the distance between them, beside (1 − ηλ)ᵗ."""
     product, steps = {"whole": 0.02, "half": 0.01}[choice], 400
-    eta, t = product / lam, np.unique(np.geomspace(1, steps + 1, 60).round()).astype(int) - 1
+    eta, some = product / lam, np.linspace(0, steps, 81) if broken else np.geomspace(1, 401, 60) - 1
+    t = np.unique(some.round()).astype(int)
     runs = [(train_wrong if broken else train)(start(length), eta, lam, steps) for length in (2, 0)]
     high, low = (np.linalg.norm(run, axis=1) for run in runs)
     apart = np.linalg.norm(runs[0] - runs[1], axis=1)
@@ -500,25 +505,28 @@ def picture(lam, choice, broken=False):
     if not broken:
         left.hline(size, Say("‖θ*‖: penalty and data balance", "‖θ*‖：惩罚与数据的拉力平衡"))
     left.line(t, fading[t], "textbook", label=textbook)
-    left.line(t, high[t], role)
-    left.text(45, 1.8 if not broken else 3, Say("started at 2", "从 2 出发"), role)
+    two = Say("started at 2", "从 2 出发")
+    left.line(t, high[t], role, label=two if broken else "")
+    if not broken:
+        left.text(45, 1.8, two, role)
     left.line(t, low[t], role, label=Say("started at 0", "从 0 出发"))
     right = Panel(
         Say("distance between the two runs", "两次训练所得权重之间的距离"),
         **axes,
         xlabel=Say("step", "步数"),
     )
-    right.line(t, fading[t], "textbook", label=textbook)
+    right.line(t, fading[t], "textbook", label=Say("bound: 2·(1 − ηλ)ᵗ", "上界：2·(1 − ηλ)ᵗ"))
     right.line(t, apart[t], role, label=Say("measured", "实测"))
     said = Say(
         f"Both runs rest at length {size:.2f}; 2(1 − ηλ)ᵗ ends at {fading[-1]:.2f}.",
-        f"两次训练都停在长度 {size:.2f}；2(1 − ηλ)ᵗ 则降到 {fading[-1]:.2f}。",
+        f"两次训练的权重长度都停在 {size:.2f}；2(1 − ηλ)ᵗ 则降到 {fading[-1]:.2f}。",
     )
     if broken:
         said = Say(
-            f"Nothing comes to rest: after {steps} steps the lengths are {high[-1]:.0f} and "
-            f"{low[-1]:.0f}, and they grow for ever.",
-            f"停不下来：{steps} 步之后长度分别为 {high[-1]:.0f} 和 {low[-1]:.0f}，并且会一直增大。",
+            f"Each step multiplies by 1 + ηλ, and nothing rests: after {steps} steps the lengths are "
+            f"{high[-1]:.0f} and {low[-1]:.0f}.",
+            f"每一步乘以 1 + ηλ，权重停不下来：{steps} 步之后，从 2 出发的长度为 {high[-1]:.0f}，"
+            f"从 0 出发的为 {low[-1]:.0f}。",
         )
     percent = 100 * size / np.linalg.norm(rest(0))
     return Frame(left, right, eta=eta, said=said, high=high[-1], low=low[-1], rest=size,

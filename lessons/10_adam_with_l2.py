@@ -70,7 +70,7 @@ def _():
                     "Yes: λθ is divided by a smaller size. At 10 : 1 this one loses about 7 times as "
                     "much, not 10: that size contains the penalty's own gradient, too.",
                     "对：λθ 除以一个较小的数。不过比值为 10 时，失去的约为 7 倍，而不是 10 倍："
-                    "这个数里还含有惩罚自己的梯度。",
+                    "因为除数里也含有惩罚自身的梯度。",
                 ),
                 right=True,
             ),
@@ -403,7 +403,7 @@ def _():
             Say(
                 "Where the data's gradients are noise of mean zero and size s, Adam with L2 takes about "
                 "ηλ/√(s² + λ²θ²) of a weight per step: the quieter they are, the more.",
-                "数据梯度是均值为零、大小为 s 的噪声时，Adam 加 L2 每步约减去权重的 ηλ/√(s² + λ²θ²) 倍："
+                "数据梯度是均值为零、大小为 s 的噪声时，Adam 加 L2 每步约减去权重的一个比例 ηλ/√(s² + λ²θ²)："
                 "梯度越小，减去得越多。",
             ),
             Say(

@@ -62,13 +62,14 @@ LEGEND = {  # of a ledger's table, as far as it occurs
     "l2": Say("the penalty in the loss", "损失里的惩罚"),
     "weight_decay": Say("the optimizer's decay", "优化器的衰减"),
     "fresh": Say("from this step", "来自这一步"),
-    "carried": Say("from earlier steps, by momentum", "由动量从之前的步带来"),
+    "carried": Say("from earlier steps, by momentum", "由动量从此前各步带来"),
     "‖Δ‖": Say("how far it moved the weights", "它使权重移动了多远"),
     "share": Say("its share of the step", "它在这一步中所占的份额"),
     "growth": Say(
         "by how much it lengthens (+) or shortens (−) the weights",
         "它使权重变长（+）或变短（−）多少",
     ),
+    "residual": Say("what the entries do not explain: rounding", "各项未能解释的部分：舍入误差"),
 }
 VERDICT = '<div class="verdict" role="status"></div>'
 MOST = 7  # lines to put in order: every order of them is run
@@ -274,7 +275,7 @@ def _hunt(part: Hunt, evidence: str) -> tuple[list[Any], str]:
         items += f"<li>{shown}</li>"
         said.append(why)
     there = set(re.findall(r"[\w‖Δ]+", evidence))
-    legend = " · ".join(f"<b>{k}</b>: {v.html()}" for k, v in LEGEND.items() if k in there)
+    legend = " · ".join(f"<b>{k}</b> = {v.html()}" for k, v in LEGEND.items() if k in there)
     return said, (
         f'<p class="how">{CLICK.html()}</p><ol class="code">{items}</ol>'
         f'<pre class="evidence">{escape(evidence)}</pre><p class="small evidence">{legend}</p>'

@@ -131,7 +131,7 @@ def _unknown(name: str, line: int, code: str, space: dict[str, Any]) -> Say:
         if inspect.isfunction(v) and v.__module__ == space.get("__name__")
     ]
     few = [n for n in there if f"def {n}(" not in code][:3]
-    known = ", ".join(f"`{n}`" for n in [*own, "np", *("mr" for _ in few), *few]) + " …" * bool(few)
+    known = ", ".join(f"`{n}`" for n in [*own, "np", *["mr"] * bool(few), *few])
     text = say("names.unknown", line=line, name=name, known=known)
     return Say(text.en, text.zh.replace("`, `", "`、`"))
 

@@ -55,11 +55,11 @@ CERTAINTY = {
 }
 KEYS = {
     "← →": Say("move the control", "移动滑块"),
-    "b": Say("break it, mend it", "弄错、复原"),
+    "b": Say("break it, mend it", "故意弄错 / 复原"),
     "p": Say("present: one thing at a time", "演示模式：逐项显示"),
     "PgDn PgUp": Say("while presenting: on and back", "演示时前后翻页"),
     "Esc": Say("end of the presentation", "结束演示"),
-    "?": Say("these keys", "本按键表"),
+    "?": Say("these keys", "显示本页"),
 }
 TAPS = {  # where there are no keys
     Say("a number under the slider", "滑块下的数"): Say("chooses that value", "选这个值"),

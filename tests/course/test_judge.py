@@ -356,8 +356,8 @@ def test_a_name_that_is_not_there_is_answered_by_those_that_are():
     verdict = submitted(
         "def f(a):\n    return thing", Write("f", Say("", ""), space["f"], abs, [(1.0,)])
     )
-    assert verdict.said.en.endswith("there is no `thing`. There are `a`, `np`, `mr`, `train` ….")
-    assert "名称 `thing` 未定义。可用：`a`、`np`、`mr`" in verdict.said.zh
+    assert verdict.said.en.endswith("there is no `thing`. There are `a`, `np`, `mr`, `train`.")
+    assert "名称 `thing` 未定义。可用的有 `a`、`np`、`mr`、`train`。" in verdict.said.zh
 
 
 def test_while_loops_are_left_alone():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,5 +158,8 @@ def test_faces_in_notebooks_hold_all_they_need():
 
 def test_a_script_shows_nothing():
     code = "from support.gallery import SCENES; SCENES['decay']"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}  # where support/ is
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+    )
     assert done.stdout == done.stderr == ""
