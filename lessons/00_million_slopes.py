@@ -199,72 +199,6 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    Order(
-        "walk",
-        Say(
-            "The same walk without a class. The tape lists the boxes of the picture in the order in "
-            "which they were made, each with its arrows and their local slopes. Put the lines in order; "
-            "three do not belong.",
-            "同样是反向遍历，这次不用类。`tape` 按产生的先后列出图中的方框，每个方框带着它的箭头和局部导数。"
-            "把这几行排好，其中三行是多余的。",
-        ),
-        lines={
-            "slope = dict.fromkeys(names, 0.0)": Say(
-                "Nothing has arrived yet, and `+=` needs something to add to.",
-                "还没有任何梯度到达，而 `+=` 需要有个数可加。",
-            ),
-            "slope['J'] = 1.0": Say(
-                "The walk begins at J: along itself its slope is 1.",
-                "从 J 出发：J 对自身的导数是 1。",
-            ),
-            "for box, arrows in reversed(tape):": Say(
-                "Backwards: a box comes after all that used it.",
-                "逆序遍历：用到某个方框的，都先于它处理完。",
-            ),
-            "    for part, local in arrows:": Say(
-                "Every arrow that leads into the box.", "通向这个方框的每一个箭头。"
-            ),
-            "        slope[part] += local * slope[box]": Say(
-                "Times the local slope, and added to what has arrived before.",
-                "乘以局部导数，再加到先到的上面。",
-            ),
-        },
-        distractors={
-            "        slope[part] = local * slope[box]": Say(
-                "This overwrites what has arrived before: w would keep −6 and lose the penalty's 2. "
-                "PyTorch once did it where an index occurs twice (pytorch/pytorch#1528).",
-                "这会覆盖先到的梯度：w 只留下 −6，惩罚的 2 就丢了。PyTorch 曾在同一个下标出现两次时"
-                "犯过这个错（pytorch/pytorch#1528）。",
-            ),
-            "for box, arrows in tape:": Say(
-                "Forwards, p has its turn while its slope is still 0, and 0 is all that w and x get.",
-                "顺序遍历时，轮到 p，它的梯度还是 0，w 和 x 得到的就只有 0。",
-            ),
-            "        slope[box] += local * slope[part]": Say(
-                "This hands slopes from the inputs to the result: the wrong way along the arrow.",
-                "这是把梯度从输入传给结果：方向反了。",
-            ),
-        },
-        given=written,
-        result="[slope['w'], slope['x'], slope['y']]",
-        hints=(
-            Say(
-                "At w two arrows arrive. Which line lets both of them count?",
-                "有两个箭头到达 w。哪一行把两份都计入？",
-            ),
-        ),
-    )
-    return
-
-
-@app.function(hide_code=True)
-def division(g, a, b):
-    """What c = a/b hands to a and to b; the slope along c is g."""
-    return ...
-
-
-@app.cell(hide_code=True)
-def _():
     Write(
         "division",
         Say(
@@ -330,6 +264,72 @@ def _():
             Say(
                 "The local slopes are 1/b and −a/b². Each is multiplied by g.",
                 "局部导数是 1/b 和 −a/b²，各乘以 g。",
+            ),
+        ),
+    )
+    return
+
+
+@app.function(hide_code=True)
+def division(g, a, b):
+    """What c = a/b hands to a and to b; the slope along c is g."""
+    return ...
+
+
+@app.cell(hide_code=True)
+def _():
+    Order(
+        "walk",
+        Say(
+            "The same walk without a class. The tape lists the boxes of the picture in the order in "
+            "which they were made, each with its arrows and their local slopes. Put the lines in order; "
+            "three do not belong.",
+            "同样是反向遍历，这次不用类。`tape` 按产生的先后列出图中的方框，每个方框带着它的箭头和局部导数。"
+            "把这几行排好，其中三行是多余的。",
+        ),
+        lines={
+            "slope = dict.fromkeys(names, 0.0)": Say(
+                "Nothing has arrived yet, and `+=` needs something to add to.",
+                "还没有任何梯度到达，而 `+=` 需要有个数可加。",
+            ),
+            "slope['J'] = 1.0": Say(
+                "The walk begins at J: along itself its slope is 1.",
+                "从 J 出发：J 对自身的导数是 1。",
+            ),
+            "for box, arrows in reversed(tape):": Say(
+                "Backwards: a box comes after all that used it.",
+                "逆序遍历：用到某个方框的，都先于它处理完。",
+            ),
+            "    for part, local in arrows:": Say(
+                "Every arrow that leads into the box.", "通向这个方框的每一个箭头。"
+            ),
+            "        slope[part] += local * slope[box]": Say(
+                "Times the local slope, and added to what has arrived before.",
+                "乘以局部导数，再加到先到的上面。",
+            ),
+        },
+        distractors={
+            "        slope[part] = local * slope[box]": Say(
+                "This overwrites what has arrived before: w would keep −6 and lose the penalty's 2. "
+                "PyTorch once did it where an index occurs twice (pytorch/pytorch#1528).",
+                "这会覆盖先到的梯度：w 只留下 −6，惩罚的 2 就丢了。PyTorch 曾在同一个下标出现两次时"
+                "犯过这个错（pytorch/pytorch#1528）。",
+            ),
+            "for box, arrows in tape:": Say(
+                "Forwards, p has its turn while its slope is still 0, and 0 is all that w and x get.",
+                "顺序遍历时，轮到 p，它的梯度还是 0，w 和 x 得到的就只有 0。",
+            ),
+            "        slope[box] += local * slope[part]": Say(
+                "This hands slopes from the inputs to the result: the wrong way along the arrow.",
+                "这是把梯度从输入传给结果：方向反了。",
+            ),
+        },
+        given=written,
+        result="[slope['w'], slope['x'], slope['y']]",
+        hints=(
+            Say(
+                "At w two arrows arrive. Which line lets both of them count?",
+                "有两个箭头到达 w。哪一行把两份都计入？",
             ),
         ),
     )

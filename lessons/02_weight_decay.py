@@ -364,11 +364,11 @@ def _():
         "goal",
         Say(
             "Without a penalty (λ = 0) the weights of least squares have the length 0.85. Set the "
-            "control to the smallest λ that more than halves it.",
+            "control to the smallest λ that leaves less than 40 % of it.",
             "没有惩罚（λ = 0）时，最小二乘的权重长度是 0.85。"
-            "找出使长度降到一半以下的最小 λ，把滑块拨到那里。",
+            "找出使长度降到它的 40% 以下的最小 λ，把滑块拨到那里。",
         ),
-        lambda lam, broken, **_: lam == 1 and not broken,
+        lambda lam, broken, **_: lam == 2 and not broken,
         why=Say(
             "Yes: {rest:.2f} is {percent:.0f} % of 0.85. Now choose the other η: the place stays, only the "
             "way there changes.",
@@ -380,13 +380,13 @@ def _():
                 "符号取反时权重不会停下来。先改正它。",
             ): lambda broken, **_: broken,
             Say(
-                "{percent:.0f} %: that is less than half, but a smaller λ does it too.",
-                "现在的长度是 0.85 的 {percent:.0f}%，已不到一半，但更小的 λ 也能做到。",
-            ): lambda share, **_: share < 0.5,
+                "{percent:.0f} %: that is less than 40 %, but a smaller λ does it too.",
+                "现在的长度是 0.85 的 {percent:.0f}%，已低于 40%，但更小的 λ 也能做到。",
+            ): lambda share, **_: share < 0.4,
             Say(
-                "{percent:.0f} %: not half yet. λ has to pull harder.",
-                "现在的长度是 0.85 的 {percent:.0f}%，还没有减半，需要更大的 λ。",
-            ): lambda share, **_: share >= 0.5,
+                "{percent:.0f} %: not below 40 % yet. λ has to pull harder.",
+                "现在的长度是 0.85 的 {percent:.0f}%，还没有低于 40%，需要更大的 λ。",
+            ): lambda share, **_: share >= 0.4,
         },
     )
     return

@@ -141,13 +141,14 @@ def reached(goal: Goal, scene: Scene) -> Iterator[tuple[int, Say]]:
 # --- elements --------------------------------------------------------------------------------------
 
 
-def html(part: Exercise | Predict, render: Render, kept: Any = None) -> str:
+def html(part: Exercise | Predict, render: Render, kept: Any = None, *, open: bool = True) -> str:
     """The element of an exercise, or of the prediction before the picture.
 
     Parameters
     ----------
     render : HTML of a text in one language.
     kept : what :func:`kept` has computed.
+    open : whether an exercise is unfolded at first.
     """
     if isinstance(part, Predict):
         return _predict(part, render)
@@ -188,9 +189,9 @@ def html(part: Exercise | Predict, render: Render, kept: Any = None) -> str:
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return (
         f'<section class="exercise {kind}" data-kind="{kind}" id="ex-{part.id}">'
-        f"<h3>{name.html()}</h3>{prompt}{body}"
+        f"<details{' open' * open}><summary><h3>{name.html()}</h3></summary>{prompt}{body}"
         f'<div class="do">{buttons}<span class="tries"></span></div>{VERDICT}'
-        f'<ol class="hints">{hints}</ol><script type="application/json">{text}</script></section>'
+        f'<ol class="hints">{hints}</ol></details><script type="application/json">{text}</script></section>'
     )
 
 

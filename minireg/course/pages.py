@@ -114,7 +114,10 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
     opened, kept = lesson.open(), _kept(lesson)
     render = renderer(kept["html"], lesson)
     (title, lead), scene = vars(opened.one(Title)).values(), opened.one(Scene)
-    judged = [exercises.html(e, render, kept["exercises"].get(e.id)) for e in opened.of(Exercise)]
+    judged = [
+        exercises.html(e, render, kept["exercises"].get(e.id), open=k == 0)
+        for k, e in enumerate(opened.of(Exercise))
+    ]
     told = opened.of(Told)  # lesson 0 speaks of no text
     claims = [load()[i] for part in told for i in (*part.ids, *part.also)]
     steps = "".join(
