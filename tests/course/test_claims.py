@@ -12,7 +12,7 @@ import runpy
 import signal
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -84,7 +84,8 @@ def test_whoever_stops_early_ends_the_processes():
 def test_ctrl_c_ends_all_processes_without_a_traceback(whole):
     command = [sys.executable, "-m", "minireg", "claims", "--jobs", "2", "--explain"]
     env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, env=env, text=True, start_new_session=True,
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background it is ignored
+    with subprocess.Popen(command, env=env, text=True, start_new_session=True, preexec_fn=heard,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
         assert process.stdout.readline().startswith("C01")
         (os.killpg if whole else os.kill)(process.pid, signal.SIGINT)
