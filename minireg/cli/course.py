@@ -175,7 +175,7 @@ def _open(one: shelf.Lesson, args: argparse.Namespace) -> int:
     """Show the page of a lesson until Ctrl-C."""
     try:
         with serving(served, args.port) as server:
-            url = server.url(f"{one.number:02}.html")
+            url = server.url(one.page)
             said = url if args.no_browser else f"{url}\nCtrl-C ends it"
             if not args.no_browser:  # in a thread: a browser in the terminal waits for the page
                 threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()

@@ -41,6 +41,11 @@ class Lesson:
         """From the file name."""
         return int(self.path.name.partition("_")[0])
 
+    @property
+    def page(self) -> str:
+        """The name of its page, ``NN-name.html``."""
+        return self.path.stem.replace("_", "-") + ".html"
+
     @cached_property
     def text(self) -> str:
         """Its source."""

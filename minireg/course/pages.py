@@ -26,7 +26,7 @@ from ..pictures.words import say
 from . import exercises
 from .answers import LIMITS
 from .claims import HERE, LESSONS, SOURCES, WRONG, Claim, load, measured
-from .lessons import Lesson, find
+from .lessons import Lesson, lessons
 from .parts import Appendix, Code, Exercise, Keep, Predict, Title, Told, Why
 
 KEPT = LESSONS / "pages"
@@ -133,7 +133,7 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         _section("code", "The code", "代码", _code(opened.one(Code), lesson, render)),
         *(_section("told", "What the texts say", "教材怎么说", _told(t, claims)) for t in told),
         _section("exercises", "Exercises", "练习", "".join(judged)),
-        _section("keep", "Keep", "记住", _keep(opened.one(Keep), render)),
+        _section("keep", "Keep", "记住", _keep(opened.one(Keep), lesson, render)),
         *(_fold(part.title, part.text.html(render, "div")) for part in opened.of(Appendix)),
         _fold(Say("What this lesson measures", "本课的实测"), _figures(kept["figures"])),
     ]
@@ -300,13 +300,14 @@ def _figures(lines: Iterable[Any]) -> str:
     return f'<p class="small">{RANGES.html()}</p><ul class="figures">{listed}</ul>'
 
 
-def _keep(part: Keep, render: Render) -> str:
+def _keep(part: Keep, lesson: Lesson, render: Render) -> str:
     """Three sentences, and the lesson that follows."""
     lines = "".join(f"<li>{sentence.html(render)}</li>" for sentence in part.sentences)
+    later = [other for other in lessons() if other.number > lesson.number]
     following = ""
-    if part.following is not None:
-        title = find(part.following).open().one(Title)
-        link = f'<a href="{part.following:02}.html">{title.question.html()}</a>'
+    if later:
+        title = later[0].open().one(Title)
+        link = f'<a href="{later[0].page}">{title.question.html()}</a>'
         following = f"<p>{Say('Next: ', '下一课：').html()}{link}</p>"
     return f"<ol>{lines}</ol>{following}"
 
@@ -350,7 +351,7 @@ def _sources(claims: Iterable[Claim]) -> str:
 # --- sites ----------------------------------------------------------------------------------------
 
 
-def site(folder: Path, lessons: Iterable[Lesson], python: Path | None = None) -> None:
+def site(folder: Path, chosen: Iterable[Lesson], python: Path | None = None) -> None:
     """Write pages for any web server into a folder, which is made.
 
     Parameters
@@ -376,9 +377,9 @@ def site(folder: Path, lessons: Iterable[Lesson], python: Path | None = None) ->
         (folder / "worker.js").write_text(_asset("course/worker.js"), "utf-8")
         size = sum(file.stat().st_size for file in runtime.iterdir())
     shutil.copyfile(KEPT / FONT, folder / FONT)
-    for lesson in lessons:
+    for lesson in chosen:
         text = page(lesson, "worker" if python else "", size)
-        (folder / f"{lesson.number:02}.html").write_text(text, "utf-8")
+        (folder / lesson.page).write_text(text, "utf-8")
 
 
 def package(path: Path) -> None:
@@ -395,9 +396,7 @@ def served(path: str) -> tuple[str, bytes] | None:
     """What :mod:`minireg.course.serve` shows under a path: a page, or the font."""
     if path == FONT:
         return "font/woff2", (KEPT / FONT).read_bytes()
-    if not re.fullmatch(r"\d\d\.html", path):
-        return None
-    try:
-        return "text/html; charset=utf-8", page(find(int(path[:2])), "server").encode()
-    except LookupError:
-        return None
+    for lesson in lessons():
+        if lesson.page == path:
+            return "text/html; charset=utf-8", page(lesson, "server").encode()
+    return None

@@ -117,10 +117,9 @@ class Told(Part):
 
 @dataclass(frozen=True)
 class Keep(Part):
-    """Three sentences to keep, and the number of the lesson to read next."""
+    """Three sentences to keep; the page leads on to the lesson that follows."""
 
     sentences: tuple[Say, Say, Say]
-    following: int | None = None
 
 
 @dataclass(frozen=True)
