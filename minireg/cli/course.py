@@ -14,8 +14,8 @@ from pathlib import Path
 from .. import backend
 from ..course import lessons as shelf
 from ..course.claims import VERDICTS, Result, errata, measure_all, select
-from ..course.pages import served
 from ..course.serve import serving
+from ..course.site import served
 from ..tables import Cell, Column, Table
 from . import common
 from .common import MissingError, UsageError, in_range

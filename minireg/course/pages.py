@@ -1,7 +1,7 @@
 """pages: HTML of a lesson, for a browser without Python, with it, or beside a local one.
 
-A page is one file with all that it needs; beside it lie the font of its formulas and, where Python
-runs in the browser, a worker and the folder ``python``. What takes long or needs packages (frames of
+A page is one file with all that it needs, but for the font of its formulas; :mod:`~minireg.course.site`
+lays pages out. What takes long or needs packages (frames of
 the picture, formulas, figures) is kept in ``lessons/pages/NN.json``; ``tools/make_pages.py`` writes it.
 """
 
@@ -11,13 +11,10 @@ import io
 import json
 import keyword
 import re
-import shutil
 import tokenize
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import accumulate
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -31,7 +28,6 @@ from .parts import Appendix, Code, Exercise, Keep, Predict, Title, Told, Why
 
 KEPT = LESSONS / "pages"
 FONT = "math.woff2"
-RUNTIME = "pyodide.mjs pyodide.asm.js pyodide.asm.wasm python_stdlib.zip pyodide-lock.json"
 MARKUP = re.compile(r"[$*`\[\n]")  # what is more than plain text
 
 VERDICTS = {
@@ -137,24 +133,54 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         *(_fold(part.title, part.text.html(render, "div")) for part in opened.of(Appendix)),
         _fold(Say("What this lesson measures", "本课的实测"), _figures(kept["figures"])),
     ]
-    data = {
-        "lesson": lesson.number, "python": python, "bytes": size, "limits": LIMITS,
-        "title": title._asdict(), "control": scene.name, "values": len(scene.values),
-    }  # fmt: skip
-    looks = ("pictures/scene.css", "course/page.css", "course/exercises.css")
     widgets = _asset("course/exercises.js").replace("export function", "function")
+    more = Template(_asset("course/lesson.html")).substitute(
+        keys=_listed((say(key), does) for key, does in KEYS.items()), taps=_listed(TAPS.items())
+    )
+    return shell(
+        title,
+        "\n".join(body),
+        {"lesson": lesson.number, "control": scene.name, "values": len(scene.values)},
+        python,
+        size,
+        place=Say(f"lesson {lesson.number}", f"第 {lesson.number} 课"),
+        foot=_sources(claims) if claims else "",
+        more=more,
+        style=_asset("course/exercises.css"),
+        script=f"const exercises = (() => {{\n{widgets}\nreturn exercises;\n}})();\n"
+        + _asset("course/lesson.js"),
+    )
+
+
+def shell(
+    title: Say, body: str, data: Mapping[str, Any], python: str = "", size: int = 0, *,
+    place: Say, foot: str = "", more: str = "", style: str = "", script: str,
+) -> str:  # fmt: skip
+    """A page of the course as HTML: its head, links and buttons around what it says.
+
+    Parameters
+    ----------
+    body : what stands in ``<main>``.
+    data : plain data, which its script finds in ``page``.
+    python, size : see :func:`page`.
+    place : where in the course it is, beside the link to all lessons.
+    foot, more : HTML in the footer and after it.
+    style, script : CSS and JavaScript of this page, after ``page.css`` and ``page.js``; the script
+        ends with ``root.dataset.ready = …``.
+    """
+    given = {"python": python, "bytes": size, "limits": LIMITS, "title": title._asdict()}
+    scripts = [_asset("course/page.js") + script]
+    if "<mr-scene" in body:
+        scripts.insert(0, _asset("pictures/scene.js"))
     return Template(_asset("course/page.html")).substitute(
         title=escape(title.en),
-        number=lesson.number,
-        style="\n".join(map(_asset, looks)),
-        body="\n".join(body),
-        foot=_sources(claims) if claims else "",
-        keys=_listed((say(key), does) for key, does in KEYS.items()),
-        taps=_listed(TAPS.items()),
-        data=embedded(data),
-        picture=_asset("pictures/scene.js"),
-        script=f"const exercises = (() => {{\n{widgets}\nreturn exercises;\n}})();\n"
-        + _asset("course/page.js"),
+        style="\n".join([*map(_asset, ("pictures/scene.css", "course/page.css")), style]),
+        place=place.html(),
+        body=body,
+        foot=foot,
+        more=more,
+        data=embedded({**given, **data}),
+        scripts="\n".join(f'<script type="module">\n{s}</script>' for s in scripts),
     )
 
 
@@ -346,57 +372,3 @@ def _sources(claims: Iterable[Claim]) -> str:
     en = "; ".join(f"《{title}》, {what}" for what, title in texts)
     zh = "".join(f"《{title}》" for _, title in texts)
     return f"<p>{Say(f'The texts: {en}.', f'所引教材：{zh}。').html()}</p>"
-
-
-# --- sites ----------------------------------------------------------------------------------------
-
-
-def site(folder: Path, chosen: Iterable[Lesson], python: Path | None = None) -> None:
-    """Write pages for any web server into a folder, which is made.
-
-    Parameters
-    ----------
-    python : a folder with Pyodide and its NumPy (https://github.com/pyodide/pyodide/releases), which
-        is copied beside the pages; without it they have no Python.
-
-    ``FileNotFoundError`` names what that folder lacks.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    size = 0
-    if python is not None:
-        runtime = folder / "python"
-        runtime.mkdir(exist_ok=True)
-        for name in [*RUNTIME.split(), "numpy-*.whl"]:
-            found = sorted(python.glob(name))
-            if not found:
-                raise FileNotFoundError(
-                    f"{python} lacks {name}: it must hold Pyodide and its NumPy"
-                )
-            shutil.copyfile(found[-1], runtime / found[-1].name)
-        package(runtime / "minireg.zip")
-        (folder / "worker.js").write_text(_asset("course/worker.js"), "utf-8")
-        size = sum(file.stat().st_size for file in runtime.iterdir())
-    shutil.copyfile(KEPT / FONT, folder / FONT)
-    for lesson in chosen:
-        text = page(lesson, "worker" if python else "", size)
-        (folder / lesson.page).write_text(text, "utf-8")
-
-
-def package(path: Path) -> None:
-    """Write this package with its lessons as a zip, as a wheel holds them."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for root, inside in ((HERE, "minireg"), (LESSONS, "minireg/lessons")):
-            for file in sorted(root.rglob("*")):
-                name = f"{inside}/{file.relative_to(root).as_posix()}"
-                if file.is_file() and "__pycache__" not in name and name not in archive.namelist():
-                    archive.write(file, name)
-
-
-def served(path: str) -> tuple[str, bytes] | None:
-    """What :mod:`minireg.course.serve` shows under a path: a page, or the font."""
-    if path == FONT:
-        return "font/woff2", (KEPT / FONT).read_bytes()
-    for lesson in lessons():
-        if lesson.page == path:
-            return "text/html; charset=utf-8", page(lesson, "server").encode()
-    return None

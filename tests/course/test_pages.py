@@ -29,8 +29,6 @@ from minireg.course.pages import (
     named,
     page,
     renderer,
-    served,
-    site,
     tinted,
 )
 from minireg.course.parts import (
@@ -46,6 +44,7 @@ from minireg.course.parts import (
     says,
 )
 from minireg.course.serve import serving
+from minireg.course.site import served, site
 from minireg.pictures import Scene
 
 NUMBERS = [lesson.number for lesson in lessons()]
@@ -156,7 +155,7 @@ def test_a_page_asks_for_nothing_but_its_own_files(lesson):
     assert FONT in links
     for link in links:
         assert link.startswith("data:") or re.fullmatch(
-            r"\d\d-[a-z0-9-]+\.html|math\.woff2", link
+            r"(\d\d-[a-z0-9-]+|index)\.html|math\.woff2", link
         ), link
     assert "default-src 'none'" in html
 
@@ -230,13 +229,14 @@ def test_a_server_shows_pages_and_the_font_only():
     assert kind.startswith("text/html")
     assert b'"python":"server"' in content
     assert served(FONT)[0] == "font/woff2"
-    for path in ("", "02.html", "99-no.html", f"../{TWO}", f"{TWO}/", "pages/02.json"):
+    assert b"<ol>" in served("")[1]
+    for path in ("02.html", "99-no.html", f"../{TWO}", f"{TWO}/", "pages/02.json"):
         assert served(path) is None
 
 
 def test_a_site_without_python_and_one_whose_python_is_not_whole(tmp_path):
     site(tmp_path / "a", [find(2)])
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [TWO, FONT]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [TWO, "index.html", FONT]
     (tmp_path / "python").mkdir()
     with pytest.raises(FileNotFoundError, match=r"lacks pyodide\.mjs: it must hold Pyodide"):
         site(tmp_path / "b", [find(2)], tmp_path / "python")
