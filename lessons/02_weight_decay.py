@@ -23,6 +23,7 @@ with app.setup(hide_code=True):
         Hunt,
         Keep,
         Predict,
+        Recall,
         Title,
         Told,
         Why,
@@ -394,6 +395,53 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
+    Recall(
+        "recall",
+        Say(
+            "Lesson 1 asked what a doubled λ does to a weight. Take λ from 1 to 2 here, and let the ten "
+            "weights come to rest. What is left of each?",
+            "第 1 课问过：λ 加倍时权重会怎样。这里把 λ 从 1 改为 2，待十个权重停下，各自还剩多少？",
+        ),
+        lesson=1,
+        answers=(
+            Answer(
+                Say("A half, as λ is twice as large", "一半，因为 λ 是原来的两倍"),
+                Say(
+                    "λθ* = −∇L(θ*): would all halve, the left side would stay as it is. But ∇L changes as "
+                    "the weights do; what is left here lies between −0.39 and 1.46.",
+                    "λθ* = −∇L(θ*)：若全部减半，左边就不变；可权重变了，∇L 也跟着变。"
+                    "实际剩下的比例在 −0.39 与 1.46 之间。",
+                ),
+            ),
+            Answer(
+                Say("Each keeps the same share, more than a half", "各剩同一比例，多于一半"),
+                Say(
+                    "So it would be if the loss bent alike in all directions. It does not: one weight keeps "
+                    "51 % of itself, another 96 %.",
+                    "只有损失在各个方向上弯曲程度相同时才会这样。这里并不相同："
+                    "有一个剩下 51%，另一个剩下 96%。",
+                ),
+            ),
+            Answer(
+                Say(
+                    "It differs; a weight may grow, or change its sign",
+                    "各不相同，有的会变大，有的会变号",
+                ),
+                Say(
+                    "Yes: measurements that say nearly the same share their weight anew. One grows to "
+                    "1.46 times, one goes from one side of 0 to the other. All ten together do get shorter.",
+                    "对：几项测量说的几乎是同一件事，会重新分配权重。有一个变为 1.46 倍，有一个越过了 0。"
+                    "十个合起来（范数）确实变短了。",
+                ),
+                right=True,
+            ),
+        ),
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
     Keep(
         (
             Say(
@@ -549,6 +597,7 @@ def figures():
     shown = [np.linalg.norm(train(start(2), lr, s)[-1]) for lr, s in ((0.2, 0.5), (0.1, 0.5))]
     ends = [train(start(1), lr, 0.5, steps)[-1] for lr, steps in ((0.2, 300), (0.1, 600))]
     sizes = [np.linalg.norm(rest(strength)) for strength in (0, 0.1, 0.5, 1.0, 5.0)]
+    kept = rest(2) / rest(1)
     faulty = np.linalg.norm(train_with_a_fault(start(2), 0.04, 0.5)[-1])
     return [
         holds(
@@ -577,6 +626,11 @@ def figures():
         holds("same ηλ, λ × 50: ratio of the ‖θ*‖", sizes[4] / sizes[1], at_most=0.5),
         holds("‖θ‖ of least squares", sizes[0], at_least=0.8455, at_most=0.8555),
         holds("‖θ*‖ at λ = 0.5", sizes[2], at_least=0.4445, at_most=0.4455),
+        holds(
+            "λ from 1 to 2: what a weight keeps, least", kept.min(), at_least=-0.395, at_most=-0.385
+        ),
+        holds("the same, most", kept.max(), at_least=1.455, at_most=1.465),
+        holds("the same, two of them", abs(kept[[5, 7]] - [0.51, 0.96]).max(), at_most=0.005),
         holds("penalty twice, λ = 0.5: ‖θ_T‖", faulty, at_least=0.3875, at_most=0.3885),
     ]
 

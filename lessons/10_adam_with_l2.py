@@ -23,6 +23,7 @@ with app.setup(hide_code=True):
         Keep,
         Order,
         Predict,
+        Recall,
         Title,
         Told,
         Why,
@@ -33,7 +34,15 @@ with app.setup(hide_code=True):
 
 @app.cell(hide_code=True)
 def _():
-    Title(Say("Is L2 under Adam still weight decay?", "Adam 中的 L2 还算权重衰减吗？"))
+    Title(
+        Say("Is L2 under Adam still weight decay?", "Adam 中的 L2 还算权重衰减吗？"),
+        lead=Say(
+            "A step of rate η with the penalty ½λθ² was to take the share ηλ of each weight θ. "
+            "Adam divides steps by the size of the gradients.",
+            "带惩罚 ½λθ² 的一步（学习率为 η），本应使每个权重 θ 减小其 ηλ；"
+            "而 Adam 会把更新量除以梯度的大小。",
+        ),
+    )
     return
 
 
@@ -41,14 +50,12 @@ def _():
 def _():
     Predict(
         Say(
-            "Two weights are equally large, λ is the same; one has gradients ten times smaller. "
-            "From which does Adam with L2 take more?",
-            "两个权重大小相等，衰减系数 λ 相同，其中一个的梯度只有另一个的十分之一。"
-            "在 Adam 中加 L2，哪个权重衰减得更多？",
+            "Two weights are equally large; one has ten times smaller gradients. Which loses more to λ?",
+            "两个权重大小相等，其中一个的梯度只有另一个的十分之一。哪个因 λ 而减小得更多？",
         ),
         (
             Answer(
-                Say("From both alike", "两个一样多"),
+                Say("Both alike", "两个一样多"),
                 Say(
                     "No. So it is under SGD and AdamW: their bars do not move. Adam divides λθ by the "
                     "size of the weight's gradients, and those differ.",
@@ -57,7 +64,7 @@ def _():
                 ),
             ),
             Answer(
-                Say("From the one with large gradients", "梯度大的那个"),
+                Say("The one with large gradients", "梯度大的那个"),
                 Say(
                     "No. Adam divides by the size of the gradients, and λθ is divided along with them: "
                     "the larger they are, the less of the weight it takes.",
@@ -65,7 +72,7 @@ def _():
                 ),
             ),
             Answer(
-                Say("From the one with small gradients", "梯度小的那个"),
+                Say("The one with small gradients", "梯度小的那个"),
                 Say(
                     "Yes: λθ is divided by a smaller size. At 10 : 1 this one loses about 7 times as "
                     "much, not 10: that size contains the penalty's own gradient, too.",
@@ -128,9 +135,8 @@ def _():
                 r"{\sqrt{\langle(\color{data}{g} + \color{penalty}{\lambda\theta})^2\rangle}}$$",
             ),
             Say(
-                "**The share of the weight** that λ takes then depends on the size $s$ of the data's "
-                "gradients, here noise of mean zero. Where they are [quiet](#ratio=100), λ cancels: "
-                "η/|θ| remains.\n\n"
+                "**The share** that λ takes depends on the size $s$ of the data's gradients, here noise of "
+                "mean zero. If they are [quiet](#ratio=100), λ cancels: η/|θ| remains.\n\n"
                 r"$$-\frac{\Delta_\lambda\theta}{\theta} = \frac{\eta\,\color{penalty}{\lambda}}"
                 r"{\sqrt{\color{data}{s^2} + \color{penalty}{\lambda^2\theta^2}}}$$",
                 "**因 λ 而失去的比例**于是取决于数据梯度的大小 $s$（设为均值为零的噪声）。"
@@ -394,6 +400,54 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
+    Recall(
+        "recall",
+        Say(
+            "In lesson 2 η was halved and λ doubled, and plain descent came to rest nearer to 0. "
+            "Now Adam trains on the loss + ½λ‖θ‖², with full batches. Where does it rest?",
+            "第 2 课里 η 减半、λ 加倍，普通梯度下降停在离 0 更近的地方。"
+            "现在用 Adam 全批量训练“损失 + ½λ‖θ‖²”，它停在哪里？",
+        ),
+        lesson=2,
+        answers=(
+            Answer(
+                Say("Where it did before: Adam cancels λ", "与原来相同：λ 被 Adam 约掉了"),
+                Say(
+                    "λ cancels from a single step, and only where the data are silent. Rest is where all "
+                    "gradients together are 0: there λ counts.",
+                    "λ 只在单独一步里、而且只在没有数据梯度时才会被约掉。"
+                    "停下来时，是全部梯度之和为 0：那里 λ 起作用。",
+                ),
+            ),
+            Answer(
+                Say(
+                    "Where descent without Adam rests, nearer to 0", "与不用 Adam 时相同，离 0 更近"
+                ),
+                Say(
+                    "Yes. Adam divides the sum of both gradients, and a sum of 0 stays 0: it changes the "
+                    "way, not the rest, λθ* = −∇L(θ*). On lesson 2's patients both end at length 0.44 for "
+                    "λ = 0.5, at 0.39 for λ = 1. It is the decay of AdamW that rests elsewhere.",
+                    "对。Adam 除的是两项梯度之和，和为 0，除后还是 0：变的是途径，不是终点 "
+                    "λθ* = −∇L(θ*)。用第 2 课的患者数据，λ = 0.5 时两者都停在长度 0.44，λ = 1 时都停在 0.39。"
+                    "停在别处的是 AdamW 的衰减。",
+                ),
+                right=True,
+            ),
+            Answer(
+                Say("Elsewhere: quiet weights are pulled harder", "在别处：梯度小的权重受拉更强"),
+                Say(
+                    "They are, in each step. But their data's gradient is divided by the same size, and "
+                    "where both pulls are equal they stay equal.",
+                    "每一步里确实如此。可它们的数据梯度也除以同一个数，两股拉力原来相等，除后仍相等。",
+                ),
+            ),
+        ),
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
     Keep(
         (
             Say(
@@ -527,6 +581,23 @@ def digits_step(kind, strength, reduction="mean"):
 
 
 @app.function(hide_code=True)
+def patients():
+    """Lesson 2's: 442 patients × 10 measurements and the progression of the disease, standardized."""
+    x, y = mr.datasets.arrays("diabetes")
+    return (x - x.mean(0)) / x.std(0), ((y - y.mean()) / y.std())[:, None]
+
+
+@app.function(hide_code=True)
+def rest(kind, strength, lr):
+    """The length of the ten weights after 1,500 full batches of the loss + ½λ‖θ‖²."""
+    model = mr.nn.Linear(10, 1, bias=False, dtype=np.float64)
+    model.weight.assign(np.ones((1, 10)))
+    objective = mr.Objective(mr.nn.MSELoss(), {"l2": mr.penalties.L2(strength)})
+    optimizer = kind(model.parameters(), lr)
+    return np.linalg.norm(mr.trajectory(model, objective, optimizer, *patients(), 1500)[-1])
+
+
+@app.function(hide_code=True)
 def figures():
     """What the lesson says beyond its texts."""
     ratios = np.array([1, 2, 5, 10, 20, 50, 100])
@@ -538,7 +609,12 @@ def figures():
     _, blank = rows[1e-2]
     summed, _ = digits_step(mr.optim.Adam, 1e-2, "sum")
     inked = lambda row: np.median(row.effective_decay("weight_decay")[:, ~blank]) / 1e-5
+    rests = {s: (rest(mr.optim.SGD, s, 0.1), rest(mr.optim.Adam, s, 0.01)) for s in (0.5, 1.0)}
     return [
+        *(holds(f"patients, λ = {s:g}: ‖θ‖ at rest", sgd, at_least=low, at_most=low + 0.01)
+          for (s, (sgd, _)), low in zip(rests.items(), (0.435, 0.385), strict=True)),
+        holds("the same under Adam: largest difference", max(abs(a - b) for a, b in rests.values()),
+              at_most=1e-4),
         holds("Adam + L2: |share/(ηλ/√(s² + λ²θ²)) − 1|",
               np.abs(adam[:-1, 1] / predicted - 1).max(), at_most=0.02),
         holds("the quiet weight's share over the loud one's, gradients 10 : 1",
