@@ -53,8 +53,8 @@ ERRATA_HEAD = """\
 statements that are imprecise or false as stated. Against each stands a counterexample, and for its
 correction a measurement; beside a figure is the range that it has to lie in. Written by
 `minireg claims --errata`, which measures all of it; `minireg claims --id C39 --explain` adds the
-derivation, the conventions, lines to try and the place of the program. The texts, in their own
-numbering:
+derivation, the conventions, lines to try and the place of the program. They stand in the order of
+the texts, in their own numbering.
 """
 ROLES = {
     "holds": "the statement, or what is true of it",
@@ -451,22 +451,62 @@ def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
     return [c for c in found.values() if topic in (None, c.topic) and c.id in chosen]
 
 
+def places(source: str) -> dict[str, tuple[int, str]]:
+    """Text → the rank of the place in it, and the place, of a claim's source.
+
+    >>> places("003 §塑造景观; 000 引理 10.28")
+    {'003': (3, '§塑造景观'), '000': (44, '引理 10.28')}
+    """
+    found: dict[str, list[str]] = {}
+    for part in re.split(r"; (?=00\d )", source):
+        found.setdefault(part[:3], []).append(part[4:])
+    return {text: (_rank(text, "; ".join(said)), "; ".join(said)) for text, said in found.items()}
+
+
+def _rank(text: str, said: str) -> int:
+    """How early in its text a place is; after all others if ``places.toml`` does not have it."""
+    known = _places()[text]
+    here = [i for i, one in enumerate(known) if re.search(rf"{re.escape(one)}(?!\.?\d)", said)]
+    return min(here, default=len(known))
+
+
+@cache
+def _places() -> dict[str, list[str]]:
+    return tomllib.loads((LESSONS / "claims" / "places.toml").read_text(encoding="utf-8"))
+
+
+def wrong() -> dict[str, list[Claim]]:
+    """Text → its imprecise and false claims in the order in which it has them."""
+    found = [c for c in load().values() if c.verdict in WRONG]
+    return {
+        text: sorted(
+            (c for c in found if text in places(c.source)), key=lambda c: places(c.source)[text][0]
+        )
+        for text in SOURCES
+    }
+
+
 def errata(results: Iterable[Result]) -> str:
     """The corrections to the texts, with what was measured, as a page in Markdown."""
-    parts = []
-    for r in results:
-        c = r.claim
-        if c.verdict in WRONG:
+    run = {r.claim.id: r for r in results}
+    parts, told = [], set[str]()
+    for text, claims in wrong().items():
+        here = [c for c in claims if c.id in run]
+        parts += [f"## {text}: {SOURCES[text]}\n"] if here else []
+        for c in here:
+            place = f"{c.verdict.capitalize()}. *{places(c.source)[text][1]}*"
+            if c.id in told:
+                parts.append(f"### {c.id} {c.title}, again\n\n{place}: see above.\n")
+                continue
+            told.add(c.id)
             shown = {
-                role: "".join(f"  - {f!r}\n" for f in r.figures if f.role == role)
+                role: "".join(f"  - {f!r}\n" for f in run[c.id].figures if f.role == role)
                 for role in ("holds", "breaks", "corrects")
             }
             true = f"- What is true of it:\n{shown['holds']}" if shown["holds"] else ""
             parts.append(
-                f"## {c.id} {c.title}\n\n{c.verdict.capitalize()}. *{c.source}*\n\n"
+                f"### {c.id} {c.title}\n\n{place}\n\n"
                 f"- The text says: {c.statement}\n{true}- Against it:\n{shown['breaks']}"
                 f"- Correct is: {c.corrected}\n- For it:\n{shown['corrects']}"
             )
-    head = f"# Errata of the source texts\n\n{len(parts)} {ERRATA_HEAD}"
-    legend = "".join(f"- {number}: {text}\n" for number, text in SOURCES.items())
-    return "\n".join([head, legend, *parts])
+    return "\n".join([f"# Errata of the source texts\n\n{len(told)} {ERRATA_HEAD}", *parts])
