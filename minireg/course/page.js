@@ -172,11 +172,13 @@ async function connect() {
 
 function local(key, value) { keep("answer:" + key, JSON.stringify(value)); }
 
+// A page may say by itself what there is on the reader's machine.
 function noPython(why) {
-  const here = `minireg lesson ${page.lesson}`;
-  for (const note of all(".run .python")) {
-    say(note, `${why ?? "There is no Python here"}. On your machine, ${here} shows this page with one.`,
-      `${why ?? "这里没有 Python"}。在自己的电脑上运行 ${here}，本页就能运行代码。`);
+  const here = `minireg lesson ${page.lesson}`, then = page.alone ?? {
+    en: `On your machine, ${here} shows this page with one.`,
+    zh: `在自己的电脑上运行 ${here}，本页就能运行代码。` };
+  for (const note of all(":is(.run, .says) .python")) {
+    say(note, `${why ?? "There is no Python here"}. ${then.en}`, `${why ?? "这里没有 Python"}。${then.zh}`);
     note.hidden = false;
   }
   for (const useless of all("[data-claim], .run :is(button, .keys)")) useless.hidden = true;
@@ -189,20 +191,34 @@ function differing(list, figures) {
   return figures.filter(({ value }, i) => {
     const old = Number(list.children[i]?.dataset.value ?? NaN);
     return !(Math.abs(value - old) <= Math.max(0.01 * Math.abs(old), 1e-9));
-  }).map(({ what, value }) => `${what}: ${Number(value.toPrecision(4))}`);
+  }).map(({ what, value }) => `${what}: ${short(value)}`);
+}
+
+const short = value => String(Number(value.toPrecision(4)));
+
+// Each figure beside the one on record.
+function beside(list, figures) {
+  for (const [i, line] of [...list.children].entries()) {
+    const now = line.querySelector("b") ?? line.appendChild(document.createElement("b"));
+    const value = figures[i] ? short(figures[i].value) : "–";
+    say(now, ` here ${value}`, ` 此处 ${value}`);
+  }
 }
 
 function measures(ask) {
   for (const button of all("[data-claim]")) button.onclick = async () => {
     const list = button.parentElement.querySelector(".figures"), note = button.nextElementSibling;
     button.disabled = true;
+    say(note, "", "");
     const reply = await ask({ do: "measure", claim: button.dataset.claim });
     button.disabled = false;
     if (!reply.figures) return say(note, reply.said?.en ?? reply.error, reply.said?.zh ?? reply.error);
-    const tenths = reply.seconds.toFixed(1), short = tenths === "0.0";
-    const time = short ? "less than 0.1" : tenths, long = short ? "不到 0.1" : ` ${tenths}`;
+    beside(list, reply.figures);
+    const tenths = reply.seconds.toFixed(1), soon = tenths === "0.0";
+    const time = soon ? "less than 0.1" : tenths, long = soon ? "不到 0.1" : ` ${tenths}`;
     const others = differing(list, reply.figures).join("; ");
-    if (!reply.passed) say(note, `Not as claimed: ${reply.error || others}`, `与论断不符：${reply.error || others}`);
+    if (reply.error) say(note, `It could not be measured here: ${reply.error}`, `在这里没有测成：${reply.error}`);
+    else if (!reply.passed) say(note, `Not as claimed: ${others}`, `与论断不符：${others}`);
     else if (others) say(note, `Measured here in ${time} s. In its range, but not as on record: ${others}`,
       `在这里测得，用时${long} 秒。在应在的范围内，但与记录不同：${others}`);
     else say(note, `Measured here just now, in ${time} s: as on record.`, `刚刚在这里测得，用时${long} 秒：与记录一致。`);

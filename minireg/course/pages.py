@@ -133,8 +133,8 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         *(_fold(part.title, part.text.html(render, "div")) for part in opened.of(Appendix)),
         _fold(Say("What this lesson measures", "本课的实测"), _figures(kept["figures"])),
     ]
-    widgets = _asset("course/exercises.js").replace("export function", "function")
-    more = Template(_asset("course/lesson.html")).substitute(
+    widgets = asset("course/exercises.js").replace("export function", "function")
+    more = Template(asset("course/lesson.html")).substitute(
         keys=_listed((say(key), does) for key, does in KEYS.items()), taps=_listed(TAPS.items())
     )
     return shell(
@@ -144,11 +144,11 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         python,
         size,
         place=Say(f"lesson {lesson.number}", f"第 {lesson.number} 课"),
-        foot=_sources(claims) if claims else "",
+        foot=sources(claims) if claims else "",
         more=more,
-        style=_asset("course/exercises.css"),
+        style=asset("course/exercises.css"),
         script=f"const exercises = (() => {{\n{widgets}\nreturn exercises;\n}})();\n"
-        + _asset("course/lesson.js"),
+        + asset("course/lesson.js"),
     )
 
 
@@ -169,12 +169,12 @@ def shell(
         ends with ``root.dataset.ready = …``.
     """
     given = {"python": python, "bytes": size, "limits": LIMITS, "title": title._asdict()}
-    scripts = [_asset("course/page.js") + script]
+    scripts = [asset("course/page.js") + script]
     if "<mr-scene" in body:
-        scripts.insert(0, _asset("pictures/scene.js"))
-    return Template(_asset("course/page.html")).substitute(
+        scripts.insert(0, asset("pictures/scene.js"))
+    return Template(asset("course/page.html")).substitute(
         title=escape(title.en),
-        style="\n".join([*map(_asset, ("pictures/scene.css", "course/page.css")), style]),
+        style="\n".join([*map(asset, ("pictures/scene.css", "course/page.css")), style]),
         place=place.html(),
         body=body,
         foot=foot,
@@ -218,7 +218,7 @@ def embedded(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     """The text of a file of the package."""
     return (HERE / name).read_text("utf-8")
 
@@ -276,11 +276,11 @@ def _told(part: Told, claims: Sequence[Claim]) -> str:
     worst = sorted(claims[: len(part.ids)], key=lambda c: -[*VERDICTS].index(c.verdict) % 4)
     others = claims[len(part.ids) :]
     more = Say(f"And {len(others)} more, all measured", f"另有 {len(others)} 条，均已实测")
-    folded = _fold(more, "".join(map(_card, others))) if others else ""
-    return "".join(map(_card, worst)) + folded
+    folded = _fold(more, "".join(map(card, others))) if others else ""
+    return "".join(map(card, worst)) + folded
 
 
-def _card(claim: Claim) -> str:
+def card(claim: Claim, unfolded: bool = False) -> str:
     """*They say, we measured, so* of one claim, with a button that measures it here."""
     result, wrong = measured()[claim.id], " wrong" * (claim.verdict in WRONG)
     said = Say(claim.statement, claim.statement_zh).html(indexed)
@@ -306,10 +306,10 @@ def _card(claim: Claim) -> str:
     listed = _listed((k, v) for k, v in entries if v)
     return (
         f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source).html()}</span></p>'
-        f'<details><summary><span class="ruling">{VERDICTS[claim.verdict].html()}</span> · '
-        f"{why.html()}</summary><dl>{listed}</dl>{_figures(result.figures)}"
+        f'<details{" open" * unfolded}><summary><span class="ruling">{VERDICTS[claim.verdict].html()}'
+        f"</span> · {why.html()}</summary><dl>{listed}</dl>{_figures(result.figures)}"
         f'<button data-claim="{claim.id}">{Say("Measure it here", "在这里测一测").html()}</button> '
-        f'<span class="small"></span></details></div>'
+        f'<span class="small"></span><p class="python small" hidden></p></details></div>'
     )
 
 
@@ -365,7 +365,7 @@ def indexed(text: str) -> str:
     return INDEX.sub(shown, escape(text, quote=False))
 
 
-def _sources(claims: Iterable[Claim]) -> str:
+def sources(claims: Iterable[Claim]) -> str:
     """The texts that a page speaks of."""
     numbers = sorted({n for claim in claims for n in re.findall(r"\b00\d\b", claim.source)})
     texts = [SOURCES[n].rpartition(", ")[::2] for n in numbers]

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from ..pictures import Say
+from . import catalogue
 from .claims import HERE, LESSONS
 from .lessons import Lesson, lessons
 from .pages import FONT, KEPT, page, shell
@@ -21,7 +22,7 @@ from .parts import Title
 RUNTIME = "pyodide.mjs pyodide.asm.js pyodide.asm.wasm python_stdlib.zip pyodide-lock.json"
 
 #: Pages beside the lessons: file name → what makes it, given where Python is and the bytes it loads.
-PAGES: dict[str, Callable[[str, int], str]] = {}
+PAGES: dict[str, Callable[[str, int], str]] = {**catalogue.PAGES}
 
 
 def index(python: str = "", size: int = 0) -> str:
