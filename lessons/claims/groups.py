@@ -222,7 +222,7 @@ def group_threshold() -> Iterator[Figure]:
 @claim(
     "C62", "TRUE-WITH-CONDITIONS", "002 §组Lasso",
     "Zero rows are irrelevant inputs (输入特征选择)",
-    "Row i of W ∈ ℝ^{d×m} holds the weights from input i to all outputs, so a zero row says that the "
+    "Row i of W (d × m) holds the weights from input i to all outputs; a row of zeros says that the "
     "model finds input i irrelevant.",
     corrected="In the layout y = xW. Where z = Wx, as in Linear, rows are outputs and inputs are columns: "
     "GroupLasso(axis=0). Live groups stay dense.",
