@@ -182,7 +182,7 @@ def _():
         "for kind in (mr.optim.SGD, mr.optim.Adam, mr.optim.AdamW):\n"
         "    print(kind.__name__, taken(kind, np.array([1.0, 0.1])))",
         Say(
-            "One `weight_decay=`, three optimizers. The ledger tells how far it moved each weight.",
+            "One `weight_decay=`, three optimizers. The ledger says what it took.",
             "同一个 `weight_decay=`，三个优化器。账本（记录每一步里各项使权重改变了多少）"
             "给出它使权重减小的比例。",
         ),
@@ -208,7 +208,7 @@ def _():
     Write(
         "share_taken",
         Say(
-            "v̂ is the mean of g², and g is λθ plus noise of mean zero and size s. Complete √v̂.",
+            "v̂ is the mean of g²; g is λθ plus noise of mean 0 and size s. Complete √v̂.",
             "Adam 的 v̂ 是 g² 的平均，这里 g 等于 λθ 加上均值为零、大小为 s 的噪声。补全 √v̂。",
         ),
         share_taken,
@@ -451,7 +451,7 @@ def _():
     Keep(
         (
             Say(
-                "Under plain SGD, L2 and weight decay are one thing; under momentum or Adam they are two.",
+                "Under plain SGD, L2 and weight decay are one; under momentum or Adam, two.",
                 "对普通 SGD，L2 与权重衰减是一回事；带动量或换成 Adam，就是两回事。",
             ),
             Say(
@@ -461,7 +461,7 @@ def _():
                 "梯度越小，减去得越多。",
             ),
             Say(
-                "AdamW takes ηλ of every weight, whatever the gradients and the scale of the loss.",
+                "AdamW takes ηλ of every weight, whatever its gradients or the loss's scale.",
                 "AdamW 使每个权重都按 ηλ 的比例收缩，与梯度和损失的尺度无关。",
             ),
         ),

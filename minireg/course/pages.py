@@ -132,6 +132,7 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         _section("keep", "Keep", "记住", _keep(opened.one(Keep), lesson, render)),
         *(_fold(part.title, part.text.html(render, "div")) for part in opened.of(Appendix)),
         _fold(Say("What this lesson measures", "本课的实测"), _figures(kept["figures"])),
+        *([_fold(Say("The texts", "所引教材"), sources(claims))] if claims else []),
     ]
     widgets = asset("course/exercises.js").replace("export function", "function")
     more = Template(asset("course/lesson.html")).substitute(
@@ -144,7 +145,6 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         python,
         size,
         place=Say(f"lesson {lesson.number}", f"第 {lesson.number} 课"),
-        foot=sources(claims) if claims else "",
         more=more,
         style=asset("course/exercises.css"),
         script=f"const exercises = (() => {{\n{widgets}\nreturn exercises;\n}})();\n"
