@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from ..pictures import Say, Scene
 from .diagnosis import Array, fresh, parts, same
 from .judge import judge, source
@@ -348,7 +350,8 @@ def _written(part: Write) -> Iterator[str]:
         if not verdict.said.en.endswith(said.en):
             yield f"a mistake is not told {said.en!r} but {verdict.said.en!r}"
     for said, case in part.limits.items():
-        values = [parts(f(*fresh(case))) for f in (part.right, *part.mistakes.values())]
+        with np.errstate(all="ignore"):  # a mistake may divide by 0, as in the judge
+            values = [parts(f(*fresh(case))) for f in (part.right, *part.mistakes.values())]
         if all(alike(values[0], v) for v in values):
             yield f"no mistake breaks the limit {said.en!r}"
 

@@ -76,6 +76,16 @@ def test_a_reference_that_fails_its_own_limit_is_found():
     assert "judged wrong" in faults(never)[0]
 
 
+def test_a_mistake_may_divide_by_zero_at_a_limit():
+    said, zero = Say("Divided by λ.", "除以了 λ。"), (0.1, np.float64(0), 20)
+    there = replace(
+        WRITE,
+        mistakes={said: lambda lr, strength, steps: lr / strength},
+        limits={Say("λ = 0: all is left.", "λ = 0 时全部保留。"): zero},
+    )
+    assert faults(there) == []
+
+
 def test_a_goal_says_something_at_every_state():
     with pytest.raises(LookupError, match=r"goal 'half' says nothing at 0.1"):
         kept(replace(GOAL, others={}), SCENE)
