@@ -384,7 +384,7 @@ def condition(both: Both) -> Iterator[Say]:
     level |= {f"√{k}": np.sqrt(q) for k, q in left.items()}
     signs = {">": np.greater, "<": np.less, "=": np.equal}
     for one, two, sign in itertools.product(left, level, signs):
-        if sign + two == "=0":  # many wrong answers agree where there is nothing
+        if sign == "=" and two in ("0", f"√{one}"):  # where there is nothing many answers agree
             continue
         if np.array_equal(signs[sign](left[one], level[two]), right):
             yield say("partly.where", condition=f"{one} {sign} {two}")

@@ -234,6 +234,14 @@ def test_what_each_rule_says(right, given, cases, said):
     assert said in verdict.said.en
 
 
+def test_that_many_answers_agree_at_zero_is_not_told_as_a_condition():
+    cases = [(3.8, 0.5), (1.5, 4.0), (0.7, np.float64(0)), (np.float64(0), 0.5)]
+    right = lambda mu, lam: mu / (mu + lam)
+    for given in (lambda mu, lam: 1 - lam, lambda mu, lam: max(mu - lam, 0.0)):
+        verdict = judge(given, Write("f", Say("", ""), given, right, cases))
+        assert "Right where" not in verdict.said.en
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
