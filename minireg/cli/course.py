@@ -1,10 +1,11 @@
-"""``minireg claims`` and ``minireg lesson``: what the source texts say, measured and taught."""
+"""``minireg claims``, ``lesson`` and ``site``: what the source texts say, measured and taught."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import shlex
 import sys
 import threading
 import webbrowser
@@ -15,7 +16,8 @@ from .. import backend
 from ..course import lessons as shelf
 from ..course.claims import VERDICTS, Result, errata, measure_all, select
 from ..course.serve import serving
-from ..course.site import served
+from ..course.site import KNOWN, SiteError, served
+from ..course.site import site as write_site
 from ..tables import Cell, Column, Table
 from . import common
 from .common import MissingError, UsageError, in_range
@@ -24,7 +26,7 @@ COLOURS = dict(zip(map(str, VERDICTS), ("green", "cyan", "yellow", "red", "magen
 
 
 def declare(commands: common.Commands) -> None:
-    """Declare both commands."""
+    """Declare the commands."""
     short = "what the source texts claim, each claim measured by a program"
     parser = common.declare(commands, "claims", claims, short, claims.__doc__)
     add = parser.add_argument
@@ -57,6 +59,11 @@ def declare(commands: common.Commands) -> None:
     add("--run", action="store_true", help="measure what it claims, without a browser")
     add("--script", action="store_true", help="print its code as plain Python")
     add("--edit", action="store_true", help="open a copy of it in this folder with marimo")
+    short = "the course as a folder for any web server"
+    parser = common.declare(commands, "site", site, short, site.__doc__)
+    parser.add_argument("folder", type=common.folder, metavar="DIR", help="where it is written")
+    about = "a folder with Pyodide and its NumPy, with which readers run Python in their browser"
+    parser.add_argument("--python", type=common.folder, metavar="FOLDER", help=about)
 
 
 def claims(args: argparse.Namespace) -> int:
@@ -210,3 +217,49 @@ def _run(chosen: Sequence[shelf.Lesson]) -> int:
             print(f"FAILED: {type(error).__name__}: {error}", file=sys.stderr)
         print()
     return code
+
+
+def site(args: argparse.Namespace) -> int:
+    """``minireg site``: write the course as a folder for any web server.
+
+    what is written
+      index.html, a page a lesson, the claims, the errata and the glossary; each page is one file.
+      Nothing is fetched from elsewhere, so that it works under any address and without a network.
+      A site that is in DIR already is replaced; a folder that holds anything else is refused, but
+      for files whose names begin with a dot.
+
+    with --python
+      Readers run code and have their exercises judged in the browser. FOLDER is a release of
+      Pyodide (https://github.com/pyodide/pyodide/releases, or its core and the wheel of NumPy);
+      pyodide-lock.json says which files are taken, and they are verified before they are copied.
+      The one that the course is tested with is 0.27.7:
+      https://github.com/pyodide/pyodide/releases/download/0.27.7/pyodide-0.27.7.tar.bz2
+
+    examples
+      minireg site course
+      minireg site course --python pyodide
+      python -m http.server --directory course       to look at it: http://localhost:8000/
+
+    exit code
+      0 done, 1 DIR cannot be written or is not a site's, or a file of Python is not what it
+      should be, 2 a wrong flag
+    """
+    try:
+        written = write_site(args.folder, shelf.lessons(), args.python)
+    except SiteError as error:
+        raise MissingError(str(error)) from error
+    sizes, python = written.files, written.python
+    many = f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB"
+    print(f"{many} written to {args.folder}: {', '.join(n for n in sizes if n.endswith('.html'))}")
+    warning = (
+        "without --python nothing can be run on these pages; minireg lesson N shows one with Python"
+    )
+    if python:
+        share = sum(size for name, size in sizes.items() if name.startswith("python/")) / 1e6
+        print(f"Python for the browser, {share:.1f} MB of it: Pyodide {python.release}")
+        names = ", ".join(python.unverified)
+        warning = names and f"not verified, as this is not Pyodide {KNOWN['version']}: {names}"
+    print(f"to look at it: python -m http.server --directory {shlex.quote(str(args.folder))}")
+    if warning:
+        print(f"minireg site: warning: {warning}", file=sys.stderr)
+    return 0

@@ -107,7 +107,7 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
 
     ``LookupError`` where the kept file lacks what the lesson says.
     """
-    opened, kept = lesson.open(), _kept(lesson)
+    opened, kept = lesson.open(), stored(lesson)
     render = renderer(kept["html"], lesson)
     (title, lead), scene = vars(opened.one(Title)).values(), opened.one(Scene)
     judged = [
@@ -187,7 +187,7 @@ def shell(
 # --- what is kept ---------------------------------------------------------------------------------
 
 
-def _kept(lesson: Lesson) -> dict[str, Any]:
+def stored(lesson: Lesson) -> dict[str, Any]:
     """What ``tools/make_pages.py`` has kept of a lesson."""
     path = KEPT / f"{lesson.number:02}.json"
     try:

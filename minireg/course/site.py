@@ -1,93 +1,96 @@
 """site: the pages of the course, in a folder for any web server or shown by this machine.
 
 Beside the pages lie the font of their formulas and, where Python runs in the browser, a worker and
-the folder ``python``.
+the folder ``python``: Pyodide, NumPy and this package.
 """
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import io
+import json
+import re
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from ..pictures import Say
+from ..checkpoint import replacing
+from ..pictures import Say, Scene
 from . import catalogue
-from .claims import HERE, LESSONS
+from .claims import HERE, LESSONS, WRONG, load
 from .lessons import Lesson, lessons
-from .pages import FONT, KEPT, page, shell
-from .parts import Title
+from .pages import FONT, KEPT, asset, page, shell, stored
+from .parts import Exercise, Recall, Title
 
-RUNTIME = "pyodide.mjs pyodide.asm.js pyodide.asm.wasm python_stdlib.zip pyodide-lock.json"
+MARK = "site.json"  # what a site consists of: by it the next one knows what it may replace
+LOCK, START = "pyodide-lock.json", "pyodide.mjs"
+KNOWN = tomllib.loads(asset("course/pyodide.toml"))
+#: Pyodide's other files, as the one that starts it names them.
+NAMED = re.compile(rb"\b(?:pyodide\.asm\.\w+|python_stdlib\.zip)\b")
+
+Make = Callable[[str, int], str]
 
 #: Pages beside the lessons: file name → what makes it, given where Python is and the bytes it loads.
-PAGES: dict[str, Callable[[str, int], str]] = {**catalogue.PAGES}
+PAGES: dict[str, Make] = {**catalogue.PAGES}
+LINKS = {  # what the index calls them
+    "claims.html": Say("all claims, searchable", "全部论断（可检索）"),
+    "errata.html": Say("errata of the texts", "教材勘误"),
+    "glossary.html": Say("glossary", "术语表"),
+}
+
+
+class SiteError(Exception):
+    """What stands against a site: files that are lacking, altered, foreign or not to be written."""
+
+
+# --- pages ----------------------------------------------------------------------------------------
 
 
 def index(python: str = "", size: int = 0) -> str:
-    """The page that leads to all others."""
-    links = "".join(
-        f'<li><a href="{one.page}">{one.open().one(Title).question.html()}</a></li>'
-        for one in lessons()
-    )
+    """The page that leads to all others: a card a lesson, with its picture in small."""
+    claims = [*load().values()]
+    wrong = sum(claim.verdict in WRONG for claim in claims)
     title = Say("minireg: a course on regularization", "minireg：正则化课程")
-    script = 'root.dataset.ready = "alone";'
-    place = Say("all lessons", "全部课程")
-    return shell(
-        title,
-        f"<h1>{title.html()}</h1><ol>{links}</ol>",
-        {},
-        python,
-        size,
-        place=place,
-        script=script,
+    question = Say("What does regularization really do?", "正则化究竟做了什么？")
+    lead = Say(
+        f"Five texts make {len(claims)} statements about it: each is a program here, its figure is "
+        f"measured, and {wrong} are corrected. A wrong answer of yours is recognised by being run, and "
+        "many of the things to break are bugs that real frameworks have shipped.",
+        f"五篇教材为此给出 {len(claims)} 条论断：在这里每一条都是一段程序，数字都是测出来的，其中 {wrong} "
+        "条得到更正。你答错了，靠运行来看出错在哪里；让你故意弄错的地方，许多正是真实框架发布过的缺陷。",
+    )
+    links = " · ".join(
+        f'<a href="{name}">{LINKS[name].html()}</a>' for name in LINKS if name in PAGES
+    )
+    cards = "".join(map(_card, lessons()))
+    body = (
+        f'<h1>{question.html()}</h1><p id="lead">{lead.html()}</p>'
+        f'<p id="links">{links}</p><ol class="cards">{cards}</ol>'
+    )
+    style, script = asset("course/index.css"), asset("course/index.js")
+    place = Say("the course", "课程")
+    return shell(title, body, {}, python, size, place=place, style=style, script=script)
+
+
+def _card(lesson: Lesson) -> str:
+    """Number, question and picture of a lesson, and room for what its reader has done."""
+    opened = lesson.open()
+    ids = [e.id for e in opened.of(Exercise) if not isinstance(e, Recall)]
+    scene = opened.one(Scene).html(stored(lesson)["scene"], small=True)
+    return (
+        f'<li class="card" data-lesson="{lesson.number}" data-exercises="{" ".join(ids)}">'
+        f'<h2><span class="number">{lesson.number}</span> '
+        f'<a href="{lesson.page}">{opened.one(Title).question.html()}</a></h2>'
+        f'{scene}<p class="progress small" hidden></p></li>'
     )
 
 
-def pages(chosen: Iterable[Lesson]) -> dict[str, Callable[[str, int], str]]:
+def pages(chosen: Iterable[Lesson]) -> dict[str, Make]:
     """All pages: file name → what makes it, of these lessons."""
     return {"index.html": index, **{one.page: partial(page, one) for one in chosen}, **PAGES}
-
-
-def site(folder: Path, chosen: Iterable[Lesson], python: Path | None = None) -> None:
-    """Write pages for any web server into a folder, which is made.
-
-    Parameters
-    ----------
-    python : a folder with Pyodide and its NumPy (https://github.com/pyodide/pyodide/releases), which
-        is copied beside the pages; without it they have no Python.
-
-    ``FileNotFoundError`` names what that folder lacks.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    size = 0
-    if python is not None:
-        runtime = folder / "python"
-        runtime.mkdir(exist_ok=True)
-        for name in [*RUNTIME.split(), "numpy-*.whl"]:
-            found = sorted(python.glob(name))
-            if not found:
-                raise FileNotFoundError(
-                    f"{python} lacks {name}: it must hold Pyodide and its NumPy"
-                )
-            shutil.copyfile(found[-1], runtime / found[-1].name)
-        package(runtime / "minireg.zip")
-        shutil.copyfile(HERE / "course" / "worker.js", folder / "worker.js")
-        size = sum(file.stat().st_size for file in runtime.iterdir())
-    shutil.copyfile(KEPT / FONT, folder / FONT)
-    for name, make in pages(chosen).items():
-        (folder / name).write_text(make("worker" if python else "", size), "utf-8")
-
-
-def package(path: Path) -> None:
-    """Write this package with its lessons as a zip, as a wheel holds them."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for root, inside in ((HERE, "minireg"), (LESSONS, "minireg/lessons")):
-            for file in sorted(root.rglob("*")):
-                name = f"{inside}/{file.relative_to(root).as_posix()}"
-                if file.is_file() and "__pycache__" not in name and name not in archive.namelist():
-                    archive.write(file, name)
 
 
 def served(path: str) -> tuple[str, bytes] | None:
@@ -96,3 +99,148 @@ def served(path: str) -> tuple[str, bytes] | None:
         return "font/woff2", (KEPT / FONT).read_bytes()
     make = pages(lessons()).get(path or "index.html")
     return ("text/html; charset=utf-8", make("server", 0).encode()) if make else None
+
+
+# --- Python ---------------------------------------------------------------------------------------
+
+
+class Runtime(NamedTuple):
+    """Pyodide with NumPy: name → content, what release it is, and the files that nothing vouches for."""
+
+    files: dict[str, bytes]
+    release: str
+    unverified: list[str]
+
+
+def runtime(folder: Path) -> Runtime:
+    """What a folder of Pyodide holds of Python and NumPy, whatever its release calls the files.
+
+    Packages are verified by the lock that lies beside them, all else by the hashes of the release
+    that is known. ``SiteError`` names the files that are lacking, or one that is not what it should be.
+    """
+    files = _read(folder, [LOCK, START])
+    try:
+        lock = json.loads(files[LOCK])
+        info, packages, wanted = lock["info"], lock["packages"], ["numpy"]
+        for name in wanted:  # which grows
+            wanted += [other for other in packages[name]["depends"] if other not in wanted]
+        vouched = {packages[name]["file_name"]: packages[name]["sha256"] for name in wanted}
+        release = f"{info.get('version') or info['abi_version']} with Python {info['python']}"
+    except (ValueError, KeyError, TypeError) as error:
+        raise SiteError(f"{folder / LOCK} is no lock of Pyodide with NumPy: {error!r}") from error
+    if strange := [name for name in vouched if Path(name).name != name]:
+        raise SiteError(f"{folder / LOCK} names what is no file beside it: {', '.join(strange)}")
+    named = {name.decode() for name in NAMED.findall(files[START])}
+    files |= _read(folder, [*sorted(named), *vouched])
+    if info.get("version") == KNOWN["version"]:
+        vouched |= KNOWN["sha256"]
+    for name, expected in vouched.items():
+        got = hashlib.sha256(files.get(name, b"")).hexdigest()
+        if got != expected:
+            raise SiteError(
+                f"{folder / name} is not that of Pyodide {release}: expected SHA-256 {expected}, got {got}"
+            )
+    return Runtime(files, release, sorted({*files} - {*vouched}))
+
+
+def _read(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Files of a folder; those that it lacks are all named."""
+    if absent := [name for name in names if not (folder / name).is_file()]:
+        raise SiteError(
+            f"{folder} lacks {', '.join(absent)}: it must hold a release of Pyodide with its NumPy, as the "
+            f"folder pyodide in {KNOWN['from']} does"
+        )
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def package() -> bytes:
+    """This package with its lessons as a zip, as a wheel holds them, without what pages keep."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for root, inside in ((HERE, "minireg"), (LESSONS, "minireg/lessons")):
+            for file in sorted(root.rglob("*")):
+                name = f"{inside}/{file.relative_to(root).as_posix()}"
+                skipped = "__pycache__" in name or "lessons/pages/" in name
+                if file.is_file() and not skipped and name not in archive.namelist():
+                    entry = zipfile.ZipInfo(name)  # without a time: the same zip each time
+                    archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+# --- a site ---------------------------------------------------------------------------------------
+
+
+class Written(NamedTuple):
+    """What :func:`site` has written: name → bytes, and the Python in it."""
+
+    files: dict[str, int]
+    python: Runtime | None
+
+
+def site(folder: Path, chosen: Iterable[Lesson], python: Path | None = None) -> Written:
+    """Write pages for any web server into a folder, which is made; a site that is there is replaced.
+
+    Parameters
+    ----------
+    python : a folder with Pyodide and its NumPy (https://github.com/pyodide/pyodide/releases), which
+        is copied beside the pages; without it they have no Python.
+
+    ``SiteError`` for what :func:`runtime` finds, for files in ``folder`` that are not of a site, and
+    for what cannot be written.
+    """
+    found = None if python is None else runtime(python)
+    contents = {FONT: (KEPT / FONT).read_bytes()}
+    size = 0
+    if found:
+        contents |= {f"python/{name}": content for name, content in found.files.items()}
+        contents["python/minireg.zip"] = package()
+        size = sum(map(len, contents.values())) - len(contents[FONT])
+        contents["worker.js"] = asset("course/worker.js").encode()
+    for name, make in pages(chosen).items():
+        contents[name] = make("worker" if found else "", size).encode()
+    files = {name: len(content) for name, content in contents.items()}
+    try:
+        old = _old(folder)
+        _write(folder / MARK, json.dumps({"minireg": {**old, **files}}, indent=1).encode())
+        for name in old.keys() - files.keys():
+            (folder / name).unlink()
+        for name, content in contents.items():
+            _write(folder / name, content)
+        _write(folder / MARK, json.dumps({"minireg": files}, indent=1).encode())
+    except OSError as error:
+        where = error.filename or folder
+        raise SiteError(f"cannot write {where}: {error.strerror or error}") from error
+    return Written(files, found)
+
+
+def _old(folder: Path) -> dict[str, int]:
+    """The files of a site that was written into a folder; ``SiteError`` if there are others, unless
+    their names begin with a dot.
+    """
+    try:
+        ours = dict(json.loads((folder / MARK).read_text("utf-8"))["minireg"])
+    except FileNotFoundError:
+        ours = {}
+    except (ValueError, KeyError, TypeError):
+        raise SiteError(
+            f"{folder / MARK} is not of a site of minireg: choose another folder"
+        ) from None
+    there = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()]
+    foreign = sorted(n for n in there if n not in {*ours, MARK} and not n.startswith("."))
+    if foreign:
+        more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+        raise SiteError(
+            f"{folder} holds what is not of a site of minireg: {', '.join(foreign[:5])}{more}; choose "
+            "another folder"
+        )
+    return {name: ours[name] for name in there if name in ours}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, in a folder that is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise SiteError(f"cannot write {path}: {error.strerror or error}") from error

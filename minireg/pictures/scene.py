@@ -12,7 +12,7 @@ import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from html import escape, unescape
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -211,22 +211,27 @@ class Scene:
 
     # --- its faces ----------------------------------------------------------------------------------
 
-    def html(self, encoded: dict[str, Any] | None = None) -> str:
+    def html(self, encoded: dict[str, Any] | None = None, *, small: bool = False) -> str:
         """The element ``<mr-scene>``, of these encoded frames or of fresh ones.
 
         The page adds :func:`style` and :func:`script`. Without a script it shows the first frame.
+        A small one has the first panel and the control, no choice and nothing to break.
         """
         found = encoded or self.encode()
+        if small:
+            found = _first(found, len(self.values))
         first, *others = found["looks"]
         looks = [{k: v for k, v in first.items() if k != "svg"}, *others]
         data = {
             "name": self.name, "values": self.values, "words": [number(v) for v in self.values],
-            "choices": [*self.choices], "unit": self.unit, "alt": self.alt, **found, "looks": looks,
+            "choices": [] if small else [*self.choices], "unit": self.unit, "alt": self.alt,
+            **found, "looks": looks,
         }  # fmt: skip
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
         said = found["frames"][self.states.index(self.start)][-1]
         return (
-            f'<mr-scene><form class="controls" autocomplete="off">{self._range()}{self._buttons()}'
+            f'<mr-scene><form class="controls" autocomplete="off">{self._range()}'
+            f"{'' if small else self._buttons()}"
             f'</form><div class="stage" role="img" aria-label="{escape(self.alt.en)}">{first["svg"]}</div>'
             f'<p class="caption" aria-live="polite" aria-atomic="true">{self._caption(said)}</p>'
             f'<script type="application/json">{text}</script></mr-scene>'
@@ -385,6 +390,34 @@ class Slots:
                 x for i, (a, b) in enumerate(zip(was, now, strict=True)) if a != b for x in (i, b)
             ]
             yield (new - old)[self._live].tolist(), pairs
+
+
+def _first(encoded: dict[str, Any], many: int) -> dict[str, Any]:
+    """Of an encoded scene the first panel of the first ``many`` frames: whole, of the first choice."""
+    frames: list[Any] = [[*frame] for frame in encoded["frames"][:many]]
+    looks: list[Any] = []
+    for k, look in enumerate(encoded["looks"]):
+        own = [frame for frame in frames if frame[0] == k]
+        if not own:
+            continue
+        svg = "<svg viewBox=" + look["svg"].split("<svg viewBox=")[1]
+        cut = slots(svg)[1]
+        still = [i for i in look["still"] if i < len(cut)]
+        moving = [v for i, (name, v) in enumerate(cut) if name in MOVES and i not in still]
+        count = sum(len(NUMBER.findall(value)) for value in moving)
+        live = [
+            (place, column)
+            for column, place in enumerate(accumulate(look["live"]))
+            if place < count and any(added[column] for _, added, *_ in own)
+        ]
+        for frame in own:
+            _, added, words, said = frame
+            pairs = zip(words[::2], words[1::2], strict=True)
+            words = [x for pair in pairs if pair[0] < len(cut) for x in pair]
+            frame[:] = [len(looks), [added[column] for _, column in live], words, said]
+        places = [place for place, _ in live]
+        looks.append({"svg": svg, "still": still, "live": np.diff(places, prepend=0).tolist()})
+    return {"looks": looks, "frames": frames, "numbers": []}
 
 
 def _numbers(row: Sequence[Slot], moving: Sequence[bool]) -> Iterator[int]:

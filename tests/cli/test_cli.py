@@ -616,8 +616,9 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_file(tmp_path, capsy
 
 COMMANDS = {
     "help": ["--help"], "train help": ["train", "--help"], "claims help": ["claims", "--help"],
-    "lesson help": ["lesson", "--help"], "check help": ["check-penalty", "--help"], "ops": ["ops"],
-    "info": ["info"], "lesson": ["lesson"], "claims": ["claims", "--id", "C39", "C23"],
+    "lesson help": ["lesson", "--help"], "site help": ["site", "--help"],
+    "check help": ["check-penalty", "--help"], "ops": ["ops"], "info": ["info"],
+    "lesson": ["lesson"], "claims": ["claims", "--id", "C39", "C23"],
     "explain": ["claims", "--id", "C39", "--explain"], "errata": ["claims", "--id", "C39", "--errata"],
     "check": ["check-penalty", "minireg.penalties:L1", "--trials", "1"], "train": ONCE,
 }  # fmt: skip
@@ -784,7 +785,9 @@ def test_every_extra_is_among_what_info_lists():
     assert listed == {re.match("[a-z0-9-]+", n)[0] for extra in info.EXTRAS for n in needs[extra]}
 
 
-@pytest.mark.parametrize("command", ["train", "check-penalty", "claims", "lesson", "ops", "info"])
+@pytest.mark.parametrize(
+    "command", ["train", "check-penalty", "claims", "lesson", "site", "ops", "info"]
+)
 def test_every_command_describes_itself(command, capsys):
     with pytest.raises(SystemExit):
         cli.main([command, "--help"])

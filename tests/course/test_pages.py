@@ -20,7 +20,7 @@ from support.browser import visit
 from support.look import LOOK
 from support.reading import Reading, words
 
-from minireg.course import catalogue, exercises, pages
+from minireg.course import exercises, pages
 from minireg.course.claims import LESSONS, WRONG, load
 from minireg.course.lessons import find, lessons
 from minireg.course.pages import (
@@ -230,19 +230,9 @@ def test_a_server_shows_pages_and_the_font_only():
     assert kind.startswith("text/html")
     assert b'"python":"server"' in content
     assert served(FONT)[0] == "font/woff2"
-    assert b"<ol>" in served("")[1]
+    assert b'class="cards"' in served("")[1]
     for path in ("02.html", "99-no.html", f"../{TWO}", f"{TWO}/", "pages/02.json"):
         assert served(path) is None
-
-
-def test_a_site_without_python_and_one_whose_python_is_not_whole(tmp_path):
-    site(tmp_path / "a", [find(2)])
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(
-        [TWO, FONT, "index.html", *catalogue.PAGES]
-    )
-    (tmp_path / "python").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"lacks pyodide\.mjs: it must hold Pyodide"):
-        site(tmp_path / "b", [find(2)], tmp_path / "python")
 
 
 # --- in a browser ---------------------------------------------------------------------------------
