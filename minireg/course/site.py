@@ -28,8 +28,9 @@ from .parts import Exercise, Recall, Title
 MARK = "site.json"  # what a site consists of: by it the next one knows what it may replace
 LOCK, START = "pyodide-lock.json", "pyodide.mjs"
 KNOWN = tomllib.loads(asset("course/pyodide.toml"))
-#: Pyodide's other files, as the one that starts it names them.
-NAMED = re.compile(rb"\b(?:pyodide\.asm\.\w+|python_stdlib\.zip)\b")
+#: What the file that starts Pyodide says: its version, which of late the lock does not, other files.
+VERSION = re.compile(r'="(\d+\.\d+\.\d+)"')
+NAMED = re.compile(r"\b(?:pyodide\.asm\.\w+|python_stdlib\.zip)\b")
 
 Make = Callable[[str, int], str]
 
@@ -119,20 +120,21 @@ def runtime(folder: Path) -> Runtime:
     that is known. ``SiteError`` names the files that are lacking, or one that is not what it should be.
     """
     files = _read(folder, [LOCK, START])
+    start = files[START].decode(errors="replace")
     try:
         lock = json.loads(files[LOCK])
         info, packages, wanted = lock["info"], lock["packages"], ["numpy"]
         for name in wanted:  # which grows
             wanted += [other for other in packages[name]["depends"] if other not in wanted]
         vouched = {packages[name]["file_name"]: packages[name]["sha256"] for name in wanted}
-        release = f"{info.get('version') or info['abi_version']} with Python {info['python']}"
+        versions = [v for v in (info.get("version"), *VERSION.findall(start)[:1]) if v]
+        release = f"{(versions or [info['abi_version']])[0]} with Python {info['python']}"
     except (ValueError, KeyError, TypeError) as error:
         raise SiteError(f"{folder / LOCK} is no lock of Pyodide with NumPy: {error!r}") from error
     if strange := [name for name in vouched if Path(name).name != name]:
         raise SiteError(f"{folder / LOCK} names what is no file beside it: {', '.join(strange)}")
-    named = {name.decode() for name in NAMED.findall(files[START])}
-    files |= _read(folder, [*sorted(named), *vouched])
-    if info.get("version") == KNOWN["version"]:
+    files |= _read(folder, [*sorted({*NAMED.findall(start)}), *vouched])
+    if KNOWN["version"] in versions:
         vouched |= KNOWN["sha256"]
     for name, expected in vouched.items():
         got = hashlib.sha256(files.get(name, b"")).hexdigest()

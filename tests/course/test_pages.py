@@ -625,6 +625,11 @@ def test_python_on_this_machine(chromium, expect, tmp_path, monkeypatch):
             assert shown.locator("#ex-left_over textarea").input_value() == RIGHT
             kept = json.loads((tmp_path / "answers.json").read_text("utf-8"))
             assert kept["2/left_over"]["code"] == RIGHT
+            shown.locator("header a").click()  # to the index, which knows it too
+            note = shown.locator('.card[data-lesson="2"] .progress')
+            expect(note).to_have_text("1 of 3 exercises done", use_inner_text=True)
+            shown.locator('.card[data-lesson="2"] a').click()
+            ready(shown, expect)
         with visit(chromium, server.url(TWO), locale="en-US") as second:  # in another browser
             ready(second, expect)
             assert second.locator("#ex-left_over textarea").input_value() == RIGHT

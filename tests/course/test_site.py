@@ -247,8 +247,11 @@ def test_a_package_that_is_not_the_locks_is_refused(name, tmp_path):
         runtime(tmp_path)
 
 
-def test_the_known_release_has_to_be_what_it_says(tmp_path):
-    lay(tmp_path, {**OTHER, "pyodide.asm.js": b"x"}, version=KNOWN["version"])
+@pytest.mark.parametrize("by", ["its lock", "the file that starts it"])
+def test_the_known_release_has_to_be_what_it_says(by, tmp_path):
+    start = OTHER["pyodide.mjs"] + b';var C="0.27.7"' * (by != "its lock")
+    version = {"version": "0.27.7"} if by == "its lock" else {}
+    lay(tmp_path, {**OTHER, "pyodide.mjs": start}, **version)
     with pytest.raises(SiteError, match=r"is not that of Pyodide 0\.27\.7 with Python 3\.19\.1"):
         runtime(tmp_path)
 
@@ -406,6 +409,8 @@ def test_the_whole_site_in_figures(chromium, expect, runtime, tmp_path):
             assert asked <= 1  # the font
             assert seconds < 5  # on a machine with other work
         with visit(chromium, f"{at}{TWO}", locale="en-US") as shown:
+            asked = []
+            shown.on("request", lambda request: asked.append(request.url))
             seconds = shown.evaluate(FIRST)
             box = shown.locator("#ex-left_over")
             box.locator("summary").first.click() if not box.locator(
@@ -416,6 +421,5 @@ def test_the_whole_site_in_figures(chromium, expect, runtime, tmp_path):
             box.locator("button.check").click()
             expect(box).to_have_class(re.compile("done"), timeout=60_000)
             judged = time.perf_counter() - begun
-            print(
-                f"lesson 2: living picture after {seconds:.2f} s, first judged answer {judged:.1f} s"
-            )
+            print(f"lesson 2: living picture after {seconds:.2f} s, first judged answer after "
+                  f"{judged:.1f} s and {len(asked)} more requests")  # fmt: skip
