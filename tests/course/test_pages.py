@@ -580,7 +580,7 @@ def judges_measures_and_stops(shown, expect):
     shown.locator(".run .go").click()
     expect(shown.locator(".run .output")).to_be_empty()
     shown.locator("#python").get_by_role("button", name="Stop").click()
-    expect(shown.locator(".run .output")).to_have_text("so far\n")
+    expect(shown.locator(".run .output")).to_have_text("so far\n", timeout=60_000)
     expect(shown.locator(".run .said")).to_contain_text(re.compile(r"Stopped after \d+ s\."))
     expect(shown.locator("#python")).to_be_hidden(timeout=60_000)  # also once Python is there again
     shown.wait_for_timeout(3000)
