@@ -273,7 +273,7 @@ def tinted(code: str) -> str:
 
 def _told(part: Told, claims: Sequence[Claim]) -> str:
     """Cards, the wrong claims first, and the others folded."""
-    worst = sorted(claims[: len(part.ids)], key=lambda c: -[*VERDICTS].index(c.verdict) % 4)
+    worst = sorted(claims[: len(part.ids)], key=lambda c: -([*VERDICTS].index(c.verdict) % 4))
     others = claims[len(part.ids) :]
     more = Say(f"And {len(others)} more, all measured", f"另有 {len(others)} 条，均已实测")
     folded = _fold(more, "".join(map(card, others))) if others else ""
