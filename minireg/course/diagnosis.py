@@ -372,7 +372,8 @@ def condition(both: Both) -> Iterator[Say]:
         return
     plain, other = both.quantities
     index = other.pop("index", np.zeros(len(right)))
-    for name, k in plain.items() if index.any() else ():
+    whole = {name: k for name, k in plain.items() if index.any() and not (k % 1).any()}
+    for name, k in whole.items():
         for key, mask in (("named", index == k), ("only_named", index != k)):
             if 0 < mask.sum() < len(mask) and right[~mask].all() and not right[mask].all():
                 yield say(f"partly.{key}", name=name)

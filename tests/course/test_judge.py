@@ -338,6 +338,15 @@ def test_what_is_said_of_a_number_is_true_of_it(body, said):
     assert said in submitted(f"def f(a, b):\n    {body}", exercise).said.en
 
 
+def test_an_argument_that_is_no_whole_number_is_no_place_in_an_array():
+    w = np.array([3.0, -0.5, 2.0])
+    right = lambda w, lam, half: lam * w if half else 2 * lam * w
+    cases = [(w, 0.4, True), (w, 0.4, False), (w[:2], 0.0, False)]
+    written = Write("slope", Say("", ""), lambda w, lam, half: ..., right, cases)
+    said = judge(lambda w, lam, half: 2 * half * lam * w, written).said.en
+    assert "entry" not in said
+
+
 def test_a_call_is_shown_as_it_was_made():
     exercise = one_of((1e-12, 3), (0.1 + 0.2, 2), right=lambda a, b: a + b + 1)
     said = submitted("def f(a, b):\n    return a + b", exercise).said.en
