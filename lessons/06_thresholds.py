@@ -39,7 +39,7 @@ def _():
             "A scanned digit is a sum of 64 waves. Each coefficient v passes a gate: out comes the θ that "
             "makes ½(θ − v)² + penalty least. L1, L2 and ‖θ‖ have λ = t; ℓ0's λ is such that its "
             "threshold is t, too.",
-            "一个手写数字是 64 个波的叠加。每个系数 v 都要过一道门，出来的是使 ½(θ − v)² + 惩罚 最小的 θ。"
+            "一个手写数字是 64 个波的叠加。每个系数 v 都要过一道门，出来的是使“½(θ − v)² + 惩罚”最小的 θ。"
             "L1、L2 与 ‖θ‖ 取 λ = t；ℓ0 的 λ 则取得使它的阈值也等于 t。",
         ),
     )
@@ -101,7 +101,7 @@ def _():
         choices={"l1": "L1", "l0": "ℓ0", "l2": "L2", "norm": "‖θ‖"},
         broken=Say("shift by t first", "先平移 t"),
         caption=Say(
-            "{kept:.0f} of 64 coefficients are left; the largest, {before:.2f}, becomes {after:.2f}.",
+            "Left: {kept:.0f} of 64 coefficients; the largest, {before:.2f}, becomes {after:.2f}.",
             "64 个系数剩下 {kept:.0f} 个；其中最大的由 {before:.2f} 变为 {after:.2f}。",
         ),
         alt=Say(
@@ -642,10 +642,10 @@ def picture(t, choice, broken=False):
     left.line(x, curve(penalty, choice, x), "broken" if broken else "penalty", label=names[choice])
     left.dots(before.ravel(), after.ravel(), role, size=3.5)
     boards = Panel(
-        Say("the coefficients, and their digit", "系数，以及它们构成的数字"),
+        Say("the coefficients, and their digit", "系数，以及它们叠加成的图像"),
         x=(0, 21), y=(17.6, 0), height=252,
         xticks={4: Say("before", "之前"), 16: Say("after", "之后")},
-        yticks={4: Say("waves", "波"), 13.6: Say("digit", "数字")},
+        yticks={4: Say("waves", "波"), 13.6: Say("digit", "图像")},
     )  # fmt: skip
     boards.heat(abs(before) ** 0.5, 1, "data", box=(0, 8, 0, 8))
     boards.heat(abs(after) ** 0.5, 1, role, box=(12, 20, 0, 8))
