@@ -642,9 +642,11 @@ def figures():
     first, one = (AXES["eigen"][0] @ w for w in (best, bowl(5, broken=True)[1]))
     crossed = bowl(STRENGTHS)[1][:, 1]
     axis_ratio = lambda s: ((steep + s) / (flat + s)) ** 0.5
+    parts = mr.datasets.arrays("diabetes")[0][:, 4:6].mean(0)
     centred = mr.datasets.arrays("diabetes")[1].mean() * 2 / (2 + 5)
     return [
         holds("correlation of the two", np.corrcoef(x[:, 4], x[:, 5])[0, 1], at_least=0.89),
+        holds("share of LDL in the mean total cholesterol", parts[1] / parts[0], at_least=0.5),
         holds("|picture − mr.solve|, λ = 0.5", abs(pair - bowl(0.5)[1]).max(), at_most=1e-9),
         holds("the same with the fault, λ = 5",
               abs(both.weight.numpy()[0] - bowl(5, broken=True)[1]).max(), at_most=1e-9),
@@ -667,6 +669,10 @@ def figures():
         breaks("intercept penalised, λ = 5: mean", bowl(5, True)[2], at_least=141.85, at_most=141.95),
         breaks("the sum before", first, at_least=0.135, at_most=0.145),
         breaks("and with it", one, at_least=0.255, at_most=0.265),
+        *(holds("its column's mean, in standard deviations", m, at_least=v - 0.05, at_most=v + 0.05)
+          for m, v in zip(measured()[0].mean(0), (5.5, 3.8), strict=True)),
+        holds("ten weights: ‖θ‖ at λ = 0.5 over that at λ = 2",
+              np.linalg.norm(ridge(x, y, 0.5)) / np.linalg.norm(ridge(x, y, 2.0)), at_least=1.1),
         breaks("columns centred: mean", centred, at_least=43.45, at_most=43.55),
     ]  # fmt: skip
 
