@@ -3,6 +3,7 @@
 import itertools
 import math
 import tracemalloc
+from functools import cache
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ PENALTIES = {
 }
 every_penalty = pytest.mark.parametrize("label", PENALTIES)
 
-seeded = settings(derandomize=True, deadline=None)
+seeded = settings(max_examples=40, derandomize=True, deadline=None)  # for each penalty
 numbers = st.floats(-5, 5, width=32)  # coarse, so that ties and zeros happen
 points = arrays(np.float64, SHAPE, elements=numbers)
 strengths = st.floats(0, 3, width=32)
@@ -591,14 +592,14 @@ def test_a_group_is_all_zero_or_not_at_all(label):
     """It is 0 exactly where Σ (v/(step·λ))² ≤ 1 (after the soft threshold of l1)."""
     penalty = ELEMENTWISE[label][0]
     rng, counts = np.random.default_rng(0), [0, 0]
-    for _ in range(1000):
+    for _ in range(300):
         v, step = rng.normal(size=(1, 4)), 10 ** rng.uniform(0, 1, (1, 4))
         u = penalty.prox(v, step)
         left = soft_threshold(v, step * getattr(penalty, "l1", 0.0))
         dead = ((left / (step * penalty.strength)) ** 2).sum() <= 1
         assert u.any() != dead
         counts[int(dead)] += 1
-    assert min(counts) > 100
+    assert min(counts) > 30
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -663,36 +664,37 @@ def descend(optimizer, w, steps, until, penalty):
 
 
 ADAPTIVE = {
-    "Adam": lambda p: optim.Adam(p, lr=0.01),
-    "amsgrad": lambda p: optim.Adam(p, lr=0.01, amsgrad=True),
-    "AdamW": lambda p: optim.AdamW(p, lr=0.01, weight_decay=0.0),
-    "RMSprop": lambda p: optim.RMSprop(p, lr=0.01),
-    "RMSprop, momentum": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5),
+    "proximal gradient": lambda p: optim.ProximalGradient(p, lr=0.3, accelerated=True),
+    "Adam": lambda p: optim.Adam(p, lr=0.03),
+    "amsgrad": lambda p: optim.Adam(p, lr=0.03, amsgrad=True),
+    "AdamW": lambda p: optim.AdamW(p, lr=0.03, weight_decay=0.0),
+    "RMSprop": lambda p: optim.RMSprop(p, lr=0.03),
+    "RMSprop, momentum": lambda p: optim.RMSprop(p, lr=0.03, alpha=0.95, momentum=0.5),
 }
 SPARSE = {"L1": L1(0.2), "ElasticNet": ElasticNet(0.2, 0.1), "GroupLasso": GroupLasso(0.2, axis=0)}
 
 
+@cache
+def end(label, optimizer):
+    """Where an optimizer with the prox of a penalty ends."""
+    w = mr.Tensor(0.1 * draw(3, 6, seed=2), requires_grad=True)
+    made = ADAPTIVE[optimizer]([w])
+    made.add_prox([w], SPARSE[label])
+    assert descend(made, w, 4000, 1e-12, SPARSE[label]) <= 1e-12
+    return w.data
+
+
 @pytest.mark.parametrize("label", SPARSE)
-@pytest.mark.parametrize("optimizer", ADAPTIVE)
+@pytest.mark.parametrize("optimizer", [*ADAPTIVE][1:])
 def test_adaptive_steps_with_prox_end_where_proximal_gradient_does(optimizer, label):
-    penalty, ends, distances = SPARSE[label], [], []
-    for make in (
-        lambda p: optim.ProximalGradient(p, lr=0.3, accelerated=True),
-        ADAPTIVE[optimizer],
-    ):
-        w = mr.Tensor(0.1 * draw(3, 6, seed=2), requires_grad=True)
-        made = make([w])
-        made.add_prox([w], penalty)
-        distances.append(descend(made, w, 4000, 1e-12, penalty))
-        ends.append(w.data)
-    assert max(distances) <= 1e-12
-    np.testing.assert_array_equal(ends[1] == 0, ends[0] == 0)
-    assert 3 <= (ends[0] == 0).sum() < 18
-    np.testing.assert_allclose(ends[1], ends[0], atol=1e-11)
+    reached, expected = end(label, optimizer), end(label, "proximal gradient")
+    np.testing.assert_array_equal(reached == 0, expected == 0)
+    assert 3 <= (expected == 0).sum() < 18
+    np.testing.assert_allclose(reached, expected, atol=1e-11)
 
 
 @pytest.mark.parametrize("penalty", [SpectralNorm(0.2), NuclearNorm(0.2)], ids=repr)
-@pytest.mark.parametrize("optimizer", ADAPTIVE)
+@pytest.mark.parametrize("optimizer", [*ADAPTIVE][1:])
 def test_matrix_norms_have_no_prox_in_an_adaptive_metric(optimizer, penalty):
     w = mr.Tensor(draw(3, 6), requires_grad=True)
     message = (

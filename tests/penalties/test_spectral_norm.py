@@ -173,13 +173,13 @@ def test_what_is_decoupled_from_the_vectors_is_seen_when_it_grows(home, dtype):
 
 
 def dirac():
-    w = nn.Conv2d(32, 32, 3, bias=False).weight
+    w = nn.Conv2d(24, 24, 3, bias=False).weight
     return nn.init.dirac_(w).numpy()
 
 
 TIES = {
     "eye": lambda: np.eye(20),
-    "orthogonal": lambda: np.linalg.qr(draw(64, 64))[0],
+    "orthogonal": lambda: np.linalg.qr(draw(32, 32))[0],
     "dirac": dirac,
 }
 
