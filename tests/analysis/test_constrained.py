@@ -46,8 +46,14 @@ PENALTIES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("label", PENALTIES)
-@pytest.mark.parametrize("share", [0.2, 0.8])
+EACH = [  # of each penalty one of the two is slow
+    pytest.param(label, share, marks=[pytest.mark.slow] * ((i + j) % 2))
+    for i, label in enumerate(PENALTIES)
+    for j, share in enumerate((0.2, 0.8))
+]
+
+
+@pytest.mark.parametrize(("label", "share"), EACH)
 def test_price_and_budget_meet(label, share):
     both = problem(PENALTIES[label])
     budget = share * both.budget_of(0.0)

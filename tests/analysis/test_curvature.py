@@ -223,10 +223,10 @@ def test_small_problems_are_solved_densely(k, which):
 
 
 SPECTRA = {
-    "zero": [0] * 80, "identity": [1] * 80, "minus identity": [-1] * 80, "rank 1": [0] * 79 + [3],
-    "minus rank 1": [-3] + [0] * 79, "rank 5": [0] * 75 + [1, 2, 3, 4, 5], "two values": [1] * 40 + [2] * 40,
-    "three values": [-1] * 40 + [0] * 20 + [3] * 20, "outlier": [1] * 79 + [1e4],
-    "outlier and spread": [*np.linspace(0, 1, 79), 1e4], "spread": np.cos(np.linspace(-np.pi, 0, 160)),
+    "zero": [0] * 40, "identity": [1] * 40, "minus identity": [-1] * 40, "rank 1": [0] * 39 + [3],
+    "minus rank 1": [-3] + [0] * 39, "rank 5": [0] * 35 + [1, 2, 3, 4, 5], "two values": [1] * 20 + [2] * 20,
+    "three values": [-1] * 20 + [0] * 10 + [3] * 10, "outlier": [1] * 39 + [1e4],
+    "outlier and spread": [*np.linspace(0, 1, 39), 1e4], "spread": np.cos(np.linspace(-np.pi, 0, 80)),
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import os
 import re
+import runpy
 import shutil
 import signal
 import socket
@@ -16,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.faults import FAULTS, plant
 
 import minireg as mr
 from minireg.cli import main as cli
 from minireg.course import lessons as course
-from minireg.course.claims import LESSONS, Claim, breaks, corrects, holds, load, reports
+from minireg.course.claims import LESSONS, Claim, breaks, corrects, holds, load, measured, reports
 from minireg.course.lessons import Lesson, settle
 from minireg.course.parts import Close, Code, Exercise, Title, says
 from minireg.pictures import Say
@@ -197,11 +199,10 @@ def test_numpy_is_enough(lesson):
 
 def test_the_same_file_runs_with_marimo(lesson):
     pytest.importorskip("marimo")
-    root = str(Path(course.__file__).parents[2])
-    command = [sys.executable, str(lesson.path)]
-    env = os.environ | {"PYTHONPATH": root}
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-    assert ran.returncode == 0, ran.stderr
+    assert runpy.run_path(str(lesson.path), run_name="__main__")["train"](8, 0.5) == 1
+    lesson.path.write_text(LESSON.replace("share = 0.5", "share = 1 / 0"), "utf-8")
+    with pytest.raises(Exception, match=r"division by zero|ancestor"):
+        runpy.run_path(str(lesson.path), run_name="__main__")
 
 
 def test_a_copy_is_not_put_where_marimo_saves_nothing(lesson, tmp_path, monkeypatch):
@@ -215,6 +216,24 @@ def test_a_copy_is_not_put_where_marimo_saves_nothing(lesson, tmp_path, monkeypa
 # --- running --------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def recorded(monkeypatch):
+    """Claims give what is on record, which tests/course/test_claims.py compares with a fresh run."""
+    stored = measured()
+    monkeypatch.setattr(course, "measure", lambda *ids: [stored[i] for i in ids])
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_lesson_runs_from_the_command_line(number, capsys):
+    """Its own figures are measured."""
+    assert cli.main(["lesson", str(number), "--run"]) == 0
+    printed = capsys.readouterr().out
+    assert str(course.find(number)) in printed
+    assert printed.count("claimed") == printed.count("as claimed") + 1
+
+
+@pytest.mark.slow
 def test_all_run_from_the_command_line(capsys):
     assert cli.main(["lesson", "--run"]) == 0
     printed = capsys.readouterr().out
@@ -238,27 +257,46 @@ def run_installed(site: Path, folder: Path, *command: str, **options):
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)  # fmt: skip
 
 
-@pytest.mark.parametrize("flags", [["--run"], ["--script"]])
-def test_from_a_wheel_in_another_folder(installed, tmp_path, flags):
-    with run_installed(installed, tmp_path, "-m", "minireg", "lesson", "2", *flags) as process:
+COMMANDS = """\
+from minireg.cli.main import main
+main(["lesson", "0", "--run"])
+main(["lesson", "2", "--script"])
+main(["claims", "--id", "C23"])
+main("train --dataset wine --hidden 4 --epochs 1 --no-progress --out run".split())
+"""
+
+
+def test_from_a_wheel_in_another_folder(installed, tmp_path):
+    """Style sheet, page and prose are files that a package may forget."""
+    with run_installed(installed, tmp_path, "-c", COMMANDS) as process:
         printed = process.communicate()[0]
     assert process.returncode == 0, printed
-    assert {"--run": "same λ, half the rate", "--script": "def train("}[flags[0]] in printed
-    assert not list(tmp_path.iterdir())
+    for said in (
+        course.find(0).title,
+        "def train(",
+        "as the verdict says, 0 not",
+        "written to run/",
+    ):
+        assert said in printed
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    for name in ("report.css", "report.md"):
+        text = (ROOT / "minireg" / "inspect" / name).read_text("utf-8")
+        assert text.strip().splitlines()[-1].strip() in page
+
+
+OTHERS = ("marimo", "sklearn", "scipy", "matplotlib")
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_the_script_of_a_lesson_runs_with_numpy_alone(number, tmp_path):
+def test_the_script_of_a_lesson_runs_with_numpy_alone(number, tmp_path, monkeypatch, capsys):
     text = course.find(number).script()
-    hidden = "('marimo', 'sklearn', 'scipy', 'matplotlib')"
-    hide = f"import sys\nfor name in {hidden}:\n    sys.modules[name] = None\n"
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", hide + text]
-    ran = subprocess.run(
-        command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout
+    for name in {*OTHERS}.union(n for n in sys.modules if n.partition(".")[0] in OTHERS):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.chdir(tmp_path)
+    exec(text, {"__name__": "__main__"})
+    assert capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
     assert "marimo" not in text
 
 
@@ -271,18 +309,6 @@ def test_a_wheel_holds_the_lessons():
     ]
     assert targets["wheel"]["force-include"] == {"lessons": "minireg/lessons"}
     assert "lessons" in targets["sdist"]["include"]
-
-
-def test_a_training_from_a_wheel_finds_the_looks_of_its_report(installed, tmp_path):
-    """Style sheet, page and prose are files that a package may forget."""
-    flags = ("--dataset", "wine", "--hidden", "4", "--epochs", "1", "--no-progress", "--out", "run")
-    with run_installed(installed, tmp_path, "-m", "minireg", "train", *flags) as process:
-        printed = process.communicate()[0]
-    assert process.returncode == 0, printed
-    page = (tmp_path / "run" / "report.html").read_text("utf-8")
-    for name in ("report.css", "report.md"):
-        text = (ROOT / "minireg" / "inspect" / name).read_text("utf-8")
-        assert text.strip().splitlines()[-1].strip() in page
 
 
 def test_a_wheel_holds_what_is_no_python(tmp_path):
@@ -389,9 +415,10 @@ def test_ctrl_c_ends_a_run(monkeypatch, capsys):
 
 
 def test_a_fault_in_minireg_fails_the_lesson(monkeypatch, capsys):
-    gradient = mr.penalties.L2.gradient
-    monkeypatch.setattr(mr.penalties.L2, "gradient",
-                        lambda self, w, out=None: np.multiply(gradient(self, w), 2, out=out))  # fmt: skip
+    """By one of its claims here; tests/course/test_faults.py plants more, and measures all."""
+    plant(monkeypatch, FAULTS["M40"])
+    measure = course.measure
+    monkeypatch.setattr(course, "measure", lambda *ids: measure(*(i for i in ids if i == "C24")))
     assert cli.main(["lesson", "2", "--run"]) == 1
     said = capsys.readouterr()
     assert "FAILED" in said.out
@@ -474,9 +501,10 @@ def test_a_run_names_all_that_failed(capsys):
         settle([torn])
 
 
-def test_marimo_finds_nothing():
+def test_marimo_finds_nothing(monkeypatch, capsys):
     pytest.importorskip("marimo")
     paths = [str(lesson.path) for lesson in course.lessons()]
-    checked = subprocess.run([sys.executable, "-m", "marimo", "check", "--strict", *paths],
-                             capture_output=True, text=True, check=False)  # fmt: skip
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    monkeypatch.setattr(sys, "argv", ["marimo", "check", "--strict", *paths])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module("marimo", run_name="__main__")
+    assert not stop.value.code, "".join(capsys.readouterr())

@@ -1,8 +1,8 @@
 """Drawn cases against PyTorch: shapes, layouts, axes and indices nobody thought of.
 
 The rows of support/drawn.py say how the arguments of a function are drawn, support/twins has what
-PyTorch calls it. A new function needs a row and nothing else: the number of cases a row is
-chosen so that all of them together are at least CASES.
+PyTorch calls it. A new function needs a row and nothing else: a few cases of it are drawn always,
+and with -m slow so many that those of all functions together are at least CASES.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ import minireg as mr
 from minireg.nn import functional
 from minireg.ops import TABLE
 
-CASES, LEAST = 20_000, 50  # of the file, of a function
+CASES, LEAST, FEW = 20_000, 50, 20  # of the file, of a function, of a function always
 
 
 @st.composite
@@ -50,13 +50,25 @@ def test_every_function_has_a_row():
     exact("FUNCTIONAL in tests/support/drawn.py", FUNCTIONAL, public - {"dropout"})
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-@drawn(max(LEAST, -(-CASES // len(FUNCTIONS))))
-@given(data=st.data())
-def test_function_equals_torch(name, data, tally):
+def equals_torch(name, data, tally):
     with tally.comparing(name) as passed:
         case = data.draw(cases(name))
         passed.append(same(case.ours, case.theirs, case.arrays))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@drawn(FEW)
+@given(data=st.data())
+def test_function_equals_torch(name, data, tally):
+    equals_torch(name, data, tally)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUNCTIONS)
+@drawn(max(LEAST, -(-CASES // len(FUNCTIONS))))
+@given(data=st.data())
+def test_function_equals_torch_in_many_cases(name, data, tally):
+    equals_torch(name, data, tally)
 
 
 def value_and_gradients(function: Callable[..., Any], arrays: list[np.ndarray]) -> list[Any]:

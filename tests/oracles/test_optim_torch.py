@@ -17,7 +17,7 @@ from minireg import backend, optim
 from minireg.penalties import L1
 from minireg.random import Stream
 
-STEPS, BLOCK = 100, 16
+STEPS, BLOCK = 50, 16
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +147,7 @@ def test_every_configuration_equals_torch(configuration):
     name, options = configuration
     mine, yours = paired("small")
     ours, theirs = getattr(optim, name)(mine, **options), getattr(topt, name)(yours, **options)
-    run(ours, mine, theirs, yours, 50)
+    run(ours, mine, theirs, yours, 20)
     same_parameters(mine, yours)
 
 
