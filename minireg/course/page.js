@@ -80,6 +80,7 @@ function inWorker() {
   let worker, ready, hear, end, printed;
   function start() {
     worker = new Worker("worker.js", { type: "module" });
+    loading(0); // who asked sees at once that something happens
     ready = new Promise((resolve, reject) => {
       worker.onerror = event => reject(Error(event.message || "worker.js does not start"));
       worker.onmessage = ({ data }) => {

@@ -152,7 +152,7 @@ def test_a_symbol_means_one_thing():
 def test_what_the_lessons_say_most_is_explained():
     known = " ".join(t.zh for t in TERMS)
     for word in ("反向传播", "记录带", "账本", "岭回归", "软阈值", "近端算子", "次微分", "弹性网络",
-                 "组 lasso", "条件数", "特征值", "KKT", "影子价格", "最大后验", "动量"):  # fmt: skip
+                 "组 Lasso", "条件数", "特征值", "KKT", "影子价格", "最大后验", "动量"):  # fmt: skip
         assert word in known
 
 
@@ -193,11 +193,12 @@ def test_text_is_large_and_dark_enough_and_nothing_is_too_wide(
     chromium, url, expect, name, width, locale, scheme
 ):
     view = {"viewport": {"width": width, "height": 800}, "locale": locale, "color_scheme": scheme}
-    with visit(chromium, f"{url}{name}", **view) as shown:
+    some = {"claims.html": "#topic=adaptive", "errata.html": "#text=002"}  # every verdict is in it
+    with visit(chromium, f"{url}{name}{some.get(name, '')}", **view) as shown:
         expect(shown.locator(READY)).to_be_attached()
         shown.evaluate("document.querySelectorAll('[aria-expanded]').forEach(b => b.click())")
         look = shown.evaluate(LOOK)
-        assert look["seen"] > 300
+        assert look["seen"] > 60
         assert not look["found"]
         assert look["wide"] <= 0
 
@@ -237,8 +238,8 @@ def test_choices_and_the_address_hold_what_is_asked(chromium, url, expect):
         assert left(shown) == sum("003" in ALL[i].source for i in false)
         shown.get_by_label("Text").select_option("000")
         shown.keyboard.press("/")
-        assert shown.evaluate("document.activeElement.name") == "text"  # a choice has the focus
-        shown.locator("input[name=q]").fill("batchnorm")
+        assert shown.evaluate("document.activeElement.name") == "q"
+        shown.keyboard.type("batchnorm")
         assert left(shown) == 1
         assert shown.url.endswith("#q=batchnorm&text=000&verdict=FALSE+AS+STATED")
         shown.reload()
