@@ -407,7 +407,7 @@ def test_the_whole_site_in_figures(chromium, expect, runtime, tmp_path):
             seconds = shown.evaluate(FIRST)
             print(f"index: {asked + 1} requests, first living picture after {seconds:.2f} s")
             assert asked <= 1  # the font
-            assert seconds < 5  # on a machine with other work
+            assert seconds < 10  # on a machine with other work; below 1 on a quiet one
         with visit(chromium, f"{at}{TWO}", locale="en-US") as shown:
             asked = []
             shown.on("request", lambda request: asked.append(request.url))
@@ -419,7 +419,7 @@ def test_the_whole_site_in_figures(chromium, expect, runtime, tmp_path):
             begun = time.perf_counter()
             box.locator("textarea").fill(RIGHT)
             box.locator("button.check").click()
-            expect(box).to_have_class(re.compile("done"), timeout=60_000)
+            expect(box).to_have_class(re.compile("done"), timeout=240_000)
             judged = time.perf_counter() - begun
             print(f"lesson 2: living picture after {seconds:.2f} s, first judged answer after "
                   f"{judged:.1f} s and {len(asked)} more requests")  # fmt: skip
