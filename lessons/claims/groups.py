@@ -183,11 +183,11 @@ def multitask(seed: int) -> tuple[np.ndarray, np.ndarray]:
     "Σ_i‖w_i‖₂ over the rows of W sets a whole row to 0 when its energy is below a threshold that λ "
     "determines.",
     corrected="A row v_i after a gradient step is scaled by max(0, 1 − ηλ/‖v_i‖); at the optimum "
-    "‖∇_iL₀‖ ≤ λ for the rows that are 0, and ‖∇_iL₀‖ = λ for the others.",
+    "‖∇ᵢL₀‖ ≤ λ for the rows that are 0, and ‖∇ᵢL₀‖ = λ for the others.",
 )  # fmt: skip
 def group_threshold() -> Iterator[Figure]:
     """v − u ∈ k·∂‖u‖, k = ηλ: for u ≠ 0 that is ku/‖u‖, so u is parallel to v and ‖v‖ − k long, if this is
-    > 0; for u = 0 it is the ball ‖v‖ ≤ k. At the optimum −∇_iL₀ ∈ λ∂‖w_i‖ likewise. With one
+    > 0; for u = 0 it is the ball ‖v‖ ≤ k. At the optimum −∇ᵢL₀ ∈ λ∂‖w_i‖ likewise. With one
     column ‖w_i‖ = |w_i|: the lasso.
 
     >>> v = np.array([[3.0, 4.0], [0.3, 0.4]])
@@ -215,8 +215,8 @@ def group_threshold() -> Iterator[Figure]:
     g = np.linalg.norm(2 * x.T @ (x @ w.T - y) / y.size, axis=1)
     live = (w != 0).any(axis=0)
     off = abs(g[live] - lam)
-    yield holds("at the optimum |‖∇_iL₀‖ − λ| of live rows", off.max(), at_most=1e-11)
-    yield holds("‖∇_iL₀‖/λ of dead rows, at most", g[~live].max() / lam, at_most=1)
+    yield holds("at the optimum |‖∇ᵢL₀‖ − λ| of live rows", off.max(), at_most=1e-11)
+    yield holds("‖∇ᵢL₀‖/λ of dead rows, at most", g[~live].max() / lam, at_most=1)
 
 
 @claim(
