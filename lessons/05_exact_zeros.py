@@ -100,11 +100,11 @@ def _():
     scene = Scene(
         picture,
         "lam",
-        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.2),
+        (0.1, 0.2, 0.3, 0.5, 0.8, 1.2),
         start=0.8,
         label="λ",
         choices={"l1": "L1: λ|θ|", "l2": "L2: ½λθ²"},
-        broken=Say("the threshold is λ, not ηλ", "阈值取 λ，而不是 ηλ"),
+        broken=Say("the proximal step forgets η", "近端步漏乘了 η"),
         caption=Say(
             "η = 0.1. {said} Exactly 0 after 60 steps, of ten weights: {prox} by proximal steps, "
             "{descent} by gradient steps.",
@@ -420,20 +420,20 @@ def _():
     Order(
         "lasso",
         Say(
-            "The lasso by hand: loss ‖xw − y‖²/N, and λ half of what sets all weights to 0. `soft(v, k)` is "
-            "the first exercise. Put the lines in order; five do not belong.",
+            "The lasso by hand: loss ‖xw − y‖²/N, λ half of the least that sets all weights to 0. `soft` is "
+            "the first exercise. Put the lines in order; four do not belong.",
             "自己动手写 lasso：损失为 ‖xw − y‖²/N，λ 取使全部权重为 0 的最小值的一半。"
-            "`soft(v, k)` 就是第一题的函数。把这几行排好，其中五行是多余的。",
+            "`soft` 就是第一题的函数。把这几行排好，其中四行是多余的。",
         ),
         lines={
-            "most = abs(2 * x.T @ y / len(y)).max()": Say(
+            "most = abs(2 * x.T @ y / N).max()": Say(
                 "The steepest slope of the loss at w = 0. With λ at least this large, leaving pays for none.",
                 "损失在 w = 0 处最陡的斜率。λ 不小于它时，哪个权重离开都不划算。",
             ),
             "lam = most / 2": Say("Half of it: some leave.", "取一半：有些权重会离开。"),
             "w = np.zeros(10)": Say("All start at 0.", "全部从 0 出发。"),
             "for _ in range(20):": Say("Each pass is one proximal step.", "每一轮是一个近端步。"),
-            "    g = 2 * x.T @ (x @ w - y) / len(y)": Say(
+            "    g = 2 * x.T @ (x @ w - y) / N": Say(
                 "The slope of the loss alone, where w is now.", "只取损失的梯度，在当前的 w 处。"
             ),
             "    w = soft(w - lr * g, lr * lam)": Say(
@@ -442,15 +442,15 @@ def _():
             ),
         },
         distractors={
-            "most = abs(x.T @ y / len(y)).max()": Say(
+            "most = abs(x.T @ y / N).max()": Say(
                 "The 2 is missing: the slope of a square is twice its root. This is half of what it takes.",
                 "少了 2：平方的导数是两倍。这只有所需的一半。",
             ),
             "most = abs(2 * x.T @ y).max()": Say(
                 "Without N this is the slope of the summed loss, 442 times too large here.",
-                "没有除以 N，这是求和损失的斜率，在这里大了 441 倍。",
+                "没有除以 N，这是求和损失的斜率，在这里是所需的 442 倍。",
             ),
-            "most = np.linalg.norm(2 * x.T @ y / len(y))": Say(
+            "most = np.linalg.norm(2 * x.T @ y / N)": Say(
                 "Each weight decides for itself, so the largest slope counts, not the length of all ten.",
                 "每个权重各自决定去留，所以要看最大的斜率，而不是十个斜率合成的长度。",
             ),
@@ -458,10 +458,6 @@ def _():
                 "Without the rate it solves the problem with λ/η, ten times as strong here "
                 "(glm-tools/pyglmnet#383).",
                 "没有乘学习率，解的就是强度为 λ/η 的问题，在这里强了十倍（glm-tools/pyglmnet#383）。",
-            ),
-            "    w = soft(w, lr * lam) - lr * g": Say(
-                "The data come last here and move every zero away again.",
-                "这里数据在最后，又把每个零移开了。",
             ),
         },
         given=by_hand,
@@ -581,7 +577,14 @@ def least_squares():
 def by_hand():
     """What a program of the lasso begins with."""
     x, y = patients()
-    return {"np": np, "x": x, "y": y[:, 0], "lr": 0.1, "soft": mr.penalties.soft_threshold}
+    return {
+        "np": np,
+        "x": x,
+        "y": y[:, 0],
+        "N": len(x),
+        "lr": 0.1,
+        "soft": mr.penalties.soft_threshold,
+    }
 
 
 @app.function(hide_code=True)
@@ -644,16 +647,17 @@ def picture(lam, choice, broken=False):
         range(61), runs["gradient"][:, j], "ink", width=1.5, label=Say("gradient steps", "梯度步")
     )
     right.line(range(61), runs["prox"][:, j], role, label=Say("proximal steps", "近端步"))
-    end, zeros = runs["prox"][-1, j], {via: int((run[-1] == 0).sum()) for via, run in runs.items()}
-    price, goal = f"{lam:g}" if choice == "l1" else "0", f"{rest:.2f}" if rest else "0"
+    zeros = {via: int((run[-1] == 0).sum()) for via, run in runs.items()}
+    end, goal = (f"{w:.2f}" if w else "0" for w in (runs["prox"][-1, j], rest))
+    price = Say(f"{lam:g}", f"{lam:g}") if choice == "l1" else Say("nothing", "0")
     said = Say(
-        f"Leaving 0 brings {g:.2f} per unit at first and costs {price}: best is {goal}.",
-        f"离开 0，起初每单位收益 {g:.2f}，代价 {price}：最优值是 {goal}。",
+        f"Leaving 0 brings {g:.2f} per unit at first and costs {price.en}: best is {goal}.",
+        f"离开 0，起初每单位收益 {g:.2f}，代价 {price.zh}：最优值是 {goal}。",
     )
     if broken:
         said = Say(
-            f"Charged is λ/η = {lam / lr:g} in place of λ: the weight ends at {end:.2f}, best is {goal}.",
-            f"实际收取的是 λ/η = {lam / lr:g}，而不是 λ：权重停在 {end:.2f}，最优值是 {goal}。",
+            f"Charged is λ/η = {lam / lr:g} in place of λ: the weight ends at {end}, best is {goal}.",
+            f"实际收取的是 λ/η = {lam / lr:g}，而不是 λ：权重停在 {end}，最优值是 {goal}。",
         )
     return Frame(left, right, said=said, prox=zeros["prox"], descent=zeros["gradient"], slope=g)
 
