@@ -82,8 +82,8 @@ def trade_off() -> Iterator[Figure]:
     "004 §怎么个惩罚法; 002 §约束优化视角, §L2惩罚, §弹性网络; 000, 001 and 003 take λ/2",
     "Half or no half (系数约定)",
     "The penalty λ‖θ‖² has the gradient 2λθ.",
-    corrected="In its own convention: λ‖θ‖² is ½·(2λ)‖θ‖², so 004's λ is half of that of 000, 001 and 003, "
-    "and each formula with a λ in it (inverse, prox, prior, decay) changes with the convention.",
+    corrected="In its own convention: λ‖θ‖² is ½·(2λ)‖θ‖², so this λ is half of the one in texts that take "
+    "½λ‖θ‖², and each formula with a λ in it (inverse, prox, prior, decay) changes with the convention.",
 )  # fmt: skip
 def factor_of_two() -> Iterator[Figure]:
     """λ‖θ‖² = ½(2λ)‖θ‖², so everything known of ½λ‖θ‖² holds with 2λ for λ: the gradient is 2λθ, and
