@@ -38,7 +38,7 @@ def _():
     Title(
         Say(
             "Why does L1 give exact zeros, and gradient descent never?",
-            "为什么 L1 能给出精确的零，而梯度下降永远到不了？",
+            "L1 为何能给出精确的零，梯度下降却永远不能？",
         ),
         lead=Say(
             "Ten weights θ predict the course of diabetes under the penalty λΣ|θⱼ|, by gradient steps of "
@@ -106,8 +106,8 @@ def _():
         choices={"l1": "L1: λ|θ|", "l2": "L2: ½λθ²"},
         broken=Say("the proximal step forgets η", "近端步漏乘了 η"),
         caption=Say(
-            "η = 0.1. {said} Exactly 0 after 60 steps, of ten weights: {prox} by proximal steps, "
-            "{descent} by gradient steps.",
+            "η = 0.1. {said} Exactly 0 after 60 steps: {prox} of ten weights by proximal steps, {descent} by "
+            "gradient steps.",
             "η = 0.1。{said}60 步之后，十个权重中恰好为 0 的：近端步 {prox} 个，梯度步 {descent} 个。",
         ),
         alt=Say(
@@ -147,13 +147,13 @@ def _():
                 r"$$\theta^*=0 \quad\Longleftrightarrow\quad \color{data}{g} = 0$$",
             ),
             Say(
-                "**To land** on 0, a step has to stop there. The proximal one pulls $v$ by "
-                "$\\eta\\lambda$, at most to 0. "
+                "**To land** on 0, a step has to stop there. A gradient step does not; the proximal one "
+                "pulls $v$ by $\\eta\\lambda$, at most to 0. "
                 "[Pull by λ](#choice=l1&lam=0.2&broken), and you solve another problem.\n\n"
                 r"$$v = \theta - \color{data}{\eta g}, \qquad "
                 r"\theta \leftarrow v - \color{penalty}{\eta\lambda}\,\mathrm{sign}(v)"
                 r" \;\text{ or }\; 0$$",
-                "**要落在** 0 上，就得在 0 处停下。近端步把 $v$ 拉近 $\\eta\\lambda$，"
+                "**要落在** 0 上，就得在 0 处停下。梯度步不会停；近端步把 $v$ 拉近 $\\eta\\lambda$，"
                 "至多拉到 0。若[拉近 λ](#choice=l1&lam=0.2&broken)，解的就是另一个问题。\n\n"
                 r"$$v = \theta - \color{data}{\eta g}, \qquad "
                 r"\theta \leftarrow v - \color{penalty}{\eta\lambda}\,\mathrm{sign}(v)"
@@ -643,12 +643,12 @@ def picture(lam, choice, broken=False):
     )  # fmt: skip
     if choice == "l1":
         right.band([0, 60], [-lr * lam] * 2, [lr * lam] * 2, "penalty", label="±ηλ")
-    right.line(
-        range(61), runs["gradient"][:, j], "ink", width=1.5, label=Say("gradient steps", "梯度步")
-    )
-    right.line(range(61), runs["prox"][:, j], role, label=Say("proximal steps", "近端步"))
-    zeros = {via: int((run[-1] == 0).sum()) for via, run in runs.items()}
-    end, goal = (f"{w:.2f}" if w else "0" for w in (runs["prox"][-1, j], rest))
+    run = {via: path[:, j] for via, path in runs.items()}
+    right.line(range(61), run["gradient"], "ink", width=1.5).line(range(61), run["prox"], role)
+    right.text(47, run["gradient"][35:].max() + 0.02, Say("gradient steps", "梯度步"), "ink")
+    right.text(47, run["prox"][-1] - 0.025, Say("proximal steps", "近端步"), role)
+    zeros = {via: int((path[-1] == 0).sum()) for via, path in runs.items()}
+    end, goal = (f"{w:.2f}" if w else "0" for w in (run["prox"][-1], rest))
     price = Say(f"{lam:g}", f"{lam:g}") if choice == "l1" else Say("nothing", "0")
     said = Say(
         f"Leaving 0 brings {g:.2f} per unit at first and costs {price.en}: best is {goal}.",
@@ -656,7 +656,7 @@ def picture(lam, choice, broken=False):
     )
     if broken:
         said = Say(
-            f"Charged is λ/η = {lam / lr:g} in place of λ: the weight ends at {end}, best is {goal}.",
+            f"Charged is λ/η = {lam / lr:g} not λ: the weight ends at {end}, best is {goal}.",
             f"实际收取的是 λ/η = {lam / lr:g}，而不是 λ：权重停在 {end}，最优值是 {goal}。",
         )
     return Frame(left, right, said=said, prox=zeros["prox"], descent=zeros["gradient"], slope=g)
