@@ -707,9 +707,9 @@ def _found(asked: Sequence[Both], code: str) -> Iterator[Say]:
     good = [not both.wrong for both in asked]
     if all(good):
         return
-    both = asked[good.index(False)]
+    number = good.index(False) + 1
+    both = asked[number - 1]
     if True in good:
-        number = good.index(False) + 1
         yield say("partly.part", right=good.index(True) + 1, wrong=number)
     again = both.elsewhere(seed=1, by=0.8)
 
@@ -723,7 +723,7 @@ def _found(asked: Sequence[Both], code: str) -> Iterator[Say]:
     if not found and code:
         found = change(both, code, answer.__name__, answer.__globals__)
     if found := found or first(THEN):
-        if True in good:  # of which of them it is said
+        if len(asked) > 1:  # of which of them it is said
             en = re.sub("^Yours", f"Result {number}", found.en).replace(
                 " yours ", f" result {number} "
             )

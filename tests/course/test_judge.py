@@ -365,6 +365,11 @@ def test_of_several_results_it_is_said_which_is_meant():
     verdict = submitted("def f(a, b):\n    return a + b, a * b**2", exercise)
     said = "Result 1 is right; result 2 is not. Result 2 is `b` times the right answer."
     assert verdict.said.en.endswith(said)
+    verdict = submitted(
+        "def f(a, b):\n    return (a + b) * b, a", exercise
+    )  # not both are b times it
+    assert verdict.said.en.endswith(" Result 1 is `b` times the right answer.")
+    assert "第 1 个结果是正确答案的 `b` 倍。" in verdict.said.zh
 
 
 def test_a_name_that_is_not_there_is_answered_by_those_that_are():
