@@ -152,7 +152,7 @@ def _():
                 r"\color{penalty}{\frac{\left|\theta\right|}{b}}$$",
             ),
             Say(
-                "**What a number λ says.** The sum grows with n, the belief does not: beside a mean "
+                "**What a number λ says.** The sum grows with n, the belief does not. So with a *mean* "
                 "square λ falls as 1/n, until the [data decide](#n=442). And τ has a unit: "
                 "[another unit](#n=10&broken), another belief.\n\n"
                 r"$$\color{penalty}{\lambda} = \frac{2\sigma^2}{n\,\color{penalty}{\tau^2}}$$",
@@ -219,9 +219,9 @@ def _():
         cases=[(62.0, 3.0, 10), (0.7, 0.1, 442), (2.0, 5.0, 50)],
         limits={
             Say(
-                "One patient: the mean is the sum, and only σ²/τ² counts.",
-                "只有一位患者时，平均就是总和，只看 σ²/τ²。",
-            ): (2.0, 4.0, 1),
+                "One patient: mean and sum are the same.",
+                "只有一位患者时，平均就是总和。",
+            ): (2.0, 5.0, 1),
         },
         mistakes={
             Say(
@@ -262,6 +262,11 @@ def _():
                 "and so is λ.",
                 "这是*不带* ½ 的均方所对应的。带 ½ 时损失小一半，λ 也小一半。",
             ): lambda noise, std, n: 2 * noise**2 / std**2 / n,
+            Say(
+                "That is for the *sum* of squares, without a half. The mean is n times smaller, and the half "
+                "halves it.",
+                "这是不带 ½ 的平方*和*所对应的。平均是它的 1/n，带 ½ 又小一半。",
+            ): lambda noise, std, n: 2 * noise**2 / std**2,
             Say(
                 "Half too little: loss and penalty both have their ½ here, so no 2 is left over.",
                 "少了一半：这里损失与惩罚各带一个 ½，不会多出 2 来。",
@@ -434,9 +439,24 @@ def _():
                 "对 L2 是对的。但 L1 也受单位影响：权重变为 1/α，代价也变为 1/α。",
             ): lambda l2, l1, alpha: (alpha**2 * l2, l1),
             Say(
-                "The root goes the wrong way: the penalty of L2 changes by α², not λ by its root.",
-                "不该开方：L2 的惩罚改变的倍数是 α²。",
-            ): lambda l2, l1, alpha: (alpha**0.5 * l2, alpha * l1),
+                "Right for L1. But for L2 the wrong way: the weight gets smaller, its square even more so, "
+                "and λ has to make up for that.",
+                "对 L1 是对的。但 L2 的方向反了：权重变小，平方更小，要靠 λ 补回来。",
+            ): lambda l2, l1, alpha: (l2 / alpha**2, alpha * l1),
+            Say(
+                "Right for L1. But L2 does feel the unit, and more so: the square of the weight is 1/α² of "
+                "what it was.",
+                "对 L1 是对的。但 L2 也受单位影响，而且更甚：权重的平方变为 1/α²。",
+            ): lambda l2, l1, alpha: (l2, alpha * l1),
+            Say(
+                "Right for L2. But for L1 the wrong way: its cost is 1/α of what it was, and λ has to make "
+                "up for that.",
+                "对 L2 是对的。但 L1 的方向反了：代价变为 1/α，要靠 λ 补回来。",
+            ): lambda l2, l1, alpha: (alpha**2 * l2, l1 / alpha),
+            Say(
+                "The results change places: first the strength of L2, then that of L1.",
+                "两个结果的次序反了：先写 L2 的强度，再写 L1 的。",
+            ): lambda l2, l1, alpha: (alpha * l1, alpha**2 * l2),
         },
         why=Say(
             "the new weight is v = θ/α; ½α²λv² = ½λθ² and αλ|v| = λ|θ|: the same costs as before.",
