@@ -656,7 +656,7 @@ def picture(lam, choice, broken=False):
     )
     if broken:
         said = Say(
-            f"Charged is λ/η = {lam / lr:g} not λ: the weight ends at {end}, best is {goal}.",
+            f"Charged is λ/η = {lam / lr:g}, not λ: the weight ends at {end}, best is {goal}.",
             f"实际收取的是 λ/η = {lam / lr:g}，而不是 λ：权重停在 {end}，最优值是 {goal}。",
         )
     return Frame(left, right, said=said, prox=zeros["prox"], descent=zeros["gradient"], slope=g)
