@@ -30,7 +30,7 @@ with app.setup(hide_code=True):
     )
     from minireg.pictures import Frame, Panel, Say, Scene
 
-    STRENGTHS, LAST = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 2, 20), 3300
+    STRENGTHS, LAST = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 2, 20), 3300
 
 
 @app.cell(hide_code=True)
@@ -42,10 +42,10 @@ def _():
         ),
         lead=Say(
             "Ten weights θ predict the course of diabetes. Gradient descent, at its best rate η, runs "
-            "down J = L + ½λ‖θ‖². The mean square error L alone is least at least squares, J at its "
-            "own goal.",
-            "用十个权重 θ 预测糖尿病的病情。梯度下降以最佳学习率 η 最小化 J = L + ½λ‖θ‖²。"
-            "单看均方误差 L，最小点是最小二乘解；J 则有自己的最小点，也就是下降的终点。",
+            "down J = L + ½λ‖θ‖² to the lowest point, its goal. For L alone, the mean square error, that "
+            "would be least squares.",
+            "用十个权重 θ 预测糖尿病的病情。梯度下降以最佳学习率 η 最小化 J = L + ½λ‖θ‖²，"
+            "终点是 J 的最小点。若只有均方误差 L，终点就是最小二乘解。",
         ),
     )
     return
@@ -64,7 +64,7 @@ def _():
                 Say("Not at all, it is reached sooner", "没有动，只是更快到达"),
                 Say(
                     "Fewer steps, because J is another bowl than L; and another bowl has another lowest "
-                    "point. This one lies 42 % of ‖θ‖ away.",
+                    "point. This one is 42 % of the length of least squares away.",
                     "步数变少，是因为 J 与 L 是两只不同的碗；碗不同，碗底也就不同。"
                     "这里两者相距最小二乘解长度的 42%。",
                 ),
@@ -223,7 +223,7 @@ def _():
             Say("λ = 0: J is L, with its κ = top/low.", "λ = 0 时 J 就是 L，κ = top/low。"): (
                 9.0,
                 0.5,
-                0.0,
+                np.float64(0),
             ),
             Say(
                 "All curvatures alike: a round bowl, κ = 1, whatever λ is.",
@@ -384,6 +384,10 @@ def _():
                 "这只够抬起向下弯得最轻的一处，其余各处仍然向下弯。",
             ): lambda curvatures: -max(curvatures[curvatures < 0], default=0.0),
             Say(
+                "That counts the places. How deep the worst one bends is what decides.",
+                "这是在数有几处向下弯。起决定作用的是最差的一处弯得有多厉害。",
+            ): lambda curvatures: (curvatures < 0).sum(),
+            Say(
                 "That is the sign alone: a λ of 1 lifts by 1, however deep it bends.",
                 "这只考虑了正负号：λ = 1 只抬高 1，不管弯得多厉害。",
             ): lambda curvatures: float((curvatures < 0).any()),
@@ -396,9 +400,10 @@ def _():
             Say("And λ is never below 0: `max(0, …)`.", "而且 λ 不能小于 0：`max(0, …)`。"),
         ),
         why=Say(
-            "with λ = 17.9 the loss of the example has one minimum. But the steepest place is now at 36: "
-            "twice as steep, not smoother.",
-            "例子中的损失在 λ = 17.9 时只有一个最小点；可最陡处的曲率也升到了 36：陡了一倍，并没有更平滑。",
+            "at λ = 17.9 the rippled loss, which the first card above measures, has one minimum left. But "
+            "its largest curvature is now 36: twice what it was, not smoother.",
+            "上面第一张卡片所测的起伏的损失，在 λ = 17.9 时只剩一个最小点；"
+            "可最大的曲率也升到了 36，是原来的两倍，并没有更平滑。",
         ),
     )
     return
@@ -512,9 +517,9 @@ def _():
                 "用最佳学习率时正比于 κ，加最佳动量时正比于 √κ。",
             ),
             Say(
-                "On a quadratic L, an axis that becomes k times as steep keeps 1/k of its part: speed and "
-                "distance of the goal have one price.",
-                "若 L 是二次函数，曲率变为 k 倍的轴，分量只剩 1/k：快了多少，终点就让出多少。",
+                "On a quadratic L, an axis that becomes k times as steep keeps 1/k of its part: what "
+                "descent gains there in speed, the goal loses in length.",
+                "若 L 是二次函数，曲率变为 k 倍的轴，下降的速度约为 k 倍，终点的分量却只剩 1/k。",
             ),
             Say(
                 "The largest curvature rises, too: a larger λ needs a smaller rate. For speed alone there "
@@ -581,9 +586,7 @@ def descend(strength, choice, tuned):
     if choice == "momentum":  # the best of both, by Polyak
         rate, keep = 4 / (low + top) ** 2, ((top - low) / (top + low)) ** 2
     goal, run, speed = free * mu / (mu + strength), [np.zeros(10)], np.zeros(10)
-    while (
-        len(run) <= 3 * LAST and 1e-6 < np.linalg.norm(run[-1] - goal) / np.linalg.norm(goal) < 1e3
-    ):
+    while len(run) <= LAST and 1e-6 < np.linalg.norm(run[-1] - goal) / np.linalg.norm(goal) < 1e12:
         speed = keep * speed + (mu + strength) * (run[-1] - goal)
         run.append(run[-1] - rate * speed)
     return np.array(run), goal
@@ -601,16 +604,12 @@ def picture(lam, choice, broken=False):
     )  # fmt: skip
     comb = lambda at, high: (np.c_[at, at, none].ravel(), np.c_[0 * high, abs(high), none].ravel())
     left.line(*comb(mu, free), "data", width=7)
-    left.line(
-        *comb(mu + lam, goal),
-        "result",
-        width=3.5,
-    )
+    left.line(*comb(mu + lam, goal), "result", width=3.5)
     left.arrow(mu[0], abs(free[0]), lam, abs(goal[0]) - abs(free[0]), "penalty", width=2)
     left.line(mu[[0, -1]], [0.82, 0.82], "reference", width=1.5)
     left.line(mu[[0, -1]] + lam, [0.77, 0.77], "ink", width=1.5)
     left.text(18, 0.82, "λ = 0", "reference").text(18, 0.7, f"κ = {kappa:.3g}")
-    left.text(1.9 * (mu[0] + lam), 0.5 * abs(goal[0]), Say("goal", "终点"), "result")
+    left.text(1.9 * (mu[0] + lam), 0.12 + 0.5 * abs(goal[0]), Say("goal", "终点"), "result")
     left.text(0.03, 0.64, Say("least squares", "最小二乘解"), "data")
     right = Panel(
         Say("distance still to go, as a share", "剩下的距离（比例）"),
@@ -619,7 +618,7 @@ def picture(lam, choice, broken=False):
     plain, _ = descend(0, "plain", 0)
     t = np.linspace(0, len(plain) - 1, 40).astype(int)
     right.line(t, np.linalg.norm(plain[t] - free, axis=1) / size, "reference", label="λ = 0")
-    t = np.linspace(0, min(len(run) - 1, LAST), 40).astype(int)
+    t = np.linspace(0, len(run) - 1, 40).astype(int)
     there, off = (np.linalg.norm(run[t] - end, axis=1) for end in (goal, free))
     ends = np.r_[off, off[-1]] / size
     right.line(np.r_[t, LAST], ends, "data", label=Say("to least squares", "到最小二乘解"))
@@ -630,15 +629,10 @@ def picture(lam, choice, broken=False):
         f"The goal is reached in {steps} steps, and lies {percent:.0f} % away from least squares.",
         f"{steps} 步到达终点，终点与最小二乘解相距 {percent:.0f}%。",
     )
-    if broken and grown > 1:
+    if grown > 1:
         said = Say(
             f"The rate is too large for the steepest axis: each step multiplies the error by {grown:.4g}.",
             f"对最陡的轴来说，这个学习率太大：每一步使误差变为 {grown:.4g} 倍。",
-        )
-    elif broken and lam:
-        said = Say(
-            f"The rate no longer fits: {steps} steps, more than without a penalty.",
-            f"学习率不再合适：要 {steps} 步，比没有惩罚时还多。",
         )
     return Frame(left, right, kappa=kappa, steps=steps, percent=percent, grown=grown, said=said)
 
