@@ -142,11 +142,11 @@ def _():
                 "它在这里就最小：预算有了价格。",
             ),
             Say(
-                "**What λ is.** Of a little more budget, $dC$, each unit saves λ of the loss: it is the "
-                "slope on the right. [Once least squares is affordable](#budget=0.1), more saves nothing.\n\n"
+                "**What λ is.** A little more budget, $dC$, saves $\\lambda\\,dC$ of the loss: the slope on "
+                "the right is −λ. [Once least squares is affordable](#budget=0.1), more saves nothing.\n\n"
                 r"$$\color{penalty}{\lambda} = -\frac{d\,\color{result}{L^*}}{dC}$$",
-                "**λ 是什么**。预算稍增 $dC$，每单位使最小损失降低 λ：它就是右图的斜率。"
-                "[一旦买得起最小二乘解](#budget=0.1)，再多的预算也毫无用处。\n\n"
+                "**λ 是什么**。预算稍增 $dC$，最小损失就降低 $\\lambda\\,dC$：右图曲线的斜率是 −λ。"
+                "[一旦买得起最小二乘解](#budget=0.1)，再加预算也毫无用处。\n\n"
                 r"$$\color{penalty}{\lambda} = -\frac{d\,\color{result}{L^*}}{dC}$$",
             ),
         )
@@ -305,8 +305,9 @@ def _():
         "stay_within",
         Say(
             "Put together descent that stays within the budget ‖θ‖² ≤ C. It must hold for small budgets "
-            "and for large ones. `slope(theta)` is ∇L.",
-            "拼出始终不超预算 ‖θ‖² ≤ C 的梯度下降。预算无论大小都要正确。`slope(theta)` 是 ∇L。",
+            "and for large ones. `slope(theta)` is ∇L, `length(theta)` is ‖θ‖.",
+            "拼出始终不超预算 ‖θ‖² ≤ C 的梯度下降。预算无论大小都要正确。"
+            "`slope(theta)` 是 ∇L，`length(theta)` 是 ‖θ‖。",
         ),
         lines={
             "def within(C):": Say("A function of the budget.", "以预算为自变量的函数。"),
@@ -317,7 +318,7 @@ def _():
             "        theta = theta - eta * slope(theta)": Say(
                 "The data pull first, perhaps out of the ball.", "先由数据拉动，可能拉出球外。"
             ),
-            "        reach = C**0.5 / np.linalg.norm(theta)": Say(
+            "        reach = C**0.5 / length(theta)": Say(
                 "‖θ‖² ≤ C is a ball of radius √C.", "‖θ‖² ≤ C 是半径为 √C 的球。"
             ),
             "        theta = theta * min(1, reach)": Say(
@@ -333,7 +334,7 @@ def _():
                 "least squares.",
                 "这样连球内的点也会被拉长：预算很大时，结果会停在边界上，而不是最小二乘解。",
             ),
-            "        reach = C / np.linalg.norm(theta)": Say(
+            "        reach = C / length(theta)": Say(
                 "The budget is on ‖θ‖², the radius of its ball is √C. At C = 0.02 this one is seven times "
                 "too small.",
                 "预算限制的是 ‖θ‖²，球的半径是 √C。C = 0.02 时，这样取的半径只有 √C 的七分之一。",
@@ -346,6 +347,17 @@ def _():
         },
         given=given,
         result="within(0.02), within(1.0)",
+        hints=(
+            Say(
+                "A step may lead out of the ball. Then the nearest point of the ball is the same direction, "
+                "shortened.",
+                "一步可能走出球外。这时球内离它最近的点方向不变，只是缩短了。",
+            ),
+            Say(
+                "Shorten only what is too long, and as the last thing in the loop.",
+                "只缩短过长的，而且放在循环体的最后。",
+            ),
+        ),
     )
     return
 
@@ -354,7 +366,8 @@ def _():
 def given():
     """Values for the program to put in order."""
     x, y = pair()
-    return {"np": np, "eta": 0.3, "slope": lambda theta: 2 * x.T @ (x @ theta - y[:, 0]) / len(x)}
+    slope = lambda theta: 2 * x.T @ (x @ theta - y[:, 0]) / len(x)
+    return {"np": np, "eta": 0.3, "slope": slope, "length": np.linalg.norm}
 
 
 @app.function(hide_code=True)
@@ -508,13 +521,14 @@ def _():
         Say("Which budgets have no price?", "什么样的预算没有价格？"),
         Say(
             "A price λ looks for the lowest line of slope −λ that meets the curve of $L^*$ on the right: "
-            "$L + \\lambda\\|\\theta\\|^2$ is where it meets the axis $C = 0$. If L is convex, so is the "
-            "curve, and each of its points is touched by such a line. If L is not, the curve may bulge "
-            "upwards, and a line from below passes under the bulge. A unit $\\sigma(8w-8)$ that is to give "
-            "1, with the mean square error, has such a bulge: the budget $w^2 \\le 1/4$ has the solution "
-            "$w = 1/2$, but as the price falls the penalised solution jumps from below 0.1 to above 1.",
+            "it meets the axis $C = 0$ at the least value of $L + \\lambda\\|\\theta\\|^2$. If L is convex, "
+            "so is the curve, and each of its points is touched by such a line. If L is not, the curve may "
+            "bulge upwards, and a line from below passes under the bulge. A unit $\\sigma(8w-8)$ that is to "
+            "give 1, with the mean square error, has such a bulge: the budget $w^2 \\le 1/4$ has the "
+            "solution $w = 1/2$, but as the price falls the penalised solution jumps from below 0.1 "
+            "to above 1.",
             "价格 λ 所做的，是在右图里找与 $L^*$ 曲线相遇的、斜率为 −λ 的最低直线："
-            "它与轴 $C = 0$ 的交点就是 $L + \\lambda\\|\\theta\\|^2$。L 为凸时，曲线也是凸的，"
+            "它与轴 $C = 0$ 的交点，就是 $L + \\lambda\\|\\theta\\|^2$ 的最小值。L 为凸时，曲线也是凸的，"
             "每一点都有这样一条直线与它相切。L 不是凸函数时，曲线可能向上鼓起，"
             "直线就从鼓包下面经过。设单元 $\\sigma(8w-8)$ 的目标是 1，损失为均方误差，"
             "就有这样的鼓包：预算 $w^2 \\le 1/4$ 的解是 $w = 1/2$，"
@@ -588,11 +602,11 @@ def picture(budget, broken=False):
     edge = budget**0.5 * circle
     left = Panel(
         Say("two weights, and the budget", "两个权重与预算"),
-        x=(-0.17, 0.4), y=(-0.24, 0.2), xticks={}, yticks={}, height=None,
+        x=(-0.17, 0.4), y=(-0.26, 0.19), xticks={}, yticks={}, height=None,
     )  # fmt: skip
     left.fill(*edge.T, "penalty").line(*edge.T, "penalty", width=2)
     for axis, name, end in (
-        ((1, 0), Say("total cholesterol", "总胆固醇"), 0.33), ((0, 1), Say("LDL", "LDL"), 0.18),
+        ((1, 0), Say("total cholesterol", "总胆固醇"), 0.33), ((0, 1), Say("LDL", "LDL"), 0.17),
     ):  # fmt: skip
         left.line(*np.outer([-1, 1], axis).T, "ink", width=1)
         left.text(*(end * np.array(axis)), name)
@@ -609,10 +623,10 @@ def picture(budget, broken=False):
             *(point + far * way if np.linalg.norm(way) > 0.1 else (np.nan, np.nan)), name, own
         )
     left.dots(*point[:, None], role, size=6, label=Say("budget C", "预算 C"))
-    left.handle(*(budget**0.5 * np.array([-0.5, -(0.75**0.5)])))
+    left.handle(0.64 * budget**0.5, -0.768 * budget**0.5)
     right = Panel(
         Say("loss L against the budget", "损失 L 随预算的变化"),
-        x=(0, 0.11), y=(0.945, 1.002), xlabel=Say("budget C", "预算 C"), height=300,
+        x=(0, 0.11), y=(0.945, 1.002), xlabel=Say("budget C", "预算 C"), height=275,
     )  # fmt: skip
     path = priced(np.geomspace(1e3, 1e-6, 121))
     size = (path**2).sum(-1)
