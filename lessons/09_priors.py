@@ -156,7 +156,7 @@ def _():
                 "square λ falls as 1/n, until the [data decide](#n=442). And τ has a unit: "
                 "[another unit](#n=10&broken), another belief.\n\n"
                 r"$$\color{penalty}{\lambda} = \frac{2\sigma^2}{n\,\color{penalty}{\tau^2}}$$",
-                "**数 λ 说了什么**？和随 n 增大，信念不变：损失取均方时，λ 按 1/n 减小，"
+                "**λ 这个数说了什么**？求和项随 n 增大，信念却不变；所以损失取*平均*时，λ 按 1/n 减小，"
                 "直到[数据说了算](#n=442)。而且 τ 有单位：[换了单位](#n=10&broken)，就是另一种信念。\n\n"
                 r"$$\color{penalty}{\lambda} = \frac{2\sigma^2}{n\,\color{penalty}{\tau^2}}$$",
             ),
@@ -313,7 +313,7 @@ def of_half_mean(noise, std, n):
 
 @app.function(hide_code=True)
 def left_out(scale=0.02):
-    """Which of ten measurements would L1 leave out? Meant to say it by its prior; finds none."""
+    """Meant to say which of ten measurements L1 leaves out."""
     x, y = standardized()
     prior = mr.implicit.Laplace(scale)
     found = prior.posterior(x, y, noise=0.7)
@@ -385,7 +385,7 @@ def _():
 
 @app.function(hide_code=True)
 def rescaled(l2, l1, alpha):
-    """The strengths of ½·l2·‖θ‖² and of l1·‖θ‖₁ for alpha·x, which predict the same."""
+    """The strengths of L2 and of L1 that belong to alpha·x."""
     return ..., ...
 
 
@@ -478,7 +478,7 @@ def _():
 
 @app.function(hide_code=True)
 def by_units(l2, l1, alpha):
-    """The strengths of ½·l2·‖θ‖² and of l1·‖θ‖₁ for alpha·x, which predict the same."""
+    """The strengths of L2 and of L1 that belong to alpha·x."""
     return alpha**2 * l2, alpha * l1
 
 

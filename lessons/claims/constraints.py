@@ -290,7 +290,7 @@ def gradient_at(density: mr.penalties.Penalty | Gaussian | Laplace, w: np.ndarra
     "Maximum a posteriori is a penalised loss (最大后验估计)",
     "The negative log posterior is the data loss, a negative log likelihood, plus the negative log prior, "
     "which is the penalty.",
-    corrected="For the *sum* of the negative log likelihoods. With the mean of N the penalty is divided by N "
+    corrected="For the sum of the negative log likelihoods. With the mean of N the penalty is divided by N "
     "too; for the mean squared error and noise σ, prior width τ: ½λ‖w‖² with λ = 2σ²/(Nτ²).",
 )  # fmt: skip
 def maximum_a_posteriori() -> Iterator[Figure]:
