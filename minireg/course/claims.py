@@ -54,7 +54,8 @@ statements that are imprecise or false as stated. Against each stands a countere
 correction a measurement; beside a figure is the range that it has to lie in. Written by
 `minireg claims --errata`, which measures all of it; `minireg claims --id C39 --explain` adds the
 derivation, the conventions, lines to try and the place of the program. They stand in the order of
-the texts, in their own numbering.
+the texts, in their own numbering. The course shows why: `minireg lesson` says which lesson measures
+which, and `minireg site` makes of these a page in two languages, where each can be measured again.
 """
 ROLES = {
     "holds": "the statement, or what is true of it",
