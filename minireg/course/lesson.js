@@ -9,11 +9,11 @@ function written({ value, choice, broken }) {
     .filter(Boolean).join("&");
 }
 
-// The address of the page names the whole state; a link leaves as it is what it does not name.
-function read(hash, whole) {
+// What is not named stays, but a fault that is not named is mended: sentences speak of the whole picture.
+function read(hash) {
   const found = new URLSearchParams(hash.slice(1));
   if (!found.has(page.control) && !found.has("choice") && !found.has("broken")) return null;
-  const state = whole || found.has("broken") ? { broken: found.has("broken") } : {};
+  const state = { broken: found.has("broken") };
   if (found.has(page.control)) state.value = Number(found.get(page.control));
   if (found.has("choice")) state.choice = found.get("choice");
   return state;
@@ -35,7 +35,7 @@ function address() {
     if (presenting() || [scene, ...all(".now")].some(inSight)) $("#peek").hidden = true;
     else peek();
   });
-  addEventListener("hashchange", () => { const state = read(location.hash, true); if (state) scene.go(state); });
+  addEventListener("hashchange", () => { const state = read(location.hash); if (state) scene.go(state); });
   addEventListener("click", event => {
     const link = event.target.closest?.('a[href^="#"]'), state = link && read(link.hash);
     if (!state) return;
@@ -43,7 +43,7 @@ function address() {
     scene.go(state);
     if (narrow.matches && !$("#peek").hidden) $("#peek").click(); // but a phone shows one thing
   });
-  const state = read(location.hash, true);
+  const state = read(location.hash);
   if (state) scene.go(state);
   lit(scene.state);
 }
