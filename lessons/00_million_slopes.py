@@ -37,7 +37,7 @@ def _():
     Title(
         Say(
             "How does a computer get a million slopes at once?",
-            "计算机怎样一次求出一百万个偏导数？",
+            "计算机怎样一次\u200b求出一百万个\u200b偏导数？",
         )
     )
     return
@@ -77,7 +77,8 @@ def _():
                 Say(
                     "Yes. On the walk back an arrow costs one multiplication and one addition, and at "
                     "most two arrows lead into a box.",
-                    "对，计算次数是常数。反向时每个箭头只需一次乘法、一次加法，而通向一个方框的箭头最多两个。",
+                    "对，计算次数是常数。反向时每个箭头只需一次乘法、一次加法，"
+                    "而通向一个方框的箭头最多两个。",
                 ),
                 right=True,
             ),

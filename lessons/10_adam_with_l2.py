@@ -35,7 +35,7 @@ with app.setup(hide_code=True):
 @app.cell(hide_code=True)
 def _():
     Title(
-        Say("Is L2 under Adam still weight decay?", "Adam 中的 L2 还算权重衰减吗？"),
+        Say("Is L2 under Adam still weight decay?", "Adam 中的 L2 还算\u200b权重衰减吗？"),
         lead=Say(
             "A step of rate η with the penalty ½λθ² was to take the share ηλ of each weight θ. "
             "Adam divides steps by the size of the gradients.",

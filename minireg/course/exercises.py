@@ -39,7 +39,7 @@ BUTTONS = {
 }
 YOURS = Say("Your program", "你的程序")
 THERE = Say("I am there", "就是这里")
-LOOK = Say("Choose, then move the control and look.", "先选一个，再拨动滑块看一看。")
+LOOK = Say("Choose, then move the control and look.", "先选一个，再拖动滑块看一看。")
 COMPARE = Say("Compare", "对照")
 CLICK = Say("Click the line that is wrong.", "点一下出错的那一行。")
 KEYS = Say(

@@ -218,10 +218,10 @@ function measures(ask) {
     const tenths = reply.seconds.toFixed(1), soon = tenths === "0.0";
     const time = soon ? "less than 0.1" : tenths, long = soon ? "不到 0.1" : ` ${tenths}`;
     const others = differing(list, reply.figures).join("; ");
-    if (reply.error) say(note, `It could not be measured here: ${reply.error}`, `在这里没有测成：${reply.error}`);
+    if (reply.error) say(note, `It could not be measured here: ${reply.error}`, `这里未能完成测量：${reply.error}`);
     else if (!reply.passed) say(note, `Not as claimed: ${others}`, `与论断不符：${others}`);
     else if (others) say(note, `Measured here in ${time} s. In its range, but not as on record: ${others}`,
-      `在这里测得，用时${long} 秒。在应在的范围内，但与记录不同：${others}`);
+      `在这里测得，用时${long} 秒。在规定范围内，但与记录不同：${others}`);
     else say(note, `Measured here just now, in ${time} s: as on record.`, `刚刚在这里测得，用时${long} 秒：与记录一致。`);
   };
 }

@@ -55,7 +55,7 @@ KEYS = {
     "p": Say("present: one thing at a time", "演示模式：逐项显示"),
     "PgDn PgUp": Say("while presenting: on and back", "演示时前后翻页"),
     "Esc": Say("end of the presentation", "结束演示"),
-    "?": Say("these keys", "显示本页"),
+    "?": Say("these keys", "显示本列表"),
 }
 TAPS = {  # where there are no keys
     Say("a number under the slider", "滑块下的数"): Say("chooses that value", "选这个值"),
@@ -68,7 +68,7 @@ TERMS = {  # in which the texts number what they say
 }  # fmt: skip
 #: Where in a text a claim stands, in Chinese: what our own words are there.
 PLACES: dict[str, str | Callable[[re.Match[str]], str]] = {
-    r" and (?:the \w+ after it|text)": "及其后的文字", r" and x̂ after them": "及其后的 x̂",
+    r" and (?:the \w+ after it|text)": " 及其后的文字", r" and x̂ after them": " 及其后的 x̂",
     r"eq\. ([\d.–]+), ([\d.–]+)": r"式 (\1)、式 (\2)", r"eq\. ([\d.–]+)": r"式 (\1)",
     r"eq\. before ([^;,]+)": r"\1 之前的式子", r"after ([^;,]+)": r"\1 之后", r" / ": "、",
     r", third bullet": "，第三条", r",? \(?last paragraph\)?": "，末段", r",? last row": "，末行",
@@ -82,7 +82,7 @@ PLACES: dict[str, str | Callable[[re.Match[str]], str]] = {
 }  # fmt: skip
 RANGES = Say(
     "in brackets: the range in which the figure has to lie",
-    "括号里是这个数应在的范围（各行为英文简记）",
+    "括号里是这个数应落在的范围（各行为英文简记）",
 )
 # An index: after one letter or a norm, or one sign after anything; a name in code has more of both.
 INDEX = re.compile(

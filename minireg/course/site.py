@@ -60,8 +60,8 @@ def index(python: str = "", size: int = 0) -> str:
         f"Five texts make {len(claims)} statements about it: each is a program here, its figure is "
         f"measured, and {wrong} are corrected. A wrong answer of yours is recognised by being run, and "
         "many of the things to break are bugs that real frameworks have shipped.",
-        f"五篇教材为此给出 {len(claims)} 条论断：在这里每一条都是一段程序，数字都是测出来的，其中 {wrong} "
-        "条得到更正。你答错了，靠运行来看出错在哪里；让你故意弄错的地方，许多正是真实框架发布过的缺陷。",
+        f"五篇教材就此给出 {len(claims)} 条论断；这里每一条都写成程序，数字都经过实测，其中 {wrong} "
+        "条得到更正。你的答案会实际运行，错在哪里由运行结果指出；让你“故意弄错”的地方，许多是真实框架发布的版本里有过的缺陷。",
     )
     links = " · ".join(
         f'<a href="{name}">{LINKS[name].html()}</a>' for name in LINKS if name in PAGES

@@ -205,8 +205,10 @@ class Scene:
         ]
         half = len([*_fields(self.caption[:1])])
         return [
-            format(v[k >= half], spec) if isinstance(v, Say) else format(v, spec).replace("-", "−")
-            for k, (v, (_, spec)) in enumerate(zip(read, _fields(self.caption), strict=True))
+            format(glued(v[k >= half]), how)
+            if isinstance(v, Say)
+            else format(v, how).replace("-", "−")
+            for k, (v, (_, how)) in enumerate(zip(read, _fields(self.caption), strict=True))
         ]
 
     # --- its faces ----------------------------------------------------------------------------------

@@ -38,9 +38,9 @@ class Say(NamedTuple):
         return "".join(f'<{tag} lang="{lang}">{glued(render(text))}</{tag}>' for lang, text in both)
 
 
-# "λ = 0.5", "(1 − ηλ)" and "Theorem 9.3.1" stay in one line; code is left as it is.
+# "λ = 0.5", "(1 − ηλ)", "6 个" and "Theorem 9.3.1" stay in one line; code is left as it is.
 _GLUED = re.compile(
-    r"<code>.*?</code>|(?<=[\w)*]) = (?=(?:<b>)?[−-]?\d)|(?<=\(\S) [−+] (?=\S{1,4}\))"
+    r"<code>.*?</code>|(?<=\S) [=+−×≤≥≪] (?=[^\s\u4e00-\u9fff])|(?<=[\d>]) (?=[\u4e00-\u9fff])"
     r"|(?:Theorem|Lemma|Corollary|Remark|Definition|Table|eq\.|[理论记义表式]) (?=[\d(])"
 )
 

@@ -196,7 +196,7 @@ def test_tinted_code_reads_as_it_is_written(code):
 def test_texts_are_called_by_their_names():
     en, zh = named("000 定理 10.10, comment; 003 eq. 2, 3 and x̂ after them")
     assert zh == (
-        "《正则化对梯度与损失的影响》定理 10.10，评注；《权重衰减》式 (2)、式 (3)及其后的 x̂"
+        "《正则化对梯度与损失的影响》定理 10.10，评注；《权重衰减》式 (2)、式 (3) 及其后的 x̂"
     )
     assert en == (
         "《正则化对梯度与损失的影响》 Theorem 10.10, comment; 《权重衰减》 eq. 2, 3 and x̂ after them"
