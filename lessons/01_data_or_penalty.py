@@ -119,11 +119,11 @@ def _():
     Why(
         (
             Say(
-                "**Neither wins.** Where $J = L + ½λ‖θ‖²$ is lowest, it has no slope: the two pulls "
+                "**Neither wins.** Where J = L + ½λ‖θ‖² is lowest, it has no slope: the two pulls "
                 "cancel. [Held at least squares](#choice=held), where $L$ is lowest, only the penalty "
                 "pulls; held at 0, only the data would.\n\n"
                 r"$$\color{data}{-\nabla L(\theta^*)} = \color{penalty}{\lambda\theta^*}$$",
-                "**谁也赢不了**。在 $J = L + ½λ‖θ‖²$ 的最低点，它对每个权重的偏导数都是 0："
+                "**谁也赢不了**。在 J = L + ½λ‖θ‖² 的最低点，它对每个权重的偏导数都是 0："
                 "两个拉力互相抵消。[固定在最小二乘解](#choice=held)（$L$ 的最低点），"
                 "只有惩罚在拉；固定在 0，就只有数据在拉。\n\n"
                 r"$$\color{data}{-\nabla L(\theta^*)} = \color{penalty}{\lambda\theta^*}$$",
@@ -133,7 +133,7 @@ def _():
                 "farther it goes, the harder they pull. If $λ ≪ h$, it hardly gives way.\n\n"
                 r"$$\color{data}{h\,(a-\theta^*)} = \color{penalty}{\lambda\,\theta^*}$$",
                 "**为什么不是一半**？设只有一个权重，数据以劲度系数 $h$ 把它拉向 $a$："
-                "离得越远，拉力越大。$λ ≪ h$ 时，它几乎不退让。\n\n"
+                "离 $a$ 越远，拉力越大。$λ ≪ h$ 时，它几乎不退让。\n\n"
                 r"$$\color{data}{h\,(a-\theta^*)} = \color{penalty}{\lambda\,\theta^*}$$",
             ),
             Say(
@@ -201,7 +201,8 @@ def _():
         cases=[(2.0, 3.0, 0.5), (0.5, -1.5, 2.0), (4.0, 0.8, 3.0)],
         limits={
             Say(
-                "For λ → 0 nothing pulls to 0, a must come out.", "λ → 0 时没有什么拉向 0，应得 a。"
+                "For λ → 0 nothing pulls to 0, a must come out.",
+                "λ → 0 时没有什么把 θ 拉向 0，应得 a。",
             ): (
                 2.0,
                 3.0,
@@ -220,7 +221,7 @@ def _():
         mistakes={
             Say(
                 "That is right for h = 1 only: how stiffly the data hold the weight is missing.",
-                "只在 h = 1 时正确：没有计入数据拉得有多紧，也就是 h。",
+                "只在 h = 1 时正确：没有计入劲度系数 h。",
             ): lambda h, a, lam: a / (1 + lam),
             Say(
                 "λ is a force on a weight of 1, not a distance: the pull is λθ, and it fades as θ nears 0.",
@@ -540,7 +541,7 @@ def _():
             ),
             Say(
                 "The stiffer the data hold a weight, the less it gives way: alone, to ha/(h + λ).",
-                "数据把权重拉得越紧，它退让得越少：只有一个权重时，从 a 退到 ha/(h + λ)。",
+                "数据的劲度 h 越大，权重退让得越少：只有一个权重时，从 a 退到 ha/(h + λ)。",
             ),
             Say(
                 "λ‖θ‖² pulls twice as hard as ½λ‖θ‖²: before you borrow a λ, look for the ½.",
@@ -561,10 +562,10 @@ def _():
             "ratio s1/s3, s5 a logarithm of the triglycerides, s6 blood sugar. All are scaled to mean 0 "
             "and standard deviation 1, and so is what is predicted, the progression of the disease within "
             "a year. In all lessons they have these names and this order.",
-            "年龄（age）、性别（sex）、体质指数（bmi）、平均血压（bp），以及六项血液指标：s1 总胆固醇，"
+            "年龄（age）、性别（sex）、体重指数（bmi）、平均血压（bp），以及六项血液指标：s1 总胆固醇，"
             "s2 低密度脂蛋白胆固醇，s3 高密度脂蛋白胆固醇，s4 为 s1 与 s3 之比，s5 甘油三酯（取对数），"
             "s6 血糖。各项都化为均值 0、标准差 1；要预测的一年后病情进展也是如此。"
-            "整个课程都用这些名称和这个顺序。",
+            "整门课程都用这些名称和这个顺序。",
         ),
     )
     return
@@ -581,8 +582,8 @@ def _():
             "enough to take almost 90 % of s1, while bmi loses 6 %. Which directions are stiff is the "
             "subject of lesson 3.",
             "s1 与 s2 说的几乎是同一件事（相关系数 0.90）。最小二乘给一个 −0.49，给另一个 0.29："
-            "两个很大的权重几乎互相抵消。把两者同时减小，损失几乎不变：沿这个方向，数据拉得很松。"
-            "所以 λ = 0.2 就使 s1 减小近 90%，而 bmi 只减小 6%。哪些方向紧、哪些方向松，见第 3 课。",
+            "两个较大的权重几乎互相抵消。把两者同时减小，损失几乎不变：沿这个方向，数据的劲度很小。"
+            "所以 λ = 0.2 就使 s1 减小近 90%，而 bmi 只减小 6%。哪些方向劲度大、哪些劲度小，见第 3 课。",
         ),
     )
     return
@@ -613,9 +614,10 @@ def picture(lam, choice, broken=False):
     weights, data, back = pulls(penalty, best) if held else at_rest((1 + broken) * lam)
     names, rows = mr.datasets.load("diabetes").feature_names, np.arange(10)
     role = "broken" if broken else "penalty"
+    chinese = ("年龄 age", "性别 sex", "体重指数 bmi", "血压 bp", *names[4:])
     panel = Panel(
         Say("ten weights, and what pulls at them", "十个权重，以及拉它们的力"),
-        x=(-0.56, 0.56), y=(9.7, -0.7), yticks=dict(enumerate(names)), height=270,
+        x=(-0.56, 0.56), y=(9.7, -0.7), yticks=dict(enumerate(map(Say, names, chinese))), height=270,
         xlabel=Say("weight θ (length of an arrow: 0.3 × pull)", "权重 θ（箭头长度：0.3 × 拉力）"),
     )  # fmt: skip
     panel.vline(0).dots(best, rows, "reference", size=4, hollow=True)
@@ -648,7 +650,7 @@ def said(lam, held, broken, size):
         return Say(
             f"The penalty pulls by 2λθ: all rest where λ = {2 * lam:g} would put them, away from "
             "the green circles.",
-            f"惩罚的拉力成了 2λθ：权重停在 λ = {2 * lam:g} 的位置，而不在绿圈处。",
+            f"惩罚的拉力成了 2λθ：权重停在 λ = {2 * lam:g} 对应的位置，而不在绿圈处。",
         )
     return Say(
         f"At every weight the two pulls cancel: at bmi each is {size:.2f}.",
