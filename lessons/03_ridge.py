@@ -38,13 +38,13 @@ with app.setup(hide_code=True):
 @app.cell(hide_code=True)
 def _():
     Title(
-        Say("Does ridge shrink every coefficient?", "岭回归会让每个系数都变小吗？"),
+        Say("Does ridge shrink every coefficient?", "岭回归会让\u200b每个系数\u200b都变小吗？"),
         lead=Say(
             "Two weights θ, of total cholesterol and of LDL, its largest part, predict the course of "
             "diabetes. Ridge minimises J = L + ½λ‖θ‖²: the mean square error L, and a pull to 0 of "
             "strength λ.",
-            "用总胆固醇和其中最大的一部分 LDL（低密度脂蛋白）这两项的权重 θ 预测糖尿病的病情。"
-            "岭回归最小化 J = L + ½λ‖θ‖²：L 是均方误差，惩罚项把权重拉向 0，λ 是它的强度。",
+            "用总胆固醇和其中占比最大的低密度脂蛋白胆固醇（LDL）预测糖尿病的病情，θ 是这两项的权重。"
+            "岭回归最小化 J = L + ½λ‖θ‖²：L 是均方误差；惩罚项把权重拉向 0，强度为 λ。",
         ),
     )
     return
@@ -55,7 +55,7 @@ def _():
     Predict(
         Say(
             "Ridge pulls both weights to 0, harder as λ grows. Can one of them cross 0?",
-            "岭回归把两个权重都拉向 0，λ 越大拉得越紧。会不会有一个权重越过 0？",
+            "岭回归把两个权重都拉向 0，λ 越大，拉力越大。会不会有一个权重越过 0？",
         ),
         (
             Answer(
@@ -73,7 +73,7 @@ def _():
                     "So it is: LDL is negative without a penalty, and positive from λ = 0.2 on. In the "
                     "eigen-axes nothing crosses 0: the same point, seen along other axes.",
                     "正是这样：不加惩罚时 LDL 的权重为负，从 λ = 0.2 起为正。换成特征轴，"
-                    "就没有什么越过 0：点还是同一个点，只是换了坐标轴。",
+                    "就没有一个分量越过 0：点还是同一个点，只是换了坐标轴。",
                 ),
                 right=True,
             ),
@@ -145,14 +145,14 @@ def _():
                 "**The flat axis loses most.** The two measurements rise and fall together, so the data "
                 "settle the sum ($\\mu=3.79$), hardly the difference ($\\mu=0.21$). At "
                 "[λ = 0.2](#lam=0.2) the sum keeps 95 %, the difference 51 %.",
-                "**平坦的轴失去最多**。两项测量值同升同降，数据能定准的是和（$\\mu=3.79$），"
-                "几乎定不准差（$\\mu=0.21$）。[λ = 0.2](#lam=0.2) 时，和保留 95%，差只保留 51%。",
+                "**最平坦的轴缩得最多**。两项测量值同升同降，数据能定准的是“和”（$\\mu=3.79$），"
+                "“差”却几乎定不下来（$\\mu=0.21$）。[λ = 0.2](#lam=0.2) 时，“和”保留 95%，“差”只保留 51%。",
             ),
             Say(
                 "**A weight mixes both.** LDL is sum minus difference; the difference shrinks faster, "
                 "and the rest [turns positive](#lam=0.2&choice=raw):\n\n"
                 r"$$\theta_{\text{LDL}} = (c_{\text{sum}} - c_{\text{diff}})/\sqrt2$$",
-                "**一个权重是两者的混合**。LDL 的权重是和减去差；差缩得更快，"
+                "**一个权重是两者的混合**。LDL 的权重是“和”减去“差”；“差”缩得更快，"
                 "剩下的就[变成正数](#lam=0.2&choice=raw)：\n\n"
                 r"$$\theta_{\text{LDL}} = (c_{\text{和}} - c_{\text{差}})/\sqrt2$$",
             ),
@@ -223,7 +223,7 @@ def _():
             ): (np.float64(0), 0.5),
             Say(
                 "μ = λ: the two pull equally hard, and the minimum lies half way.",
-                "μ = λ 时两者一样强，最小点在正中间，应得一半。",
+                "μ = λ 时，数据与惩罚势均力敌，最小点在正中间，应得一半。",
             ): (np.float64(3), np.float64(3)),
         },
         mistakes={
@@ -241,16 +241,16 @@ def _():
             ): lambda mu, lam: (mu / (mu + lam)) ** 2,
             Say(
                 "True for tiny λ only. At λ > μ it turns negative: along an eigen-axis nothing crosses 0.",
-                "只在 λ 很小时近似成立。λ > μ 时它成了负数，而沿特征轴没有什么会越过 0。",
+                "只在 λ 很小时近似成立。λ > μ 时它成了负数，而沿特征轴，没有一个分量会越过 0。",
             ): lambda mu, lam: 1 - lam / mu,
             Say(
                 "The slope of ½λc² is λc, that of ½μ(c − c₀)² is μ(c − c₀): λ counts as much as μ, "
                 "not twice.",
-                "½λc² 的导数是 λc，½μ(c − c₀)² 的导数是 μ(c − c₀)：λ 与 μ 同等，不是两倍。",
+                "½λc² 的导数是 λc，½μ(c − c₀)² 的导数是 μ(c − c₀)：λ 与 μ 分量相同，不该乘以 2。",
             ): lambda mu, lam: mu / (mu + 2 * lam),
             Say(
                 "Both squares have their ½, and both slopes lose it: λ counts as much as μ, not half.",
-                "两个平方都带 ½，求导后都消去：λ 与 μ 同等，不是一半。",
+                "两个平方都带 ½，求导后都消去：λ 与 μ 分量相同，不该减半。",
             ): lambda mu, lam: 2 * mu / (2 * mu + lam),
             Say(
                 "The data's pull at 0 is μc₀: μ is missing above the line.",
@@ -271,7 +271,7 @@ def _():
             Say(
                 "That is one small step from c₀, without the data's answer: the farther c goes, the "
                 "harder they pull back.",
-                "这只是从 c₀ 出发的一小步，没有算上数据的拉力：c 离 c₀ 越远，数据拉得越紧。",
+                "这只是从 c₀ 出发的一小步，没有算上数据的拉力：c 离 c₀ 越远，数据的拉力越大。",
             ): lambda mu, lam: 1 - lam,
             Say(
                 "That would be soft thresholding, a gate of L1: it takes λ/μ off, whatever c₀ is. Ridge "
@@ -284,7 +284,7 @@ def _():
             ): lambda mu, lam: mu**2 / (mu**2 + lam**2),
             Say(
                 "The two slopes add up to 0. With this sign the penalty would push c away from 0.",
-                "两个导数相加为 0。按这个符号，惩罚就成了把 c 推离 0。",
+                "两个导数相加为 0。按这个符号，惩罚就会把 c 推离 0。",
             ): lambda mu, lam: mu / (mu - lam),
             Say(
                 "Exponentials belong to shrinking step by step. Here it is a balance: no steps, no powers.",
@@ -302,7 +302,7 @@ def _():
             "μ(c − c₀) + λc = 0 at c = μ/(μ + λ)·c₀. Between 0 and 1 for every μ: in its eigen-axes "
             "nothing grows and nothing crosses 0.",
             "由 μ(c − c₀) + λc = 0 得 c = μ/(μ + λ)·c₀。无论 μ 多大，它都在 0 与 1 之间："
-            "在特征轴上，没有什么变大，也没有什么越过 0。",
+            "在特征轴上，没有一个分量变大，也没有一个越过 0。",
         ),
     )
     return
@@ -455,7 +455,7 @@ def _():
                     "Yes: a weaker pull to 0, μ/(μ + 0.5) of each part is left in place of μ/(μ + 2). The "
                     "larger steps change only how soon it gets there.",
                     "对：拉向 0 的力变弱了，每个分量保留的比例由 μ/(μ + 2) 增至 μ/(μ + 0.5)。"
-                    "步子变大，只改变多久走到。",
+                    "步子变大，只改变走到那里要多久。",
                 ),
                 right=True,
             ),
@@ -614,9 +614,9 @@ def picture(lam, choice, broken=False):
             f"分别剩下 {100 * c / a:.0f}% 和 {100 * d / b:.0f}%。",
         )
     elif d > 0:
-        said = Say("LDL changed its sign.", "LDL 变了号。")
+        said = Say("LDL changed its sign.", "LDL 的权重变了号。")
     else:
-        said = Say("LDL is negative.", "LDL 为负。")
+        said = Say("LDL is negative.", "LDL 的权重为负。")
     return Frame(left, right, first=names[0], second=names[1], a=a, b=b, c=c, d=d, said=said,
                  ratio=(mu[1] / mu[0]) ** 0.5, mean=mean)  # fmt: skip
 
