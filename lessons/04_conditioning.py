@@ -38,7 +38,7 @@ def _():
     Title(
         Say(
             "Why does a penalty make descent faster, and to where?",
-            "惩罚为什么让下降更快，又把你带到哪里？",
+            "惩罚为什么\u200b使梯度下降\u200b更快，又把终点移到哪里？",
         ),
         lead=Say(
             "Ten weights θ predict the course of diabetes. Gradient descent, at its best rate η, runs "
@@ -57,7 +57,7 @@ def _():
         Say(
             "λ = 0.02 is a tiny penalty, yet it more than halves the steps of descent. "
             "How far does the goal move?",
-            "λ = 0.02 是很小的惩罚，却使下降的步数减少一半以上。终点移动了多远？",
+            "λ = 0.02 是很小的惩罚，却使梯度下降的步数减少一半以上。终点移动了多远？",
         ),
         (
             Answer(
@@ -152,8 +152,8 @@ def _():
                 r"$$\color{result}{c} = \frac{\color{data}{\mu}}"
                 r"{\color{data}{\mu}+\color{penalty}{\lambda}}\,\color{data}{c_0}"
                 r" = \frac1k\,\color{data}{c_0}$$",
-                "**终点也除以同一个数**。J 的曲率是 L 的 $k$ 倍之处，分量就只剩 $1/k$。"
-                "[动量](#choice=momentum)同样减少步数，却什么也不移动。\n\n"
+                "**终点的分量也除以同一个数**。J 的曲率是 L 的 $k$ 倍之处，分量就只剩 $1/k$。"
+                "[动量](#choice=momentum)同样减少步数，却不移动终点。\n\n"
                 r"$$\color{result}{c} = \frac{\color{data}{\mu}}"
                 r"{\color{data}{\mu}+\color{penalty}{\lambda}}\,\color{data}{c_0}"
                 r" = \frac1k\,\color{data}{c_0}$$",
@@ -542,8 +542,8 @@ def _():
             "not, to read a meaning into a weight it does. And for new patients a moved goal may be the "
             "better one: that is what λ is chosen by. (The claims take half of this L, so their λ = 0.01 "
             "is 0.02 here.)",
-            "损失几乎察觉不到：λ = 0.02 时，L 只比最小值高 0.2%，预测值的改变也只有其长度的 5%。"
-            "终点是沿着 L 不在乎的那条轴移动的。要不要紧，取决于权重拿来做什么：预测这些患者，不要紧；"
+            "损失几乎察觉不到：λ = 0.02 时，L 只比最小值高 0.2%，预测向量的改变也只有其长度的 5%。"
+            "终点是沿着 L 几乎不变的那条轴移动的。要不要紧，取决于权重拿来做什么：预测这些患者，不要紧；"
             "解读某个权重的含义，就要紧。而对新的患者，移动后的终点或许更好：λ 正是据此选择的。"
             "（论断中的损失取这里 L 的一半，所以那里的 λ = 0.01 相当于这里的 0.02。）",
         ),
@@ -627,7 +627,7 @@ def picture(lam, choice, broken=False):
     grown = np.divide(*np.linalg.norm(run[[-1, -2]] - goal, axis=1))
     said = Say(
         f"The goal is reached in {steps} steps, and lies {percent:.0f} % away from least squares.",
-        f"{steps} 步到达终点，终点与最小二乘解相距 {percent:.0f}%。",
+        f"{steps} 步到达终点。终点与最小二乘解的距离，是后者长度的 {percent:.0f}%。",
     )
     if grown > 1:
         said = Say(
