@@ -38,14 +38,14 @@ def _():
     Title(
         Say(
             "Why does L1 give exact zeros, and gradient descent never?",
-            "L1 为何能给出精确的零，梯度下降却永远不能？",
+            "L1 为何使权重恰好为 0，梯度下降\u200b却永远做不到？",
         ),
         lead=Say(
             "Ten weights θ predict the course of diabetes under the penalty λΣ|θⱼ|, by gradient steps of "
             "rate η or by *proximal* ones: the data move a weight, then it is pulled by ηλ towards 0, at "
             "most to 0.",
             "用十个权重 θ 预测糖尿病的病情，惩罚为 λΣ|θⱼ|，学习率为 η。训练可以走梯度步，也可以走**近端步**："
-            "先由数据移动权重，再把它向 0 拉近 ηλ，至多拉到 0。",
+            "近端步先由数据移动权重，再把它向 0 拉近 ηλ，至多拉到 0。",
         ),
     )
     return
@@ -64,7 +64,7 @@ def _():
                 Say(
                     "None. Near 0 the penalty's step is ηλ long, however small the weight is: it jumps "
                     "over 0, and back. More steps are more jumps.",
-                    "一个也没有。在 0 附近，无论权重多小，惩罚的一步总是长 ηλ：它从 0 上面跳过去，再跳回来。"
+                    "一个也没有。在 0 附近，无论权重多小，惩罚的一步总是移动 ηλ：权重越过 0，再跳回来。"
                     "步数再多，也只是多跳几次。",
                 ),
             ),
@@ -127,12 +127,13 @@ def _():
     Why(
         (
             Say(
-                "**Leaving 0** costs λ per unit, in either direction, and brings the slope of the data "
-                "there, $g$. On a convex loss the weight stays if it does not pay: for an "
+                "**Leaving 0** costs λ per unit, in either direction, and brings the slope of the loss "
+                "there, $|g|$. On a convex loss the weight stays if it does not pay: for an "
                 "interval of slopes. [At λ = 0.5](#choice=l1&lam=0.5) it just pays.\n\n"
                 r"$$\theta^*=0 \quad\Longleftrightarrow\quad "
                 r"\color{data}{|g|} \le \color{penalty}{\lambda}$$",
-                "**离开 0**，无论朝哪边，每单位要付出代价 λ，得到的是数据在那里的斜率 $g$。损失为凸时，"
+                "**离开 0**，无论朝哪边，每移动一单位，要付出代价 λ，收益是损失在那里的斜率大小 "
+                "$|g|$。损失为凸时，"
                 "只要代价不低于收益，权重就留在 0：满足条件的斜率是一整个区间。"
                 "[λ = 0.5 时](#choice=l1&lam=0.5)，离开刚好划算。\n\n"
                 r"$$\theta^*=0 \quad\Longleftrightarrow\quad "
@@ -153,8 +154,8 @@ def _():
                 r"$$v = \theta - \color{data}{\eta g}, \qquad "
                 r"\theta \leftarrow v - \color{penalty}{\eta\lambda}\,\mathrm{sign}(v)"
                 r" \;\text{ or }\; 0$$",
-                "**要落在** 0 上，就得在 0 处停下。梯度步不会停；近端步把 $v$ 拉近 $\\eta\\lambda$，"
-                "至多拉到 0。若[拉近 λ](#choice=l1&lam=0.2&broken)，解的就是另一个问题。\n\n"
+                "**要落在** 0 上，就得在 0 处停下。梯度步不会停；近端步把 $v$ 向 0 拉近 $\\eta\\lambda$，"
+                "至多拉到 0。若[向 0 拉近 λ](#choice=l1&lam=0.2&broken)，解的就是另一个问题。\n\n"
                 r"$$v = \theta - \color{data}{\eta g}, \qquad "
                 r"\theta \leftarrow v - \color{penalty}{\eta\lambda}\,\mathrm{sign}(v)"
                 r" \;\text{ 或 }\; 0$$",
@@ -258,7 +259,7 @@ def _():
             ): lambda v, k: np.clip(v, -k, k),
             Say(
                 "This is the proximal step of L2: it takes a share, so nothing ever becomes 0.",
-                "这是 L2 的近端步：它按比例缩小，所以什么也变不成 0。",
+                "这是 L2 的近端步：它按比例缩小，所以没有一个权重会变成 0。",
             ): lambda v, k: v / (1 + k),
             Say(
                 "A share of each weight is L2's way. L1 pulls the large and the small by the same k.",
@@ -270,7 +271,7 @@ def _():
             ): lambda v, k: v * np.maximum(abs(v) - k, 0),
             Say(
                 "The length of the whole vector decides here (group lasso). Each weight has its own |v|.",
-                "这里由整个向量的长度决定（组 lasso）。每个权重应看它自己的 |v|。",
+                "这里由整个向量的长度决定（组 Lasso）。每个权重应看它自己的 |v|。",
             ): lambda v, k: v * max(1 - k / np.linalg.norm(v), 0),
         },
         why=Say(
@@ -380,14 +381,14 @@ def _():
                 "漏了负的斜率：g < −λ 时，最近的是 g + λ，它小于 0。",
             ): lambda g, lam: max(g - lam, 0),
             Say(
-                "This has size λ however steep the data are. The slopes are g + λγ.",
-                "不论数据的斜率多大，这里的大小总是 λ。这些斜率是 g + λγ。",
+                "This has size λ however steep the loss is. The slopes are g + λγ.",
+                "不论损失的斜率多大，这里的大小总是 λ。这些斜率是 g + λγ。",
             ): lambda g, lam: lam * np.sign(g),
         },
         why=Say(
-            "this is the gate of the first exercise, at λ in place of ηλ. So the proximal step rests exactly "
-            "where this slope is 0.",
-            "这就是第一题里的门，只是阈值为 λ 而不是 ηλ。所以近端步正好停在这个斜率为 0 的地方。",
+            "this is the soft threshold of the first exercise, at λ in place of ηλ. So the proximal step "
+            "rests exactly where this slope is 0.",
+            "这就是第一题的软阈值，只是阈值为 λ 而不是 ηλ。所以近端步正好停在这个斜率为 0 的地方。",
         ),
         hints=(
             Say(
@@ -422,7 +423,7 @@ def _():
         Say(
             "The lasso by hand: loss ‖xw − y‖²/N, λ half of the least that sets all weights to 0. `soft` is "
             "the first exercise. Put the lines in order; four do not belong.",
-            "自己动手写 lasso：损失为 ‖xw − y‖²/N，λ 取使全部权重为 0 的最小值的一半。"
+            "自己动手写 Lasso：损失为 ‖xw − y‖²/N，λ 取使全部权重为 0 的最小值的一半。"
             "`soft` 就是第一题的函数。把这几行排好，其中四行是多余的。",
         ),
         lines={
@@ -437,18 +438,18 @@ def _():
                 "The slope of the loss alone, where w is now.", "只取损失的梯度，在当前的 w 处。"
             ),
             "    w = soft(w - lr * g, lr * lam)": Say(
-                "First the data move w, then the gate pulls it by ηλ.",
-                "先由数据移动 w，再由门把它向 0 拉近 ηλ。",
+                "First the data move w, then the soft threshold pulls it by ηλ.",
+                "先由数据移动 w，再用软阈值把它向 0 拉近 ηλ。",
             ),
         },
         distractors={
             "most = abs(x.T @ y / N).max()": Say(
-                "The 2 is missing: the slope of a square is twice its root. This is half of what it takes.",
-                "少了 2：平方的导数是两倍。这只有所需的一半。",
+                "The 2 is missing: the slope of u² is 2u. This is half of what it takes.",
+                "少了 2：平方求导会多出因子 2。这只有所需的一半。",
             ),
             "most = abs(2 * x.T @ y).max()": Say(
                 "Without N this is the slope of the summed loss, 442 times too large here.",
-                "没有除以 N，这是求和损失的斜率，在这里是所需的 442 倍。",
+                "没有除以 N，这是损失之和的梯度，在这里是所需的 442 倍。",
             ),
             "most = np.linalg.norm(2 * x.T @ y / N)": Say(
                 "Each weight decides for itself, so the largest slope counts, not the length of all ten.",
