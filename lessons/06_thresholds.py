@@ -34,13 +34,16 @@ with app.setup(hide_code=True):
 @app.cell(hide_code=True)
 def _():
     Title(
-        Say("Soft, hard, linear: which gate is which?", "软、硬、线性：哪种惩罚对应哪道门？"),
+        Say(
+            "Soft, hard, linear: which gate is which?",
+            "软、硬、线性：哪种惩罚\u200b对应\u200b哪道门？",
+        ),
         lead=Say(
             "A scanned digit is a sum of 64 waves. Each coefficient v passes a gate: out comes the θ that "
             "makes ½(θ − v)² + penalty least. L1, L2 and ‖θ‖ have λ = t; ℓ0's λ is such that its "
             "threshold is t, too.",
             "一个手写数字是 64 个波的叠加。每个系数 v 都要过一道门，出来的是使“½(θ − v)² + 惩罚”最小的 θ。"
-            "L1、L2 与 ‖θ‖ 取 λ = t；ℓ0 的 λ 则取得使它的阈值也等于 t。",
+            "L1、L2 与 ‖θ‖ 取 λ = t；ℓ0 的 λ 则取适当的值，使阈值也等于 t。",
         ),
     )
     return
@@ -68,7 +71,7 @@ def _():
                 Say(
                     "It takes more ink, but not more coefficients: those that pass are made smaller by t, "
                     "so the digit is paler. None of them becomes 0.",
-                    "它让笔画更淡，但没有多去掉系数：通过的系数都减小了 t，所以数字变淡；"
+                    "它让笔画更淡，但没有多去掉系数：通过的系数，绝对值都减小了 t，所以数字变淡；"
                     "其中没有一个变成 0。",
                 ),
             ),
@@ -77,7 +80,7 @@ def _():
                 Say(
                     "Yes, and even the same ones: those with |v| ≤ t. What passes, ℓ0 leaves as it is, "
                     "and L1 makes smaller by t.",
-                    "对，而且是同一批：|v| ≤ t 的那些。通过的系数，ℓ0 原样保留，L1 则都减小 t。",
+                    "对，而且是同一批：|v| ≤ t 的那些。通过的系数，ℓ0 原样保留，L1 则使其绝对值都减小 t。",
                 ),
                 right=True,
             ),
@@ -102,14 +105,15 @@ def _():
         broken=Say("shift by t first", "先平移 t"),
         caption=Say(
             "Left: {kept:.0f} of 64 coefficients; the largest, {before:.2f}, becomes {after:.2f}.",
-            "64 个系数剩下 {kept:.0f} 个；其中最大的由 {before:.2f} 变为 {after:.2f}。",
+            "64 个系数中剩下 {kept:.0f} 个；其中最大的由 {before:.2f} 变为 {after:.2f}。",
         ),
         alt=Say(
             "Left, each coefficient before and after the gate. L1 sets those up to t to 0 and makes the "
             "others smaller by t; ℓ0 sets the same ones to 0 and leaves the others; L2 and the norm "
             "make all smaller by a factor, and the norm sets all to 0 once t is above their length. "
             "Right, the table of the 64 coefficients and the digit, before and after.",
-            "左图：每个系数过门之前与之后。L1 把不超过 t 的置为 0，其余减小 t；ℓ0 把同一批置为 0，"
+            "左图：每个系数过门之前与之后。L1 把绝对值不超过 t 的置为 0，其余的绝对值减小 t；ℓ0 "
+            "把同一批置为 0，"
             "其余不动；L2 与范数把所有系数乘以同一个因子，而 t 一旦超过它们的长度，范数就把全部置为 0。"
             "右图：64 个系数的表和数字本身，过门之前与之后。",
         ),
@@ -145,7 +149,7 @@ def _():
                 "[λ > ‖v‖](#choice=norm&t=4), all are 0.",
                 "**计数没有斜率**。对 [ℓ0](#choice=l0) 只能比较代价：保留 v 的代价是 "
                 "$\\color{penalty}{\\lambda}$，置为 0 的代价是 $\\color{data}{\\tfrac12v^2}$。"
-                "[范数](#choice=norm)不平方，对 64 个系数只问一次："
+                "不带平方的[范数](#choice=norm)对 64 个系数只问一次："
                 "[λ > ‖v‖](#choice=norm&t=4) 时全部为 0。",
             ),
         )
@@ -173,7 +177,7 @@ def _():
         Say(
             "A penalty's gate is its `prox`, the proximal operator; `waves()` is an orthogonal matrix, "
             "JPEG's waves; `a_zero()` the first of 1,797 digits, 8 × 8 pixels.",
-            "惩罚的门就是它的 `prox`，即近端算子；`waves()` 是 JPEG 所用的波，一个正交矩阵；"
+            "惩罚的门就是它的 `prox`，即近端算子；`waves()` 是由 JPEG 所用的波组成的正交矩阵；"
             "`a_zero()` 是 1797 个手写数字中的第一个，8 × 8 像素。",
         ),
     )
@@ -384,7 +388,7 @@ def _():
             ): lambda v, lam, step: (1 - step * lam) * v,
             Say(
                 "To subtract the same from each is what L1 does. The slope 2λθ falls as θ falls.",
-                "每个都减去同样多，那是 L1。2λθ 这个斜率会随 θ 一起变小。",
+                "每个都减去同样的量，那是 L1。2λθ 这个斜率会随 θ 一起变小。",
             ): lambda v, lam, step: v - step * lam,
             Say(
                 "Subtracting a constant is L1's way. The slope is 2λθ: a θ is missing.",
@@ -446,7 +450,7 @@ def _():
             Say(
                 "That is the soft threshold, the gate of L1: it subtracts the same from each. The slope "
                 "of a square falls with θ.",
-                "这是软阈值，是 L1 的门：每个都减去同样多。平方的斜率则随 θ 变小。",
+                "这是软阈值，是 L1 的门：每个都减去同样的量。平方的斜率则随 θ 变小。",
             ): lambda v, lam, step: np.sign(v) * np.maximum(abs(v) - 2 * step * lam, 0),
         },
         why=Say(
@@ -477,7 +481,7 @@ def _():
         Say(
             "Proximal steps have solved a lasso: 6 of 10 weights are exactly 0. From there 100 subgradient "
             "steps follow, θ ← θ − η(g + λ sign θ), with sign 0 = 0. How many are exactly 0 then?",
-            "近端步已经解出一个 lasso：10 个权重中有 6 个恰好为 0。从这里接着走 100 步次梯度下降："
+            "近端步已经解出一个 Lasso：10 个权重中有 6 个恰好为 0。从这里接着走 100 步次梯度下降："
             "θ ← θ − η(g + λ sign θ)，约定 sign 0 = 0。之后还有几个恰好为 0？",
         ),
         lesson=5,
@@ -521,7 +525,7 @@ def _():
             Say(
                 "L1 sets |v| ≤ λ to 0 and takes λ from the rest (soft); ℓ0 sets |v| ≤ √(2λ) to 0 and takes "
                 "nothing from the rest (hard); ½λθ² divides by 1 + λ (linear).",
-                "L1 把 |v| ≤ λ 置为 0，其余减小 λ（软）；ℓ0 把 |v| ≤ √(2λ) 置为 0，其余不动（硬）；"
+                "L1 把 |v| ≤ λ 置为 0，其余的绝对值减小 λ（软）；ℓ0 把 |v| ≤ √(2λ) 置为 0，其余不动（硬）；"
                 "½λθ² 把一切都除以 1 + λ（线性）。",
             ),
             Say(
@@ -533,7 +537,7 @@ def _():
             Say(
                 "A norm that is not squared has a threshold for the whole vector: λ‖θ‖ sets all entries "
                 "to 0, or none.",
-                "不平方的范数，阈值是对整个向量的：λ‖θ‖ 要么把所有分量一起置为 0，要么一个也不。",
+                "不带平方的范数，阈值是对整个向量的：λ‖θ‖ 要么把所有分量一起置为 0，要么一个也不置为 0。",
             ),
         ),
     )
