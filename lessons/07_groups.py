@@ -55,7 +55,7 @@ def _():
     Title(
         Say(
             "Two features say the same. Which one is kept?",
-            "两个特征说的是同一件事，会留下哪一个？",
+            "两个特征\u200b说的是\u200b同一件事，会留下哪一个？",
         ),
         lead=Say(
             "A linear model tells malignant tumours from benign ones by thirty standardized numbers: mean, "
@@ -76,7 +76,7 @@ def _():
         ),
         (
             Answer(
-                Say("All to one, by chance", "随机全给其中一列"),
+                Say("All to one, by chance", "全给其中一列，给哪列是随机的"),
                 Say(
                     "No chance is in it. The green line of L1 is flat: all splits cost the same. Which of "
                     "them comes out, the start and the solver decide; run it again, and it is the same.",
@@ -126,8 +126,10 @@ def _():
         },
         broken=Say("leave out the roots", "漏掉根号"),
         caption=Say(
-            "{cells} weights in {rows} rows are not 0. Worst radius {radius:.2f}, perimeter {perimeter:.2f}.",
-            "{rows} 行中有 {cells} 个权重不为 0。最差半径 {radius:.2f}，最差周长 {perimeter:.2f}。",
+            "{cells} weights in {rows} rows are not 0. Worst radius has {radius:.2f}, perimeter "
+            "{perimeter:.2f}.",
+            "不为 0 的权重有 {cells} 个，分布在 {rows} 行。权重：最差半径 {radius:.2f}，最差周长 "
+            "{perimeter:.2f}。",
         ),
         alt=Say(
             "Left, a board of ten measurements by mean, error and worst. L1 leaves single cells, the group "
@@ -154,7 +156,7 @@ def _():
                 r"\color{penalty}{\left|\theta_1\right|+\left|\theta_2\right| = "
                 r"\left|\theta_1+\theta_2\right|}$$",
                 "**两列都是** $z$ 时，数据只看得见两个权重之和。[L1](#choice=l1) 也是如此"
-                "（只要两个权重都不为负）：不分高下。\n\n"
+                "（只要两个权重都不为负）：怎样分都一样。\n\n"
                 r"$$\color{data}{\theta_1 z+\theta_2 z = (\theta_1+\theta_2)\,z}, \quad "
                 r"\color{penalty}{\left|\theta_1\right|+\left|\theta_2\right| = "
                 r"\left|\theta_1+\theta_2\right|}$$",
@@ -164,7 +166,7 @@ def _():
                 "[elastic net](#choice=net), L1 + ¼‖θ‖² here, keeps twins together.\n\n"
                 r"$$\color{penalty}{\theta_1^2+\theta_2^2 = \tfrac12(\theta_1+\theta_2)^2 + "
                 r"\tfrac12(\theta_1-\theta_2)^2}$$",
-                "**平方打破僵局**：和相同时，平分的平方和最小。"
+                "**平方打破僵局**：两个权重之和一定时，平分的平方和最小。"
                 "所以[弹性网络](#choice=net)（这里是 L1 加 ¼‖θ‖²）把两个都留下。\n\n"
                 r"$$\color{penalty}{\theta_1^2+\theta_2^2 = \tfrac12(\theta_1+\theta_2)^2 + "
                 r"\tfrac12(\theta_1-\theta_2)^2}$$",
@@ -176,7 +178,7 @@ def _():
                 r"$$\color{result}{w} = \max\Bigl(0,\ 1-\frac{\color{penalty}{\eta\lambda\sqrt3}}"
                 r"{\|v\|}\Bigr)\,v$$",
                 "**一行的平方和再开方**，在 0 处有尖点，但只对整行而言：这一行要么全部留下，"
-                "要么[全部为零](#choice=group)。走完步长为 η 的一步，行 $v$ 变为\n\n"
+                "要么[全部为 0](#choice=group)。学习率为 η 的一步之后，行 $v$ 变为\n\n"
                 r"$$\color{result}{w} = \max\Bigl(0,\ 1-\frac{\color{penalty}{\eta\lambda\sqrt3}}"
                 r"{\|v\|}\Bigr)\,v$$",
             ),
@@ -208,7 +210,7 @@ def _():
         Say(
             "569 tumours; `start` is where the two weights begin. Under L1 two starts lead to two ends "
             "of the same cost, under the elastic net to one. Try (0, 0).",
-            "569 例肿瘤；`start` 是两个权重的初值。L1 从两个起点停在两处，代价却相同；"
+            "569 例肿瘤；`start` 是两个权重的初值。L1 从两个起点出发，停在两处，代价却相同；"
             "弹性网络停在同一处。再试试 (0, 0)。",
         ),
     )
@@ -262,13 +264,13 @@ def _():
             Say(
                 "This is L1: each entry is shortened by itself, and single entries die inside rows that "
                 "live. All entries of a row share one factor, which depends on the row's length.",
-                "这是 L1：每个数各自缩短，活着的行里也会有单个的零。"
+                "这是 L1：每个数各自缩短，留下的行里也会出现个别的 0。"
                 "同一行的数共用一个因子，它只取决于行的长度。",
             ): lambda v, k: np.sign(v) * np.maximum(np.abs(v) - k, 0),
             Say(
                 "Without the maximum the factor of a short row is negative: the row turns round instead "
                 "of becoming 0.",
-                "不与 0 取最大值，短的行因子为负：它会掉头，而不是变为 0。",
+                "不与 0 取最大值，短的行，因子为负：整行会反向，而不是变为 0。",
             ): lambda v, k: (1 - k / np.linalg.norm(v, axis=1, keepdims=True)) * v,
             Say(
                 "Divide by the length, do not multiply: like this long rows die and short ones live.",
@@ -297,7 +299,7 @@ def _():
             Say(
                 "The short rows turn round, and the factor belongs to v, not to v/‖v‖: what is wanted is "
                 "the new length, never below 0.",
-                "短的行会掉头；而且这是 v 的因子，不是 v/‖v‖ 的：要填的是新的长度，并且不小于 0。",
+                "短的行会反向；而且这是 v 的因子，不是 v/‖v‖ 的：要填的是新的长度，并且不小于 0。",
             ): lambda v, k: (
                 (1 - k / np.linalg.norm(v, axis=1, keepdims=True))
                 * v
@@ -355,8 +357,8 @@ def _():
                 "这是不开方的 k‖v‖² 的门：所有行按同一比例缩小，没有一行变为 0。",
             ): lambda v, k: v / (1 + 2 * k),
             Say(
-                "A hard gate: what is longer than k stays as it is. Here it has to get shorter by k.",
-                "这是硬门：长度超过 k 的行原样保留。而这里它要缩短 k。",
+                "A hard threshold: what is longer than k stays as it is. Here it has to get shorter by k.",
+                "这是硬阈值：长度超过 k 的行原样保留。而这里它要缩短 k。",
             ): lambda v, k: (np.linalg.norm(v, axis=1, keepdims=True) > k) * v,
             Say(
                 "These are the lengths of columns. Here a group is a row: axis=1.",
@@ -364,7 +366,7 @@ def _():
             ): lambda v, k: np.maximum(0, 1 - k / np.linalg.norm(v, axis=0, keepdims=True)) * v,
             Say(
                 "This is one length for the whole table: all rows would live or die together.",
-                "这是整张表的长度：所有的行会同生共死。",
+                "这是整张表的长度：所有的行会同时留下或同时为 0。",
             ): lambda v, k: np.maximum(0, 1 - k / np.linalg.norm(v)) * v,
             Say(
                 "That threshold is too high: the √ of the group's size is in k already.",
@@ -438,7 +440,7 @@ def _():
             ),
             "size = np.maximum(size, 0)": Say(
                 "Whoever had less than the threshold is now exactly 0.",
-                "原来低于阈值的，现在恰为 0。",
+                "原来低于阈值的，现在恰好为 0。",
             ),
             "size /= 1 + 2 * lr * l2": Say(
                 "The slope of λ₂θ² is 2λ₂θ, hence the 2. Divide after the threshold: divided first, too "
@@ -455,7 +457,7 @@ def _():
             "size -= l1": Say(
                 "Without η the threshold does not fit the step: with small steps it would kill every "
                 "weight.",
-                "少了 η，阈值与步长就不相称：步长很小时，它会把所有权重都变成 0。",
+                "少了 η，阈值与学习率就不相称：学习率很小时，它会把所有权重都变成 0。",
             ),
             "v -= lr * l1 * np.sign(w)": Say(
                 "A step along the subgradient of L1: it jumps across 0 and never stops there.",
@@ -489,7 +491,7 @@ def _():
         why=Say(
             "Yes: {cells:.0f} weights in {rows:.0f} whole rows. Under L1 the same λ leaves as many rows, "
             "but they are full of holes, and you would still have to take those measurements.",
-            "对：{rows:.0f} 个整行，共 {cells:.0f} 个权重。同一个 λ 下 L1 也剩三行，但行里全是空格，"
+            "对：{rows:.0f} 个整行，共 {cells:.0f} 个权重。同一个 λ 下 L1 也剩三行，但行里有许多空缺，"
             "而那三项测量一项也省不了。",
         ),
         others={
@@ -500,7 +502,7 @@ def _():
             Say(
                 "{cells:.0f} cells in {rows:.0f} rows: this penalty decides cell by cell and leaves holes "
                 "in the rows. Which one decides by rows?",
-                "{rows:.0f} 行里剩 {cells:.0f} 格：这个惩罚逐格决定去留，行里有空格。哪一个是按行决定的？",
+                "{rows:.0f} 行里剩 {cells:.0f} 格：这个惩罚逐格决定去留，行里留有空缺。哪一个是按行决定的？",
             ): lambda choice, **_: choice != "group",
             Say(
                 "Three whole rows; but a larger λ leaves three as well.",
@@ -554,7 +556,7 @@ def _():
                     "Hard sounds stricter, but both gates close at the same size |v|. Soft even makes the "
                     "survivors smaller, without making any more of them 0.",
                     "“硬”听起来更严，但两者都在同一个 |v| 处关上。软阈值倒是把留下的数变小，"
-                    "只是并不因此多出零。",
+                    "只是并不因此多出 0。",
                 ),
             ),
         ),
@@ -572,7 +574,7 @@ def _():
             ),
             Say(
                 "A square breaks the tie: the elastic net gives equal columns equal weights.",
-                "加上平方就分出了高下：弹性网络给相同的列相同的权重。",
+                "加上平方，最优的分法就只剩一种：弹性网络给相同的列相同的权重。",
             ),
             Say(
                 "The group lasso keeps or drops whole groups; row or column, you say which.",
@@ -670,7 +672,7 @@ def picture(lam, choice, broken=False):
     board = w.reshape(3, 10)[:, [*ROWS]].T
     role = "broken" if broken else "result"
     left = Panel(
-        Say("sizes of the weights (blank: exactly 0)", "权重的大小（空白：恰为 0）"),
+        Say("sizes of the weights (blank: exactly 0)", "权重的大小（空白：恰好为 0）"),
         (0, 3),
         (10, 0),
         height=230,
