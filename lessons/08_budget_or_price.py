@@ -42,7 +42,7 @@ def _():
             "Two weights θ, of total cholesterol and of LDL, predict the course of diabetes, with the mean "
             "square error L. A budget C makes L least among all θ with ‖θ‖² ≤ C. A price λ makes "
             "L + λ‖θ‖² least.",
-            "用总胆固醇和 LDL（低密度脂蛋白）这两项的权重 θ 预测糖尿病的病情，损失 L 是均方误差。"
+            "用总胆固醇和低密度脂蛋白胆固醇（LDL）预测糖尿病的病情，θ 是这两项的权重，损失 L 是均方误差。"
             "预算 C：在 ‖θ‖² ≤ C 的范围内使 L 最小。价格 λ：使 L + λ‖θ‖² 最小。",
         ),
     )
@@ -130,16 +130,16 @@ def _():
                 "left: $-\\nabla L$ points straight out, as θ does, for some λ ≥ 0:\n\n"
                 r"$$\color{data}{-\nabla L(\theta)} = \color{penalty}{2\lambda\,\theta}$$"
                 "\n\n[At the nearest point](#budget=0.01&broken) it does not.",
-                "**在边界上**仍可沿边界移动。所以在最好的点，沿边界的拉力已是 0："
-                "$-\\nabla L$ 与 θ 一样正对着外面，也就是对某个 λ ≥ 0 有\n\n"
+                "**在边界上**仍可沿边界移动。所以在最好的点，拉力沿边界的分量已是 0："
+                "$-\\nabla L$ 与 θ 同向，都垂直于边界指向外侧，也就是说，对某个 λ ≥ 0 有\n\n"
                 r"$$\color{data}{-\nabla L(\theta)} = \color{penalty}{2\lambda\,\theta}$$"
                 "\n\n在[最近的点](#budget=0.01&broken)就不是这样。",
             ),
             Say(
                 "**The same equation** says that $L + \\lambda\\|\\theta\\|^2$ has no slope. If L is convex, "
                 "this makes it least: the budget has a price.",
-                "**同一个方程**也表示 $L + \\lambda\\|\\theta\\|^2$ 的梯度为 0。若 L 是凸的，"
-                "它在这里就最小：预算有了价格。",
+                "**同一个方程**也表示 $L + \\lambda\\|\\theta\\|^2$ 的梯度为 0。若 L 是凸函数，"
+                "它就在这一点最小：预算于是有了价格。",
             ),
             Say(
                 "**What λ is.** A little more budget, $dC$, saves $\\lambda\\,dC$ of the loss: the slope on "
@@ -266,7 +266,7 @@ def _():
             ): lambda g, theta: -2 * (g @ theta) / (theta @ theta),
             Say(
                 "Upside down: the harder the data pull, the higher the price.",
-                "上下颠倒了：数据拉得越紧，价格应越高。",
+                "上下颠倒了：数据的拉力越大，价格应越高。",
             ): lambda g, theta: -2 * (theta @ theta) / (g @ theta),
             Say(
                 "Squares of lengths: this is 2λ². Divide ‖g‖ by 2‖θ‖.",
@@ -407,7 +407,7 @@ def _():
         why=Say(
             "Yes: this is what a unit of the radius √C saves, and it is 2√C times λ: 0.2 at C = 0.01. The "
             "budget is C, and the two differ by 2h: divide by that. A price has a unit.",
-            "对：这是半径 √C 每增加一单位省下的损失，是 λ 的 2√C 倍，C = 0.01 时为 0.2。"
+            "对：这是半径 √C 每增加一单位省下的损失，是 λ 的 2√C 倍，C = 0.01 时为 0.2 倍。"
             "预算是 C，两个预算相差 2h，应除以 2h。价格是有单位的。",
         ),
         others={
@@ -472,9 +472,10 @@ def _():
                 Say("Other weights, of less than half the ‖θ‖²", "权重不同，‖θ‖² 还不到一半"),
                 Say(
                     "Yes: ‖θ‖² = 0.30 in place of 0.72, and 58 % of the length of least squares away. The "
-                    "goal came nearer, which is why it is reached sooner. L hardly noticed: 0.484 for 0.482.",
-                    "对：‖θ‖² 由 0.72 降到 0.30，与最小二乘解的距离达其长度的 58%。目标换了一个，所以到得快。"
-                    "L 几乎没有察觉：0.482 变为 0.484。",
+                    "goal is that of a rounder bowl, which is why it is reached sooner. L hardly "
+                    "noticed: 0.484 for 0.482.",
+                    "对：‖θ‖² 由 0.72 降到 0.30，与最小二乘解的距离达其长度的 58%。"
+                    "终点换了，碗也更圆，所以到得快。L 几乎没有察觉：0.482 变为 0.484。",
                 ),
                 right=True,
             ),
@@ -653,10 +654,10 @@ def picture(budget, broken=False):
     right.dots([budget], [loss(point)], role, size=6)
     if broken and lam > 0:
         said = Say(
-            f"The best point has {loss(best):.4f}. At the nearest one the pulls do not cancel, whatever λ "
-            "is: along the edge one is left.",
-            f"最好的点上是 {loss(best):.4f}。在最近的点，无论 λ 取多少，两个拉力都不能抵消："
-            "沿边界还剩一个拉力。",
+            f"At the best point L is {loss(best):.4f}. At the nearest one the pulls do not cancel, "
+            "whatever λ is: along the edge one is left.",
+            f"最好的点上 L = {loss(best):.4f}。在最近的点，无论 λ 取多少，两个拉力都不能抵消："
+            "沿边界的分量还剩着。",
         )
     elif lam > 0:
         said = Say(
