@@ -42,7 +42,7 @@ def _():
             "By how many points θ does diabetes progress per kg/m² of body mass index (BMI)? What you "
             "believe before you see n patients, 0 give or take 3, is a penalty of strength λ.",
             "体重指数（BMI）每高 1 kg/m²，糖尿病的病情指标高出多少点（记作 θ）？"
-            "看到 n 位患者的数据之前，你相信它在 0 上下约 3 以内：这就是一个强度为 λ 的惩罚。",
+            "看到 n 位患者的数据之前，你相信它大约是 0 ± 3：这就是一个强度为 λ 的惩罚。",
         ),
     )
     return
@@ -70,7 +70,7 @@ def _():
                 Say(
                     "Yes: the orange curve goes flat. ±3 points per g/m² is ±3000 per kg/m²: with the same "
                     "number λ you believe next to nothing.",
-                    "对：橙线变平了。每 g/m² 上下 3 点，就是每 kg/m² 上下 3000 点："
+                    "对：橙线变平了。每 g/m² ±3 点，就是每 kg/m² ±3000 点："
                     "同一个数 λ，此时几乎什么信念也没有表达。",
                 ),
                 right=True,
@@ -80,8 +80,8 @@ def _():
                 Say(
                     "The other way round: that takes large weights. In g/m² a weight is a thousandth of "
                     "what it was, too small for the penalty to bite; the orange curve goes flat.",
-                    "正相反：权重变大才会那样。以 g/m² 计，权重只有原来的千分之一，"
-                    "小得惩罚不到它；橙线变平了。",
+                    "正相反：那需要权重的数值变大。以 g/m² 计，权重只有原来的千分之一，"
+                    "小到惩罚几乎不起作用；橙线变平了。",
                 ),
             ),
         ),
@@ -116,7 +116,7 @@ def _():
             "which is least where the posterior is highest. With more patients the blue curve narrows and "
             "the green one goes to it; the orange one stays. A Laplace belief holds the peak at exactly 0 "
             "up to ten patients, but not the mean. In g/m² the orange curve is flat.",
-            "左图横轴为 θ：橙线是 0 附近的信念，蓝线是 n 位患者的似然，绿线是介于两者之间的后验。"
+            "左图横轴为 θ：橙线是 0 附近的先验，蓝线是 n 位患者的似然，绿线是介于两者之间的后验。"
             "右图是它们的负对数：两项代价及其和，和的最低处就是后验的最高处。患者越多，蓝线越窄，"
             "绿线向它靠拢，橙线不动。拉普拉斯先验下，患者不超过十位时峰恰好停在 0，均值却不在 0。"
             "改用 g/m² 后橙线变平。",
@@ -138,7 +138,7 @@ def _():
                 "**贝叶斯公式**把先验与数据相乘；取负对数，乘积变成和：惩罚加损失。"
                 "训练找到的是它的最小点，即最可能的 θ。\n\n"
                 r"$$-\log p(\theta\mid y) = \color{data}{\sum_i\frac{(y_i-\theta x_i)^2}{2\sigma^2}}"
-                r"\ \color{penalty}{-\log p(\theta)} + \text{const}$$",
+                r"\ \color{penalty}{-\log p(\theta)} + \text{常数}$$",
             ),
             Say(
                 "**Which belief?** The [bell](#choice=gauss) costs a square: L2. The "
@@ -146,7 +146,7 @@ def _():
                 "hold the minimum at 0.\n\n"
                 r"$$\color{penalty}{\frac{\theta^2}{2\tau^2}} \quad\text{or}\quad "
                 r"\color{penalty}{\frac{\left|\theta\right|}{b}}$$",
-                "**怎样的信念**？[钟形](#choice=gauss)的代价是平方，即 L2；[尖顶](#choice=laplace)的代价是 "
+                "**怎样的先验**？[钟形](#choice=gauss)的代价是平方，即 L2；[尖顶](#choice=laplace)的代价是 "
                 "$\\left|\\theta\\right|$，即 L1，它的尖点能把最小点留在 0。\n\n"
                 r"$$\color{penalty}{\frac{\theta^2}{2\tau^2}} \quad\text{或}\quad "
                 r"\color{penalty}{\frac{\left|\theta\right|}{b}}$$",
@@ -156,8 +156,8 @@ def _():
                 "square λ falls as 1/n, until the [data decide](#n=442). And τ has a unit: "
                 "[another unit](#n=10&broken), another belief.\n\n"
                 r"$$\color{penalty}{\lambda} = \frac{2\sigma^2}{n\,\color{penalty}{\tau^2}}$$",
-                "**λ 这个数说了什么**？求和项随 n 增大，信念却不变；所以损失取*平均*时，λ 按 1/n 减小，"
-                "直到[数据说了算](#n=442)。而且 τ 有单位：[换了单位](#n=10&broken)，就是另一种信念。\n\n"
+                "**λ 这个数说了什么**？平方和随 n 增大，先验却不变；所以损失取*平均*时，λ 按 1/n 减小，"
+                "直到[数据说了算](#n=442)。而且 τ 有单位：[换了单位](#n=10&broken)，就是另一种先验。\n\n"
                 r"$$\color{penalty}{\lambda} = \frac{2\sigma^2}{n\,\color{penalty}{\tau^2}}$$",
             ),
         )
@@ -212,7 +212,7 @@ def _():
             "Another convention: the loss is ½·mean((y − θx)²), *with* a half, the penalty ½λθ². Which λ "
             "says θ ~ N(0, τ²)? `noise` is σ, `std` is τ.",
             "换一种约定：损失是 ½·mean((y − θx)²)，*带* ½；惩罚是 ½λθ²。"
-            "哪个 λ 表示 θ ~ N(0, τ²)？`noise` 是 σ，`std` 是 τ。",
+            "λ 取多少，才相当于先验 θ ~ N(0, τ²)？`noise` 是 σ，`std` 是 τ。",
         ),
         strength,
         of_half_mean,
@@ -227,21 +227,21 @@ def _():
             Say(
                 "That belongs to the *sum* ½Σ(y − θx)². The mean is n times smaller, so the belief must "
                 "be divided by n as well.",
-                "这对应*总和* ½Σ(y − θx)²。平均是它的 1/n，信念那一项也要除以 n。",
+                "这对应*总和* ½Σ(y − θx)²。平均是它的 1/n，先验那一项也要除以 n。",
             ): lambda noise, std, n: noise**2 / std**2,
             Say(
                 "Upside down: a narrow belief (small τ) must cost more, and noisy data must count less.",
-                "弄反了：信念越窄（τ 小），惩罚应越大；数据噪声越大，分量应越轻。",
+                "弄反了：先验越窄（τ 越小），惩罚应越大；数据噪声越大，分量应越轻。",
             ): lambda noise, std, n: std**2 / noise**2,
             Say(
                 "Upside down: a narrow belief (small τ) must cost more, and noisy data must count less. "
                 "The 1/n is right.",
-                "弄反了：信念越窄（τ 小），惩罚应越大；数据噪声越大，分量应越轻。1/n 是对的。",
+                "弄反了：先验越窄（τ 越小），惩罚应越大；数据噪声越大，分量应越轻。1/n 是对的。",
             ): lambda noise, std, n: std**2 / noise**2 / n,
             Say(
                 "Without σ this assumes noise of size 1: Σ(y − θx)² is divided by 2σ², and to get rid of "
                 "that, multiply the belief's cost by σ² too.",
-                "没有 σ，等于假定噪声为 1：Σ(y − θx)² 下面有 2σ²，要去掉它，信念的代价也要乘以 σ²。",
+                "没有 σ，等于假定噪声为 1：Σ(y − θx)² 的分母是 2σ²，要去掉它，先验的代价也要乘以 σ²。",
             ): lambda noise, std, n: 1 / std**2,
             Say(
                 "The belief is divided by n, as it should. But without σ this assumes noise of size 1: "
@@ -251,11 +251,11 @@ def _():
             Say(
                 "Squares: both costs hold σ and τ squared, as does −log of a Gaussian. And divide by n, "
                 "for the loss is a mean.",
-                "要平方：高斯密度的负对数里，σ 与 τ 都是平方。而且损失取平均，还要除以 n。",
+                "要平方：高斯密度的负对数里，σ 与 τ 都以平方出现。而且损失取平均，还要除以 n。",
             ): lambda noise, std, n: noise / std,
             Say(
                 "Squares: both costs hold σ and τ squared, as does −log of a Gaussian.",
-                "要平方：高斯密度的负对数里，σ 与 τ 都是平方。",
+                "要平方：高斯密度的负对数里，σ 与 τ 都以平方出现。",
             ): lambda noise, std, n: noise / std / n,
             Say(
                 "That is for the mean square *without* a half. With the half the loss is half as large, "
@@ -273,7 +273,7 @@ def _():
             ): lambda noise, std, n: noise**2 / std**2 / n / 2,
             Say(
                 "Multiplied by n, the belief would grow with the data. It must lose: divide by n.",
-                "乘以 n，信念就随数据增强了。它应当减弱：要除以 n。",
+                "乘以 n，先验就随数据增强了。它应当减弱：要除以 n。",
             ): lambda noise, std, n: n * noise**2 / std**2,
             Say(
                 "τ belongs squared: −log of N(0, τ²) is θ²/(2τ²).",
@@ -284,14 +284,14 @@ def _():
                 "σ 要平方：损失除以的是 σ²，而不是 σ。",
             ): lambda noise, std, n: noise / std**2 / n,
             Say(
-                "The width of the posterior goes with √n; but costs are sums over patients, so λ goes "
-                "with n.",
-                "后验的宽度才与 √n 有关；代价是对患者求和，λ 与 n 有关。",
+                "The width of the posterior goes as 1/√n; but costs are sums over patients, so λ goes "
+                "as 1/n.",
+                "与 1/√n 成正比的是后验的宽度；代价是对患者求和，所以 λ 与 1/n 成正比。",
             ): lambda noise, std, n: noise**2 / std**2 / n**0.5,
         },
         why=Say(
             "times σ²/n the first cost is ½·mean((y − θx)²), and the belief's ½θ²/τ² is ½(σ²/nτ²)θ².",
-            "乘以 σ²/n，第一项就是 ½·mean((y − θx)²)，信念的 ½θ²/τ² 就成了 ½(σ²/nτ²)θ²。",
+            "乘以 σ²/n，第一项就是 ½·mean((y − θx)²)，先验的 ½θ²/τ² 就成了 ½(σ²/nτ²)θ²。",
         ),
         hints=(
             Say(
@@ -324,7 +324,7 @@ def left_out(scale=0.02):
 @app.function(hide_code=True)
 def beside_training():
     """The weights of :func:`left_out`, beside those of training with the same belief."""
-    names = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "glucose"]
+    names = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
     weights, zero = left_out()
     found = fit(*standardized(), mr.implicit.Laplace(0.02).penalty(442, noise=0.7))
     rows = [f"{name:<8}{a:9.4f}{b:12.4f}" for name, a, b in zip(names, weights, found, strict=True)]
@@ -350,7 +350,7 @@ def _():
             "Yes: training finds the most probable weights, `found.mode`, and only there zeros are exact. "
             "The mean weighs all weights by their probability, and a single point has none. Nor are "
             "draws sparse: of 100,000 from this prior not one is 0.",
-            "对：训练找到的是最可能的权重 `found.mode`，只有它才有精确的零。"
+            "对：训练找到的是最可能的权重 `found.mode`，只有其中的权重才会恰好为 0。"
             "均值是所有可能的权重按概率的平均，而单独一点的概率为零。"
             "抽样也不稀疏：从这个先验抽 10 万次，没有一次是 0。",
         ),
@@ -371,8 +371,8 @@ def _():
             "== 0": Say(
                 "An exact zero is what L1 gives, so the comparison is fair. A tolerance would call small "
                 "weights zero, and no two readers would choose the same. Why is none exactly 0 here?",
-                "L1 给出的正是精确的零，这样比较没有错。放宽到“接近 0”，"
-                "只会把小权重也算作零，界限也因人而异。为什么这里没有一个恰好为 0？",
+                "L1 给出的权重正是恰好为 0，这样比较没有错。放宽到“接近 0”，"
+                "只会把小权重也算作 0，界限也因人而异。为什么这里没有一个恰好为 0？",
             ),
             "": Say(
                 "This only names what is asked. Which number stands for the weights?",
@@ -396,7 +396,7 @@ def _():
         Say(
             "Mend the unit: all inputs are multiplied by `alpha` (1000 for g/m²). One fit used L2 of "
             "strength `l2`, another L1 of strength `l1`. Which two strengths predict as before?",
-            "把单位改过来：所有输入都乘以 `alpha`（改用 g/m² 时是 1000）。"
+            "补偿单位的变化：所有输入都乘以了 `alpha`（改用 g/m² 时是 1000）。"
             "一个模型用强度为 `l2` 的 L2，另一个用强度为 `l1` 的 L1。各改为多大的强度，预测才不变？",
         ),
         rescaled,
@@ -409,12 +409,12 @@ def _():
             ): lambda l2, l1, alpha: (alpha * l2, alpha * l1),
             Say(
                 "The wrong way: weights get smaller as inputs grow, so the same belief needs a larger λ.",
-                "方向反了：输入变大，权重变小，要保持同样的信念，λ 应更大。",
+                "方向反了：输入变大，权重变小，要保持同样的先验，λ 应更大。",
             ): lambda l2, l1, alpha: (l2 / alpha**2, l1 / alpha),
             Say(
                 "The wrong way: weights get smaller as inputs grow, so the same belief needs a larger λ. "
                 "And L2 squares the weight.",
-                "方向反了：输入变大，权重变小，要保持同样的信念，λ 应更大。而且 L2 把权重平方。",
+                "方向反了：输入变大，权重变小，要保持同样的先验，λ 应更大。而且 L2 把权重平方。",
             ): lambda l2, l1, alpha: (l2 / alpha, l1 / alpha),
             Say(
                 "The wrong way, and with one α too many for L1, which does not square the weight.",
@@ -423,11 +423,11 @@ def _():
             Say(
                 "That is “break it” above: with the same λ the belief is α times as wide, and the fit "
                 "moves towards the data.",
-                "这就是上面的“故意弄错”：λ 不变，信念宽了 α 倍，拟合就偏向数据。",
+                "这就是上面的“故意弄错”：λ 不变，先验宽了 α 倍，拟合就偏向数据。",
             ): lambda l2, l1, alpha: (l2, l1),
             Say(
                 "Right for L2. But L1 does not square the weight: only one α comes out.",
-                "对 L2 是对的。但 L1 不把权重平方：只出来一个 α。",
+                "对 L2 是对的。但 L1 不把权重平方：只提出一个 α。",
             ): lambda l2, l1, alpha: (alpha**2 * l2, alpha**2 * l1),
             Say(
                 "The other way round: it is L2 that squares the weight.",
@@ -532,18 +532,18 @@ def _():
     Keep(
         (
             Say(
-                "A penalty is −log of a belief; training finds the most probable weights under it.",
-                "惩罚就是信念（先验）的负对数；训练找到的是它之下最可能的权重。",
+                "A penalty is −log of a belief; training finds the weights where the posterior is highest.",
+                "惩罚就是先验的负对数；训练找到的是后验概率最大的权重。",
             ),
             Say(
                 "A number λ is no belief by itself: beside a mean loss it depends on n, and for inputs × α "
                 "L2 needs α²λ, L1 αλ.",
-                "单凭 λ 这个数，说不出信念是什么：损失取平均时它还与 n 有关；"
+                "单凭 λ 这个数，说不出先验是什么：损失取平均时它还与 n 有关；"
                 "输入乘以 α，L2 要用 α²λ，L1 要用 αλ。",
             ),
             Say(
                 "Exact zeros belong to the most probable point; mean and draws have none.",
-                "精确的零只属于最可能的那个点；均值和抽样都没有零。",
+                "恰好为 0 的只是最可能的那个点；后验均值和抽出的样本都不会恰好为 0。",
             ),
         ),
     )
@@ -562,10 +562,10 @@ def _():
             "And who chooses λ by validation does not believe beforehand: the data choose the width of "
             "the belief.",
             "交叉熵是 n 个负对数似然的平均，不含 σ，所以 $\\tau = 1/\\sqrt{n\\lambda}$。"
-            "用 SGD 在 50000 张图片上训练，`weight_decay=5e-4` 就是说：每个权重都在 0 附近，上下约 0.2。"
-            "同一个数用在 500 张图片上，就成了上下约 2。AdamW 的衰减不能这样解释："
+            "用 SGD 在 50000 张图片上训练，`weight_decay=5e-4` 就是说：每个权重都在 0 附近，± 0.2 左右。"
+            "同一个数用在 500 张图片上，就成了 ± 2 左右。AdamW 的衰减不能这样解释："
             "它不是某个惩罚的梯度（第 10 课）。若用验证集选 λ，那就不是事先的信念，"
-            "而是由数据来选信念的宽度。",
+            "而是由数据来选先验的宽度。",
         ),
     )
     return
