@@ -149,7 +149,7 @@ def lagrange() -> Iterator[Figure]:
             problem.constrained(budget)
             apart = max(apart, abs(problem.w.data - penalised).max())
             residual = max(residual, *problem.kkt(strength, budget))
-        yield holds(f"{name} ≤ C: |w_C − w_λ(C)|", apart, at_most=1e-8)
+        yield holds(f"{name} ≤ C: |w within C − w at its price|", apart, at_most=1e-8)
         yield holds(f"{name} ≤ C: worst KKT residual", residual, at_most=1e-8)
     w = np.linspace(0, 3, 30_001)
     z, one = here(8 * w - 8), here(np.ones_like(w))
@@ -330,8 +330,8 @@ def maximum_a_posteriori() -> Iterator[Figure]:
 @claim(
     "C119", "TRUE", "003 §贝叶斯视角; 004 §L2正则的隐含先验, 总结",
     "L2 is a Gaussian prior with mean 0 (高斯先验)",
-    "The L2 penalty is a Gaussian prior of mean 0 for each weight (for (λ/2)‖θ‖² its variance is 1/λ, in "
-    "the convention λ‖θ‖² of 004 it is 1/(2λ)).",
+    "The L2 penalty is a Gaussian prior of mean 0 for each weight: of variance 1/λ for (λ/2)‖θ‖², and "
+    "1/(2λ) where the penalty is written λ‖θ‖².",
 )  # fmt: skip
 def gaussian_prior() -> Iterator[Figure]:
     """−log N(θ; 0, s²) = ½θ²/s² + const has the gradient θ/s²; equal to λθ if s² = 1/λ, to 2λθ if 1/(2λ).
