@@ -40,9 +40,11 @@ def _():
         Say("What did you believe when you typed λ?", "写下 λ 的时候，你相信了什么？"),
         lead=Say(
             "By how many points θ does diabetes progress per kg/m² of body mass index (BMI)? What you "
-            "believe before you see n patients, 0 give or take 3, is a penalty of strength λ.",
+            "believe before you see n patients, 0 give or take 3, is a penalty of strength λ. Patients "
+            "scatter about θ·BMI by σ = 62 points.",
             "体重指数（BMI）每高 1 kg/m²，糖尿病的病情指标高出多少点（记作 θ）？"
-            "看到 n 位患者的数据之前，你相信它大约是 0 ± 3：这就是一个强度为 λ 的惩罚。",
+            "看到 n 位患者的数据之前，你相信它大约是 0 ± 3：这就是一个强度为 λ 的惩罚。"
+            "各位患者围绕 θ·BMI 散布，标准差 σ = 62 点。",
         ),
     )
     return
@@ -178,15 +180,16 @@ def trained(prior, n):
 def _():
     Code(
         trained,
-        "for prior in (mr.implicit.Gaussian(std=3), mr.implicit.Laplace(scale=2.1)):\n"
+        "for prior in (mr.implicit.Gaussian(std=3), mr.implicit.Laplace(scale=3 / 2**0.5)):\n"
         "    for n in (10, 442):\n"
         "        found = prior.posterior(*patients(n), noise=62)\n"
         "        print(prior.penalty(n, noise=62), trained(prior, n), *found.mode, *found.mean)",
         Say(
             "Each line prints the penalty, what training finds, the most probable θ and the mean θ. "
-            "`patients(n)` are the first n; σ = 62 is taken as known.",
+            "`patients(n)` are the first n; σ = 62 is taken as known. A Laplace belief of scale b has the "
+            "standard deviation √2·b: 3/√2 also means give or take 3.",
             "每行依次是惩罚、训练的结果、最可能的 θ、θ 的均值。`patients(n)` 是前 n 位患者；"
-            "σ = 62 视为已知。",
+            "σ = 62 视为已知。尺度为 b 的拉普拉斯分布标准差为 √2·b，所以取 3/√2，同样表示 0 ± 3。",
         ),
     )
     return
@@ -622,7 +625,9 @@ def picture(n, choice, broken=False):
         y=(0, 1.15),
         **axes,
     )
-    right = Panel(Say("−log of it: costs", "取负对数：代价"), y=(0, 8), **axes)
+    right = Panel(
+        Say("−log of it, up to a constant: costs", "取负对数（不计常数）：代价"), y=(0, 8), **axes
+    )
     role = "broken" if broken else "result"
     wide = 6 if broken else 2.5  # the red line lies on the blue one
     likely, both = np.exp(-loss), np.exp(least - belief - loss)
