@@ -31,7 +31,7 @@ with app.setup(hide_code=True):
     )
     from minireg.pictures import Frame, Panel, Say, Scene
 
-    BUDGETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1)
+    BUDGETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 
 
 @app.cell(hide_code=True)
@@ -53,8 +53,9 @@ def _():
 def _():
     Predict(
         Say(
-            "Least squares is beyond the budget. Is the best point within the budget the one nearest to it?",
-            "最小二乘解超出了预算。预算之内最好的点，就是离它最近的那一点吗？",
+            "A small budget leaves least squares outside. Is the best point within the budget the one "
+            "nearest to it?",
+            "预算小了，最小二乘解就在预算之外。预算之内最好的点，就是离它最近的那一点吗？",
         ),
         (
             Answer(
@@ -87,8 +88,8 @@ def _():
             ),
         ),
         asks=Say(
-            "What did you see: how does each ellipse meet the edge of the budget?",
-            "你看到了什么：两个椭圆各以什么方式与预算的边界相遇？",
+            "Break it at a small budget: how does each ellipse meet the edge?",
+            "把预算调小，再勾选“故意弄错”：两个椭圆各以什么方式与预算的边界相遇？",
         ),
     )
     return
@@ -100,7 +101,7 @@ def _():
         picture,
         "budget",
         BUDGETS,
-        start=0.01,
+        start=0.1,
         label="C",
         broken=Say("take the nearest point", "取最近的点"),
         caption=Say(
@@ -109,11 +110,13 @@ def _():
         alt=Say(
             "Left, the plane of two weights: a disk, which is the budget, and an ellipse of equal loss "
             "that touches it. Where they touch, the pulls of the data and of the price are opposite and "
-            "equal. The point of the disk nearest to least squares is another one. Right, the least loss "
-            "against the budget: a falling curve, and its tangent, whose slope is −λ. As the "
-            "budget grows the tangent becomes flat, and lies level once least squares is affordable.",
+            "equal. Broken, the point is the one of the disk nearest to least squares, where a larger "
+            "ellipse crosses the edge. Right, the least loss against the budget: a falling curve, and its "
+            "tangent, whose slope is −λ. As the budget grows the tangent becomes "
+            "flat, and lies level once least squares is affordable.",
             "左图：两个权重的平面，圆盘是预算，一个等损失的椭圆与它相切。切点处，数据的拉力与价格的拉力"
-            "大小相等、方向相反。圆盘中离最小二乘解最近的是另一点。右图：最小损失随预算下降的曲线及其切线，"
+            "大小相等、方向相反。故意弄错时，取的是圆盘中离最小二乘解最近的点，"
+            "那里更大的椭圆穿过边界。右图：最小损失随预算下降的曲线及其切线，"
             "切线的斜率是 −λ。预算增大，切线变平；一旦买得起最小二乘解，切线就是水平的。",
         ),
     )
@@ -215,6 +218,10 @@ def _():
                 "Here ‖θ‖ = ½ and the data pull with 1: 1 = 2λ·½, so 1 must come out.",
                 "这里 ‖θ‖ = ½，数据的拉力为 1：由 1 = 2λ·½，应得 1。",
             ): (np.array([-0.6, -0.8]), np.array([0.3, 0.4])),
+            Say(
+                "Least squares is affordable here: the data pull no more, and the price is 0.",
+                "这里买得起最小二乘解：数据不再有拉力，价格为 0。",
+            ): (np.zeros(2), np.array([0.6, -0.8])),
         },
         mistakes={
             Say(
@@ -269,6 +276,10 @@ def _():
                 "上下颠倒了：数据的拉力越大，价格应越高。",
             ): lambda g, theta: -2 * (theta @ theta) / (g @ theta),
             Say(
+                "Upside down: this is 1/(4λ). Half of ‖g‖/‖θ‖ is asked, not of ‖θ‖/‖g‖.",
+                "上下颠倒了：这是 1/(4λ)。要求的是 ‖g‖/‖θ‖ 的一半，而不是 ‖θ‖/‖g‖ 的一半。",
+            ): lambda g, theta: -(theta @ theta) / (2 * (g @ theta)),
+            Say(
                 "Squares of lengths: this is 2λ². Divide ‖g‖ by 2‖θ‖.",
                 "这是长度的平方之比，等于 2λ²。应当用 ‖g‖ 除以 2‖θ‖。",
             ): lambda g, theta: (g @ g) / (2 * (theta @ theta)),
@@ -305,16 +316,19 @@ def _():
         "stay_within",
         Say(
             "Put together descent that stays within the budget ‖θ‖² ≤ C. It must hold for small budgets "
-            "and for large ones. `slope(theta)` is ∇L, `length(theta)` is ‖θ‖.",
+            "and for large ones. `slope(theta)` is ∇L, `length(theta)` is ‖θ‖, `eta` is the rate.",
             "拼出始终不超预算 ‖θ‖² ≤ C 的梯度下降。预算无论大小都要正确。"
-            "`slope(theta)` 是 ∇L，`length(theta)` 是 ‖θ‖。",
+            "`slope(theta)` 是 ∇L，`length(theta)` 是 ‖θ‖，`eta` 是学习率。",
         ),
         lines={
             "def within(C):": Say("A function of the budget.", "以预算为自变量的函数。"),
             "    theta = np.ones(2)": Say(
                 "Any start will do: the loss is convex.", "从哪里出发都行：损失是凸的。"
             ),
-            "    for _ in range(400):": Say("Step after step.", "一步接一步。"),
+            "    for _ in range(400):": Say(
+                "Step after step. ‖θ‖ changes with each, so whatever is computed from θ belongs inside.",
+                "一步接一步。每一步 ‖θ‖ 都会变，所以由 θ 算出的量都要放在循环里。",
+            ),
             "        theta = theta - eta * slope(theta)": Say(
                 "The data pull first, perhaps out of the ball.", "先由数据拉动，可能拉出球外。"
             ),
@@ -471,11 +485,12 @@ def _():
             Answer(
                 Say("Other weights, of less than half the ‖θ‖²", "权重不同，‖θ‖² 还不到一半"),
                 Say(
-                    "Yes: ‖θ‖² = 0.30 in place of 0.72, and 58 % of the length of least squares away. The "
-                    "goal is that of a rounder bowl, which is why it is reached sooner. L hardly "
-                    "noticed: 0.484 for 0.482.",
-                    "对：‖θ‖² 由 0.72 降到 0.30，与最小二乘解的距离达其长度的 58%。"
-                    "终点换了，碗也更圆，所以到得快。L 几乎没有察觉：0.482 变为 0.484。",
+                    "Yes: ‖θ‖² = 0.30 in place of 0.72, and 58 % of the length of least squares away. λ "
+                    "makes the bowl rounder, κ falls from 470 to 121: hence the fewer steps. The same λ "
+                    "moves the goal. L hardly noticed: 0.484 for 0.482.",
+                    "对：‖θ‖² 由 0.72 降到 0.30，与最小二乘解的距离达其长度的 58%。λ 使碗更圆"
+                    "（κ 由 470 降到 121），所以步数少；同一个 λ 也移动了终点。"
+                    "L 几乎没有察觉：0.482 变为 0.484。",
                 ),
                 right=True,
             ),
@@ -596,6 +611,7 @@ def picture(budget, broken=False):
     (h, b), free, lam = bowl(), priced(0), balanced_at(budget)
     best, near = priced(lam), free * min(1, (budget / (free @ free)) ** 0.5)
     point, role = (near, "broken") if broken else (best, "result")
+    seen = near if broken else np.full(2, np.nan)  # the whole picture does not tell the answer
     slope = b - h @ point  # the pull of the data
     shown = slope @ point / (2 * point @ point) if broken else lam
     turn = np.linspace(0, 2 * np.pi, 73)
@@ -613,20 +629,21 @@ def picture(budget, broken=False):
     ):  # fmt: skip
         left.line(*np.outer([-1, 1], axis).T, "ink", width=1)
         left.text(*(end * np.array(axis)), name)
-    left.line(*oval(near).T, "broken" if broken else "reference", width=1.5)
+    left.line(*oval(seen).T, "broken", width=1.5)
     left.line(*oval(best).T, "data" if not broken else "reference", width=2)
-    left.line(*np.array([free, near]).T, "textbook", width=1.5)
-    left.dots(*near[:, None], "textbook", size=5, label=Say("nearest", "最近的点"))
+    left.line(*np.array([free, seen]).T, "textbook", width=1.5)
     left.dots(*free[:, None], "data", size=6, label=Say("least squares", "最小二乘"))
-    left.dots(*best[:, None], "penalty", size=11, label=Say("price λ", "价格 λ"), hollow=True)
+    left.dots(*best[:, None], "penalty", size=11, label=Say("at price λ", "价格 λ 下"), hollow=True)
+    left.dots(*best[:, None], "result", size=6, label=Say("best within C", "预算 C 内最好"))
+    left.dots(*seen[:, None], "broken", size=6, label=Say("nearest", "最近的点"))
     for way, own, name in ((slope, "data", "−∇L"), (-2 * shown * point, "penalty", "−2λθ")):
         left.arrow(*point, *(0.7 * way), own)
         far = 0.7 + 0.03 / max(np.linalg.norm(way), 0.03)
         left.text(
             *(point + far * way if np.linalg.norm(way) > 0.1 else (np.nan, np.nan)), name, own
         )
-    left.dots(*point[:, None], role, size=6, label=Say("budget C", "预算 C"))
-    left.handle(0.64 * budget**0.5, -0.768 * budget**0.5)
+    grip = budget**0.5 * np.array([0.64, -0.768])
+    left.handle(*grip).text(*grip, Say("drag", "拖动"))
     right = Panel(
         Say("loss L against the budget", "损失 L 随预算的变化"),
         x=(0, 0.11), y=(0.945, 1.002), xlabel=Say("budget C", "预算 C"), height=275,
@@ -634,7 +651,7 @@ def picture(budget, broken=False):
     path = priced(np.geomspace(1e3, 1e-6, 121))
     size = (path**2).sum(-1)
     straight = free * np.minimum(1, (size / (free @ free)) ** 0.5)[:, None]
-    right.line(np.r_[size, 0.11], np.r_[loss(straight), loss(free)], "textbook", width=1.5,
+    right.line(np.r_[size, 0.11], np.r_[loss(straight), loss(free)] + 0 * seen[0], "textbook", width=1.5,
                label=Say("nearest point", "最近的点"))  # fmt: skip
     right.line(
         np.r_[size, 0.11],
@@ -689,6 +706,7 @@ def figures():
     within, ten, at_price = compare(x, y, 0.3)
     h, b = 2 * x.T @ x / len(x), 2 * x.T @ y[:, 0] / len(x)
     free, ridge = np.linalg.solve(h, b), np.linalg.solve(h + 0.05 * np.eye(10), b)
+    curvature = np.linalg.eigvalsh(h)
     steps = [descent_steps(strength) for strength in (0.0, 0.05)]
     w = np.linspace(0, 2, 20_001)
     unit = (1 / (1 + np.exp(8 - 8 * w)) - 1) ** 2
@@ -712,6 +730,8 @@ def figures():
               100 * np.linalg.norm(ridge - free) / np.linalg.norm(free), at_least=57.5, at_most=58.5),
         holds("L there", mean(ridge), at_least=0.4835, at_most=0.4845),
         holds("L of least squares", mean(free), at_least=0.4815, at_most=0.4825),
+        holds("κ without a penalty", curvature[-1] / curvature[0], at_least=469.5, at_most=470.5),
+        holds("κ at λ = 0.05", (curvature[-1] + 0.05) / (curvature[0] + 0.05), at_least=120.5, at_most=121.5),
         holds("steps, of those without a penalty", steps[1] / steps[0], at_least=0.225, at_most=0.275),
         breaks("sigmoid unit: w(λ) below the jump, largest", chosen[chosen < 0.5].max(), at_most=0.1),
         breaks("above it, least", chosen[chosen > 0.5].min(), at_least=1),
