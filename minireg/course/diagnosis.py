@@ -11,7 +11,7 @@ a part          right except on the diagonal; right where ``|v| > lam``
 a change        one operator in line 2 makes it right (tried on the text of the answer)
 a limit         nearly right for small ``lr`` only
 an invariant    the entries of the right answer add up to 1
-a dependence    yours does not change with ``lam``, and it should
+a dependence    yours does not change with ``lam``, and it should; is 42.7 whatever the arguments are
 ==============  ======================================================================
 """
 
@@ -197,6 +197,13 @@ def chance(both: Both) -> Iterator[Say]:
         yield say("depends.random")
 
 
+def constant(both: Both) -> Iterator[Say]:
+    """Yours is the same number everywhere, far from the cases too."""
+    a, b = both.flat
+    if np.ptp(a) == 0 < np.ptp(b) and not np.ptp([*both.elsewhere(seed=2, by=2).flat[0], a[0]]):
+        yield say("depends.constant", value=f"{a[0]:.6g}")
+
+
 def relation(both: Both) -> Iterator[Say]:
     """Yours is minus the right answer, one over it …, or it is one of yours."""
     for name, of in RELATIONS.items():
@@ -213,7 +220,10 @@ def products(both: Both, most: int = 9) -> Iterator[Say]:
     a, b = both.flat
     of = {"factor": b, "inverse": 1 / b, "square": b**2, "root": np.sqrt(b), "one_minus": 1 - b}
     factors: Callable[[str], int] = lambda text: len(re.findall(r"[·/(]", text)) + 1
-    if (text := product(a - b, np.ones_like(b), both)) and factors(text) < most:
+    more = a - b
+    if np.ptp(more) < 1e-14 * np.abs(b).max() < abs(more[0]) / 9:  # one number, of lost digits
+        more[:] = np.median(more)
+    if (text := product(more, np.ones_like(b), both)) and factors(text) < most:
         name = "less" if text.startswith("−") else "more"
         yield say(f"product.{name}", product=text.removeprefix("−"))
     for name, c in of.items():
@@ -353,11 +363,8 @@ def entries(both: Both) -> Iterator[Say]:
     if not right.any() or not wrong.any() or not (right | wrong).all():
         return
     if len(shape) == 2 and shape[0] == shape[1]:
-        for key, eye in (
-            ("diagonal", np.eye(len(right)) == 1),
-            ("beside", np.eye(len(right)) == 0),
-        ):
-            if np.array_equal(right, eye):
+        for key, there in (("diagonal", 1), ("beside", 0)):
+            if np.array_equal(right, np.eye(len(right)) == there):
                 yield say(f"partly.{key}")
     for key, mask in (("entry", wrong), ("only", right)):
         if mask.sum() == 1:
@@ -437,11 +444,15 @@ def dependence(both: Both) -> Iterator[Say]:
     """Yours does not change with an argument and should, or the other way round."""
     for i, name in enumerate(both.names):
         yours, right = False, False
-        for args, a, b in both.rows:
-            other = put(args, i, moved(args[i], both.rng, 0.4))
-            c, d = both.yours(*other), both.right(*other)
-            if c is not None and d is not None and np.isfinite(d).all():
-                yours, right = yours or not same(a, c), right or not same(b, d)
+        given = [case[i] for case in both.cases]
+        given += [
+            np.flip(v) for v in given if np.ndim(v)
+        ]  # what is a place, a count or a share moves
+        for k, (args, a, b) in enumerate(both.rows):
+            for v in (moved(args[i], both.rng, 0.4), *given[: len(given) * (k < len(both.cases))]):
+                c, d = both.yours(*put(args, i, v)), both.right(*put(args, i, v))
+                if c is not None and d is not None and np.isfinite(d).all():
+                    yours, right = yours or not same(a, c), right or not same(b, d)
         if right != yours:
             yield say("depends.missing" if right else "depends.superfluous", name=name)
 
@@ -508,10 +519,8 @@ class Watch(ast.NodeTransformer):
         self.above.append(text)
         self.generic_visit(node)
         self.above.pop()
-        value, loads = (
-            getattr(node, "value", None),
-            isinstance(getattr(node, "ctx", ast.Load()), ast.Load),
-        )
+        value = getattr(node, "value", None)
+        loads = isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
         if isinstance(node, ast.Call) and hasattr(node.func, "slot"):
             node.func = node.func.args[1]  # type: ignore[attr-defined]  # a method stays one
         if not loads or not (
@@ -540,11 +549,8 @@ def edits(
         this, *others = OPERATORS.get(type(node.op), (operator.add,))
         # Powers of powers in a loop may not come to an end.
         yield from (("operator", f, two) for f in others if f is not operator.pow or not loops)
-        yield from (
-            ("order", this, two[::-1]),
-            ("without", keep, two[:1]),
-            ("without", keep, two[1:]),
-        )
+        yield "order", this, two[::-1]
+        yield from (("without", keep, [n]) for n in two)
     if isinstance(node, ast.UnaryOp):
         yield "without", keep, slots(node.operand)
     if isinstance(node, ast.Call) and not node.keywords:
@@ -592,7 +598,7 @@ def change(both: Both, code: str, name: str, space: dict[str, Any]) -> Say | Non
 
     def mends(function: Function) -> bool:
         tried = Asked(function, both.yours.until, both.yours.part)
-        return all(same(tried(*args), b) for args, _, b in both.wrong[:1] + both.rows)
+        return all(same(tried(*args), b, 1e-10) for args, _, b in both.wrong[:1] + both.rows)
 
     made = defined(ast.fix_missing_locations(tree), name, space | {"_at": at})
     found: list[tuple[str, int, str, str]] = []
@@ -662,7 +668,7 @@ def bracketed(code: str) -> Iterator[tuple[int, str, str]]:
 # --- all together ----------------------------------------------------------------------------------
 
 Rule = Callable[[Both], Iterator[Say]]
-FIRST: tuple[Rule, ...] = (chance, relation, partial(products, most=2), place, entries)
+FIRST: tuple[Rule, ...] = (chance, constant, relation, partial(products, most=2), place, entries)
 # After these a change of the text is tried.
 THEN: tuple[Rule, ...] = (condition, pair, products, dependence, without, limit, invariant, digits)
 
@@ -724,8 +730,7 @@ def _found(asked: Sequence[Both], code: str) -> Iterator[Say]:
         found = change(both, code, answer.__name__, answer.__globals__)
     if found := found or first(THEN):
         if len(asked) > 1:  # of which of them it is said
-            en = re.sub("^Yours", f"Result {number}", found.en).replace(
-                " yours ", f" result {number} "
-            )
+            en = re.sub("^Yours", f"Result {number}", found.en)
+            en = en.replace(" yours ", f" result {number} ")
             found = Say(en, found.zh.replace("你的结果", f"第 {number} 个结果"))
         yield found

@@ -235,9 +235,7 @@ def _nothing(code: str, name: str) -> Verdict:
     if not code or stub:
         return wrong("untried", say("answer.untried", name=name))
     prints = any(isinstance(n, ast.Name) and n.id == "print" for n in nodes)
-    return wrong(
-        "error", say("answer.nothing", name=name), say("answer.prints") if prints else None
-    )
+    return wrong("error", say("answer.nothing", name=name), *[say("answer.prints")] * prints)
 
 
 def _compared(

@@ -168,7 +168,7 @@ EXERCISE = asked(
             "diagnosis",
             "Line 2, `3 * lr`: a part of it does not",
         ),
-        ("0.9 + 0 * lr * strength * steps", "limit", "Yours does not change with"),
+        ("0.9 + 0 * lr * strength * steps", "limit", "Yours is 0.9 whatever the arguments are."),
     ],
 )
 def test_the_first_that_has_something_to_say_speaks(body, level, said):
@@ -195,7 +195,12 @@ SAID = [  # what is right, what is given, arguments, what is said
     (lambda w, a: a * w + w, lambda w, a: a * w, [(V, 2.0), (W, 0.5)], "too small by `w`"),
     (lambda a, b, c: a * b**c, lambda a, b, c: b * a**c, [(2.0, 3.0, 1.5), (0.5, 2.5, 3.0)],
      "`a` and `b` are exchanged"),
-    (lambda a, b: a / (a + b), lambda a, b: 1.0, [(2.0, 3.0), (0.5, 1.5)], "a very large `a`"),
+    (lambda a, b: a * b / (a + b), lambda a, b: b, [(2.0, 3.0), (0.5, 1.5)], "a very large `a`"),
+    (lambda a, b: a / (a + b), lambda a, b: 1.0, [(2.0, 3.0), (0.5, 1.5)], "Yours is 1 whatever"),
+    (lambda a, b, c: 2 * a**2 / b**2 / c, lambda a, b, c: 42.7, [(2.0, 3.0, 5), (0.5, 1.5, 9)],
+     "Yours is 42.7 whatever the arguments are."),
+    (lambda w, half: w / 2 if half else w, lambda w, half: w / 3, [(2.0, True), (0.5, False)],
+     "does not change with `half`"),
     (lambda w: np.sort(w), lambda w: np.sort(w)[::-1], [(V,), (W,)], "reverse order"),
     (lambda m: m @ m.T, lambda m: np.diag(np.diag(m @ m.T)), [(M,), (M + 1,)], "The diagonal is right"),
     (lambda w: np.cumsum(w), lambda w: np.append(np.cumsum(w)[:-1], 0), [(W,), (W + 1,)],
@@ -240,6 +245,37 @@ def test_that_many_answers_agree_at_zero_is_not_told_as_a_condition():
     for given in (lambda mu, lam: 1 - lam, lambda mu, lam: max(mu - lam, 0.0)):
         verdict = judge(given, Write("f", Say("", ""), given, right, cases))
         assert "Right where" not in verdict.said.en
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["np.argmin(w)", "(w < 0).mean()", "len(w)", "float(w[0] < 0)", "w.size - (w < 0).sum()"],
+)
+def test_what_changes_with_an_argument_now_and_then_is_not_said_not_to(body):
+    """A place, a count or a share stays the same where the numbers move but a little."""
+    limits = {Say("None is negative.", "没有负数。"): (np.array([4.0, 0.2, 5.0]),)}
+    cases = [(np.array([3.0, -9.0, 0.1]),), (np.array([-0.5, 7.0, -2.0, 1.0]),)]
+    right = lambda w: max(0.0, -w.min())
+    space = {"np": np}
+    exec("def f(w):\n    return ...", space)
+    exercise = Write("f", Say("", ""), space["f"], right, cases, limits=limits)
+    verdict = submitted(f"def f(w):\n    return {body}", exercise)
+    assert "not change" not in verdict.said.en
+    assert "whatever" not in verdict.said.en
+
+
+@pytest.mark.parametrize("tiny", ["1e-6", "1e-9", "1e-10"])
+def test_a_tiny_term_too_many_is_no_matter_of_brackets(tiny):
+    """Inside a bracket it would be right within the tolerance: that is no advice."""
+    limits = {Say("None is negative.", "没有负数。"): (np.array([4.0, 0.2, 5.0]),)}
+    cases = [(np.array([3.0, -17.9, 0.1]),), (np.array([-0.5, 7.0, -2.0, 1.0]),)]
+    space = {"np": np}
+    exec("def f(w):\n    return ...", space)
+    exercise = Write(
+        "f", Say("", ""), space["f"], lambda w: max(0.0, -w.min()), cases, limits=limits
+    )
+    verdict = submitted(f"def f(w):\n    return max(0.0, -w.min()) + {tiny}", exercise)
+    assert f"too large by `{float(tiny):g}`: a term too many" in verdict.said.en
 
 
 @pytest.mark.parametrize(
