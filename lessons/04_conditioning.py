@@ -30,7 +30,7 @@ with app.setup(hide_code=True):
     )
     from minireg.pictures import Frame, Panel, Say, Scene
 
-    STRENGTHS, LAST = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 2, 20), 3300
+    STRENGTHS, LAST = (0, 0.02, 0.1, 0.2, 0.5, 2, 20), 3300
 
 
 @app.cell(hide_code=True)
@@ -81,7 +81,7 @@ def _():
             Answer(
                 Say("By about 40 %", "约 40%"),
                 Say(
-                    "So it is. Along the flattest axis J is 2.2 times as steep as L: descent is faster "
+                    "So it is. Along the flattest axis J is 2.2 times as curved as L: descent is faster "
                     "there, and only 1/2.2 of that part is left. It was the largest of the ten.",
                     "正是这样。沿最平坦的轴，J 的曲率是 L 的 2.2 倍：下降在那里变快了，"
                     "而那个分量也只剩 1/2.2。它本是十个分量里最大的。",
@@ -103,7 +103,7 @@ def _():
         picture,
         "lam",
         STRENGTHS,
-        start=0.02,
+        start=0,
         label="λ",
         choices={
             "plain": Say("plain descent", "普通梯度下降"),
@@ -130,12 +130,12 @@ def _():
         (
             Say(
                 "**The flattest axis is the slowest.** A step multiplies the error along an axis by "
-                "$1-\\eta(\\mu+\\lambda)$. The steepest bounds $\\eta$, so the flattest takes a number of "
-                "steps that grows as\n\n"
+                "$1-\\eta(\\mu+\\lambda)$. The most curved one bounds $\\eta$, so the flattest takes a "
+                "number of steps that grows as\n\n"
                 r"$$\kappa = \frac{\color{data}{\mu_1}+\color{penalty}{\lambda}}"
                 r"{\color{data}{\mu_{10}}+\color{penalty}{\lambda}}$$",
                 "**最平坦的轴最慢**。每一步把某条轴上的误差乘以 $1-\\eta(\\mu+\\lambda)$。"
-                "最陡的轴限制了 $\\eta$，于是最平坦的轴所需的步数随下式增长：\n\n"
+                "曲率最大的轴限制了 $\\eta$，于是最平坦的轴所需的步数随下式增长：\n\n"
                 r"$$\kappa = \frac{\color{data}{\mu_1}+\color{penalty}{\lambda}}"
                 r"{\color{data}{\mu_{10}}+\color{penalty}{\lambda}}$$",
             ),
@@ -146,14 +146,14 @@ def _():
                 "却使 0.017 变成两倍多。κ 因此降到不足一半，步数也是。",
             ),
             Say(
-                "**The goal is divided by the same number.** Where J is $k$ times as steep as L, $1/k$ "
+                "**The goal is divided by the same number.** Where J is $k$ times as curved as L, $1/k$ "
                 "of the part is left. [Momentum](#choice=momentum) needs fewer steps, too, and moves "
-                "nothing.\n\n"
+                "nothing, though at small λ it overshoots first.\n\n"
                 r"$$\color{result}{c} = \frac{\color{data}{\mu}}"
                 r"{\color{data}{\mu}+\color{penalty}{\lambda}}\,\color{data}{c_0}"
                 r" = \frac1k\,\color{data}{c_0}$$",
                 "**终点的分量也除以同一个数**。J 的曲率是 L 的 $k$ 倍之处，分量就只剩 $1/k$。"
-                "[动量](#choice=momentum)同样减少步数，却不移动终点。\n\n"
+                "[动量](#choice=momentum)同样减少步数，却不移动终点；λ 小时，它起初会冲过头。\n\n"
                 r"$$\color{result}{c} = \frac{\color{data}{\mu}}"
                 r"{\color{data}{\mu}+\color{penalty}{\lambda}}\,\color{data}{c_0}"
                 r" = \frac1k\,\color{data}{c_0}$$",
@@ -164,7 +164,7 @@ def _():
 
 
 @app.function
-def race(strength, steps=500):
+def race(strength):
     """κ of J, the steps to its minimum, and how far that is from least squares."""
     model = mr.nn.Linear(10, 1, bias=False, dtype=np.float64)
     model.weight.assign(np.zeros((1, 10)))
@@ -172,6 +172,7 @@ def race(strength, steps=500):
     value = lambda: objective(model, *patients()).total
     low, top = mr.curvature.eigenvalues(value, model, k=2, which="BE")
     optimizer = mr.optim.SGD(model.parameters(), lr=2 / (low + top))
+    steps = int(7 * top / low)  # enough: what is left falls as exp(−2t/κ)
     run = mr.trajectory(model, objective, optimizer, *patients(), steps)
     goal, free = rest(strength), rest(0)
     left = np.linalg.norm(run - goal, axis=1) / np.linalg.norm(goal)
@@ -188,8 +189,9 @@ def _():
         "    print(f'λ = {strength}: κ {kappa:.1f}, {steps} steps, {moved:.0%} away')",
         Say(
             "`eigenvalues` asks only for products of the Hessian with vectors, so it measures any "
-            "network, too.",
-            "`eigenvalues` 只需要 Hessian 与向量的乘积，因此任何网络都能这样测量。",
+            "network, too. (The claims below take ½L: their λ = 1 is 2 here.)",
+            "`eigenvalues` 只需要 Hessian 与向量的乘积，因此任何网络都能这样测量。"
+            "（下面的论断用的是 ½L：那里的 λ = 1 相当于这里的 2。）",
         ),
     )
     return
@@ -338,14 +340,23 @@ def _():
         },
         mistakes={
             Say(
-                "The steepest valley is no obstacle. λ must lift the most negative curvature to 0.",
-                "最陡的谷并不碍事。λ 要把最负的曲率抬到 0。",
+                "The most curved valley is no obstacle. λ must lift the most negative curvature to 0.",
+                "弯得最厉害的谷并不碍事。λ 要把最负的曲率抬到 0。",
             ): lambda curvatures: curvatures.max(),
             Say(
-                "A negative λ would be a reward for large weights, and would bend J down even more. It "
-                "takes the opposite number.",
-                "负的 λ 成了对大权重的奖励，会使 J 更加向下弯。应取它的相反数。",
+                "The lowest curvature itself: where it is −17.9, such a λ would reward large weights, and "
+                "bend J down even more. It takes the opposite number, and never less than 0.",
+                "这是最低的曲率本身：它是 −17.9 时，这样的 λ 成了对大权重的奖励，会使 J 更加向下弯。"
+                "应取它的相反数，并且不小于 0。",
             ): lambda curvatures: curvatures.min(),
+            Say(
+                "That is the index at which the lowest curvature stands, not the curvature.",
+                "这是最低曲率所在的下标，不是曲率本身。",
+            ): lambda curvatures: np.argmin(curvatures),
+            Say(
+                "That is the share of places that bend downwards. How deep the worst one bends decides.",
+                "这是向下弯的地方所占的比例。起决定作用的是最差的一处弯得有多厉害。",
+            ): lambda curvatures: (curvatures < 0).mean(),
             Say(
                 "That lifts the lowest curvature as high as the highest was. 0 is high enough.",
                 "这是把最低的曲率抬到了原来最高的位置。抬到 0 就够了。",
@@ -424,7 +435,7 @@ def _():
             "the picture so that it has both.",
             "终点与最小二乘解相距不到 20%，并且不到 400 步就走到。把图调到两者兼得的状态。",
         ),
-        lambda steps, percent, broken, **_: steps < 400 and percent < 20 and not broken,
+        lambda steps, percent, **_: steps < 400 and percent < 20,
         hints=(
             Say(
                 "Try every λ of plain descent: is there one that has both?",
@@ -444,7 +455,7 @@ def _():
             Say(
                 "The rate belongs to λ = 0. Take the best one for each λ first.",
                 "这是 λ = 0 时的学习率。先换回每个 λ 各自的最佳学习率。",
-            ): lambda broken, **_: broken,
+            ): lambda lam, broken, **_: broken and lam > 0,
             Say(
                 "The goal is where it should be, but {steps} steps are too many. What makes them fewer "
                 "without moving it?",
@@ -496,9 +507,10 @@ def _():
             Answer(
                 Say("Only those of small curvature", "只有曲率小的那些"),
                 Say(
-                    "They lose most: at μ = 0.017 and λ = 2 less than 1 % is left. But μ/(μ + λ) comes "
-                    "near 0 and does not cross it.",
-                    "它们缩得最多：μ = 0.017、λ = 2 时剩下不到 1%。但 μ/(μ + λ) 只是接近 0，不会越过它。",
+                    "There are none: of standardized, uncorrelated measurements all ten curvatures are 2. "
+                    "And where one is small, μ/(μ + λ) comes near 0 and does not cross it.",
+                    "这里没有曲率小的：测量标准化且互不相关时，十个曲率都是 2。"
+                    "即使曲率小，μ/(μ + λ) 也只是接近 0，不会越过它。",
                 ),
             ),
         ),
@@ -517,7 +529,7 @@ def _():
                 "用最佳学习率时正比于 κ，加最佳动量时正比于 √κ。",
             ),
             Say(
-                "On a quadratic L, an axis that becomes k times as steep keeps 1/k of its part: what "
+                "On a quadratic L, an axis that becomes k times as curved keeps 1/k of its part: what "
                 "descent gains there in speed, the goal loses in length.",
                 "若 L 是二次函数，曲率变为 k 倍的轴，下降的速度约为 k 倍，终点的分量却只剩 1/k。",
             ),
@@ -540,12 +552,10 @@ def _():
             "change by 5 % of their length. The goal moves along the axis that L does not care about. "
             "Whether it matters depends on what the weights are for: to predict these patients it does "
             "not, to read a meaning into a weight it does. And for new patients a moved goal may be the "
-            "better one: that is what λ is chosen by. (The claims take half of this L, so their λ = 0.01 "
-            "is 0.02 here.)",
+            "better one: that is what λ is chosen by.",
             "损失几乎察觉不到：λ = 0.02 时，L 只比最小值高 0.2%，预测向量的改变也只有其长度的 5%。"
             "终点是沿着 L 几乎不变的那条轴移动的。要不要紧，取决于权重拿来做什么：预测这些患者，不要紧；"
-            "解读某个权重的含义，就要紧。而对新的患者，移动后的终点或许更好：λ 正是据此选择的。"
-            "（论断中的损失取这里 L 的一半，所以那里的 λ = 0.01 相当于这里的 0.02。）",
+            "解读某个权重的含义，就要紧。而对新的患者，移动后的终点或许更好：λ 正是据此选择的。",
         ),
     )
     return
@@ -617,7 +627,12 @@ def picture(lam, choice, broken=False):
     )  # fmt: skip
     plain, _ = descend(0, "plain", 0)
     t = np.linspace(0, len(plain) - 1, 40).astype(int)
-    right.line(t, np.linalg.norm(plain[t] - free, axis=1) / size, "reference", label="λ = 0")
+    right.line(
+        t,
+        np.linalg.norm(plain[t] - free, axis=1) / size,
+        "reference",
+        label=Say("λ = 0, plain", "λ = 0，普通"),
+    )
     t = np.linspace(0, len(run) - 1, 40).astype(int)
     there, off = (np.linalg.norm(run[t] - end, axis=1) for end in (goal, free))
     ends = np.r_[off, off[-1]] / size
@@ -631,8 +646,8 @@ def picture(lam, choice, broken=False):
     )
     if grown > 1:
         said = Say(
-            f"The rate is too large for the steepest axis: each step multiplies the error by {grown:.4g}.",
-            f"对最陡的轴来说，这个学习率太大：每一步使误差变为 {grown:.4g} 倍。",
+            f"The rate is too large for the most curved axis: each step multiplies the error by {grown:.4g}.",
+            f"对曲率最大的轴来说，这个学习率太大：每一步使误差变为 {grown:.4g} 倍。",
         )
     return Frame(left, right, kappa=kappa, steps=steps, percent=percent, grown=grown, said=said)
 
@@ -653,7 +668,8 @@ def figures():
     )
     steps = {s: len(descend(s, "plain", s)[0]) - 1 for s in STRENGTHS}
     away = {s: 100 * np.linalg.norm(rest(s) - rest(0)) / np.linalg.norm(rest(0)) for s in STRENGTHS}
-    fast = len(descend(0, "momentum", 0)[0]) - 1
+    quick = descend(0, "momentum", 0)[0]
+    fast, over = len(quick) - 1, np.linalg.norm(quick - free, axis=1).max() / np.linalg.norm(free)
     kappa, reached, moved = race(0.2)
     model = mr.nn.Linear(10, 1, bias=False, dtype=np.float64)
     model.weight.assign(np.zeros((1, 10)))
@@ -665,7 +681,7 @@ def figures():
     run = mr.trajectory(model, objective, optimizer, x, y, 50)
     loss = lambda w: ((x @ w - y[:, 0]) ** 2).mean()
     guess, held = x @ rest(0), x @ rest(0.02)
-    apart = x @ axes  # ten uncorrelated measurements
+    apart = x @ axes / (x @ axes).std(0)  # ten uncorrelated measurements, standardized
     bowl, pull = 2 * apart.T @ apart / len(x), 2 * apart.T @ y[:, 0] / len(x)
     path = [np.linalg.solve(bowl + s * np.eye(10), pull) * free for s in STRENGTHS]
     t = np.linspace(-40, 40, 40_001)
@@ -676,10 +692,10 @@ def figures():
     return [
         near("largest curvature", mu[-1], 8.05, 0.01),
         near("smallest curvature", mu[0], 0.017, 0.001),
-        holds("κ at λ = 0.02 over that at 0", race(0.02, 0)[0] / race(0, 0)[0], at_most=0.5),
+        holds("κ at λ = 0.02 over that at 0", (1 + 0.02 / mu[-1]) / (1 + 0.02 / mu[0]), at_most=0.5),
         holds("steps at λ = 0.02 over those at 0", steps[0.02] / steps[0], at_most=0.5),
         near("the goal has moved by, %", away[0.02], 42, 1),
-        near("flattest axis: J as steep as L, times", (mu[0] + 0.02) / mu[0], 2.2, 0.1),
+        near("flattest axis: J as curved as L, times", (mu[0] + 0.02) / mu[0], 2.2, 0.1),
         holds("flattest axis: its rank among the parts", abs(free).argmax(), at_most=0),
         holds("|race − picture|: steps at λ = 0.2", abs(reached - steps[0.2]), at_most=0),
         holds("… %", abs(100 * moved - away[0.2]), at_most=1e-9),
@@ -687,12 +703,13 @@ def figures():
         holds("|run − picture| with momentum", abs(run @ axes - descend(0.2, "momentum", 0.2)[0][:51]).max(),
               at_most=1e-9),
         holds("steps with momentum, λ = 0", fast, at_most=399),
+        holds("its distance at the most, over that at the start", over, at_least=1.01),
         breaks("λ of plain descent, nearest to both: times too much", both, at_least=1.2),
         breaks("rate of λ = 0 at λ = 0.02: growth a step", wild, at_least=1),
         near("L at λ = 0.02 above its minimum, %", 100 * (loss(rest(0.02)) / loss(rest(0)) - 1), 0.2, 0.1),
         near("predictions changed by, %", 100 * np.linalg.norm(held - guess) / np.linalg.norm(guess), 5, 1),
         holds("uncorrelated: weight × least squares, its least", np.min(path), at_least=0),
-        holds("left of the flattest part at λ = 2, %", 100 * mu[0] / (mu[0] + 2), at_most=1),
+        holds("… |its curvatures − 2|", abs(bowl - 2 * np.eye(10)).max(), at_most=1e-9),
         near("ripples: smallest curvature", curvature.min(), -17.9, 1e-3),
         near("largest", curvature.max(), 18.1, 1e-3),
         near("largest at λ = 17.9", curvature.max() + 17.9, 36, 0.1),
