@@ -62,9 +62,9 @@ def _():
                 Say("No, each only shrinks", "不会，每个都只会变小"),
                 Say(
                     "What only shrinks are the parts along the eigen-axes of the loss. A weight is a "
-                    "sum of such parts, and they do not shrink equally.",
+                    "sum of such parts, and they do not shrink equally: LDL crosses 0.",
                     "只会变小的，是沿损失的特征轴的那些分量。一个权重由几个分量相加而成，"
-                    "而它们缩小的比例各不相同。",
+                    "而它们缩小的比例各不相同：LDL 就越过了 0。",
                 ),
             ),
             Answer(
@@ -81,14 +81,14 @@ def _():
                 Say("Only when training overshoots", "只有训练步子太大、冲过头时才会"),
                 Say(
                     "There are no steps here: each point is the exact minimum of J. It is the minimum "
-                    "itself that moves across the axis.",
-                    "这里没有迭代：每一点都是 J 的精确最小点。越过坐标轴的，是最小点本身。",
+                    "itself in which LDL crosses 0.",
+                    "这里没有迭代：每一点都是 J 的精确最小点。让 LDL 越过 0 的，是最小点本身。",
                 ),
             ),
         ),
         asks=Say(
-            "What did you see: which of the four curves crosses 0, which come nearer to it throughout?",
-            "你看到了什么：两种坐标轴下共四条曲线，哪一条越过 0，哪几条一路靠近 0？",
+            "What did you see: which of the two weights crosses 0? And in the eigen-axes?",
+            "你看到了什么：两个权重中，哪一个越过 0？换成特征轴呢？",
         ),
     )
     return
@@ -218,9 +218,9 @@ def _():
                 np.float64(0),
             ),
             Say(
-                "μ = 0: the data do not pull along this axis, nothing is left.",
-                "μ = 0 时数据在这条轴上没有拉力，应一点不剩，得 0。",
-            ): (np.float64(0), 0.5),
+                "μ near 0: the data hardly pull along this axis, next to nothing is left.",
+                "μ 接近 0 时，数据在这条轴上几乎没有拉力，应几乎一点不剩。",
+            ): (1e-13, 0.5),
             Say(
                 "μ = λ: the two pull equally hard, and the minimum lies half way.",
                 "μ = λ 时，数据与惩罚势均力敌，最小点在正中间，应得一半。",
@@ -256,6 +256,24 @@ def _():
                 "The data's pull at 0 is μc₀: μ is missing above the line.",
                 "数据在 0 处的拉力是 μc₀：分子里少了 μ。",
             ): lambda mu, lam: 1 / (mu + lam),
+            Say(
+                "The wrong way round: a share lies between 0 and 1. The data's pull, μ, goes above, both "
+                "pulls go below.",
+                "分子与分母颠倒了：比例在 0 与 1 之间。分子是数据的拉力 μ，分母是两个拉力之和。",
+            ): lambda mu, lam: (mu + lam) / mu,
+            Say(
+                "This is 1 + λ, and a share is at most 1. If λ is meant to stand below the line, the sum "
+                "there needs brackets.",
+                "这等于 1 + λ，而比例不会超过 1。如果 λ 本应在分母里，分母的和要加括号。",
+            ): lambda mu, lam: mu / mu + lam,
+            Say(
+                "That is how the two pulls compare, and it grows with λ. What is left gets less.",
+                "这是两个拉力之比，随 λ 增大；而剩下的应当越来越少。",
+            ): lambda mu, lam: lam / mu,
+            Say(
+                "The sum below the line is not squared: μ(c₀ − c) = λc has each curvature once.",
+                "分母中的和不必平方：μ(c₀ − c) = λc 里，每个曲率只出现一次。",
+            ): lambda mu, lam: mu / (mu + lam) ** 2,
             Say(
                 "Upside down: then the flattest axis would keep most. It is λ/μ that counts.",
                 "颠倒了：这样一来，最平坦的轴反而保留最多。起作用的是 λ/μ。",
@@ -593,9 +611,9 @@ def picture(lam, choice, broken=False):
         left.line(
             *thread()[1].T, "textbook", width=1.5, label=Say("intercept free", "截距不受惩罚")
         )
-    left.line(*path.T, role)
+    left.line(*path.T, role, label=Say("ridge", "岭回归"))
     left.dots(*start[:, None], "data", size=6, label=Say("least squares", "最小二乘"))
-    left.dots(*centre[:, None], role, size=6, label=Say("ridge", "岭回归")).handle(*centre)
+    left.dots(*centre[:, None], role, size=6).handle(*centre)
     for axis, name in zip(axes, names, strict=True):
         if broken:
             right.line(place(strengths), thread()[1] @ axis, "textbook", width=1.5)
