@@ -176,9 +176,9 @@ def _():
         "    print(f'{penalty}: {np.count_nonzero(after)} left, {after.max():.2f}')",
         Say(
             "A penalty's gate is its `prox`, the proximal operator; `waves()` is an orthogonal matrix, "
-            "JPEG's waves; `a_zero()` the first of 1,797 digits, 8 × 8 pixels.",
+            "JPEG's waves; `a_zero()` the first of 1,797 digits, 8\u00a0×\u00a08 pixels.",
             "惩罚的门就是它的 `prox`，即近端算子；`waves()` 是由 JPEG 所用的波组成的正交矩阵；"
-            "`a_zero()` 是 1797 个手写数字中的第一个，8 × 8 像素。",
+            "`a_zero()` 是 1797 个手写数字中的第一个，8\u00a0×\u00a08 像素。",
         ),
     )
     return
@@ -234,13 +234,21 @@ def _():
                 "学习率为 η 的一步里，保留一个权重的代价是 ηλ，不是 λ。",
             ): lambda lam, step: np.sqrt(2 * lam),
             Say(
-                "η belongs to the price, so it stands under the root, beside λ.",
-                "η 是代价的一部分，应与 λ 一起放在根号里。",
+                "This is √(2η²λ). η belongs to the price ηλ: under the root it stands once, beside λ.",
+                "这等于 √(2η²λ)。η 是代价 ηλ 的一部分：在根号里与 λ 相乘，只出现一次。",
             ): lambda lam, step: step * np.sqrt(2 * lam),
             Say(
                 "½v² = ηλ: the ½ goes to the other side as a 2.",
                 "由 ½v² = ηλ 解出 v² 时，½ 移到右边变成 2。",
             ): lambda lam, step: np.sqrt(step * lam / 2),
+            Say(
+                "½v² = ηλ: the ½ goes to the other side as a 2, and the root is missing.",
+                "由 ½v² = ηλ 解出 v² 时，½ 移到右边变成 2；而且还没有开平方。",
+            ): lambda lam, step: step * lam / 2,
+            Say(
+                "η alone is no price: what is kept costs ηλ. And what is given up costs ½v², not v.",
+                "只有 η 还不是代价：保留的代价是 ηλ；而放弃的代价是 ½v²，不是 v。",
+            ): lambda lam, step: step,
             Say(
                 "This is the way back: the price at which the threshold would be ηλ.",
                 "这是反过来的：阈值等于 ηλ 时，代价应是多少。",
@@ -403,6 +411,23 @@ def _():
                 "Without η: a step of rate η weighs ηλθ².",
                 "少了 η：学习率为 η 的一步里，惩罚是 ηλθ²。",
             ): lambda v, lam, step: v / (1 + 2 * lam),
+            Say(
+                "λ is missing: the slope of ηλθ² is 2ηλθ.",
+                "漏了 λ：ηλθ² 的斜率是 2ηλθ。",
+            ): lambda v, lam, step: v / (1 + 2 * step),
+            Say(
+                "There is no ½ in λθ², and its slope has a 2: 2ηλθ.",
+                "λθ² 里没有 ½，求导还多出 2：斜率是 2ηλθ。",
+            ): lambda v, lam, step: v / (1 + 0.5 * step * lam),
+            Say(
+                "The slope of ½(θ − v)² is θ − v: its ½ takes the 2 away. So in place of the first 2 "
+                "stands a 1.",
+                "½(θ − v)² 的斜率是 θ − v：½ 与 2 相消。所以第一个 2 应为 1。",
+            ): lambda v, lam, step: v / (2 + 2 * step * lam),
+            Say(
+                "The 2 belongs to ηλ: in θ − v + 2ηλθ = 0 the first θ stands alone.",
+                "2 应与 ηλ 相乘：θ − v + 2ηλθ = 0 中，第一个 θ 没有系数。",
+            ): lambda v, lam, step: v / (2 + step * lam),
             Say(
                 "Both η and the 2 are missing: the slope of ηλθ² is 2ηλθ.",
                 "η 和 2 都漏了：ηλθ² 的斜率是 2ηλθ。",
@@ -629,10 +654,13 @@ def picture(t, choice, broken=False):
     names = {"l1": Say("soft", "软"), "l0": Say("hard", "硬"), "l2": Say("linear", "线性"),
              "norm": Say("by length", "按长度")}  # fmt: skip
     formula = {"l1": "λΣ|θ|", "l0": "λ·#{θ ≠ 0}", "l2": "½λΣθ²", "norm": "λ‖θ‖"}[choice]
-    texts = {"l1": (gate("l0", t), Say("text: hard", "教材：硬")),
-             "l2": (gate("l1", t), Say("text: soft", "教材：软"))}  # fmt: skip
+    texts = {"l1": (gate("l0", t), Say("a textbook: hard", "教材：硬")),
+             "l2": (gate("l1", t), Say("a textbook: soft", "教材：软"))}  # fmt: skip
     left = Panel(
-        Say(f"64 coefficients in the gate of {formula}", f"64 个系数通过 {formula} 的门"),
+        Say(
+            f"{'shifted by t, then' if broken else '64 coefficients'} in the gate of {formula}",
+            f"64 个系数{'先平移 t，再' * broken}通过 {formula} 的门",
+        ),
         x=(-1.6, 2.6), y=(-1.6, 2.6), height=240,
         xlabel=Say("before: v", "之前：v"), ylabel=Say("after: θ", "之后：θ"),
     )  # fmt: skip
