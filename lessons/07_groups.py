@@ -127,18 +127,18 @@ def _():
         broken=Say("leave out the roots", "漏掉根号"),
         caption=Say(
             "{cells} weights in {rows} rows are not 0. Worst radius has {radius:.2f}, perimeter "
-            "{perimeter:.2f}.",
+            "{perimeter:.2f}.{said}",
             "不为 0 的权重有 {cells} 个，分布在 {rows} 行。权重：最差半径 {radius:.2f}，最差周长 "
-            "{perimeter:.2f}。",
+            "{perimeter:.2f}。{said}",
         ),
         alt=Say(
             "Left, a board of ten measurements by mean, error and worst. L1 leaves single cells, the group "
-            "lasso whole rows, the elastic net some of each. Right, the cost of moving weight from the "
-            "worst radius to a twin. To the same column in inches: flat under L1, lowest at one half "
-            "under the others. To the perimeter: L1 keeps one of the two, the elastic net both.",
+            "lasso whole rows, the elastic net some of each. Right, the cost of splitting one weight "
+            "between the worst radius and a twin. With the same column in inches: flat under L1, lowest "
+            "at one half under the others. With the perimeter: L1 mostly keeps one, the elastic net both.",
             "左图：十项测量乘以均值、标准误、最差值的方格。L1 留下零散的格子，组 Lasso 留下整行，"
-            "弹性网络介于两者之间。右图：把最差半径的权重移给相近特征的代价。移给以英寸计的同一列："
-            "L1 下是平的，其余惩罚在正中最低。移给周长：L1 多半只留一个，弹性网络两个都留。",
+            "弹性网络介于两者之间。右图：一个权重由最差半径与另一列分担的代价。另一列是以英寸计的同一列："
+            "L1 下是平的，其余惩罚在正中最低。另一列是周长：L1 多半只留一个，弹性网络两个都留。",
         ),
     )
     scene  # noqa: B018
@@ -236,8 +236,9 @@ def _():
         "shrink_rows",
         Say(
             "The gate of the group lasso: each row of `v` keeps its direction and is shortened by `k`; "
-            "a row that is not longer than `k` becomes 0. Complete it.",
-            "组 Lasso 的门：`v` 的每一行方向不变，长度减少 `k`；不超过 `k` 的行变为 0。补全它。",
+            "a row that is not longer than `k` becomes 0. No row comes in as 0. Complete it.",
+            "组 Lasso 的门：`v` 的每一行方向不变，长度减少 `k`；不超过 `k` 的行变为 0。"
+            "输入没有全零的行。补全它。",
         ),
         shrink_rows,
         by_length,
@@ -380,6 +381,16 @@ def _():
                 "its squares; it is in `length`.",
                 "这是各数绝对值之和，即 L1 意义下的长度。行的长度是平方和的平方根，就在 `length` 里。",
             ): lambda v, k: np.maximum(0, 1 - k / np.abs(v).sum(1, keepdims=True)) * v,
+            Say(
+                "That is the largest of all rows (in `np.max(…, 0)` the 0 is an axis): each row gets the "
+                "length of the longest. Row by row it is `np.maximum`.",
+                "这是各行中的最大值（`np.max(…, 0)` 里的 0 是轴）：每行都得到最长一行的长度。"
+                "逐行与 0 取大用 `np.maximum`。",
+            ): lambda v, k: (
+                np.max(np.linalg.norm(v, axis=1, keepdims=True) - k, 0)
+                * v
+                / np.linalg.norm(v, axis=1, keepdims=True)
+            ),
             Say(
                 "Upside down: like this short rows live and long ones die.",
                 "弄反了：这样短的行留下，长的行消失。",
@@ -590,16 +601,17 @@ def _():
     Appendix(
         Say("And if they are only nearly the same?", "如果只是几乎相同呢？"),
         Say(
-            "Worst radius and worst perimeter have the correlation 0.994. Under L1 the black line is not "
-            "flat: there is one minimiser. From λ = 0.05 to 0.5 it keeps the radius alone, at "
-            "[λ = 0.8](#lam=0.8&choice=l1) both, at [λ = 1](#lam=1&choice=l1) the perimeter alone. What "
+            "Worst radius and worst perimeter have the correlation 0.994. Under L1 the black line has one "
+            "lowest point, the dot. From λ = 0.05 to 0.5 the radius alone is kept, at "
+            "[λ = 0.8](#lam=0.8&choice=l1) both, the perimeter with a tenth of the weight, at "
+            "[λ = 1](#lam=1&choice=l1) the perimeter alone. What "
             "the other weights leave over changes with λ, and with it the twin that explains it better. "
             "Write $s$ and $t$ for the sum and the difference of the two weights. The data fix $s$ well "
             "and $t$ badly; L1 shrinks $s$ and leaves $t$ alone as long as $|t| < s$. Both are kept "
             "exactly if the size of the least squares $\\hat t$, the others held, is smaller than the "
             "shrunk $\\hat s$.",
-            "最差半径与最差周长的相关系数是 0.994。L1 下黑线并不平，最小点唯一。"
-            "λ 从 0.05 到 0.5，它只留半径；[λ = 0.8](#lam=0.8&choice=l1) 时两个都留；"
+            "最差半径与最差周长的相关系数是 0.994。L1 下黑线只有一个最低点，即黑点处。"
+            "λ 从 0.05 到 0.5，只留半径；[λ = 0.8](#lam=0.8&choice=l1) 时两个都留，周长占十分之一；"
             "[λ = 1](#lam=1&choice=l1) 时只留周长。其余权重没有解释掉的部分随 λ 而变，"
             "哪一个特征解释得更好也就随之而变。记两个权重之和为 $s$，差为 $t$。数据把 $s$ 定得很准，"
             "把 $t$ 定得很粗；只要 $|t| < s$，L1 就只缩小 $s$，不动 $t$。固定其余权重，"
@@ -693,25 +705,33 @@ def picture(lam, choice, broken=False):
         *(1000 * costs(w, twin, choice, lam, broken) for twin in (30, 22)),
     )
     right = Panel(
-        Say("moving weight from the worst radius to a twin", "把最差半径的权重移给相近的特征"),
+        Say("one weight, split between radius and a twin", "一个权重，由半径与另一列分担"),
         (0, 1),
         (-1.6, 8),
         yticks={k: str(k) for k in (0, 2, 4, 6, 8)},
         height=206,
-        xlabel=Say("share that is moved", "移走的比例"),
+        xlabel=Say("share of the twin", "另一列的份额"),
         ylabel=Say("1000 × (loss + penalty − the least)", "1000 ×（损失 + 惩罚 − 最小值）"),
     )
     right.line(
         share,
         same,
         role,
-        label=Say("to radius in inches: the same", "移给以英寸计的半径：完全相同"),
+        label=Say("twin: radius in inches", "另一列：以英寸计的半径"),
         width=4,
     )
-    right.line(share, near, "ink", label=Say("to perimeter: nearly the same", "移给周长：几乎相同"))
+    right.line(share, near, "ink", label=Say("twin: perimeter", "另一列：周长"))
+    right.dots(share[[near.argmin()]], [0], "ink")
+    squares = {"l1": "λΣθ²", "net": "λΣθ² + ¼‖θ‖²", "group": "λ√3 Σ‖v‖²"}[choice]
+    size, root = ("‖v‖", "√(Σθ²)") if choice == "group" else ("|θ|", "√(θ²)")
+    said = Say(
+        f" {size} = {root}: without the root {squares} is left.",
+        f"{size} = {root}，漏掉根号就成了 {squares}。",
+    )
     return Frame(
         left,
         right,
+        said=said if broken else Say("", ""),
         cells=int((w != 0).sum()),
         rows=int((board != 0).any(1).sum()),
         radius=w[20],
@@ -737,6 +757,7 @@ def figures():
     ends = {choice: [twins(penalty(choice, 0.2), s) for s in starts] for choice in ("l1", "net")}
     spread = {choice: np.ptp(end, axis=0)[0] for choice, end in ends.items()}
     sums = np.ptp(np.sum(ends["l1"], axis=1))
+    tenth = l1[0.8][22] / l1[0.8][[20, 22]].sum()
     both = {lam: (w[[20, 22]] > 0).tolist() for lam, w in l1.items()}
     expected = {lam: [lam < 1, lam > 0.5] for lam in STRENGTHS}
     p, q = (x[:, 20] + x[:, 22]) / 2, (x[:, 20] - x[:, 22]) / 2
@@ -758,6 +779,7 @@ def figures():
               at_least=0.9935, at_most=0.9945),
         holds("λ at which L1 keeps others than is said", sum(both[k] != expected[k] for k in both),
               at_most=0),
+        holds("L1, λ = 0.8: share of the perimeter", tenth, at_least=0.095, at_most=0.105),
         holds("λ with (keeps both) ≠ (|t̂| < ŝ)", wrong, at_most=0),
         holds("whole rows of the group lasso at λ = 0.2 and 0.3", min(three[:2]), at_least=3, at_most=3),
         holds("at λ = 0.5", three[2], at_most=2),
