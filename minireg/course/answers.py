@@ -23,7 +23,7 @@ from typing import Any
 
 from ..pictures import Say
 from .claims import select
-from .judge import Printed, check, explain
+from .judge import Printed, check, explain, seen
 from .lessons import Opened, find
 
 #: Seconds after which whoever asked ends Python and starts it anew.
@@ -80,7 +80,8 @@ def _check(request: Mapping[str, Any], _: Hear) -> dict[str, Any]:
 
 def _run(request: Mapping[str, Any], hear: Hear) -> dict[str, Any]:
     """Run lines of the reader's; the value of the last is shown as in an interactive session."""
-    names = dict(_opened(request["lesson"]).names) if "lesson" in request else {}
+    opened = _opened(request["lesson"]) if "lesson" in request else Opened((), {})
+    names = seen(opened.names, opened.parts)
     code, error, said = request["code"], "", Say("", "")
     with contextlib.redirect_stdout(Heard(hear)) as printed:
         try:

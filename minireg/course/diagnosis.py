@@ -218,7 +218,7 @@ def relation(both: Both) -> Iterator[Say]:
 def products(both: Both, most: int = 9) -> Iterator[Say]:
     """Yours is a product, of at most so many factors, times the right answer, or there is a term."""
     a, b = both.flat
-    of = {"factor": b, "inverse": 1 / b, "square": b**2, "root": np.sqrt(b), "one_minus": 1 - b}
+    of = {"factor": b, "inverse": 1 / b, "root": np.sqrt(b), "one_minus": 1 - b}
     factors: Callable[[str], int] = lambda text: len(re.findall(r"[·/(]", text)) + 1
     more = a - b
     if np.ptp(more) < 1e-14 * np.abs(b).max() < abs(more[0]) / 9:  # one number, of lost digits
@@ -228,7 +228,9 @@ def products(both: Both, most: int = 9) -> Iterator[Say]:
         yield say(f"product.{name}", product=text.removeprefix("−"))
     for name, c in of.items():
         if (text := product(a, c, both)) and factors(text) <= most:
-            yield say(f"product.{name}", product=text)
+            named = re.findall(r"\w+", text)  # of an argument that yours lacks nothing is made
+            if all(yours or n not in named for n, (yours, _) in varies(both).items()):
+                yield say(f"product.{name}", product=text)
 
 
 def product(a: Array, c: Array, both: Both) -> str:
@@ -336,9 +338,8 @@ def without(both: Both) -> Iterator[Say]:
         if np.asarray(both.cases[0][i]).dtype.kind not in "if":
             continue
         zero: list[Any] = [both.right(*put(args, i, 0.0 * args[i])) for args, _, _ in both.rows]
-        fits: list[Any] = [
-            z for z, (_, _, b) in zip(zero, both.rows, strict=True) if np.shape(z) == b.shape
-        ]
+        beside = zip(zero, both.rows, strict=True)
+        fits: list[Any] = [z for z, (_, _, b) in beside if np.shape(z) == b.shape]
         if len(fits) < len(zero):
             continue
         a, c = both.flat[0], np.concatenate([z.ravel() for z in fits])
@@ -423,10 +424,8 @@ def _off(both: Both, case: Args, i: int, way: int) -> list[float]:
     rows: Any = asked
     way_to = [np.abs(b).max() if n == 0 else min(np.abs(b).max(), np.abs(b - rows[3][1]).max())
               for n, (_, b) in enumerate(rows)]  # fmt: skip
-    return [
-        float(np.abs(a - b).max() / max(w, 1e-300))
-        for (a, b), w in zip(rows[:3], way_to, strict=False)
-    ]
+    three = zip(rows[:3], way_to, strict=False)
+    return [float(np.abs(a - b).max() / max(w, 1e-300)) for (a, b), w in three]
 
 
 def invariant(both: Both) -> Iterator[Say]:
@@ -442,19 +441,25 @@ def invariant(both: Both) -> Iterator[Say]:
 
 def dependence(both: Both) -> Iterator[Say]:
     """Yours does not change with an argument and should, or the other way round."""
+    for name, (yours, right) in varies(both).items():
+        if right != yours:
+            yield say("depends.missing" if right else "depends.superfluous", name=name)
+
+
+def varies(both: Both) -> dict[str, tuple[bool, bool]]:
+    """Of each argument whether yours, and whether the right answer, changes with it."""
+    found = {}
     for i, name in enumerate(both.names):
         yours, right = False, False
-        given = [case[i] for case in both.cases]
-        given += [
-            np.flip(v) for v in given if np.ndim(v)
-        ]  # what is a place, a count or a share moves
+        given = [case[i] for case in both.cases]  # what is a place, a count or a share moves
+        given += [np.flip(v) for v in given if np.ndim(v)]
         for k, (args, a, b) in enumerate(both.rows):
             for v in (moved(args[i], both.rng, 0.4), *given[: len(given) * (k < len(both.cases))]):
                 c, d = both.yours(*put(args, i, v)), both.right(*put(args, i, v))
                 if c is not None and d is not None and np.isfinite(d).all():
                     yours, right = yours or not same(a, c), right or not same(b, d)
-        if right != yours:
-            yield say("depends.missing" if right else "depends.superfluous", name=name)
+        found[name] = yours, right
+    return found
 
 
 def digits(both: Both) -> Iterator[Say]:
@@ -493,7 +498,9 @@ BESIDE: tuple[Function, ...] = (
     operator.mul, operator.truediv, operator.add, operator.sub,
     lambda v, p: v * np.eye(np.shape(p)[-1]),
 )  # fmt: skip
-KINDS = ("needless", "operator", "order", "brackets", "without", "value", "function", "missing")
+KINDS = (
+    "axis", "needless", "operator", "order", "brackets", "without", "value", "function", "missing",
+)  # fmt: skip
 
 
 class Watch(ast.NodeTransformer):
@@ -530,17 +537,15 @@ class Watch(ast.NodeTransformer):
             or (isinstance(node, ast.Attribute | ast.Subscript) and hasattr(value, "slot"))
         ):
             return node
-        watched: Any = ast.Call(
-            ast.Name("_at", ast.Load()), [ast.Constant(len(self.seen)), node], []
-        )
+        given: list[ast.expr] = [ast.Constant(len(self.seen)), node]
+        watched: Any = ast.Call(ast.Name("_at", ast.Load()), given, [])
         watched.slot = len(self.seen)
         self.seen.append((node, text, self.above[-1] or text))
         return watched
 
 
-def edits(
-    node: Any, me: int, arguments: int, loops: bool
-) -> Iterator[tuple[str, Function, list[Any]]]:
+def edits(node: Any, me: int, arguments: int,
+          loops: bool) -> Iterator[tuple[str, Function, list[Any]]]:  # fmt: skip
     """Changes of an expression: their kind, and a function of the values in some slots."""
     slots: Any = lambda *nodes: [getattr(n, "slot", None) for n in nodes]
     keep: Function = lambda v: v
@@ -557,6 +562,8 @@ def edits(
         method = node.func if isinstance(node.func, ast.Attribute) else None
         given = slots(*(node.args or ([method.value] if method else [])))
         yield from (("needless", keep, [n]) for n in given)
+        if method and method.attr in ("max", "min"):
+            yield "axis", getattr(np, f"{method.attr}imum"), given
         for family in FUNCTIONS:
             if method and method.attr in family:
                 yield from (("function", f, given) for f in family.values())
@@ -620,7 +627,10 @@ def change(both: Both, code: str, name: str, space: dict[str, Any]) -> Say | Non
 
 
 def idle(code: str) -> Say | None:
-    """A line that does not do what it looks like: a comparison alone, ``return`` in each pass."""
+    """A line that does not do what it looks like: a comparison, ``return`` in each pass, ``**1/2``."""
+    if power := re.search(r"^[^#\n]*\*\* *((-?1) */ *(\w+))", code, re.M):
+        line, (piece, up, by) = code.count("\n", 0, power.start()) + 1, power.groups()
+        return say("change.halved", line=line, piece=piece, up=up, by=by)
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Compare):
             return say("change.compares", line=node.lineno, piece=ast.unparse(node))
@@ -673,13 +683,8 @@ FIRST: tuple[Rule, ...] = (chance, constant, relation, partial(products, most=2)
 THEN: tuple[Rule, ...] = (condition, pair, products, dependence, without, limit, invariant, digits)
 
 
-def diagnose(
-    yours: Function,
-    right: Function,
-    cases: Sequence[Args],
-    names: Sequence[str],
-    code: str = "",
-) -> Say | None:
+def diagnose(yours: Function, right: Function, cases: Sequence[Args], names: Sequence[str],
+             code: str = "") -> Say | None:  # fmt: skip
     """What is true of a wrong answer, in a sentence; None if there is none, or time is up.
 
     Parameters
@@ -698,10 +703,9 @@ def diagnose(
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            asked = [
-                Both(Asked(yours, until, i), Asked(right, until, i), cases, names)
-                for i in range(len(parts(right(*fresh(cases[0])))))
-            ]
+            many = range(len(parts(right(*fresh(cases[0])))))
+            two = [(Asked(yours, until, i), Asked(right, until, i)) for i in many]
+            asked = [Both(*each, cases, names) for each in two]
             said = list(_found(asked, code))
         except TimeoutError:
             return None
@@ -725,7 +729,7 @@ def _found(asked: Sequence[Both], code: str) -> Iterator[Say]:
         return next(twice, None)
 
     answer = both.yours.function
-    found = idle(code) or first(FIRST)
+    found = first(FIRST)
     if not found and code:
         found = change(both, code, answer.__name__, answer.__globals__)
     if found := found or first(THEN):

@@ -8,8 +8,8 @@ const WORDS = {
   choose: ["Choose an answer first.", "请先选一个答案。"],
   empty: ["Put lines into the program first.", "请先把代码行放进程序。"],
   place: (n, all) => [`Line ${n} of ${all}.`, `第 ${n} 行，共 ${all} 行。`],
-  early: (late, early) => [`\`${early}\` stands too early: \`${late}\` must come before it.`,
-    `\`${early}\` 放得太早：\`${late}\` 要在它之前。`],
+  early: (late, early) => [`\`${early}\` stands too early: in every right order \`${late}\` comes before it.`,
+    `\`${early}\` 放得太早：凡是正确的顺序，\`${late}\` 都在它之前。`],
   lacks: n => n === 1 ? ["So far so good: one line is missing.", "到目前为止都对，还缺一行。"]
     : ["So far so good: lines are missing, here and there.", "到目前为止都对，还缺几行，不一定缺在末尾。"],
   ordered: ["Right: it runs, and comes to what it should. Beneath each line stands why.",
@@ -252,13 +252,18 @@ class Order extends Exercise {
       this.items.get(line).classList.add("off");
       this.judged(false, pair);
     };
-    const joined = (a, b) => [`${a[0]} ${b[0]}`, a[1] + b[1]];
     if (!lines.length) return this.say(WORDS.empty);
     const useless = lines.find(line => line >= count);
-    if (useless !== undefined) return off(useless, joined(WORDS.useless(this.text(useless)), why[useless]));
-    for (const line of lines) {
-      const late = before.find(([i, j]) => j === line && lines.indexOf(i) > lines.indexOf(j));
-      if (late) return off(line, joined(WORDS.early(this.text(late[0]), this.text(line)), why[late[0]]));
+    if (useless !== undefined) {
+      const [en, zh] = WORDS.useless(this.text(useless));
+      return off(useless, [`${en} ${why[useless][0]}`, zh + why[useless][1]]);
+    }
+    // Of the pairs that are broken one between which no other line of the program stands.
+    const first = (i, j) => before.some(pair => pair[0] === i && pair[1] === j);
+    const direct = (i, j) => first(i, j) && !lines.some(k => first(i, k) && first(k, j));
+    for (const [at, line] of lines.entries()) {
+      const late = lines.slice(at + 1).find(other => direct(other, line));
+      if (late !== undefined) return off(line, WORDS.early(this.text(late), this.text(line)));
     }
     if (lines.length < count) return this.say(WORDS.lacks(count - lines.length));
     this.judged(true);
@@ -329,6 +334,13 @@ class Goal extends Exercise {
   start() {
     this.$(".back").onclick = () => this.scene.go({ index: this.scene.state.index - 1 });
     this.$(".on").onclick = () => this.scene.go({ index: this.scene.state.index + 1 });
+    for (const control of this.scene.querySelectorAll(".choices, .break")) {
+      const mine = control.cloneNode(true);
+      for (const input of mine.querySelectorAll("input")) input.name += `-${this.id}`;
+      mine.addEventListener("change", ({ target: { type, value, checked } }) =>
+        this.scene.go(type === "radio" ? { choice: value } : { broken: checked }));
+      this.$(".now").before(mine);
+    }
     this.scene.addEventListener("move", () => {
       this.say(null); // it was said of another state
       this.follow();
@@ -341,11 +353,12 @@ class Goal extends Exercise {
   /** What is said at the state of the picture. */
   get here() { return this.data.states[this.scene.place(this.scene.state)]; }
 
-  /** The name, value and caption of the picture, and its control as far as it goes. */
+  /** The name, value and caption of the picture, and its controls as they stand. */
   follow() {
     for (const [mine, its] of [[".at", ".name"], [".now", ".caption"]])
       this.$(mine).replaceChildren(...this.scene.querySelector(its).cloneNode(true).childNodes);
-    const { index } = this.scene.state;
+    const { index, choice, broken } = this.scene.state;
+    for (const input of this.all(".steps input")) input.checked = input.type === "radio" ? input.value === choice : broken;
     this.$(".back").disabled = index === 0;
     this.$(".on").disabled = index === this.scene.data.values.length - 1;
   }

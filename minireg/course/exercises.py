@@ -202,9 +202,8 @@ def coded(text: Say) -> str:
     return text.html(lambda t: re.sub("`([^`]+)`", r"<code>\1</code>", escape(t, quote=False)))
 
 
-def _answers(
-    name: str, question: Say, answers: Sequence[Answer], render: Render, reasons: bool = True
-) -> str:
+def _answers(name: str, question: Say, answers: Sequence[Answer], render: Render,
+             reasons: bool = True) -> str:  # fmt: skip
     """A question with its answers, and what is said of each."""
     choices = "".join(
         f'<div class="choice"><label><input type="radio" name="{name}" value="{i}"'

@@ -18,16 +18,17 @@ import re
 import textwrap
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from ..pictures import Say
-from .diagnosis import ERRORS, Args, Array, Function, diagnose, fresh, parts, same, say
-from .parts import Write
+from .diagnosis import ERRORS, Args, Array, Function, diagnose, fresh, idle, parts, same, say
+from .parts import Code, Write
 
 MOST = 10_000  # characters of what code printed
 
@@ -101,9 +102,8 @@ def explain(error: BaseException, code: str, space: dict[str, Any]) -> Say:
     >>> print(explain(ZeroDivisionError("division by zero"), "x = 1/0", {}).en)
     line 1: it divides by 0.
     """
-    lines = [
-        f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<answer>"
-    ]
+    stack = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in stack if frame.filename == "<answer>"]
     line = (error.lineno if isinstance(error, SyntaxError) else [1, *lines][-1]) or 1
     what = error.msg if isinstance(error, SyntaxError) else str(error)
     if type(error) is NameError and not re.match("name '(math|numpy|scipy|torch)'", what):
@@ -125,13 +125,9 @@ def _unknown(name: str, line: int, code: str, space: dict[str, Any]) -> Say:
         return say("names.near", line=line, name=name, near=near)
     if hasattr(np, name):
         return say("names.numpy", line=line, name=name)
-    there = [
-        k
-        for k, v in space.items()
-        if inspect.isfunction(v) and v.__module__ == space.get("__name__")
-    ]
-    few = [n for n in there if f"def {n}(" not in code][:3]
-    known = ", ".join(f"`{n}`" for n in [*own, "np", *["mr"] * bool(few), *few])
+    there = [k for k, v in space.items() if callable(v) or inspect.ismodule(v)]
+    there = [k for k in there if k[0] != "_" and f"def {k}(" not in code]
+    known = ", ".join(f"`{k}`" for k in [*own, *there])
     text = say("names.unknown", line=line, name=name, known=known)
     return Say(text.en, text.zh.replace("`, `", "`、`"))
 
@@ -214,7 +210,9 @@ def judge(answer: Function, exercise: Write, code: str = "") -> Verdict:
                 if "'ellipsis'" in str(error):
                     return wrong("untried", say("answer.untried", name=name))
                 found = explain(error, code, getattr(answer, "__globals__", {}))
-                return wrong("error", say("answer.fails", call=call, want=_shown(expected)), found)
+                reason = _diagnosed(answer, exercise, cases, code) if got else None
+                fails = say("answer.fails", call=call, want=_shown(expected))
+                return wrong("error", fails, found, reason)
             if blank(value) or (value is None and not got):
                 return _nothing(code, name)
             if value is None:
@@ -238,14 +236,8 @@ def _nothing(code: str, name: str) -> Verdict:
     return wrong("error", say("answer.nothing", name=name), *[say("answer.prints")] * prints)
 
 
-def _compared(
-    answer: Function,
-    exercise: Write,
-    code: str,
-    cases: Sequence[Args],
-    got: Sequence[list[Array]],
-    want: Sequence[list[Array]],
-) -> Verdict:
+def _compared(answer: Function, exercise: Write, code: str, cases: Sequence[Args],
+              got: Sequence[list[Array]], want: Sequence[list[Array]]) -> Verdict:  # fmt: skip
     """The verdict on an answer that runs."""
 
     def agree(a: Sequence[Array], b: Sequence[Array], rtol: float = exercise.rtol) -> bool:
@@ -261,20 +253,27 @@ def _compared(
     i = next((i for i in off if i in limits), off[0])
     call = called(exercise.stub.__name__, cases[i])
     shown = _numbers(call, got[i], want[i]), limits.get(i)
+    if code and (found := idle(code)):
+        return wrong("limit" if i in limits else "diagnosis", *shown, found)
     for reason, mistake in exercise.mistakes.items():
         if all(agree(a, parts(mistake(*fresh(c)))) for a, c in zip(got, cases, strict=True)):
             return wrong("mistake", *shown, reason)
-    names = [*inspect.signature(exercise.right).parameters]
-    found: Say | None = None
-    with contextlib.suppress(Exception):  # without a reason there are still the numbers
+    found = _diagnosed(answer, exercise, cases, code)
+    with contextlib.suppress(Exception):
         if not all(np.isfinite(v).all() for v in got[i]):
-            found = say("answer.undefined")
+            found = found or say("answer.undefined")
         elif [v.shape for v in got[i]] != [v.shape for v in want[i]]:
-            found = _shape(got, want, cases[i], i, names)
-        else:
-            found = diagnose(answer, exercise.right, cases, names, code)
+            found = _shape(got, want, cases[i], i, [*inspect.signature(exercise.right).parameters])
     level = "limit" if i in limits else "diagnosis" if found else "numbers"
     return wrong(level, *shown, found)
+
+
+def _diagnosed(answer: Function, exercise: Write, cases: Sequence[Args], code: str) -> Say | None:
+    """What diagnosis finds; what the answer prints at the many places where it is asked is lost."""
+    names = [*inspect.signature(exercise.right).parameters]
+    with contextlib.suppress(Exception), contextlib.redirect_stdout(Printed()):
+        return diagnose(answer, exercise.right, cases, names, code)
+    return None  # without a reason there are still the numbers
 
 
 def _shown(found: list[Array]) -> str:
@@ -301,13 +300,8 @@ WANTED: dict[str, Function] = {
 }  # fmt: skip
 
 
-def _shape(
-    got: Sequence[list[Array]],
-    want: Sequence[list[Array]],
-    case: Args,
-    i: int,
-    names: Sequence[str],
-) -> Say:
+def _shape(got: Sequence[list[Array]], want: Sequence[list[Array]], case: Args, i: int,
+           names: Sequence[str]) -> Say:  # fmt: skip
     """What is wrong with answers of which number ``i`` is of another shape: what holds of all."""
     if (n := len(got[i])) != len(want[i]):
         return say("shape.several" if n == 1 else "shape.parts", got=n, want=len(want[i]))
@@ -315,9 +309,7 @@ def _shape(
     a, b = got[i][k], want[i][k]
     all_ = [(g[k], w[k]) for g, w in zip(got, want, strict=True)]
     if a.ndim == 0:
-        fits = (
-            key for key, f in REDUCED.items() if all(same(a, np.asarray(f(b))) for a, b in all_)
-        )
+        fits = (key for key, f in REDUCED.items() if all(same(a, f(b)) for a, b in all_))
         key = next(fits, "single")
     elif b.ndim == 0:
         there = all(a.size for a, _ in all_)
@@ -362,7 +354,7 @@ def check(lesson: Sequence[Any], exercise: str, code: str) -> dict[str, Any]:
     ----------
     lesson : the parts of a lesson; the exercise of this name is among them.
     exercise : its ``id``; ``LookupError`` names those that there are.
-    code : the function as the reader has written it. It runs in a copy of the lesson's namespace.
+    code : the function as the reader has written it. It sees of the lesson what :func:`seen` gives.
 
     Returns ``right``, ``tried``, ``said`` in both languages (backticks are code), ``level`` and
     ``printed``, at most 10,000 characters.
@@ -372,16 +364,34 @@ def check(lesson: Sequence[Any], exercise: str, code: str) -> dict[str, Any]:
         there = ", ".join(written) or "none"
         raise LookupError(f"check: no exercise {exercise!r} to write; there are {there}")
     with contextlib.redirect_stdout(Printed()) as printed:
-        verdict = submitted(code, written[exercise])
+        verdict = submitted(code, written[exercise], lesson)
     said = {"en": verdict.said.en, "zh": verdict.said.zh}
     return {"right": verdict.right, "tried": verdict.tried, "said": said, "level": verdict.level,
             "printed": printed.getvalue()}  # fmt: skip
 
 
-def submitted(code: str, exercise: Write) -> Verdict:
-    """Run the text of an answer, and judge the function in it."""
+def seen(space: Mapping[str, Any], lesson: Sequence[Any], *codes: CodeType) -> dict[str, Any]:
+    """What code of a reader's sees of a lesson: its modules, and what its script and ``codes`` read.
+
+    The script is the lines that the page runs, and the functions that these use; so no answer and no
+    picture is among it.
+    """
+    calls = [textwrap.indent(part.call, " ") for part in lesson if isinstance(part, Code)]
+    read = [*codes, *(compile(f"def _():\n{call}", "", "exec") for call in calls)]
+    found: dict[str, Any] = {k: v for k, v in space.items() if inspect.ismodule(v)}
+    for code in read:  # which grows
+        read += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+        for name in [n for n in code.co_names if n in space and n not in found]:
+            found[name] = space[name]
+            read += [f.__code__ for f in [inspect.unwrap(found[name])] if inspect.isfunction(f)]
+    return found
+
+
+def submitted(code: str, exercise: Write, lesson: Sequence[Any] = ()) -> Verdict:
+    """Run the text of an answer to an exercise of a lesson, and judge the function in it."""
     name = exercise.stub.__name__
-    space = {k: v for k, v in exercise.stub.__globals__.items() if k != name}
+    space = seen(exercise.stub.__globals__, lesson, exercise.stub.__code__)
+    space.pop(name, None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python warns of `2(x)`; that is said when it fails

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from support.browser import served, visit
-from support.exercises import ALL, LINES, write_page
+from support.exercises import ALL, CHOICES, CHOSEN, LINES, SCENE, write_page
 
 from minireg.course.judge import check
 
@@ -14,9 +15,9 @@ pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def opened(browser, folder, python=True, lang="en", **options):
+def opened(browser, folder, python=True, lang="en", parts=ALL, scene=SCENE, **options):
     """The page with all exercises; Python is this process."""
-    write_page(folder, python, lang)
+    write_page(folder, python, lang, parts, scene)
     with served(folder) as url, visit(browser, url, **options) as page:
         page.set_default_timeout(5000)
         page.expose_function("python", lambda r: check(ALL, r["exercise"], r["code"]))
@@ -180,13 +181,22 @@ def test_lines_are_put_in_order(chromium, tmp_path):
         assert said(box) == "So far so good: lines are missing, here and there."
         put(page, mean, decay)
         box.locator(".check").click()
-        assert said(box).startswith(f"{step} stands too early: {mean} must come before it.")
+        early = f"{step} stands too early: in every right order {mean} comes before it."
+        assert said(box) == early  # and no reason that speaks of another pair
         box.locator(".program li", has_text=mean).locator(".up").click()
         assert said(box) == "Line 2 of 4."
         assert box.locator(".verdict.unseen").count() == 1
         box.locator(".check").click()  # the two means may change places
         assert said(box).startswith("Right: it runs")
         assert box.locator(".program .why").count() == 4
+        box.locator(".reset").click()
+        put(page, decay, mean, step, squares)  # of what must come before it the nearest is named
+        box.locator(".check").click()
+        early = f"{decay} stands too early: in every right order {step} comes before it."
+        assert said(box) == early
+        box.locator(".program li", has_text=step).locator(".out").click()
+        box.locator(".check").click()
+        assert said(box) == early.replace(step, mean)
         box.locator(".reset").click()
         put(page, step, mean, squares, decay)
         tries = box.locator(".tries").inner_text()
@@ -316,6 +326,33 @@ def test_a_goal_has_the_control_and_the_caption_beside_it(chromium, tmp_path):
         assert box.locator(".on").is_disabled()
         box.locator(".back").click()
         assert scene.evaluate("e => e.state.index") == 2
+
+
+def test_a_goal_has_what_can_be_chosen_and_broken_beside_it(chromium, tmp_path):
+    goals = CHOSEN, replace(CHOSEN, id="again")
+    with opened(chromium, tmp_path, parts=goals, scene=CHOICES) as page:
+        box, other, picture = map(page.locator, ("#ex-whole", "#ex-again", "mr-scene"))
+        shape = "e => (s => [s.borderRadius, s.backgroundColor])(getComputedStyle(e.parentElement))"
+        for one in (box, other):
+            assert one.locator(".choices input").nth(0).is_checked()
+            assert not one.locator(".break input").is_checked()
+        box.locator(".choices label").nth(1).click()
+        box.locator(".break").click()
+        assert picture.evaluate("e => [e.state.choice, e.state.broken]") == ["all", True]
+        assert other.locator(".choices input").nth(1).is_checked()
+        assert other.locator(".break input").is_checked()
+        for i in (0, 1):
+            looks = [at.locator(".choices input").nth(i).evaluate(shape) for at in (box, picture)]
+            assert looks[0] == looks[1]
+        box.locator(".check").click()
+        assert said(box) == "No."
+        picture.locator(".break").click()
+        assert not box.locator(".break input").is_checked()
+        box.locator(".check").click()
+        assert said(box) == "Yes."
+        box.locator(".choices input").nth(1).focus()
+        page.keyboard.press("ArrowLeft")
+        assert picture.evaluate("e => e.state.choice") == "half"
 
 
 def test_a_question_asked_again_gives_its_reason_on_check(chromium, tmp_path):

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 
@@ -26,9 +27,10 @@ from minireg.course.diagnosis import (
     say,
     written,
 )
-from minireg.course.judge import check, judge, source, submitted
-from minireg.course.parts import Recall, Write
-from minireg.pictures import Say
+from minireg.course.judge import check, judge, seen, source, submitted
+from minireg.course.lessons import lessons
+from minireg.course.parts import Code, Recall, Write
+from minireg.pictures import Say, Scene
 
 TEXT = tomllib.loads(Path(diagnosis.__file__).with_name("judge.toml").read_text("utf-8"))
 
@@ -223,6 +225,9 @@ SAID = [  # what is right, what is given, arguments, what is said
     (lambda a: a * np.log(2), lambda a: a * 0.693, [(2.0,), (0.5,)], "times the right answer"),
     (lambda a, b: a + np.sin(b), lambda a, b: a + np.cos(a), [(2.0, 1.0), (0.5, 3.0)],
      "does not change with `b`"),
+    (lambda a, b: np.sqrt(2 * a * b), lambda a, b: b, [(0.5, 1.0), (2.0, 0.1), (3.0, 0.5)],
+     "does not change with `a`"),
+    (lambda a, b: a * b, lambda a, b: a, [(2.0, 3.0), (0.5, 1.5)], "`b` is always 1"),
     (lambda w: np.exp(w) / np.exp(w).sum(), lambda w: np.exp(w) / np.exp(w).max(), [(V,), (W,)],
      "add up to 1"),
     (lambda a: a, lambda a: a + 1e-6 * np.random.default_rng().random(), [(2.0,), (0.5,)],
@@ -299,6 +304,57 @@ def test_where_one_change_makes_it_right(body, said):
     exercise = Write("f", Say("", ""), space["f"], lambda a, b, c: (a + b) / c, cases)
     verdict = submitted(f"def f(a, b, c):\n    return {body}", exercise)
     assert said in verdict.said.en
+
+
+def test_the_larger_of_two_is_not_the_largest_along_an_axis(monkeypatch):
+    monkeypatch.setattr(diagnosis, "PATIENCE", 60.0)  # however busy the machine is
+    length = lambda a: np.linalg.norm(a, axis=1, keepdims=True)
+    right = lambda a, b: np.maximum(length(a) - b, 0) * a / length(a)
+    exercise = one_of((M, 3.0), (S, 0.9), (np.array([[3.0, 4.0], [0.3, 0.4]]), 1.0), right=right)
+    code = "def f(a, b):\n    n = np.linalg.norm(a, axis=1, keepdims=True)\n    return {} * a / n"
+    said = submitted(code.format("np.max(n - b, 0)"), exercise).said.en
+    assert "Line 3, `np.max(n - b, 0)`: the second argument of `np.max` is an axis." in said
+
+
+HALVED = [
+    ("(2 * a * b)**1/2", "Line 2: `**1/2` is `**1`, divided by 2: `**` comes before `/`. Write `**(1/2)`."),
+    ("np.sqrt(2 * a) * b ** 1 / 2", "Write `**(1 / 2)`."),
+    ("(2 * a * b)**-1/2", "`**-1/2` is `**-1`, divided by 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "said"), HALVED)
+def test_a_root_that_is_a_half_is_told_before_the_mistake_that_it_comes_to(body, said):
+    exercise = one_of((0.5, 1.0), (2.0, 0.1), right=lambda a, b: np.sqrt(2 * a * b))
+    exercise = replace(exercise, mistakes={Say("Of L1.", "L1 的。"): lambda a, b: a * b})
+    verdict = submitted(f"def f(a, b):\n    return {body}", exercise)
+    assert said in verdict.said.en
+    assert "L1" not in verdict.said.en
+    assert "L1" in submitted("def f(a, b):\n    return a * b", exercise).said.en
+    assert (
+        "divided" not in submitted("def f(a, b):\n    return a**3/2 + b**(1/2)", exercise).said.en
+    )
+
+
+@pytest.mark.parametrize("zero", [np.float64(0), 0.0], ids=["NumPy", "Python"])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [("(a + b) / a", "Turn it round"), ("a / a + b", "the brackets are not"), ("1 + b / a**2", "")],
+)
+def test_a_division_by_zero_hides_no_reason(body, said, zero, monkeypatch):
+    monkeypatch.setattr(diagnosis, "PATIENCE", 60.0)  # however busy the machine is
+    exercise = one_of((3.8, 0.5), (0.2, 0.5), (1.5, 4.0), right=lambda a, b: a / (a + b))
+    exercise = replace(exercise, limits={Say("μ = 0: nothing.", "μ = 0：没有。"): (zero, 0.5)})
+    verdict = submitted(f"def f(a, b):\n    return {body}", exercise)
+    assert verdict.said.en.startswith("`f(0, 0.5)`")
+    there = {float: "it divides by 0", np.float64: "μ = 0: nothing"}[type(zero)]
+    assert there in verdict.said.en
+    assert said in verdict.said.en
+
+
+def test_a_square_of_the_right_answer_is_no_factor():
+    exercise = one_of((3.8, 0.5), (0.2, 0.7), (1.5, 4.0), right=lambda a, b: a / (a + b))
+    assert "square" not in submitted("def f(a, b):\n    return a / (a + b)**2", exercise).said.en
 
 
 def test_a_change_inside_a_loop_is_found():
@@ -409,13 +465,34 @@ def test_of_several_results_it_is_said_which_is_meant():
 
 
 def test_a_name_that_is_not_there_is_answered_by_those_that_are():
-    space = {"np": np, "__name__": "lesson"}
-    exec("def train():\n    pass\ndef f(a):\n    return ...", space)
-    verdict = submitted(
-        "def f(a):\n    return thing", Write("f", Say("", ""), space["f"], abs, [(1.0,)])
+    space = {"np": np}
+    lesson = (
+        "def data(): ...\ndef train(): data()\ndef answer(a): return abs(a)\ndef f(a): return ..."
     )
-    assert verdict.said.en.endswith("there is no `thing`. There are `a`, `np`, `mr`, `train`.")
-    assert "名称 `thing` 未定义。可用的有 `a`、`np`、`mr`、`train`。" in verdict.said.zh
+    exec(lesson, space)
+    exercise = Write("f", Say("", ""), space["f"], space["answer"], [(1.0,)])
+    shown = [Code(space["train"], "answer = train()", Say("", ""))]
+    verdict = submitted("def f(a):\n    return thing", exercise, shown)
+    assert verdict.said.en.endswith("there is no `thing`. There are `a`, `np`, `train`, `data`.")
+    assert "名称 `thing` 未定义。可用的有 `a`、`np`、`train`、`data`。" in verdict.said.zh
+    assert (
+        "there is no `answer`"
+        in submitted("def f(a):\n    return answer(a)", exercise, shown).said.en
+    )
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: str(lesson.number))
+def test_what_a_lesson_lends_to_its_readers_holds_no_answer_and_no_picture(lesson):
+    opened = lesson.open()
+    code, *exercises = opened.one(Code), *opened.of(Write)
+    lent = seen(opened.names, opened.parts, *(e.stub.__code__ for e in exercises))
+    functions = {v for v in lent.values() if callable(v)}
+    assert {opened.names["np"], opened.names["mr"], code.function} <= {*lent.values()}
+    told = re.findall(r"`(\w+)\(", code.says.en)
+    assert {name for name in told if name in opened.names} <= lent.keys()
+    for exercise in exercises:
+        assert not functions & {exercise.right, *exercise.mistakes.values()}
+    assert not functions & {scene.picture for scene in opened.of(Scene)}
 
 
 def test_while_loops_are_left_alone():
@@ -548,6 +625,16 @@ def test_check_replies_in_plain_data():
     assert (reply["right"], reply["tried"]) == (False, True)
     assert set(reply["said"]) == {"en", "zh"}
     assert reply["printed"] == "x" * 10_000 + "\n… and more"
+
+
+def test_what_an_answer_prints_where_only_diagnosis_asks_is_not_shown():
+    """Once for each case and limit, whatever is found out about it."""
+    body = "\n    print(lr)\n    return 0.9 * (1 - lr * strength) ** steps"
+    reply = check([EXERCISE], "left_over", f"def left_over(lr, strength, steps):{body}")
+    cases = [*EXERCISE.cases, *EXERCISE.limits.values()]
+    assert reply["level"] == "limit"
+    assert "times the right answer" in reply["said"]["en"]
+    assert reply["printed"].split() == [str(case[0]) for case in cases]
 
 
 def test_check_names_what_there_is():

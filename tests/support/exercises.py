@@ -45,6 +45,18 @@ SCENE = Scene(
     alt=Say("A curve that falls the faster the larger λ is.", "曲线下降，λ 越大下降越快。"),
 )
 
+CHOICES = Scene(
+    lambda lam, choice, broken: picture(lam if choice == "all" else lam / 2, broken),
+    "lam",
+    (0.1, 0.5),
+    label="λ",
+    start=0.1,
+    choices={"half": Say("half of λ", "一半 λ"), "all": Say("all of λ", "全部 λ")},
+    broken=Say("decay with the wrong sign", "衰减的符号弄反了"),
+    caption=Say("{end:.2f} is left.", "剩下 {end:.2f}。"),
+    alt=Say("A curve that falls.", "一条下降的曲线。"),
+)
+
 
 def left_over(lr, strength, steps):
     """The share of the start that is left."""
@@ -178,6 +190,13 @@ GOAL = Goal(
     },
     hints=(Say("Look at the caption.", "看图注。"),),
 )
+CHOSEN = Goal(
+    "whole",
+    Say("Take all of λ, with the right sign.", "取全部 λ，符号不错。"),
+    lambda choice, broken, **_: choice == "all" and not broken,
+    Say("Yes.", "对。"),
+    {Say("No.", "不对。"): lambda **_: True},
+)
 ANSWERS = (
     Answer(Say("half as large", "一半"), Say("The data pull back the more.", "数据会拉得更用力。")),
     Answer(
@@ -206,9 +225,15 @@ def render(text: str) -> str:
     return re.sub("`([^`]+)`", r"<code>\1</code>", text)
 
 
-def write_page(folder: Path, python: bool = True, lang: str = "en") -> None:
+def write_page(
+    folder: Path,
+    python: bool = True,
+    lang: str = "en",
+    parts: tuple[Exercise, ...] = ALL,
+    scene: Scene = SCENE,
+) -> None:
     """All of them in ``index.html``; ``window.python`` is what they ask, ``window.kept`` the answers."""
-    body = "".join(exercises.html(e, render, exercises.kept(e, SCENE)) for e in ALL)
+    body = "".join(exercises.html(e, render, exercises.kept(e, scene)) for e in parts)
     widgets = (COURSE / "exercises.js").read_text("utf-8").replace("export function", "function")
     looks = style() + (COURSE / "exercises.css").read_text("utf-8")
     ask = "request => window.python(request)" if python else "null"
@@ -217,7 +242,7 @@ def write_page(folder: Path, python: bool = True, lang: str = "en") -> None:
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><style>{looks}
 html {{ background: var(--page); color: var(--ink) }}
 body {{ max-width: 680px; margin: 1rem auto; padding: 0 1rem; font: 1.0625rem/1.6 system-ui, sans-serif }}
-</style>{exercises.html(PREDICT, render)}{SCENE.html()}{body}
+</style>{exercises.html(PREDICT, render)}{scene.html()}{body}
 <script type="module">{script()}</script><script type="module">{widgets}
 const store = {{ get: id => JSON.parse(localStorage.getItem(id)) ?? undefined,
   set: (id, value) => localStorage.setItem(id, JSON.stringify(value)) }};
