@@ -129,11 +129,13 @@ def _():
                 r"$$\color{data}{-\nabla L(\theta^*)} = \color{penalty}{\lambda\theta^*}$$",
             ),
             Say(
-                "**Why not half?** A weight alone, which the data pull to $a$ with stiffness $h$: the "
-                "farther it goes, the harder they pull. If $λ ≪ h$, it hardly gives way.\n\n"
+                "**Why not half?** The data pull a weight to $a$ with stiffness $h$, the harder the "
+                "farther it is. Alone, each would keep 69 % from $λ = 1.6$ to $3.2$: here all have "
+                "$h = 2$. But as the other nine move, so does its $a$.\n\n"
                 r"$$\color{data}{h\,(a-\theta^*)} = \color{penalty}{\lambda\,\theta^*}$$",
-                "**为什么不是一半**？设只有一个权重，数据以劲度系数 $h$ 把它拉向 $a$："
-                "离 $a$ 越远，拉力越大。$λ ≪ h$ 时，它几乎不退让。\n\n"
+                "**为什么不是一半**？数据以劲度系数 $h$ 把一个权重拉向 $a$：离 $a$ 越远，拉力越大。"
+                "这里每个权重都有 $h = 2$，若单独存在，$λ$ 从 $1.6$ 到 $3.2$ 都剩 69%。"
+                "但其余九个权重一动，$a$ 也跟着动。\n\n"
                 r"$$\color{data}{h\,(a-\theta^*)} = \color{penalty}{\lambda\,\theta^*}$$",
             ),
             Say(
@@ -209,7 +211,7 @@ def _():
                 1e-13,
             ),
             Say("For h → 0 the data let go, 0 must come out.", "h → 0 时数据松手，应得 0。"): (
-                1e-13,
+                1e-14,
                 3.0,
                 0.5,
             ),
@@ -540,8 +542,9 @@ def _():
                 "谁也赢不了：训练停在两个拉力互相抵消的地方，每个权重都如此。",
             ),
             Say(
-                "The stiffer the data hold a weight, the less it gives way: alone, to ha/(h + λ).",
-                "数据的劲度 h 越大，权重退让得越少：只有一个权重时，从 a 退到 ha/(h + λ)。",
+                "Alone, a weight that the data hold with stiffness h goes from a to ha/(h + λ); in company "
+                "a moves as the others do.",
+                "只有一个权重时，数据的劲度为 h，它从 a 退到 ha/(h + λ)；与其他权重一起时，a 还随它们移动。",
             ),
             Say(
                 "λ‖θ‖² pulls twice as hard as ½λ‖θ‖²: before you borrow a λ, look for the ½.",
@@ -613,7 +616,8 @@ def picture(lam, choice, broken=False):
     penalty = mr.penalties.scaled(mr.penalties.L2(lam), 2 if broken else 1)
     weights, data, back = pulls(penalty, best) if held else at_rest((1 + broken) * lam)
     names, rows = mr.datasets.load("diabetes").feature_names, np.arange(10)
-    role = "broken" if broken else "penalty"
+    wrong = broken and lam > 0  # without a penalty there is no ½ to forget
+    role = "broken" if wrong else "penalty"
     chinese = ("年龄 age", "性别 sex", "体重指数 bmi", "血压 bp", *names[4:])
     panel = Panel(
         Say("ten weights, and what pulls at them", "十个权重，以及拉它们的力"),
@@ -621,15 +625,17 @@ def picture(lam, choice, broken=False):
         xlabel=Say("weight θ (length of an arrow: 0.3 × pull)", "权重 θ（箭头长度：0.3 × 拉力）"),
     )  # fmt: skip
     panel.vline(0).dots(best, rows, "reference", size=4, hollow=True)
-    for pull, own in ((data, "data"), (back, role)):
-        panel.arrow(weights + 0.016 * np.sign(pull), rows, 0.3 * pull, 0, own)
+    for pull, of in ((data, "data"), (back, role)):
+        panel.arrow(weights + 0.016 * np.sign(pull), rows, 0.3 * pull, 0, of)
     if broken and not held:
         panel.dots(meant, rows, "result", hollow=True)
-    panel.dots(weights, rows, "broken" if broken else "ink" if held else "result")
-    panel.text(-0.25, 2, Say("penalty", "惩罚"), role)
-    panel.text(0.46, 2, Say("data: 0", "数据：0") if held else Say("data", "数据"), "data")
+    own = "broken" if wrong else "ink" if held else "result"
+    panel.dots(weights, rows, own, hollow=broken)
+    at = 2.5 if lam else np.nan  # unseen where nothing pulls
+    panel.text(-0.25, at, Say("penalty", "惩罚"), role)
+    panel.text(0.46, at, Say("data: 0", "数据：0") if held else Say("data", "数据"), "data")
     if not held:
-        panel.text(-0.4, 5, Say("least squares", "最小二乘解"), "reference")
+        panel.text(-0.37, at + 1, Say("least squares", "最小二乘解"), "reference")
     size = abs(back[2])
     return Frame(panel, said=said(lam, held, broken, size), pull=size)
 
@@ -692,6 +698,9 @@ def figures():
         *(within(f"λ from 1.6 to 3.2: % left of {row}", kept(1.6, 3.2, row), goal)
           for row, goal in {"bmi": 75, "s4": 91, "sex": 54, "s2": 26}.items()),
         holds("of age", kept(1.6, 3.2, "age"), at_least=101),
+        within("stiffness of each alone, the least", hessian.diagonal().min(), 2, 1e-9),
+        within("and the most", hessian.diagonal().max(), 2, 1e-9),
+        within("% left of each alone", 100 * (2 + 1.6) / (2 + 3.2), 69),
         holds("of the ten more than half is left of", sum(np.abs(ridge[3.2]) > np.abs(ridge[1.6]) / 2),
               at_least=6),
         within("s1 at least squares", ridge[0.0][name("s1")], -0.49, 0.005),
