@@ -62,28 +62,28 @@ def _():
             Answer(
                 Say("Eight", "八个"),
                 Say(
-                    "None. Near 0 the penalty's step is ηλ long, however small the weight is: it jumps "
-                    "over 0, and back. More steps are more jumps.",
-                    "一个也没有。在 0 附近，无论权重多小，惩罚的一步总是移动 ηλ：权重越过 0，再跳回来。"
+                    "None. However small the weight, the penalty moves it by ηλ, and the data push as "
+                    "well: it jumps over 0, and back. More steps are more jumps.",
+                    "一个也没有。无论权重多小，惩罚总要移动它 ηλ，数据也在推它：它越过 0，再跳回来。"
                     "步数再多，也只是多跳几次。",
                 ),
             ),
             Answer(
                 Say("None", "没有"),
                 Say(
-                    "So it is. The weights hop around 0 for ever; only the step that stops at 0 lands there. "
-                    "With λ smaller the hops are smaller, but hops.",
-                    "正是这样。权重一直在 0 附近来回跳动；只有到 0 就停的那一步才会落在 0 上。"
-                    "λ 小一些，跳得也小一些，但仍然在跳。",
+                    "So it is, after 60 steps as after 10,000: the weights hop around 0 for ever. Only the "
+                    "step that stops at 0 lands there; blood pressure does from λ = 0.8 on.",
+                    "正是这样，60 步与 10000 步之后都如此：权重一直在 0 附近来回跳动。"
+                    "只有到 0 就停的那一步才会落在 0 上；血压的权重从 λ = 0.8 开始落在 0 上。",
                 ),
                 right=True,
             ),
             Answer(
                 Say("Eight, if η is small enough", "η 足够小时是八个"),
                 Say(
-                    "A smaller η makes smaller hops, within 2ηλ of 0, and no zero. With η = 0.001 there is "
-                    "none either.",
-                    "η 越小，跳得越小（离 0 不超过 2ηλ），但仍得不到零。η = 0.001 时同样一个也没有。",
+                    "A smaller η makes smaller hops, within about 2ηλ of 0, and no zero. With η = 0.001 "
+                    "there is none either.",
+                    "η 越小，跳得越小（离 0 至多约 2ηλ），但仍得不到零。η = 0.001 时同样一个也没有。",
                 ),
             ),
         ),
@@ -106,9 +106,10 @@ def _():
         choices={"l1": "L1: λ|θ|", "l2": "L2: ½λθ²"},
         broken=Say("the proximal step forgets η", "近端步漏乘了 η"),
         caption=Say(
-            "η = 0.1. {said} Exactly 0 after 60 steps: {prox} of ten weights by proximal steps, {descent} by "
-            "gradient steps.",
-            "η = 0.1。{said}60 步之后，十个权重中恰好为 0 的：近端步 {prox} 个，梯度步 {descent} 个。",
+            "η = 0.1. {said} Of the ten best weights {least} are 0; after 60 proximal steps {prox} are, "
+            "after 60 gradient steps {descent}.",
+            "η = 0.1。{said}十个最优权重中有 {least} 个为 0；走 60 步之后恰好为 0 的：近端步 {prox} 个，"
+            "梯度步 {descent} 个。",
         ),
         alt=Say(
             "Left, what it costs to move a weight away from 0, a V, and what the data gain by it, a curve. "
@@ -141,20 +142,23 @@ def _():
             ),
             Say(
                 "**L2** is flat at 0: the first bit of the way is free, and "
-                "[any slope pays](#choice=l2&lam=1.2).\n\n"
+                "[any slope pays](#choice=l2&lam=1.2). Its proximal step divides $v$ by "
+                "$1 + \\eta\\lambda$.\n\n"
                 r"$$\theta^*=0 \quad\Longleftrightarrow\quad \color{data}{g} = 0$$",
                 "**L2** 在 0 处是平的：最初的一小段不要代价，"
-                "[只要斜率不为 0 就划算](#choice=l2&lam=1.2)。\n\n"
+                "[只要斜率不为 0 就划算](#choice=l2&lam=1.2)。它的近端步是把 $v$ 除以 "
+                "$1 + \\eta\\lambda$。\n\n"
                 r"$$\theta^*=0 \quad\Longleftrightarrow\quad \color{data}{g} = 0$$",
             ),
             Say(
-                "**To land** on 0, a step has to stop there. A gradient step does not; the proximal one "
-                "pulls $v$ by $\\eta\\lambda$, at most to 0. "
+                "**To land** on 0, a step has to stop there. A gradient step, η(λ ± |g|) long near 0, "
+                "does not; the proximal one pulls $v$ by $\\eta\\lambda$, at most to 0. "
                 "[Pull by λ](#choice=l1&lam=0.2&broken), and you solve another problem.\n\n"
                 r"$$v = \theta - \color{data}{\eta g}, \qquad "
                 r"\theta \leftarrow v - \color{penalty}{\eta\lambda}\,\mathrm{sign}(v)"
                 r" \;\text{ or }\; 0$$",
-                "**要落在** 0 上，就得在 0 处停下。梯度步不会停；近端步把 $v$ 向 0 拉近 $\\eta\\lambda$，"
+                "**要落在** 0 上，就得在 0 处停下。梯度步在 0 附近总要移动 η(λ ± |g|)，不会停；"
+                "近端步把 $v$ 向 0 拉近 $\\eta\\lambda$，"
                 "至多拉到 0。若[向 0 拉近 λ](#choice=l1&lam=0.2&broken)，解的就是另一个问题。\n\n"
                 r"$$v = \theta - \color{data}{\eta g}, \qquad "
                 r"\theta \leftarrow v - \color{penalty}{\eta\lambda}\,\mathrm{sign}(v)"
@@ -221,6 +225,10 @@ def _():
                 np.array([1.5, -0.2, -3.0]),
                 0.0,
             ),
+            Say(
+                "0 stays 0, and what is exactly k away comes to 0.",
+                "0 仍是 0；离 0 恰好为 k 的，也应到 0。",
+            ): (np.array([0.0, 0.5]), 0.5),
         },
         mistakes={
             Say(
@@ -241,6 +249,11 @@ def _():
                 "they are pulled by k as well.",
                 "大于 k 的权重原样保留，这是硬阈值。L1 对它们同样收费，所以它们也要拉近 k。",
             ): lambda v, k: v * (abs(v) > k),
+            Say(
+                "What lies at k or beyond stays as it was: the hard threshold. L1 charges those weights "
+                "too, so they are pulled by k as well.",
+                "不小于 k 的权重原样保留，这是硬阈值。L1 对它们同样收费，所以它们也要拉近 k。",
+            ): lambda v, k: v * (abs(v) >= k),
             Say(
                 "That is k twice: 2ηλ solves the problem with 2λ.",
                 "k 用了两次：2ηλ 解的是强度为 2λ 的问题。",
@@ -317,6 +330,14 @@ def _():
                 "|g| < λ: 0 is among them (γ = −g/λ), so 0 must come out.",
                 "|g| < λ 时，0 就在其中（取 γ = −g/λ），应得 0。",
             ): (-0.3, 0.5),
+            Say(
+                "|g| = λ: 0 is the end of the interval, so 0 must come out.",
+                "|g| = λ 时，0 是区间的端点，应得 0。",
+            ): (0.5, 0.5),
+            Say(
+                "g = 0: the loss is flat there, so 0 must come out.",
+                "g = 0 时，损失在那里是平的，应得 0。",
+            ): (0.0, 0.4),
             Say("With almost no λ only g is left.", "λ 几乎为 0 时，只剩下 g。"): (0.4, 1e-13),
         },
         mistakes={
@@ -352,6 +373,10 @@ def _():
                 "Right where the weight stays. Where it leaves, λ still takes its part of the slope.",
                 "权重留下时没错；它离开时，λ 仍要抵去斜率的一部分。",
             ): lambda g, lam: g * (abs(g) > lam),
+            Say(
+                "Right for |g| < λ. From there on λ still takes its part of the slope.",
+                "|g| < λ 时没错；不小于 λ 时，λ 仍要抵去斜率的一部分。",
+            ): lambda g, lam: g * (abs(g) >= lam),
             Say(
                 "That is the way down. Asked is the slope, which points up.",
                 "这是下降的方向。要求的是斜率，它指向上升的方向。",
@@ -421,10 +446,11 @@ def _():
     Order(
         "lasso",
         Say(
-            "The lasso by hand: loss ‖xw − y‖²/N, λ half of the least that sets all weights to 0. `soft` is "
-            "the first exercise. Put the lines in order; four do not belong.",
+            "The lasso by hand: loss ‖xw − y‖²/N, λ half of the least that sets all weights to 0. "
+            "Given are `lr` = 0.1 and `soft`, the soft threshold, which is `pull` of the first exercise. "
+            "Put the lines in order; four do not belong.",
             "自己动手写 Lasso：损失为 ‖xw − y‖²/N，λ 取使全部权重为 0 的最小值的一半。"
-            "`soft` 就是第一题的函数。把这几行排好，其中四行是多余的。",
+            "已给出 `lr` = 0.1 和软阈值 `soft`，后者就是第一题的 `pull`。把这几行排好，其中四行是多余的。",
         ),
         lines={
             "most = abs(2 * x.T @ y / N).max()": Say(
@@ -433,7 +459,7 @@ def _():
             ),
             "lam = most / 2": Say("Half of it: some leave.", "取一半：有些权重会离开。"),
             "w = np.zeros(10)": Say("All start at 0.", "全部从 0 出发。"),
-            "for _ in range(20):": Say("Each pass is one proximal step.", "每一轮是一个近端步。"),
+            "for _ in range(60):": Say("Each pass is one proximal step.", "每一轮是一个近端步。"),
             "    g = 2 * x.T @ (x @ w - y) / N": Say(
                 "The slope of the loss alone, where w is now.", "只取损失的梯度，在当前的 w 处。"
             ),
@@ -521,13 +547,14 @@ def _():
     Keep(
         (
             Say(
-                "L1 keeps a weight at exactly 0 if the slope of a convex loss there is at most λ; with L2 "
-                "the slope would have to be 0.",
-                "损失为凸时，只要它在 0 处的斜率不超过 λ，L1 就让权重恰好为 0；L2 则要求斜率等于 0。",
+                "L1 keeps a weight at exactly 0 if the size of a convex loss's slope there is at most λ; "
+                "with L2 the slope would have to be 0.",
+                "损失为凸时，只要它在 0 处斜率的大小不超过 λ，L1 就让权重恰好为 0；L2 则要求斜率等于 0。",
             ),
             Say(
-                "Gradient steps jump over 0, in hops of about ηλ; a smaller η makes them smaller, not zero.",
-                "梯度步会跳过 0，每次大约跳 ηλ；η 越小跳得越小，但不会得到零。",
+                "Gradient steps jump over 0, in hops of up to about 2ηλ; a smaller η makes them smaller, "
+                "not zero.",
+                "梯度步会跳过 0，每次至多约跳 2ηλ；η 越小跳得越小，但不会得到零。",
             ),
             Say(
                 "A proximal step lands on 0: first the data, then the soft threshold, at ηλ.",
@@ -543,7 +570,7 @@ def _():
     Appendix(
         Say("And with smaller and smaller steps, or Adam?", "让步长越来越小，或者换成 Adam 呢？"),
         Say(
-            "Let the rate fall, $\\eta_t = 0.1/\\sqrt{t+1}$ at $\\lambda = 0.8$, and gradient steps "
+            "At $\\lambda = 0.8$ let the rate fall as $\\eta_t = 0.1/\\sqrt{t+1}$ and gradient steps "
             "converge: after 3,000 of them the eight weights that should be 0 are below 0.003. None is "
             "0. To count zeros you would have to say what is small enough, and the count would depend on "
             "when you stopped. 1,000 steps of Adam with $\\eta = 0.01$ leave the eight below 0.004, and "
@@ -620,7 +647,7 @@ def picture(lam, choice, broken=False):
     kind, j, lr = {"l1": mr.penalties.L1, "l2": mr.penalties.L2}[choice], 3, 0.1
     penalty = kind(lam)
     w = best(penalty)
-    rest, w[j] = w[j], 0
+    least, rest, w[j] = int((w == 0).sum()), w[j], 0
     g = -slope(w)[j]
     theta = np.linspace(-0.3, 0.4, 141)
     gain = g * theta - theta**2  # a standardized measurement: the loss has curvature 2
@@ -630,7 +657,7 @@ def picture(lam, choice, broken=False):
     }
     role, text = ("broken" if broken else "result"), "λ|θ|" if choice == "l1" else "½λθ²"
     left = Panel(
-        Say("moving one weight away from 0", "把一个权重移离 0"),
+        Say("one weight leaves 0, the rest at their best", "一个权重离开 0，其余取最优值"),
         x=(-0.15, 0.3), y=(-0.05, 0.15), xlabel=Say("weight θ of blood pressure", "血压的权重 θ"),
     )  # fmt: skip
     left.line(theta, cost(penalty), "penalty", label=Say(f"cost: {text}", f"代价：{text}"))
@@ -640,14 +667,15 @@ def picture(lam, choice, broken=False):
     left.dots([rest], [g * rest - rest**2], "result", size=6, label=Say("best", "最优"))
     right = Panel(
         Say("the weight of blood pressure in training", "训练中血压的权重"),
-        x=(0, 60), y=(-0.15, 0.25), xlabel=Say("step", "步数"),
+        x=(0, 60), y=(-0.26, 0.32), xlabel=Say("step", "步数"),
     )  # fmt: skip
     if choice == "l1":
-        right.band([0, 60], [-lr * lam] * 2, [lr * lam] * 2, "penalty", label="±ηλ")
+        right.band([0, 60], [-2 * lr * lam] * 2, [2 * lr * lam] * 2, "penalty", label="±2ηλ")
     run = {via: path[:, j] for via, path in runs.items()}
     right.line(range(61), run["gradient"], "ink", width=1.5).line(range(61), run["prox"], role)
-    right.text(47, run["gradient"][35:].max() + 0.02, Say("gradient steps", "梯度步"), "ink")
-    right.text(47, run["prox"][-1] - 0.025, Say("proximal steps", "近端步"), role)
+    low, high = min(run["prox"][-1], run["gradient"][35:].min()), run["gradient"][35:].max()
+    right.text(47, high + 0.03, Say("gradient steps", "梯度步"), "ink")
+    right.text(47, low - 0.03, Say("proximal steps", "近端步"), role)
     zeros = {via: int((path[-1] == 0).sum()) for via, path in runs.items()}
     end, goal = (f"{w:.2f}" if w else "0" for w in (run["prox"][-1], rest))
     price = Say(f"{lam:g}", f"{lam:g}") if choice == "l1" else Say("nothing", "0")
@@ -660,7 +688,9 @@ def picture(lam, choice, broken=False):
             f"Charged is λ/η = {lam / lr:g}, not λ: the weight ends at {end}, best is {goal}.",
             f"实际收取的是 λ/η = {lam / lr:g}，而不是 λ：权重停在 {end}，最优值是 {goal}。",
         )
-    return Frame(left, right, said=said, prox=zeros["prox"], descent=zeros["gradient"], slope=g)
+    return Frame(
+        left, right, said=said, least=least, prox=zeros["prox"], descent=zeros["gradient"], slope=g
+    )
 
 
 @app.cell(hide_code=True)
@@ -700,6 +730,9 @@ def figures():
     return [
         holds("zeros of ten at the minimum, λ = 0.8", dead.sum(), at_least=8, at_most=8),
         holds("after 60 proximal steps", count(runs["prox"][-1]), at_least=8, at_most=8),
+        breaks("after 60 gradient steps", count(runs["gradient"][-1]), at_most=0),
+        holds("blood pressure by 60 proximal steps, λ = 0.8", abs(runs["prox"][-1, 3]), at_most=0),
+        holds("and λ = 0.5", train(mr.penalties.L1(0.5), "prox")[-1, 3], at_least=0.01),
         breaks("in all of 10,000 gradient steps", count(long), at_most=0),
         breaks("η = 0.001, in all of 3,000", count(fine), at_most=0),
         holds("|θ|/(ηλ) where 0 is best, η = 0.1 and 0.001", max(hops), at_least=1, at_most=2.2),
