@@ -411,7 +411,10 @@ def _():
         lesson=2,
         answers=(
             Answer(
-                Say("Where it did before: Adam cancels λ", "与原来相同：λ 被 Adam 约掉了"),
+                Say(
+                    "Where it did with the old λ: Adam cancels λ",
+                    "与原来的 λ 相同：λ 被 Adam 约掉了",
+                ),
                 Say(
                     "λ cancels from a single step, and only where the data are silent. Rest is where all "
                     "gradients together are 0: there λ counts.",
