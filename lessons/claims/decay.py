@@ -290,7 +290,8 @@ def pull_by_size() -> Iterator[Figure]:
     "L2 and weight decay are one thing (L2正则化 = 权重衰减)",
     "The L2 penalty is also called weight decay: in theory the two are equivalent, implementations differ.",
     corrected="Under plain SGD, if decay acts on θ_t: (1 − ηλ)θ_t − ηg. Shrinking after the step, as the "
-    "prose of 002 has it, differs by η²λg; with momentum or Adam the two differ in first order of λ.",
+    "prose of 《参数范数惩罚》 has it, differs by η²λg; with momentum or Adam the two differ in first "
+    "order of λ.",
 )  # fmt: skip
 def l2_is_decay() -> Iterator[Figure]:
     """SGD: C23. After the step: (1 − ηλ)(θ − ηg) = (1 − ηλ)θ − ηg + η²λg. Momentum carries μλθ₀ over to the

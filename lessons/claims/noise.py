@@ -172,8 +172,8 @@ def dropout_gradient() -> Iterator[Figure]:
 @claim(
     "C78", "IMPRECISE", "000 §Dropout的隐式正则化, §10.3.7; 001 §9.3.5, §9.3.6",
     "Dropout is equivalent to L2 (Dropout与L2等价)",
-    "There is a mathematical equivalence of dropout and L2 (001); dropout acts like some form of weight "
-    "decay (000).",
+    "There is a mathematical equivalence of dropout and L2 (《正则化与归一化》); dropout acts like some "
+    "form of weight decay (《正则化对梯度与损失的影响》).",
     corrected="Exactly (per feature) for a linear model with squared loss. In logistic regression "
     "the penalty follows the curvature σ(1−σ) and is quadratic for small w only; in a deep net "
     "it is a ridge on the last layer in terms of its random inputs, blind to ‖W‖ before it.",

@@ -369,7 +369,8 @@ def sensitivity() -> Iterator[Figure]:
 @claim(
     "C131", "IMPRECISE", "004 §二、从“函数形状”的角度理解; 002 §L2惩罚; 003 §更平滑的函数",
     "Small weights, smooth curves (平滑曲线)",
-    "Making the weights small keeps a fitted curve from wriggling like a snake (in 002: usually).",
+    "Making the weights small keeps a fitted curve from wriggling like a snake (in "
+    "《参数范数惩罚》: usually).",
     corrected="Roughly so from huge weights to moderate ones, but not step by step: while ‖θ‖ falls with λ, "
     "the roughness ∫f″² can rise. It is bound to fall if it is what is penalised.",
 )  # fmt: skip
