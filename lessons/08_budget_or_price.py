@@ -101,7 +101,7 @@ def _():
         picture,
         "budget",
         BUDGETS,
-        start=0.1,
+        start=0.02,
         label="C",
         broken=Say("take the nearest point", "取最近的点"),
         caption=Say(
