@@ -223,7 +223,7 @@ def site(args: argparse.Namespace) -> int:
     """``minireg site``: write the course as a folder for any web server.
 
     what is written
-      index.html, a page a lesson, the claims, the errata and the glossary; each page is one file.
+      index.html, a page a lesson, the claims, the errata and the glossary, and the font of their formulas.
       Nothing is fetched from elsewhere, so that it works under any address and without a network.
       A site that is in DIR already is replaced; a folder that holds anything else is refused, but
       for files whose names begin with a dot.

@@ -10,12 +10,14 @@ const texts = new Map(rows.map(row => {
 
 // A number is looked for from its first digit: 0.19 is not in 10.19.
 function fits(text, word) {
+  const id = /^c0*(\d+)$/.exec(word); // c7 is claim C07, not C70
+  if (id) return text.startsWith(`c${id[1].padStart(2, "0")} `);
   if (!/^\d[\d.]*$/.test(word)) return text.includes(word);
   return new RegExp(`(?<![\\d.])${word.replaceAll(".", "\\.")}`).test(text);
 }
 
 function filter() {
-  const words = plain(form.q.value).split(/\s+/).filter(Boolean);
+  const words = plain(form.q.value).replace(/(?<=[\u4e00-\u9fff])(?=\d)/g, " ").split(/\s+/).filter(Boolean);
   let left = 0;
   for (const row of rows) {
     row.hidden = !words.every(word => fits(texts.get(row), word))
@@ -46,7 +48,7 @@ function read() {
   const asked = new URLSearchParams(location.hash.slice(1));
   for (const field of form.elements) field.value = asked.get(field.name) ?? "";
   filter();
-  const row = rows.find(({ id }) => id && asked.has(id));
+  const row = rows.find(({ id }) => id && (asked.has(id) || asked.has(id.toLowerCase())));
   if (!row) return;
   row.hidden = false;
   unfold(row, true);

@@ -172,7 +172,7 @@ def _erratum(claim: Claim, text: str) -> str:
     lesson = f"{Say('Lesson', '第').html()} {taught}{Say('', ' 课').html()}" if taught else ""
     return (
         f'<li class="row says wrong" data-text="{text}" data-verdict="{claim.verdict}"><h3>'
-        f'<a href="claims.html#{claim.id}">{claim.id}</a> {titled(claim)}</h3><p class="small">'
+        f'<a href="claims.html#{claim.id}">{claim.id}</a> {titled(claim)}</h3><p class="place">'
         f'{place.html()} · <b class="ruling">{VERDICTS[claim.verdict].html()}</b> {lesson}</p>'
         f"<dl>{listed}</dl></li>"
     )

@@ -45,8 +45,8 @@ CERTAINTY = {
     "certificate": Say("a certificate, checked on this instance", "已在此实例上用数值验证"),
     "statistical": Say("a mean over random draws, with its error", "随机抽样的平均，带抽样误差"),
     "empirical": Say(
-        "trainings of particular networks; other data may differ",
-        "特定网络的训练结果；换了数据可能不同",
+        "trainings on particular data; other data may differ",
+        "在特定数据上训练的结果；换了数据可能不同",
     ),
 }
 KEYS = {

@@ -130,7 +130,9 @@ def runtime(folder: Path) -> Runtime:
         versions = [v for v in (info.get("version"), *VERSION.findall(start)[:1]) if v]
         release = f"{(versions or [info['abi_version']])[0]} with Python {info['python']}"
     except (ValueError, KeyError, TypeError) as error:
-        raise SiteError(f"{folder / LOCK} is no lock of Pyodide with NumPy: {error!r}") from error
+        raise SiteError(
+            f"{folder / LOCK} is no lock of Pyodide with NumPy: {error!r:.200}"
+        ) from error
     if strange := [name for name in vouched if Path(name).name != name]:
         raise SiteError(f"{folder / LOCK} names what is no file beside it: {', '.join(strange)}")
     files |= _read(folder, [*sorted({*NAMED.findall(start)}), *vouched])
@@ -228,7 +230,9 @@ def _old(folder: Path) -> dict[str, int]:
             f"{folder / MARK} is not of a site of minireg: choose another folder"
         ) from None
     there = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()]
-    foreign = sorted(n for n in there if n not in {*ours, MARK} and not n.startswith("."))
+    foreign = sorted(
+        n for n in there if n not in {*ours, MARK} and not Path(n).name.startswith(".")
+    )
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise SiteError(

@@ -238,8 +238,8 @@ def log10(x: ArrayLike) -> Tensor:
     ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
-    >>> mr.log10(mr.tensor([1.0, 100.0]))
-    Tensor([0.       , 2.0000002], dtype=float32)
+    >>> mr.log10(mr.tensor([1.0, 100.0])).numpy().round(4)
+    array([0., 2.], dtype=float32)
     """
 
 
@@ -298,8 +298,8 @@ def cosh(x: ArrayLike) -> Tensor:
     ``ValueError`` for what is no array of numbers.
 
     >>> import minireg as mr
-    >>> mr.cosh(mr.tensor([0.0, 1.0]))
-    Tensor([1.       , 1.5430807], dtype=float32)
+    >>> mr.cosh(mr.tensor([0.0, 1.0])).numpy().round(4)
+    array([1.    , 1.5431], dtype=float32)
     """
 
 
@@ -394,8 +394,8 @@ def arctan2(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     fit.
 
     >>> import minireg as mr
-    >>> mr.arctan2(mr.tensor([1.0, -1.0]), mr.tensor([-1.0, 1.0]))
-    Tensor([ 2.3561945, -0.7853981], dtype=float32)
+    >>> mr.arctan2(mr.tensor([1.0, -1.0]), mr.tensor([-1.0, 1.0])).numpy().round(4)
+    array([ 2.3562, -0.7854], dtype=float32)
     """
 
 

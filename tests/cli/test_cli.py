@@ -164,7 +164,7 @@ def test_the_ledger_table(tmp_path, capsys):
     shares = re.findall(r"^ (\w[\w ]*\w) +[\d.]+ +([+-][\d.]+)% +[+-][\d.]+%", table, re.M)
     assert [entry for entry, _ in shares] == ["data", "smoothing", "l2", "l1 prox"]
     assert sum(float(share) for _, share in shares) == pytest.approx(100, abs=0.3)
-    assert "a[b]/: history.json" in shown.replace("\n", "")
+    assert "a[b]/:history.json" in "".join(shown.split())
 
 
 def test_ctrl_c_with_empty_books(tmp_path, capsys, monkeypatch):

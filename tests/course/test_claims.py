@@ -290,7 +290,7 @@ def test_the_command_explains(capsys):
                  "certainty\n  exact identity", "corrected", "because", "measured", "decay.py:",
                  "conventions\n  L2 is ½λ‖θ‖²", "try it\n  >>> import numpy", "9.98\n"):  # fmt: skip
         assert part in out.out
-    assert "minireg lesson" not in out.out
+    assert "lesson\n  minireg lesson 1\n" in out.out
     assert "lesson\n  minireg lesson 2\n" in run(capsys, "--id", "C23", "--explain")[1].out
 
 

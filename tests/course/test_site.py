@@ -139,6 +139,13 @@ def test_a_folder_that_holds_other_things_is_refused(name, tmp_path):
     assert names(tmp_path) == [name]
 
 
+def test_what_a_writer_that_was_killed_has_left_is_no_other_thing(tmp_path):
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / ".pyodide.asm.js.1.2").write_text("half")
+    site(tmp_path, [find(2)])
+    assert (tmp_path / "index.html").exists()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"minireg": 3}'])
 def test_a_list_of_another_program_is_no_list(text, tmp_path):
     (tmp_path / "site.json").write_text(text)
