@@ -166,6 +166,7 @@ def pyright(folder):
             for d in found if d["severity"] == "error"}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_right_lines_pass_and_wrong_ones_are_reported(checker, tmp_path):
     script(tmp_path / "right.py", RIGHT)

@@ -193,6 +193,7 @@ def site(folder: Path, chosen: Iterable[Lesson], python: Path | None = None) -> 
     for what cannot be written.
     """
     found = None if python is None else runtime(python)
+    old = _old(folder)  # before the work begins
     contents = {FONT: (KEPT / FONT).read_bytes()}
     size = 0
     if found:
@@ -204,7 +205,6 @@ def site(folder: Path, chosen: Iterable[Lesson], python: Path | None = None) -> 
         contents[name] = make("worker" if found else "", size).encode()
     files = {name: len(content) for name, content in contents.items()}
     try:
-        old = _old(folder)
         _write(folder / MARK, json.dumps({"minireg": {**old, **files}}, indent=1).encode())
         for name in old.keys() - files.keys():
             (folder / name).unlink()
@@ -223,7 +223,7 @@ def _old(folder: Path) -> dict[str, int]:
     """
     try:
         ours = dict(json.loads((folder / MARK).read_text("utf-8"))["minireg"])
-    except FileNotFoundError:
+    except OSError:  # no list: then nothing there is ours
         ours = {}
     except (ValueError, KeyError, TypeError):
         raise SiteError(

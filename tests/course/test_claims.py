@@ -38,7 +38,16 @@ def measured(name, home="numpy"):
     return result
 
 
-@pytest.mark.parametrize("name", ALL)
+# Thousands of small steps: a second and more each, and seconds on the stand-in; a device runs them as well.
+LONG = {
+    "C04", "C05", "C17", "C18", "C42", "C59", "C60", "C72", "C75", "C79", "C84", "C90", "C91", "C105",
+    "C106", "C112", "C113", "C115", "C116", "C121",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in ALL]
+)
 def test_claim(name):
     """It holds, and what is on record is what it measures."""
     found, stored = measured(name), claims.measured()[name]
@@ -96,11 +105,6 @@ def test_claim_on_a_device(name):
     measured(name, "cupy")
 
 
-# Thousands of small steps, seconds each on the stand-in; a device runs them as well.
-LONG = {
-    "C04", "C17", "C18", "C42", "C59", "C72", "C79", "C84", "C90", "C91", "C105", "C106", "C113",
-    "C115", "C116", "C121",
-}  # fmt: skip
 BRIEF = [name for name in ALL if name not in LONG]
 DRAW = random.Random(69)  # which draws none that takes seconds there
 DRAWN = {  # a claim of each topic

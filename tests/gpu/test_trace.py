@@ -885,6 +885,7 @@ def test_an_update_that_no_kernel_takes_is_named():
     ]
 
 
+@pytest.mark.slow
 def test_every_source_compiles_for_a_gpu():
     """Each optimizer, plain and with a prox and a clip factor, within CuPy's loop."""
     sources = []

@@ -120,13 +120,13 @@ def test_the_cases_chosen_have_every_pair_of_choices():
 
 
 def test_books_balance_everywhere(capsys):
-    """Optimizer × penalty × via × clipping × decay × dtype, every two choices, 12 steps each."""
+    """Optimizer × penalty × via × clipping × decay × dtype, every two choices, 6 steps each."""
     limits, worst = {"float64": 1e-12, "float32": 1e-5}, dict.fromkeys(("float64", "float32"), 0.0)
     refused = set()
     for o, name, via, clip, decay, dtype in CHOSEN:
         terms = {"p": mr.Term(PENALTIES[name], via=via), "l2": penalties.L2(1e-3)}
         try:
-            for ledger in train(OPTIMIZERS[o], terms, clip, 12, decay, np.dtype(dtype).type):
+            for ledger in train(OPTIMIZERS[o], terms, clip, 6, decay, np.dtype(dtype).type):
                 worst[dtype] = max(worst[dtype], ledger.last.residual)
         except NotImplementedError:  # no prox with a step for each element
             refused.add((o, name, via))

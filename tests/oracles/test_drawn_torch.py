@@ -22,7 +22,7 @@ import minireg as mr
 from minireg.nn import functional
 from minireg.ops import TABLE
 
-CASES, LEAST, FEW = 20_000, 50, 20  # of the file, of a function, of a function always
+CASES, LEAST, FEW = 20_000, 50, 10  # of the file, of a function, of a function always
 
 
 @st.composite
