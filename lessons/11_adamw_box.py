@@ -325,7 +325,7 @@ def held(a, h, lam):
 
 @app.function(hide_code=True)
 def halved(lr, weight_decay, gradients):
-    """The share of the distance that is left; the weight_decay that leaves as much at lr / 2."""
+    """The share that is left; the weight_decay that leaves as much at lr / 2."""
     left = ...
     new = ...
     return left, new
@@ -459,7 +459,7 @@ def slips():
 
 @app.function(hide_code=True)
 def kept(lr, weight_decay, gradients):
-    """The share of the distance that is left; the weight_decay that leaves as much at lr / 2."""
+    """The share that is left; the weight_decay that leaves as much at lr / 2."""
     left = (1 - lr * weight_decay) ** len(gradients)
     new = 2 * weight_decay
     return left, new
