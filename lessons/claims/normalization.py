@@ -170,7 +170,7 @@ def batch_statistics() -> Iterator[Figure]:
     "of the batch.",
     corrected="Training and inference differ by a noise that fades as 1/√B. The running mean starts at 0 "
     "and has 1 − (1 − m)ᵗ of μ after t batches; then it is unbiased with deviation "
-    "σ/√B·√(m/(2 − m)). A batch of 2 outputs ±1 and passes no gradient.",
+    "σ/√B·√(m/(2 − m)). At ε = 0 a batch of 2 outputs ±1 and passes no gradient.",
 )  # fmt: skip
 def running_statistics() -> Iterator[Figure]:
     """The running mean after t batches is Σ m(1 − m)^k μ_{t−k}: expectation (1 − (1 − m)ᵗ)μ, variance
