@@ -117,7 +117,7 @@ def spectral_hessian() -> Iterator[Figure]:
         return np.linalg.eigvalsh(host(mr.curvature.hessian(total, w)))
 
     found = spectrum(SpectralNorm(lam))
-    yield breaks("λ_min with λ = 1; claimed is 2, L₀ alone has 1", found[0], at_most=1 + 1e-10)
+    yield breaks("λ_min with λ = 1; the text says 2, L₀ alone has 1", found[0], at_most=1 + 1e-10)
     yield breaks("condition number, where L₀ alone has 1", found[-1] / found[0], at_least=1.5)
     flat = (spectrum(lambda w: 0.5 * lam * SpectralNorm(1.0)(w) ** 2) < 1 + 1e-8).sum()
     yield breaks("of 12 directions, not lifted by ½λ‖W‖₂²", flat, at_least=6, at_most=6)
