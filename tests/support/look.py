@@ -1,8 +1,15 @@
-"""What a page looks like to who cannot read small or pale letters: JavaScript for a test's browser."""
+"""What a page looks like to who cannot read small or pale letters."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
 
 LOOK = """() => {  // text that is too small, or too pale for its ground
-  const rgb = text => { const c = document.createElement("canvas").getContext("2d");
-    c.fillStyle = text; c.fillRect(0, 0, 1, 1); return [...c.getImageData(0, 0, 1, 1).data]; };
+  const paper = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const known = {}, rgb = text => known[text] ??= (paper.clearRect(0, 0, 1, 1), paper.fillStyle = text,
+    paper.fillRect(0, 0, 1, 1), [...paper.getImageData(0, 0, 1, 1).data]);
   const f = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
   const light = ([r, g, b]) => { return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
   const ground = e => { for (; e; e = e.parentElement) {
@@ -26,3 +33,23 @@ LOOK = """() => {  // text that is too small, or too pale for its ground
   }
   return { seen, found, wide: document.documentElement.scrollWidth - innerWidth };
 }"""
+
+
+def readable(shown: Any, least: int, widths: Sequence[int] = (390, 1280, 1920)) -> None:
+    """Assert that all text of a page can be read at these widths, in both languages and schemes.
+
+    ``least`` is how many texts there are, so that an empty page does not pass.
+    """
+    for width, button, scheme in itertools.product(
+        widths, ("language", "sprache"), ("light", "dark")
+    ):
+        shown.set_viewport_size({"width": width, "height": 800})
+        shown.emulate_media(color_scheme=scheme)
+        shown.evaluate(f"document.getElementById('{button}').click()")
+        shown.evaluate(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+        look, where = shown.evaluate(LOOK), f"{width} px, {button}, {scheme}"
+        assert look["seen"] > least, where
+        assert not look["found"], where
+        assert look["wide"] <= 0, where
