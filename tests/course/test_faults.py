@@ -59,31 +59,26 @@ def told(lesson: course.Lesson) -> set[str]:
 
 
 TAUGHT = [name for name, fault in FAULTS.items() if fault.file.startswith(("penalties", "optim"))]
-REACHED = [
-    (name, lesson)
-    for lesson in course.lessons()
-    for name in TAUGHT
-    if told(lesson) & {*FAULTS[name].claims.split()}
-]
-WAITING = sorted({*TAUGHT} - {name for name, _ in REACHED})
+
+
+def test_a_fault_of_penalties_or_optimizers_is_told_of_by_a_lesson():
+    """Each of these claims notices it (above), and a lesson fails if one of its claims does (below)."""
+    lessons = {one.number: told(one) for one in course.lessons()}
+    found = {
+        name: {n: sorted(ids & {*FAULTS[name].claims.split()}) for n, ids in lessons.items()}
+        for name in TAUGHT
+    }
+    for name, by in found.items():
+        print(f"{name}  {FAULTS[name].what} → { {n: ids for n, ids in by.items() if ids} }")
+    waiting = [name for name, by in found.items() if not any(by.values())]
+    assert len(lessons) < 21 or not waiting
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "lesson"), REACHED, ids=lambda v: str(getattr(v, "number", v)))
-def test_a_lesson_notices_the_fault_of_what_it_tells(name, lesson, monkeypatch, capsys):
-    """Its script fails, and these of its claims are why (-rP)."""
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_a_lesson_fails_under_a_fault_of_what_it_tells(number, monkeypatch):
+    lesson = course.find(number)
+    name = next(n for n in TAUGHT if told(lesson) & {*FAULTS[n].claims.split()})
     plant(monkeypatch, FAULTS[name])
-    results = course.measure(*told(lesson))
-    with pytest.raises(AssertionError):  # as course.run ends, whatever its own figures are
-        course.settle(results)
-    claims = sorted(r.claim.id for r in results if not r)
-    capsys.readouterr()
-    print(f"{name}  {FAULTS[name].what} → lesson {lesson.number}: {' '.join(claims)}")
-    assert claims
-    assert {*claims} >= told(lesson) & {*FAULTS[name].claims.split()}
-
-
-@pytest.mark.slow
-def test_faults_wait_for_lessons_to_come():
-    print(f"no lesson tells of {len(WAITING)} of {len(TAUGHT)} faults yet: {' '.join(WAITING)}")
-    assert len(course.lessons()) < 21 or not WAITING
+    with pytest.raises((AssertionError, RuntimeWarning)):  # a solver that no longer converges warns
+        course.run(lesson)
