@@ -57,8 +57,7 @@ def _():
 def _():
     Predict(
         Say(
-            "A run of T steps ends near ridge of some λ. With half the rate η, and still T steps, it ends "
-            "near ridge of …",
+            "T steps end near ridge of some λ. T steps of half the rate η end near ridge of …",
             "走 T 步停下，终点接近某个 λ 的岭回归解。学习率 η 减半、仍走 T 步，终点接近哪个 λ 的岭回归解？",
         ),
         (
@@ -72,17 +71,17 @@ def _():
                 ),
             ),
             Answer(
-                Say("twice that λ", "两倍的 λ"),
+                Say("about twice that λ", "约两倍的 λ"),
                 Say(
-                    "Yes: what counts is ηT, the length of the run; λ = 1/(ηT) is near. Near only: for no "
-                    "λ do the two agree.",
-                    "对：起作用的是 ηT，即一共走了多长；λ = 1/(ηT) 与之接近。但只是接近："
+                    "Yes: what counts is ηT, and λ = 1/(ηT) is near; the best λ grows 1.3 to 2.5 times. Near "
+                    "only: for no λ do the two agree.",
+                    "对：起作用的是 ηT，λ = 1/(ηT) 与之接近；最好的 λ 增至 1.3 到 2.5 倍。但只是接近："
                     "没有哪一个 λ 能使两者相同。",
                 ),
                 right=True,
             ),
             Answer(
-                Say("half that λ", "一半的 λ"),
+                Say("about half that λ", "约一半的 λ"),
                 Say(
                     "The shorter the run, the nearer to 0 it ends. Ridge does that with a larger λ.",
                     "走得越短，终点离 0 越近。岭回归要做到这一点，λ 得更大。",
@@ -151,11 +150,12 @@ def _():
                 "[换哪个 λ](#choice=stop&T=30) 都补不上。",
             ),
             Say(
-                "**Clipping** is no penalty either. It shortens the gradient g to length C, "
+                "**Clipping** is no penalty either. It shortens a long gradient g to length C, "
                 "[both parts](#choice=clip&T=10) by one factor:\n\n"
                 r"$$\tfrac{C}{\|g\|}\,(\color{data}{\nabla L}+\color{penalty}{\lambda\theta})$$"
                 "\n\nTheir shares stay. A decay [added after it](#choice=clip&T=10&broken) gains.",
-                "**裁剪**也不是惩罚。它把梯度 g 缩短到长度 C，[两部分](#choice=clip&T=10)乘同一个因子：\n\n"
+                "**裁剪**也不是惩罚。它把过长的梯度 g 缩短到长度 C，"
+                "[两部分](#choice=clip&T=10)乘同一个因子：\n\n"
                 r"$$\tfrac{C}{\|g\|}\,(\color{data}{\nabla L}+\color{penalty}{\lambda\theta})$$"
                 "\n\n各自的份额不变。[裁剪之后才加](#choice=clip&T=10&broken)的衰减，份额反而变大。",
             ),
@@ -167,7 +167,7 @@ def _():
 @app.function
 def both(x, y, lr, steps):
     """Where descent from 0 is after so many steps, and ridge with λ = 1/(ηT)."""
-    model, loss = mr.nn.Linear(x.shape[1], 1, bias=False, dtype=np.float64), mr.nn.MSELoss()
+    model, loss = mr.nn.Linear(x.shape[1], 1, bias=False, dtype=float), mr.nn.MSELoss()
     model.weight.assign(np.zeros((1, x.shape[1])))
     optimizer = mr.optim.SGD(model.parameters(), lr)
     stopped = mr.trajectory(model, loss, optimizer, x, y, steps)[-1]
@@ -179,11 +179,10 @@ def both(x, y, lr, steps):
 def _():
     Code(
         both,
-        "x, y = patients()\n"
+        "(x, y), norm = patients(), np.linalg.norm\n"
         "for lr, steps in (0.05, 30), (0.025, 60), (0.025, 30):\n"
         "    stopped, ridge = both(x, y, lr, steps)\n"
-        "    off = np.linalg.norm(stopped - ridge) / np.linalg.norm(stopped)\n"
-        "    print(lr, steps, 'length', np.linalg.norm(stopped).round(3), 'apart', off.round(3))\n"
+        "    print(lr, steps, f'‖θ‖ = {norm(stopped):.3f}, apart {norm(stopped - ridge):.3f}')\n"
         "mu = np.linalg.eigvalsh(2 * x.T @ x / len(x))\n"
         "print('λ of each axis:', mr.implicit.equivalent_strength(mu, 0.05, 30).round(3))",
         Say(
@@ -203,7 +202,7 @@ def _():
 
 @app.function(hide_code=True)
 def learnt(mu, lr, T):
-    """The share of the way to the minimum that T steps go, along an axis of curvature μ."""
+    """The share of the way that T steps go, along an axis of curvature μ."""
     return ...
 
 
@@ -250,9 +249,9 @@ def _():
                 "这是 λ = 1/(ηT) 的岭回归还没走的比例。梯度下降是把余下的路乘以 1 − ημ，乘 T 次。",
             ): lambda mu, lr, T: 1 / (1 + lr * mu * T),
             Say(
-                "That is ridge with λ = 1/(ηT), the one long step of the text's sketch. Descent takes T "
-                "short ones.",
-                "这是 λ = 1/(ηT) 的岭回归，即教材证明思路里那样的一大步。梯度下降走的是 T 小步。",
+                "That is ridge with λ = 1/(ηT): one long step in place of T short ones, and it never gets "
+                "there.",
+                "这是 λ = 1/(ηT) 的岭回归：以一大步代替 T 小步，而且永远走不到。",
             ): lambda mu, lr, T: lr * mu * T / (1 + lr * mu * T),
             Say(
                 "That is ridge with λ = 1/T, as a text has it. Descent takes T steps, and how long they are "
@@ -301,6 +300,14 @@ def _():
                 "“因子乘以 T”不是“T 个因子相乘”：应当是幂。",
             ): lambda mu, lr, T: 1 - (1 - lr * mu) * T,
             Say(
+                "After a step not ημ is left but 1 − ημ.", "一步之后余下的不是 ημ，而是 1 − ημ。"
+            ): lambda mu, lr, T: 1 - (lr * mu) ** T,
+            Say(
+                "What is left is multiplied by 1 − ημ, which is positive here; with the other sign it "
+                "changes sides at each step.",
+                "余下的路每步乘以 1 − ημ，这里是正数；符号反了，就会每步换到另一侧。",
+            ): lambda mu, lr, T: 1 - (lr * mu - 1) ** T,
+            Say(
                 "Without brackets around 1 − ημ only ημ is raised to the power T.",
                 "1 − ημ 没有加括号，只有 ημ 被取了 T 次幂。",
             ): lambda mu, lr, T: 1 - (1 - (lr * mu) ** T),
@@ -323,7 +330,7 @@ def _():
 
 @app.function(hide_code=True)
 def gone(mu, lr, T):
-    """The share of the way to the minimum that T steps go, along an axis of curvature μ."""
+    """The share of the way that T steps go, along an axis of curvature μ."""
     return 1 - (1 - lr * mu) ** T
 
 
@@ -364,6 +371,19 @@ def _():
                 "只对平坦的轴（ημT 很小时）近似成立。陡的轴所需的 λ 小得多。",
             ): lambda mu, lr, T: 1 / (lr * T),
             Say(
+                "The ½ is in ½λ‖θ‖² already, so a text's 1/(2T) stands for λ = 1/T. η is missing, and every "
+                "axis would have the same λ.",
+                "½ 已经在 ½λ‖θ‖² 里，教材的 1/(2T) 对应 λ = 1/T。而且漏了 η，各条轴的 λ 也不会相同。",
+            ): lambda mu, lr, T: 1 / (2 * T),
+            Say(
+                "The ½ is in ½λ‖θ‖² already: 1/(ηT), and that for flat axes only.",
+                "½ 已经在 ½λ‖θ‖² 里，应为 1/(ηT)；而且那也只对平坦的轴近似成立。",
+            ): lambda mu, lr, T: 1 / (2 * lr * T),
+            Say(
+                "For a flat axis λ is 1/(ηT), without μ: small shares ηTμ and μ/λ have μ in common.",
+                "对平坦的轴，λ 约为 1/(ηT)，没有 μ：比例很小时是 ηTμ 与 μ/λ，μ 是公因子。",
+            ): lambda mu, lr, T: 1 / (lr * mu * T),
+            Say(
                 "μ is missing: the share μ/(μ + λ) depends on λ/μ, so λ is μ times that.",
                 "漏了 μ：μ/(μ + λ) 只取决于 λ/μ，所以 λ 要再乘 μ。",
             ): lambda mu, lr, T: (1 - lr * mu) ** T / (1 - (1 - lr * mu) ** T),
@@ -387,8 +407,7 @@ def _():
                 "这是走过的比例 μ/(μ + λ)。由它解出 λ。",
             ): lambda mu, lr, T: 1 - (1 - lr * mu) ** T,
             Say(
-                "That is the share that ridge keeps, without the penalty's side: subtract 1 before you "
-                "multiply by μ.",
+                "That is (μ + λ)/μ, one over what is gone: subtract 1, then multiply by μ.",
                 "这是 (μ + λ)/μ，即走过的比例的倒数：先减 1，再乘 μ。",
             ): lambda mu, lr, T: 1 / (1 - (1 - lr * mu) ** T),
             Say(
@@ -400,8 +419,8 @@ def _():
                 "这是步长无穷小的极限。这里每一步余下 1 − ημ，不是 exp(−ημ)。",
             ): lambda mu, lr, T: mu / np.expm1(lr * mu * T),
             Say(
-                "That solves 1/(1 + λ) = gone: ridge keeps μ/(μ + λ), so μ stands at λ as well.",
-                "这是由 1/(1 + λμ) = gone 解出的；岭回归保留的是 μ/(μ + λ)，μ 应在分子上。",
+                "That solves 1/(1 + λμ) = gone. Ridge keeps μ/(μ + λ): a steep axis keeps more, not less.",
+                "这是由 1/(1 + λμ) = gone 解出的。岭回归保留 μ/(μ + λ)：轴越陡，保留越多，而不是越少。",
             ): lambda mu, lr, T: (1 - lr * mu) ** T / (1 - (1 - lr * mu) ** T) / mu,
         },
         hints=(
@@ -567,15 +586,17 @@ def _():
 @app.cell(hide_code=True)
 def _():
     Appendix(
-        Say("How is T found?", "T 怎样确定？"),
+        Say("How is T found, and what is clipped?", "T 怎样确定？裁剪的是什么？"),
         Say(
             "By data that are not trained on. `mr.optim.EarlyStopping(patience=10)` waits ten epochs for a "
             "better validation loss; `mr.fit` then puts the best weights back. In the picture of one axis: "
             "a longer run has less bias, since more of the way is gone, and more variance, since along a "
-            "flat axis it is the noise of the data that is learnt last.",
+            "flat axis it is mostly the noise of the data that is learnt last. The other picture is a "
+            "descent on L + ½λ‖θ‖², λ = 0.3, from random weights; every gradient is clipped to C = 1.",
             "靠没有参与训练的数据。`mr.optim.EarlyStopping(patience=10)` 在验证损失连续十轮没有改善时停止，"
             "`mr.fit` 随后放回最好的权重。从一条轴来看：走得越久，偏差越小，因为走过的路更多；方差越大，"
-            "因为平坦的轴最后才学到，而那里学到的多是数据的噪声。",
+            "因为平坦的轴最后才学到，而那里学到的多是数据的噪声。另一幅图是从随机权重出发、"
+            "在 L + ½λ‖θ‖² 上的梯度下降，λ = 0.3，每个梯度都裁剪到 C = 1。",
         ),
     )
     return
@@ -670,9 +691,7 @@ def stopping(T, broken):
     if broken:
         left.line(wide, ridge(wide, wrong), "broken", label=Say("λ = 1/T", "λ = 1/T"))
         left.dots(mu, ridge(mu, wrong), "broken")
-        right.dots(
-            *ridge(mu[two], wrong)[:, None], "broken", size=6, label=Say("λ = 1/T", "λ = 1/T")
-        )
+        right.dots(*ridge(mu[two], wrong)[:, None], "broken", size=6)
     left.dots(mu, learnt, "result")
     right.dots(*learnt[two][:, None], "result", size=6).handle(*learnt[two])
     off, least = (
@@ -721,8 +740,7 @@ def clipping(T, broken):
         yticks={0: "0", 0.5: Say("50 %", "50%"), 1: Say("100 %", "100%")},
     )  # fmt: skip
     for at, own in ((0, "penalty"), (1, role)):
-        right.bars([at], [1 - share[at]], "data", width=0.7)
-        right.bars([at], [1], own, width=0.7, base=1 - share[at])
+        right.bars([at], [1], own, width=0.7).bars([at], [1 - share[at]], "data", width=0.72)
     before, now = (f"{100 * s:.1f}" for s in share)
     if broken:
         said = Say(
@@ -757,6 +775,14 @@ def figures():
         np.linalg.norm(both(x, y, lr, T)[0]) for lr, T in ((0.05, 30), (0.025, 60), (0.025, 30))
     ]
     shares = [descent()[T] @ v / best - gone(mu, RATE, T) for T in STEPS]
+    strengths = np.geomspace(1e-3, 100, 2000)
+    ridges = best * (mu / (mu + strengths[:, None]))
+
+    def nearest(lr, T):
+        off = ridges - best * gone(mu, lr, T)
+        return strengths[np.linalg.norm(off, axis=1).argmin()]
+
+    grown = [nearest(RATE / 2, T) / nearest(RATE, T) for T in STEPS]
     offs = np.array([apart(T, 1 / (RATE * T))[0] for T in STEPS])
     two = mr.nn.Linear(2, 1, bias=False, dtype=np.float64)
     two.weight.assign(np.zeros((1, 2)))
@@ -782,6 +808,8 @@ def figures():
         breaks("θ_T and ridge, λ = 1/(ηT): nearest of all T", offs.min(), at_least=0.04),
         breaks("the best of all λ, nearest of all T",
                min(stopping(T, False).numbers["least"] for T in STEPS), at_least=0.005),
+        holds("half the rate: the best λ grows, least of all T", min(grown), at_least=1.25, at_most=1.35),
+        holds("most", max(grown), at_least=2.45, at_most=2.55),
         holds("half the rate, twice the steps: length over that before", lengths[1] / lengths[0],
               at_least=0.99, at_most=1.01),
         holds("half the rate, the same steps", lengths[2] / lengths[0], at_most=0.95),
