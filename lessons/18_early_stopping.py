@@ -345,8 +345,8 @@ def _():
     Write(
         "alike",
         Say(
-            "For one axis there is a λ that does what stopping does. Which?",
-            "单看一条轴，有一个 λ 与早停效果相同。是哪个？",
+            "For a single axis of curvature μ one λ makes ridge keep just what T steps have gone. Which?",
+            "单看一条曲率为 μ 的轴，有一个 λ 使岭回归保留的比例恰好等于 T 步走过的比例。是哪个？",
         ),
         alike,
         own,
@@ -464,10 +464,11 @@ def _():
     Hunt(
         "hunt",
         Say(
-            "With C = 1 and η = 0.05 no step should be longer than 0.05, and L2 should lose by clipping "
-            "what the data lose. The ledger of one step, λ = 0.3: which line is wrong?",
+            "With C = 1 and η = 0.05 no step should be longer than 0.05, and clipping should shorten data "
+            "and L2 by one factor. In the ledger of one step, λ = 0.3, a row “clip” is what clipping took "
+            "back. Which line of the program is wrong?",
             "C = 1、η = 0.05 时，一步不该长于 0.05；裁剪时，L2 应与数据按同一因子缩短。"
-            "下面是一步的账本，λ = 0.3：哪一行错了？",
+            "下面是一步的账本（λ = 0.3），clip 一行是裁剪收回的部分。程序的哪一行错了？",
         ),
         step_with_a_fault,
         lambda: step_with_a_fault(wild(), *patients(), LAM, LIMIT).table(),
@@ -524,7 +525,7 @@ def _():
             "Lesson 3's two weights, centred: least squares has LDL at −0.08. Descent (η = 0.05, no "
             "penalty) starts at 0, and along each eigen-axis it only comes nearer. LDL after 10 steps?",
             "第 3 课的两个权重（数据已中心化）：最小二乘解中 LDL 为 −0.08。不加惩罚，梯度下降从 0 出发"
-            "（η = 0.05），沿每条特征轴都一路靠近终点。10 步之后，LDL 的权重是",
+            "（η = 0.05），沿每条特征轴都一路靠近终点。10 步之后，LDL 的权重如何？",
         ),
         3,
         (
