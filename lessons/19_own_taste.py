@@ -117,10 +117,8 @@ def _():
         },
         broken=Say("one label is wrong", "一朵花标错了类别"),
         caption=Say(
-            "After {t:,} steps: loss {loss:.2g}, θ is {length:.1f} long and {off:.1f}° off the widest "
-            "street. {said}",
-            "{t} 步之后：损失 {loss:.2g}，θ 的长度为 {length:.1f}，"
-            "与最宽间隔带的方向相差 {off:.1f}°。{said}",
+            "t = {t:,}: loss {loss:.2g}; θ is {length:.1f} long, {off:.1f}° off the widest street. {said}",
+            "t = {t}：损失 {loss:.2g}；θ 的长度为 {length:.1f}，与最宽间隔带相差 {off:.1f}°。{said}",
         ),
         alt=Say(
             "Left, a hundred flowers of two species by sepal and petal length, the line of the "
@@ -281,6 +279,10 @@ def _():
                 "这只是一步，方向对，长度不对：不一定满足 xθ = y。",
             ): lambda x, y, start: start + x.T @ (y - x @ start),
             Say(
+                "That is one step of gradient descent, with η = 1. Many small ones go on until xθ = y.",
+                "这是 η = 1 的一步梯度下降。许多小步会一直走到 xθ = y。",
+            ): lambda x, y, start: start + 2 * x.T @ (y - x @ start) / len(y),
+            Say(
                 "That keeps what x does not see, and fits 0 in place of y.",
                 "这保留了 x 看不见的分量，却把 0 当作 y 来拟合。",
             ): lambda x, y, start: start - np.linalg.pinv(x) @ x @ start,
@@ -438,22 +440,20 @@ def _():
         cases=[(0.2, 1.5, 2.0), (0.5, 3.0, 0.5), (0.1, 8.0, 3.0)],
         limits={
             Say(
-                "s = 0: without noise the variance is 0. Gradient descent has no temperature.",
-                "s = 0：没有噪声，方差为 0。梯度下降没有温度可言。",
-            ): (0.4, 3.0, 0.0),
-            Say(
-                "ηa = 1: each step forgets θ altogether and leaves −η times the noise: the variance must "
-                "be η²s².",
-                "ηa = 1：每一步都把 θ 完全忘掉，只留下 −η 乘噪声，方差应为 η²s²。",
+                "ηa = 1: a step lands on the minimum, so that is not yet too steep; and as it forgets θ "
+                "altogether, it leaves −η times the noise, of variance η²s².",
+                "ηa = 1：一步就到极小点，可见这还不算太陡；这一步把 θ 完全忘掉，"
+                "只留下 −η 乘噪声，其方差为 η²s²。",
             ): (0.25, 4.0, 1.2),
         },
         mistakes=slips(),
         why=Say(
-            "for small steps the variance is about ηs²/2 divided by a: of the SGD that has this noise, "
-            "ηs²/2 is the temperature. Langevin dynamics adds noise of variance 2ηT to each step, and "
-            "then the temperature is T, whatever η is (as long as it is small).",
-            "步长小时，方差约为 ηs²/2 除以 a：对带这种噪声的 SGD，ηs²/2 就是温度。"
-            "朗之万动力学则在每一步加上方差为 2ηT 的噪声，温度就是 T，与 η 无关（只要 η 小）。",
+            "for small steps the variance is about T/a with T = ηs²/2, the temperature of SGD with this "
+            "noise; without noise, s = 0, there is none. Langevin dynamics adds noise of variance 2ηT to "
+            "each step: there T is chosen, whatever η is (as long as it is small).",
+            "步长小时，方差约为 T/a，其中 T = ηs²/2 是带这种噪声的 SGD 的温度；"
+            "没有噪声（s = 0），温度就是 0。"
+            "朗之万动力学则在每一步加上方差为 2ηT 的噪声：T 由人选定，与 η 无关（只要 η 小）。",
         ),
         hints=(
             Say(
@@ -633,9 +633,9 @@ def _():
             "penalty falls with it.\n\n"
             "**A bias** that is trained is one more weight, of an input that is always 1. Descent then "
             "tends to the widest street for $(x, 1)$, which need not be the widest for $x$.\n\n"
-            "**How slowly?** With each ten times as many steps θ grows by about $\\ln 10$ divided by half "
-            "the width of the street, here 8.1; in the last decade of the picture it is 6.5. What θ picked "
-            "up from the other flowers stays about as long as it was, so the angle falls like $1/\\log t$.",
+            "**How slowly?** Ten times as many steps lengthen θ by about $\\ln 10$ over half the width of "
+            "the street, in the end by 8.1; in the last decade of the picture it is 6.5. What θ picked up "
+            "from the other flowers stays about as long as it was, so the angle falls like $1/\\log t$.",
             "**学习率衰减**：步长越小，梯度下降越接近同一条曲线，曲线上的时钟是 $\\sum\\eta_t$。"
             "衰减只是让时钟到后来走得慢一些。同样走 50 个单位：用 η = 0.1 走 500 步，"
             "或让 η 从 0.2 降到 0，终点只差 0.002，而 θ 长 3.6。有限的步长确实添了一点东西："
@@ -644,7 +644,7 @@ def _():
             "**偏置**若一同训练，就是多了一个权重，对应的输入恒为 1。梯度下降趋于 $(x, 1)$ 的最宽间隔带，"
             "它不一定是 $x$ 的最宽间隔带。\n\n"
             "**有多慢？** 步数每增至十倍，θ 的长度大约增加 $\\ln 10$ 除以间隔带宽度的一半，"
-            "这里是 8.1；图中最后一段为 6.5。θ 从其余的花得到的那部分大致保持原来的长度，"
+            "最终为 8.1；图中最后一段为 6.5。θ 从其余的花得到的那部分大致保持原来的长度，"
             "所以角度像 $1/\\log t$ 那样减小。",
         ),
     )
@@ -723,7 +723,8 @@ def picture(t, choice, broken=False):
     left.dots(*x[best.support].T, "ink", size=7, hollow=True)
     if broken:
         left.dots(*x[[far]].T, "broken", size=6, label=Say("wrong label", "标错的花"))
-    left.text(-1.2, -1.5, "setosa", "data").text(1.2, 1.7, "versicolor", "data")
+    left.text(-1.2, -1.5, Say("setosa", "山鸢尾"), "data")
+    left.text(1.2, 1.7, Say("versicolor", "变色鸢尾"), "data")
     left.text(1.95, 0.25, Say("widest street", "最宽的间隔带"), "textbook")
     right = Panel(
         Say("the plane of the two weights θ", "两个权重 θ 的平面"),
@@ -732,8 +733,8 @@ def picture(t, choice, broken=False):
         ylabel=Say("weight of petal length", "花瓣长度的权重"),
     )  # fmt: skip
     ray = np.array([0, 30])
-    right.line(*np.outer(best.direction, ray), "textbook", width=2,
-               label=Say("direction of the widest street", "最宽间隔带的方向"))  # fmt: skip
+    right.line(*np.outer(best.direction, ray), "textbook", width=2)
+    right.text(-9, 10, Say("widest street", "最宽的间隔带"), "textbook")
     if choice == "l2" or broken:
         right.line(*np.array([*free.values()]).T, "reference", width=1.5,
                    label=Say("no penalty, right labels", "无惩罚，类别无误"))  # fmt: skip
