@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -266,6 +266,50 @@ def photo() -> FloatArray:
     with np.load(SHIPPED) as file:
         image: FloatArray = file["photo"] / 255
     return image
+
+
+def planar(name: str, n: int = 150, spread: float = 0.2, seed: int = 0) -> tuple[FloatArray, Any]:
+    """Points of two classes in the plane: x, (n, 2) float64 of size about 1, and y, (n,) int64.
+
+    Parameters
+    ----------
+    name : "moons" (two half circles that interlock), "circles" (one within the other), "spiral" (two
+        arms of a turn and a half) or "gaussians" (two clouds).
+    n : how many, half of each class; ≥ 2.
+    spread : standard deviation of the noise that is added, ≥ 0.
+    seed : the same gives the same points.
+
+    ``ValueError`` for another name, and for numbers out of range.
+
+    >>> import minireg as mr
+    >>> x, y = mr.datasets.planar("moons", 4, spread=0)
+    >>> x.shape, y.tolist()
+    ((4, 2), [0, 1, 0, 1])
+    """
+    check_option("datasets.planar", tuple(SHAPES), name=name)
+    check_option("datasets.planar", 2, n=n)
+    check_option("datasets.planar", "[0, inf)", spread=spread)
+    stream, y = Stream(name, seed), np.arange(n) % 2
+    x = SHAPES[name](stream.uniform(0, 1, (n,)), 2 * y - 1)
+    return x + spread * stream.normal((n, 2)), y
+
+
+def _half_circles(t: Any, side: Any) -> FloatArray:
+    """Two half circles, one of them upside down and moved into the other."""
+    return np.stack([side * (np.cos(np.pi * t) - 0.5), side * (0.25 - np.sin(np.pi * t))], 1)
+
+
+def _turned(radius: Any, turns: Any) -> FloatArray:
+    return np.stack([radius * np.cos(2 * np.pi * turns), radius * np.sin(2 * np.pi * turns)], 1)
+
+
+# name of planar points → where those of a class, side −1 or 1, are for 0 ≤ t < 1, without noise
+SHAPES: dict[str, Callable[[Any, Any], FloatArray]] = {
+    "moons": _half_circles,
+    "circles": lambda t, side: _turned(np.where(side < 0, 0.5, 1.0), t),
+    "spiral": lambda t, side: _turned(0.15 + 1.35 * np.sqrt(t), 1.5 * np.sqrt(t) + side / 4),
+    "gaussians": lambda t, side: np.stack([0.8 * side, 0.5 * side], 1),
+}
 
 
 def load(

@@ -280,6 +280,36 @@ def test_train_from_the_command_line(folder, tmp_path, capsys):
     assert "apt-get install dataset-fashion-mnist" in capsys.readouterr().err
 
 
+# --- points in the plane ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", datasets.SHAPES)
+def test_planar_points_are_two_classes_of_equal_size(name):
+    x, y = datasets.planar(name, 200, 0.1)
+    assert (x.shape, x.dtype, y.dtype) == ((200, 2), np.float64, np.int64)
+    assert y.sum() == 100
+    assert 0.3 < np.abs(x).mean() < 1.5
+    assert np.abs(x).max() < 2.2
+    again, _ = datasets.planar(name, 200, 0.1)
+    other, _ = datasets.planar(name, 200, 0.1, seed=1)
+    np.testing.assert_array_equal(x, again)
+    assert (x != other).any()
+    apart = x[y == 0].mean(0) - x[y == 1].mean(0)
+    straight = ((x @ apart > x.mean(0) @ apart) == (y == 0)).mean()
+    assert (straight > 0.97) == (name == "gaussians")  # the others need a bent line
+
+
+def test_planar_points_without_noise_lie_on_their_curves():
+    x, y = datasets.planar("circles", 50, 0)
+    np.testing.assert_allclose(np.hypot(*x.T), np.where(y == 0, 0.5, 1))
+
+
+@pytest.mark.parametrize("given", [("moon",), ("moons", 1), ("moons", 10, -1)])
+def test_planar_says_what_is_wrong(given):
+    with pytest.raises(ValueError, match=r"datasets\.planar: (name|n|spread) must be"):
+        datasets.planar(*given)
+
+
 # --- standardisation ------------------------------------------------------------------------------
 
 
