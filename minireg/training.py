@@ -166,7 +166,7 @@ def evaluate(model: Module, loss: AnyLoss, x: ArrayLike, y: ArrayLike) -> dict[s
     return figures
 
 
-def _batches(n: int, batch_size: int, stream: Stream, backend: str) -> Iterator[Any]:
+def batches(n: int, batch_size: int, stream: Stream, backend: str) -> Iterator[Any]:
     """Index arrays of one epoch; a single left-over sample joins the batch before it."""
     order = move(stream.permutation(n), backend)
     starts = list(range(0, n, batch_size))
@@ -353,7 +353,7 @@ def fit(
             for epoch in range(1, epochs + 1):
                 start = time.perf_counter()
                 statistics: list[dict[str, Any]] = []
-                for i, index in enumerate(_batches(len(x), batch_size, shuffle, backend)):
+                for i, index in enumerate(batches(len(x), batch_size, shuffle, backend)):
                     batch = x[index], y[index]
                     attribute = (i == 0, ledger is not None)
                     statistics += _update(

@@ -1,4 +1,4 @@
-"""``minireg claims``, ``lesson`` and ``site``: what the source texts say, measured and taught."""
+"""``minireg claims``, ``lesson``, ``play`` and ``site``: what the source texts say, measured and taught."""
 
 from __future__ import annotations
 
@@ -46,24 +46,25 @@ def declare(commands: common.Commands) -> None:
     group = common.declare(commands, "lesson", lesson, short, lesson.__doc__)
     add = group.add_argument
     add("number", type=in_range(0, whole=True), nargs="?", metavar="N", help="which lesson")
-    add("--no-browser", action="store_true", help="print the address only")
-    port = in_range(0, 65536, whole=True)
-    add(
-        "--port",
-        type=port,
-        default=0,
-        metavar="P",
-        help="where it is served; default: one that is free",
-    )
+    _serves(group)
     add = group.add_mutually_exclusive_group().add_argument
     add("--run", action="store_true", help="measure what it claims, without a browser")
     add("--script", action="store_true", help="print its code as plain Python")
     add("--edit", action="store_true", help="open a copy of it in this folder with marimo")
+    short = "two networks trained live, and what moves them"
+    _serves(common.declare(commands, "play", play, short, play.__doc__))
     short = "the course as a folder for any web server"
     parser = common.declare(commands, "site", site, short, site.__doc__)
     parser.add_argument("folder", type=common.folder, metavar="DIR", help="where it is written")
     about = "a folder with Pyodide and its NumPy, with which readers run Python in their browser"
     parser.add_argument("--python", type=common.folder, metavar="FOLDER", help=about)
+
+
+def _serves(parser: argparse.ArgumentParser) -> None:
+    """What is asked of whoever opens a page."""
+    parser.add_argument("--no-browser", action="store_true", help="print the address only")
+    port, about = in_range(0, 65536, whole=True), "where it is served; default: one that is free"
+    parser.add_argument("--port", type=port, default=0, metavar="P", help=about)
 
 
 def claims(args: argparse.Namespace) -> int:
@@ -175,14 +176,33 @@ def lesson(args: argparse.Namespace) -> int:
     if args.script:
         print(one.script(), end="")
         return 0
-    return _edit(one) if args.edit else _open(one, args)
+    return _edit(one) if args.edit else _open(one.page, args)
 
 
-def _open(one: shelf.Lesson, args: argparse.Namespace) -> int:
-    """Show the page of a lesson until Ctrl-C."""
+def play(args: argparse.Namespace) -> int:
+    """``minireg play``: train two small networks in the browser and see what moves them.
+
+    what happens
+      A page opens, served to this machine alone. Two networks learn the same points from the same
+      start, one plain and one with the penalties that you choose; the ledger of each step is drawn
+      as arrows, cause by cause, that close on the step. λ can be changed while it trains, a step be
+      taken in slow motion, and all of it be printed as a program. Ctrl-C ends it.
+
+    examples
+      minireg play
+      minireg play --no-browser --port 8000          on another machine, behind a tunnel
+
+    exit code
+      0 done, 1 the port is taken
+    """
+    return _open("playground.html", args)
+
+
+def _open(page: str, args: argparse.Namespace) -> int:
+    """Show a page until Ctrl-C."""
     try:
         with serving(served, args.port) as server:
-            url = server.url(one.page)
+            url = server.url(page)
             said = url if args.no_browser else f"{url}\nCtrl-C ends it"
             if not args.no_browser:  # in a thread: a browser in the terminal waits for the page
                 threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()

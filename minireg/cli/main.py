@@ -1,5 +1,5 @@
-"""The command line: ``minireg train``, ``check-penalty``, ``claims``, ``lesson``, ``site``, ``ops``,
-``info``.
+"""The command line: ``minireg train``, ``check-penalty``, ``claims``, ``lesson``, ``play``, ``site``,
+``ops``, ``info``.
 
 Exit codes: 0 done, 1 something is missing, failed or found wrong, 2 a wrong flag or value,
 130 Ctrl-C.

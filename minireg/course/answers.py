@@ -25,9 +25,10 @@ from ..pictures import Say
 from .claims import select
 from .judge import Printed, check, explain, seen
 from .lessons import Opened, find
+from .play import Play, script, show
 
 #: Seconds after which whoever asked ends Python and starts it anew.
-LIMITS = {"check": 5, "run": 20, "measure": 120}
+LIMITS = {"check": 5, "run": 20, "measure": 120, "play": 20}
 CODE = "<answer>"  # as the judge calls it
 
 Hear = Callable[[str], object]
@@ -59,6 +60,8 @@ def answer(request: Mapping[str, Any], hear: Hear = len) -> dict[str, Any]:
     "code"}``
     ``{"do": "run", "lesson", "code"}``       ``{"printed", "error", "said": {"en", "zh"}}``
     ``{"do": "measure", "claim"}``            :meth:`minireg.course.claims.Result.to_dict`
+    ``{"do": "play", "config", "steps",       :func:`minireg.course.play.show`
+    "scope", "stage", "all"}``
     ========================================  ====================================================
 
     >>> answer({"do": "run", "code": "print(2 * 3)"})["printed"].strip()
@@ -102,6 +105,24 @@ def _measure(request: Mapping[str, Any], _: Hear) -> dict[str, Any]:
     return claim().to_dict()
 
 
+PLAYED: list[Play] = []  # what the playground trains, if it does
+
+
+def _play(request: Mapping[str, Any], _: Hear) -> dict[str, Any]:
+    """Train a while, and show what comes of it; or say it as a program."""
+    chosen = request["config"]
+    if not PLAYED:
+        PLAYED.append(Play(chosen))
+    (play,) = PLAYED
+    play.change(chosen)
+    if request.get("script"):
+        return {"script": script(chosen, play.done)}
+    if request.get("restart"):
+        play.restart()
+    play.steps(max(int(request["steps"]), not play.done))
+    return show(play, request["scope"], request["stage"], request["all"])
+
+
 @cache
 def _opened(number: int) -> Opened:
     return find(number).open()
@@ -111,6 +132,7 @@ DO: dict[str, Callable[[Mapping[str, Any], Hear], dict[str, Any]]] = {
     "check": _check,
     "run": _run,
     "measure": _measure,
+    "play": _play,
 }
 
 

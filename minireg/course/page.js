@@ -138,7 +138,7 @@ function inTurn(python) {
     try {
       await python.begin();
       const begun = performance.now();
-      works();
+      if (request.do !== "play") works(); // of which there are many a second
       clock = setTimeout(works, 2000, () => { byHand = true; python.stop(); });
       const reply = await python.ask(request);
       const seconds = Math.min(Math.ceil((performance.now() - begun) / 1000), limit);

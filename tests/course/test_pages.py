@@ -7,16 +7,14 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
 import pytest
+from support.browser import background, visit
 from support.browser import served as serve_folder
-from support.browser import visit
 from support.look import readable
 from support.reading import Reading, words
 
@@ -651,15 +649,3 @@ def test_without_python_the_page_says_so_and_the_rest_works(chromium, expect, pl
         expect(shown.locator("#ex-hunt .verdict")).not_to_be_empty()
         fonts = "document.fonts.ready.then(() => document.fonts.check('16px \"math subset\"'))"
         assert shown.evaluate(fonts)
-
-
-@contextmanager
-def background(server):
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -71,6 +71,19 @@ def build_wheel(folder: Path) -> Path:
 
 
 @contextmanager
+def background(server: Any) -> Iterator[None]:
+    """A server of the package, answering while the block runs."""
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
 def launched() -> Iterator[Any]:
     """Chromium without a window: a playwright Browser.
 

@@ -1,0 +1,619 @@
+"""play: two small networks trained side by side, without and with what the reader has chosen.
+
+A page asks for steps and gets pictures; what it may choose stands in :data:`CONTROLS`. Every step is
+booked by a :class:`~minireg.Ledger`, of which the pictures show the entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import minireg as mr
+
+from ..inspect.ledger import Key
+from ..penalties import Penalty
+from ..pictures import Panel, Say
+from ..random import Stream
+from ..training import batches
+
+Config = Mapping[str, Any]
+WIDTH, POINTS, GRID, MOST = 12, 150, 36, 120  # hidden units, points, cells of a map, looks kept
+STRENGTHS = (0, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1)
+
+
+class Control(NamedTuple):
+    """What the reader may choose: its values, the first of ``start``, and whether training begins anew."""
+
+    label: Say
+    values: tuple[Any, ...]
+    start: Any
+    anew: bool = False
+    words: tuple[Say, ...] = ()  # of the values; none for numbers
+
+
+def _named(**names: Say) -> dict[str, Any]:
+    return {"values": tuple(names), "words": tuple(names.values())}
+
+
+CONTROLS = {
+    "data": Control(Say("data", "数据"), start="moons", anew=True, **_named(
+        moons=Say("moons", "双月"), circles=Say("circles", "同心圆"), spiral=Say("spiral", "螺旋"),
+        gaussians=Say("two Gaussians", "两个高斯"))),
+    "flip": Control(Say("wrong labels", "错误标签"), (0, 0.05, 0.1, 0.2, 0.3), 0.2, True),
+    "spread": Control(Say("noise", "噪声"), (0.1, 0.2, 0.3, 0.4), 0.2, True),
+    "norm": Control(Say("normalization", "归一化"), start="none", anew=True, **_named(
+        none=Say("none", "无"), batch=Say("BatchNorm", "BatchNorm"),
+        layer=Say("LayerNorm", "LayerNorm"), rms=Say("RMSNorm", "RMSNorm"))),
+    "optimizer": Control(Say("optimizer", "优化器"), start="momentum", anew=True, **_named(
+        sgd=Say("SGD", "SGD"), momentum=Say("momentum 0.9", "动量 0.9"),
+        adam=Say("Adam + L2", "Adam + L2"), adamw=Say("AdamW", "AdamW"))),
+    "lr": Control(Say("rate η", "学习率 η"), (0.001, 0.003, 0.01, 0.03, 0.1, 0.3), 0.1),
+    "batch": Control(Say("batch", "批大小"), (4, 8, 16, 32, 150), 32),
+    "l2": Control(Say("λ of L2", "L2 的 λ"), STRENGTHS, 0.003),
+    "l1": Control(Say("λ of L1", "L1 的 λ"), STRENGTHS, 0),
+    "group": Control(Say("λ of group lasso", "组 Lasso 的 λ"), STRENGTHS, 0),
+    "spectral": Control(Say("λ of the spectral norm", "谱范数的 λ"), STRENGTHS, 0),
+    "dropout": Control(Say("dropout: share dropped", "Dropout：丢弃比例"), (0, 0.1, 0.2, 0.3, 0.5), 0),
+    "smoothing": Control(Say("label smoothing ε", "标签平滑 ε"), (0, 0.05, 0.1, 0.2, 0.4), 0),
+    "via": Control(Say("penalties act by", "惩罚的作用方式"), start="gradient", **_named(
+        gradient=Say("gradient", "梯度"), prox=Say("prox", "近端步"))),
+    "on": Control(Say("on", "作用于"), start="weights", **_named(
+        weights=Say("weights", "权重"), all=Say("weights and biases", "权重与偏置"))),
+    "break": Control(Say("break it", "故意弄错"), start="nothing", **_named(
+        nothing=Say("nothing", "不弄错"), sign=Say("wrong sign", "符号反了"),
+        step=Say("prox without step size", "近端步漏掉步长"),
+        scale=Say("decay the norm's scale", "衰减归一化的 γ"))),
+    "seed": Control(Say("seed", "随机种子"), (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 0, True),
+}  # fmt: skip
+PENALTIES = {"l2": mr.penalties.L2, "l1": mr.penalties.L1, "group": mr.penalties.GroupLasso,
+             "spectral": mr.penalties.SpectralNorm}  # fmt: skip
+MATRICES = (
+    "group",
+    "spectral",
+)  # penalties of matrices: biases have neither rows nor singular values
+#: Terms in the order of a step, the colour of each, and what it is called.
+ENTRIES = {
+    "data": ("data", Say("data", "数据")), "smoothing": ("data", Say("smoothing", "平滑")),
+    "l2": ("penalty", Say("L2", "L2")), "l1": ("penalty", Say("L1", "L1")),
+    "group": ("penalty", Say("group", "组")), "spectral": ("penalty", Say("spectral", "谱")),
+    "carried": ("reference", Say("momentum", "动量")), "decay": ("penalty", Say("decay", "衰减")),
+    "prox": ("penalty", Say("prox", "近端步")),
+}  # fmt: skip
+
+
+def read(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole configuration of one in part; ``ValueError`` for what there is not to choose."""
+    for name, value in given.items():
+        if name not in CONTROLS or value not in CONTROLS[name].values:
+            what = f"{name}={value!r}"
+            expected = CONTROLS[name].values if name in CONTROLS else tuple(CONTROLS)
+            raise ValueError(f"playground: {what} is none of {', '.join(map(str, expected))}")
+    return {name: given.get(name, control.start) for name, control in CONTROLS.items()}
+
+
+# --- what is trained -------------------------------------------------------------------------------
+
+
+def wrong(penalty: Any, fault: str) -> Penalty:
+    """A penalty with a planted fault: its sign is wrong, or its prox forgets the step size."""
+    kind: Any = type(penalty)
+
+    class Wrong(kind):  # type: ignore[misc]
+        def gradient(self, w: Any) -> Any:
+            return -super().gradient(w) if fault == "sign" else super().gradient(w)
+
+        def add_gradient(self, w: Any, total: Any) -> Any:
+            total += self.gradient(w)
+            return total
+
+        def prox(self, v: Any, step: Any) -> Any:
+            if fault == "sign":
+                return 2 * v - super().prox(v, step)
+            return super().prox(v, np.ones_like(step) if np.ndim(step) else 1.0)
+
+    found: Penalty = Wrong(penalty.strength)
+    return found
+
+
+def kinds(config: Config) -> set[str]:
+    """The kinds of parameters that penalties reach."""
+    biases = {"bias"} if config["on"] == "all" else set()
+    return {"weight"} | biases | ({"norm"} if config["break"] == "scale" else set())
+
+
+def terms(config: Config) -> dict[str, mr.Term]:
+    """The penalties that are not 0, each on what it can act on and by what it can act by."""
+    found, fault = {}, config["break"]
+    for name, kind in PENALTIES.items():
+        if not config[name] or (name == "l2" and config["optimizer"] == "adamw"):
+            continue  # AdamW's decay is no penalty
+        one = kind(config[name])
+        reached = {"weight"} if name in MATRICES else kinds(config)
+        on = None if reached == {"weight"} else lambda _, p, reached=reached: p.kind in reached
+        adaptive = config["optimizer"].startswith("adam")
+        via: Any = "gradient" if adaptive and not one.elementwise_step else config["via"]
+        penalty = wrong(one, fault) if fault in ("sign", "step") else one
+        found[name] = mr.Term(penalty, on, via)
+    return found
+
+
+def network(config: Config) -> mr.nn.Sequential:
+    """Two hidden layers of :data:`WIDTH` units; from the seed, as a script would make it."""
+    norm = {"batch": mr.nn.BatchNorm, "layer": mr.nn.LayerNorm, "rms": mr.nn.RMSNorm}
+    layers: list[mr.nn.Module] = []
+    for size in (2, WIDTH):
+        layers.append(mr.nn.Linear(size, WIDTH))
+        layers += [norm[config["norm"]](WIDTH)] if config["norm"] in norm else []
+        layers += [mr.nn.ReLU(), mr.nn.Dropout(config["dropout"])]
+    return mr.nn.Sequential(*layers, mr.nn.Linear(WIDTH, 2))
+
+
+class Side:
+    """A network, what trains it, and its books."""
+
+    def __init__(self, config: Config) -> None:
+        mr.manual_seed(config["seed"])
+        self.model = network(config)
+        groups = [{"params": [p for p in self.model.parameters() if p.kind == kind]}
+                  for kind in ("weight", "bias", "norm")]  # fmt: skip
+        adaptive = {"adam": mr.optim.Adam, "adamw": mr.optim.AdamW}
+        kind: Any = adaptive.get(config["optimizer"], mr.optim.SGD)
+        more = {"momentum": 0.9} if config["optimizer"] == "momentum" else {}
+        some = [group for group in groups if group["params"]]
+        self.optimizer = kind(some, lr=config["lr"], weight_decay=0.0, **more)
+        self.ledger = mr.Ledger(self.optimizer)
+        self.parts = {name: p for name, p in self.model.named_parameters() if p.kind == "weight"}
+        self.moved: list[tuple[int, dict[str, float]]] = []  # step, and of each entry the length
+        self.losses: list[tuple[int, float]] = []  # step, loss on fresh points
+        self.choose(config)
+
+    def choose(self, config: Config) -> None:
+        """Take strengths, rate, dropout and smoothing as they are now; weights and momentum stay."""
+        loss = mr.nn.CrossEntropyLoss(label_smoothing=config["smoothing"])
+        self.objective = mr.Objective(loss, terms(config))
+        self.objective.bind(self.model)
+        self.objective.attach(self.optimizer)
+        decay = config["l2"] * (config["optimizer"] == "adamw")
+        for group in self.optimizer.param_groups:
+            (kind,) = {p.kind for p in group["params"]}
+            sign = -1 if config["break"] == "sign" else 1
+            group["lr"], group["weight_decay"] = (
+                config["lr"],
+                sign * decay * (kind in kinds(config)),
+            )
+        for layer in self.model.modules():
+            if isinstance(layer, mr.nn.Dropout):
+                layer.p = config["dropout"]
+
+    def step(self, x: Any, y: Any) -> None:
+        """One update, booked."""
+        self.model.train()
+        self.optimizer.zero_grad()
+        self.objective(self.model, x, y).backward()
+        self.optimizer.step()
+
+    # --- its books ---------------------------------------------------------------------------------
+
+    def chosen(self, scope: str) -> Iterator[tuple[str, Any]]:
+        """Parameters and the places in them of a scope: "" all, "1" a layer, "1:3" a unit's weights in
+        it, "1:3:0" one weight.
+        """
+        books, (layer, *place) = self.ledger.last, scope.split(":")
+        names = [*self.parts]
+        if not layer:
+            yield from ((name, ...) for name in books)
+        elif place:
+            yield names[int(layer)], tuple(map(int, place))
+        else:
+            one = names[int(layer)].rpartition(".")[0]
+            yield from ((name, ...) for name in books if name.rpartition(".")[0] == one)
+
+    def entries(self, scope: str) -> dict[str, Any]:
+        """What each entry of the last step did to a scope, in the order of the step, flat."""
+        found = []
+        for name, place in self.chosen(scope):
+            row, own = self.ledger.last[name], {"": np.zeros_like(self.ledger.last[name].before)}
+            for key in row.booked():
+                entry = named(key)
+                own[entry] = own.get(entry, 0) + row[key]
+            found.append({entry: np.ravel(change[place]) for entry, change in own.items()})
+        return {
+            entry: np.concatenate([own.get(entry, 0 * own[""]) for own in found])
+            for entry in ENTRIES if any(entry in own for own in found)
+        }  # fmt: skip
+
+
+def named(key: Key) -> str:
+    """The entry to which a key of the ledger belongs: its term, or how it came about."""
+    return key[-1] if key[-1] in ("carried", "prox", "decay") else key[0]
+
+
+class Play:
+    """Both sides, the points that they learn, and how far they are."""
+
+    def __init__(self, config: Config) -> None:
+        self.config: dict[str, Any] = {}
+        self.change(config)
+
+    def change(self, given: Mapping[str, Any]) -> bool:
+        """Go on with other choices; whether training had to begin anew."""
+        old, self.config = self.config, read(given)
+        anew = not old or any(
+            old[k] != self.config[k] for k, control in CONTROLS.items() if control.anew
+        )
+        if anew:
+            self.restart()
+        elif old != self.config:
+            self.plain.choose(bare(self.config))
+            self.side.choose(self.config)
+        return anew
+
+    def restart(self) -> None:
+        """Begin with new weights, the same for both."""
+        c = self.config
+        self.x, true = planar(c, POINTS, c["seed"])
+        stream = Stream("flip", c["seed"])
+        self.y, self.flipped = mr.datasets.flip_labels(true, c["flip"], 2, stream)
+        self.fresh = planar(c, 4 * POINTS, c["seed"] + 1000)
+        self.plain, self.side, self.done = Side(bare(c)), Side(c), 0
+        self.shuffle = Stream("shuffle", c["seed"])
+        self.epoch: Iterator[Any] = iter([])
+
+    def steps(self, many: int) -> None:
+        """So many updates of both, of the same batches as :func:`minireg.fit` takes."""
+        for _ in range(many):
+            some = next(self.epoch, None)
+            if some is None:
+                self.epoch = batches(POINTS, self.config["batch"], self.shuffle, "numpy")
+                some = next(self.epoch)
+            for side in (self.plain, self.side):
+                side.step(self.x[some], self.y[some])
+            self.done += 1
+
+
+def planar(config: Config, n: int, seed: int) -> tuple[Any, Any]:
+    """Points in the network's dtype, and their labels."""
+    x, y = mr.datasets.planar(config["data"], n, config["spread"], seed)
+    return x.astype(np.float32), y
+
+
+def bare(config: Config) -> dict[str, Any]:
+    """The same without anything that regularizes, but for the normalization."""
+    none = dict.fromkeys([*PENALTIES, "dropout", "smoothing"], 0)
+    return {**config, **none, "break": "nothing"}
+
+
+# --- what is shown ---------------------------------------------------------------------------------
+
+
+def probabilities(side: Side, x: Any) -> Any:
+    """Of class 1 at each point, as the network answers when it is not trained."""
+    side.model.eval()
+    with mr.no_grad():
+        return mr.nn.functional.softmax(side.model(x), 1).numpy()[:, 1]
+
+
+REACH = 2.2  # of the map, to each side
+AXIS = np.linspace(-REACH, REACH, GRID, dtype=np.float32)
+PLACES = np.stack(np.meshgrid(AXIS, AXIS), -1).reshape(-1, 2)
+
+
+def map_of(play: Play, side: Side, title: Say) -> Panel:
+    """What the network answers everywhere, and what it was told."""
+    p = probabilities(side, PLACES).reshape(GRID, GRID)
+    panel = Panel(title, (-REACH, REACH), (-REACH, REACH), xticks={}, yticks={}, height=None)
+    panel.heat(p, 2).contours(AXIS, AXIS, p, [0.5], "result", width=2.5)
+    x, y = play.x.T
+    panel.dots(x[play.flipped], y[play.flipped], "broken", size=7)
+    for label, hollow in ((1, False), (0, True)):
+        of = play.y == label
+        panel.dots(x[of], y[of], "data", size=4, hollow=hollow)
+    return panel
+
+
+def chain_of(side: Side, scope: str, shown: int = 99) -> Panel:
+    """What each entry of the last step did, one arrow after the other, closing on the step.
+
+    Of many weights it is seen in the plane of their vector θ: upwards they grow, to the right they
+    turn. Of one weight the arrows stand side by side.
+    """
+    entries = side.entries(scope)
+    before = np.concatenate(
+        [np.ravel(side.ledger.last[n].before[at]) for n, at in side.chosen(scope)]
+    )
+    changes = np.array([*entries.values()]).reshape(len(entries), -1)
+    if before.size == 1:
+        points = np.c_[np.ones(len(changes)), changes]
+        across = Say("one entry after the other", "逐项")
+    else:
+        up = before / max(float(np.linalg.norm(before)), 1e-12)
+        turn = changes.sum(0) - (changes.sum(0) @ up) * up
+        turn /= max(float(np.linalg.norm(turn)), 1e-12)
+        points = changes @ np.array([turn, up]).T
+        across = Say("turns θ", "使 θ 转向")
+    corners = np.vstack([np.zeros(2), np.cumsum(points, 0)])
+    (x0, y0), (x1, y1) = corners.min(0), corners.max(0)
+    room = rounded(max(x1 - x0, y1 - y0, 1e-9)) if before.size > 1 else rounded(max(y1 - y0, 1e-9))
+    wide = (x0 + x1 - 1.3 * room) / 2, (x0 + x1 + 1.3 * room) / 2
+    panel = Panel(
+        Say("the last step, cause by cause", "最近一步，逐个原因"),
+        wide if before.size > 1 else (-0.3, len(changes) + 0.3),
+        ((y0 + y1 - 1.1 * room) / 2, (y0 + y1 + 1.1 * room) / 2),
+        xlabel=across, ylabel=Say("lengthens θ", "使 θ 变长") if before.size > 1 else Say("Δw", "Δw"),
+        xticks={} if before.size == 1 else None,
+    )  # fmt: skip
+    for k, entry in enumerate(entries):
+        (x, y), (dx, dy) = corners[k] * (np.nan if k >= shown else 1.0), points[k]
+        role, words = ENTRIES[entry]
+        panel.arrow(x, y, dx, dy, role, label=words)
+    dx, dy = corners[-1] * (np.nan if shown <= len(entries) else 1.0)
+    return panel.arrow(0, 0, dx, dy, "result", width=4, label=Say("the step", "这一步"))
+
+
+def rounded(size: float) -> float:
+    """1, 2 or 5 times a power of ten, at least the size: an axis shall not tremble."""
+    unit = 10.0 ** np.floor(np.log10(size))
+    return float(next(m * unit for m in (1, 2, 5, 10) if m * unit >= size * 0.999))
+
+
+def movers_of(side: Side) -> Panel:
+    """Whose entries made up the way so far: shares of their lengths, over the steps that were shown."""
+    steps, rows = zip(*side.moved, strict=True)
+    names = [entry for entry in ENTRIES if any(entry in row for row in rows)]
+    sizes = np.array([[row.get(entry, 0) for entry in names] for row in rows]) + 1e-30
+    heights = np.cumsum(sizes / sizes.sum(1, keepdims=True), 1)
+    panel = Panel(
+        Say("who moved the weights, step by step", "每一步由谁推动"), (0, max(*steps, 1)), (0, 1),
+        xlabel=Say("step", "步数"), yticks={0: "0", 0.5: "50 %", 1: "100 %"}, height=150,
+    )  # fmt: skip
+    for k, entry in enumerate(names):
+        role, words = ENTRIES[entry]
+        low = heights[:, k - 1] if k else np.zeros(len(rows))
+        panel.band(steps, low, heights[:, k], role, label=words)
+    return panel
+
+
+def weights_of(side: Side) -> Panel:
+    """The sizes of all weights: a row a unit, of the last layer a column a class."""
+    first, second, last = (np.abs(p.numpy()) for p in side.parts.values())
+    panel = Panel(
+        Say("sizes of the weights: a row a unit", "权重的大小：一行一个单元"), (0, 22), (WIDTH, 0),
+        xticks={1: "1", 11: "2", 21: "3"}, yticks={}, height=200, xlabel=Say("layer", "层"),
+    )  # fmt: skip
+    most = rounded(max(1e-3, *(float(w.max()) for w in (first, second, last))))
+    for w, left in ((first, 0), (second, 5), (last.T, 20)):
+        panel.heat(w, most, "result", box=(left, left + w.shape[1], 0, WIDTH))
+    return panel
+
+
+#: What the cells of :func:`weights_of` are, in order.
+CELLS = [
+    f"{k}:{i}:{j}"
+    for k, shape in enumerate(((WIDTH, 2), (WIDTH, WIDTH)))
+    for i in range(shape[0])
+    for j in range(shape[1])
+]
+CELLS += [f"2:{j}:{i}" for i in range(WIDTH) for j in range(2)]  # fmt: skip
+
+
+def losses_of(play: Play) -> Panel:
+    """The loss on points that nobody has learnt, of both."""
+    runs = {"reference": play.plain.losses, "result": play.side.losses}
+    most = rounded(max(loss for run in runs.values() for _, loss in run))
+    panel = Panel(
+        Say("loss on fresh points", "新数据点上的损失"), (0, max(play.done, 1)), (0, most), height=150,
+        xlabel=Say("step", "步数"),
+    )  # fmt: skip
+    labels = Say("plain", "未正则化"), Say("regularized", "正则化")
+    for (role, run), label in zip(runs.items(), labels, strict=True):
+        steps, losses = zip(*run, strict=True)
+        panel.line(steps, losses, role, label=label)
+    return panel
+
+
+class Number(NamedTuple):
+    """A line of the table: what, for both sides, how it comes about, and its operands for both."""
+
+    what: Say
+    values: tuple[str, str]
+    formula: str
+    operands: tuple[str, str]
+
+
+def numbers(play: Play) -> list[Number]:
+    """What the two networks are like now."""
+    sides, fresh, many = (play.plain, play.side), play.fresh, int(play.flipped.sum())
+    known = [probabilities(side, play.x) > 0.5 for side in sides]
+    right = [float(((probabilities(side, fresh[0]) > 0.5) == fresh[1]).mean()) for side in sides]
+    learnt = [int((k[play.flipped] == play.y[play.flipped]).sum()) for k in known]
+    flat = [np.concatenate([p.numpy().ravel() for p in side.parts.values()]) for side in sides]
+    zeros, dead = [int((w == 0).sum()) for w in flat], [unused(side, play.x) for side in sides]
+    norms = [[float(np.linalg.norm(p.numpy(), 2)) for p in side.parts.values()] for side in sides]
+    bound = [float(mr.lipschitz_bound(side.model)) for side in sides]
+    residual = [float(side.ledger.last.residual) if side.ledger.last else 0.0 for side in sides]
+    size = flat[0].size
+
+    def number(en: str, zh: str, values: Any, form: str, formula: str, operands: Any) -> Number:
+        shown = [f"{v:{form}}" for v in values]
+        return Number(Say(en, zh), (shown[0], shown[1]), formula, tuple(operands))
+
+    return [
+        number("right on fresh points", "新数据点上的正确率", right, ".1%", "#{ŷ = y} / n",
+               [f"{round(r * len(fresh[1]))} / {len(fresh[1])}" for r in right]),
+        number("wrong labels learnt by heart", "记住的错误标签", learnt, "d", "#{flipped: ŷ = given label}",
+               [f"{n} of {many}" for n in learnt]),
+        number("exact zeros", "恰好为 0 的权重", zeros, "d", "#{w = 0}", [f"{n} of {size}" for n in zeros]),
+        number("unused units", "不起作用的单元", dead, "d", "#{ReLU = 0 at every point}",
+               [f"{n} of {2 * WIDTH}" for n in dead]),
+        number("length of θ", "θ 的长度", [np.linalg.norm(w) for w in flat], ".3g", "‖θ‖ = √Σw²",
+               [f"√{(w * w).sum():.4g}" for w in flat]),
+        number("Lipschitz bound", "Lipschitz 上界", bound, ".3g", "Π of the layers' constants; σ₁(W) are",
+               [" · ".join(f"{s:.3g}" for s in some) for some in norms]),
+        number("books: |sum − step|", "账本：|各项之和 − 实际一步|", residual, ".0e",
+               "max |Σ entries − Δθ|, relative", [f"{r:.2e}" for r in residual]),
+    ]  # fmt: skip
+
+
+def unused(side: Side, x: Any) -> int:
+    """Hidden units that answer 0 at every point."""
+    side.model.eval()
+    with mr.no_grad():
+        out, count = x, 0
+        for layer in side.model:
+            out = layer(out)
+            if isinstance(layer, mr.nn.ReLU):
+                count += int((out.numpy() == 0).all(0).sum())
+    return count
+
+
+def stages(side: Side, scope: str) -> list[Say]:
+    """The last step of one weight, an entry after the other, each with its formula and its numbers."""
+    ((name, at),) = side.chosen(scope)
+    row, group = side.ledger.last[name], side.optimizer.param_groups[0]
+    before, after = float(row.before[at]), float(row.after[at])
+    each, earlier = (
+        float(np.broadcast_to(row._scale * factor, row.before.shape)[at])
+        for factor in (row.linear.fresh, row.linear.carried)
+    )
+    lines = [Say(f"η = {group['lr']:g}: a gradient counts × {signed(each)}",
+                 f"η = {group['lr']:g}：梯度乘以 {signed(each)}")]  # fmt: skip
+    for entry, change in side.entries(scope).items():
+        if entry in row.fresh:
+            how = f"{signed(each)} × ∂/∂w = {signed(each)} × {signed(row.fresh[entry][at])}"
+        elif entry == "carried":
+            momentum = sum(float(part[at]) for part in row.carried.values())
+            how = f"{signed(earlier)} × m = {signed(earlier)} × {signed(momentum)}"
+        elif entry == "decay":
+            how = f"−ηλw = −{row.decay:.3g} × {signed(before)}"
+        else:
+            reached = after - float(change[0])
+            how = f"prox(v) − v, v = {signed(reached)}"
+        words = ENTRIES[entry][1]
+        lines.append(Say(*(f"{word}: {how} = {signed(change[0])}" for word in words)))
+    end = f"{signed(before)} → {signed(after)}"
+    return [*lines, Say(f"the step: w = {end}", f"这一步：w = {end}")]
+
+
+def signed(value: Any) -> str:
+    """A number with its sign, as formulas have it."""
+    return f"{float(value):+.3g}".replace("-", "−")
+
+
+def largest(side: Side) -> str:
+    """The weight that the last step moved most."""
+    moves = {n: np.abs(side.ledger.last[n].actual) for n in side.parts}
+    layer, name = max(enumerate(moves), key=lambda pair: float(moves[pair[1]].max()))
+    i, j = np.unravel_index(int(moves[name].argmax()), moves[name].shape)
+    return f"{layer}:{i}:{j}"
+
+
+def overpowered(side: Side) -> list[str]:
+    """Units whose weights stay 0 though the data pull at them: the penalty is stronger than the signal."""
+    found = []
+    for layer, (name, p) in enumerate(side.parts.items()):
+        row = side.ledger.last[name]
+        still = (row.before == 0).all(1) & (p.numpy() == 0).all(1)
+        pulled = (row.of("data") != 0).any(1)
+        found += [f"{layer}:{i}" for i in np.flatnonzero(still & pulled)]
+    return found
+
+
+def show(
+    play: Play, scope: str = "", stage: int | None = None, all_of_it: bool = True
+) -> dict[str, Any]:
+    """What a page shows, as plain data; training has made a step at least.
+
+    Parameters
+    ----------
+    scope : whose books, see :meth:`Side.chosen`.
+    stage : so many of the lines of :func:`stages`, the rest not yet.
+    all_of_it : also what changes slowly: the numbers and the curves.
+    """
+    side, panels = play.side, {}
+    weight = scope if scope.count(":") == 2 else largest(side)
+    panels["plain"] = map_of(play, play.plain, Say("plain", "未正则化"))
+    panels["side"] = map_of(play, side, Say("regularized", "正则化"))
+    # in slow motion the first line is about the rate, and the last about the whole step
+    panels["chain"] = chain_of(side, scope) if stage is None else chain_of(side, weight, stage - 1)
+    shown: dict[str, Any] = {"step": play.done, "residual": float(side.ledger.last.residual)}
+    if all_of_it:
+        look(play)
+        panels |= {
+            "weights": weights_of(side),
+            "movers": movers_of(side),
+            "losses": losses_of(play),
+        }
+        shown["numbers"] = [[n.what._asdict(), *n[1:]] for n in numbers(play)]
+        shown |= {"overpowered": overpowered(side), "weight": weight}
+        shown["stages"] = [line._asdict() for line in stages(side, weight)]
+    return {**shown, "panels": {name: panel.svg() for name, panel in panels.items()}}
+
+
+def look(play: Play) -> None:
+    """Remember the losses on fresh points, and whose entries made up the last step."""
+    x, y = play.fresh
+    for one in (play.plain, play.side):
+        one.model.eval()
+        with mr.no_grad():
+            loss = mr.nn.functional.cross_entropy(one.model(x), y)
+        one.losses.append((play.done, float(loss.data)))
+    moved = {k: float(np.linalg.norm(v)) for k, v in play.side.entries("").items()}
+    play.side.moved.append((play.done, moved))
+    for kept in (play.plain.losses, play.side.losses, play.side.moved):
+        if len(kept) > MOST:  # of a long run every other look
+            del kept[1::2]
+
+
+def script(config: Config, steps: int) -> str:
+    """The same training as a program, with as many whole epochs as there have been."""
+    c = read(config)
+    norm = {"batch": "BatchNorm", "layer": "LayerNorm", "rms": "RMSNorm"}.get(c["norm"])
+    hidden = [*([f"{norm}({WIDTH})"] if norm else []), "ReLU()", f"Dropout({c['dropout']})"]
+    layers = [
+        f"Linear(2, {WIDTH})", *hidden, f"Linear({WIDTH}, {WIDTH})", *hidden, f"Linear({WIDTH}, 2)",
+    ]  # fmt: skip
+    reached, wrongs, penalties = sorted(kinds(c)), [], []
+    for name, term in terms(c).items():
+        made = f"mr.penalties.{PENALTIES[name].__name__}({c[name]})"
+        if c["break"] in ("sign", "step"):
+            made, wrongs = (
+                f"wrong({made}, {c['break']!r})",
+                ["from minireg.course.play import wrong"],
+            )
+        on = f"lambda _, p: p.kind in {reached}" if term.on is not None else None
+        penalties.append(f'    "{name}": mr.Term({made}, {on}, "{term.via}"),')
+    kind = {"adam": "Adam", "adamw": "AdamW"}.get(c["optimizer"], "SGD")
+    more = ", momentum=0.9" if c["optimizer"] == "momentum" else ""
+    optimizer = [f"optimizer = mr.optim.{kind}(model.parameters(), lr={c['lr']}{more})"]
+    if kind == "AdamW":  # whose decay is given by group, and may be wrong here
+        sign = -1 if c["break"] == "sign" else 1
+        optimizer = [
+            f"groups = [[p for p in model.parameters() if (p.kind in {reached}) == decays]",
+            "          for decays in (True, False)]",
+            f"optimizer = mr.optim.AdamW(groups[0], lr={c['lr']}, weight_decay=0.0)",
+            'optimizer.add_param_group({"params": groups[1]})',
+            f'optimizer.param_groups[0]["weight_decay"] = {sign * c["l2"]}',
+        ]
+    epoch = len([*batches(POINTS, c["batch"], Stream("shuffle", 0), "numpy")])
+    data = f"mr.datasets.planar({c['data']!r}, {{}}, {c['spread']}, seed={{}})"
+    return "\n".join([
+        "import minireg as mr", *wrongs, "",
+        f"x, y = {data.format(POINTS, c['seed'])}",
+        f"stream = mr.random.Stream('flip', {c['seed']})",
+        f"y, flipped = mr.datasets.flip_labels(y, {c['flip']}, 2, stream)",
+        f"fresh = {data.format(4 * POINTS, c['seed'] + 1000)}",
+        f"mr.manual_seed({c['seed']})",
+        "model = mr.nn.Sequential(", *(f"    mr.nn.{layer}," for layer in layers), ")",
+        f"loss = mr.nn.CrossEntropyLoss(label_smoothing={c['smoothing']})",
+        "objective = mr.Objective(loss, {", *penalties, "})", *optimizer,
+        "ledger = mr.Ledger(optimizer)",
+        "history = mr.fit(",
+        f"    model, objective, optimizer, (x, y), fresh, epochs={max(1, round(steps / epoch))},",
+        f"    batch_size={c['batch']}, seed={c['seed']}, ledger=ledger,",
+        ")",
+        "print(f\"right on fresh points: {history.last['validation_accuracy']:.1%}\")",
+        "print(ledger.last)", "",
+    ])  # fmt: skip

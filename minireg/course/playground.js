@@ -1,0 +1,219 @@
+// The playground: asks Python for steps, shows what comes back, and keeps the choices in the address.
+const { ask } = await connect();
+const stage = document.createElement("mr-scene"); // for its style only: nothing is drawn ahead here
+$("#stage").append(stage);
+stage.innerHTML = '<div class="stage"></div>';
+const places = {}, form = $("#choices").elements;
+let running = false, busy = false, weight = "1:0:0", held = null, beat = 0;
+let slow = null, last = 0; // in slow motion: how many lines are told, of how many
+
+// --- choices, and the address ---------------------------------------------------------------------
+
+function config() {
+  const found = {};
+  for (const [name, values] of Object.entries(page.values)) {
+    const { type, value } = form[name];
+    found[name] = type === "range" ? values[value] : value;
+  }
+  return found;
+}
+
+function follow() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  for (const [name, values] of Object.entries(page.values)) {
+    const at = values.findIndex(v => String(v) === (given.get(name) ?? String(page.start[name])));
+    if (at >= 0) form[name].value = form[name].type === "range" ? at : values[at];
+  }
+  said();
+}
+
+function said() {
+  for (const name of Object.keys(page.values)) {
+    const output = form[name].closest("label").querySelector("output");
+    if (output) output.textContent = page.values[name][form[name].value];
+  }
+  const lang = root.lang.slice(0, 2);
+  for (const option of all("option[data-en]")) option.textContent = option.dataset[lang];
+}
+
+function remember() {
+  const chosen = Object.entries(config()).filter(([name, value]) => value !== page.start[name]);
+  history.replaceState(null, "", "#" + new URLSearchParams(chosen));
+}
+
+// --- one picture ----------------------------------------------------------------------------------
+
+function scope() {
+  if (held) return held;
+  const chosen = $("#scope").value;
+  return { unit: weight.split(":").slice(0, 2).join(":"), weight }[chosen] ?? chosen;
+}
+
+async function picture({ many = 1, ...more } = {}) {
+  if (busy) return;
+  busy = true;
+  const begun = performance.now();
+  const reply = await ask({ do: "play", config: config(), steps: many, scope: scope(), stage: slow,
+    all: !running || beat++ % 6 === 0, ...more });
+  busy = false;
+  if (!reply.panels) {
+    running = false;
+    return say($("#count"), reply.said?.en ?? reply.error, reply.said?.zh ?? reply.error);
+  }
+  for (const [name, svg] of Object.entries(reply.panels)) {
+    places[name] ??= $("#stage .stage").appendChild(document.createElement("div"));
+    places[name].innerHTML = svg;
+    places[name].firstChild.style.width = "100%";
+  }
+  const rate = running ? ` · ${Math.round(1000 / (performance.now() - begun))}/s` : "";
+  say($("#count"), `step ${reply.step}${rate}`, `第 ${reply.step} 步${rate}`);
+  const off = reply.residual.toExponential(0);
+  say($("#residual"), `The arrows close on the real step: |sum − step| is ${off} of the largest number.`,
+    `箭头首尾相接，恰好到达实际的一步：|各项之和 − 实际一步| 是其中最大数的 ${off}。`);
+  if (reply.numbers) tell_all(reply);
+  root.dataset.ready = "play";
+  return reply;
+}
+
+function tell_all({ numbers, overpowered, stages, weight: one }) {
+  if (!held && $("#scope").value !== "weight" && $("#scope").value !== "unit") weight = one;
+  say($("#whose"), `weight ${named(weight)} (layer.unit.input)`, `权重 ${named(weight)}（层.单元.输入）`);
+  const body = $("#running tbody");
+  for (const [k, [what, values, formula, operands]] of numbers.entries()) {
+    const row = body.rows[k] ?? body.insertRow();
+    if (!row.cells.length) for (let i = 0; i < 3; i++) row.insertCell();
+    row.tabIndex = 0;
+    say(row.cells[0], what.en, what.zh);
+    for (const i of [0, 1]) row.cells[i + 1].textContent = values[i];
+    row.onpointerenter = row.onfocus = () => {
+      const text = `${formula}: ${operands.join(" | ")}`;
+      say($("#formula"), text, text);
+    };
+  }
+  const box = $("#overpowered");
+  box.hidden = !overpowered.length;
+  const units = overpowered.slice(0, 5).map(named).join(", ") + (overpowered.length > 5 ? ", …" : "");
+  say(box, `dead: penalty > signal, in ${overpowered.length} units (${units}). The data pull, the penalty takes it back.`,
+    `已归零：惩罚大于信号，共 ${overpowered.length} 个单元（${units}）。数据在拉，惩罚又把它们拉回 0。`);
+  last = stages.length;
+  $("#slowly ol").replaceChildren(...stages.slice(0, slow ?? 0).map(line => {
+    const item = document.createElement("li");
+    say(item, line.en, line.zh);
+    return item;
+  }));
+}
+
+// Counted from 1, as readers do: layer, unit, input.
+const named = place => place.split(":").map(n => Number(n) + 1).join(".");
+
+// --- what buttons do ------------------------------------------------------------------------------
+
+function buttons() {
+  say($("#play"), running ? "Pause" : "Play", running ? "暂停" : "运行");
+  $("#slowly").hidden = slow === null;
+}
+
+async function run() {
+  running = true;
+  slow = null;
+  buttons();
+  while (running) {
+    await picture({ many: Number($("#speed").value) });
+    await new Promise(requestAnimationFrame);
+  }
+  buttons();
+}
+
+const actions = {
+  play() { if (running) running = false; else run(); },
+  async step() { await still(); picture(); },
+  async restart() { await still(); picture({ restart: true }); },
+  async slow() { await still(1); picture(); },
+  async next() { const more = slow < last; await still(more ? slow + 1 : 1); picture({ many: more ? 0 : 1 }); },
+  async script() {
+    const reply = await ask({ do: "play", config: config(), script: true });
+    $("#code").hidden = !(($("#code").textContent = reply.script ?? reply.error));
+  },
+  svg() { save("svg", `data:image/svg+xml,${encodeURIComponent(drawn())}`); },
+  png() {
+    const image = new Image();
+    image.onload = () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [2 * image.width, 2 * image.height];
+      const paper = canvas.getContext("2d");
+      paper.fillStyle = getComputedStyle(root).backgroundColor;
+      paper.fillRect(0, 0, canvas.width, canvas.height);
+      paper.drawImage(image, 0, 0, canvas.width, canvas.height);
+      save("png", canvas.toDataURL());
+    };
+    image.src = `data:image/svg+xml,${encodeURIComponent(drawn())}`;
+  },
+};
+
+async function still(lines = null) {
+  running = false;
+  slow = lines;
+  buttons();
+  while (busy) await new Promise(requestAnimationFrame);
+}
+
+// The same step again, of other choices or seen otherwise.
+async function again() {
+  while (busy) await new Promise(requestAnimationFrame);
+  if (!running) picture({ many: 0 });
+}
+
+function save(kind, url) {
+  const link = document.createElement("a");
+  [link.href, link.download] = [url, `minireg-step.${kind}`];
+  link.click();
+}
+
+// All panels in one SVG that needs no style sheet: each mark with the tones that it has now.
+const TONES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin",
+  "fill-opacity", "font-size", "font-weight", "font-family", "text-anchor", "visibility", "paint-order"];
+function drawn() {
+  const shown = all("#stage svg[role]"), wide = 420, rows = Math.ceil(shown.length / 3);
+  const inner = shown.map((svg, k) => {
+    const copy = svg.cloneNode(true), marks = all("*", svg);
+    for (const [i, mark] of all("*", copy).entries()) {
+      const style = getComputedStyle(marks[i]);
+      if (style.display === "none") mark.setAttribute("display", "none");
+      else mark.setAttribute("style", TONES.map(tone => `${tone}:${style.getPropertyValue(tone)}`).join(";"));
+    }
+    for (const [name, value] of Object.entries({ x: wide * (k % 3), y: wide * Math.floor(k / 3), width: 400, height: 400 }))
+      copy.setAttribute(name, value);
+    copy.setAttribute("preserveAspectRatio", "xMinYMin");
+    copy.removeAttribute("style");
+    return new XMLSerializer().serializeToString(copy);
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${3 * wide}" height="${rows * wide}">${inner.join("")}</svg>`;
+}
+
+// --- begin ------------------------------------------------------------------------------------------
+
+follow();
+addEventListener("language", said);
+for (const [id, act] of Object.entries(actions)) $("#" + id).onclick = act;
+$("#choices").addEventListener("input", () => { said(); remember(); again(); });
+$("#scope").onchange = again;
+addEventListener("hashchange", () => { follow(); again(); });
+// A weight under the pointer shows its own books; a click keeps it.
+for (const moved of ["pointerover", "pointerleave"]) $("#stage").addEventListener(moved, ({ target }) => {
+  const cell = moved === "pointerover" && target.closest(".cell:not([mask])");
+  const next = cell ? page.cells[all(".cell", cell.closest("svg[role]")).indexOf(cell)] : null;
+  if (next === held || slow !== null) return;
+  held = next;
+  if (next) weight = next;
+  again();
+});
+$("#stage").addEventListener("click", ({ target }) => {
+  if (target.closest(".cell:not([mask])")) $("#scope").value = "weight";
+});
+addEventListener("keydown", event => {
+  if (event.key !== " " || event.target.matches("input, select, button")) return;
+  event.preventDefault();
+  actions.play();
+});
+if (ask) picture();
+else { for (const button of all("#running button")) button.disabled = true; root.dataset.ready = "play"; }

@@ -1,0 +1,303 @@
+"""The playground: its books close, its script trains the same, and each choice does what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import numpy as np
+import pytest
+from support.browser import background, visit
+
+from minireg.cli import main as cli
+from minireg.course.answers import PLAYED, answer
+from minireg.course.play import (
+    CELLS,
+    CONTROLS,
+    POINTS,
+    WIDTH,
+    Play,
+    batches,
+    numbers,
+    read,
+    script,
+    show,
+    stages,
+)  # fmt: skip
+from minireg.course.playground import page
+from minireg.course.serve import serving
+from minireg.course.site import served
+from minireg.random import Stream
+
+CHOICES = [
+    {},
+    {"l1": 0.003, "group": 0.003, "via": "prox", "smoothing": 0.1, "optimizer": "adamw",
+     "norm": "batch", "dropout": 0.2, "on": "all", "lr": 0.01},
+    {"break": "sign", "optimizer": "adam", "spectral": 0.01, "lr": 0.003},
+    {"break": "scale", "norm": "rms", "batch": 150, "data": "circles"},
+    {"break": "sign", "optimizer": "adamw", "data": "gaussians", "norm": "layer", "lr": 0.01},
+    {"break": "step", "via": "prox", "l1": 0.0001, "optimizer": "sgd", "data": "spiral", "batch": 8},
+]  # fmt: skip
+every_choice = pytest.mark.parametrize(
+    "choice", CHOICES, ids=lambda c: " ".join(map(str, c.values()))
+)
+
+
+def played(choice, steps=50):
+    play = Play(choice)
+    play.steps(steps)
+    return play
+
+
+def weights(side):
+    return np.concatenate([p.numpy().ravel() for p in side.model.parameters()])
+
+
+def size(side):
+    return float(np.linalg.norm(np.concatenate([p.numpy().ravel() for p in side.parts.values()])))
+
+
+@every_choice
+@pytest.mark.parametrize("scope", ["", "0", "1:3", "2:1:4"])
+def test_causes_add_up_to_the_step(choice, scope):
+    side = played(choice).side
+    step = [np.ravel(side.ledger.last[n].actual[at]) for n, at in side.chosen(scope)]
+    scale = max(float(np.abs(w).max()) for w in side.parts.values())
+    np.testing.assert_allclose(
+        sum(side.entries(scope).values()), np.concatenate(step), atol=1e-6 * scale
+    )
+    assert side.ledger.last.residual <= 1e-6
+
+
+@every_choice
+def test_the_script_trains_the_same(choice, capsys):
+    play = Play(choice)
+    epoch = len([*batches(POINTS, play.config["batch"], Stream("shuffle", 0), "numpy")])
+    play.steps(2 * epoch)
+    names = {}
+    exec(script(choice, play.done), names)
+    ended = np.concatenate([p.numpy().ravel() for p in names["model"].parameters()])
+    np.testing.assert_array_equal(ended, weights(play.side))
+    right = re.search(r"right on fresh points: (\S+)", capsys.readouterr().out)[1]
+    assert right == numbers(play)[0].values[1]
+
+
+@every_choice
+def test_lines_of_slow_motion_are_the_ledger(choice):
+    side = played(choice).side
+    rate, *lines, end = (line.en for line in stages(side, "1:0:2"))
+    found = [float(line.rpartition(" = ")[2].replace("−", "-")) for line in lines]
+    np.testing.assert_allclose(found, [v[0] for v in side.entries("1:0:2").values()], rtol=6e-3)
+    assert f"η = {side.optimizer.param_groups[0]['lr']:g}" in rate
+    before, after = (float(x.replace("−", "-")) for x in end.partition("w = ")[2].split(" → "))
+    row = side.ledger.last[[*side.parts][1]]
+    np.testing.assert_allclose([before, after], [row.before[0, 2], row.after[0, 2]], rtol=6e-3)
+
+
+def test_l1_makes_zeros_by_its_prox_only():
+    zeros = {
+        via: int(
+            sum(
+                (p.numpy() == 0).sum()
+                for p in played({"l1": 0.01, "via": via}, 200).side.parts.values()
+            )
+        )
+        for via in ("gradient", "prox")
+    }
+    assert zeros["gradient"] == 0
+    assert zeros["prox"] > 100
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
+def test_a_wrong_sign_makes_weights_grow(optimizer):
+    choice = {"optimizer": optimizer, "lr": 0.01, "l2": 0.1}
+    right, wrong = (played({**choice, "break": b}, 150) for b in ("nothing", "sign"))
+    assert size(right.side) < size(right.plain) < size(wrong.side)
+
+
+def test_a_prox_without_step_size_takes_everything():
+    lost = [
+        size(played({"l1": 0.01, "via": "prox", "lr": 0.01, "break": b}).side)
+        for b in ("nothing", "step")
+    ]
+    assert lost[1] < 0.5 * lost[0]
+
+
+def test_decay_reaches_the_scale_only_when_it_is_broken():
+    for optimizer in ("momentum", "adamw"):
+        for fault in ("nothing", "scale"):
+            choice = {
+                "norm": "batch",
+                "l2": 0.1,
+                "break": fault,
+                "optimizer": optimizer,
+                "lr": 0.01,
+            }
+            row = played(choice).side.ledger.last["1.weight"]
+            entry = "decay" if optimizer == "adamw" else "l2"
+            assert (entry in {key[0] for key in row.booked()}) == (fault == "scale")
+
+
+def test_strengths_change_without_beginning_anew_and_data_do_not():
+    play = played({}, 30)
+    before, plain = weights(play.side), weights(play.plain)
+    assert not play.change({"l2": 0.1, "l1": 0.01, "via": "prox", "lr": 0.01})
+    np.testing.assert_array_equal(weights(play.side), before)
+    play.steps(5)
+    assert play.done == 35
+    assert {"l1", "l2"} <= {key[0] for key in play.side.ledger.last["0.weight"].booked()}
+    assert play.change({"data": "circles"})
+    assert play.done == 0
+    play.change({})
+    play.steps(30)
+    np.testing.assert_array_equal(weights(play.plain), plain)
+
+
+def test_a_strong_group_lasso_overpowers_the_signal():
+    play = played({"group": 0.1, "l2": 0, "via": "prox"}, 100)
+    found = show(play)["overpowered"]
+    assert found
+    layer, unit = map(int, found[0].split(":"))
+    row = play.side.ledger.last[[*play.side.parts][layer]]
+    assert (row.after[unit] == 0).all()
+    assert (row.of("data")[unit] != 0).any()
+
+
+def test_what_there_is_not_to_choose_is_said():
+    with pytest.raises(ValueError, match=r"playground: l2=0\.5 is none of 0, 0\.0001"):
+        read({"l2": 0.5})
+    with pytest.raises(ValueError, match="playground: λ=1 is none of data, flip"):
+        read({"λ": 1})
+    assert "none of" in answer({"do": "play", "config": {"data": "stars"}})["error"]
+
+
+def test_a_page_asks_and_gets_plain_data(monkeypatch):
+    PLAYED.clear()
+    ask = {"do": "play", "config": {"norm": "batch"}, "scope": "1:3:0", "stage": None, "all": True}
+    reply = json.loads(json.dumps(answer({**ask, "steps": 0})))
+    assert reply["step"] == 1  # there is a step to show
+    assert [*reply["panels"]] == ["plain", "side", "chain", "weights", "movers", "losses"]
+    assert reply["panels"]["weights"].count('class="cell') == len(CELLS) == WIDTH * (WIDTH + 4)
+    assert reply["weight"] == "1:3:0"
+    brief = answer({**ask, "steps": 3, "all": False})
+    assert brief["step"] == 4
+    assert "numbers" not in brief
+    assert answer({**ask, "steps": 1, "restart": True})["step"] == 1
+    assert "mr.nn.BatchNorm(12)" in answer({**ask, "script": True})["script"]
+    PLAYED.clear()
+
+
+def test_a_long_run_is_kept_in_brief():
+    play = Play({})
+    for _ in range(300):
+        play.steps(1)
+        play.side.moved.append((play.done, {}))
+        show(play) if play.done % 50 == 0 else None
+    assert len(play.side.losses) < 130
+
+
+def test_the_page_offers_every_choice_in_both_languages():
+    html = page("server")
+    for name, control in CONTROLS.items():
+        assert f'name="{name}"' in html
+        assert all(control.label)
+        assert all(map(all, control.words))
+    assert 'name="break"' in html
+
+
+def test_the_command_teaches(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["play", "--help"])
+    assert "cause by cause" in capsys.readouterr().out
+
+
+# --- in a browser -----------------------------------------------------------------------------------
+
+
+LIVE = {
+    "group": 0.03, "spectral": 0.03, "dropout": 0.2, "smoothing": 0.1, "on": "all", "lr": 0.01, "batch": 8,
+}  # fmt: skip
+ANEW = {
+    "data": "spiral", "flip": 0.3, "spread": 0.1, "norm": "layer", "optimizer": "adam", "seed": 3,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_minute_in_the_playground(chromium):
+    """Every choice moved once, its effect seen, no message, memory steady; pictures a second (-rP)."""
+    with serving(served) as server, background(server):
+        begun = time.perf_counter()
+        with visit(
+            chromium, server.url("playground.html"), viewport={"width": 1280, "height": 900}
+        ) as shown:
+            shown.wait_for_selector('html[data-ready="play"]')
+            print(f"first picture after {time.perf_counter() - begun:.2f} s")
+            number = lambda k, side: shown.inner_text(
+                f"#running tbody tr:nth-child({k}) td:nth-child({2 + side})"
+            )
+            step = lambda: int(re.search(r"\d+", shown.inner_text("#count"))[0])
+
+            def choose(name, value):
+                shown.evaluate(
+                    """([name, value]) => { const { values } =
+                    JSON.parse(document.getElementById("page").textContent), w = document.forms.choices[name];
+                    w.value = w.type === "range" ? values[name].indexOf(value) : value;
+                    w.dispatchEvent(new Event("input", { bubbles: true })); }""",
+                    [name, value],
+                )
+
+            def run(seconds):
+                before, begun = step(), time.perf_counter()
+                shown.click("#play")
+                shown.wait_for_timeout(1000 * seconds)
+                shown.click("#play")
+                shown.wait_for_timeout(300)
+                shown.click("#step")
+                shown.wait_for_timeout(300)
+                off = float(re.search(r"(\S+) of the largest", shown.inner_text("#residual"))[1])
+                assert off <= 1e-6
+                return (step() - before) / (time.perf_counter() - begun)
+
+            print(f"{run(10):.0f} pictures a second")
+            memory = lambda: shown.evaluate("performance.memory.usedJSHeapSize") / 1e6
+            used = memory()
+            shown.select_option("#speed", "4")
+            choose("l1", 0.01)
+            run(4)
+            assert number(3, 1) == "0"  # by gradient no zeros
+            choose("via", "prox")
+            run(4)
+            assert int(number(3, 1)) > 50
+            assert number(3, 0) == "0"
+            choose("l1", 0)
+            choose("via", "gradient")
+            size = float(number(5, 1))
+            choose("l2", 0.1)
+            choose("break", "sign")
+            run(3)
+            assert float(number(5, 1)) > size
+            choose("break", "nothing")
+            assert "l2=0.1" in shown.url
+            for name, value in LIVE.items():
+                choose(name, value)
+                before = step()
+                run(2)
+                assert step() > before + 1  # without beginning anew
+            for name, value in ANEW.items():
+                choose(name, value)
+                shown.wait_for_timeout(400)
+                assert step() <= 2, name
+                run(2)
+            shown.click("#slow")
+            shown.wait_for_timeout(300)
+            lines = shown.locator("#slowly li")
+            assert lines.count() == 1
+            shown.click("#next")
+            shown.wait_for_timeout(300)
+            assert lines.count() == 2
+            shown.click("#script")
+            shown.wait_for_timeout(300)
+            assert "mr.nn.LayerNorm(12)" in shown.inner_text("#code")
+            print(f"heap {used:.1f} MB after 10 s, {memory():.1f} MB at the end")
+            assert memory() < 3 * used + 20
