@@ -127,11 +127,11 @@ def _():
             Say(
                 "**Length does not count** (scale invariance): L(αw) = L(w), α > 0. So g has no part along "
                 "w, and doubles where w is half as long:\n\n"
-                r"$$\color{data}{g} \perp w, \qquad "
+                r"$$\color{data}{g} \bot w, \qquad "
                 r"\color{data}{g(\alpha w)} = \frac{\color{data}{g(w)}}{\alpha}$$",
                 "**长度不起作用**（尺度不变性）：α > 0 时 L(αw) = L(w)。所以损失沿 w 的斜率为零；"
                 "w 的长度减半，g 就加倍：\n\n"
-                r"$$\color{data}{g} \perp w, \qquad "
+                r"$$\color{data}{g} \bot w, \qquad "
                 r"\color{data}{g(\alpha w)} = \frac{\color{data}{g(w)}}{\alpha}$$",
             ),
             Say(
