@@ -178,7 +178,7 @@ function noPython(why) {
   const here = `minireg lesson ${page.lesson}`, then = page.alone ?? {
     en: `On your machine, ${here} shows this page with one.`,
     zh: `在自己的电脑上运行 ${here}，本页就能运行代码。` };
-  for (const note of all(":is(.run, .says) .python")) {
+  for (const note of all(":is(.run, .says, #running) .python")) {
     say(note, `${why ?? "There is no Python here"}. ${then.en}`, `${why ?? "这里没有 Python"}。${then.zh}`);
     note.hidden = false;
   }

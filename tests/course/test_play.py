@@ -215,6 +215,15 @@ def test_the_command_teaches(capsys):
 # --- in a browser -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+def test_without_python_the_page_says_what_to_do(chromium, tmp_path):
+    (tmp_path / "playground.html").write_text(page(), "utf-8")
+    with visit(chromium, (tmp_path / "playground.html").as_uri()) as shown:
+        shown.wait_for_selector('html[data-ready="play"]')
+        assert "minireg play" in shown.inner_text("#running .python")
+        assert shown.is_disabled("#play")
+
+
 LIVE = {
     "group": 0.03, "spectral": 0.03, "dropout": 0.2, "smoothing": 0.1, "on": "all", "lr": 0.01, "batch": 8,
 }  # fmt: skip
