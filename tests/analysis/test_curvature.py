@@ -295,6 +295,7 @@ def test_indefinite_condition_explodes_at_the_strength_that_cancels():
     np.testing.assert_allclose(found, [-10, -1099, 12], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_trace_is_within_its_error_bar():
     model, closure = mlp()
     exact = np.trace(c.hessian(closure, model))
@@ -317,6 +318,7 @@ def test_trace_of_a_diagonal_is_exact():
     assert c.trace(lambda: (w**3).sum(), w, 1).error == np.inf
 
 
+@pytest.mark.slow
 def test_spectral_density_has_the_moments_of_the_hessian():
     model, closure = mlp()
     h, n = c.hessian(closure, model), 93

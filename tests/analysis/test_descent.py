@@ -209,6 +209,7 @@ def test_step_penalty_of_a_module_skips_what_the_loss_does_not_use():
     assert model[0].weight.grad is not None
 
 
+@pytest.mark.slow
 def test_descent_follows_the_flow_of_the_loss_with_the_penalty():
     def flow(closure, w, time, count=200):
         """Runge–Kutta steps against the gradient, to rounding for what is compared."""

@@ -114,6 +114,7 @@ def classifier(p=0.5):
     return model, lambda: nn.CrossEntropyLoss()(model(mr.Tensor(X / 10)), labels)
 
 
+@pytest.mark.slow
 def test_drawn_masks_agree_with_enumerated_ones_within_the_error_bars():
     model, closure = classifier()
     exact = dropout_effect(closure, model)

@@ -367,6 +367,7 @@ def test_noise_does_not_hide_a_kink():
         assert gradcheck(fn, np.zeros(1)).verdict == KINK, gradcheck(fn, np.zeros(1))
 
 
+@pytest.mark.slow
 def test_kinks_nearby_do_not_turn_noise_into_an_error():
     """float32 forces long steps, and a network of relus bends within them."""
 

@@ -103,6 +103,7 @@ def test_where_the_defaults_are_judged_by_a_seed_that_chose_them_it_is_said():
         assert not said(*flags)
 
 
+@pytest.mark.slow
 def test_the_caution_stands_below_the_comparison_and_below_the_headline(
     tmp_path, capsys, monkeypatch
 ):
@@ -167,6 +168,7 @@ def test_the_ledger_table(tmp_path, capsys):
     assert "a[b]/:history.json" in "".join(shown.split())
 
 
+@pytest.mark.slow
 def test_ctrl_c_with_empty_books(tmp_path, capsys, monkeypatch):
     """Interrupted before an epoch was recorded there is nothing to show of the ledger."""
 
@@ -186,6 +188,7 @@ def test_ctrl_c_with_empty_books(tmp_path, capsys, monkeypatch):
     assert "ledger" not in json.loads(capsys.readouterr().out)["runs"]["regularized"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_second_epoch_keeps_the_books_of_the_first(tmp_path, capsys, monkeypatch):
     record = Ledger.record
 
@@ -380,6 +383,7 @@ def test_the_printed_command_gives_the_same_run(tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_regression_has_no_labels_to_smooth_or_flip(tmp_path, capsys):
     args = ["train", "--dataset", "diabetes", "--hidden", "8", "--epochs", "2", "--no-progress"]
     assert cli.main([*args, "--out", str(tmp_path)]) == 0
@@ -684,6 +688,7 @@ def run(*command: str, **options) -> subprocess.CompletedProcess:
                           stderr=subprocess.PIPE, timeout=60, **options)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
 def test_a_reader_that_went_away_and_a_full_device():
     read, write = os.pipe()

@@ -101,6 +101,7 @@ def test_of_plausible_wrong_answers_nearly_all_get_a_reason():
     assert said >= 0.95 * len(LEVELS)
 
 
+@pytest.mark.slow
 def test_formulas_of_others_are_never_said_to_be_right():
     """Every formula as an answer to every other of as many arguments."""
     pairs = [

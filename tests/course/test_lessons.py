@@ -265,6 +265,7 @@ main("train --dataset wine --hidden 4 --epochs 1 --no-progress --out run".split(
 """
 
 
+@pytest.mark.slow
 def test_from_a_wheel_in_another_folder(installed, tmp_path):
     """Style sheet, page and prose are files that a package may forget."""
     with run_installed(installed, tmp_path, "-c", COMMANDS) as process:
@@ -413,6 +414,7 @@ def test_ctrl_c_ends_a_run(monkeypatch, capsys):
     assert capsys.readouterr().err == "minireg lesson: interrupted\n"
 
 
+@pytest.mark.slow
 def test_a_fault_in_minireg_fails_the_lesson(monkeypatch, capsys):
     """By one of its claims here; tests/course/test_faults.py plants more, and measures all."""
     plant(monkeypatch, FAULTS["M40"])

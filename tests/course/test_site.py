@@ -246,6 +246,7 @@ def lay(folder, files=OTHER, **info):
     return folder
 
 
+@pytest.mark.slow
 def test_another_release_is_taken_with_what_its_lock_vouches_for(tmp_path, capsys):
     found = runtime(lay(tmp_path))
     assert found.files.keys() == {*OTHER, LOCK}

@@ -477,6 +477,7 @@ ACTION = st.sampled_from([*ACTIONS, *["train", "backward", "step"] * 3])
 PROGRAMS = st.lists(st.tuples(ACTION, NUMBER, NUMBER), min_size=4, max_size=14)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=[*HealthCheck])
 @given(PROGRAMS, st.sampled_from(LABELS))
 def test_a_program_ends_on_the_device_where_it_ends_on_the_host(program, label):

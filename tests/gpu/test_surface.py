@@ -341,6 +341,7 @@ def options(home: str, folder: Any) -> list[str]:
             "--out", str(folder / home)]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["tables", "json"])
 def test_train_from_the_command_line(form, tmp_path, capsys):
     for package in ("sklearn", "rich", "matplotlib"):
@@ -788,6 +789,7 @@ def everything() -> None:
         optim.clip_grad_value_([w], 0.1)
 
 
+@pytest.mark.slow
 def test_nothing_public_is_left_out():
     ran: set[CodeType] = set()
     tracing = sys.gettrace()

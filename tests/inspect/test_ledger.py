@@ -119,6 +119,7 @@ def test_the_cases_chosen_have_every_pair_of_choices():
     assert len(CHOSEN) < 0.05 * len(CASES)
 
 
+@pytest.mark.slow
 def test_books_balance_everywhere(capsys):
     """Optimizer × penalty × via × clipping × decay × dtype, every two choices, 6 steps each."""
     limits, worst = {"float64": 1e-12, "float32": 1e-5}, dict.fromkeys(("float64", "float32"), 0.0)

@@ -395,6 +395,7 @@ def test_each_way_that_a_term_acts_is_hatched_in_the_colour_of_the_term():
     assert {*entries} <= {" ".join(key) for key in run.ledger.whole.entries()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_the_ledger_of_one_layer_and_few_epochs(tmp_path, epochs):
     mr.manual_seed(0)
@@ -412,6 +413,7 @@ def test_the_ledger_of_one_layer_and_few_epochs(tmp_path, epochs):
     assert len(page.figures("a: l2")) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("accumulate", "name"),
     [(False, "l2"), (False, "a/share/b"), (True, "a/share/b"), (True, "two words prox")],
@@ -685,6 +687,7 @@ def test_everything_from_outside_is_escaped(tmp_path):
     assert f"loss: {evil}" in page.charts
 
 
+@pytest.mark.slow
 def test_names_that_mean_something_to_others(tmp_path):
     names = ["$\\frac{", "_hidden", "%s {0} \\1", "x" * 60]
     run = train(dict.fromkeys(names, penalties.L2(1e-2)), epochs=2)
@@ -700,6 +703,7 @@ def test_letters_that_the_font_lacks(tmp_path):
     assert "权重衰减" in page.section("Share of each term in the gradient")
 
 
+@pytest.mark.slow
 def test_many_runs_and_terms(tmp_path):
     run = train({f"term{i}": penalties.L2(1e-3) for i in range(9)}, epochs=2)
     assert len(set(looks_of({"a": run})[1].values())) == 7  # looks repeat, but never that of data

@@ -125,6 +125,7 @@ def test_hypergradient_through_five_steps_of_descent():
     close(found[1], (ends[0] - ends[1]) / (2 * h), 1e-6)
 
 
+@pytest.mark.slow
 def test_physics_informed_fit_of_a_differential_equation():
     """u″ = −u on [0, 2], u(0) = 0, u′(0) = 1: sin, from nothing but the equation."""
 

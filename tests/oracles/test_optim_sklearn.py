@@ -56,6 +56,7 @@ class HalfMSE(nn.MSELoss):
         return 0.5 * super().forward(output, target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("via", ["penalty", "prox"])
 @pytest.mark.parametrize("label", PROBLEMS)
 def test_accelerated_steps_find_the_coefficients_of_sklearn_sooner(label, via, diabetes):

@@ -98,6 +98,7 @@ def test_l1_logistic_regression(c):
     assert L1(1 / (c * len(x))).to_sklearn(len(x))["C"] == pytest.approx(c)
 
 
+@pytest.mark.slow
 def test_l1_softmax_regression():
     x, y = datasets.load_digits(n_class=3, return_X_y=True)
     x, y = standardised(x[:200]), y[:200]
@@ -113,6 +114,7 @@ def quadratic_features():
     return standardised(np.column_stack([x, *pairs])), (y - y.mean()) / y.std()
 
 
+@pytest.mark.slow
 def test_path_of_many_strengths():
     x, y = quadratic_features()
     assert x.shape == (442, 64)
