@@ -263,6 +263,7 @@ def borrowed(text: str) -> list[str]:
     return [name for name in names if name.rpartition(".")[2].startswith("test_")]
 
 
+@pytest.mark.slow
 def test_no_test_is_a_library():
     root = PACKAGE.parent
     found = {

@@ -33,6 +33,7 @@ def test_the_stubs_are_current():
     assert tool().main(["--check"]) == 0
 
 
+@pytest.mark.slow
 def test_a_stub_out_of_date_is_told_and_written_anew(tmp_path, monkeypatch, capsys):
     stubs = tool()
     for name in stubs.STUBS:

@@ -28,6 +28,7 @@ from minireg.inspect.ledger import Ledger
 QUICK = ["train", "--dataset", "wine", "--hidden", "16", "--epochs", "3", "--no-progress"]
 
 
+@pytest.mark.slow
 def test_train_writes_what_it_shows(tmp_path, capsys):
     assert cli.main([*QUICK, "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
@@ -598,6 +599,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_training(tmp_path, c
     assert error == "minireg train: cannot write history.json: Is a directory\n"
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_file(tmp_path, capsys, monkeypatch):
     """Reliability 14."""
     write = Path.write_text

@@ -34,6 +34,7 @@ def unnoticed(ids: Iterable[str]) -> list[str]:
     return [str(result) for result in results if result]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_noticed(name, monkeypatch):
     """By the quickest of the claims that tools/faults.py names."""

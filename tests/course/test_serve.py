@@ -190,6 +190,7 @@ def test_an_endless_loop_is_ended_and_the_next_request_answered(monkeypatch):
         assert run(python, "6 * 7")["printed"] == "42\n"
 
 
+@pytest.mark.slow
 def test_a_request_can_be_stopped_and_a_crash_is_said():
     with Python() as python:
         python.ask()

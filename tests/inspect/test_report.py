@@ -323,6 +323,7 @@ def booked(epochs: int = 4, name: str = "l2") -> Run:
     return train(terms, smoothing=0.1, epochs=epochs, booked=True, clip_norm=0.3)
 
 
+@pytest.mark.slow
 def test_who_moved_the_weights_are_the_ledgers_figures(tmp_path):
     run = booked()
     page = Page(report(tmp_path / "r.html", {"plain": train(), "on": run}))
@@ -362,6 +363,7 @@ def test_who_moved_each_layer_is_drawn_to_100_percent():
         assert ticks == ["−50 %", "0 %", "100 %"]
 
 
+@pytest.mark.slow
 def test_an_entry_has_the_colour_of_its_term(tmp_path):
     run = booked()
     page = Page(report(tmp_path / "r.html", {"a": run}))
@@ -443,6 +445,7 @@ def test_a_ledger_as_documented_and_any_name_of_a_term(tmp_path, accumulate, nam
     assert len(figures) == 3
 
 
+@pytest.mark.slow
 def test_names_in_the_ledger_are_escaped(tmp_path):
     name = "_<b>$x$ & \"'"
     page = both(tmp_path, {"<i>": booked(2, name)})
@@ -630,6 +633,7 @@ def test_a_single_short_run(tmp_path, epochs):
     assert "share: only" in page.charts
 
 
+@pytest.mark.slow
 def test_interrupted_before_the_first_epoch(runs, tmp_path):
     never = Run(mr.History(stopped="interrupted"), nn.Linear(6, 16))
     page = both(tmp_path, {"never": never, **runs})
@@ -711,6 +715,7 @@ def test_many_runs_and_terms(tmp_path):
     assert len(page.rows["epoch"]) == 8 + ("best" in run.moments)
 
 
+@pytest.mark.slow
 def test_a_term_of_strength_0_is_not_drawn(tmp_path):
     run = train({"off": penalties.L2(0.0)}, epochs=2)
     page = both(tmp_path, {"a": run})

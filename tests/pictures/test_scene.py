@@ -32,6 +32,7 @@ def scene(picture=lines, **options):
     return Scene(picture, "t", options.pop("values", (1, 4, 9)), **(given | options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_scenes_of_the_gallery_are_alive(name):
     ALL[name].check()
