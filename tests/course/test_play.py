@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from support.browser import background, visit
+from support.look import readable
 
 from minireg.cli import main as cli
 from minireg.course.answers import PLAYED, answer
@@ -222,6 +223,17 @@ def test_without_python_the_page_says_what_to_do(chromium, tmp_path):
         shown.wait_for_selector('html[data-ready="play"]')
         assert "minireg play" in shown.inner_text("#running .python")
         assert shown.is_disabled("#play")
+
+
+@pytest.mark.slow
+def test_it_fits_every_screen(chromium):
+    with (
+        serving(served) as server,
+        background(server),
+        visit(chromium, server.url("playground.html")) as shown,
+    ):
+        shown.wait_for_selector('html[data-ready="play"]')
+        readable(shown, 60)
 
 
 LIVE = {
