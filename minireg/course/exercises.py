@@ -64,6 +64,7 @@ LEGEND = {  # of a ledger's table, as far as it occurs
     "l2": Say("the penalty in the loss", "损失里的惩罚"),
     "weight_decay": Say("the optimizer's decay", "优化器的衰减"),
     "fresh": Say("from this step", "来自这一步"),
+    "clip": Say("what clipping takes from it", "裁剪从中减去的"),
     "carried": Say("from earlier steps, by momentum", "由动量从此前各步带来"),
     "‖Δ‖": Say("how far it moved the weights", "它使权重移动了多远"),
     "share": Say("its share of the step", "它在这一步中所占的份额"),

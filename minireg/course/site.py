@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import tomllib
 import zipfile
@@ -230,17 +231,17 @@ def _old(folder: Path) -> dict[str, int]:
         raise SiteError(
             f"{folder / MARK} is not of a site of minireg: choose another folder"
         ) from None
-    there = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()]
-    foreign = sorted(
-        n for n in there if n not in {*ours, MARK} and not Path(n).name.startswith(".")
-    )
-    if foreign:
-        more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
-        raise SiteError(
-            f"{folder} holds what is not of a site of minireg: {', '.join(foreign[:5])}{more}; choose "
-            "another folder"
-        )
-    return {name: ours[name] for name in there if name in ours}
+    here: dict[str, int] = {}
+    for root, _, files in os.walk(folder):
+        names = [Path(root, file).relative_to(folder).as_posix() for file in files]
+        strange = [n for n in names if n not in {*ours, MARK} and not Path(n).name.startswith(".")]
+        if strange:  # the first are enough: the folder may be the whole disk
+            raise SiteError(
+                f"{folder} holds what is not of a site of minireg: {', '.join(sorted(strange)[:3])}; "
+                "choose another folder"
+            )
+        here |= {name: ours[name] for name in names if name in ours}
+    return here
 
 
 def _write(path: Path, content: bytes) -> None:

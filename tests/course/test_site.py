@@ -150,6 +150,11 @@ def test_a_folder_that_holds_other_things_is_refused(name, tmp_path):
     assert names(tmp_path) == [name]
 
 
+def test_the_disk_itself_is_refused_at_once():
+    with pytest.raises(SiteError, match=r"^/ holds what is not of a site of minireg: .+; choose"):
+        site(Path("/"), [find(2)])
+
+
 @pytest.mark.usefixtures("brief")
 def test_what_a_writer_that_was_killed_has_left_is_no_other_thing(tmp_path):
     (tmp_path / "python").mkdir()
