@@ -18,7 +18,10 @@ function say(element, en, zh) {
 // --- what is kept in this browser -----------------------------------------------------------------
 
 function keep(name, value) {
-  try { localStorage.setItem("minireg:" + name, value); } catch { /* a browser that keeps nothing */ }
+  try {
+    if (value === null) localStorage.removeItem("minireg:" + name);
+    else localStorage.setItem("minireg:" + name, value);
+  } catch { /* a browser that keeps nothing */ }
 }
 
 function kept() {
@@ -171,7 +174,14 @@ async function connect() {
   return { ask: null, found: kept(), write: local };
 }
 
-function local(key, value) { keep("answer:" + key, JSON.stringify(value)); }
+function local(key, value) { keep("answer:" + key, value && JSON.stringify(value)); }
+
+// A file for the reader, from an address that holds all of it.
+function download(name, url) {
+  const link = document.createElement("a");
+  [link.href, link.download] = [url, name];
+  link.click();
+}
 
 // A page may say by itself what there is on the reader's machine.
 function noPython(why) {

@@ -134,7 +134,7 @@ const actions = {
     const reply = await ask({ do: "play", config: config(), script: true });
     $("#code").hidden = !(($("#code").textContent = reply.script ?? reply.error));
   },
-  svg() { save("svg", `data:image/svg+xml,${encodeURIComponent(drawn())}`); },
+  svg() { download("minireg-step.svg", `data:image/svg+xml,${encodeURIComponent(drawn())}`); },
   png() {
     const image = new Image();
     image.onload = () => {
@@ -144,7 +144,7 @@ const actions = {
       paper.fillStyle = getComputedStyle(root).backgroundColor;
       paper.fillRect(0, 0, canvas.width, canvas.height);
       paper.drawImage(image, 0, 0, canvas.width, canvas.height);
-      save("png", canvas.toDataURL());
+      download("minireg-step.png", canvas.toDataURL());
     };
     image.src = `data:image/svg+xml,${encodeURIComponent(drawn())}`;
   },
@@ -161,12 +161,6 @@ async function still(lines = null) {
 async function again() {
   while (busy) await new Promise(requestAnimationFrame);
   if (!running) picture({ many: 0 });
-}
-
-function save(kind, url) {
-  const link = document.createElement("a");
-  [link.href, link.download] = [url, `minireg-step.${kind}`];
-  link.click();
 }
 
 // All panels in one SVG that needs no style sheet: each mark with the tones that it has now.
