@@ -327,15 +327,14 @@ def _figures(lines: Iterable[Any]) -> str:
 
 
 def _keep(part: Keep, lesson: Lesson, render: Render) -> str:
-    """Three sentences, and the lesson that follows."""
+    """Three sentences, and the lesson that follows; after the last one, the ten questions."""
     lines = "".join(f"<li>{sentence.html(render)}</li>" for sentence in part.sentences)
     later = [other for other in lessons() if other.number > lesson.number]
-    following = ""
+    name, title = "questions.html", Say("What have you learnt? Ten questions", "学会了什么？十道题")
     if later:
-        title = later[0].open().one(Title)
-        link = f'<a href="{later[0].page}">{title.question.html()}</a>'
-        following = f"<p>{Say('Next: ', '下一课：').html()}{link}</p>"
-    return f"<ol>{lines}</ol>{following}"
+        name, title = later[0].page, later[0].open().one(Title).question
+    following = f'{Say("Next: ", "接下来：").html()}<a href="{name}">{title.html()}</a>'
+    return f"<ol>{lines}</ol><p>{following}</p>"
 
 
 def named(source: str) -> Say:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ..checkpoint import replacing
 from ..pictures import Say, Scene
-from . import catalogue, playground
+from . import catalogue, playground, questions
 from .claims import HERE, LESSONS, WRONG, load
 from .lessons import Lesson, lessons
 from .pages import FONT, KEPT, asset, page, shell, stored
@@ -36,8 +36,11 @@ NAMED = re.compile(r"\b(?:pyodide\.asm\.\w+|python_stdlib\.zip)\b")
 Make = Callable[[str, int], str]
 
 #: Pages beside the lessons: file name → what makes it, given where Python is and the bytes it loads.
-PAGES: dict[str, Make] = {**catalogue.PAGES, "playground.html": playground.page}
+PAGES: dict[str, Make] = {
+    **catalogue.PAGES, "playground.html": playground.page, "questions.html": questions.page,
+}  # fmt: skip
 LINKS = {  # what the index calls them
+    "questions.html": Say("ten questions, before and after", "十道题，学前学后各一次"),
     "playground.html": Say("playground", "实验场"),
     "claims.html": Say("all claims, searchable", "全部论断（可检索）"),
     "errata.html": Say("errata of the texts", "教材勘误"),
