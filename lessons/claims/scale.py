@@ -12,7 +12,18 @@ import numpy as np
 import minireg as mr
 from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 
-from ._data import diabetes, digits, far, fitted, here, mlp, ridge, ridge_errors, standardized
+from ._data import (
+    diabetes,
+    digits,
+    far,
+    fitted,
+    here,
+    mlp,
+    parameter,
+    ridge,
+    ridge_errors,
+    standardized,
+)
 
 # --- the scale of inputs ----------------------------------------------------------------------
 
@@ -424,3 +435,114 @@ def smooth_curves() -> Iterator[Figure]:
         penalty.subdiff_distance(here(w), here(gradient)),
         at_most=1e-8,
     )
+
+
+def _nets(x: np.ndarray, y: np.ndarray, strengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fits (nets, n) of tanh nets with 16 units to y, each with its L2 strength; Lipschitz bounds.
+
+    All at once from one start: x is (nets, n, inputs), and a layer a stack of matrices.
+    """
+    rng, (many, _, d) = np.random.default_rng(0), x.shape
+    start = rng.normal(size=(d, 16)), rng.normal(size=(1, 16)), rng.normal(size=(16, 1)) / 4
+    first, bias, last = weights = [parameter(np.repeat([a], many, axis=0)) for a in start]
+    first.assign(first.data * here(x.any(axis=1)[..., None]))  # of an input that is always 0, none
+    each = [here(np.broadcast_to(strengths[:, None, None], w.shape)) for w in (first, last)]
+    penalties = [mr.penalties.L2(1.0, weight=strength) for strength in each]
+    inputs, targets = here(x), here(y[..., None])
+    optimizer = mr.optim.Adam(weights, lr=0.03)
+    schedule = mr.optim.lr_scheduler.CosineAnnealingLR(optimizer, 500)
+    for _ in range(500):
+        optimizer.zero_grad()
+        f = mr.tanh(inputs @ first + bias) @ last
+        loss = ((f - targets) ** 2).mean(axis=1).sum()
+        (loss + penalties[0](first) + penalties[1](last)).backward()
+        optimizer.step()
+        schedule.step()
+    layers = [mr.nn.Linear(*n, bias=False, dtype=np.float64) for n in ((d, 16), (16, 1))]
+    net, bounds = mr.nn.Sequential(layers[0], mr.nn.Tanh(), layers[1]), []
+    for pair in zip(first.numpy(), last.numpy(), strict=True):
+        for layer, w in zip(layers, pair, strict=True):
+            layer.weight.assign(w.T)
+        bounds.append(mr.lipschitz_bound(net))
+    return f.numpy()[..., 0], np.array(bounds)
+
+
+@claim(
+    "C132", "TRUE-WITH-CONDITIONS", "003 §更平滑的函数",
+    "L2 and noise of high frequency (高频噪声)",
+    "By tightening the Lipschitz bound L2 encourages a smoother function, which high-frequency noise in "
+    "the data does not easily disturb, and so improves generalisation.",
+    corrected="Where high frequencies need large weights, as in a tanh net of a slow input, they go first; "
+    "slow noise mostly stays. L2 looks at what a frequency costs in weights, and at signal and noise alike: "
+    "of features with amplitude a ridge lets a²/(a² + ½λ) through. Equal amplitudes are damped alike, and "
+    "where fast ones are cheap the slow signal goes first, and the error rises.",
+)  # fmt: skip
+def high_frequencies() -> Iterator[Figure]:
+    """In orthogonal features aφ with mean φ² = 1 the loss is Σ (aw − c)², where c is what the data have
+    of φ; with ½λw² the minimum has aw = c·a²/(a² + ½λ). A function of t with Lipschitz constant K has at
+    frequency k an amplitude of |∫f′(t) sin kt dt|/(πk) ≤ 4K/(πk): a bound on K does bound what is fast,
+    but it lets noise below it pass. Half the difference of two fits to opposite noises is what they
+    take up of it.
+
+    >>> amplitude = 1 / np.array([1.0, 3.0, 12.0])  # as fast as 12 needs 12 times the weight
+    >>> mr.implicit.ridge_filter(2 * amplitude**2, strength=0.1).round(2)
+    array([0.95, 0.69, 0.12])
+    """
+    n, λ, size = 48, 0.1, 0.3
+    t, k = 2 * np.pi * np.arange(n) / n, np.array([1, 3, 5, 8, 12])
+    waves = 2**0.5 * np.cos(k[:, None] * (t + 0.3))
+    signal, noise = waves[0], size * waves[1:].sum(axis=0)
+
+    def linear(amplitude: np.ndarray) -> tuple[np.ndarray, float]:
+        """What ridge takes up of each wave, and its error over that of least squares."""
+        x = amplitude * waves.T
+        plain, fit = (x @ fitted(x, signal + noise, mr.penalties.L2(s)) for s in (0.0, λ))
+        worse = ((fit - signal) ** 2).mean() / ((plain - signal) ** 2).mean()
+        return waves @ fit / (waves @ plain), worse
+
+    off = 0.0
+    for name, a, kind, ratio, error in (
+        ("1/k", 1 / k, holds, {"at_most": 0.2}, {"at_most": 0.3}),
+        ("1", k**0.0, breaks, {"at_least": 1 - 1e-9, "at_most": 1 + 1e-9}, {}),
+        ("k/12", k / 12, breaks, {"at_least": 5}, {"at_least": 1.5}),
+    ):
+        taken, worse = linear(a)
+        off = max(off, far(taken, mr.implicit.ridge_filter(2 * a**2, λ)))
+        what = f"ridge, amplitudes {name}"
+        yield kind(f"{what}: taken up at k = 12 over at k = 1", taken[-1] / taken[0], **ratio)
+        if error:
+            yield kind(f"{what}: error, over least squares", worse, **error)
+    yield corrects("|share taken up − a²/(a² + ½λ)|", off, at_most=1e-8)
+
+    slow, fast = (np.stack([np.cos(m * t), np.sin(m * t)], axis=1) for m in (1, 12))
+    inputs = [np.c_[slow, 0 * fast], np.c_[slow, 0 * fast], np.c_[slow / 10, fast]]
+    either = np.tile([signal + noise, signal - noise], (3, 1))
+    strengths = np.array([0.0, 0.01, 0.01])
+    fits, bounds = _nets(np.repeat(inputs, 2, axis=0), either, np.repeat(strengths, 2))
+    fastest = (k * abs(fits @ waves.T) * 2**0.5 / n).max(axis=1)  # k·amplitude
+    fits = fits.reshape(3, 2, n)
+    taken = (fits[:, 0] - fits[:, 1]) / 2 @ waves[1:].T / (n * size)
+    errors = ((fits - signal) ** 2).mean(axis=(1, 2))
+    share = taken[1, -1] / taken[0, -1]
+    yield holds("net, λ = .01: noise taken up at k = 12, over λ = 0", share, at_most=0.05)
+    yield holds("its error, over λ = 0", errors[1] / errors[0], at_most=0.5)
+    yield holds("its Lipschitz bound K, over λ = 0", bounds[2] / bounds[0], at_most=0.5)
+    largest = (fastest[:4] / bounds[:4]).max() * np.pi / 4
+    yield holds("largest k·amplitude/(4K/π)", largest, at_most=1)
+    yield breaks("net, λ = .01: noise taken up at k = 3", taken[1, 0], at_least=0.5)
+    yield breaks("the same at k = 12, if an input is as fast", taken[2, -1], at_least=0.9)
+
+    x, labels, *_ = digits(noise=0.0)
+    x = (x - x.mean(axis=0)).astype(float)
+    across = np.fft.fftfreq(8, 1 / 8)
+    radius = np.hypot(across, across[:, None])
+    slow, fast = (radius > 0) & (radius < 1.5), radius > 3.5
+
+    def gain(strength: float) -> float:
+        """Of disturbances of the pixels: of the fast ones, over that of the slow ones."""
+        w = fitted(x, np.eye(10)[labels] - 0.1, mr.penalties.L2(strength)).reshape(10, 8, 8)
+        power = (abs(np.fft.fft2(w)) ** 2).mean(axis=0)
+        return (power[fast].mean() / power[slow].mean()) ** 0.5
+
+    what = "digits: gain of fast disturbances over slow ones, λ = .1 over .001"
+    yield holds(what, gain(0.1) / gain(0.001), at_most=0.6)
