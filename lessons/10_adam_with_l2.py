@@ -192,7 +192,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    Told(("C37", "C38", "C39"), also=("C29", "C32", "C33", "C34", "C35", "C36"))
+    Told(("C37", "C38", "C39"), also=("C29", "C32", "C33", "C34", "C35", "C36", "C133"))
     return
 
 

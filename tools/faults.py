@@ -112,7 +112,7 @@ FAULTS = {
     "M13": Fault(
         "Adam's v̂ is not corrected for its start", ADAM,
         "root = (1 - beta2**step) ** -0.5", "root = 1.0",
-        "C25 C36 C38 C39", FORMULA),
+        "C25 C36 C38 C39 C133", FORMULA),
     "M14": Fault(
         "AdamW decays after the step", ADAM,
         "            if shrink:\n                p *= 1 - shrink\n            p -= t",
@@ -122,7 +122,7 @@ FAULTS = {
         "Adam's weight_decay is AdamW's", ADAM,
         "coupled, shrink = self.decays(group)\n\n        def update",
         'coupled, shrink = 0.0, group["lr"] * group["weight_decay"]\n\n        def update',
-        "C36 C38 C39 C40", FORMULA),
+        "C36 C38 C39 C40 C133", FORMULA),
     "M16": Fault(
         "norms divide by the unbiased variance", FUSED,
         "np.sqrt(variance + eps)",

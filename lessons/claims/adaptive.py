@@ -400,6 +400,68 @@ def decay_by_gradient_size() -> Iterator[Figure]:
 
 
 @claim(
+    "C133", "TRUE-WITH-CONDITIONS", "002 §L2正则化 vs 解耦权重衰减, on Adam",
+    "Adam's L2 where gradients are rare (变化不频繁)",
+    "With L2 inside Adam the penalty is amplified for weights with a small gradient history, that is those "
+    "that change infrequently.",
+    corrected="Of gradients of one size: if ±s comes in every k-th step, v̂ ≈ s²/k, and L2 takes about ηλ√k/s "
+    "a step, more by 1/√β₂ in each step without one (for s ≫ √k λ|θ|). What counts is the mean square, not "
+    "how often: rare gradients that are more than √k times as large weaken the decay. The data's part of the "
+    "step grows as much (C37). AdamW takes ηλ of all.",
+)  # fmt: skip
+def rare_gradients() -> Iterator[Figure]:
+    """Let ±s come in steps 1, 1 + k, 1 + 2k, …: j steps after the n-th of them v is the geometric sum
+    (1 − β₂)s²β₂ʲ(1 + β₂ᵏ + … + β₂^{(n−1)k}) = (1 − β₂)s²β₂ʲ(1 − β₂^{nk})/(1 − β₂ᵏ), and v̂ = v/(1 − β₂ᵗ).
+    Over a period its mean tends to s²/k. While θ hardly moves m̂_l2 = λθ, so L2 takes the share ηλ/√v̂.
+
+    >>> w = mr.tensor([1.0, 1.0], requires_grad=True)
+    >>> opt = mr.optim.Adam([w], lr=1e-4, weight_decay=1e-3); ledger = mr.Ledger(opt)
+    >>> for t in range(400):
+    ...     w.grad = mr.tensor(np.float32([1, t % 4 == 0]) * (-1) ** (t // 4)); opt.step()
+    >>> shares = ledger.last["parameter 0"].effective_decay("weight_decay")
+    >>> round(float(shares[1] / shares[0]), 1)  # √4
+    2.0
+    """
+    η, λ, β2, T = 1e-5, 1e-3, 0.99, 500  # a window of 100 steps, so that a short run has several
+    every, t = np.array([1, 4, 25, 100]), np.arange(T)[:, None]
+    comes = (t % every == 0) * (-1.0) ** (t // every)
+
+    def decay(kind: type, size: Any = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """In units of ηλ: what the ledger says for each step, (T, 4), and what θ has lost a step.
+
+        Means of two runs with opposite gradients.
+        """
+        rates: list[np.ndarray] = []
+        term = "decay" if kind is AdamW else "weight_decay"
+        optimizer = kind([parameter(np.ones((2, 4)))], lr=η, betas=(0.9, β2), weight_decay=λ)
+        gradients = np.stack([size * comes, -size * comes], axis=1)
+        end = _driven(
+            optimizer, gradients, lambda row: rates.append(host(row.effective_decay(term)))
+        )
+        return np.mean(rates, axis=1) / (η * λ), (1 - end).mean(axis=0) / (η * λ * T)
+
+    booked, lost = decay(Adam)
+    near = {"at_least": 0.95, "at_most": 1.1}
+    for k, ratio in zip(every[1:], lost[1:] / lost[0], strict=True):
+        what = f"lost with a gradient every {k} steps over every step, /√{k}"
+        yield holds(what, ratio / k**0.5, **near)
+    n, j = t // every + 1, t % every
+    v = (1 - β2) * β2**j * (1 - β2 ** (n * every)) / (1 - β2**every) / (1 - β2 ** (t + 1))
+    off = far(booked * v**0.5, 1)
+    yield corrects("|decay·√v̂/(ηλ) − 1|, v̂ by the geometric sum", off, at_most=0.01)
+    off = far(lost * T / (v**-0.5).sum(axis=0), 1)
+    yield corrects("|lost/Σ ηλ/√v̂ − 1|", off, at_most=0.02)
+    off = abs(booked[-1, -1] / booked[-100, -1] * β2**49.5 - 1)
+    yield corrects("|its rise in 99 steps without a gradient·√β₂⁹⁹ − 1|", off, at_most=0.01)
+    (_, same), (_, large) = decay(Adam, every**0.5), decay(Adam, every)
+    what = "every 25 steps, but √25 times as large: lost over every step"
+    yield breaks(what, same[2] / same[0], **near)
+    yield breaks("every 25 steps, 25 times as large: the same", large[2] / large[0], at_most=0.25)
+    off = max(far(a, 1) for a in decay(AdamW))
+    yield corrects("AdamW: |decay/(ηλ) − 1|, all four", off, at_most=1e-4)
+
+
+@claim(
     "C39", "IMPRECISE", "002 §L2正则化 vs 解耦权重衰减, on Adam",
     "Decay and the size of the weight (与权重大小相关)",
     "More important, the effect of decay in Adam with L2 depends on the weight's own size, too, against "
