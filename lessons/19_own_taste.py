@@ -209,7 +209,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    Told(("C102", "C103", "C101"), also=("C121", "C122", "C123"))
+    Told(("C102", "C103", "C101"), also=("C121", "C122", "C123", "C134"))
     return
 
 

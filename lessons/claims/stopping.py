@@ -14,7 +14,13 @@ import numpy as np
 import minireg as mr
 from minireg.course.claims import Figure, breaks, claim, corrects, holds, reports
 from minireg.inspect.ledger import Key
-from minireg.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler, PolynomialLR
+from minireg.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LRScheduler,
+    MultiStepLR,
+    PolynomialLR,
+)
 from minireg.training import evaluate
 
 from ._data import diabetes, digits, here, host, mlp, parameter
@@ -135,12 +141,14 @@ def schedule_as_penalty() -> Iterator[Figure]:
     yield corrects("that distance over the first, ½η", modified[1] / plain[1], at_most=0.1)
 
 
-def wells(w: mr.Tensor, smooth: bool = False) -> mr.Tensor:
-    """Two minima: at −1 with curvature 100 (87.6 if ``smooth``) and at 1 with curvature 1.
+def wells(
+    w: mr.Tensor, smooth: bool = False, curvature: float = 100.0, lift: float = 0.0
+) -> mr.Tensor:
+    """Two minima: at −1, of this curvature, and at 1, of curvature 1 and higher by ``lift``.
 
-    Of two parabolas the lower, with a kink between them; or their soft minimum.
+    Of two parabolas the lower, with a kink between them; or their soft minimum, 87.6 where it is 100.
     """
-    sharp, flat = 50 * (w + 1) ** 2, 0.5 * (w - 1) ** 2
+    sharp, flat = curvature / 2 * (w + 1) ** 2, 0.5 * (w - 1) ** 2 + lift
     return (-mr.logaddexp(-sharp, -flat) if smooth else mr.minimum(sharp, flat)).sum()
 
 
@@ -237,6 +245,77 @@ def temperature() -> Iterator[Figure]:
     yield breaks("Langevin's variance, η = .2 over η = .05", true[0] / true[2], at_most=1.2)
     ratio = noisy[1] / variance(sgd, 0.1, batch=4)
     yield corrects("SGD's variance, batch 1 over batch 4", ratio, at_least=3.8, at_most=4.2)
+
+
+@claim(
+    "C134", "TRUE-WITH-CONDITIONS", "000 §学习率调度中的正则化效应",
+    "First a large rate, then a small one (探索与收敛)",
+    "Early in training a larger learning rate lets the model explore different regions of the parameter "
+    "space; later a smaller one makes it converge to a more stable solution.",
+    corrected="A large rate explores if gradients are noisy, at the temperature ηs²/2 (C103), or if η > 2/a "
+    "where the curvature is a (C102); else it stays in the basin where it is. The small rate ends the "
+    "wandering. More stable is flatter, which need not be lower; and if η > 2/a everywhere, descent "
+    "diverges.",
+)  # fmt: skip
+def explore_then_settle() -> Iterator[Figure]:
+    """Noise of variance s² spreads the iterates by V = ηs²/(a(2 − ηa)) about a minimum. With a large η
+    they cross the crest between two wells again and again, until it no longer matters where they
+    began; the flat well is wider and holds more of them. With a small one they stay, and V ∝ η.
+    ½(uv − 1)² needs no noise. Its minima, uv = 1, have the curvature u² + v², and small steps keep u² − v²;
+    where u² + v² > 2/η they repel, and the curved valley leads to flatter ones.
+
+    >>> ends = []
+    >>> for first in (0.05, 0.3):  # the curvature at the start is about 9
+    ...     w = mr.tensor([3.0, 0.3], requires_grad=True); opt = mr.optim.SGD([w], lr=first)
+    ...     schedule = mr.optim.lr_scheduler.MultiStepLR(opt, [100], gamma=0.05 / first)
+    ...     for _ in range(400):
+    ...         opt.zero_grad(); (0.5 * (w[0] * w[1] - 1) ** 2).backward(); opt.step(); schedule.step()
+    ...     ends.append(round(float((w.numpy() ** 2).sum()), 1))
+    >>> ends  # u² + v²
+    [9.1, 3.2]
+    """
+    starts = np.r_[np.linspace(-1.3, -0.7, 200), np.linspace(0, 2, 200)]
+    crest, fall = -0.6, partial(MultiStepLR, milestones=[100], gamma=0.1)
+
+    def noisy(
+        lr: float, schedule: Schedule | None = None, s: float = 4.0, lift: float = 0.0
+    ) -> np.ndarray:
+        """Where 400 runs end, (2, 200): those from the sharp basin first."""
+        rng = np.random.default_rng(0)
+
+        def loss(w: mr.Tensor) -> mr.Tensor:
+            noise = here(s * rng.standard_normal(len(starts)))
+            return wells(w, smooth=True, curvature=16.0, lift=lift) + (noise * w).sum()
+
+        return descend(loss, starts, lr, 300, schedule).reshape(2, -1)
+
+    flat = lambda ends: (ends > crest).mean(axis=1)
+    changed = lambda ends: abs(flat(ends) - [0, 1]).max()
+    spread = lambda ends: (np.where(ends > crest, ends - 1, ends + 1) ** 2).mean() ** 0.5
+    both = noisy(0.1, fall)
+    yield holds("noise, η = .01: share that change basin", changed(noisy(0.01)), at_most=0.02)
+    for share, start in zip(flat(both), ("sharp", "flat"), strict=True):
+        what = f"η = .1, then .01: share in the flat basin, of those from the {start} one"
+        yield holds(what, share, at_least=0.7, at_most=0.92)
+    settled = spread(noisy(0.1)) / spread(both)
+    yield holds("spread about the minima, η = .1 kept over then .01", settled, at_least=2)
+    still = noisy(0.1, fall, s=0.0)
+    yield breaks("without noise: share that change basin", changed(still), at_most=0)
+
+    rng = np.random.default_rng(0)
+    factors = np.stack([rng.uniform(2.7, 3.5, 300), rng.uniform(-0.5, 0.5, 300)])
+    loss = lambda w: (0.5 * (w[0] * w[1] - 1) ** 2).sum()
+    small, large = (descend(loss, factors, lr, 300, f) for lr, f in ((0.03, None), (0.3, fall)))
+    off = max(abs(ends.prod(axis=0) - 1).max() for ends in (small, large))
+    yield corrects("½(uv − 1)², η = .03, and η = .3, then .03: |uv − 1|", off, at_most=1e-3)
+    small, large = ((ends**2).sum(axis=0) for ends in (small, large))
+    yield corrects("its least final curvature at η = .03", small.min(), at_least=7)
+    yield corrects("largest at η = .3, then .03, over 2/.3", large.max() * 0.15, at_most=1)
+    yield corrects("the mean, over that at η = .03", large.mean() / small.mean(), at_most=0.5)
+    share = flat(noisy(0.1, fall, lift=0.5)).min()
+    yield corrects("noise, flat minimum 0.5 higher: share that end in it", share, at_least=0.6)
+    size = abs(descend(wells, [-1.05], 2.1, 200)[0])
+    yield corrects("log₁₀|θ|, η = 2.1 > 2/a in both wells", np.log10(size), at_least=6)
 
 
 @claim(
