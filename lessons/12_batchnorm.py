@@ -193,7 +193,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    Told(("C19", "C15", "C10"), also=("C09", "C11", "C12", "C13", "C14", "C16", "C17"))
+    Told(("C19", "C15", "C10"), also=("C09", "C11", "C12", "C13", "C14", "C16", "C17", "C135"))
     return
 
 

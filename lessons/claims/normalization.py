@@ -369,6 +369,79 @@ def which_norm() -> Iterator[Figure]:
     yield reports("accuracy BN, batches of 50", batch)
 
 
+@claim(
+    "C135", "TRUE-WITH-CONDITIONS", "001 §9.3.1 after eq. 9.3.4",
+    "LayerNorm for sequences and single samples (变长序列和单个样本)",
+    "LayerNorm normalises a sample by its own features, whatever else is in the batch, which makes it "
+    "more stable for sequences of different lengths and for single samples.",
+    corrected="So it is if each token has its own statistics, over its D features. Taken over the length "
+    "as well, they feel the padding. RMSNorm is as independent, and so is BatchNorm in evaluation; "
+    "and D must not be small: at ε = 0 two features become ±1, as a batch of 2 does in BatchNorm.",
+)  # fmt: skip
+def sequences() -> Iterator[Figure]:
+    """Of a batch (N, T, D), padded with zeros, LN over D takes μ and σ² from the D numbers of one token:
+    ∂y_nt/∂x_ms = 0 for any other token, of its own sequence too. BatchNorm's are means over all N·T
+    tokens: m zeros beside n real tokens turn a mean μ into μn/(n + m). On one token it has σ = 0, and
+    the output is β whatever x: in training it is refused.
+
+    >>> short, padded = np.array([[[1.0, 3.0, 5.0]]]), np.zeros((1, 4, 3))
+    >>> padded[:, :1] = short
+    >>> shift = lambda f: round(float(abs(f(padded)[:, :1] - f(short)).max()), 2)
+    >>> shift(lambda x: F.layer_norm(x, (3,))), shift(lambda x: F.layer_norm(x, x.shape[1:]))
+    (0.0, 1.55)
+    """
+    rng, lengths, width, ε = np.random.default_rng(0), (4, 10, 1, 7, 2, 9), 8, 1e-5
+    x = _sample(6, 10, width)
+    real = np.arange(10) < np.reshape(lengths, (6, 1))
+    x[~real] = 0
+    weigh = real[..., None] * rng.normal(size=x.shape)  # what a loss takes from each output
+    others = x.copy()
+    others[1:] = real[1:, :, None] * rng.normal(0, 5, x[1:].shape)
+    alone, padded = x[:1, :4], x[:1]
+
+    def first(norm: Any, x: np.ndarray) -> np.ndarray:
+        """Outputs and gradients of the first two tokens of the first sequence, (2, 2, D)."""
+        leaf = mr.tensor(here(x), requires_grad=True)
+        y = norm(leaf)
+        (g,) = mr.grad(y, leaf, mr.tensor(here(weigh[: len(x), : x.shape[1]])))
+        return np.stack([y.numpy()[0, :2], g.numpy()[0, :2]])
+
+    def tokens(norm: mr.nn.Module) -> Callable[[Any], Any]:
+        """BatchNorm over all tokens of (N, T, D)."""
+        return lambda x: norm(x.reshape(-1, width)).reshape(x.shape)
+
+    batch = tokens(_norm(BN, width, ε))
+    for name, norm in (("LN", _norm(LN, width, ε)), ("RMSNorm", _norm(RMS, width, ε))):
+        own = first(norm, alone)
+        off = max(far(first(norm, z), own) for z in (alone[:, :2], padded, x, others))
+        what = f"{name} over D: change of outputs and gradients with length, padding, others"
+        yield holds(what, off, at_most=1e-12)
+    (token,) = x[0, :1]
+    formula = (token - token.mean()) / np.sqrt(token.var() + ε)
+    off = far(first(_norm(LN, width, ε), x)[0, 0], formula)
+    yield holds("|LN − (x − μ)/s| of a token by itself", off, at_most=1e-12)
+    own = first(batch, alone)
+    for what, z in (("length", alone[:, :2]), ("padding", padded), ("others", others)):
+        outputs, _ = abs(first(batch, z) - own).max(axis=(1, 2))
+        yield holds(f"BN over all tokens: change of outputs with {what}", outputs, at_least=0.1)
+    packed = [_rows(_norm(BN, width, ε), z[real])[0][:4] for z in (x, others)]
+    yield holds("the same of real tokens only, with others", far(*packed), at_least=0.1)
+    try:
+        refused = batch(mr.tensor(here(x[:1, :1]))) is None
+    except ValueError:
+        refused = True
+    yield holds("BN in training refuses a single token (1: yes)", refused, at_least=1)
+
+    joint = (LN(z.shape[1:], eps=ε, dtype=np.float64) for z in (alone, padded))
+    shift = far(*(first(norm, z)[0] for norm, z in zip(joint, (alone, padded), strict=True)))
+    yield breaks("LN over T and D: change of outputs with padding", shift, at_least=0.1)
+    pair = _jacobian(_norm(LN, 2), np.array([[1.0, 4.0]]))
+    yield breaks("LN of D = 2: |Jacobian|", abs(pair).max(), at_most=1e-12)
+    still = tokens(_norm(BN, width, ε).eval())
+    off = max(far(first(still, z), first(still, alone)) for z in (padded, others))
+    yield corrects("BN in evaluation: change with padding and others", off, at_most=1e-12)
+
+
 def _steps(norm: type | None, seed: int, rate: float, scale: float = 1.0, limit: int = 300) -> int:
     """Full-batch steps of SGD with momentum until the loss is below 0.3."""
     mr.manual_seed(seed)
