@@ -201,7 +201,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    Told(("C05", "C131"), also=("C03", "C04", "C06", "C08"))
+    Told(("C05", "C131"), also=("C03", "C04", "C06", "C08", "C132"))
     return
 
 
