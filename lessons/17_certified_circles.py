@@ -326,8 +326,8 @@ def _():
                 / (2**0.5 * K)
             ),
             Say(
-                "One factor √2 too many: the radius is margin/(√2K), with K itself.",
-                "K 不要取根号，也不要平方：半径是间隔/(√2K)。",
+                "The root is of 2 alone, not of K: half the slope, twice the radius.",
+                "根号只管 2，不包括 K：坡度减半，半径就加倍。",
             ): lambda z, y, K: max(z[y] - np.delete(z, y).max(), 0) / (2 * K) ** 0.5,
         },
         why=Say(
@@ -438,7 +438,7 @@ def _():
         },
         mistakes={
             Say(
-                "With |w| in place of w²: that is the path norm of absolute values. Asked are squares.",
+                "With |w| in place of w²: that is another path norm, of absolute values. Here it is squares.",
                 "这里用的是 |w|，得到的是绝对值的路径范数。题目要的是平方。",
             ): lambda w1, w2: (abs(w2) @ abs(w1)).sum(),
             Say(
@@ -489,11 +489,11 @@ def _():
                 "只对输入求了和，每个输出一个数。还要对输出求和。",
             ): lambda w1, w2: (w2**2 @ w1**2).sum(1),
             Say(
-                "Only the heaviest end-to-end sum. All count.",
-                "这只是其中最大的一个。全部都要算。",
+                "That is the largest sum between one input and one output. All ends count.",
+                "这只是一对输入、输出之间最大的和。所有的输入和输出都要算。",
             ): lambda w1, w2: (w2**2 @ w1**2).max(),
             Say(
-                "The mean over the paths' ends. Asked is the sum.",
+                "That is the mean over pairs of ends. What is asked for is the sum.",
                 "这是平均值。题目要的是总和。",
             ): lambda w1, w2: (w2**2 @ w1**2).mean(),
             Say(
