@@ -165,7 +165,8 @@ def better_directions() -> Iterator[Figure]:
 
 
 @claim(
-    "C66", "TRUE-WITH-CONDITIONS", "000 §极小值位置的移动, 定理 10.13; 001 eq. 9.3.14–9.3.15, 定理 9.3.4",
+    "C66", "TRUE-WITH-CONDITIONS",
+    "000 §极小值位置的移动, 定理 10.13; 001 eq. 9.3.14, eq. 9.3.15, 定理 9.3.4",
     "Closed forms of least squares and ridge (正规方程, 岭回归闭式解)",
     "½‖Xθ − y‖² + ½λ‖θ‖² has the minimiser (XᵀX + λI)⁻¹Xᵀy, and with λ = 0 that is least squares.",
     corrected="Ridge for any X and λ > 0; least squares needs full column rank. With half the mean square "

@@ -57,7 +57,7 @@ def stretched() -> tuple[np.ndarray, np.ndarray]:
 
 
 @claim(
-    "C75", "FALSE AS STATED", "000 §Dropout的隐式正则化; 001 eq. 9.3.17, §9.3.5–9.3.6",
+    "C75", "FALSE AS STATED", "000 §Dropout的隐式正则化; 001 eq. 9.3.17, §9.3.5, §9.3.6",
     "Dropout in a linear model adds λ_eff‖w‖² (Dropout的隐式正则化)",
     "The expected squared error of a linear model with dropout is L₀ + λ_eff‖w‖² with one number "
     "λ_eff for all weights.",

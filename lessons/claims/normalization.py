@@ -138,7 +138,7 @@ def affine_restores() -> Iterator[Figure]:
 
 
 @claim(
-    "C12", "TRUE", "001 eq. 9.3.2, 9.3.3 and x̂ after them",
+    "C12", "TRUE", "001 eq. 9.3.2, eq. 9.3.3 and x̂ after them",
     "Statistics of BatchNorm (批归一化)",
     "μ_j and σ_j² of a feature or channel are means over the batch (and the pixels), divisor N.",
 )  # fmt: skip

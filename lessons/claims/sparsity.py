@@ -152,7 +152,7 @@ def arbitrary_choice() -> Iterator[Figure]:
 
 
 @claim(
-    "C46", "TRUE-WITH-CONDITIONS", "000 §稀疏性诱导机制; 001 §9.3.3; 002 §L1惩罚; 表 10.3.1 / 9.3.1",
+    "C46", "TRUE-WITH-CONDITIONS", "000 §稀疏性诱导机制, 表 10.3.1; 001 §9.3.3, 表 9.3.1; 002 §L1惩罚",
     "L1 gives exact zeros, L2 does not (稀疏性)",
     "L1 makes many parameters exactly 0; L2 only makes them small.",
     corrected="So it is for minimisers. Subgradient steps do not reach the zeros but hover around them at "

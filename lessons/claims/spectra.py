@@ -531,7 +531,7 @@ def _completed(truth: np.ndarray, share: float, penalty: Penalty) -> tuple[float
 
 
 @claim(
-    "C97", "TRUE-WITH-CONDITIONS", "000 定理 10.19, last sentence, §10.3.7; 001 §9.3.5–9.3.6",
+    "C97", "TRUE-WITH-CONDITIONS", "000 定理 10.19, last sentence, §10.3.7; 001 §9.3.5, §9.3.6",
     "Low rank and matrix completion (低秩诱导, 矩阵补全)",
     "The nuclear norm tends to low rank and can recover a low-rank matrix from sparse entries.",
     corrected="From enough entries, and if the matrix is not concentrated on a few of them (incoherent).",

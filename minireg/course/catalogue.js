@@ -2,16 +2,24 @@
 // is in the address: #C39 opens a claim, #q=ridge&verdict=TRUE looks for what fits.
 const form = $("#find"), rows = all(".row"), choices = all("select", form);
 const plain = text => text.normalize("NFKC").toLowerCase().replaceAll("\u00a0", " ");
-const texts = new Map(rows.map(row => {
-  const copy = row.cloneNode(true); // labels are the same in all rows, figures are no words
-  for (const other of all(".figures, .small, summary, dt, button", copy)) other.remove();
-  return [row, plain([row.id, ...Object.values(row.dataset), copy.textContent].join(" "))];
-}));
+const texts = new Map();
+
+// What is looked for is what is shown, in the language that is.
+function language() {
+  const other = `[lang|="${root.lang === "en" ? "zh" : "en"}"]`;
+  const same = ".figures, .small, summary, dt, button, .card dd:last-child"; // in all rows, or no words
+  for (const row of rows) {
+    const copy = row.cloneNode(true);
+    for (const one of all(`${same}, ${other}`, copy)) one.remove();
+    texts.set(row, plain(`${row.id} ${copy.textContent}`));
+  }
+  for (const option of all("option", form)) option.textContent = option.dataset[root.lang.slice(0, 2)];
+}
 
 // A number is looked for from its first digit: 0.19 is not in 10.19.
 function fits(text, word) {
   const id = /^c0*(\d+)$/.exec(word); // c7 is claim C07, not C70
-  if (id) return text.startsWith(`c${id[1].padStart(2, "0")} `);
+  if (id) return text.includes(`c${id[1].padStart(2, "0")} `);
   if (!/^\d[\d.]*$/.test(word)) return text.includes(word);
   return new RegExp(`(?<![\\d.])${word.replaceAll(".", "\\.")}`).test(text);
 }
@@ -55,14 +63,10 @@ function read() {
   row.scrollIntoView();
 }
 
-function options() {
-  for (const option of all("option", form)) option.textContent = option.dataset[root.lang.slice(0, 2)];
-}
-
 form.addEventListener("input", () => { opened = ""; filter(); write(); });
 form.addEventListener("submit", event => event.preventDefault());
 addEventListener("hashchange", read);
-addEventListener("language", options);
+addEventListener("language", () => { language(); filter(); });
 addEventListener("keydown", event => { // as on many pages, / leads to the box
   if (event.key !== "/" || event.target.matches("input, select")) return;
   event.preventDefault();
@@ -74,7 +78,7 @@ addEventListener("click", ({ target }) => { // anywhere in a row; a text that is
   unfold(row, !row.classList.contains("open"));
   write();
 });
-options();
+language();
 read();
 const { ask } = await connect();
 if (ask) measures(ask);

@@ -1,4 +1,4 @@
-"""catalogue: pages beside the lessons: all claims, the errata text by text, and the terms.
+"""catalogue: pages beside the lessons: all claims, the texts place by place, their errata, the terms.
 
 Each is a table or a list whose rows one box searches (``catalogue.js``); without JavaScript all of it
 is there to be read. The data are those of :mod:`~minireg.course.claims` and ``lessons/terms.csv``.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import NamedTuple
 
 from ..pictures import Say
-from .claims import LESSONS, SOURCES, WRONG, Claim, load, places, wrong
+from .claims import LESSONS, SOURCES, WRONG, Claim, by_place, load, places, wrong
 from .lessons import lessons
 from .pages import VERDICTS, asset, card, indexed, named, shell, sources
 
@@ -178,6 +179,58 @@ def _erratum(claim: Claim, text: str) -> str:
     )
 
 
+# --- texts ----------------------------------------------------------------------------------------
+
+
+def texts(python: str = "", size: int = 0) -> str:
+    """Each text in its own order and numbering: what it claims at each place, and the verdict."""
+    title = Say("The texts, place by place", "教材逐节对照")
+    lead = Say(
+        "To be read beside an open text: its places in its own order and numbering, at each the claims "
+        "that stand there, the verdict, and the lesson that measures them.",
+        "请把教材翻开放在旁边，对照着往下读：按各篇自己的顺序和编号，逐处列出那里的论断、判定，"
+        "以及实测它的那一课。",
+    )
+    heads = [Say("Place", "位置"), Say("Claim", "论断"), Say("Verdict", "判定"),
+             Say("Lesson", "课")]  # fmt: skip
+    body = "".join(
+        f'<section id="text-{text}"><h2>{NAMES[text].html()}</h2>{_ruled(found.values())}'
+        f"{_table('texts', heads, (_place(text, *one) for one in found.items()))}</section>"
+        for text, found in by_place().items()
+    )
+    choices = {"text": (Say("Text", "教材"), NAMES), "verdict": (Say("Verdict", "判定"), VERDICTS)}
+    return _page(title, lead, choices, body, {}, python, size, sources(load().values()))
+
+
+def _ruled(found: Iterable[Iterable[Claim]]) -> str:
+    """How many claims of a text have which verdict; one that stands in several places counts once."""
+    count = Counter(claim.verdict for claim in {c.id: c for at in found for c in at}.values())
+    listed = [(count[v], said) for v, said in VERDICTS.items() if count[v]]
+    en = f"{count.total()} claims: {', '.join(f'{n} {said.en}' for n, said in listed)}"
+    zh = f"{count.total()} 条论断：{'，'.join(f'{said.zh} {n} 条' for n, said in listed)}"
+    return f'<p class="small">{Say(en, zh).html()}</p>'
+
+
+def _place(text: str, place: str, found: list[Claim]) -> str:
+    """A place of a text, and a line for each claim that stands there."""
+    head = f'<th scope="rowgroup" rowspan="{len(found)}">{named(place).html()}</th>'
+    rows = "".join(_line(c, text, place, head * (c is found[0])) for c in found)
+    verdicts = "|".join(dict.fromkeys(c.verdict for c in found))
+    return f'<tbody class="row" data-text="{text}" data-verdict="{verdicts}">{rows}</tbody>'
+
+
+def _line(claim: Claim, text: str, place: str, head: str) -> str:
+    """A claim at a place; where its source says more than the place, that too."""
+    said = places(claim.source)[text][1]
+    nearer = f' <span class="small">{named(said).html()}</span>' * (said != place)
+    return (
+        f"<tr{' class=wrong' * (claim.verdict in WRONG)}>{head}"
+        f'<td><a href="claims.html#{claim.id}">{claim.id}</a> {titled(claim)}{nearer}</td>'
+        f'<td><b class="ruling">{VERDICTS[claim.verdict].html()}</b></td>'
+        f"<td>{_links(claim.lessons)}</td></tr>"
+    )
+
+
 # --- terms ----------------------------------------------------------------------------------------
 
 
@@ -206,7 +259,7 @@ def glossary(python: str = "", size: int = 0) -> str:
 
 def _table(name: str, heads: Iterable[Say], rows: Iterable[str]) -> str:
     top = "".join(f'<th scope="col">{head.html()}</th>' for head in heads)
-    return f'<table id="{name}"><thead><tr>{top}</tr></thead>{"".join(rows)}</table>'
+    return f'<table class="{name}"><thead><tr>{top}</tr></thead>{"".join(rows)}</table>'
 
 
 def _page(
@@ -243,4 +296,6 @@ def _option(value: str, said: Say) -> str:
     return f'<option value="{value}" data-en="{said.en}" data-zh="{said.zh}">{said.en}</option>'
 
 
-PAGES = {"claims.html": claims, "errata.html": errata, "glossary.html": glossary}
+PAGES = {
+    "claims.html": claims, "texts.html": texts, "errata.html": errata, "glossary.html": glossary,
+}  # fmt: skip

@@ -467,8 +467,28 @@ def places(source: str) -> dict[str, tuple[int, str]]:
 def _rank(text: str, said: str) -> int:
     """How early in its text a place is; after all others if ``places.toml`` does not have it."""
     known = _places()[text]
-    here = [i for i, one in enumerate(known) if re.search(rf"{re.escape(one)}(?!\.?\d)", said)]
-    return min(here, default=len(known))
+    return min((i for i, one in enumerate(known) if _names(said, one)), default=len(known))
+
+
+def _names(said: str, place: str) -> bool:
+    """Whether a place is one of those said: 定理 10.1 is none in 定理 10.10."""
+    return re.search(rf"{re.escape(place)}(?!\.?\d)", said) is not None
+
+
+def by_place() -> dict[str, dict[str, list[Claim]]]:
+    """Text → its places in its own order → the claims that stand there.
+
+    >>> [claim.id for claim in by_place()["000"]["引理 10.19"]]
+    ['C36', 'C37', 'C38']
+    """
+    found = [(claim, places(claim.source)) for claim in load().values()]
+    return {
+        text: {
+            place: [c for c, where in found if text in where and _names(where[text][1], place)]
+            for place in known
+        }
+        for text, known in _places().items()
+    }
 
 
 @cache

@@ -43,6 +43,7 @@ LINKS = {  # what the index calls them
     "questions.html": Say("ten questions, before and after", "十道题，学前学后各一次"),
     "playground.html": Say("playground", "实验场"),
     "claims.html": Say("all claims, searchable", "全部论断（可检索）"),
+    "texts.html": Say("the texts, place by place", "教材逐节对照"),
     "errata.html": Say("errata of the texts", "教材勘误"),
     "glossary.html": Say("glossary", "术语表"),
 }

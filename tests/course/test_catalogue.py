@@ -16,9 +16,9 @@ from support.look import readable
 
 from minireg.course import catalogue, claims
 from minireg.course.catalogue import PAGES, TOPICS, Term, terms, titled
-from minireg.course.claims import SOURCES, WRONG, load, places, wrong
+from minireg.course.claims import SOURCES, WRONG, by_place, load, places, wrong
 from minireg.course.lessons import lessons
-from minireg.course.pages import VERDICTS, indexed
+from minireg.course.pages import VERDICTS, indexed, named
 from minireg.course.site import pages, served, site
 
 ALL, TERMS = load(), terms()
@@ -116,6 +116,61 @@ def test_docs_and_page_say_the_same():
     assert titles == re.findall(r'href="claims.html#(C\d+)"', page)
 
 
+# --- texts ----------------------------------------------------------------------------------------
+
+#: What a source calls a place, in its own words; what it adds ("comment", "last row") is nearer.
+PLACE = re.compile(r"§[^;,]+|(?:定理|引理|推论|注记|定义|表) [^;,]+|eq\. \d[\d.]*|总结")
+
+
+def test_a_text_is_followed_place_by_place():
+    """Sections, places and claims are those of places.toml and of the sources, each once, in order."""
+    page = PAGES["texts.html"]()
+    sections = re.findall(r'<section id="text-(\d+)"><h2>(.*?)</h2>(.*?)</section>', page, re.S)
+    assert [(text, name) for text, name, _ in sections] == [
+        (text, named(text).html()) for text in SOURCES
+    ]
+    for text, _, section in sections:
+        rows = re.findall(
+            rf'<tbody class="row" data-text="{text}" data-verdict="([^"]+)">'
+            r'<tr[^>]*><th scope="rowgroup" rowspan="(\d+)">(.*?)</th>(.*?)</tbody>', section, re.S,
+        )  # fmt: skip
+        assert [where for _, _, where, _ in rows] == [
+            named(place).html() for place in claims._places()[text]
+        ]
+        for place, (verdicts, span, _, row) in zip(claims._places()[text], rows, strict=True):
+            ids = re.findall(r'<a href="claims.html#(C\d+)">\1</a>', row)
+            found = [c for c in ALL.values() if text in places(c.source)
+                     and re.search(rf"{re.escape(place)}(?!\.?\d)", places(c.source)[text][1])]  # fmt: skip
+            assert ids == [c.id for c in found], (text, place)
+            assert len(ids) == int(span) > 0, (text, place)
+            assert {*verdicts.split("|")} == {c.verdict for c in found}
+            for c in found:
+                assert f'<b class="ruling">{VERDICTS[c.verdict].html()}</b>' in row
+                assert titled(c) in row
+                for n in c.lessons:
+                    assert re.search(rf'<a href="{n:02}-[a-z0-9-]+\.html">{n}</a>', row)
+
+
+def test_every_place_of_a_source_has_its_row():
+    """As many as the source names: none is lost between two others."""
+    for c in ALL.values():
+        for text, (_, said) in places(c.source).items():
+            rows = [place for place, found in by_place()[text].items() if c in found]
+            named_there = [*dict.fromkeys(PLACE.findall(said))]
+            assert len(rows) >= len({*named_there}), (c.id, text, said, rows)
+
+
+def test_a_text_counts_its_claims_by_verdict():
+    page = PAGES["texts.html"]().replace("\xa0", " ")
+    for text in SOURCES:
+        head = re.search(rf'<section id="text-{text}">.*?<p class="small">(.*?)</p>', page, re.S)[1]
+        here = [c.verdict for c in ALL.values() if text in places(c.source)]
+        assert head.startswith(f'<span lang="en">{len(here)} claims: ')
+        for verdict, n in Counter(here).items():
+            assert f"{n} {VERDICTS[verdict].en}" in head
+            assert f"{VERDICTS[verdict].zh} {n} 条" in head
+
+
 # --- terms ----------------------------------------------------------------------------------------
 
 
@@ -187,7 +242,7 @@ def left(shown):
 
 @pytest.mark.slow
 def test_text_is_large_and_dark_enough_and_nothing_is_too_wide(chromium, url, expect, name):
-    some = {"claims.html": "#topic=adaptive", "errata.html": "#text=002"}  # every verdict is in it
+    some = {"claims.html": "#topic=adaptive", "errata.html": "#text=002", "texts.html": "#text=002"}
     with visit(chromium, f"{url}{name}{some.get(name, '')}") as shown:
         expect(shown.locator(READY)).to_be_attached()
         shown.evaluate("document.querySelectorAll('[aria-expanded]').forEach(b => b.click())")
@@ -201,12 +256,15 @@ def test_text_is_large_and_dark_enough_and_nothing_is_too_wide(chromium, url, ex
      ("定理 10.19", {"C96", "C97"}), ("定理10.19", {"C96", "C97"}),
      ("软阈值", {"C51", "C54", "C55"}), ("c39", {"C39"}), ("C7", {"C07"}),
      ("ridge adam", {"C37"}), ("false as stated", {"C27", "C86"}), ("照原文不成立", {"C27", "C86"}),
-     ("ＡＤＡＭＷ", {"C41"}), ("no such thing", set())],
+     ("ＡＤＡＭＷ", {"C41"}), ("no such thing", set()), ("没有这样的话", set())],
 )  # fmt: skip
 def test_a_claim_is_found_by_number_chinese_and_english(chromium, url, expect, asked, found):
-    with visit(chromium, f"{url}claims.html", locale="en-US") as shown:
+    """Each in its language: what the other says is not looked for."""
+    chinese = re.search(HAN, asked) is not None
+    with visit(chromium, f"{url}claims.html", locale="zh-CN" if chinese else "en-US") as shown:
         expect(shown.locator(READY)).to_be_attached()
-        expect(shown.locator("#count")).to_have_text(f"all {len(ALL)}", use_inner_text=True)
+        whole = f"共 {len(ALL)} 条" if chinese else f"all {len(ALL)}"
+        expect(shown.locator("#count")).to_have_text(whole, use_inner_text=True)
         shown.locator("input[name=q]").fill(asked)
         ids = set(shown.locator(".row:visible").evaluate_all("rows => rows.map(row => row.id)"))
         assert ids >= found
@@ -214,9 +272,55 @@ def test_a_claim_is_found_by_number_chinese_and_english(chromium, url, expect, a
         assert bool(ids) == bool(found)
         if "10.19" in asked or re.fullmatch(r"(?i)c\d+", asked):
             assert ids == found
-        expect(shown.locator("#count")).to_have_text(
-            f"{len(ids)} of {len(ALL)}", use_inner_text=True
-        )
+        some = f"{whole}，符合的有 {len(ids)} 条" if chinese else f"{len(ids)} of {len(ALL)}"
+        expect(shown.locator("#count")).to_have_text(some, use_inner_text=True)
+
+
+@pytest.mark.slow
+def test_what_is_looked_for_is_what_is_shown(chromium, url, expect):
+    """Keys of verdicts and topics, labels of every card and the other language are not."""
+    with visit(chromium, f"{url}claims.html#q=true", locale="en-US") as shown:
+        expect(shown.locator(READY)).to_be_attached()
+        true = left(shown)
+        print(f"“true” finds {true} of {len(ALL)} claims")
+        assert sum(c.verdict == "TRUE" for c in ALL.values()) < true < 0.8 * len(ALL)
+        shown.locator("#sprache").click()
+        assert left(shown) == 0
+        shown.locator("input[name=q]").fill("经验之谈")
+        assert left(shown) == sum(c.verdict == "EMPIRICAL" for c in ALL.values())
+        shown.locator("#language").click()
+        assert left(shown) == 0
+
+
+@pytest.mark.slow
+def test_texts_are_searched_and_chosen(chromium, url, expect):
+    with visit(chromium, f"{url}texts.html#text=001", locale="zh-CN") as shown:
+        expect(shown.locator(READY)).to_be_attached()
+        assert left(shown) == len(by_place()["001"])
+        assert shown.locator("main section:visible").count() == 1
+        shown.locator("select[name=verdict]").select_option("FALSE AS STATED")
+        found = [
+            place for place, there in by_place()["001"].items()
+            if any(c.verdict == "FALSE AS STATED" for c in there)
+        ]  # fmt: skip
+        assert left(shown) == len(found)
+        shown.goto(f"{url}texts.html#q=定理 10.19")
+        shown.reload()
+        expect(shown.locator(READY)).to_be_attached()
+        assert left(shown) == 1
+        shown.locator("input[name=q]").fill("c96")
+        assert left(shown) == 1
+        shown.locator(".row:visible a", has_text="C96").click()
+        expect(shown.locator("#card-C96")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_no_word_of_a_term_is_broken_on_a_phone(chromium, url, expect):
+    with visit(chromium, f"{url}glossary.html", locale="zh-CN") as shown:
+        shown.set_viewport_size({"width": 390, "height": 844})
+        expect(shown.locator(READY)).to_be_attached()
+        high = shown.locator(".row th").evaluate_all("all => all.map(th => th.offsetHeight)")
+        assert max(high) < 2 * min(high)
 
 
 @pytest.mark.slow
