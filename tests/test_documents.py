@@ -1,4 +1,5 @@
-"""What the pages for contributors say is so: rooms, imports, counts, the printed kernel, and paths."""
+"""What the pages for contributors say is so: rooms, imports, counts, the printed kernel, and paths;
+and README says the same in both languages."""
 
 import ast
 import contextlib
@@ -129,3 +130,54 @@ def test_every_table_that_contributing_names_is_there():
         if not re.search(rf"^{name}\b.* = ", (ROOT / path).read_text("utf-8"), re.M)
     ]
     assert not missing
+
+
+# --- README in two languages ----------------------------------------------------------------------
+
+#: What has to be the same in both, and how a text gives it.
+ALIKE = {
+    "code": lambda text: [
+        (language, [re.sub(r"\s+# .*", "", line) for line in code.splitlines()])
+        for language, code in FENCE.findall(text)
+    ],
+    "levels of headings": lambda text: re.findall(r"^#+(?= )", FENCE.sub("", text), re.M),
+    "pictures": lambda text: re.findall(r"!\[[^]]{9,}\]\((.+?)\)", text),
+    "links": lambda text: [
+        link for link in re.findall(r"(?<!!)\[[^]]+\]\((.+?)\)", text) if "README" not in link
+    ],
+    "names in code": lambda text: [
+        word for name in re.findall(r"`([^`]+)`", FENCE.sub("", text)) for word in name.split()
+    ],
+    "numbers of tables": lambda text: [
+        re.findall(r"\d+(?:\.\d+)?", row) for row in re.findall(r"^\|.*\|$", text, re.M)
+    ],
+    "cells of tables": lambda text: [
+        len(re.findall(r"(?<!\\)\|", row)) for row in re.findall(r"^\|.*\|$", text, re.M)
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def readmes():
+    return [(ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh.md")]
+
+
+@pytest.mark.parametrize("what", ALIKE)
+def test_readme_has_the_same_in_both_languages(readmes, what):
+    """Code without its comments, and in the order of the text; doctests of both are run."""
+    english, chinese = map(ALIKE[what], readmes)
+    assert english
+    assert chinese == english
+
+
+def test_readme_leads_to_its_other_language_in_its_first_lines(readmes):
+    english, chinese = (text.splitlines()[:4] for text in readmes)
+    assert "[中文](README.zh.md)" in english
+    assert "[English](README.md)" in chinese
+
+
+def test_readme_is_chinese_as_it_is_written(readmes):
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)", " ", FENCE.sub("", readmes[1]))
+    han = "[\u4e00-\u9fff]"
+    assert not re.findall(rf"{han}[,;:!?]|[，。；：、（][，。；：、]", text)
+    assert not re.findall(rf"{han}[A-Za-z0-9]|[A-Za-z0-9]{han}", text)

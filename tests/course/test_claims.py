@@ -26,6 +26,7 @@ from minireg.cli import course
 from minireg.cli import main as cli
 from minireg.course import claims
 from minireg.course.claims import Claim, breaks, claim, corrects, holds, load, reports, select
+from minireg.course.lessons import lessons
 
 ALL, ROOT = load(), Path(__file__).parents[2]
 
@@ -339,6 +340,10 @@ def test_the_readme_counts_the_verdicts():
     wrong = [sum(c.verdict == verdict for c in ALL.values()) for verdict in claims.WRONG]
     assert f"make {len(ALL)} claims." in readme
     assert f"{wrong[0]} are imprecise and {wrong[1]} false as stated" in " ".join(readme.split())
+    chinese = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+    assert f"共有 {len(ALL)} 条论断" in chinese
+    assert f"{wrong[0]} 条不准确，{wrong[1]} 条照原文不成立" in chinese
+    assert f"{len(lessons())} 节短课" in chinese
 
 
 def test_a_claim_that_fails_is_exit_code_1(capsys, monkeypatch):
