@@ -10,7 +10,7 @@ yields figures; each figure names what was measured and the range in which it ha
 
 ``minireg claims`` runs them all. What they gave on one machine is in ``lessons/claims/measured.json``,
 and what they say in Chinese, why a wrong one seems right and how certain a verdict is, in
-``lessons/claims/words.toml``.
+``lessons/claims/words.toml``; what each figure is, in Chinese, in ``lessons/claims/figures_zh.toml``.
 """
 
 from __future__ import annotations
@@ -104,6 +104,16 @@ class Figure(NamedTuple):
             return f"{low:.4g} to {high:.4g}"
         bound = f"≤ {high:.4g}" if high < math.inf else f"≥ {low:.4g}"
         return bound if math.isfinite(low) or math.isfinite(high) else ""
+
+    def said(self, what_zh: str = "") -> Say:
+        """It in both languages; what was measured is a formula where no Chinese is given.
+
+        >>> Figure("holds", "|gap − 1|", 0.0, at_most=1e-9).said("|差距 − 1|").zh
+        '|差距 − 1|：0（≤ 1e-09）'
+        """
+        tolerance = self.tolerance.replace("exactly", "恰为").replace(" to ", " 至 ")
+        within = f"（{tolerance}）" if tolerance else ""
+        return Say(repr(self), f"{what_zh or self.what}：{self.value:.4g}{within}")
 
     def __repr__(self) -> str:
         tolerance = f" ({self.tolerance})" if self.tolerance else ""
@@ -270,12 +280,17 @@ class Claim:
         return self._said("refutation")
 
     @property
+    def figures_zh(self) -> list[str]:
+        """What its figures are, in Chinese, in their order; empty where they are not translated."""
+        return list(_toml("figures_zh").get(self.id, []))
+
+    @property
     def _words(self) -> dict[str, Any]:
-        if self.id not in (words := _words()):
+        if self.id not in (words := _toml("words")):
             raise LookupError(
                 f"claim {self.id}: lessons/claims/words.toml has no table [{self.id}]"
             )
-        return words[self.id]
+        return dict(words[self.id])
 
     def _said(self, part: str) -> Say | None:
         said = self._words.get(part)
@@ -343,9 +358,9 @@ def load() -> dict[str, Claim]:
 
 
 @cache
-def _words() -> dict[str, dict[str, Any]]:
-    """The table of each claim in ``words.toml``."""
-    return tomllib.loads((LESSONS / "claims" / "words.toml").read_text(encoding="utf-8"))
+def _toml(name: str) -> dict[str, Any]:
+    """What a file beside the programs holds."""
+    return tomllib.loads((LESSONS / "claims" / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 @cache
@@ -466,7 +481,7 @@ def places(source: str) -> dict[str, tuple[int, str]]:
 
 def _rank(text: str, said: str) -> int:
     """How early in its text a place is; after all others if ``places.toml`` does not have it."""
-    known = _places()[text]
+    known = _toml("places")[text]
     return min((i for i, one in enumerate(known) if _names(said, one)), default=len(known))
 
 
@@ -487,13 +502,8 @@ def by_place() -> dict[str, dict[str, list[Claim]]]:
             place: [c for c, where in found if text in where and _names(where[text][1], place)]
             for place in known
         }
-        for text, known in _places().items()
+        for text, known in _toml("places").items()
     }
-
-
-@cache
-def _places() -> dict[str, list[str]]:
-    return tomllib.loads((LESSONS / "claims" / "places.toml").read_text(encoding="utf-8"))
 
 
 def wrong() -> dict[str, list[Claim]]:

@@ -199,10 +199,10 @@ function noPython(why) {
 
 // Figures that came out otherwise than they stand there; the last digits depend on the machine.
 function differing(list, figures) {
-  return figures.filter(({ value }, i) => {
-    const old = Number(list.children[i]?.dataset.value ?? NaN);
-    return !(Math.abs(value - old) <= Math.max(0.01 * Math.abs(old), 1e-9));
-  }).map(({ what, value }) => `${what}: ${short(value)}`);
+  const both = figures.map(({ what, value }, i) => ({ what, zh: what, now: value, ...list.children[i]?.dataset }));
+  const others = both.filter(({ value, now }) => !(Math.abs(now - value) <= Math.max(0.01 * Math.abs(value), 1e-9)));
+  return [others.map(({ what, now }) => `${what}: ${short(now)}`).join("; "),
+    others.map(({ zh, now }) => `${zh}：${short(now)}`).join("；")];
 }
 
 const short = value => String(Number(value.toPrecision(4)));
@@ -227,11 +227,11 @@ function measures(ask) {
     beside(list, reply.figures);
     const tenths = reply.seconds.toFixed(1), soon = tenths === "0.0";
     const time = soon ? "less than 0.1" : tenths, long = soon ? "不到 0.1" : ` ${tenths}`;
-    const others = differing(list, reply.figures).join("; ");
+    const [others, anders] = differing(list, reply.figures);
     if (reply.error) say(note, `It could not be measured here: ${reply.error}`, `这里未能完成测量：${reply.error}`);
-    else if (!reply.passed) say(note, `Not as claimed: ${others}`, `与论断不符：${others}`);
+    else if (!reply.passed) say(note, `Not as claimed: ${others}`, `与论断不符：${anders}`);
     else if (others) say(note, `Measured here in ${time} s. In its range, but not as on record: ${others}`,
-      `在这里测得，用时${long} 秒。在规定范围内，但与记录不同：${others}`);
+      `在这里测得，用时${long} 秒。在规定范围内，但与记录不同：${anders}`);
     else say(note, `Measured here just now, in ${time} s: as on record.`, `刚刚在这里测得，用时${long} 秒：与记录一致。`);
   };
 }

@@ -14,7 +14,7 @@ import re
 import tokenize
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from string import Template
 from typing import Any
 
@@ -82,7 +82,7 @@ PLACES: dict[str, str | Callable[[re.Match[str]], str]] = {
 }  # fmt: skip
 RANGES = Say(
     "in brackets: the range in which the figure has to lie",
-    "括号里是这个数应落在的范围（各行为英文简记）",
+    "括号里是这个数应落在的范围",
 )
 # An index: after one letter or a norm, or one sign after anything; a name in code has more of both.
 INDEX = re.compile(
@@ -131,7 +131,10 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         _section("exercises", "Exercises", "练习", "".join(judged)),
         _section("keep", "Keep", "记住", _keep(opened.one(Keep), lesson, render)),
         *(_fold(part.title, part.text.html(render, "div")) for part in opened.of(Appendix)),
-        _fold(Say("What this lesson measures", "本课的实测"), _figures(kept["figures"])),
+        _fold(
+            Say("What this lesson measures", "本课的实测（英文简记）"),
+            _figures(("", "", say(line)) for line in kept["figures"]),
+        ),
         *([_fold(Say("The texts", "所引教材"), sources(claims))] if claims else []),
     ]
     widgets = asset("course/exercises.js").replace("export function", "function")
@@ -304,10 +307,14 @@ def card(claim: Claim, unfolded: bool = False) -> str:
     ]
     why = Say("what was measured, and why", "测得什么，为什么")
     listed = _listed((k, v) for k, v in entries if v)
+    chinese = chain(claim.figures_zh, repeat(""))
+    figures = [
+        (f.value, zh or f.what, f.said(zh)) for f, zh in zip(result.figures, chinese, strict=False)
+    ]
     return (
         f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source).html()}</span></p>'
         f'<details{" open" * unfolded}><summary><span class="ruling">{VERDICTS[claim.verdict].html()}'
-        f"</span> · {why.html()}</summary><dl>{listed}</dl>{_figures(result.figures)}"
+        f"</span> · {why.html()}</summary><dl>{listed}</dl>{_figures(figures)}"
         f'<button data-claim="{claim.id}">{Say("Measure it here", "在这里测一测").html()}</button> '
         f'<span class="small"></span><p class="python small" hidden></p></details></div>'
     )
@@ -318,10 +325,11 @@ def _listed(entries: Iterable[tuple[Say, Say]]) -> str:
     return "".join(f"<dt>{k.html()}</dt><dd>{v.html(indexed)}</dd>" for k, v in entries)
 
 
-def _figures(lines: Iterable[Any]) -> str:
-    """Figures as a list: what, value, range."""
+def _figures(lines: Iterable[tuple[float | str, str, Say]]) -> str:
+    """Figures as a list, of each the value, what it is in Chinese, and all that is said of it."""
     listed = "".join(
-        f'<li data-value="{getattr(line, "value", "")}">{indexed(str(line))}</li>' for line in lines
+        f'<li data-value="{value}" data-zh="{escape(zh)}">{said.html(indexed)}</li>'
+        for value, zh, said in lines
     )
     return f'<p class="small">{RANGES.html()}</p><ul class="figures">{listed}</ul>'
 
