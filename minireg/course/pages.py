@@ -120,6 +120,7 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         f'<li value="{number}">{step.html(render, "div")}</li>'
         for number, step in enumerate(opened.one(Why).steps, 1)
     )
+    figures = _figures(("", "", say(line)) for line in kept["figures"])
     body = [
         f"<h1>{title.html(render)}</h1>",
         *([f'<p id="lead">{lead.html(render)}</p>'] if lead else []),
@@ -131,10 +132,7 @@ def page(lesson: Lesson, python: str = "", size: int = 0) -> str:
         _section("exercises", "Exercises", "练习", "".join(judged)),
         _section("keep", "Keep", "记住", _keep(opened.one(Keep), lesson, render)),
         *(_fold(part.title, part.text.html(render, "div")) for part in opened.of(Appendix)),
-        _fold(
-            Say("What this lesson measures", "本课的实测（英文简记）"),
-            _figures(("", "", say(line)) for line in kept["figures"]),
-        ),
+        _fold(Say("What this lesson measures", "本课的实测（英文简记）"), figures),
         *([_fold(Say("The texts", "所引教材"), sources(claims))] if claims else []),
     ]
     widgets = asset("course/exercises.js").replace("export function", "function")
@@ -307,10 +305,8 @@ def card(claim: Claim, unfolded: bool = False) -> str:
     ]
     why = Say("what was measured, and why", "测得什么，为什么")
     listed = _listed((k, v) for k, v in entries if v)
-    chinese = chain(claim.figures_zh, repeat(""))
-    figures = [
-        (f.value, zh or f.what, f.said(zh)) for f, zh in zip(result.figures, chinese, strict=False)
-    ]
+    pairs = zip(result.figures, chain(claim.figures_zh, repeat("")), strict=False)
+    figures = [(f.value, zh or f.what, f.said(zh)) for f, zh in pairs]
     return (
         f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source).html()}</span></p>'
         f'<details{" open" * unfolded}><summary><span class="ruling">{VERDICTS[claim.verdict].html()}'
