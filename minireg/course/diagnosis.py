@@ -376,7 +376,11 @@ def condition(both: Both) -> Iterator[Say]:
     """Right where ``|v| > lam``, wrong everywhere else: asked far from the cases too."""
     both = both.elsewhere(seed=2, many=150, by=2)
     right = np.isclose(*both.flat, 1e-7, 1e-12)
-    if min(right.sum(), (~right).sum()) < 8:
+    there = np.repeat(  # where an argument is 0 throughout many answers agree
+        [all(np.any(v) for v in args if np.ndim(v)) for args, _, _ in both.rows],
+        [b.size for _, _, b in both.rows],
+    )
+    if min((right & there).sum(), (~right).sum()) < 8:
         return
     plain, other = both.quantities
     index = other.pop("index", np.zeros(len(right)))
@@ -394,6 +398,8 @@ def condition(both: Both) -> Iterator[Say]:
     signs = {">": np.greater, "<": np.less, "=": np.equal}
     for one, two, sign in itertools.product(left, level, signs):
         if sign == "=" and two in ("0", f"√{one}"):  # where there is nothing many answers agree
+            continue
+        if "shape" in one + two and "‖" in one + two:  # a count is no length
             continue
         if np.array_equal(signs[sign](left[one], level[two]), right):
             yield say("partly.where", condition=f"{one} {sign} {two}")
@@ -555,7 +561,9 @@ def edits(node: Any, me: int, arguments: int,
         # Powers of powers in a loop may not come to an end.
         yield from (("operator", f, two) for f in others if f is not operator.pow or not loops)
         yield "order", this, two[::-1]
-        yield from (("without", keep, [n]) for n in two)
+        for n, other in zip(two, (node.right, node.left), strict=True):
+            unit = hasattr(other, "slot") and getattr(other.args[1], "value", None) in (0, 1)
+            yield "needless" if unit else "without", keep, [n]  # for `x - 1`, `x * 1` is no advice
     if isinstance(node, ast.UnaryOp):
         yield "without", keep, slots(node.operand)
     if isinstance(node, ast.Call) and not node.keywords:
@@ -623,7 +631,9 @@ def change(both: Both, code: str, name: str, space: dict[str, Any]) -> Say | Non
     if not found:
         return None
     kind, line, piece, around = min(found, key=lambda f: KINDS.index(f[0]))
-    return say(f"change.{kind}", line=line, piece=piece, around=around, name=piece.split("(")[0])
+    unit = re.search(r"^[01](\.0)? \S+|\S+ [01](\.0)?$", piece)  # of `x - 1` the `- 1`
+    name = unit[0] if unit else piece.split("(")[0]
+    return say(f"change.{kind}", line=line, piece=piece, around=around, name=name)
 
 
 def idle(code: str) -> Say | None:

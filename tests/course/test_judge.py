@@ -253,6 +253,31 @@ def test_that_many_answers_agree_at_zero_is_not_told_as_a_condition():
         assert "Right where" not in verdict.said.en
 
 
+def test_a_condition_does_not_rest_on_a_place_where_there_is_nothing():
+    """Where all of x is 0 these agree with the right answer, and nowhere else."""
+    cases = [
+        (np.array([[1.0, 3.0], [2.0, -1.0], [0.5, 2.0]]), 0.8),
+        (np.array([[0.2, -5.0, 1.0], [1.5, 4.0, 2.0]]), 0.4),
+        (np.zeros((3, 2)), 0.7),
+    ]
+    right = lambda x, p: (1 - p) / p * (x**2).mean(0)
+    for given in (
+        lambda x, p: p * (x**2).mean(0),
+        lambda x, p: (x**2).mean(0) / p**2,
+        lambda x, p: p / (1 - p) * x.var(0),
+    ):
+        verdict = judge(given, Write("f", Say("", ""), given, right, cases))
+        assert "Right where" not in verdict.said.en
+
+
+def test_a_size_is_not_compared_with_a_length():
+    """That ‖x‖ > 2 is needed here has nothing to do with the two columns of x."""
+    right, given = lambda x: max(np.linalg.norm(x), 2.0), lambda x: np.linalg.norm(x)
+    cases = [(np.array([[1.0, 3.0], [2.0, -1.0]]),), (np.array([[0.2, -1.0], [1.5, 0.4]]),)]
+    verdict = judge(given, Write("f", Say("", ""), given, right, cases))
+    assert "shape" not in verdict.said.en
+
+
 @pytest.mark.parametrize(
     "body",
     ["np.argmin(w)", "(w < 0).mean()", "len(w)", "float(w[0] < 0)", "w.size - (w < 0).sum()"],
@@ -304,6 +329,21 @@ def test_where_one_change_makes_it_right(body, said):
     cases = [(2.0, 3.0, 0.7), (0.5, 1.5, 1.9)]
     exercise = Write("f", Say("", ""), space["f"], lambda a, b, c: (a + b) / c, cases)
     verdict = submitted(f"def f(a, b, c):\n    return {body}", exercise)
+    assert said in verdict.said.en
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("(a**2).sum() / (len(a) - 1)", "Line 2, `len(a) - 1`: `- 1` does not belong there."),
+        ("(a**2).sum() / (a.size + 1)", "Line 2, `a.size + 1`: `+ 1` does not belong there."),
+        ("(a**2).sum() / (1 + len(a))", "Line 2, `1 + len(a)`: `1 +` does not belong there."),
+    ],
+)
+def test_an_operator_that_does_nothing_is_no_advice(body, said):
+    """`* 1` in place of `- 1` would be right, too; but the 1 is what is too much."""
+    exercise = one_of((V,), (W,), right=lambda a: (a**2).mean())
+    verdict = submitted(f"def f(a):\n    return {body}", exercise)
     assert said in verdict.said.en
 
 
