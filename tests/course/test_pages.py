@@ -150,7 +150,9 @@ def test_a_prediction_of_an_earlier_lesson_is_asked_again(lesson, opened):
 
 def test_a_page_asks_for_nothing_but_its_own_files(lesson):
     html = page(lesson)
-    links = re.findall(r'(?:src|href)="([^"#][^"]*)"', html) + re.findall(r"url\(([^)]*)\)", html)
+    links = re.findall(r'(?:src|href)="([^"#][^"]*)"', html) + re.findall(
+        r"url\(([^#)][^)]*)\)", html
+    )
     assert FONT in links
     for link in links:
         assert link.startswith("data:") or re.fullmatch(
