@@ -43,7 +43,7 @@ def _():
             "One unit, w·x of ten measurements, then BatchNorm (no γ, β), predicts the course of diabetes. "
             "SGD (η = 0.1, batches of 16) decays w by λ; g is the gradient by w, and a step turns w by φ.",
             "一个单元由十项测量 x 算出 w·x，再经过 BatchNorm（不带 γ 与 β），预测糖尿病的病情。"
-            "用 SGD 训练 w：批量为 16，学习率 η = 0.1，权重衰减 λ。g 是损失对 w 的梯度，"
+            "用 SGD 训练 w：批量为 16，学习率 η = 0.1，权重衰减系数为 λ。g 是损失对 w 的梯度，"
             "φ 是一步使 w 转过的角度。",
         ),
     )
@@ -99,12 +99,14 @@ def _():
         picture,
         "lam",
         (0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6),
-        start=0.8,
+        start=0.4,
         label="λ",
         broken=Say("BatchNorm's ε = 0.01, too large", "BatchNorm 的 ε = 0.01，太大"),
         caption=Say(
-            "λ = {lam:g}: a step turns w by {turn:.1f}°. {said} Size of the outputs: {out:.2f}.",
-            "λ = {lam:g}：一步使 w 转过 {turn:.1f}°。{said}输出的大小：{out:.2f}。",
+            "λ = {lam:g}: from step 100 on a step turns w by {turn:.1f}° (root mean square). {said} "
+            "Size of the outputs: {out:.2f}.",
+            "λ = {lam:g}：第 100 步之后，每一步使 w 转过 {turn:.1f}°（均方根）。{said}"
+            "输出的大小：{out:.2f}。",
         ),
         alt=Say(
             "Left, one step: decay shortens the arrow w, then the gradient, at a right angle to it, brings "
@@ -164,7 +166,8 @@ def _():
 @app.function
 def train(strength, lr=0.1, eps=0.0, steps=400, length=0.8):
     """The weights before each step, and the gradients: (2, steps, 10)."""
-    linear, norm = mr.nn.Linear(10, 1, bias=False), mr.nn.BatchNorm(1, eps=eps, affine=False)
+    linear = mr.nn.Linear(10, 1, bias=False)
+    norm = mr.nn.BatchNorm(1, eps=eps, affine=False)
     model, loss = mr.nn.Sequential(linear, norm).double(), mr.nn.MSELoss()
     linear.weight.assign(start(length))
     optimizer = mr.optim.SGD(model.parameters(), lr, weight_decay=strength)
@@ -711,12 +714,13 @@ def picture(lam, broken=False):
         d = min(0.035, across / 2)
         step.line([shrunk - d, shrunk - d, shrunk], [0, d, d], "ink", width=1)
     step.arrow(0, 0, 1, 0, "ink", label="w")
-    step.arrow(1, 0, -0.1 * lam, 0, "penalty", label=Say("decay", "衰减"), width=4)
+    step.arrow(1, 0, -0.1 * lam, 0, "penalty", width=4)
+    step.text(1 - 0.05 * lam if lam else np.nan, 0, Say("decay", "衰减"), "penalty")
     step.arrow(0, 0, *tip, role, label=Say("w after the step", "一步之后的 w"))
     step.arrow(shrunk, 0, tip[0] - shrunk, tip[1], "data", label="−ηg", width=4)
     r, way = np.linalg.norm(w[:61], axis=1), np.radians(np.r_[0, np.cumsum(angles(w[:61]))])
     tips = Panel(
-        Say("the tip of w, 60 steps", "w 的末端，60 步"),
+        Say("the tip of w, 60 steps, laid flat", "w 的末端：60 步，逐步摊平"),
         x=(-2.15, 2.15), y=(-1.19, 1.19), xticks={}, yticks={}, height=None,
     )  # fmt: skip
     tips.line(r * np.cos(way), r * np.sin(way), role, width=1)
@@ -729,8 +733,8 @@ def picture(lam, broken=False):
     tips.text(r[0], 0, Say("start", "起点"))
     size, degrees = np.sqrt(np.mean(np.sum(late[0] ** 2, 1))), np.degrees(np.arccos(shrunk))
     said = Say(
-        f"In balance it would be arccos(1 − ηλ) = {degrees:.1f}°.",
-        f"平衡时应为 arccos(1 − ηλ) = {degrees:.1f}°。",
+        f"If ‖w‖ stood exactly still, it would be arccos(1 − ηλ) = {degrees:.1f}°.",
+        f"若 ‖w‖ 完全不变，则为 arccos(1 − ηλ) = {degrees:.1f}°。",
     )
     if not lam:
         said = Say(
