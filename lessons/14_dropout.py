@@ -42,11 +42,11 @@ def _():
     Title(
         Say("Which penalty is dropout?", "Dropout 是哪一种惩罚？"),
         lead=Say(
-            "Weights w predict the course of diabetes from ten measurements x, taken from their means. "
-            "Dropout keeps each with chance p, as x/p, and else hides it. On average that is a penalty "
-            "Σλⱼwⱼ².",
-            "用权重 w 由十项测量值 x（已减去均值）预测糖尿病的病情。Dropout 以概率 p 保留每项测量值，"
-            "并把它除以 p，否则置零。平均而言，这相当于一个惩罚 Σλⱼwⱼ²。",
+            "Weights w predict the course of diabetes from ten measurements x (s1–s6: six blood values), "
+            "with their means subtracted. Dropout keeps each with chance p, as x/p, and else hides it. On "
+            "average that is a penalty Σλⱼwⱼ².",
+            "用权重 w 由十项测量值 x（s1–s6 为六项血清指标；均已减去均值）预测糖尿病的病情。"
+            "Dropout 以概率 p 保留每项测量值，并把它除以 p，否则置零。平均而言，这相当于一个惩罚 Σλⱼwⱼ²。",
         ),
     )
     return
@@ -61,7 +61,7 @@ def _():
         ),
         (
             Answer(
-                Say("None: all are equal", "没有，它们都相等"),
+                Say("None: all are equal", "没有最大的，它们都相等"),
                 Say(
                     "The chances are equal, not the harm: to hide xⱼ moves the prediction by wⱼxⱼ, so what "
                     "varies much costs much. In the patients' units the largest λⱼ is 4,800 times the "
@@ -106,28 +106,30 @@ def _():
         "p",
         (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
         start=0.6,
-        label=Say("chance to keep, p", "保留概率 p"),
+        label=Say("p (keep)", "保留概率 p"),
         choices={
-            "own": Say("patients' units", "原始单位"),
+            "own": Say("raw units", "原始单位"),
             "standard": Say("standardized", "标准化"),
-            "logistic": Say("logistic loss", "逻辑损失"),
+            "logistic": Say("logistic", "逻辑损失"),
         },
-        broken=Say("call nn.Dropout(p)", "写成 nn.Dropout(p)"),
+        broken=Say("nn.Dropout(p)", "写成 nn.Dropout(p)"),
         caption=Say(
             "Without dropout the loss is {plain:.2f}, with it {mean:.2f} on average over all {masks:,} "
             "masks. {said}",
             "不用 Dropout，损失为 {plain:.2f}；用了之后，对全部 {masks:g} 种掩码平均为 {mean:.2f}。{said}",
         ),
         alt=Say(
-            "Left, the loss of fixed weights under 200 random masks: a cloud of dots above the loss without "
-            "dropout. Their mean lies above it by exactly the penalty. With smaller p the cloud rises and "
-            "widens. Right, the λ of each of ten weights as bars on a logarithmic axis, the measured ones as "
-            "dots on their tops, and above them all a dashed line, the one λ of the textbook. Standardized, "
-            "the bars are equally high. Under the logistic loss, what dropout adds against the length of "
-            "the weights: a parabola at first, then far below it. Broken, cloud and dots are too high or "
-            "too low.",
-            "左图：权重固定，200 个随机掩码下的损失，散点都在不用 Dropout 的损失之上，"
-            "其平均恰好高出一个惩罚。p 越小，散点越高、越散。右图：十个权重各自的 λ，画成对数轴上的柱子，"
+            "Left, the loss of fixed weights under 200 random masks: a cloud of dots, most of them "
+            "above the loss without dropout; how many lie beyond the top edge is written there. Their "
+            "mean lies above it by exactly the penalty. With smaller p the cloud rises and widens. "
+            "Right, the λ of each of ten weights as bars on a logarithmic axis, the measured ones as "
+            "dots on their tops, and above them all a dashed line, the one λ of the textbook. "
+            "Standardized, the bars are equally high. Under the logistic loss, what dropout adds "
+            "against the length of the weights: a parabola at first, then far below it. Broken, cloud "
+            "and dots are too high or too low.",
+            "左图：权重固定，200 个随机掩码下的损失，散点大多在不用 Dropout 的损失之上，"
+            "超出上边缘的写明个数；其平均恰好高出一个惩罚。p 越小，散点越高、越散。"
+            "右图：十个权重各自的 λ，画成对数轴上的柱子，"
             "实测值是柱顶上的点；教材的单一 λ 是高过所有柱子的虚线。标准化之后，柱子一样高。"
             "换成逻辑损失，右图是 Dropout 所加的量随权重长度的变化：起初是抛物线，后来远低于它。"
             "故意弄错时，散点和实测点过高或过低。",
@@ -201,9 +203,11 @@ def _():
         "    print(*(slope / (2 * w)).round(2))",
         Say(
             "Beware: in the texts p *keeps*, in `nn.Dropout(p)` it *drops*. Printed are the penalty by all "
-            "1,024 masks, by the formula, and the λⱼ.",
+            "1,024 masks, by the formula, and the λⱼ. A layer draws a mask for each patient: the same mean, "
+            "less scatter.",
             "注意：在教材里 p 是*保留*的概率，在 `nn.Dropout(p)` 里是*丢弃*的概率。"
-            "输出依次是由全部 1024 种掩码算出的惩罚、由公式算出的惩罚，以及各个 λⱼ。",
+            "输出依次是由全部 1024 种掩码算出的惩罚、由公式算出的惩罚，以及各个 λⱼ。"
+            "实际的层对每位患者各取一个掩码：平均相同，波动更小。",
         ),
     )
     return
@@ -307,6 +311,15 @@ def _():
                 "只有平均为 0 的列，方差才与它相同。",
             ): lambda x, p: (1 - p) / p * x.var(0),
             Say(
+                "That divides by N − 1, and is measured from the mean. Dropout hides x itself: take the mean "
+                "of xⱼ².",
+                "这里除以的是 N − 1，而且是相对平均值算的。Dropout 丢弃的是 x 本身：应取 xⱼ² 的平均。",
+            ): lambda x, p: (1 - p) / p * x.var(0, ddof=1),
+            Say(
+                "Square first, then take the mean: the square of a mean of sizes is too small.",
+                "先平方，再取平均：先对 |xⱼ| 取平均再平方，就偏小了。",
+            ): lambda x, p: (1 - p) / p * np.abs(x).mean(0) ** 2,
+            Say(
                 "Square first, then take the mean: large values of both signs would cancel.",
                 "先平方，再取平均：否则正负相反的大数会互相抵消。",
             ): lambda x, p: (1 - p) / p * x.mean(0) ** 2,
@@ -327,8 +340,8 @@ def _():
                 "这是每一列的长度，多开了一次方：应取平方的平均。",
             ): lambda x, p: (1 - p) / p * np.linalg.norm(x, axis=0),
             Say(
-                "The standard deviation is a root too many, and taken from the mean. Dropout hides x itself: "
-                "take the mean of xⱼ².",
+                "The standard deviation is a root too many, and measured from the mean. Dropout hides x "
+                "itself: take the mean of xⱼ².",
                 "标准差多开了一次方，而且是相对平均值算的。Dropout 丢弃的是 x 本身：应取 xⱼ² 的平均。",
             ): lambda x, p: (1 - p) / p * x.std(0),
             Say(
@@ -351,6 +364,10 @@ def _():
                 "1/p is the mean square of m/p. The variance is that minus the square of its mean, 1.",
                 "1/p 是 m/p 的平方的平均。方差还要减去平均的平方，即减去 1。",
             ): lambda x, p: (x**2).mean(0) / p,
+            Say(
+                "That p is the mean of m²; it grows as less is hidden. Wanted is the variance of m/p.",
+                "p 是 m² 的平均，丢弃越少它越大。要的是 m/p 的方差。",
+            ): lambda x, p: p * (x**2).mean(0),
             Say(
                 "One p too many below: p(1 − p)/p² is (1 − p)/p.",
                 "分母多了一个 p：p(1 − p)/p² 等于 (1 − p)/p。",
@@ -592,7 +609,7 @@ def _():
             "Before the last layer $v$ of a network dropout hides hidden units $h_k$. For the square error "
             "it then adds $\\frac{1-p}{p}\\sum_k v_k^2\\,\\langle h_k^2\\rangle$: again a ridge, whose "
             "prices the layers before make. They may lower a price by a small $h_k$, but then $v_k$ has to "
-            "grow. With ReLU, the first layer times 4 and $v$ through 4 make the same network, which pays "
+            "grow. With ReLU, the first layer times 4 and $v$ divided by 4 make the same network, which pays "
             "dropout the same, but L2 another sum: so dropout is no L2 on all weights. Nor is its mean all "
             "that it does: its gradients scatter from step to step. Whether it helps is a question to data "
             "(the last claim above).",
@@ -612,7 +629,7 @@ def _():
 
 @app.function(hide_code=True)
 def patients(units):
-    """Ten measurements (442, 10), taken from their means; the progression; least squares (10,)."""
+    """Ten measurements (442, 10), less their means; the progression; least squares (10,)."""
     x, y = mr.datasets.arrays("diabetes")
     x, y = x - x.mean(0), (y - y.mean()) / y.std()
     x = x / x.std(0) if units == "standard" else x
@@ -684,23 +701,30 @@ def picture(p, choice, broken=False):
     more = float(excess(loss, x, y, w, keep))
     top, name = (0.8, Say("penalty", "惩罚")) if logistic else (3.6, "Σλⱼwⱼ²")
     left = Panel(
-        Say("loss of the trained weights, 200 masks", "训练所得的权重在 200 个掩码下的损失")
+        Say("loss of the trained weights", "训练所得的权重的损失")
         if logistic
-        else Say("loss of least squares, 200 masks", "最小二乘解在 200 个掩码下的损失"),
+        else Say("loss of least squares", "最小二乘解的损失"),
         x=(0, 330), y=(0, top), xticks={},
+        xlabel=Say("200 masks, each for all tumours", "200 个掩码，每个用于全体肿瘤")
+        if logistic
+        else Say("200 masks, each for all patients", "200 个掩码，每个用于全体患者"),
     )  # fmt: skip
-    left.dots(np.arange(1, 201), by_mask(loss, x, y, w, bits / keep), role, size=3)
+    losses = by_mask(loss, x, y, w, bits / keep)
+    left.dots(np.arange(1, 201), losses, role, size=3)
+    beyond = np.sum(losses > top)
+    more_above = Say(f"{beyond} more above", f"上方还有 {beyond} 个")
+    left.text(265 if beyond else np.nan, 0.8 * top, more_above, role)
     left.line([0, 330], [plain] * 2, "data").line([0, 330], [plain + more] * 2, role)
     left.line([230, 330], [plain] * 2, "data", label=Say("without dropout", "不用 Dropout"))
     left.line([290, 330], [plain + more] * 2, role, label=Say("mean", "平均"))
     left.arrow(215, plain, 0, penalty, "penalty", label=name)
     right = (bent if logistic else each)(p, keep, x, y, w, role)
     if broken:
+        times = more / float(excess(loss, x, y, w, p))
         said = Say(
-            f"nn.Dropout({p:g}) keeps {1 - p:.1f}, not {p:g}: what it adds is {more / penalty:.2g} times "
-            "the penalty meant.",
-            f"nn.Dropout({p:g}) 保留的概率是 {1 - p:.1f}，不是 {p:g}：所加的量是应有惩罚的 "
-            f"{more / penalty:.2g} 倍。",
+            f"nn.Dropout({p:g}) keeps {1 - p:.1f}, not {p:g}: what it adds is {times:.2g} times what was "
+            "meant.",
+            f"nn.Dropout({p:g}) 保留的概率是 {1 - p:.1f}，不是 {p:g}：所加的量是应加的 {times:.2g} 倍。",
         )
         if p == 0.5:
             said = Say("At p = 0.5 the fault does not show.", "p = 0.5 时，这个错误看不出来。")
@@ -731,9 +755,10 @@ def picture(p, choice, broken=False):
 def each(p, keep, x, y, w, role):
     """The λ of each weight: by the formula, measured, and the textbook's."""
     prices, names = (1 - p) / p * (x**2).mean(0), mr.datasets.load("diabetes").feature_names
+    chinese = ["年龄", "性别", "BMI", "血压", *names[4:]]
     panel = Panel(
         Say("λⱼ of each weight", "各个权重的 λⱼ"),
-        x=(-0.7, 9.7), y=(1e-2, 3e4), log="y", xticks=dict(enumerate(names)),
+        x=(-0.7, 9.7), y=(1e-2, 3e4), log="y", xticks=dict(enumerate(map(Say, names, chinese))),
     )  # fmt: skip
     panel.bars(range(10), prices, "penalty", width=0.7)
     panel.dots(range(10), measured(x, y, w, keep), role, size=5, label=Say("measured", "实测"))
