@@ -561,7 +561,8 @@ def edits(node: Any, me: int, arguments: int,
         # Powers of powers in a loop may not come to an end.
         yield from (("operator", f, two) for f in others if f is not operator.pow or not loops)
         yield "order", this, two[::-1]
-        for n, other in zip(two, (node.right, node.left), strict=True):
+        opposite: Any = node.right, node.left
+        for n, other in zip(two, opposite, strict=True):
             unit = hasattr(other, "slot") and getattr(other.args[1], "value", None) in (0, 1)
             yield "needless" if unit else "without", keep, [n]  # for `x - 1`, `x * 1` is no advice
     if isinstance(node, ast.UnaryOp):
