@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .. import backend
 from ..course import lessons as shelf
+from ..course import notebook
 from ..course.claims import VERDICTS, Result, errata, measure_all, select
 from ..course.serve import serving
 from ..course.site import KNOWN, SiteError, served
@@ -51,6 +52,10 @@ def declare(commands: common.Commands) -> None:
     add("--run", action="store_true", help="measure what it claims, without a browser")
     add("--script", action="store_true", help="print its code as plain Python")
     add("--edit", action="store_true", help="open a copy of it in this folder with marimo")
+    about = "write it as a Jupyter notebook; without N all of them, into the folder PATH"
+    add("--notebook", type=common.folder, metavar="PATH", help=about)
+    about = "the language of the notebook; default en"
+    group.add_argument("--lang", choices=("en", "zh"), default="en", help=about)
     short = "two networks trained live, and what moves them"
     _serves(common.declare(commands, "play", play, short, play.__doc__))
     short = "the course as a folder for any web server"
@@ -148,7 +153,8 @@ def lesson(args: argparse.Namespace) -> int:
       this machine alone; Python beside it checks the exercises. What you answer is kept in
       MINIREG_HOME (default: ~/.local/share/minireg). Ctrl-C ends it. With --run a lesson runs
       here and prints what it claims and measured. With --edit it is copied into this folder and
-      opened with marimo; a copy that is already there is opened as you left it.
+      opened with marimo; a copy that is already there is opened as you left it. With --notebook it is
+      written for Jupyter: the picture to draw, cells for the answers and cells that judge them.
 
     examples
       minireg lesson                                 which there are, and their claims
@@ -157,6 +163,8 @@ def lesson(args: argparse.Namespace) -> int:
       minireg lesson 2 --run
       minireg lesson 2 --script > decay.py
       minireg lesson --run                           all of them
+      minireg lesson 2 --notebook decay.ipynb
+      minireg lesson --notebook class --lang zh      all of them, in Chinese, into a folder
 
     exit code
       0 done, 1 a lesson claims what is not so, or something is missing, 2 no such lesson
@@ -167,6 +175,8 @@ def lesson(args: argparse.Namespace) -> int:
         raise UsageError(f"{error.args[0]}\n{shelf.table(shelf.lessons())}") from error
     if args.run:
         return _run(chosen)
+    if args.notebook:
+        return _notebooks(chosen, args)
     if args.number is None:
         if args.script or args.edit:
             raise UsageError("which lesson? as in: minireg lesson 2 --script")
@@ -223,6 +233,24 @@ def _edit(one: shelf.Lesson) -> int:
         raise MissingError(f"cannot copy the lesson into {Path.cwd()}: {error}") from error
     print(f"{'copied to' if new else 'opening your copy'} {path}; Ctrl-C ends it", flush=True)
     return shelf.edit(path)
+
+
+def _notebooks(chosen: Sequence[shelf.Lesson], args: argparse.Namespace) -> int:
+    """Write lessons for Jupyter: one to a file, all to a folder."""
+    common.need(nbformat="lessons")
+    one = args.number is not None
+    if not one:
+        args.notebook.mkdir(parents=True, exist_ok=True)
+    for lesson in chosen:
+        path = args.notebook if one else args.notebook / f"{lesson.path.stem}.ipynb"
+        try:
+            notebook.write(lesson, path, args.lang)
+        except FileExistsError:
+            raise MissingError(
+                f"{path} is there already, perhaps with your work: move it first"
+            ) from None
+        print(path)
+    return 0
 
 
 def _run(chosen: Sequence[shelf.Lesson]) -> int:

@@ -236,22 +236,27 @@ def _line(claim: Claim, text: str, place: str, head: str) -> str:
 
 def glossary(python: str = "", size: int = 0) -> str:
     """The terms of the course in both languages, with their symbols."""
-    found = terms()
-    title = Say(f"{len(found)} terms", f"{len(found)} 个术语")
+    many = len(terms())
+    title = Say(f"{many} terms", f"{many} 个术语")
     lead = Say(
         "The words of lessons and claims in English and Chinese, their symbols, and the lesson that "
         "explains them.",
         "各课与论断所用的术语，中英对照，附记号，以及讲解它的那一课。",
     )
+    return _page(title, lead, {}, listed(), {}, python, size)
+
+
+def listed() -> str:
+    """The terms as a table."""
     heads = [Say("English", "英文"), Say("Chinese", "中文"), Say("Symbol", "记号"),
              Say("Meaning", "含义"), Say("Lesson", "课")]  # fmt: skip
     rows = (
         f'<tbody class="row"><tr><th scope="row">{escape(t.en)}</th><td><b>{escape(t.zh)}</b></td>'
         f"<td>{indexed(t.symbol)}</td><td>{t.meaning.html(indexed)}</td><td>{_links([t.lesson])}</td>"
         "</tr></tbody>"
-        for t in found
+        for t in terms()
     )
-    return _page(title, lead, {}, _table("terms", heads, rows), {}, python, size)
+    return _table("terms", heads, rows)
 
 
 # --- what they share ------------------------------------------------------------------------------

@@ -127,6 +127,29 @@ def before(order: Order) -> list[tuple[int, int]]:
     return [(i, j) for i, j in pairs if good and all(at[i] < at[j] for at in good)]
 
 
+def ordered(order: Order, program: str, before: Sequence[Sequence[int]]) -> tuple[bool, Say]:
+    """Whether lines are in a right order, and what is said about them; ``before`` is :func:`before`'s."""
+    lines = [*order.lines]
+    given = [line.rstrip() for line in program.splitlines() if line.strip()]
+    for line in given:
+        if why := order.distractors.get(line):
+            return False, Say(f"`{line.strip()}` does not belong there. {why.en}",
+                              f"`{line.strip()}` 不该在里面。{why.zh}")  # fmt: skip
+        if line not in lines or given.count(line) > 1:
+            return False, Say(
+                f"Once, and as it was: `{line}`.", f"每行只用一次，并保持原样：`{line}`。"
+            )
+    at = {lines.index(line): k for k, line in enumerate(given)}
+    for i, j in before:
+        if at.get(i, -1) > at.get(j, len(lines)):
+            late, early = lines[i].strip(), lines[j].strip()
+            return False, Say(f"`{early}` stands too early: before it comes `{late}`.",
+                              f"`{early}` 放得太早：`{late}` 应在它之前。")  # fmt: skip
+    if len(given) < len(lines):
+        return False, Say("So far so good: lines are missing.", "到目前为止都对，还缺几行。")
+    return True, Say("Right: it runs, and comes to what it should.", "正确：程序能运行，结果也对。")
+
+
 def reached(goal: Goal, scene: Scene) -> Iterator[tuple[int, Say]]:
     """At each state of the picture the number of the sentence, 0 for the goal itself, and the sentence.
 
@@ -243,16 +266,20 @@ def _move(name: str) -> str:
     )
 
 
+def mixed(part: Order) -> list[tuple[int, str]]:
+    """The number of each line, and the line, in the order in which they are first shown."""
+    lines = [*enumerate([*part.lines, *part.distractors])]
+    random.Random(part.id).shuffle(lines)
+    return lines
+
+
 def _order(part: Order) -> str:
     """The lines, mixed, and an empty program."""
-    lines = [*part.lines, *part.distractors]
-    mixed = list(range(len(lines)))
-    random.Random(part.id).shuffle(mixed)
     buttons = "".join(map(_move, ("up", "down", "out", "in")))
     items = "".join(
         f'<li data-line="{i}"><span class="grip" aria-hidden="true">⠿</span>'
-        f'{_line(lines[i])}<span class="moves">{buttons}</span></li>'
-        for i in mixed
+        f'{_line(line)}<span class="moves">{buttons}</span></li>'
+        for i, line in mixed(part)
     )
     return (
         f'<div class="lists"><div><h4>{Say("Lines", "代码行").html()}</h4><ul class="pile">{items}</ul></div>'
@@ -260,28 +287,41 @@ def _order(part: Order) -> str:
     )
 
 
-def _hunt(part: Hunt, evidence: str) -> tuple[list[Any], str]:
-    """Of each line whether it is the faulty one and what is said of it; the program, its evidence."""
+def accused(part: Hunt) -> list[tuple[str, tuple[bool, Say] | None]]:
+    """Each line of a hunt's program, whether it is the faulty one, and what is said of it."""
     text = source(part.program)
     first = next(n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)).body[0]
     prose = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     silent = range(first.lineno, (first.end_lineno or 0) + 1) if prose else ()
     others = {part.fault: part.why, **dict(sorted(part.others.items(), reverse=True))}
-    said: list[Any] = []
-    items = ""
+    found: list[tuple[str, tuple[bool, Say] | None]] = []
     for n, line in enumerate(text.split("\n"), 1):
-        shown, why = _line(line), None
+        why = None
         if n not in silent and line.strip():
-            shown = f'<button type="button" class="line">{shown}</button>'
             piece = next(piece for piece in others if piece in line)
             why = piece == part.fault, others[piece]
-        items += f"<li>{shown}</li>"
-        said.append(why)
+        found.append((line, why))
+    return found
+
+
+def legend(evidence: str) -> str:
+    """What the words of a ledger's table mean, those that occur."""
     there = set(re.findall(r"[\w‖Δ]+", evidence))
-    legend = " · ".join(f"<b>{k}</b> = {v.html()}" for k, v in LEGEND.items() if k in there)
-    return said, (
+    return " · ".join(f"<b>{k}</b> = {v.html()}" for k, v in LEGEND.items() if k in there)
+
+
+def _hunt(part: Hunt, evidence: str) -> tuple[list[Any], str]:
+    """Of each line whether it is the faulty one and what is said of it; the program, its evidence."""
+    found = accused(part)
+    items = "".join(
+        f'<li><button type="button" class="line">{_line(line)}</button></li>'
+        if why
+        else f"<li>{_line(line)}</li>"
+        for line, why in found
+    )
+    return [why for _, why in found], (
         f'<p class="how">{CLICK.html()}</p><ol class="code">{items}</ol>'
-        f'<pre class="evidence">{escape(evidence)}</pre><p class="small evidence">{legend}</p>'
+        f'<pre class="evidence">{escape(evidence)}</pre><p class="small evidence">{legend(evidence)}</p>'
     )
 
 

@@ -95,25 +95,35 @@ class Lesson:
         """
         codes = self.open().of(Code)
         calls = "\n".join(code.call.strip() for code in codes)
+        shown = [code.function.__name__ for code in codes]
+        return "\n".join(
+            [f'"""{self.title}"""\n', *self.needed(calls, *shown).values(), f"\n\n{calls}\n"]
+        )
+
+    def needed(self, *codes: str) -> dict[str, str]:
+        """What lines of code need of the lesson: the names that an import, a function, … makes → its
+        text, in the order of the file.
+        """
         (setup,) = (node for node in self.tree.body if isinstance(node, ast.With))
-        wanted = _used(ast.parse(calls)) | {code.function.__name__ for code in codes}
+        wanted = set[str]().union(*(_used(ast.parse(code)) for code in codes))
         rest, kept = [*setup.body, *map(_undecorated, self.tree.body)], []
         while found := [node for node in rest if _made(node) & wanted]:
             rest = [node for node in rest if node not in found]
             kept += found
             wanted = wanted.union(*map(_used, found))
-        texts: list[str] = []
+        texts: dict[str, str] = {}
         for node in sorted(kept, key=lambda node: node.lineno):
             match node:
                 case ast.Import() | ast.ImportFrom():
                     node = copy(node)
                     node.names = [a for a in node.names if _made(ast.Import([a])) & wanted]
-                    texts.append(ast.unparse(node))
+                    text = ast.unparse(node)
                 case ast.FunctionDef() | ast.ClassDef():
-                    texts.append(f"\n\n{ast.get_source_segment(self.text, node)}")
+                    text = f"\n\n{ast.get_source_segment(self.text, node)}"
                 case _:
-                    texts.append(ast.unparse(node))
-        return "\n".join([f'"""{self.title}"""\n', *texts, f"\n\n{calls}\n"])
+                    text = ast.unparse(node)
+            texts[", ".join(sorted(_made(node)))] = text
+        return texts
 
     def __str__(self) -> str:
         return f"{self.number:2}  {self.title}"

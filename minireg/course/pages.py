@@ -92,6 +92,10 @@ INDEX = re.compile(
 
 COLOURS = {tokenize.STRING: "s", tokenize.COMMENT: "c"}
 
+#: Of the course, as its first page and its book say it.
+TITLE = Say("minireg: a course on regularization", "minireg：正则化课程")
+QUESTION = Say("What does regularization really do?", "正则化究竟做了什么？")
+
 Render = Callable[[str], str]
 
 
@@ -283,8 +287,24 @@ def _told(part: Told, claims: Sequence[Claim]) -> str:
 
 def card(claim: Claim, unfolded: bool = False) -> str:
     """*They say, we measured, so* of one claim, with a button that measures it here."""
-    result, wrong = measured()[claim.id], " wrong" * (claim.verdict in WRONG)
+    why = Say("what was measured, and why", "测得什么，为什么")
+    return (
+        f'<div class="says{" wrong" * (claim.verdict in WRONG)}">{quoted(claim)}'
+        f'<details{" open" * unfolded}><summary><span class="ruling">{VERDICTS[claim.verdict].html()}'
+        f"</span> · {why.html()}</summary>{evidence(claim)}"
+        f'<button data-claim="{claim.id}">{Say("Measure it here", "在这里测一测").html()}</button> '
+        f'<span class="small"></span><p class="python small" hidden></p></details></div>'
+    )
+
+
+def quoted(claim: Claim) -> str:
+    """What a text says, and where."""
     said = Say(claim.statement, claim.statement_zh).html(indexed)
+    return f'<p>{said} <span class="small">{named(claim.source).html()}</span></p>'
+
+
+def evidence(claim: Claim) -> str:
+    """What is said against a claim or for it, and the figures on record."""
     which = (
         ("the correct statement", "上述正确说法")
         if claim.corrected
@@ -303,17 +323,12 @@ def card(claim: Claim, unfolded: bool = False) -> str:
             Say(f"{which[0]}: {certain.en}", f"{which[1]}：{certain.zh}"),
         ),
     ]
-    why = Say("what was measured, and why", "测得什么，为什么")
     listed = _listed((k, v) for k, v in entries if v)
-    pairs = zip(result.figures, chain(claim.figures_zh, repeat("")), strict=False)
-    figures = [(f.value, zh or f.what, f.said(zh)) for f, zh in pairs]
-    return (
-        f'<div class="says{wrong}"><p>{said} <span class="small">{named(claim.source).html()}</span></p>'
-        f'<details{" open" * unfolded}><summary><span class="ruling">{VERDICTS[claim.verdict].html()}'
-        f"</span> · {why.html()}</summary><dl>{listed}</dl>{_figures(figures)}"
-        f'<button data-claim="{claim.id}">{Say("Measure it here", "在这里测一测").html()}</button> '
-        f'<span class="small"></span><p class="python small" hidden></p></details></div>'
+    pairs = zip(
+        measured()[claim.id].figures, chain(claim.figures_zh, repeat("")), strict=False
     )
+    figures = _figures([(f.value, zh or f.what, f.said(zh)) for f, zh in pairs])
+    return f"<dl>{listed}</dl>{figures}"
 
 
 def _listed(entries: Iterable[tuple[Say, Say]]) -> str:

@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 from ..checkpoint import replacing
 from ..pictures import Say, Scene
-from . import catalogue, playground, questions
+from . import book, catalogue, playground, questions
 from .claims import HERE, LESSONS, WRONG, load
 from .lessons import Lesson, lessons
-from .pages import FONT, KEPT, asset, page, shell, stored
+from .pages import FONT, KEPT, QUESTION, TITLE, asset, page, shell, stored
 from .parts import Exercise, Recall, Title
 
 MARK = "site.json"  # what a site consists of: by it the next one knows what it may replace
@@ -38,6 +38,7 @@ Make = Callable[[str, int], str]
 #: Pages beside the lessons: file name → what makes it, given where Python is and the bytes it loads.
 PAGES: dict[str, Make] = {
     **catalogue.PAGES, "playground.html": playground.page, "questions.html": questions.page,
+    "book.html": book.page,
 }  # fmt: skip
 LINKS = {  # what the index calls them
     "questions.html": Say("ten questions, before and after", "十道题，学前学后各一次"),
@@ -46,6 +47,7 @@ LINKS = {  # what the index calls them
     "texts.html": Say("the texts, place by place", "教材逐节对照"),
     "errata.html": Say("errata of the texts", "教材勘误"),
     "glossary.html": Say("glossary", "术语表"),
+    "book.html": Say("all lessons as a book, to print", "全书（可打印）"),
 }
 
 
@@ -60,8 +62,6 @@ def index(python: str = "", size: int = 0) -> str:
     """The page that leads to all others: a card a lesson, with its picture in small."""
     claims = [*load().values()]
     wrong = sum(claim.verdict in WRONG for claim in claims)
-    title = Say("minireg: a course on regularization", "minireg：正则化课程")
-    question = Say("What does regularization really do?", "正则化究竟做了什么？")
     lead = Say(
         f"Five texts make {len(claims)} statements about it: each is a program here, its figure is "
         f"measured, and {wrong} are corrected. A wrong answer of yours is recognised by being run, and "
@@ -74,12 +74,12 @@ def index(python: str = "", size: int = 0) -> str:
     )
     cards = "".join(map(_card, lessons()))
     body = (
-        f'<h1>{question.html()}</h1><p id="lead">{lead.html()}</p>'
+        f'<h1>{QUESTION.html()}</h1><p id="lead">{lead.html()}</p>'
         f'<p id="links">{links}</p><ol class="cards">{cards}</ol>'
     )
     style, script = asset("course/index.css"), asset("course/index.js")
     place = Say("the course", "课程")
-    return shell(title, body, {}, python, size, place=place, style=style, script=script)
+    return shell(TITLE, body, {}, python, size, place=place, style=style, script=script)
 
 
 def _card(lesson: Lesson) -> str:

@@ -6,6 +6,7 @@ only; so one of them is kept as it is, and of the others what has changed. ``sce
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import string
@@ -43,6 +44,10 @@ class Frame:
         before = after.panels if after and len(after.panels) == len(self.panels) else ()
         pairs = zip(self.panels, before or [None] * len(self.panels), strict=True)
         return "".join(panel.svg(old) for panel, old in pairs)
+
+    def _repr_html_(self) -> str:
+        """For Jupyter."""
+        return image(self.svg())
 
     def __repr__(self) -> str:
         many = f"{len(self.panels)} panel{'s' * (len(self.panels) != 1)}"
@@ -211,6 +216,35 @@ class Scene:
             for k, (v, (_, how)) in enumerate(zip(read, _fields(self.caption), strict=True))
         ]
 
+    def still(self, encoded: dict[str, Any], state: State) -> tuple[str, str]:
+        """The SVG of a state among encoded frames, and the HTML of its caption."""
+        at = self.states.index(state)
+        look, *_, said = encoded["frames"][at]
+        rest = iter(text for _, text in decode(encoded)[at])
+        svg = _walk(encoded["looks"][look]["svg"], lambda name, text: next(rest))
+        return svg, self._caption(said)
+
+    def told(self, state: State) -> Say:
+        """What the reader has chosen, in words."""
+        value = number(state.value)
+        said = [
+            f"{label} = {value}{unit}" for label, unit in zip(self.label, self.unit, strict=True)
+        ]
+        if state.choice:
+            said = [f"{a}, {b}" for a, b in zip(said, self.choices[state.choice], strict=True)]
+        if state.broken and self.broken:
+            said = [
+                f"{said[0]}, broken: {self.broken.en}",
+                f"{said[1]}, 故意弄错：{self.broken.zh}",
+            ]
+        return Say(said[0], said[1].replace(", ", "，"))
+
+    def linked(self, link: str) -> State:
+        """The state to which a link leads: ``#lam=5&choice=l2&broken``; what it leaves out is as at first."""
+        given = dict(part.partition("=")[::2] for part in link.lstrip("#").split("&"))
+        value = float(given.get(self.name, self.start.value))
+        return State(value, given.get("choice", self.start.choice), "broken" in given)
+
     # --- its faces ----------------------------------------------------------------------------------
 
     def html(self, encoded: dict[str, Any] | None = None, *, small: bool = False) -> str:
@@ -283,10 +317,17 @@ class Scene:
         return "text/html", self._repr_html_()
 
     def _repr_html_(self) -> str:
-        """For Jupyter: a document of its own, so that nothing of the notebook's style gets in."""
+        """For Jupyter."""
+        return self.document()
+
+    def document(self, encoded: dict[str, Any] | None = None, lang: str = "") -> str:
+        """:meth:`html` as a document of its own, so that nothing of a notebook's style gets in.
+
+        Without ``lang`` it speaks the reader's language.
+        """
         page = (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{style()}</style>'
-            f"<body>{self.html()}<script>{_FIT}</script>"
+            f'<!doctype html><html lang="{lang}"><meta charset="utf-8"><style>{style()}</style>'
+            f"<body>{self.html(encoded)}<script>{_FIT}</script>"
             f'<script type="module">{script()}</script></body></html>'
         )
         return (
@@ -300,7 +341,7 @@ class Scene:
 
 
 # In a frame of a notebook: the reader's language, and as high as the scene is.
-_FIT = """document.documentElement.lang = navigator.language;
+_FIT = """document.documentElement.lang ||= navigator.language;
 new ResizeObserver(([{ contentRect }]) => { if (frameElement) frameElement.style.height =
   contentRect.height + 24 + "px"; }).observe(document.body);"""
 
@@ -313,6 +354,26 @@ def style() -> str:
 def script() -> str:
     """The code of ``scene.js``: the element ``<mr-scene>``."""
     return (_HERE / "scene.js").read_text(encoding="utf-8")
+
+
+def image(svg: str, lang: str = "en") -> str:
+    """The panels of a frame, side by side, as an ``<img>`` that stands by itself, in light colours.
+
+    Notebooks show it also where they do not trust what they show.
+    """
+    other = "en" if lang == "zh" else "zh"
+    svg = re.sub(rf'<tspan lang="{other}">.*?</tspan>', "", svg)
+    heights = [int(h) for h in re.findall(r'<svg viewBox="0 0 400 (\d+)"', svg)]
+    at = iter(f'<svg x="{428 * k}" width="400" height="{h}" ' for k, h in enumerate(heights))
+    panels = re.sub('<svg (?=viewBox="0 0 400 )', lambda _: next(at), svg)
+    wide, high = 428 * len(heights) - 28, max(heights)
+    whole = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" '
+        f'height="{high}"><style>{style().replace("mr-scene svg", "svg")} :root {{ color-scheme: light; '
+        f"background: #fff; font-family: sans-serif }}</style>{panels}</svg>"
+    )
+    data = base64.b64encode(whole.encode()).decode()
+    return f'<img src="data:image/svg+xml;base64,{data}" style="max-width:100%">'
 
 
 def _fields(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -340,20 +401,28 @@ def slots(svg: str) -> tuple[str, list[Slot]]:
     """
     found: list[Slot] = []
 
+    def cut(name: str, text: str) -> str:
+        found.append((name, text))
+        return "" if name else "·"
+
+    return _walk(svg, cut), found
+
+
+def _walk(svg: str, change: Callable[[str, str], str]) -> str:
+    """SVG with what stands in each slot changed, in order."""
+
     def attribute(match: re.Match[str]) -> str:
         name, value = match.groups()
         if name not in MOVES and name not in SWAPS:
             return match[0]
-        found.append((name, unescape(value)))
-        return f' {name}=""'
+        return f' {name}="{escape(change(name, unescape(value)))}"'
 
     def token(match: re.Match[str]) -> str:
         if match[0].startswith("<"):
             return re.sub(r' ([\w-]+)="([^"]*)"', attribute, match[0])
-        found.append(("", unescape(match[0])))
-        return "·"
+        return escape(change("", unescape(match[0])), quote=False)
 
-    return re.sub(r"<[^>]*>|[^<]+", token, svg), found
+    return re.sub(r"<[^>]*>|[^<]+", token, svg)
 
 
 class Slots:
@@ -392,6 +461,50 @@ class Slots:
                 x for i, (a, b) in enumerate(zip(was, now, strict=True)) if a != b for x in (i, b)
             ]
             yield (new - old)[self._live].tolist(), pairs
+
+
+def decode(encoded: dict[str, Any]) -> list[list[Slot]]:
+    """The slots of every frame that :meth:`Scene.encode` gives, as ``scene.js`` finds them."""
+    films = [_Film(look) for look in encoded["looks"]]
+    return [films[look].next(added, words) for look, added, words, _ in encoded["frames"]]
+
+
+class _Film:
+    """The frames of one look, one after the other."""
+
+    def __init__(self, look: dict[str, Any]) -> None:
+        self.slots = slots(look["svg"])[1]
+        self.moving = [
+            name in MOVES and i not in look["still"] for i, (name, _) in enumerate(self.slots)
+        ]
+        self.units = [100 if name == "fill-opacity" else 10 for name, _ in self.slots]
+        self.live = [*accumulate(look["live"])]
+        self.numbers = [
+            round(float(n) * unit)
+            for (_, value), moves, unit in zip(self.slots, self.moving, self.units, strict=True)
+            if moves
+            for n in NUMBER.findall(value)
+        ]
+        self.words = [
+            NUMBER.sub("#", value) if moves else value
+            for (_, value), moves in zip(self.slots, self.moving, strict=True)
+        ]
+
+    def next(self, added: list[int], words: list[Any]) -> list[Slot]:
+        """The next frame."""
+        for k, more in zip(self.live, added, strict=True):
+            self.numbers[k] += more
+        for i, word in zip(words[::2], words[1::2], strict=True):
+            self.words[i] = word
+        rest = iter(self.numbers)
+        found = []
+        for (name, _), word, moves, unit in zip(
+            self.slots, self.words, self.moving, self.units, strict=True
+        ):
+            parts = word.split("#") if moves else [word]
+            text = "".join(part + f"{next(rest) / unit:g}" for part in parts[:-1]) + parts[-1]
+            found.append((name, text))
+        return found
 
 
 def _first(encoded: dict[str, Any], many: int) -> dict[str, Any]:

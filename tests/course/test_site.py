@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from support.browser import served as serve_folder
 from support.browser import visit
-from support.frames import decode
 from support.look import readable
 
 from minireg.cli import main as cli
@@ -25,6 +24,7 @@ from minireg.course.pages import FONT, stored
 from minireg.course.parts import Title
 from minireg.course.site import KNOWN, LOCK, PAGES, SiteError, package, runtime, served, site
 from minireg.pictures import Scene
+from minireg.pictures.scene import decode
 
 TWO = "02-weight-decay.html"
 CARDS = len(lessons())

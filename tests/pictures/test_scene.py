@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.frames import decode
 from support.gallery import FILM, SCENES
 
 from minireg.pictures import Frame, Panel, Say, Scene
-from minireg.pictures.scene import MOVES, SWAPS, script, slots, style
+from minireg.pictures.scene import MOVES, SWAPS, decode, script, slots, style
 
 ALL = {**SCENES, "film": FILM}
 
