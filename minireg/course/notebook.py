@@ -101,7 +101,8 @@ class Live:
             )
         svg, caption = self.scene.still(self.kept["scene"], state)
         text = re.search(f'<span lang="{self.lang}">(.*?)</span>', caption)
-        return Shown(f"{image(svg, self.lang)}<p>{text[1] if text else caption}</p>")
+        said = re.sub("</?b>", "", text[1] if text else caption)
+        return Shown(f"{image(svg, self.lang, self.said(self.scene.alt))}<p>{said}</p>")
 
     def slider(self) -> Shown:
         """The picture with its control."""
@@ -275,7 +276,7 @@ def _blocks(live: Live, blocks: Iterable[Block]) -> str:
         if isinstance(block, Say):
             made.append(_text(live, block))
         elif isinstance(block, str):
-            made.append(f"```python\n{block}\n```")
+            made.append(f"```{'python' * block.startswith('def ')}\n{block}\n```")
         else:
             made.append("\n".join(
                 f"- `{label}`: {_text(live, text)}"
@@ -295,7 +296,8 @@ def _table(live: Live, ids: Iterable[str]) -> str:
             escape(f"{figure}", quote=False) for figure in measured()[c.id].figures[:3]
         )
         where = indexed(live.said(named(c.source)))
-        texts = f"{indexed(live.said(said))} <small>{where}</small>", live.said(VERDICTS[c.verdict])
+        verdict = f'<span style="white-space:nowrap">{live.said(VERDICTS[c.verdict])}</span>'
+        texts = f"{indexed(live.said(said))} <small>{where}</small>", verdict
         rows.append([c.id, *texts, f"<small>{figures}</small>", indexed(live.said(right))])
     cut = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in rows)
     return f"<table>\n{cut.translate(SIGNS)}</table>"

@@ -218,11 +218,15 @@ class Scene:
 
     def still(self, encoded: dict[str, Any], state: State) -> tuple[str, str]:
         """The SVG of a state among encoded frames, and the HTML of its caption."""
-        at = self.states.index(state)
-        look, *_, said = encoded["frames"][at]
-        rest = iter(text for _, text in decode(encoded)[at])
-        svg = _walk(encoded["looks"][look]["svg"], lambda name, text: next(rest))
-        return svg, self._caption(said)
+        frames = encoded["frames"][: self.states.index(state) + 1]
+        own = frames[-1][0]
+        film = _Film(encoded["looks"][own])
+        for look, added, words, _ in frames:
+            if look == own:
+                film.move(added, words)
+        rest = iter(text for _, text in film.now())
+        svg = _walk(encoded["looks"][own]["svg"], lambda name, text: next(rest))
+        return svg, self._caption(frames[-1][-1])
 
     def told(self, state: State) -> Say:
         """What the reader has chosen, in words."""
@@ -241,7 +245,8 @@ class Scene:
 
     def linked(self, link: str) -> State:
         """The state to which a link leads: ``#lam=5&choice=l2&broken``; what it leaves out is as at first."""
-        given = dict(part.partition("=")[::2] for part in link.lstrip("#").split("&"))
+        parts = (part.partition("=") for part in link.lstrip("#").split("&"))
+        given = {key: value for key, _, value in parts}
         value = float(given.get(self.name, self.start.value))
         return State(value, given.get("choice", self.start.choice), "broken" in given)
 
@@ -356,7 +361,7 @@ def script() -> str:
     return (_HERE / "scene.js").read_text(encoding="utf-8")
 
 
-def image(svg: str, lang: str = "en") -> str:
+def image(svg: str, lang: str = "en", alt: str = "") -> str:
     """The panels of a frame, side by side, as an ``<img>`` that stands by itself, in light colours.
 
     Notebooks show it also where they do not trust what they show.
@@ -367,13 +372,16 @@ def image(svg: str, lang: str = "en") -> str:
     at = iter(f'<svg x="{428 * k}" width="400" height="{h}" ' for k, h in enumerate(heights))
     panels = re.sub('<svg (?=viewBox="0 0 400 )', lambda _: next(at), svg)
     wide, high = 428 * len(heights) - 28, max(heights)
+    rules = escape(style().replace("mr-scene svg", "svg"), quote=False)
     whole = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" '
-        f'height="{high}"><style>{style().replace("mr-scene svg", "svg")} :root {{ color-scheme: light; '
+        f'height="{high}"><style>{rules} :root {{ color-scheme: light; '
         f"background: #fff; font-family: sans-serif }}</style>{panels}</svg>"
     )
     data = base64.b64encode(whole.encode()).decode()
-    return f'<img src="data:image/svg+xml;base64,{data}" style="max-width:100%">'
+    return (
+        f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(alt)}" style="max-width:100%">'
+    )
 
 
 def _fields(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -465,8 +473,11 @@ class Slots:
 
 def decode(encoded: dict[str, Any]) -> list[list[Slot]]:
     """The slots of every frame that :meth:`Scene.encode` gives, as ``scene.js`` finds them."""
-    films = [_Film(look) for look in encoded["looks"]]
-    return [films[look].next(added, words) for look, added, words, _ in encoded["frames"]]
+    films, found = [_Film(look) for look in encoded["looks"]], []
+    for look, added, words, _ in encoded["frames"]:
+        films[look].move(added, words)
+        found.append(films[look].now())
+    return found
 
 
 class _Film:
@@ -490,14 +501,16 @@ class _Film:
             for (_, value), moves in zip(self.slots, self.moving, strict=True)
         ]
 
-    def next(self, added: list[int], words: list[Any]) -> list[Slot]:
-        """The next frame."""
+    def move(self, added: Sequence[int], words: Sequence[Any]) -> None:
+        """On to the next frame."""
         for k, more in zip(self.live, added, strict=True):
             self.numbers[k] += more
         for i, word in zip(words[::2], words[1::2], strict=True):
             self.words[i] = word
-        rest = iter(self.numbers)
-        found = []
+
+    def now(self) -> list[Slot]:
+        """The slots of the frame."""
+        rest, found = iter(self.numbers), []
         for (name, _), word, moves, unit in zip(
             self.slots, self.words, self.moving, self.units, strict=True
         ):
