@@ -12,43 +12,11 @@ from html import escape
 from typing import Any
 
 from ..pictures import Say, Scene
-from . import exercises
+from . import exercises, pages, parts
 from .catalogue import listed
 from .claims import WRONG, load
 from .judge import source
 from .lessons import Lesson, Opened, lessons
-from .pages import (
-    QUESTION,
-    RANGES,
-    TITLE,
-    VERDICTS,
-    Render,
-    asset,
-    evidence,
-    indexed,
-    quoted,
-    renderer,
-    shell,
-    sources,
-    stored,
-    tinted,
-)  # fmt: skip
-from .parts import (
-    Answer,
-    Appendix,
-    Code,
-    Exercise,
-    Goal,
-    Hunt,
-    Keep,
-    Order,
-    Predict,
-    Recall,
-    Title,
-    Told,
-    Why,
-    Write,
-)  # fmt: skip
 
 #: A paragraph; code; or entries, each with its label, of which a line of code is one.
 Block = Say | str | Sequence[tuple[Say | str, Say]]
@@ -73,7 +41,7 @@ BROKEN = re.compile(r"\(#([^)]*\bbroken)\)")
 def page(python: str = "", size: int = 0, chosen: Iterable[Lesson] = ()) -> str:
     """The book as HTML, of all lessons or of those chosen; it runs nothing and has no controls."""
     told = [(one, one.open()) for one in chosen or lessons()]
-    entries = [(f"lesson-{one.number}", opened.one(Title).question) for one, opened in told]
+    entries = [(f"lesson-{one.number}", opened.one(parts.Title).question) for one, opened in told]
     back = ("answers", "glossary", "sources")
     contents = "".join(
         f'<li value="{name.partition("-")[2]}"><a href="#{name}">{title.html()}</a>'
@@ -81,21 +49,23 @@ def page(python: str = "", size: int = 0, chosen: Iterable[Lesson] = ()) -> str:
         for name, title in [*entries, *((name, HEADS[name]) for name in back)]
     )
     solutions = "".join(_answers(one, opened) for one, opened in told)
-    claims = [load()[i] for _, o in told for part in o.of(Told) for i in (*part.ids, *part.also)]
+    claims = [
+        load()[i] for _, o in told for part in o.of(parts.Told) for i in (*part.ids, *part.also)
+    ]
     body = [
-        f'<section class="cover"><p class="mark">minireg</p><h1>{QUESTION.html()}</h1>'
-        f'<p id="lead">{LEAD.html()}</p><p class="small">{RANGES.html()}</p></section>',
+        f'<section class="cover"><p class="mark">minireg</p><h1>{pages.QUESTION.html()}</h1>'
+        f'<p id="lead">{LEAD.html()}</p><p class="small">{pages.RANGES.html()}</p></section>',
         _chapter("contents", f"<ol>{contents}</ol>"),
         *(_lesson(one, opened) for one, opened in told),
         _chapter("answers", solutions),
         _chapter("glossary", listed()),
-        _chapter("sources", sources(claims)),
+        _chapter("sources", pages.sources(claims)),
     ]
     text = PAGE.sub(lambda m: f'href="#lesson-{int(m[1])}', MOVES.sub(r"\1", "\n".join(body[2:])))
-    style = asset("pictures/scene.css").replace("mr-scene", ".still")
-    return shell(
-        TITLE, "\n".join([*body[:2], text]), {}, place=Say("the book", "全书"),
-        style=style + asset("course/catalogue.css") + asset("course/book.css"),
+    style = pages.asset("pictures/scene.css").replace("mr-scene", ".still")
+    return pages.shell(
+        pages.TITLE, "\n".join([*body[:2], text]), {}, place=Say("the book", "全书"),
+        style=style + pages.asset("course/catalogue.css") + pages.asset("course/book.css"),
         script='root.dataset.ready = "book";\n',
     )  # fmt: skip
 
@@ -108,17 +78,21 @@ def _part(name: str, body: str) -> str:
     return f'<section class="{name}"><h2>{HEADS[name].html()}</h2>{body}</section>'
 
 
-def _reader(lesson: Lesson) -> Render:
+def _reader(lesson: Lesson) -> pages.Render:
     """Of a text its kept HTML; of one that was made of parts its letters, and code."""
-    kept = stored(lesson)["html"]
-    render = renderer(kept, lesson)
-    return lambda text: render(text) if text in kept or "$" in text else indexed(text)
+    kept = pages.stored(lesson)["html"]
+    render = pages.renderer(kept, lesson)
+    return lambda text: render(text) if text in kept or "$" in text else pages.indexed(text)
 
 
 def _lesson(lesson: Lesson, opened: Opened) -> str:
     """A lesson: as its page has it, with all that is folded there, and no answers."""
-    render, kept, (title, lead) = _reader(lesson), stored(lesson), vars(opened.one(Title)).values()
-    scene, code, why = opened.one(Scene), opened.one(Code), opened.one(Why)
+    render, kept, (title, lead) = (
+        _reader(lesson),
+        pages.stored(lesson),
+        vars(opened.one(parts.Title)).values(),
+    )
+    scene, code, why = opened.one(Scene), opened.one(parts.Code), opened.one(parts.Why)
     steps = "".join(f"<li>{step.html(render, 'div')}</li>" for step in why.steps)
     states = [scene.start, *broken(scene, why)]
     figures = "".join(
@@ -127,26 +101,29 @@ def _lesson(lesson: Lesson, opened: Opened) -> str:
     )
     tasks = "".join(
         _numbered(lesson, k, part, _asked(part, kept["exercises"], render))
-        for k, part in enumerate(opened.of(Exercise), 1)
+        for k, part in enumerate(opened.of(parts.Exercise), 1)
     )
-    claims = [load()[i] for part in opened.of(Told) for i in (*part.ids, *part.also)]
+    claims = [load()[i] for part in opened.of(parts.Told) for i in (*part.ids, *part.also)]
     cards = "".join(
-        f'<div class="says{" wrong" * (c.verdict in WRONG)}">{quoted(c)}'
-        f'<p class="ruling">{c.id} · {VERDICTS[c.verdict].html()}</p>{evidence(c)}</div>'
+        f'<div class="says{" wrong" * (c.verdict in WRONG)}">{pages.quoted(c)}'
+        f'<p class="ruling">{c.id} · {pages.VERDICTS[c.verdict].html()}</p>{pages.evidence(c)}</div>'
         for c in sorted(claims, key=lambda c: c.verdict not in WRONG)
     )
-    keep = "".join(f"<li>{sentence.html(render)}</li>" for sentence in opened.one(Keep).sentences)
-    text = tinted(lesson.source(code.function.__name__))
+    keep = "".join(
+        f"<li>{sentence.html(render)}</li>" for sentence in opened.one(parts.Keep).sentences
+    )
+    text = pages.tinted(lesson.source(code.function.__name__))
     return (
         f'<section class="chapter lesson" id="lesson-{lesson.number}">'
         f'<p class="mark">{Say(f"Lesson {lesson.number}", f"第 {lesson.number} 课").html()}</p>'
         f"<h1>{title.html(render)}</h1>"
         + (f'<p class="lead">{lead.html(render)}</p>' if lead else "")
-        + _part("predict", _blocks(asked(opened.one(Predict)), render))
+        + _part("predict", _blocks(asked(opened.one(parts.Predict)), render))
         + figures
         + _part("why", f"<ol>{steps}</ol>")
         + _part(
-            "code", f"<p>{code.says.html(render)}</p>{_pre(text)}{_pre(tinted(code.call.strip()))}"
+            "code",
+            f"<p>{code.says.html(render)}</p>{_pre(text)}{_pre(pages.tinted(code.call.strip()))}",
         )
         + (_part("told", cards) if cards else "")
         + _part("exercises", tasks)
@@ -154,13 +131,13 @@ def _lesson(lesson: Lesson, opened: Opened) -> str:
         + "".join(
             f'<section class="appendix"><h2>{part.title.html(render)}</h2>{part.text.html(render, "div")}'
             "</section>"
-            for part in opened.of(Appendix)
+            for part in opened.of(parts.Appendix)
         )
         + "</section>"
     )
 
 
-def broken(scene: Scene, why: Why) -> list[Any]:
+def broken(scene: Scene, why: parts.Why) -> list[Any]:
     """The state in which the reasons show the picture broken, or else the first one, broken."""
     links = [link for step in why.steps for link in BROKEN.findall(step.en)]
     found = scene.linked(links[0]) if links else scene.start._replace(broken=True)
@@ -183,7 +160,7 @@ def _pre(html: str) -> str:
     return f"<pre><code>{html}</code></pre>"
 
 
-def _asked(part: Exercise, kept: dict[str, Any], render: Render) -> str:
+def _asked(part: parts.Exercise, kept: dict[str, Any], render: pages.Render) -> str:
     """An exercise and its hints."""
     hints = "".join(f"<li>{hint.html(render)}</li>" for hint in part.hints)
     more = (
@@ -196,22 +173,24 @@ def _asked(part: Exercise, kept: dict[str, Any], render: Render) -> str:
 
 def _answers(lesson: Lesson, opened: Opened) -> str:
     """What is right, and why, of all that a lesson asks."""
-    render, kept, scene = _reader(lesson), stored(lesson)["exercises"], opened.one(Scene)
-    prediction = f"<h3>{HEADS['predict'].html()}</h3>{_blocks(solved(opened.one(Predict)), render)}"
+    render, kept, scene = _reader(lesson), pages.stored(lesson)["exercises"], opened.one(Scene)
+    prediction = (
+        f"<h3>{HEADS['predict'].html()}</h3>{_blocks(solved(opened.one(parts.Predict)), render)}"
+    )
     others = "".join(
         _numbered(lesson, k, part, _blocks(solved(part, kept.get(part.id), scene), render))
-        for k, part in enumerate(opened.of(Exercise), 1)
+        for k, part in enumerate(opened.of(parts.Exercise), 1)
     )
-    title = opened.one(Title).question.html(render)
+    title = opened.one(parts.Title).question.html(render)
     return f"<section><h2>{lesson.number} {title}</h2>{prediction}{others}</section>"
 
 
-def _numbered(lesson: Lesson, k: int, part: Exercise, body: str) -> str:
+def _numbered(lesson: Lesson, k: int, part: parts.Exercise, body: str) -> str:
     kind = exercises.NAMES[type(part)][1].html()
     return f"<section><h3>{lesson.number}.{k} {kind}</h3>{body}</section>"
 
 
-def _blocks(blocks: Iterable[Block], render: Render) -> str:
+def _blocks(blocks: Iterable[Block], render: pages.Render) -> str:
     """Blocks as HTML."""
     made = ""
     for block in blocks:
@@ -233,17 +212,17 @@ def _blocks(blocks: Iterable[Block], render: Render) -> str:
 # --- exercises ------------------------------------------------------------------------------------
 
 
-def asked(part: Exercise | Predict, kept: Any = None) -> Iterator[Block]:
+def asked(part: parts.Exercise | parts.Predict, kept: Any = None) -> Iterator[Block]:
     """What an exercise or a prediction asks; ``kept`` is what :func:`exercises.kept` gave."""
-    yield part.question if isinstance(part, Predict) else part.prompt
+    yield part.question if isinstance(part, parts.Predict) else part.prompt
     match part:
-        case Predict() | Recall():
+        case parts.Predict() | parts.Recall():
             yield [(_letter(k), answer.text) for k, answer in enumerate(part.answers)]
-        case Write():
+        case parts.Write():
             yield source(part.stub)
-        case Order():
+        case parts.Order():
             yield "\n".join(line for _, line in exercises.mixed(part))
-        case Hunt():
+        case parts.Hunt():
             yield "\n".join(
                 f"{n:2}  {line}" for n, (line, _) in enumerate(exercises.accused(part), 1)
             )
@@ -251,24 +230,24 @@ def asked(part: Exercise | Predict, kept: Any = None) -> Iterator[Block]:
 
 
 def solved(
-    part: Exercise | Predict, kept: Any = None, scene: Scene | None = None
+    part: parts.Exercise | parts.Predict, kept: Any = None, scene: Scene | None = None
 ) -> Iterator[Block]:
     """What is right, and why; ``scene`` is the picture, for a goal."""
     match part:
-        case Predict() | Recall():
+        case parts.Predict() | parts.Recall():
             yield [(_letter(k, a), a.why) for k, a in enumerate(part.answers)]
-        case Write():
+        case parts.Write():
             yield source(part.right, part.stub.__name__)
             if part.why:
                 yield Say(part.why.en[:1].upper() + part.why.en[1:], part.why.zh)
-        case Order():
+        case parts.Order():
             yield [*part.lines.items()]
             yield Say("These do not belong:", "这些行不该在里面：")
             yield [*part.distractors.items()]
-        case Hunt():
+        case parts.Hunt():
             found = enumerate(exercises.accused(part), 1)
             yield [(f"{n}  {line.strip()}", why[1]) for n, (line, why) in found if why and why[0]]
-        case Goal() if scene:
+        case parts.Goal() if scene:
             reached = [
                 (scene.told(state), Say(*said))
                 for state, (there, *said) in zip(scene.states, kept, strict=True)
@@ -277,7 +256,7 @@ def solved(
             yield reached
 
 
-def _letter(k: int, answer: Answer | None = None) -> Say:
+def _letter(k: int, answer: parts.Answer | None = None) -> Say:
     """A, B or C, with a tick if the answer is right."""
     letter = "ABC"[k] + " ✓" * bool(answer and answer.right)
     return Say(letter, letter)

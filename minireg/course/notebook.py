@@ -16,26 +16,11 @@ from typing import Any, NamedTuple
 from ..messages import needed
 from ..pictures import Say, Scene
 from ..pictures.scene import State, image, style
-from . import exercises
+from . import exercises, pages, parts
 from .book import HEADS, Block, asked, solved
 from .claims import WRONG, load, measured
 from .judge import judge, source
 from .lessons import Lesson, find
-from .pages import VERDICTS, indexed, named, stored
-from .parts import (
-    Appendix,
-    Code,
-    Exercise,
-    Goal,
-    Hunt,
-    Keep,
-    Order,
-    Predict,
-    Title,
-    Told,
-    Why,
-    Write,
-)
 
 COLOUR = re.compile(r"\\color\{(\w+)\}(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})")
 LINK = re.compile(r"\[([^]]+)\]\((#[^)]*)\)")  # one that sets the picture
@@ -53,12 +38,12 @@ MEASURE = Say(
 )
 ANSWER = Say("What is right, and why", "正确答案与理由")
 TODO = {  # the comment in a cell that waits for an answer
-    Write: Say("complete it, run this cell and the next", "补全函数，运行本单元格和下一个"),
-    Order: Say(
+    parts.Write: Say("complete it, run this cell and the next", "补全函数，运行本单元格和下一个"),
+    parts.Order: Say(
         "put the lines in order, leave out what does not belong", "把各行排好，不该有的删去"
     ),
-    Hunt: Say("give the number of the line that is wrong", "填出错那一行的行号"),
-    Goal: Say("change it until the picture is there", "改动它，直到图到达目标"),
+    parts.Hunt: Say("give the number of the line that is wrong", "填出错那一行的行号"),
+    parts.Goal: Say("change it until the picture is there", "改动它，直到图到达目标"),
 }
 COLUMNS = (Say("No.", "编号"), Say("The texts say", "教材怎么说"), Say("Verdict", "判定"),
            Say("Measured", "测得"), Say("Correct is", "正确的说法"))  # fmt: skip
@@ -85,7 +70,7 @@ class Live:
 
     def __init__(self, number: int, lang: str = "en") -> None:
         self.lesson, self.lang = find(number), lang
-        self.opened, self.kept = self.lesson.open(), stored(self.lesson)
+        self.opened, self.kept = self.lesson.open(), pages.stored(self.lesson)
         self.scene = self.opened.one(Scene)
 
     def said(self, text: Say) -> str:
@@ -110,28 +95,28 @@ class Live:
 
     def check(self, name: str, answer: Any) -> None:
         """Print what is said about an answer: a function, lines, the number of one, or a state."""
-        found = {part.id: part for part in self.opened.of(Exercise)}
+        found = {part.id: part for part in self.opened.of(parts.Exercise)}
         if name not in found:
             raise LookupError(f"check: no exercise {name!r}; there are {', '.join(found)}")
         right, said = _judged(found[name], answer, self.kept["exercises"].get(name), self.scene)
         print("✓" if right else "✗", self.said(said))
 
 
-def _judged(part: Exercise, answer: Any, kept: Any, scene: Scene) -> tuple[bool, Say]:
+def _judged(part: parts.Exercise, answer: Any, kept: Any, scene: Scene) -> tuple[bool, Say]:
     """Whether an answer is right, and what is said about it."""
     match part:
-        case Write():
+        case parts.Write():
             code = ""
             with contextlib.suppress(OSError, TypeError):  # a function without a text
                 code = source(answer)
             verdict = judge(answer, part, code)
             return verdict.right, verdict.said
-        case Order():
+        case parts.Order():
             return exercises.ordered(part, str(answer), kept)
-        case Hunt():
+        case parts.Hunt():
             said = dict(enumerate((why for _, why in exercises.accused(part)), 1))
-            return said.get(answer) or (False, TODO[Hunt])
-        case Goal():
+            return said.get(answer) or (False, TODO[parts.Hunt])
+        case parts.Goal():
             right, *texts = kept[scene.states.index(State(**answer))]
             return right, Say(*texts)
     raise LookupError(f"check: {part.id!r} is not judged: its answer is folded beneath it")
@@ -165,7 +150,11 @@ def write(lesson: Lesson, path: Path, lang: str = "en") -> None:
 def cells(live: Live) -> Iterator[Cell]:
     """The cells of a lesson's notebook, in order."""
     opened, scene, one = live.opened, live.scene, live.opened.one
-    (title, lead), code, predict = vars(one(Title)).values(), one(Code), one(Predict)
+    (title, lead), code, predict = (
+        vars(one(parts.Title)).values(),
+        one(parts.Code),
+        one(parts.Predict),
+    )
     yield "markdown", _prose(live, "# ", title, lead, NEEDS)
     yield (
         "markdown",
@@ -185,38 +174,38 @@ def cells(live: Live) -> Iterator[Cell]:
     yield "code", "lesson.slider()"
     steps = (
         f"{k}. " + _text(live, step).replace("\n", "\n   ")
-        for k, step in enumerate(one(Why).steps, 1)
+        for k, step in enumerate(one(parts.Why).steps, 1)
     )
     yield (
         "markdown",
         "\n\n".join([f"*{_text(live, predict.asks)}*", _head(live, "why").strip(), *steps]),
     )
     yield "markdown", _head(live, "code") + _text(live, code.says)
-    written = [part for part in opened.of(Exercise) if isinstance(part, Write)]
+    written = [part for part in opened.of(parts.Exercise) if isinstance(part, parts.Write)]
     shown, stubs = code.function.__name__, [source(part.stub) for part in written]
-    parts = live.lesson.needed("np, mr", shown, code.call, *stubs)
+    needs = live.lesson.needed("np, mr", shown, code.call, *stubs)
     names = {part.stub.__name__ for part in written}
-    yield "code", "\n".join(text for name, text in parts.items() if name not in {shown, *names})
+    yield "code", "\n".join(text for name, text in needs.items() if name not in {shown, *names})
     yield "code", live.lesson.source(shown)
     yield "code", code.call
-    for told in opened.of(Told):
+    for told in opened.of(parts.Told):
         yield "markdown", _head(live, "told") + _table(live, [*told.ids, *told.also])
         yield "markdown", live.said(MEASURE)
         yield "code", f"settle(measure({', '.join(f'{i!r}' for i in told.ids)}))"
     yield "markdown", _head(live, "exercises")
-    for k, part in enumerate(opened.of(Exercise), 1):
+    for k, part in enumerate(opened.of(parts.Exercise), 1):
         yield from _exercise(live, k, part)
-    kept = (f"{k}. {_text(live, said)}" for k, said in enumerate(one(Keep).sentences, 1))
+    kept = (f"{k}. {_text(live, said)}" for k, said in enumerate(one(parts.Keep).sentences, 1))
     yield "markdown", _head(live, "keep") + "\n".join(kept)
-    for more in opened.of(Appendix):
+    for more in opened.of(parts.Appendix):
         yield "markdown", _prose(live, "## ", more.title, more.text)
 
 
-def _exercise(live: Live, k: int, part: Exercise) -> Iterator[Cell]:
+def _exercise(live: Live, k: int, part: parts.Exercise) -> Iterator[Cell]:
     """What is asked, a cell for the answer, one that judges it, and the right answer, folded."""
-    evidence = live.kept["exercises"].get(part.id)
-    blocks = [*asked(part, evidence)]
-    if isinstance(part, Write | Order):  # whose code stands in the cell for the answer
+    kept = live.kept["exercises"].get(part.id)
+    blocks = [*asked(part, kept)]
+    if isinstance(part, parts.Write | parts.Order):  # whose code stands in the cell for the answer
         blocks = blocks[:1]
     name = live.said(exercises.NAMES[type(part)][1])
     hints = "\n".join(f"{n}. {_text(live, hint)}" for n, hint in enumerate(part.hints, 1))
@@ -225,18 +214,18 @@ def _exercise(live: Live, k: int, part: Exercise) -> Iterator[Cell]:
     if type(part) in TODO:
         comment, answer = f"# {live.said(TODO[type(part)])}\n", "answer"
         match part:
-            case Write():
+            case parts.Write():
                 text, answer = source(part.stub), part.stub.__name__
-            case Order():
+            case parts.Order():
                 lines = "\n".join(line for _, line in exercises.mixed(part))
                 text = f"answer = r'''\n{lines}\n'''"
-            case Goal():
+            case parts.Goal():
                 text = f"answer = {live.scene.start._asdict()}\nlesson.picture(**answer)"
             case _:
                 text = "answer = ..."
         yield "code", comment + text
         yield "code", f"lesson.check({part.id!r}, {answer})"
-    yield "markdown", _folded(live, part, evidence)
+    yield "markdown", _folded(live, part, kept)
 
 
 def _call(scene: Scene, state: State) -> str:
@@ -265,7 +254,7 @@ def _fold(title: str, text: str) -> str:
     return f"\n\n<details><summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
-def _folded(live: Live, part: Exercise | Predict, kept: Any = None) -> str:
+def _folded(live: Live, part: parts.Exercise | parts.Predict, kept: Any = None) -> str:
     return _fold(live.said(ANSWER), _blocks(live, solved(part, kept, live.scene)))
 
 
@@ -295,9 +284,9 @@ def _table(live: Live, ids: Iterable[str]) -> str:
         figures = "<br>".join(
             escape(f"{figure}", quote=False) for figure in measured()[c.id].figures[:3]
         )
-        where = indexed(live.said(named(c.source)))
-        verdict = f'<span style="white-space:nowrap">{live.said(VERDICTS[c.verdict])}</span>'
-        texts = f"{indexed(live.said(said))} <small>{where}</small>", verdict
-        rows.append([c.id, *texts, f"<small>{figures}</small>", indexed(live.said(right))])
+        where = pages.indexed(live.said(pages.named(c.source)))
+        verdict = f'<span style="white-space:nowrap">{live.said(pages.VERDICTS[c.verdict])}</span>'
+        texts = f"{pages.indexed(live.said(said))} <small>{where}</small>", verdict
+        rows.append([c.id, *texts, f"<small>{figures}</small>", pages.indexed(live.said(right))])
     cut = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in rows)
     return f"<table>\n{cut.translate(SIGNS)}</table>"
