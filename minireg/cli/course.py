@@ -272,6 +272,7 @@ def site(args: argparse.Namespace) -> int:
 
     what is written
       index.html, a page a lesson, the claims, the errata and the glossary, and the font of their formulas.
+      book.html is all lessons on one page, to print.
       Nothing is fetched from elsewhere, so that it works under any address and without a network.
       A site that is in DIR already is replaced; a folder that holds anything else is refused, but
       for files whose names begin with a dot.
