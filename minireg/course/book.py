@@ -64,7 +64,7 @@ def page(python: str = "", size: int = 0, chosen: Iterable[Lesson] = ()) -> str:
     text = PAGE.sub(lambda m: f'href="#lesson-{int(m[1])}', MOVES.sub(r"\1", "\n".join(body[2:])))
     style = pages.asset("pictures/scene.css").replace("mr-scene", ".still")
     return pages.shell(
-        pages.TITLE, "\n".join([*body[:2], text]), {}, place=Say("the book", "全书"),
+        pages.TITLE, "\n".join([*body[:2], text]), {}, python, size, place=Say("the book", "全书"),
         style=style + pages.asset("course/catalogue.css") + pages.asset("course/book.css"),
         script='root.dataset.ready = "book";\n',
     )  # fmt: skip

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,8 @@ def test_a_reader_sees_one_language_and_its_title(chromium, tmp_path):
         seen = shown.inner_text("main")
         assert "目录" in seen
         assert "Contents" not in seen
-        assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        shown.set_viewport_size({"width": 390, "height": 800})
+        assert shown.evaluate("document.documentElement.scrollWidth") == 390
 
 
 @pytest.mark.slow
@@ -106,12 +108,12 @@ def test_a_printed_book_has_its_chapters_on_pages_of_their_own(tmp_path, lang):
     if shutil.which("pdftotext") is None:
         missing("pdftotext, which reads a PDF, is not installed")
     read = subprocess.run(["pdftotext", str(out), "-"], capture_output=True, text=True, check=True)
-    sheets = read.stdout.split("\f")[:-1]
+    text = re.sub(r"[^\S\n\f]", "", unicodedata.normalize("NFKC", read.stdout))  # 课 has two codes
+    sheets = text.split("\f")[:-1]
     assert len(sheets) == pages
     assert all(len(sheet.strip()) > 20 for sheet in sheets), "an empty page"
     start = "为什么" if lang == "zh" else "Why"
-    assert start in read.stdout
-    title = find(5).open().one(Title).question
-    words = (title.zh if lang == "zh" else title.en).replace("\u200b", "")[:6]
-    first = next(k for k, sheet in enumerate(sheets[2:], 3) if words in sheet[:60])
-    assert re.search(rf"\b{first}\b", sheets[1]), "the contents say another page"
+    assert start in text
+    head = "第5课" if lang == "zh" else "Lesson5"
+    first = next(k for k, sheet in enumerate(sheets, 1) if sheet.startswith(head))
+    assert re.search(rf"^{first}$|\D{first}$", sheets[1], re.M), "the contents say another page"
