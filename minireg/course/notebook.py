@@ -18,7 +18,7 @@ from ..pictures import Say, Scene
 from ..pictures.scene import State, image, style
 from . import exercises, pages, parts
 from .book import HEADS, Block, asked, solved
-from .claims import WRONG, load, measured
+from .claims import WRONG, load
 from .judge import judge, source
 from .lessons import Lesson, find
 
@@ -281,9 +281,8 @@ def _table(live: Live, ids: Iterable[str]) -> str:
     rows = [[f"<b>{live.said(head)}</b>" for head in COLUMNS]]
     for c in sorted((load()[i] for i in ids), key=lambda c: c.verdict not in WRONG):
         said, right = Say(c.statement, c.statement_zh), Say(c.corrected, c.corrected_zh)
-        figures = "<br>".join(
-            escape(f"{figure}", quote=False) for figure in measured()[c.id].figures[:3]
-        )
+        lines = [live.said(said) for *_, said in pages.on_record(c)[:3]]
+        figures = "<br>".join(escape(line, quote=False) for line in lines)
         where = pages.indexed(live.said(pages.named(c.source)))
         verdict = f'<span style="white-space:nowrap">{live.said(pages.VERDICTS[c.verdict])}</span>'
         texts = f"{pages.indexed(live.said(said))} <small>{where}</small>", verdict

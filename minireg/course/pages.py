@@ -324,11 +324,13 @@ def evidence(claim: Claim) -> str:
         ),
     ]
     listed = _listed((k, v) for k, v in entries if v)
-    pairs = zip(
-        measured()[claim.id].figures, chain(claim.figures_zh, repeat("")), strict=False
-    )
-    figures = _figures([(f.value, zh or f.what, f.said(zh)) for f, zh in pairs])
-    return f"<dl>{listed}</dl>{figures}"
+    return f"<dl>{listed}</dl>{_figures(on_record(claim))}"
+
+
+def on_record(claim: Claim) -> list[tuple[Any, str, Say]]:
+    """The figures of a claim: value, what it is of, and both in words."""
+    pairs = zip(measured()[claim.id].figures, chain(claim.figures_zh, repeat("")), strict=False)
+    return [(f.value, zh or f.what, f.said(zh)) for f, zh in pairs]
 
 
 def _listed(entries: Iterable[tuple[Say, Say]]) -> str:
