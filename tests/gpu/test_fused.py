@@ -40,6 +40,9 @@ from minireg.random import Stream
 SUPPORT = Path(__file__).parents[1] / "support"
 HEADER = "cuda_on_cpu.hpp.gch"  # compiled once; a compiler that cannot use it reads the header
 WIDTHS = [1, 2, 3, 16, 31, 32, 33, 100, 512, 1000, 1024, 1025, 4096, 8192]
+WIDE_IS_SLOW = [
+    pytest.param(n, marks=[pytest.mark.slow] * (n in (512, 1000, 4096, 8192))) for n in WIDTHS
+]
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
 by_dtype = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
 
@@ -275,7 +278,7 @@ def batches(width: int) -> list[int]:
 
 
 @by_dtype
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", WIDE_IS_SLOW)
 @pytest.mark.parametrize("center", [True, False], ids=["layer", "rms"])
 def test_rows(device, center, width, dtype):
     for rows in batches(width):
@@ -381,7 +384,7 @@ def test_batch_norm_layer_moves_its_statistics(device):
 
 
 @by_dtype
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", WIDE_IS_SLOW)
 def test_cross_entropy(device, width, dtype):
     for rows in batches(width):
         z, q = 5 * draw(rows, width, dtype=dtype), abs(draw(rows, width, seed=1, dtype=dtype))

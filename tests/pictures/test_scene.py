@@ -37,7 +37,7 @@ def test_scenes_of_the_gallery_are_alive(name):
     ALL[name].check()
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*SCENES, pytest.param("film", marks=pytest.mark.slow)])
 def test_what_is_kept_gives_every_frame_back(name):
     """After a journey through JSON; slots in the order in which the browser finds them."""
     kept = json.loads(json.dumps(ALL[name].encode()))
@@ -45,6 +45,7 @@ def test_what_is_kept_gives_every_frame_back(name):
     assert found == [slots(ALL[name]._drawn[state])[1] for state in ALL[name].states]
 
 
+@pytest.mark.slow
 def test_a_film_of_72_frames_stays_small():
     text = json.dumps(FILM.encode(), ensure_ascii=False, separators=(",", ":")).encode()
     size = len(gzip.compress(text))
