@@ -95,6 +95,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     timeout = 60
+    wbufsize = -1  # a reply goes in one piece: its end would wait until its head is confirmed
 
     def do_GET(self) -> None:
         """Send a file."""

@@ -70,7 +70,7 @@ def trace(x: Array, y: Array) -> str:
     joins[0] = False
     return "".join(
         f"{' ' if join else 'M'}{digits(a)} {digits(b)}"
-        for join, a, b in zip(joins, x[last], y[last], strict=True)
+        for join, a, b in zip(joins, x[last].tolist(), y[last].tolist(), strict=True)
     )
 
 
@@ -197,6 +197,17 @@ class Panel:
         if hollow or role == "broken":
             self._draw("over", role, "halo", d, stroke_width=side - 4)
         return self._mark(role, _around(points, size), label, points[::-1])
+
+    def circles(self, x: Any, y: Any, radius: Any, role: str = "textbook") -> Panel:
+        """A circle of this radius, in units of x, around each point."""
+        points, radius = self._at("circles", x, y), np.asarray(radius, float)
+        r = np.abs(self.x(self.x.low + radius) - self.x.start)
+        rims = [
+            f"M{digits(a - b)} {digits(c)}"
+            + "".join(f"a{digits(b)} {digits(b)} 0 1 0 {digits(d)} 0" for d in (2 * b, -2 * b))
+            for a, c, b in _finite(np.c_[points, r]).tolist()
+        ]
+        return self._draw("over", role, "line", "".join(rims), stroke_width=2)
 
     def bars(
         self, x: Any, y: Any, role: str = "data", *, label: Text = "", width: float = 0.8,
@@ -483,4 +494,4 @@ def _dense(lines: Iterable[Array]) -> Array:
 
 def _runs(corners: Array, end: str = "") -> str:
     """A path of the same few corners for each row."""
-    return "".join("M" + " ".join(map(digits, row)) + end for row in corners)
+    return "".join("M" + " ".join(map(digits, row)) + end for row in corners.tolist())

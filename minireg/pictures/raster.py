@@ -40,8 +40,10 @@ def joined(z: Array, level: float) -> list[tuple[Array, Array]]:
     links: defaultdict[Edge, list[Edge]] = defaultdict(list)
     for i, j in np.argwhere((corners > 0) & (corners < 15) & finite).tolist():
         edges = (i, j, 0), (i, j + 1, 1), (i + 1, j, 0), (i, j, 1)
-        case, middle = int(corners[i, j]), z[i : i + 2, j : j + 2].mean() > level
-        for a, b in _JOINS.get(case) or _SADDLES[bool(middle) == (case == 5)]:
+        joins = _JOINS.get(case := int(corners[i, j]))
+        if joins is None:
+            joins = _SADDLES[(z[i : i + 2, j : j + 2].mean() > level) == (case == 5)]
+        for a, b in joins:
             links[edges[a]].append(edges[b])
             links[edges[b]].append(edges[a])
     found = []

@@ -49,6 +49,17 @@ def test_every_mark_has_every_role(name, role):
     assert [t.text for t in root.iter("tspan") if t.get("lang")] == ["word", "词"]
 
 
+def test_circles_have_their_radius_in_units_of_x():
+    x0, x1 = (float(v) for v in panel().x([0, 1]))
+    (rims,) = (
+        d for d in shapes(panel().circles([0.5, np.nan], [0.5, 0.5], [0.25, 0.1]).svg()) if "a" in d
+    )
+    left, radius = re.match(r"M(\S+) \S+?a(\S+) ", rims).groups()
+    assert rims.count("M") == 1  # none around what is no number
+    assert float(radius) == pytest.approx((x1 - x0) / 4, abs=0.1)
+    assert float(left) == pytest.approx((x0 + x1) / 2 - (x1 - x0) / 4, abs=0.1)
+
+
 @pytest.mark.parametrize("name", MARKS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_left_out(name, bad):
