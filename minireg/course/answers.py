@@ -25,7 +25,7 @@ from ..pictures import Say
 from .claims import select
 from .judge import Printed, check, explain, seen
 from .lessons import Opened, find
-from .play import Play, script, show
+from .play import DIVERGED, Play, script, show
 
 #: Seconds after which whoever asked ends Python and starts it anew.
 LIMITS = {"check": 5, "run": 20, "measure": 120, "play": 20}
@@ -120,6 +120,8 @@ def _play(request: Mapping[str, Any], _: Hear) -> dict[str, Any]:
     if request.get("restart"):
         play.restart()
     play.steps(max(int(request["steps"]), not play.done))
+    if play.diverged:
+        return {"error": DIVERGED.en, "said": DIVERGED._asdict()}
     return show(play, request["scope"], request["stage"], request["all"])
 
 

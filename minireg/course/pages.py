@@ -12,6 +12,7 @@ import json
 import keyword
 import re
 import tokenize
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import accumulate, chain, repeat
@@ -348,14 +349,19 @@ def _figures(lines: Iterable[tuple[float | str, str, Say]]) -> str:
 
 
 def _keep(part: Keep, lesson: Lesson, render: Render) -> str:
-    """Three sentences, and the lesson that follows; after the last one, the ten questions."""
+    """Three sentences, what to try in the playground, and what follows: a lesson, or the ten questions."""
     lines = "".join(f"<li>{sentence.html(render)}</li>" for sentence in part.sentences)
     later = [other for other in lessons() if other.number > lesson.number]
     name, title = "questions.html", Say("What have you learnt? Ten questions", "学会了什么？十道题")
     if later:
         name, title = later[0].page, later[0].open().one(Title).question
     following = f'{Say("Next: ", "接下来：").html()}<a href="{name}">{title.html()}</a>'
-    return f"<ol>{lines}</ol><p>{following}</p>"
+    tries, found = "", tomllib.loads(asset("course/playground.toml")).get(str(lesson.number))
+    if found:
+        to, words = f"playground.html#{escape(found['choices'])}", Say(found["en"], found["zh"])
+        where = Say("In the playground: ", "实验场：")
+        tries = f'<p>{where.html()}<a href="{to}">{words.html()}</a></p>'
+    return f"<ol>{lines}</ol>{tries}<p>{following}</p>"
 
 
 def named(source: str) -> Say:

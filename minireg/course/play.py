@@ -6,7 +6,9 @@ booked by a :class:`~minireg.Ledger`, of which the pictures show the entries.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +18,13 @@ import minireg as mr
 from ..inspect.ledger import Key
 from ..penalties import Penalty
 from ..pictures import Panel, Say
+from ..pictures.words import Text, say
 from ..random import Stream
 from ..training import batches
 
 Config = Mapping[str, Any]
 WIDTH, POINTS, GRID, MOST = 12, 150, 36, 120  # hidden units, points, cells of a map, looks kept
+FAR = 1e5  # a weight that is larger has diverged: soon nothing is a number any more
 STRENGTHS = (0, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1)
 
 
@@ -231,6 +235,12 @@ def named(key: Key) -> str:
     return key[-1] if key[-1] in ("carried", "prox", "decay") else key[0]
 
 
+DIVERGED = Say(
+    "Diverged: a weight is beyond 100,000. Lower η or λ, or break nothing; then Reset.",
+    "已发散：有权重超过 100 000。请调小 η 或 λ，或改为“不弄错”，再点“重来”。",
+)
+
+
 class Play:
     """Both sides, the points that they learn, and how far they are."""
 
@@ -261,17 +271,34 @@ class Play:
         self.plain, self.side, self.done = Side(bare(c)), Side(c), 0
         self.shuffle = Stream("shuffle", c["seed"])
         self.epoch: Iterator[Any] = iter([])
+        names = Say("plain", "未正则化"), Say("regularized", "正则化")
+        self.boards = {side: board(self, n) for side, n in zip(self.sides, names, strict=True)}
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Both."""
+        return self.plain, self.side
 
     def steps(self, many: int) -> None:
-        """So many updates of both, of the same batches as :func:`minireg.fit` takes."""
+        """So many updates of both, of the same batches as :func:`minireg.fit` takes; none more once
+        they have diverged.
+        """
         for _ in range(many):
+            if self.diverged:
+                break
             some = next(self.epoch, None)
             if some is None:
                 self.epoch = batches(POINTS, self.config["batch"], self.shuffle, "numpy")
                 some = next(self.epoch)
-            for side in (self.plain, self.side):
+            for side in self.sides:
                 side.step(self.x[some], self.y[some])
             self.done += 1
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a weight is so large, or no number, that there is nothing to show any more."""
+        weights = [p.numpy() for side in self.sides for p in side.parts.values()]
+        return not all(np.abs(w).max() < FAR for w in weights)
 
 
 def planar(config: Config, n: int, seed: int) -> tuple[Any, Any]:
@@ -301,17 +328,44 @@ AXIS = np.linspace(-REACH, REACH, GRID, dtype=np.float32)
 PLACES = np.stack(np.meshgrid(AXIS, AXIS), -1).reshape(-1, 2)
 
 
-def map_of(play: Play, side: Side, title: Say) -> Panel:
-    """What the network answers everywhere, and what it was told."""
-    p = probabilities(side, PLACES).reshape(GRID, GRID)
-    panel = Panel(title, (-REACH, REACH), (-REACH, REACH), xticks={}, yticks={}, height=None)
-    panel.heat(p, 2).contours(AXIS, AXIS, p, [0.5], "result", width=2.5)
+def board(play: Play, title: Say) -> Panel:
+    """The points that are learnt, with room for the rest: drawn once, as they stay."""
+    below = CERTIFIED[play.config["norm"] not in UNBOUNDED]
+    reach = -REACH, REACH
+    panel = Panel(title, reach, reach, xticks={}, yticks={}, height=None, xlabel=below)
     x, y = play.x.T
     panel.dots(x[play.flipped], y[play.flipped], "broken", size=7)
     for label, hollow in ((1, False), (0, True)):
         of = play.y == label
         panel.dots(x[of], y[of], "data", size=4, hollow=hollow)
     return panel
+
+
+def map_of(play: Play, side: Side) -> Panel:
+    """What the network answers everywhere, what it was told, and where its answer is certain to stay."""
+    p = probabilities(side, PLACES).reshape(GRID, GRID)
+    panel = deepcopy(play.boards[side])
+    panel.heat(p, 2).contours(AXIS, AXIS, p, [0.5], "result", width=2.5)
+    if play.config["norm"] not in UNBOUNDED:
+        panel.circles(*surest(play.x, mr.certified_radius(side.model, play.x)))
+    return panel
+
+
+#: Normalizations that only ε keeps from being infinitely steep, where their input is constant.
+UNBOUNDED = {"layer": "LayerNorm", "rms": "RMSNorm"}
+CERTIFIED = (Say("this norm has no useful bound: no circle", "这种归一化没有可用的上界：不画圈"),
+             Say("dashed: certified, no boundary inside", "虚线圈内已认证：没有决策边界"))  # fmt: skip
+
+
+def surest(x: Any, radii: Any, most: int = 6) -> tuple[Any, Any, Any]:
+    """Circles (x, y, radius) of a few points with the largest certified radii, none over another."""
+    left = np.where(radii < 4 * REACH, radii, 0)  # a larger circle would not be seen
+    found: list[int] = []
+    while len(found) < most and left.max() > 0:
+        found.append(int(left.argmax()))
+        apart = np.hypot(*(x - x[found[-1]]).T)
+        left = np.where(apart > radii[found[-1]] + radii, left, 0)
+    return *x[found].T, radii[found]
 
 
 def chain_of(side: Side, scope: str, shown: int = 99) -> Panel:
@@ -419,42 +473,66 @@ class Number(NamedTuple):
 
     what: Say
     values: tuple[str, str]
-    formula: str
+    formula: Say
     operands: tuple[str, str]
 
 
 def numbers(play: Play) -> list[Number]:
     """What the two networks are like now."""
-    sides, fresh, many = (play.plain, play.side), play.fresh, int(play.flipped.sum())
+    sides, fresh, many = play.sides, play.fresh, int(play.flipped.sum())
     known = [probabilities(side, play.x) > 0.5 for side in sides]
-    right = [float(((probabilities(side, fresh[0]) > 0.5) == fresh[1]).mean()) for side in sides]
+    right = [int(((probabilities(side, fresh[0]) > 0.5) == fresh[1]).sum()) for side in sides]
     learnt = [int((k[play.flipped] == play.y[play.flipped]).sum()) for k in known]
     flat = [np.concatenate([p.numpy().ravel() for p in side.parts.values()]) for side in sides]
     zeros, dead = [int((w == 0).sum()) for w in flat], [unused(side, play.x) for side in sides]
-    norms = [[float(np.linalg.norm(p.numpy(), 2)) for p in side.parts.values()] for side in sides]
-    bound = [float(mr.lipschitz_bound(side.model)) for side in sides]
     residual = [float(side.ledger.last.residual) if side.ledger.last else 0.0 for side in sides]
-    size = flat[0].size
-
-    def number(en: str, zh: str, values: Any, form: str, formula: str, operands: Any) -> Number:
-        shown = [f"{v:{form}}" for v in values]
-        return Number(Say(en, zh), (shown[0], shown[1]), formula, tuple(operands))
-
+    size, n = flat[0].size, len(fresh[1])
     return [
-        number("right on fresh points", "新数据点上的正确率", right, ".1%", "#{ŷ = y} / n",
-               [f"{round(r * len(fresh[1]))} / {len(fresh[1])}" for r in right]),
-        number("wrong labels learnt by heart", "记住的错误标签", learnt, "d", "#{flipped: ŷ = given label}",
-               [f"{n} of {many}" for n in learnt]),
-        number("exact zeros", "恰好为 0 的权重", zeros, "d", "#{w = 0}", [f"{n} of {size}" for n in zeros]),
-        number("unused units", "不起作用的单元", dead, "d", "#{ReLU = 0 at every point}",
-               [f"{n} of {2 * WIDTH}" for n in dead]),
+        number("right on fresh points", "新数据点上的正确率", [r / n for r in right], ".1%", "#{ŷ = y} / n",
+               [f"{r} / {n}" for r in right]),
+        number("wrong labels learnt by heart", "记住的错误标签", learnt, "d",
+               Say("#{flipped: ŷ = the wrong label}", "#{被改错的点：ŷ = 错误标签}"),
+               [f"{k} / {many}" for k in learnt]),
+        number("exact zeros", "恰好为 0 的权重", zeros, "d", "#{w = 0}", [f"{k} / {size}" for k in zeros]),
+        number("unused units", "不起作用的单元", dead, "d",
+               Say("#{units with ReLU = 0 at every point}", "#{在每个点上 ReLU 都等于 0 的单元}"),
+               [f"{k} / {2 * WIDTH}" for k in dead]),
         number("length of θ", "θ 的长度", [np.linalg.norm(w) for w in flat], ".3g", "‖θ‖ = √Σw²",
                [f"√{(w * w).sum():.4g}" for w in flat]),
-        number("Lipschitz bound", "Lipschitz 上界", bound, ".3g", "Π of the layers' constants; σ₁(W) are",
-               [" · ".join(f"{s:.3g}" for s in some) for some in norms]),
+        *bounds(play),
         number("books: |sum − step|", "账本：|各项之和 − 实际一步|", residual, ".0e",
-               "max |Σ entries − Δθ|, relative", [f"{r:.2e}" for r in residual]),
+               Say("max |Σ entries − Δθ| / the largest number", "max |Σ各项 − Δθ| / 其中最大的数"),
+               [f"{r:.2e}" for r in residual]),
     ]  # fmt: skip
+
+
+def number(en: str, zh: str, values: Any, form: str, formula: Text, operands: Any) -> Number:
+    """A line with its values as text; what there is none of is a dash."""
+    shown = ["–" if math.isnan(v) else f"{v:{form}}".replace("inf", "∞") for v in values]
+    return Number(Say(en, zh), (shown[0], shown[1]), say(formula), tuple(operands))
+
+
+def bounds(play: Play) -> list[Number]:
+    """How steep the networks are at most, and how far a point may move; or why nobody can say."""
+    norm, ks, radii = play.config["norm"], [math.nan] * 2, [math.nan] * 2
+    factors, margins = ["1/√ε"] * 2, ["–"] * 2
+    steep = say("K = Π σ₁(W)" + " · max|γ|/√(σ² + ε)" * (norm == "batch"))
+    reach = Say("|z₁ − z₀| / (√2 K), z: logits", "|z₁ − z₀| / (√2 K)，z 为 logit")
+    if name := UNBOUNDED.get(norm):
+        steep = Say(f"none: only ε keeps {name} from being infinitely steep, where its input is constant",
+                    f"没有：输入为常数时 {name} 可以无限陡，只有 ε 限制它")  # fmt: skip
+    else:
+        each = [[mr.lipschitz_bound(part) for part in side.model if [*part.parameters()]]
+                for side in play.sides]  # fmt: skip
+        factors = [" · ".join(f"{k:.3g}" for k in some) for some in each]
+        ks = [*map(math.prod, each)]
+        radii = [float(mr.certified_radius(side.model, play.x).max()) for side in play.sides]
+        margins = [f"{math.sqrt(2) * k * r if k else 0:.3g} / (√2 · {k:.3g})"
+                   for k, r in zip(ks, radii, strict=True)]  # fmt: skip
+    return [
+        number("Lipschitz bound K", "Lipschitz 上界 K", ks, ".3g", steep, factors),
+        number("largest certified radius", "最大的认证半径", radii, ".2g", reach, margins),
+    ]
 
 
 def unused(side: Side, x: Any) -> int:
@@ -492,7 +570,8 @@ def stages(side: Side, scope: str) -> list[Say]:
             reached = after - float(change[0])
             how = f"prox(v) − v, v = {signed(reached)}"
         words = ENTRIES[entry][1]
-        lines.append(Say(*(f"{word}: {how} = {signed(change[0])}" for word in words)))
+        became = f"{how} = {signed(change[0])}"
+        lines.append(Say(f"{words.en}: {became}", f"{words.zh}：{became}"))
     end = f"{signed(before)} → {signed(after)}"
     return [*lines, Say(f"the step: w = {end}", f"这一步：w = {end}")]
 
@@ -534,8 +613,7 @@ def show(
     """
     side, panels = play.side, {}
     weight = scope if scope.count(":") == 2 else largest(side)
-    panels["plain"] = map_of(play, play.plain, Say("plain", "未正则化"))
-    panels["side"] = map_of(play, side, Say("regularized", "正则化"))
+    panels["plain"], panels["side"] = (map_of(play, one) for one in play.sides)
     # in slow motion the first line is about the rate, and the last about the whole step
     panels["chain"] = chain_of(side, scope) if stage is None else chain_of(side, weight, stage - 1)
     shown: dict[str, Any] = {"step": play.done, "residual": float(side.ledger.last.residual)}
@@ -546,7 +624,9 @@ def show(
             "movers": movers_of(side),
             "losses": losses_of(play),
         }
-        shown["numbers"] = [[n.what._asdict(), *n[1:]] for n in numbers(play)]
+        shown["numbers"] = [
+            [w._asdict(), values, how._asdict(), of] for w, values, how, of in numbers(play)
+        ]
         shown |= {"overpowered": overpowered(side), "weight": weight}
         shown["stages"] = [line._asdict() for line in stages(side, weight)]
     return {**shown, "panels": {name: panel.svg() for name, panel in panels.items()}}
@@ -555,7 +635,7 @@ def show(
 def look(play: Play) -> None:
     """Remember the losses on fresh points, and whose entries made up the last step."""
     x, y = play.fresh
-    for one in (play.plain, play.side):
+    for one in play.sides:
         one.model.eval()
         with mr.no_grad():
             loss = mr.nn.functional.cross_entropy(one.model(x), y)

@@ -4,8 +4,9 @@ const stage = document.createElement("mr-scene"); // for its style only: nothing
 $("#stage").append(stage);
 stage.innerHTML = '<div class="stage"></div>';
 const places = {}, form = $("#choices").elements;
-let running = false, busy = false, weight = "1:0:0", held = null, beat = 0;
-let slow = null, last = 0; // in slow motion: how many lines are told, of how many
+let running = false, busy = false, weight = "1:0:0", held = null, shown = {}, about = 0;
+let slow = null, due = 0, drawn = 0, pace = 0; // slow motion: lines told; when what changes slowly is due; ms
+const frame = () => new Promise(requestAnimationFrame);
 
 // --- choices, and the address ---------------------------------------------------------------------
 
@@ -49,13 +50,21 @@ function scope() {
   return { unit: weight.split(":").slice(0, 2).join(":"), weight }[chosen] ?? chosen;
 }
 
-async function picture({ many = 1, ...more } = {}) {
+function asked({ many = 1, ...more } = {}) {
+  const all = !running || performance.now() > due;
+  if (all) due = performance.now() + 500;
+  return ask({ do: "play", config: config(), steps: many, scope: scope(), stage: slow, all, ...more });
+}
+
+async function picture(wanted) {
   if (busy) return;
   busy = true;
-  const begun = performance.now();
-  const reply = await ask({ do: "play", config: config(), steps: many, scope: scope(), stage: slow,
-    all: !running || beat++ % 6 === 0, ...more });
+  draw(await asked(wanted));
   busy = false;
+}
+
+function draw(reply) {
+  root.dataset.ready = "play";
   if (!reply.panels) {
     running = false;
     return say($("#count"), reply.said?.en ?? reply.error, reply.said?.zh ?? reply.error);
@@ -63,44 +72,48 @@ async function picture({ many = 1, ...more } = {}) {
   for (const [name, svg] of Object.entries(reply.panels)) {
     places[name] ??= $("#stage .stage").appendChild(document.createElement("div"));
     places[name].innerHTML = svg;
-    places[name].firstChild.style.width = "100%";
   }
-  const rate = running ? ` · ${Math.round(1000 / (performance.now() - begun))}/s` : "";
+  const now = performance.now();
+  pace += (Math.min(now - drawn, 1000) - pace) / 8;
+  drawn = now;
+  const rate = running ? ` · ${Math.round(1000 / pace)}/s` : "";
   say($("#count"), `step ${reply.step}${rate}`, `第 ${reply.step} 步${rate}`);
   const off = reply.residual.toExponential(0);
   say($("#residual"), `The arrows close on the real step: |sum − step| is ${off} of the largest number.`,
     `箭头首尾相接，恰好到达实际的一步：|各项之和 − 实际一步| 是其中最大数的 ${off}。`);
-  if (reply.numbers) tell_all(reply);
-  root.dataset.ready = "play";
-  return reply;
+  if (reply.numbers) tell_all(shown = reply);
 }
 
 function tell_all({ numbers, overpowered, stages, weight: one }) {
   if (!held && $("#scope").value !== "weight" && $("#scope").value !== "unit") weight = one;
   say($("#whose"), `weight ${named(weight)} (layer.unit.input)`, `权重 ${named(weight)}（层.单元.输入）`);
   const body = $("#running tbody");
-  for (const [k, [what, values, formula, operands]] of numbers.entries()) {
+  for (const [k, [what, values]] of numbers.entries()) {
     const row = body.rows[k] ?? body.insertRow();
     if (!row.cells.length) for (let i = 0; i < 3; i++) row.insertCell();
     row.tabIndex = 0;
     say(row.cells[0], what.en, what.zh);
     for (const i of [0, 1]) row.cells[i + 1].textContent = values[i];
-    row.onpointerenter = row.onfocus = () => {
-      const text = `${formula}: ${operands.join(" | ")}`;
-      say($("#formula"), text, text);
-    };
+    row.onpointerenter = row.onfocus = () => { about = k; explain(); };
   }
+  explain();
   const box = $("#overpowered");
   box.hidden = !overpowered.length;
   const units = overpowered.slice(0, 5).map(named).join(", ") + (overpowered.length > 5 ? ", …" : "");
   say(box, `dead: penalty > signal, in ${overpowered.length} units (${units}). The data pull, the penalty takes it back.`,
     `已归零：惩罚大于信号，共 ${overpowered.length} 个单元（${units}）。数据在拉，惩罚又把它们拉回 0。`);
-  last = stages.length;
   $("#slowly ol").replaceChildren(...stages.slice(0, slow ?? 0).map(line => {
     const item = document.createElement("li");
     say(item, line.en, line.zh);
     return item;
   }));
+}
+
+// How the number under the pointer comes about, with its operands of now.
+function explain() {
+  const [what, , formula, [plain, side]] = shown.numbers[about];
+  say($("#formula"), `${what.en}: ${formula.en}; plain ${plain}; regularized ${side}`,
+    `${what.zh}：${formula.zh}；未正则化 ${plain}；正则化 ${side}`);
 }
 
 // Counted from 1, as readers do: layer, unit, input.
@@ -111,16 +124,21 @@ const named = place => place.split(":").map(n => Number(n) + 1).join(".");
 function buttons() {
   say($("#play"), running ? "Pause" : "Play", running ? "暂停" : "运行");
   $("#slowly").hidden = slow === null;
+  stage.classList.toggle("slow", slow !== null);
 }
 
 async function run() {
-  running = true;
+  running = busy = true;
   slow = null;
   buttons();
-  while (running) {
-    await picture({ many: Number($("#speed").value) });
-    await new Promise(requestAnimationFrame);
+  const next = () => asked({ many: Number($("#speed").value) });
+  for (let coming = next(); coming;) {
+    const reply = await coming;
+    coming = running ? next() : null; // Python is at work on it while this one is drawn
+    draw(reply);
+    await frame();
   }
+  busy = false;
   buttons();
 }
 
@@ -129,12 +147,13 @@ const actions = {
   async step() { await still(); picture(); },
   async restart() { await still(); picture({ restart: true }); },
   async slow() { await still(1); picture(); },
-  async next() { const more = slow < last; await still(more ? slow + 1 : 1); picture({ many: more ? 0 : 1 }); },
+  async next() { const more = slow < shown.stages.length; await still(more ? slow + 1 : 1); picture({ many: more ? 0 : 1 }); },
   async script() {
-    const reply = await ask({ do: "play", config: config(), script: true });
-    $("#code").hidden = !(($("#code").textContent = reply.script ?? reply.error));
+    const reply = await ask({ do: "play", config: config(), script: true }), code = $("#code");
+    code.hidden = !(code.textContent = reply.script ?? reply.error);
+    code.scrollIntoView({ block: "nearest" });
   },
-  svg() { download("minireg-step.svg", `data:image/svg+xml,${encodeURIComponent(drawn())}`); },
+  svg() { download("minireg-step.svg", `data:image/svg+xml,${encodeURIComponent(whole())}`); },
   png() {
     const image = new Image();
     image.onload = () => {
@@ -146,7 +165,7 @@ const actions = {
       paper.drawImage(image, 0, 0, canvas.width, canvas.height);
       download("minireg-step.png", canvas.toDataURL());
     };
-    image.src = `data:image/svg+xml,${encodeURIComponent(drawn())}`;
+    image.src = `data:image/svg+xml,${encodeURIComponent(whole())}`;
   },
 };
 
@@ -154,21 +173,22 @@ async function still(lines = null) {
   running = false;
   slow = lines;
   buttons();
-  while (busy) await new Promise(requestAnimationFrame);
+  while (busy) await frame();
 }
 
 // The same step again, of other choices or seen otherwise.
 async function again() {
-  while (busy) await new Promise(requestAnimationFrame);
-  if (!running) picture({ many: 0 });
+  if (running) return;
+  while (busy) await frame();
+  picture({ many: 0 });
 }
 
 // All panels in one SVG that needs no style sheet: each mark with the tones that it has now.
 const TONES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin",
   "fill-opacity", "font-size", "font-weight", "font-family", "text-anchor", "visibility", "paint-order"];
-function drawn() {
-  const shown = all("#stage svg[role]"), wide = 420, rows = Math.ceil(shown.length / 3);
-  const inner = shown.map((svg, k) => {
+function whole() {
+  const panels = all("#stage svg[role]"), wide = 420, rows = Math.ceil(panels.length / 3);
+  const inner = panels.map((svg, k) => {
     const copy = svg.cloneNode(true), marks = all("*", svg);
     for (const [i, mark] of all("*", copy).entries()) {
       const style = getComputedStyle(marks[i]);
@@ -209,5 +229,6 @@ addEventListener("keydown", event => {
   event.preventDefault();
   actions.play();
 });
-if (ask) picture();
+for (const fold of all("#choices details")) fold.open = innerWidth > 900;
+if (ask) picture({ restart: true });
 else { for (const button of all("#running button")) button.disabled = true; root.dataset.ready = "play"; }

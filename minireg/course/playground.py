@@ -51,7 +51,7 @@ def page(python: str = "", size: int = 0) -> str:
         "两个网络，数据、初值、批次都相同：一个未正则化，一个正则化。账本说明是什么推动了它。",
     )
     groups = "".join(
-        f"<fieldset><legend>{words.html()}</legend>{''.join(map(control, names))}</fieldset>"
+        f"<details open><summary>{words.html()}</summary>{''.join(map(control, names))}</details>"
         for words, names in GROUPS.items()
     )
     buttons = "".join(f'<button id="{k}">{words.html()}</button>' for k, words in BUTTONS.items())
@@ -69,10 +69,10 @@ def page(python: str = "", size: int = 0) -> str:
         f'<h1>{title.html()}</h1><p id="lead">{lead.html()}</p>'
         f'<div id="play-ground"><form id="choices" autocomplete="off">{groups}</form><div id="running">'
         f'<p class="buttons">{buttons}<select id="speed" aria-label="steps a picture">{speeds}</select> '
-        f'<span id="count"></span></p><div id="stage"></div>'
+        f'<span id="count"></span></p><div id="slowly" hidden><ol></ol>'
+        f'<button id="next">{Say("Next", "下一项").html()}</button></div><div id="stage"></div>'
         f'<p><label>{whose.html()} <select id="scope">{scopes}</select></label> <span id="whose"></span></p>'
-        f'<p id="residual"></p><p id="overpowered" hidden></p><div id="slowly" hidden><ol></ol>'
-        f'<button id="next">{Say("Next", "下一项").html()}</button></div>'
+        f'<p id="residual"></p><p id="overpowered" hidden></p>'
         f'<table><thead><tr>{head}</tr></thead><tbody></tbody></table><p id="formula" class="small"></p>'
         f'<pre id="code" hidden></pre><p class="python small" hidden></p></div></div>'
     )

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import re
 import time
+import tomllib
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
 from support.browser import background, visit
 from support.look import readable
 
+import minireg as mr
 from minireg.cli import main as cli
 from minireg.course.answers import PLAYED, answer
+from minireg.course.lessons import lessons
+from minireg.course.pages import asset
 from minireg.course.play import (
     CELLS,
     CONTROLS,
@@ -21,10 +26,12 @@ from minireg.course.play import (
     Play,
     batches,
     numbers,
+    probabilities,
     read,
     script,
     show,
     stages,
+    surest,
 )  # fmt: skip
 from minireg.course.playground import page
 from minireg.course.serve import serving
@@ -171,6 +178,112 @@ def test_what_there_is_not_to_choose_is_said():
     with pytest.raises(ValueError, match="playground: λ=1 is none of data, flip"):
         read({"λ": 1})
     assert "none of" in answer({"do": "play", "config": {"data": "stars"}})["error"]
+
+
+def test_the_bound_is_that_of_the_framework_and_its_circles_are_certified():
+    play = played({"l2": 0.01, "norm": "batch", "lr": 0.03}, 200)
+    lines = {number.what.en: number for number in numbers(play)}
+    bound, radius = lines["Lipschitz bound K"], lines["largest certified radius"]
+    for side, k, r, factors in zip(
+        play.sides, bound.values, radius.values, bound.operands, strict=True
+    ):
+        assert float(k) == pytest.approx(mr.lipschitz_bound(side.model), rel=6e-3)
+        assert np.prod([*map(float, factors.split(" · "))]) == pytest.approx(float(k), rel=0.03)
+        certified = mr.certified_radius(side.model, play.x)
+        assert float(r) == pytest.approx(certified.max(), rel=0.06)
+        x, y, radii = surest(play.x, certified)
+        assert 0 < len(radii) <= 6
+        turns = np.linspace(0, 2 * np.pi, 60)
+        for a, b, rim in zip(x, y, radii, strict=True):
+            around = np.stack([a + rim * np.cos(turns), b + rim * np.sin(turns)], 1)
+            answers = probabilities(side, around.astype(np.float32)) > 0.5
+            assert answers.all() or not answers.any()
+        apart = np.hypot(x[:, None] - x, y[:, None] - y) + 1e9 * np.eye(len(x))
+        assert (apart > radii[:, None] + radii).all()
+    assert 'class="line textbook"' in show(play)["panels"]["side"]
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_where_no_bound_is_of_use_words_stand(norm):
+    play = played({"norm": norm})
+    lines = {number.what.en: number for number in numbers(play)}
+    assert (
+        lines["Lipschitz bound K"].values == lines["largest certified radius"].values == ("–", "–")
+    )
+    assert "only ε" in lines["Lipschitz bound K"].formula.en
+    svg = show(play)["panels"]["side"]
+    assert "no useful bound" in svg
+    assert 'class="line textbook"' not in svg
+
+
+@every_choice
+def test_every_number_has_its_formula_in_both_languages(choice):
+    for number in numbers(played(choice)):
+        assert all(number.what), number
+        assert all(number.formula), number
+        assert all(map(str.strip, number.operands)), number
+        assert not re.search("[a-z]{4}", number.formula.zh.replace("logit", "").replace("ReLU", "")
+                             .replace("LayerNorm", "").replace("RMSNorm", "")), number  # fmt: skip
+
+
+def test_what_is_all_zeros_may_move_anywhere():
+    lines = {n.what.en: n for n in numbers(played({"l1": 0.1, "l2": 0, "via": "prox"}, 150))}
+    assert lines["exact zeros"].values[1] == "192"
+    assert lines["largest certified radius"].values[1] == "∞"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("optimizer", ["momentum", "adamw"])
+def test_what_diverges_is_said_until_it_begins_anew(optimizer):
+    PLAYED.clear()
+    choice = {"break": "sign", "l2": 1, "lr": 0.3, "optimizer": optimizer}
+    ask = {"do": "play", "config": choice, "scope": "", "stage": None, "all": True, "steps": 16}
+    for _ in range(10):
+        reply = answer(ask)
+    assert reply["error"].startswith("Diverged")
+    assert "发散" in reply["said"]["zh"]
+    done = PLAYED[0].done
+    assert answer(ask)["error"] == reply["error"]
+    assert PLAYED[0].done == done  # none more
+    assert answer({**ask, "config": {}, "restart": True, "steps": 1})["step"] == 1
+    PLAYED.clear()
+
+
+def test_lessons_lead_to_choices_that_there_are():
+    found = tomllib.loads(asset("course/playground.toml"))
+    assert len(found) >= 8
+    for number, entry in found.items():
+        assert {int(number)} <= {lesson.number for lesson in lessons()}
+        chosen = dict(parse_qsl(entry["choices"], strict_parsing=True))
+        for name, value in chosen.items():
+            assert value in map(str, CONTROLS[name].values), (number, name)
+            assert value != str(CONTROLS[name].start), (number, name)
+        assert entry["en"]
+        assert entry["zh"]
+
+
+def test_what_lessons_promise_is_seen_there():
+    """The figures behind the words of ``playground.toml``, after 300 steps."""
+    entries = tomllib.loads(asset("course/playground.toml"))
+
+    def seen(number):
+        chosen = dict(parse_qsl(entries[number]["choices"]))
+        read_as = {
+            name: {str(v): v for v in CONTROLS[name].values}[v] for name, v in chosen.items()
+        }
+        play = played(read_as, 300)
+        return play, {n.what.en: [*map(str, n.values)] for n in numbers(play)}
+
+    assert int(seen("5")[1]["exact zeros"][1]) > 100
+    play, _ = seen("7")
+    assert sum(int((p.numpy() == 0).all(1).sum()) for p in play.side.parts.values()) >= 5
+    assert "decay" in seen("11")[0].side.entries("")
+    assert "smoothing" in seen("15")[0].side.entries("")
+    for number, what in (("13", "length of θ"), ("16", "Lipschitz bound K")):
+        plain, side = map(float, seen(number)[1][what])
+        assert side < 0.6 * plain
+    plain, side = map(float, seen("16")[1]["largest certified radius"])
+    assert side > 2 * plain
 
 
 def test_a_page_asks_and_gets_plain_data(monkeypatch):
