@@ -73,9 +73,8 @@ function draw(reply) {
     places[name] ??= $("#stage .stage").appendChild(document.createElement("div"));
     places[name].innerHTML = svg;
   }
-  const now = performance.now();
-  pace += (Math.min(now - drawn, 1000) - pace) / 8;
-  drawn = now;
+  pace += (Math.min(performance.now() - drawn, 1000) - pace) / 8;
+  drawn = performance.now();
   const rate = running ? ` · ${Math.round(1000 / pace)}/s` : "";
   say($("#count"), `step ${reply.step}${rate}`, `第 ${reply.step} 步${rate}`);
   const off = reply.residual.toExponential(0);
@@ -87,9 +86,8 @@ function draw(reply) {
 function tell_all({ numbers, overpowered, stages, weight: one }) {
   if (!held && $("#scope").value !== "weight" && $("#scope").value !== "unit") weight = one;
   say($("#whose"), `weight ${named(weight)} (layer.unit.input)`, `权重 ${named(weight)}（层.单元.输入）`);
-  const body = $("#running tbody");
   for (const [k, [what, values]] of numbers.entries()) {
-    const row = body.rows[k] ?? body.insertRow();
+    const row = $("#running tbody").rows[k] ?? $("#running tbody").insertRow();
     if (!row.cells.length) for (let i = 0; i < 3; i++) row.insertCell();
     row.tabIndex = 0;
     say(row.cells[0], what.en, what.zh);
@@ -128,9 +126,11 @@ function buttons() {
 }
 
 async function run() {
-  running = busy = true;
+  running = true;
   slow = null;
   buttons();
+  while (busy) await frame();
+  busy = true;
   const next = () => asked({ many: Number($("#speed").value) });
   for (let coming = next(); coming;) {
     const reply = await coming;
@@ -195,11 +195,9 @@ function whole() {
       if (style.display === "none") mark.setAttribute("display", "none");
       else mark.setAttribute("style", TONES.map(tone => `${tone}:${style.getPropertyValue(tone)}`).join(";"));
     }
-    for (const [name, value] of Object.entries({ x: wide * (k % 3), y: wide * Math.floor(k / 3), width: 400, height: 400 }))
-      copy.setAttribute(name, value);
     copy.setAttribute("preserveAspectRatio", "xMinYMin");
-    copy.removeAttribute("style");
-    return new XMLSerializer().serializeToString(copy);
+    const drawn = new XMLSerializer().serializeToString(copy), [x, y] = [k % 3, Math.floor(k / 3)];
+    return `<svg x="${wide * x}" y="${wide * y}" width="400" height="400">${drawn}</svg>`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${3 * wide}" height="${rows * wide}">${inner.join("")}</svg>`;
 }
@@ -225,7 +223,7 @@ $("#stage").addEventListener("click", ({ target }) => {
   if (target.closest(".cell:not([mask])")) $("#scope").value = "weight";
 });
 addEventListener("keydown", event => {
-  if (event.key !== " " || event.target.matches("input, select, button")) return;
+  if (event.key !== " " || event.target.matches("input, select, button, summary")) return;
   event.preventDefault();
   actions.play();
 });

@@ -11,12 +11,13 @@ from urllib.parse import parse_qsl
 import numpy as np
 import pytest
 from support.browser import background, visit
+from support.browser import served as files
 from support.look import readable
 
 import minireg as mr
 from minireg.cli import main as cli
 from minireg.course.answers import PLAYED, answer
-from minireg.course.lessons import lessons
+from minireg.course.lessons import find, lessons
 from minireg.course.pages import asset
 from minireg.course.play import (
     CELLS,
@@ -35,7 +36,7 @@ from minireg.course.play import (
 )  # fmt: skip
 from minireg.course.playground import page
 from minireg.course.serve import serving
-from minireg.course.site import served
+from minireg.course.site import served, site
 from minireg.random import Stream
 
 CHOICES = [
@@ -349,6 +350,38 @@ def test_it_fits_every_screen(chromium):
         readable(shown, 60)
 
 
+@pytest.mark.slow
+def test_in_the_browser_alone_it_trains(chromium, runtime, tmp_path):
+    """With Pyodide: from a lesson by its link, to zeros; what it costs is printed (-rP)."""
+    site(tmp_path, [find(5)], runtime)
+    with files(tmp_path) as url, visit(chromium, url + "05-exact-zeros.html") as shown:
+        shown.click("#keep a[href^=playground]")
+        begun = time.perf_counter()
+        shown.wait_for_selector('html[data-ready="play"]', timeout=180_000)
+        print(f"first picture after {time.perf_counter() - begun:.1f} s")
+        step = lambda: int(re.search(r"\d+", shown.inner_text("#count"))[0])
+        zeros = lambda: int(shown.inner_text("#running tbody tr:nth-child(3) td:nth-child(3)"))
+        assert shown.input_value("[name=via]") == "prox"
+        assert step() == 1
+        assert zeros() < 20
+        shown.select_option("#speed", "16")
+        shown.click("#play")
+        until(shown, "#count", r"step \d{3,}")
+        print(f"{shown.inner_text('#count')} while it plays")
+        shown.click("#play")
+        until(shown, "#play", "Play")
+        reached = step() + 1
+        shown.click("#step")
+        until(shown, "#count", rf"step {reached}\D")
+        assert zeros() > 20
+        assert float(re.search(r"(\S+) of the largest", shown.inner_text("#residual"))[1]) <= 1e-6
+
+
+def until(shown, where, text):
+    """Wait until there is such a text: how long that takes depends on what else the machine does."""
+    shown.locator(where, has_text=re.compile(text)).wait_for(timeout=120_000)
+
+
 LIVE = {
     "group": 0.03, "spectral": 0.03, "dropout": 0.2, "smoothing": 0.1, "on": "all", "lr": 0.01, "batch": 8,
 }  # fmt: skip
@@ -386,9 +419,10 @@ def test_a_minute_in_the_playground(chromium):
                 shown.click("#play")
                 shown.wait_for_timeout(1000 * seconds)
                 shown.click("#play")
-                shown.wait_for_timeout(300)
+                until(shown, "#play", "Play")
+                reached = step() + 1
                 shown.click("#step")
-                shown.wait_for_timeout(300)
+                until(shown, "#count", rf"step {reached}\D")
                 off = float(re.search(r"(\S+) of the largest", shown.inner_text("#residual"))[1])
                 assert off <= 1e-6
                 return (step() - before) / (time.perf_counter() - begun)
@@ -420,18 +454,14 @@ def test_a_minute_in_the_playground(chromium):
                 assert step() > before + 1  # without beginning anew
             for name, value in ANEW.items():
                 choose(name, value)
-                shown.wait_for_timeout(400)
-                assert step() <= 2, name
+                until(shown, "#count", r"step 1\D")  # it begins anew
                 run(2)
-            shown.click("#slow")
-            shown.wait_for_timeout(300)
             lines = shown.locator("#slowly li")
-            assert lines.count() == 1
-            shown.click("#next")
-            shown.wait_for_timeout(300)
-            assert lines.count() == 2
+            for button, k in (("#slow", 1), ("#next", 2)):
+                shown.click(button)
+                lines.nth(k - 1).wait_for()
+                assert lines.count() == k
             shown.click("#script")
-            shown.wait_for_timeout(300)
-            assert "mr.nn.LayerNorm(12)" in shown.inner_text("#code")
+            until(shown, "#code", r"mr\.nn\.LayerNorm\(12\)")
             print(f"heap {used:.1f} MB after 10 s, {memory():.1f} MB at the end")
             assert memory() < 3 * used + 20
