@@ -345,7 +345,7 @@ def map_of(play: Play, side: Side) -> Panel:
     """What the network answers everywhere, what it was told, and where its answer is certain to stay."""
     p = probabilities(side, PLACES).reshape(GRID, GRID)
     panel = deepcopy(play.boards[side])
-    panel.heat(p, 2).contours(AXIS, AXIS, p, [0.5], "result", width=2.5)
+    panel.heat(p, 2, negative="data").contours(AXIS, AXIS, p, [0.5], "result", width=2.5)
     if play.config["norm"] not in UNBOUNDED:
         panel.circles(*surest(play.x, mr.certified_radius(side.model, play.x)))
     return panel

@@ -52,7 +52,7 @@ function scope() {
 
 function asked({ many = 1, ...more } = {}) {
   const all = !running || performance.now() > due;
-  if (all) due = performance.now() + 500;
+  if (all) due = performance.now() + Math.max(500, 6 * pace);
   return ask({ do: "play", config: config(), steps: many, scope: scope(), stage: slow, all, ...more });
 }
 

@@ -277,7 +277,7 @@ class Panel:
         tone = np.round(np.minimum(np.abs(np.nan_to_num(z, posinf=0, neginf=0)) / most, 1), 2)
         roles = np.where(z < 0, self._role(negative), self._role(role))
         if z.size > 400:  # as many elements would be slow: a picture through which the tone shines
-            for own in (role, negative):
+            for own in dict.fromkeys((role, negative)):
                 url, key = png(np.round(255 * np.where(roles == own, tone, 0)).astype(np.uint8))
                 mask = tag(
                     "mask", tag("image", class_="pixels", href=url, **area, **STRETCH), id=key
