@@ -74,10 +74,7 @@ CONTROLS = {
 }  # fmt: skip
 PENALTIES = {"l2": mr.penalties.L2, "l1": mr.penalties.L1, "group": mr.penalties.GroupLasso,
              "spectral": mr.penalties.SpectralNorm}  # fmt: skip
-MATRICES = (
-    "group",
-    "spectral",
-)  # penalties of matrices: biases have neither rows nor singular values
+MATRICES = ("group", "spectral")  # biases have neither rows nor singular values
 #: Terms in the order of a step, the colour of each, and what it is called.
 ENTRIES = {
     "data": ("data", Say("data", "数据")), "smoothing": ("data", Say("smoothing", "平滑")),
