@@ -4,7 +4,7 @@ const stage = document.createElement("mr-scene"); // for its style only: nothing
 $("#stage").append(stage);
 stage.innerHTML = '<div class="stage"></div>';
 const places = {}, form = $("#choices").elements;
-let running = false, busy = false, weight = "1:0:0", held = null, shown = {}, about = 0;
+let running = false, busy = false, weight = "1:0:0", held = null, shown = {}, about = 0, waiting = 0;
 let slow = null, due = 0, drawn = 0, pace = 0; // slow motion: lines told; when what changes slowly is due; ms
 const frame = () => new Promise(requestAnimationFrame);
 
@@ -57,7 +57,7 @@ function asked({ many = 1, ...more } = {}) {
 }
 
 async function picture(wanted) {
-  if (busy) return;
+  while (busy) await frame();
   busy = true;
   draw(await asked(wanted));
   busy = false;
@@ -178,8 +178,9 @@ async function still(lines = null) {
 
 // The same step again, of other choices or seen otherwise.
 async function again() {
-  if (running) return;
+  if (running || waiting++) return;
   while (busy) await frame();
+  waiting = 0;
   picture({ many: 0 });
 }
 
