@@ -44,7 +44,7 @@ def _():
             "which softmax makes the probability p. Label smoothing spreads a share ε of each label over all "
             "classes alike.",
             "一个网络学会了 100 个手写数字：它给 K = 10 个类别各一个 logit z，再由 softmax 化为概率 p。"
-            "标签平滑把每个标签的 ε 份平均分给所有类别。",
+            "标签平滑从每个标签中取出比例 ε，平均分给所有类别。",
         ),
     )
     return
@@ -54,8 +54,8 @@ def _():
 def _():
     Predict(
         Say(
-            "A digit's true class already has p = 99.9 %. With ε = 0.1, where does the loss pull its logit?",
-            "某个数字的正确类别已有 p = 99.9%。取 ε = 0.1，损失会把它的 logit 往哪边拉？",
+            "A digit's true class already has p = 99.94 %. With ε = 0.1, where does the loss pull its logit?",
+            "某个数字的正确类别已有 p = 99.94%。取 ε = 0.1，损失会把它的 logit 往哪边拉？",
         ),
         (
             Answer(
@@ -76,9 +76,9 @@ def _():
             Answer(
                 Say("Down", "向下"),
                 Say(
-                    "Yes: it asks for p = 0.91, so 99.9 % is too sure. The data no longer resist: they pull "
-                    "up with 0.0006, smoothing down with 0.09.",
-                    "对：损失要的是 p = 0.91，所以 99.9% 过于自信。数据几乎不再抵抗："
+                    "Yes: it asks for p = 0.91, so 99.94 % is too sure. The data hardly resist: they "
+                    "pull up with 0.0006, smoothing down with 0.09.",
+                    "对：损失要的是 p = 0.91，所以 99.94% 过于自信。数据几乎不再抵抗："
                     "它以 0.0006 向上拉，平滑以 0.09 向下拉。",
                 ),
                 right=True,
@@ -131,23 +131,24 @@ def _():
     Why(
         (
             Say(
-                "**The pull on a logit** is what the target $\\tilde q$ has more than $p$. At the true class "
-                "the data pull with $1-p$, which fades; smoothing with $-\\varepsilon(1-1/K)$, however sure "
-                "the network is: [ε = 0.3](#eps=0.3&choice=learned).\n\n"
+                "**The pull on a logit** is what the smoothed label $\\tilde q$ has more than $p$. At the "
+                "true class $k$, where the label $q$ is 1, the data pull with $1-p$, which fades; smoothing "
+                "with $-\\varepsilon(1-1/K)$, however sure the network: [ε = 0.3]"
+                "(#eps=0.3&choice=learned).\n\n"
                 r"$$-\frac{\partial L}{\partial z} = \color{data}{q-p} + "
                 r"\color{penalty}{\varepsilon\,(\tfrac1K - q)} = \tilde q - p$$",
-                "**logit 受到的拉力**，就是目标 $\\tilde q$ 比 $p$ 多出的部分。在正确类别上，"
-                "数据的拉力是 $1-p$，会逐渐消失；平滑的拉力是 $-\\varepsilon(1-1/K)$，"
+                "**logit 受到的拉力**，就是平滑后的标签 $\\tilde q$ 比 $p$ 多出的部分。在正确类别 $k$ 处，"
+                "标签 $q$ 为 1，数据的拉力是 $1-p$，会逐渐消失；平滑的拉力是 $-\\varepsilon(1-1/K)$，"
                 "与网络有多自信无关：[ε = 0.3](#eps=0.3&choice=learned)。\n\n"
                 r"$$-\frac{\partial L}{\partial z} = \color{data}{q-p} + "
                 r"\color{penalty}{\varepsilon\,(\tfrac1K - q)} = \tilde q - p$$",
             ),
             Say(
                 "**They cancel** where $p=\\tilde q$. Logits differ by the logarithm of the ratio of their "
-                "probabilities, so the gap stops at\n\n"
+                "probabilities. So the gap to another class $j$ stops at\n\n"
                 r"$$\color{result}{z_k - z_j} = \log\frac{1-\varepsilon+\varepsilon/K}{\varepsilon/K}$$",
                 "**互相抵消**之处，$p=\\tilde q$。两个 logit 之差，等于两个概率之比的对数，"
-                "所以间隔停在\n\n"
+                "所以与另一个类别 $j$ 的间隔停在\n\n"
                 r"$$\color{result}{z_k - z_j} = \log\frac{1-\varepsilon+\varepsilon/K}{\varepsilon/K}$$",
             ),
             Say(
@@ -219,7 +220,7 @@ def _():
             "`q` is a label: an array with 1 at the true class, else 0. Return it smoothed: a share `eps` of "
             "it is spread over *all* classes.",
             "`q` 是一个标签：正确类别处为 1，其余为 0 的数组。返回平滑之后的标签："
-            "从中取出 `eps` 份，平均分给*所有*类别。",
+            "从中取出比例 `eps`，平均分给*所有*类别。",
         ),
         target,
         spread,
@@ -241,7 +242,7 @@ def _():
         mistakes={
             Say(
                 "These add up to 1 − ε: what is taken from the true class must go somewhere.",
-                "它们之和是 1 − ε：从正确类别取走的那一份，应当分出去。",
+                "它们之和是 1 − ε：从正确类别取走的部分，应当分出去。",
             ): lambda q, eps: (1 - eps) * q,
             Say(
                 "Here ε is spread over the other classes only. It goes to all K, and the true one gets its "
@@ -251,11 +252,11 @@ def _():
             ): lambda q, eps: (1 - eps) * q + (1 - q) * eps / (len(q) - 1),
             Say(
                 "These add up to 1 + ε: what is given to all must be taken from the label first.",
-                "它们之和是 1 + ε：分给大家的那一份，要先从标签中取出。",
+                "它们之和是 1 + ε：分给大家的部分，要先从标签中取出。",
             ): lambda q, eps: q + eps / len(q),
             Say(
                 "Each class gets all of ε, so these add up to more than 1: ε is shared out, ε/K each.",
-                "每个类别都得到了整份 ε，总和超过 1：ε 是大家平分的，每个得 ε/K。",
+                "每个类别都得到了全部的 ε，总和超过 1：ε 是大家平分的，每个得 ε/K。",
             ): lambda q, eps: (1 - eps) * q + eps,
             Say(
                 "These add up to 1 − ε/K: the true class is one of *all* classes and gets its ε/K, too.",
@@ -268,19 +269,19 @@ def _():
             Say(
                 "Each of the others gets all of ε, and the sum is more than 1. For K = 2 alone it would be "
                 "a distribution.",
-                "其余类别各得到整份 ε，总和超过 1。只有 K = 2 时，这才是一个概率分布。",
+                "其余类别各得到全部的 ε，总和超过 1。只有 K = 2 时，这才是一个概率分布。",
             ): lambda q, eps: (1 - eps) * q + (1 - q) * eps,
             Say(
                 "ε and 1 − ε are exchanged: ε is the share that is spread.",
-                "ε 与 1 − ε 弄反了：分出去的是 ε 份。",
+                "ε 与 1 − ε 弄反了：分出去的比例是 ε。",
             ): lambda q, eps: eps * q + (1 - eps) / len(q),
             Say(
                 "That is what is spread, ε/K each. The label itself is lost: 1 − ε of it stays.",
-                "这只是分出去的部分，每个 ε/K。标签本身丢了：它还应保留 1 − ε 份。",
+                "这只是分出去的部分，每个 ε/K。标签本身丢了：它还应保留比例 1 − ε。",
             ): lambda q, eps: np.full(len(q), eps / len(q)),
             Say(
                 "You spread a whole label, 1/K each, not the share ε of one.",
-                "你分出去的是整整一个标签，每个 1/K，而不是其中的 ε 份。",
+                "你分出去的是整整一个标签，每个 1/K，而不是它的比例 ε。",
             ): lambda q, eps: (1 - eps) * q + 1 / len(q),
             Say(
                 "The true class gets its ε/K twice: these add up to 1 + ε/K.",
@@ -288,7 +289,7 @@ def _():
             ): lambda q, eps: (1 - eps + eps / len(q)) * q + eps / len(q),
             Say(
                 "The true class gives up all of ε and gets ε/K back; you took ε/K from it.",
-                "正确类别交出整份 ε，再拿回 ε/K；你只从它那里取走了 ε/K。",
+                "正确类别交出全部的 ε，再拿回 ε/K；你只从它那里取走了 ε/K。",
             ): lambda q, eps: np.where(q == 1, 1 - eps / len(q), eps / len(q)),
             Say(
                 "K is the length of `q`: here it is not always 10.",
@@ -296,7 +297,7 @@ def _():
             ): lambda q, eps: (1 - eps) * q + eps / 10,
             Say(
                 "Nothing is taken from the label, and each class gets all of ε: these add up to 1 + Kε.",
-                "没有从标签中取走什么，每个类别又得到整份 ε：总和是 1 + Kε。",
+                "没有从标签中取走什么，每个类别又得到全部的 ε：总和是 1 + Kε。",
             ): lambda q, eps: q + eps,
             Say(
                 "What is spread is ε, not 1 − ε: ε/K to each class.",
@@ -323,7 +324,8 @@ def _():
         ),
         hints=(
             Say(
-                "1 − ε of the label stays: `(1 - eps) * q`.", "标签保留 1 − ε 份：`(1 - eps) * q`。"
+                "1 − ε of the label stays: `(1 - eps) * q`.",
+                "标签保留比例 1 − ε：`(1 - eps) * q`。",
             ),
             Say(
                 "K is `len(q)`. What does each class get of ε?",
@@ -385,7 +387,7 @@ def _():
             Say(
                 "The true class gets its part of ε back, 1 − ε + ε/K, and another class has ε/K, not all "
                 "of ε.",
-                "正确类别会拿回 ε 中的一份，即 1 − ε + ε/K；另一个类别占的是 ε/K，不是整份 ε。",
+                "正确类别会拿回 ε 中的一份，即 1 − ε + ε/K；另一个类别占的是 ε/K，不是全部的 ε。",
             ): lambda K, eps: (1 - eps, np.log((1 - eps) / eps)),
             Say(
                 "Your p is right, but in the gap its ε/K is lost: the ratio is 1 + K(1 − ε)/ε, with a 1.",
@@ -430,7 +432,7 @@ def _():
             ): lambda K, eps: (1 - eps + eps / K, np.log2(1 + K * (1 - eps) / eps)),
             Say(
                 "Your p is right. Another class has ε/K, not all of ε.",
-                "你的 p 没错。另一个类别占的是 ε/K，不是整份 ε。",
+                "你的 p 没错。另一个类别占的是 ε/K，不是全部的 ε。",
             ): lambda K, eps: (1 - eps + eps / K, np.log((1 - eps + eps / K) / eps)),
             Say(
                 "Your p is right. But log 1 − log(ε/K) is the gap of a class with p = 1; put in your p.",
@@ -446,7 +448,7 @@ def _():
             ): lambda K, eps: (1 - eps + eps / K, np.log(1 + K * eps / (1 - eps))),
             Say(
                 "All of ε is taken from the true class, and ε/K is given back: p = 1 − ε + ε/K.",
-                "从正确类别取走的是整份 ε，再还给它 ε/K：p = 1 − ε + ε/K。",
+                "从正确类别取走的是全部的 ε，再还给它 ε/K：p = 1 − ε + ε/K。",
             ): lambda K, eps: (1 - eps / K, np.log((1 - eps / K) / (eps / K))),
             Say(
                 "The gap is right. But ε/K is given back to the true class, not taken once more: p is "
@@ -499,9 +501,9 @@ def _():
         "goal",
         Say(
             "How sure, then? A network that says 80 % should be right on 80 % of such digits. Choose “new "
-            "digits” and set ε so that it is on the whole as sure as it is right, within 2 %.",
+            "digits” and set ε so that it is on the whole as sure as it is right, within 2 points.",
             "那么该多自信呢？网络说 80% 时，这样的数字应当有 80% 认对。选“新的数字”，"
-            "调节 ε，使它总体上的自信程度与正确率相差不到 2%。",
+            "调节 ε，使它总体上的自信程度与正确率相差不到 2 个百分点。",
         ),
         lambda choice, over, broken, **_: choice == "new" and abs(over) < 2 and not broken,
         why=Say(
@@ -556,10 +558,10 @@ def _():
             Answer(
                 Say("It halves", "减半"),
                 Say(
-                    "Only if the data's pull were the same at every gap. They pull back with 1 − p, the "
-                    "harder the less sure the network is: 86 % of the gap is left.",
-                    "除非数据的拉力不随间隔变化，才会减半。网络越不自信，数据的拉力 1 − p 越大："
-                    "间隔还剩 86%。",
+                    "That would need a data pull like 1/gap. Theirs is 1 − p, about as e to minus the gap: "
+                    "0.7 less doubles it. 86 % of the gap is left.",
+                    "只有数据的拉力与间隔成反比时，才会减半。实际的拉力 1 − p 大致与 e 的“负间隔”次幂成正比："
+                    "间隔减小 0.7，拉力就加倍。间隔还剩 86%。",
                 ),
             ),
             Answer(
@@ -635,14 +637,16 @@ def _():
         Say("One number for the diagonal?", "用一个数衡量离对角线多远？"),
         Say(
             "`mr.calibration_error(p, y)` sorts the digits by confidence, the largest probability of each, "
-            "into 15 intervals and averages the distances to the diagonal. It is 0.09 at ε = 0, 0.03 at "
-            "ε = 0.02 and 0.30 at ε = 0.3, and with so few digits would not be 0 even for a perfect network. "
-            "The share of digits read rightly hardly changes: 84 to 86 %. Smoothing changed how sure the "
-            "network is, not how much it knows.",
+            "into 15 intervals and averages the distances to the diagonal, weighted by the number of digits. "
+            "It is 0.09 at ε = 0, 0.03 at ε = 0.02 and 0.30 at ε = 0.3, and with so few digits would hardly "
+            "be 0 even for a network that is just as sure as it is right. The share of digits read rightly "
+            "hardly changes, 84 to 86 %: smoothing changed how sure the network is, not how much it knows. "
+            "So it is here; in another network (C84) that share rose by at least 4.5 points.",
             "`mr.calibration_error(p, y)` 按置信度（各个数字的最大概率）把数字分入 15 个区间，"
-            "再对各区间到对角线的距离求平均。ε = 0 时是 0.09，ε = 0.02 时是 0.03，ε = 0.3 时是 0.30；"
-            "数字这么少，即使完美的网络也不会得 0。正确率几乎不变，在 84% 到 86% 之间："
-            "平滑改变的是网络有多自信，而不是它知道多少。",
+            "再对各区间到对角线的距离按个数加权平均。ε = 0 时是 0.09，ε = 0.02 时是 0.03，ε = 0.3 时是 0.30；"
+            "数字这么少，即使自信与正确率完全相当的网络，也难以恰好得 0。正确率几乎不变，在 84% 到 86% 之间："
+            "平滑改变的是网络有多自信，而不是它知道多少。这里如此；在另一个网络里（C84），"
+            "正确率至少提高了 4.5 个百分点。",
         ),
     )
     return
@@ -723,8 +727,8 @@ def learned(eps, broken, sure, right):
     p, (data, smoothing) = trained(0)[0][LEARNED], pulls(eps, broken)
     q = np.eye(10)[4]
     left = Panel(
-        Say("what it says of this 4, and what is asked", "它对这个 4 的判断，以及损失的要求"),
-        x=(-0.6, 9.6), y=(0, 1.08), xlabel=Say("class", "类别"), height=215,
+        Say("trained at ε = 0: what it says, what is asked", "用 ε = 0 训练后：它的判断与损失的要求"),
+        x=(-0.6, 9.6), y=(0, 1.08), xlabel=Say("class", "类别"), height=200,
         xticks={k: str(k) for k in classes},
     )  # fmt: skip
     left.image(drawn("learned"), (-0.3, 2.9, 0.45, 0.95))
@@ -737,18 +741,18 @@ def learned(eps, broken, sure, right):
     left.text(6.2, asked[4] - 0.09, Say("asked", "要求"), role)
     right = Panel(
         Say("gap of the true logit, mean of 100 digits", "正确类别 logit 的间隔，100 个数字的平均"),
-        x=(1, 1000), y=(0, 13), log="x", xlabel=Say("step", "步数"), height=215,
+        x=(1, 1000), y=(0, 13), log="x", xlabel=Say("step", "步数"), height=200,
     )  # fmt: skip
     steps = np.unique(np.geomspace(1, 999, 60).astype(int))
     right.line(
         steps, np.array(trained(0)[2])[steps], "reference", label=Say("no smoothing", "不平滑")
     )
     level = np.log(1 + 10 * (1 - eps) / eps) if eps else np.nan
-    right.line([1, 1000], [level] * 2, "textbook")
+    right.line([1, 1000], [level] * 2, "textbook", label="p = q̃")
     right.line(steps, np.array(trained(eps)[2])[steps], "result", label=f"ε = {eps:g}")
     if broken:
         right.line(steps, np.array(trained(eps, True)[2])[steps], "broken", label="−ε log pₖ")
-    up, down, last = data[4], abs(smoothing[4]), trained(eps)[2][-1]
+    up, down = data[4], abs(smoothing[4])
     if broken:
         said = Say(
             f"−ε log pₖ pulls this logit by {down:.4f}, and upwards. Trained so, the gap grows for ever.",
@@ -764,9 +768,10 @@ def learned(eps, broken, sure, right):
     else:
         said = Say(
             f"It says {100 * p[4]:.2f} %, asked for are {100 * asked[4]:.1f} %: the data pull its logit up "
-            f"by {up:.4f}, smoothing down by {down:.3f}. Trained so, the gap stops near {last:.1f}.",
+            f"by {up:.4f}, smoothing down by {down:.3f}. Trained so, the gap tends to "
+            f"{level:.1f} (dashed).",
             f"它说 {100 * p[4]:.2f}%，要求的是 {100 * asked[4]:.1f}%：数据以 {up:.4f} 把 logit 往上拉，"
-            f"平滑以 {down:.3f} 往下拉。这样训练，间隔停在 {last:.1f} 附近。",
+            f"平滑以 {down:.3f} 往下拉。这样训练，间隔趋于 {level:.1f}（虚线）。",
         )
     return (left, right), said
 
@@ -776,8 +781,8 @@ def unseen(eps, broken, sure, right):
     """The picture of a new digit, and of all new digits: how sure, and how often right."""
     p, role, classes = trained(eps, broken)[1], "broken" if broken else "result", np.arange(10)
     left = Panel(
-        Say("what it says of a new 4", "它对一个新的 4 的判断"),
-        x=(-0.6, 9.6), y=(0, 1.08), xlabel=Say("class", "类别"), height=215,
+        Say("trained at this ε: what it says of a new 4", "用这个 ε 训练后：对一个新的 4 的判断"),
+        x=(-0.6, 9.6), y=(0, 1.08), xlabel=Say("class", "类别"), height=200,
         xticks={k: str(k) for k in classes},
     )  # fmt: skip
     left.image(drawn("new"), (-0.3, 2.9, 0.45, 0.95))
@@ -786,7 +791,7 @@ def unseen(eps, broken, sure, right):
     groups = np.array(reliability(p, mr.datasets.load("digits").y_validation))
     chart = Panel(
         Say("539 new digits in six groups", "539 个新数字，分为六组"),
-        x=(0, 1), y=(0.2, 1.03), height=215, ylabel=Say("share that is right", "正确率"),
+        x=(0, 1), y=(0.2, 1.03), height=200, ylabel=Say("share that is right", "正确率"),
         xlabel=Say("how sure (mean p of its answer)", "自信程度（所选类别的平均 p）"),
     )  # fmt: skip
     chart.line([0.2, 1], [0.2, 1], "reference", label=Say("as sure as right", "自信与正确率相当"))
@@ -845,6 +850,7 @@ def figures():
         within("ε from 0.05: level", level(0.05), 5.25, 0.005),
         within("to 0.1", level(0.1), 4.51, 0.005),
         within("left of it", level(0.1) / level(0.05), 0.86, 0.005),
+        within("1 − p there, over that before a gap 0.7 smaller", np.exp(0.7), 2, 0.02),
     ]  # fmt: skip
 
 
