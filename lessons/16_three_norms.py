@@ -30,6 +30,8 @@ with app.setup(hide_code=True):
     )
     from minireg.pictures import Frame, Panel, Say, Scene
 
+    MARKED = (1, 2, 3, 5, 8, 13, 21, 34, 50)  # patterns at which the spectral norm has a dot
+
 
 @app.cell(hide_code=True)
 def _():
@@ -38,10 +40,11 @@ def _():
         lead=Say(
             "A photo Y of 64 × 64 pixels is a sum of 64 patterns, a column times a row each. Their "
             "strengths are its *singular values* σ₁ ≥ σ₂ ≥ …; how many are not 0 is its *rank*. What a "
-            "penalty leaves is the W that makes ½‖W − Y‖² + penalty least.",
+            "penalty leaves is the W that makes ½‖W − Y‖² + penalty least (‖·‖²: the sum of all squared "
+            "entries).",
             "一张 64 × 64 像素的照片 Y 是 64 个图案之和，每个图案是一列乘以一行。各图案的强度就是"
             "**奇异值** σ₁ ≥ σ₂ ≥ …，其中不为 0 的个数叫作**秩**。"
-            "惩罚留下的，是使“½‖W − Y‖² + 惩罚”最小的 W。",
+            "惩罚留下的，是使“½‖W − Y‖² + 惩罚”最小的 W（‖·‖² 是全部元素的平方和）。",
         ),
     )
     return
@@ -111,12 +114,12 @@ def _():
             "Left, the singular values of a photograph, from the largest, and of what three penalties "
             "leave of it, on logarithmic axes. The Frobenius norm moves the whole curve down. The nuclear "
             "norm takes the same from each, so that the curve breaks off where they are up to λ. The "
-            "spectral norm lowers only the top. Right, the photograph of a tower and three others: dark, "
-            "a few stripes, and nearly the same. Broken, the curve is cut at λ: that photograph keeps "
-            "the detail and loses the light.",
+            "spectral norm, as dots, lowers only the top. Right, the photograph of a tower and three "
+            "others: dark, a few stripes, and nearly the same. Broken, the curve is cut at λ: that "
+            "photograph keeps the detail and loses the light.",
             "左图（对数坐标）：照片的奇异值从大到小，以及三种惩罚留下的奇异值。Frobenius 范数使整条曲线下移；"
-            "核范数从每个奇异值减去同样的量，不超过 λ 的全部消失，曲线在那里中断；谱范数只压低最上端。"
-            "右图：一张楼阁的照片和三张结果：一张很暗，一张只剩几道条纹，一张几乎没变。"
+            "核范数从每个奇异值减去同样的量，不超过 λ 的全部消失，曲线在那里中断；"
+            "谱范数（圆点）只压低最上端。右图：一张楼阁的照片和三张结果：一张很暗，一张只剩几道条纹，一张几乎没变。"
             "故意弄错时，曲线在 λ 处被截平：照片保留细节，失去亮度。",
         ),
     )
@@ -303,6 +306,10 @@ def _():
                 "NumPy 的 `svd` 返回的已经是 Vᵀ，与各强度对应的是它的行，不要再转置。",
             ): lambda u, s, vt, lam: (u * np.maximum(s - lam, 0)) @ vt.T,
             Say(
+                "The transpose does not belong there: the columns of u are those of the patterns.",
+                "不该转置：u 的列就是各图案的列。",
+            ): lambda u, s, vt, lam: (u * np.maximum(s - lam, 0)).T @ vt,
+            Say(
                 "This scales the rows of u. A pattern's column is a column of u: `u * …` scales those.",
                 "这样缩放的是 u 的行。每个图案的列是 u 的一列：`u * …` 缩放的才是列。",
             ): lambda u, s, vt, lam: (u * np.maximum(s - lam, 0)[:, None]) @ vt,
@@ -429,6 +436,7 @@ def _():
             (np.array([[3.0, 0.0], [0.0, -2.0]]),),
             (np.array([[1.0, 2.0], [2.0, 1.0]]),),
             (np.array([[0.8, 0.6, 0.0], [-1.2, 1.6, 0.0]]),),
+            (np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0], [1.0, 0.0, 2.0]]),),
         ],
         limits={
             Say(
@@ -460,6 +468,10 @@ def _():
                 "That is one factor's part, ½σ. The other one costs as much.",
                 "这只是一个因子的代价 ½σ，另一个也要这么多。",
             ): lambda w: np.linalg.norm(w, "nuc") / 2,
+            Say(
+                "That is the mean of the strengths. Each pattern is paid for: they add up.",
+                "这是强度的平均。每个图案都要付代价：应当相加。",
+            ): lambda w: np.linalg.svd(w, compute_uv=False).mean(),
             Say(
                 "That is the rank: each pattern would cost 1. A strong one takes longer factors.",
                 "这是秩，相当于每个图案的代价都是 1。强的图案需要更长的因子。",
@@ -576,14 +588,16 @@ def _():
     Keep(
         (
             Say(
-                "L2, ½λ times the squared Frobenius norm, divides every singular value by 1 + λ: all fade "
-                "alike, and the rank stays.",
-                "L2（Frobenius 范数平方的 ½λ 倍）把每个奇异值都除以 1 + λ：一齐变弱，秩不变。",
+                "Added to ½‖W − Y‖², L2 (½λ times the squared Frobenius norm) divides every singular value "
+                "by 1 + λ: all fade alike, the rank stays.",
+                "加在 ½‖W − Y‖² 上时，L2（Frobenius 范数平方的 ½λ 倍）把每个奇异值都除以 1 + λ："
+                "一齐变弱，秩不变。",
             ),
             Say(
-                "The nuclear norm takes λ from each, at most all of it: those up to λ are gone and the rank "
-                "falls; the others may be as large as they like.",
-                "核范数从每个奇异值拿走 λ，至多拿光：不超过 λ 的都消失，秩下降；剩下的可以任意大。",
+                "The nuclear norm, added there, takes λ from each, at most all: those up to λ are gone, the "
+                "rank falls; the others may be as large as they like.",
+                "同样加上核范数，则从每个奇异值拿走 λ，至多拿光：不超过 λ 的都消失，秩下降；"
+                "剩下的可以任意大。",
             ),
             Say(
                 "The spectral norm lowers the largest alone, until it meets the next; from then on they "
@@ -673,7 +687,10 @@ def picture(lam, broken=False):
     curves.hline(lam, Say("a text: σ ≤ λ", "一份教材：σ ≤ λ"), "textbook")
     for at, (w, name, role) in enumerate(zip(shown, names, roles, strict=True)):
         σ, x, y = strengths(w), 1.1 * (at % 2), 1.3 * (at // 2)
-        curves.line(range(1, 65), σ, role, label=name, width=2.5 if at else 7)
+        if name.en == "spectral":  # as dots: past the first it lies on the photo's curve
+            curves.dots(np.array(MARKED), σ[np.array(MARKED) - 1], role, size=4, label=name)
+        else:
+            curves.line(range(1, 65), σ, role, label=name, width=2.5 if at else 7)
         boards.image(np.round(47 * np.clip(w, 0, 1)) / 47, box=(x, x + 1, y, y + 1))  # 48 shades
         rank = np.count_nonzero(σ)
         boards.text(
