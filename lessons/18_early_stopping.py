@@ -34,6 +34,7 @@ with app.setup(hide_code=True):
 
     STEPS = (1, 3, 10, 30, 100, 300, 1000)
     RATE, LAM, LIMIT = 0.05, 0.3, 1.0
+    LEAST = 0.02  # the shortest gradient that the picture shows
     FLAT, STEEP = 1, 8  # two of the ten eigen-axes, those that the plane shows
 
 
@@ -73,10 +74,10 @@ def _():
             Answer(
                 Say("about twice that λ", "约两倍的 λ"),
                 Say(
-                    "Yes: what counts is ηT, and λ = 1/(ηT) is near; the best λ grows 1.3 to 2.5 times. Near "
-                    "only: for no λ do the two agree.",
-                    "对：起作用的是 ηT，λ = 1/(ηT) 与之接近；最好的 λ 增至 1.3 到 2.5 倍。但只是接近："
-                    "没有哪一个 λ 能使两者相同。",
+                    "Yes: what counts is ηT, and λ = 1/(ηT) is near; at the T of the slider the best λ grows "
+                    "1.3 to 2.5 times. Near only: for no λ do the two agree.",
+                    "对：起作用的是 ηT，λ = 1/(ηT) 与之接近；在滑块的各个 T 处，最好的 λ 增至 1.3 到 2.5 倍。"
+                    "但只是接近：没有哪一个 λ 能使两者相同。",
                 ),
                 right=True,
             ),
@@ -108,7 +109,7 @@ def _():
             "stop": Say("stopping", "早停"),
             "clip": Say("clipping in step T", "第 T 步的裁剪"),
         },
-        broken=Say("leave something out", "漏掉一样"),
+        broken=Say("leave one thing out", "漏掉一项"),
         caption=Say("T = {T:g}: {said}", "T = {T:g}：{said}"),
         alt=Say(
             "Left, over the curvature of an axis, the share of the way to the minimum that T steps have "
@@ -143,11 +144,11 @@ def _():
             ),
             Say(
                 "**Where μ is small** these are ηTμ and μ/λ: alike at λ = 1/(ηT), [not at 1/T]"
-                "(#choice=stop&T=10&broken). Where μ is large, descent forgets 0 exponentially, ridge only "
-                "as λ/μ. [No λ](#choice=stop&T=30) mends that.",
+                "(#choice=stop&T=10&broken). Where μ is large, what is left shrinks "
+                "exponentially with descent, with ridge only like λ/μ. [No λ](#choice=stop&T=30) mends that.",
                 "**μ 小时**，两者约为 ηTμ 与 μ/λ：λ = 1/(ηT) 时相同，[1/T 则不然]"
-                "(#choice=stop&T=10&broken)。μ 大时，梯度下降忘掉起点是指数般的，岭回归只按 λ/μ；"
-                "[换哪个 λ](#choice=stop&T=30) 都补不上。",
+                "(#choice=stop&T=10&broken)。μ 大时，余下的路在梯度下降中按指数缩短，"
+                "在岭回归中只像 λ/μ 那样缩短；[换哪个 λ](#choice=stop&T=30) 都补不上。",
             ),
             Say(
                 "**Clipping** is no penalty either. It shortens a long gradient g to length C, "
@@ -271,6 +272,11 @@ def _():
                 "漏了 μ：轴越陡，一步走得越远。",
             ): lambda mu, lr, T: 1 - (1 - lr) ** T,
             Say(
+                "μ is missing, and that is for infinitely small steps: each real one multiplies the rest by "
+                "1 − ημ.",
+                "漏了 μ；而且这是步长无穷小的极限，实际的每一步把余下的路乘以 1 − ημ。",
+            ): lambda mu, lr, T: 1 - np.exp(-lr * T),
+            Say(
                 "The slope of ½μ(c − c₀)² is μ(c − c₀): the ½ takes care of the 2.",
                 "½μ(c − c₀)² 的导数是 μ(c − c₀)：2 已被 ½ 消去。",
             ): lambda mu, lr, T: 1 - (1 - 2 * lr * mu) ** T,
@@ -373,7 +379,7 @@ def _():
             Say(
                 "The ½ is in ½λ‖θ‖² already, so a text's 1/(2T) stands for λ = 1/T. η is missing, and every "
                 "axis would have the same λ.",
-                "½ 已经在 ½λ‖θ‖² 里，教材的 1/(2T) 对应 λ = 1/T。而且漏了 η，各条轴的 λ 也不会相同。",
+                "½ 已经在 ½λ‖θ‖² 里，教材的 1/(2T) 对应 λ = 1/T。而且漏了 η；这样各条轴的 λ 都相同了。",
             ): lambda mu, lr, T: 1 / (2 * T),
             Say(
                 "The ½ is in ½λ‖θ‖² already: 1/(ηT), and that for flat axes only.",
@@ -411,24 +417,29 @@ def _():
                 "这是 (μ + λ)/μ，即走过的比例的倒数：先减 1，再乘 μ。",
             ): lambda mu, lr, T: 1 / (1 - (1 - lr * mu) ** T),
             Say(
-                "The sign: from μ/(μ + λ) = gone follows λ = μ(1 − gone)/gone, positive.",
-                "符号反了：由 μ/(μ + λ) = gone 得 λ = μ(1 − gone)/gone，是正数。",
+                "The sign: with g for the share gone, μ/(μ + λ) = g gives λ = μ(1 − g)/g, positive.",
+                "符号反了：记走过的比例为 g，由 μ/(μ + λ) = g 得 λ = μ(1 − g)/g，是正数。",
             ): lambda mu, lr, T: mu - mu / (1 - (1 - lr * mu) ** T),
             Say(
                 "Right for infinitely small steps. Here a step leaves 1 − ημ, not exp(−ημ).",
                 "这是步长无穷小的极限。这里每一步余下 1 − ημ，不是 exp(−ημ)。",
             ): lambda mu, lr, T: mu / np.expm1(lr * mu * T),
             Say(
-                "That solves 1/(1 + λμ) = gone. Ridge keeps μ/(μ + λ): a steep axis keeps more, not less.",
-                "这是由 1/(1 + λμ) = gone 解出的。岭回归保留 μ/(μ + λ)：轴越陡，保留越多，而不是越少。",
+                "That solves 1/(1 + λμ) = g, the share gone. Ridge keeps μ/(μ + λ): a steep axis keeps "
+                "more, not less.",
+                "这是由 1/(1 + λμ) = g 解出的，g 是走过的比例。岭回归保留 μ/(μ + λ)：轴越陡，保留越多，"
+                "而不是越少。",
             ): lambda mu, lr, T: (1 - lr * mu) ** T / (1 - (1 - lr * mu) ** T) / mu,
         },
         hints=(
             Say(
-                "Ridge keeps μ/(μ + λ). Set it equal to `gone`.",
-                "岭回归保留 μ/(μ + λ)。令它等于 `gone`。",
+                "Ridge keeps μ/(μ + λ). Set it equal to the share gone, 1 − (1 − ημ)ᵀ.",
+                "岭回归保留 μ/(μ + λ)。令它等于走过的比例 1 − (1 − ημ)ᵀ。",
             ),
-            Say("μ = gone · (μ + λ). Solve for λ.", "μ = gone · (μ + λ)。解出 λ。"),
+            Say(
+                "With g for the share gone: μ = g(μ + λ). Solve for λ.",
+                "记走过的比例为 g：μ = g(μ + λ)。解出 λ。",
+            ),
         ),
         why=Say(
             "about 1/(ηT) for flat axes and next to nothing for steep ones. So no single λ does what "
@@ -575,9 +586,10 @@ def _():
                 "何时停止，要看验证损失。",
             ),
             Say(
-                "Gradient clipping shortens data and penalty by one factor: the shares and the minimum "
-                "stay. A decay added afterwards gains.",
-                "梯度裁剪把数据与惩罚的梯度按同一因子缩短：份额不变，最小点也不变。裁剪之后才加的衰减相对变强。",
+                "Clipping shortens data and penalty alike: shares stay, and, with all data in each step, "
+                "the minimum. A decay added after it gains.",
+                "梯度裁剪把数据与惩罚的梯度按同一因子缩短：份额不变，最小点也不变（每一步都用全部数据时）。"
+                "裁剪之后才加的衰减相对变强。",
             ),
         ),
     )
@@ -668,12 +680,12 @@ def stopping(T, broken):
     percent = {0: "0", 0.5: Say("50 %", "50%"), 1: Say("100 %", "100%")}
     left = Panel(
         Say("share of the way to the minimum", "走过的比例（到最小点的路）"),
-        x=(0.01, 10), y=(0, 1.04), log="x", yticks=percent, height=300,
+        x=(0.01, 10), y=(0, 1.04), log="x", yticks=percent, height=255,
         xlabel=Say("curvature μ of the axis", "轴的曲率 μ"),
     )  # fmt: skip
     right = Panel(
         Say("two of the axes", "其中两条轴"), x=(0, 1.04), y=(0, 1.04), xticks=percent, yticks=percent,
-        height=300, xlabel=Say("flat, μ = 0.16", "平坦的轴，μ = 0.16"),
+        height=255, xlabel=Say("flat, μ = 0.16", "平坦的轴，μ = 0.16"),
         ylabel=Say("steep, μ = 2.98", "陡的轴，μ = 2.98"),
     )  # fmt: skip
     times = np.unique(np.geomspace(1, 3000, 90).astype(int))
@@ -729,29 +741,36 @@ def clipping(T, broken):
     share, role = lengths[:, 1] / lengths.sum(1), "broken" if broken else "penalty"
     ends = {0: Say("before clipping", "裁剪前"), 1: Say("after", "裁剪后")}
     left = Panel(
-        Say("lengths", "长度"), x=(-0.35, 1.35), y=(0.02, 10), log="y", xticks=ends, height=300,
+        Say("lengths", "长度"), x=(-0.35, 1.35), y=(LEAST, 10), log="y", xticks=ends, height=255,
     )  # fmt: skip
     left.hline(LIMIT, "C")
-    left.line([0, 1], whole, "ink", width=1.5, label=Say("whole gradient", "整个梯度"))
+    seen = [size if size > LEAST else np.nan for size in whole]  # below the axes there is no label
+    left.line([0, 1], seen, "ink", width=1.5, label=Say("whole gradient", "整个梯度"))
     left.line([0, 1], lengths[:, 0], "data", label=Say("of the loss, ∇L", "损失的 ∇L"))
     left.line([0, 1], lengths[:, 1], role, label=Say("of L2, λθ", "L2 的 λθ"))
     left.dots([0, 1], lengths[:, 0], "data", size=6).dots([0, 1], lengths[:, 1], role, size=6)
     right = Panel(
-        Say("shares of the two parts", "两部分的份额"), x=(-0.6, 1.6), y=(0, 1), xticks=ends, height=300,
+        Say("shares of the two parts", "两部分的份额"), x=(-0.6, 1.6), y=(0, 1), xticks=ends, height=255,
         yticks={0: "0", 0.5: Say("50 %", "50%"), 1: Say("100 %", "100%")},
     )  # fmt: skip
     for at, own in ((0, "penalty"), (1, role)):
         right.bars([at], [1], own, width=0.7).bars([at], [1 - share[at]], "data", width=0.72)
     before, now = (f"{100 * s:.1f}" for s in share)
-    if broken:
+    if whole[0] < LEAST:
+        said = Say(
+            f"near the minimum the two parts cancel, and nothing is clipped. L2's share: {before} %.",
+            f"在最小点附近，两部分几乎抵消，没有裁剪。L2 的份额：{before}%。",
+        )
+    elif factor == 1:
+        what = Say("∇L", "∇L ") if broken else Say("the gradient", "梯度")
+        said = Say(
+            f"{what.en} is shorter than C, so nothing is clipped. L2's share: {before} %.",
+            f"{what.zh}比 C 短，没有裁剪。L2 的份额：{before}%。",
+        )
+    elif broken:
         said = Say(
             f"only ∇L is clipped, and L2 comes after it. L2's share: {before} % → {now} %.",
             f"只裁剪 ∇L，L2 在裁剪之后才加上。L2 的份额：{before}% → {now}%。",
-        )
-    elif factor == 1:
-        said = Say(
-            f"the gradient is shorter than C and stays. L2's share: {before} %.",
-            f"梯度比 C 短，保持不变。L2 的份额：{before}%。",
         )
     else:
         said = Say(

@@ -42,6 +42,7 @@ def test_filter_is_what_gradient_descent_has_learnt(steps, start):
     learnt = early_stopping_filter(mu, lr, steps)
     close(vectors.T @ (w - w0), learnt * (vectors.T @ (best - w0)), 1e-12)
     close(ridge_filter(mu[:4], equivalent_strength(mu[:4], lr, steps)[3]).max(), learnt[3])
+    np.testing.assert_array_equal(early_stopping_filter(mu, lr, 0), np.zeros(6))
 
 
 def test_filter_of_ridge_is_what_ridge_leaves():

@@ -134,6 +134,7 @@ ERRORS = {
     "rate": (lambda: effective_lr(B, 0.0), "effective_lr: lr must be a finite number > 0, got 0.0"),
     "filter's rate": (lambda: early_stopping_filter(B, -1.0, 2), "early_stopping_filter: lr"),
     "steps": (lambda: equivalent_strength(B, 0.1, 0), "steps must be an integer ≥ 1, got 0"),
+    "filter's steps": (lambda: early_stopping_filter(B, 0.1, -1), "steps must be an integer ≥ 0, got -1"),
     "strength": (lambda: ridge_filter(B, -1.0), "ridge_filter: strength must be ≥ 0, got -1.0"),
     "start's shape": (lambda: early_stopping_spectrum(LINEAR.weight.sum, LINEAR, lr=0.1, steps=1, start=B),
                       r"got a vector of shape \(3,\)"),

@@ -27,7 +27,7 @@ def early_stopping_filter(eigenvalues: ArrayLike, lr: float, steps: int) -> Arra
     Parameters
     ----------
     eigenvalues : μ, those of a quadratic loss's Hessian, of any shape (…), which the result has.
-    lr, steps : η > 0 and T ≥ 1; ``ValueError`` otherwise. Beyond ημ = 2 descent diverges.
+    lr, steps : η > 0 and T ≥ 0; ``ValueError`` otherwise. Beyond ημ = 2 descent diverges.
 
     Along each eigenvector, T steps from w₀ go this part of the way from w₀ to the minimum.
 
@@ -36,7 +36,7 @@ def early_stopping_filter(eigenvalues: ArrayLike, lr: float, steps: int) -> Arra
     array([0.  , 0.19, 0.75])
     """
     check_option("early_stopping_filter", "(0, inf)", lr=lr)
-    check_option("early_stopping_filter", 1, steps=steps)
+    check_option("early_stopping_filter", 0, steps=steps)
     z = lr * floating(eigenvalues, "eigenvalues")
     # Near 0 the difference of two numbers near 1 would lose its digits; what diverges may overflow.
     with np.errstate(over="ignore"):
@@ -67,12 +67,13 @@ def equivalent_strength(eigenvalues: ArrayLike, lr: float, steps: int) -> Array:
 
     μ(1 − ημ)ᵀ/(1 − (1 − ημ)ᵀ): 1/(ηT) for modes with ημT ≪ 1, and falling exponentially for stiff
     ones, so no single λ has the effect of stopping. Negative or infinite where ημ > 1 overshoots.
-    Parameters, shapes and the ``ValueError`` are those of :func:`early_stopping_filter`.
+    Parameters, shapes and the ``ValueError`` are those of :func:`early_stopping_filter`, but T ≥ 1.
 
     >>> import minireg as mr
     >>> mr.implicit.equivalent_strength(np.array([0.0, 1.0, 10.0]), lr=0.1, steps=2).round(4)
     array([5.    , 4.2632, 0.    ])
     """
+    check_option("equivalent_strength", 1, steps=steps)
     mu = floating(eigenvalues, "eigenvalues")
     learnt = early_stopping_filter(mu, lr, steps)
     unlearnt, diverged = learnt == 0, np.isinf(learnt)
