@@ -47,11 +47,12 @@ def _():
             "没有惩罚时，梯度下降偏爱哪个解？",
         ),
         lead=Say(
-            "Logistic regression tells two species of iris apart by two measurements x, without a "
-            "penalty. Its weights θ start at 0 and take t steps of gradient descent. Countless lines "
-            "θ·x = 0 separate the species.",
-            "逻辑回归用两项测量 x 区分两种鸢尾花，不加惩罚。权重 θ 从 0 出发，做 t 步梯度下降。"
-            "能把两种花分开的直线 θ·x = 0 有无数条。",
+            "Logistic regression tells two species of iris apart by two measurements x. Its weights θ "
+            "start at 0 and take t steps of gradient descent. Countless lines θ·x = 0, all through the "
+            "mean of the flowers, separate the species. Dashed: the widest street between them that is "
+            "centred on that mean.",
+            "逻辑回归用两项测量 x 区分两种鸢尾花。权重 θ 从 0 出发，做 t 步梯度下降。能把两种花分开、"
+            "且通过所有花的均值点的直线 θ·x = 0 有无数条。虚线是以均值点为中心的最宽间隔带。",
         ),
     )
     return
@@ -87,9 +88,9 @@ def _():
             Answer(
                 Say("The line goes on turning", "直线继续转动"),
                 Say(
-                    "So it does: towards the widest street between the species, ever more slowly. Nobody "
+                    "So it does: towards the widest street centred on the mean, ever more slowly. Nobody "
                     "asked for it. Now add L2: it stops, elsewhere.",
-                    "正是这样：它朝两种花之间最宽的间隔带转去，越来越慢，而目标函数里并没有这个要求。"
+                    "正是这样：它朝以均值点为中心的最宽间隔带转去，越来越慢，而目标函数里并没有这个要求。"
                     "再加上 L2 看看：它会停下来，停在别处。",
                 ),
                 right=True,
@@ -117,19 +118,21 @@ def _():
         },
         broken=Say("one label is wrong", "一朵花标错了类别"),
         caption=Say(
-            "t = {t:,}: loss {loss:.2g}; θ is {length:.1f} long, {off:.1f}° off the widest street. {said}",
-            "t = {t}：损失 {loss:.2g}；θ 的长度为 {length:.1f}，与最宽间隔带相差 {off:.1f}°。{said}",
+            "t = {t:,}: loss {loss:.2g}; θ is {length:.1f} long, its line {off:.1f}° off the widest street. "
+            "{said}",
+            "t = {t}：损失 {loss:.2g}；θ 的长度为 {length:.1f}，分界线与最宽间隔带相差 {off:.1f}°。{said}",
         ),
         alt=Say(
             "Left, a hundred flowers of two species by sepal and petal length, the line of the "
-            "classifier, and the widest street that separates them, dashed. With more steps the line "
-            "turns into the middle of that street. Right, the plane of the two weights: θ moves away "
-            "from 0, by about as much with each ten times as many steps, alongside the dashed ray of "
-            "the widest street. With L2, or with one label wrong, it stops on the way.",
+            "classifier, and, dashed, the widest street between them that is centred on their mean. With "
+            "more steps the line turns into the middle of that street. Right, the plane of the two "
+            "weights: θ moves away from 0, by a longer stretch with each ten times as many steps, "
+            "towards a dashed ray at right angles to that street. With L2, or with one label wrong, it "
+            "stops on the way.",
             "左图：两种花共一百朵，横轴为花萼长度，纵轴为花瓣长度；图中有分类器的分界线，"
-            "虚线是能分开它们的最宽间隔带。步数增加，分界线转向间隔带的正中。"
-            "右图：两个权重的平面。步数每增至十倍，θ 就再远离 0 大约同样长的一段，"
-            "始终伴随着代表最宽间隔带方向的虚线。加上 L2，或标错一朵花，它就停在半路。",
+            "虚线是能分开它们、以均值点为中心的最宽间隔带。步数增加，分界线转向间隔带的正中。"
+            "右图：两个权重的平面。步数每增至十倍，θ 再远离 0 的一段就更长一些，"
+            "并靠向一条虚线，它与最宽间隔带垂直。加上 L2，或标错一朵花，它就停在半路。",
         ),
     )
     scene  # noqa: B018
@@ -147,7 +150,7 @@ def _():
                 "street is widest.\n\n"
                 r"$$\color{result}{\Delta\theta} = \eta\,"
                 r"\color{data}{\frac1N\sum_i\frac{y_i\,x_i}{1+e^{m_i}}}$$",
-                "**一朵花的拉力**随它的间隔 $m_i=y_i\\,\\theta\\cdot x_i$ 减小，$y_i=\\pm1$ 表示种类。"
+                "**一朵花的拉力**随间隔 $m_i=y_i\\,\\theta\\cdot x_i$ 增大而减弱，$y_i=\\pm1$ 表示种类。"
                 "[起初](#t=1&choice=none)每朵花都在拉；[θ 很长时](#t=100000&choice=none)，只剩最近的几朵。"
                 "恰好在间隔带最宽时，它们的合力与 θ 同向。\n\n"
                 r"$$\color{result}{\Delta\theta} = \eta\,"
@@ -165,11 +168,10 @@ def _():
             ),
             Say(
                 "**The step** chooses as well. Near a minimum of curvature $a$ it multiplies the distance "
-                "$d$: descent settles there only if $\\eta<2/a$. Small steps stay in their valley, be it "
-                "sharp or flat.\n\n"
+                "$d$: descent settles there only if $\\eta<2/a$.\n\n"
                 r"$$d_{t+1} = (1-\eta a)\,d_t$$",
                 "**步长**也在挑选。在曲率为 $a$ 的极小点附近，每一步使距离 $d$ 乘以一个因子："
-                "只有 $\\eta<2/a$ 才能在那里停下。步长小，就留在所处的谷里，不论它尖锐还是平坦。\n\n"
+                "只有 $\\eta<2/a$ 才能在那里停下。\n\n"
                 r"$$d_{t+1} = (1-\eta a)\,d_t$$",
             ),
         )
@@ -178,11 +180,11 @@ def _():
 
 
 @app.function
-def train(strength, steps):
+def train(lam, steps):
     """The two weights after each step of descent from 0, (steps + 1, 2)."""
     model = mr.nn.Linear(2, 1, bias=False, dtype=np.float64)
     model.weight.assign(0.0)
-    objective = mr.Objective(mr.nn.BCEWithLogitsLoss(), {"l2": mr.penalties.L2(strength)})
+    objective = mr.Objective(mr.nn.BCEWithLogitsLoss(), {"l2": mr.penalties.L2(lam)})
     sgd = mr.optim.SGD(model.parameters(), lr=1.0)
     return mr.trajectory(model, objective, sgd, *flowers(), steps)
 
@@ -191,17 +193,15 @@ def train(strength, steps):
 def _():
     Code(
         train,
-        "x, y = flowers()\n"
-        "best = mr.implicit.max_margin(x, 2 * y[:, 0] - 1)\n"
-        "for strength in (0, 0.01):\n"
-        "    path = train(strength, 1000)\n"
+        "(x, y), angle = flowers(), mr.implicit.angle\n"
+        "best = mr.implicit.max_margin(x, 2 * y[:, 0] - 1).direction\n"
+        "for lam in (0, 0.01):\n"
+        "    path = train(lam, 1000)\n"
         "    for t in (10, 100, 1000):\n"
-        "        off = mr.implicit.angle(path[t], best.direction)\n"
-        "        print(strength, t, np.linalg.norm(path[t]).round(2), f'{off:.1f}°')",
+        "        print(lam, t, np.linalg.norm(path[t]).round(2), f'{angle(path[t], best):.1f}°')",
         Say(
-            "`max_margin` finds the widest street directly, without descent. The model has no bias: its "
-            "line passes through the mean of the flowers.",
-            "`max_margin` 不用梯度下降，直接求出最宽的间隔带。模型没有偏置：分界线总是通过所有花的均值点。",
+            "`max_margin` finds this street without descent. The model has no bias.",
+            "`max_margin` 不用梯度下降，直接求出这条间隔带。模型没有偏置。",
         ),
     )
     return
@@ -255,8 +255,8 @@ def _():
         },
         mistakes={
             Say(
-                "That is the shortest solution, where descent ends from 0. But no step moves θ across the "
-                "rows of x: what `start` has there is kept.",
+                "That is the shortest solution, where descent ends from 0. But no step moves θ at right "
+                "angles to the rows of x: what `start` has there is kept.",
                 "这是最短的解，从 0 出发才会停在那里。可是没有一步会沿着与 x 各行都垂直的方向移动："
                 "`start` 在这些方向上的分量原样保留。",
             ): lambda x, y, start: np.linalg.pinv(x) @ y,
@@ -273,15 +273,6 @@ def _():
                 "That is the way that descent goes. Where does it begin?",
                 "这是走过的路程。它是从哪里开始走的？",
             ): lambda x, y, start: np.linalg.pinv(x) @ (y - x @ start),
-            Say(
-                "That is a single step, in the right direction, but of the wrong length: it need not end "
-                "at xθ = y.",
-                "这只是一步，方向对，长度不对：不一定满足 xθ = y。",
-            ): lambda x, y, start: start + x.T @ (y - x @ start),
-            Say(
-                "That is one step of gradient descent, with η = 1. Many small ones go on until xθ = y.",
-                "这是 η = 1 的一步梯度下降。许多小步会一直走到 xθ = y。",
-            ): lambda x, y, start: start + 2 * x.T @ (y - x @ start) / len(y),
             Say(
                 "That keeps what x does not see, and fits 0 in place of y.",
                 "这保留了 x 看不见的分量，却把 0 当作 y 来拟合。",
@@ -303,6 +294,12 @@ def _():
                 "With twice the way the residual comes back, with the other sign.",
                 "路程加倍，残差又以相反的符号回来了。",
             ): lambda x, y, start: start + 2 * np.linalg.pinv(x) @ (y - x @ start),
+            Say(
+                "Halfway to the shortest solution: half of the residual is left, and half of what no step "
+                "can change is gone.",
+                "这是到最短解的一半路：残差还剩一半，本来哪一步都改变不了的分量，却丢了一半。",
+            ): lambda x, y, start: (start + np.linalg.pinv(x) @ y) / 2,
+            **single(),
         },
         why=Say(
             "it is the solution nearest to the start, and from 0 the shortest one. Adam divides each "
@@ -322,6 +319,23 @@ def _():
         ),
     )
     return
+
+
+@app.function(hide_code=True)
+def single():
+    """One step in place of many, of each length that is likely."""
+    wrong = {}
+    for factor, mean in itertools.product((1, 2, 0.5, 0.2, 0.1, 0.01), (False, True)):
+        long = f"{factor:g} xᵀ(y − xθ)".removeprefix("1 ") + "/N" * mean
+        words = Say(
+            f"That is one step, {long}, in the right direction, but xθ = y need not hold where it ends. Many "
+            "small ones go on until it does.",
+            f"这只是一步，即 {long}：方向对，但到达处 xθ = y 不一定成立。许多小步会一直走到它成立。",
+        )
+        wrong[words] = lambda x, y, start, f=factor, mean=mean: (
+            start + f * x.T @ (y - x @ start) / (len(y) if mean else 1)
+        )
+    return wrong
 
 
 @app.function(hide_code=True)
@@ -600,10 +614,10 @@ def _():
     Keep(
         (
             Say(
-                "On separable data logistic descent never arrives: θ grows like log t, its direction "
-                "tends to the widest street.",
+                "On separable data logistic descent never arrives: θ grows like log t, and its line turns "
+                "into the widest street centred on 0, here the mean.",
                 "数据可分时，逻辑回归的梯度下降永远走不到头：θ 的长度像 log t 一样增长，"
-                "方向趋于最宽的间隔带。",
+                "分界线转向以原点（这里是均值点）为中心的最宽间隔带。",
             ),
             Say(
                 "Where least squares has many solutions, descent ends at the one nearest to its start: "
@@ -612,7 +626,7 @@ def _():
                 "算法自身的这种偏好，叫做隐式正则化。",
             ),
             Say(
-                "Small steps stay in their valley: a minimum of curvature a repels only if η > 2/a.",
+                "Small steps stay in their valley: curvature a repels only if η > 2/a.",
                 "步长小，就留在所处的谷里：只有 η > 2/a，曲率为 a 的极小点才会把迭代点弹开。",
             ),
         ),
@@ -632,20 +646,26 @@ def _():
             "$L+\\frac\\eta4\\lVert\\nabla L\\rVert^2$, which avoids steep places. As η falls, this implicit "
             "penalty falls with it.\n\n"
             "**A bias** that is trained is one more weight, of an input that is always 1. Descent then "
-            "tends to the widest street for $(x, 1)$, which need not be the widest for $x$.\n\n"
+            "tends to the widest street for $(x, 1)$. Here that is the widest of all between the species, "
+            "wherever its middle: half its width is 0.38 in place of 0.28, and it is turned by 19° from the "
+            "dashed one. In general the widest for $(x, 1)$ need not be the widest for $x$.\n\n"
             "**How slowly?** Ten times as many steps lengthen θ by about $\\ln 10$ over half the width of "
             "the street, in the end by 8.1; in the last decade of the picture it is 6.5. What θ picked up "
-            "from the other flowers stays about as long as it was, so the angle falls like $1/\\log t$.",
+            "sideways, along the street, shrinks, too, from 2.1 at t = 100 to 1.0 at 10⁵, and tends to 0.5. "
+            "Only then does the angle fall like $1/\\log t$; in the picture it falls faster, to about half "
+            "with each ten times as many steps.",
             "**学习率衰减**：步长越小，梯度下降越接近同一条曲线，曲线上的时钟是 $\\sum\\eta_t$。"
             "衰减只是让时钟到后来走得慢一些。同样走 50 个单位：用 η = 0.1 走 500 步，"
             "或让 η 从 0.2 降到 0，终点只差 0.002，而 θ 长 3.6。有限的步长确实添了一点东西："
             "略去高阶小量，它沿着 $L+\\frac\\eta4\\lVert\\nabla L\\rVert^2$ 的流前进，避开陡峭的地方。"
             "η 减小，这个隐式的惩罚也随之减小。\n\n"
-            "**偏置**若一同训练，就是多了一个权重，对应的输入恒为 1。梯度下降趋于 $(x, 1)$ 的最宽间隔带，"
-            "它不一定是 $x$ 的最宽间隔带。\n\n"
+            "**偏置**若一同训练，就是多了一个权重，对应的输入恒为 1。梯度下降趋于 $(x, 1)$ 的最宽间隔带。"
+            "这里，它就是不限定中心时两种花之间的最宽间隔带：宽度的一半是 0.38，而不是 0.28，"
+            "方向与图中虚线相差 19°。一般说来，$(x, 1)$ 的最宽间隔带不一定是 $x$ 的最宽间隔带。\n\n"
             "**有多慢？** 步数每增至十倍，θ 的长度大约增加 $\\ln 10$ 除以间隔带宽度的一半，"
-            "最终为 8.1；图中最后一段为 6.5。θ 从其余的花得到的那部分大致保持原来的长度，"
-            "所以角度像 $1/\\log t$ 那样减小。",
+            "最终为 8.1；图中最后一段为 6.5。θ 在侧向（沿间隔带）得到的那部分也在变短："
+            "从 t = 100 时的 2.1 到 10⁵ 时的 1.0，最终趋于 0.5。此后角度才像 $1/\\log t$ 那样减小；"
+            "图中降得更快，步数每增至十倍，角度约减半。",
         ),
     )
     return
@@ -708,7 +728,7 @@ def picture(t, choice, broken=False):
     along = lambda u, shift=0.0: (shift * u[0] - ends * u[1], shift * u[1] + ends * u[0])
     left = Panel(
         Say("a hundred flowers, and the line θ·x = 0", "一百朵花与直线 θ·x = 0"),
-        x=(-2.1, 2.7), y=(-1.7, 1.9), height=None,
+        x=(-2.1, 2.7), y=(-1.6, 1.8), height=None,
         xlabel=Say("sepal length (standardized)", "花萼长度（标准化）"),
         ylabel=Say("petal length (standardized)", "花瓣长度（标准化）"),
     )  # fmt: skip
@@ -718,9 +738,9 @@ def picture(t, choice, broken=False):
     for shift in (-best.margin, best.margin):
         left.line(*along(best.direction, shift), "textbook", width=1.5)
     left.line(*along(normal), role, label="θ·x = 0", width=3)
+    left.dots(*x[best.support].T, "ink", size=8, hollow=True)  # a ring around the nearest flowers
     left.dots(*x[:50].T, "data", size=4, hollow=True)
     left.dots(*x[50:].T, "data", size=4)
-    left.dots(*x[best.support].T, "ink", size=7, hollow=True)
     if broken:
         left.dots(*x[[far]].T, "broken", size=6, label=Say("wrong label", "标错的花"))
     left.text(-1.2, -1.5, Say("setosa", "山鸢尾"), "data")
@@ -728,13 +748,13 @@ def picture(t, choice, broken=False):
     left.text(1.95, 0.25, Say("widest street", "最宽的间隔带"), "textbook")
     right = Panel(
         Say("the plane of the two weights θ", "两个权重 θ 的平面"),
-        x=(-16, 12), y=(-1, 20), height=None,
+        x=(-19.5, 9), y=(-0.6, 19.6), height=None,
         xlabel=Say("weight of sepal length", "花萼长度的权重"),
         ylabel=Say("weight of petal length", "花瓣长度的权重"),
     )  # fmt: skip
     ray = np.array([0, 30])
     right.line(*np.outer(best.direction, ray), "textbook", width=2)
-    right.text(-9, 10, Say("widest street", "最宽的间隔带"), "textbook")
+    right.text(-10.8, 4, Say("at right angles to the street", "与间隔带垂直"), "textbook")
     if choice == "l2" or broken:
         right.line(*np.array([*free.values()]).T, "reference", width=1.5,
                    label=Say("no penalty, right labels", "无惩罚，类别无误"))  # fmt: skip
@@ -822,6 +842,16 @@ def figures():
     sgd = mr.optim.SGD(model.parameters(), lr=0.1)
     end = mr.trajectory(model, mr.nn.MSELoss(), sgd, rows, goal[:, None], 2000)[-1]
     wrong = walk(0, True)
+    shares = [off[10 * t] / off[t] for t in (100, 1_000, 10_000)]
+    # In the end the two nearest flowers pull as their weights in the street's direction say.
+    side, near_ones = best.direction[::-1] * (-1, 1), y[best.support, None] * x[best.support]
+    one, other = np.linalg.solve(near_ones.T, best.direction)
+    limit = abs(np.log(one / other) / ((near_ones[1] - near_ones[0]) @ side))
+    bias = mr.implicit.max_margin(np.c_[x, np.ones(len(x))], y).direction
+    wide = min(y * (x @ bias[:2] + bias[2])) / np.linalg.norm(bias[:2])
+    turns = np.linspace(0, 2 * np.pi, 3601)
+    heights = x @ [np.cos(turns), np.sin(turns)]
+    tried = max(heights[y > 0].min(0) - heights[y < 0].max(0)) / 2
     return [
         holds("the picture's loop: |θ − θ of train|, 1,000 steps",
               max(abs(plain[-1] - free[1000]).max(), abs(l2[-1] - loops[1000]).max()), at_most=1e-12),
@@ -834,6 +864,15 @@ def figures():
         near("the turn between", off[1000] - off[100_000], 9, 0.5),
         near("growth in the last decade", length[100_000] - length[10_000], 6.5, 0.05),
         near("ln 10 over half the street", np.log(10) / best.margin, 8.1, 0.05),
+        *(near(f"sideways at t = {t:,}", abs(free[t] @ side), goal, 0.05)
+          for t, goal in {100: 2.1, 100_000: 1.0}.items()),
+        near("its limit", limit, 0.5, 0.05),
+        holds("least share of the angle left by ten times as many steps", min(shares), at_least=0.4),
+        holds("most", max(shares), at_most=0.55),
+        near("half of the street, centred on the mean", best.margin, 0.28, 0.005),
+        near("of the widest with a bias", wide, 0.38, 0.005),
+        near("of all, by trying directions", tried, wide, 1e-4),
+        near("degrees between the two", mr.implicit.angle(bias[:2], best.direction), 19, 0.5),
         breaks("with L2: degrees off", mr.implicit.angle(loops[100_000], best.direction), at_least=20),
         holds("with L2: how far the last 90,000 steps move", abs(loops[100_000] - loops[10_000]).max(),
               at_most=1e-9),
