@@ -51,9 +51,12 @@ class Verdict:
     level: str
 
 
+WORD = re.compile(r"[a-z]{2,}(?![\w(])|a \w")  # not the start of a formula: λ, k = 0, f(x)
+
+
 def joined(*says: Say | None) -> Say:
-    """Sentences one after another."""
-    first: Function = lambda text: text[:1].upper() if text[:1].isascii() else text[:1]  # λ stays λ
+    """Sentences one after another, each with a capital unless it begins with a formula."""
+    first: Function = lambda text: text[:1].upper() if WORD.match(text) else text[:1]
     there = [Say(first(s.en) + s.en[1:], s.zh) for s in says if s]
     return Say(" ".join(s.en for s in there), "".join(s.zh for s in there))
 

@@ -711,6 +711,13 @@ def test_the_text_of_a_function_is_its_own():
 # --- the sentences --------------------------------------------------------------------------------
 
 
+def test_a_sentence_begins_with_a_capital_and_a_formula_as_it_is_written():
+    said = "that is lost.", "a filter.", "k = 0: none.", "a = 0.", "f(x) = x.", "cos(kt) is.", "λ = 0."
+    assert judging.joined(None, *(Say(text, text) for text in said)) == Say(
+        "That is lost. A filter. k = 0: none. a = 0. f(x) = x. cos(kt) is. λ = 0.", "".join(said)
+    )
+
+
 def test_every_sentence_is_there_in_both_languages_with_the_same_values():
     sentences = [both for kind in TEXT if kind != "errors" for both in TEXT[kind].values()]
     sentences += [[entry["en"], entry["zh"]] for entry in TEXT["errors"]]
