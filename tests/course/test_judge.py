@@ -712,7 +712,15 @@ def test_the_text_of_a_function_is_its_own():
 
 
 def test_a_sentence_begins_with_a_capital_and_a_formula_as_it_is_written():
-    said = "that is lost.", "a filter.", "k = 0: none.", "a = 0.", "f(x) = x.", "cos(kt) is.", "λ = 0."
+    said = (
+        "that is lost.",
+        "a filter.",
+        "k = 0: none.",
+        "a = 0.",
+        "f(x) = x.",
+        "cos(kt) is.",
+        "λ = 0.",
+    )
     assert judging.joined(None, *(Say(text, text) for text in said)) == Say(
         "That is lost. A filter. k = 0: none. a = 0. f(x) = x. cos(kt) is. λ = 0.", "".join(said)
     )
