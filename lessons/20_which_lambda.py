@@ -46,9 +46,10 @@ def _():
         lead=Say(
             "A polynomial of degree 12, with 13 weights θ, is fitted to 15 noisy *training* points: it "
             "makes L + ½λ‖θ‖² least, L being their mean squared error. Another 30 points, the "
-            "*validation set*, are kept apart.",
+            "*validation set*, are kept apart. Validation minus training loss is the *gap*.",
             "用一个 12 次多项式（13 个权重 θ）拟合 15 个带噪声的**训练**点：使 L + ½λ‖θ‖² 最小，"
-            "L 是这些点的均方误差。另有 30 个点留着不用来训练，称为**验证集**。",
+            "L 是这些点的均方误差。另有 30 个点留着不用来训练，称为**验证集**。"
+            "验证损失减去训练损失，叫作**差距**。",
         ),
     )
     return
@@ -65,18 +66,19 @@ def _():
             Answer(
                 Say("10⁻⁶: least training loss", "10⁻⁶：训练损失最小"),
                 Say(
-                    "It misses the training points least, by 0.022, and the others by 0.98: 45 times as "
-                    "much. What it has learnt from the former is mostly their noise.",
-                    "训练点上的误差最小，为 0.022；另外那些点上却是 0.98，是前者的 45 倍。"
+                    "Its mean squared error is least on the training points, 0.022, and 0.98 on the others: "
+                    "45 times as much. What it has learnt from the former is mostly their noise.",
+                    "训练点上的均方误差最小，为 0.022；另外那些点上却是 0.98，是前者的 45 倍。"
                     "它从训练点学到的，多半是噪声。",
                 ),
             ),
             Answer(
                 Say("0.001: close, yet calm", "0.001：贴近数据，又不乱摆"),
                 Say(
-                    "Yes: 0.16, a sixth of what 10⁻⁶ costs. The training loss could not say so, it only "
+                    "Yes: its validation loss is 0.16, a sixth of that at 10⁻⁶. The training "
+                    "loss could not say so, it only "
                     "rises. And the gap here is 72 % of that loss: the best λ keeps one.",
-                    "对：误差为 0.16，是 10⁻⁶ 的六分之一。训练损失说不出这一点，它只会随 λ 上升。"
+                    "对：验证损失为 0.16，是 10⁻⁶ 处的六分之一。训练损失说不出这一点，它只会随 λ 上升。"
                     "再看这里的差距：占验证损失的 72%。最好的 λ 也留有差距。",
                 ),
                 right=True,
@@ -84,10 +86,10 @@ def _():
             Answer(
                 Say("1: smoothest of the three", "1：三者中最平滑"),
                 Say(
-                    "Smooth it is, but it misses even the points it has seen: 0.44 of its 0.49 is training "
-                    "loss. Three times the least.",
-                    "平滑是平滑，可是连见过的点也拟合不好：误差 0.49 中有 0.44 是训练损失。"
-                    "它是最小值的三倍。",
+                    "Smooth it is, but it misses even the points it has seen: 0.44 of its validation loss of "
+                    "0.49 is training loss. That is three times the least.",
+                    "平滑是平滑，可是连见过的点也拟合不好：验证损失 0.49 中有 0.44 是训练损失。"
+                    "这是最小误差的三倍。",
                 ),
             ),
         ),
@@ -117,11 +119,13 @@ def _():
         alt=Say(
             "Left, over seven λ, the training loss: it rises all the way. With “validation too” the "
             "validation loss above it: it falls, is flat from 10⁻⁴ to 0.01, and rises; the gap between "
-            "the two narrows to the end. Right, the points and the polynomial at this λ: a snake at the "
+            "the two narrows from each of the seven λ to the next. Right, the points and the "
+            "polynomial at this λ: a snake at the "
             "smallest, then a wave, at last a straight line at 0. Broken, the training loss chooses the "
             "snake, the gap the straight line.",
             "左图：训练损失随七个 λ 一路上升。选“加上验证”，其上方出现验证损失：先降，在 10⁻⁴ 到 "
-            "0.01 之间平坦，再升；两者之间的差距一路缩小。右图：数据点，以及这个 λ 的多项式：λ 最小"
+            "0.01 之间平坦，再升；两者之间的差距在这七个 λ 处依次缩小。右图：数据点，以及这个 λ "
+            "的多项式：λ 最小"
             "时像蛇一样摆动，然后是一个波，最后成为贴着 0 的直线。故意弄错时，训练损失选中那条蛇，"
             "差距选中那条直线。",
         ),
@@ -135,35 +139,38 @@ def _():
     Why(
         (
             Say(
-                "**Training loss** would choose [the smallest λ](#lam=0.000001&choice=train&broken). New "
-                "points cost more. For new noise (variance $\\sigma^2$) at the same $n$ places this "
-                "*gap* is on average\n\n"
+                "**Training loss** would choose [the smallest λ](#lam=0.001&choice=train&broken). New "
+                "points cost more. For new noise (variance $\\sigma^2$) at the same $n$ places the "
+                "gap is on average\n\n"
                 r"$$\color{reference}{\text{gap}}=\frac{2\sigma^2}{n}\sum_k\frac{\mu_k}{\mu_k+\lambda}$$"
-                "\n\nwith the curvatures $\\mu_k$ of L. It would choose "
-                "[the largest](#lam=10&choice=both&broken). The sum of both is least in between.",
-                "**训练损失**会选[最小的 λ](#lam=0.000001&choice=train&broken)。新的点误差更大。"
-                "若在同样的 $n$ 个位置重新取方差为 $\\sigma^2$ 的噪声，这个**差距**平均为\n\n"
+                "\n\nwith the curvatures $\\mu_k$ of L: 0.10 at 10⁻⁶. (The 30 points lie elsewhere, far from "
+                "the snake: 0.96.) The gap would choose "
+                "[the largest](#lam=0.001&choice=both&broken). The sum of both is least in between.",
+                "**训练损失**会选[最小的 λ](#lam=0.001&choice=train&broken)。新的点误差更大。"
+                "若在同样的 $n$ 个位置重新取方差为 $\\sigma^2$ 的噪声，差距平均为\n\n"
                 r"$$\color{reference}{\text{差距}}=\frac{2\sigma^2}{n}\sum_k\frac{\mu_k}{\mu_k+\lambda}$$"
-                "\n\n$\\mu_k$ 是 L 的曲率。差距会选[最大的 λ](#lam=10&choice=both&broken)。"
+                "\n\n$\\mu_k$ 是 L 的曲率；10⁻⁶ 处为 0.10。（验证点在别的位置，"
+                "蛇形曲线在那里偏得多，差距是 0.96。）"
+                "差距会选[最大的 λ](#lam=0.001&choice=both&broken)。"
                 "两者之和在中间最小。",
             ),
             Say(
                 "**How sure?** $\\text{std}(e)/\\sqrt{30}$ is the *standard error* of the mean of "
-                "30 errors $e$. "
+                "30 squared errors $e$. "
                 "10⁻⁴ to 0.01 are within one of the least: the optimum is flat. Take "
                 "[the largest of them](#lam=0.01&choice=both).",
-                "**有多大把握？** $\\text{std}(e)/\\sqrt{30}$ 是 30 个误差 $e$ 的平均值的**标准误**。"
+                "**有多大把握？** $\\text{std}(e)/\\sqrt{30}$ 是 30 个平方误差 $e$ 的平均值的**标准误**。"
                 "从 10⁻⁴ 到 0.01，与最小值相差都不到一倍标准误：最优点附近是平的。"
                 "取[其中最大的](#lam=0.01&choice=both)。",
             ),
             Say(
                 "**Shorter is not smoother.** From [0.001](#lam=0.001&choice=both) to "
                 "[0.01](#lam=0.01&choice=both) ‖θ‖² falls, and the *roughness*\n\n"
-                r"$$\color{result}{\int (f'')^2=\theta^\top R\,\theta}$$"
+                r"$$\color{result}{\int (f″)^2=\theta^\top R\,\theta}$$"
                 "\n\nrises from 438 to 1,090. What has to fall with λ is what is penalised.",
                 "**更短不等于更平滑**。从 [0.001](#lam=0.001&choice=both) 到 "
                 "[0.01](#lam=0.01&choice=both)，‖θ‖² 减小，**粗糙度**\n\n"
-                r"$$\color{result}{\int (f'')^2=\theta^\top R\,\theta}$$"
+                r"$$\color{result}{\int (f″)^2=\theta^\top R\,\theta}$$"
                 "\n\n却从 438 升到 1090。随 λ 必定下降的，只有被惩罚的那个量。",
             ),
         )
@@ -272,7 +279,8 @@ def _():
                 "这是把每条轴都当作平均曲率来算。其实陡的轴保留得多，平坦的轴保留得少。",
             ): lambda mu, lam: len(mu) * np.mean(mu) / (np.mean(mu) + lam),
             Say(
-                "Squared shares: they say how much noise gets into the weights. Freedom is the sum of the "
+                "Squared shares: they say how much noise gets into the predictions. Freedom is "
+                "the sum of the "
                 "shares.",
                 "比例平方之和说的是有多少噪声进入预测。自由的个数是比例本身之和。",
             ): lambda mu, lam: np.sum((mu / (mu + lam)) ** 2),
@@ -294,9 +302,9 @@ def _():
                 "这是 μ > λ 的轴的条数：相差不远，却是跳变的。岭回归不切断任何一条轴，每条都算一部分。",
             ): lambda mu, lam: float(np.sum(mu > lam)),
             Say(
-                "A count of the axes with μ ≥ λ: not far off, but it jumps. Ridge cuts off none of them, "
+                "A count of the steep axes: not far off, but it jumps. Ridge cuts off none of them, "
                 "each counts in part.",
-                "这是 μ ≥ λ 的轴的条数：相差不远，却是跳变的。岭回归不切断任何一条轴，每条都算一部分。",
+                "这是较陡的轴的条数：相差不远，却是跳变的。岭回归不切断任何一条轴，每条都算一部分。",
             ): lambda mu, lam: float(np.sum(mu >= lam)),
             Say(
                 "That holds where all μ are 1. A flat axis keeps less.",
@@ -338,6 +346,19 @@ def _():
                 "λ is not taken from the curvature, as by a soft threshold: it divides the share.",
                 "这是从曲率中减去 λ 的软阈值。λ 不是减去，而是出现在比例的分母里。",
             ): lambda mu, lam: np.sum(np.maximum(mu - lam, 0)),
+            Say(
+                "No squares: at the minimum the pulls balance, μ(a − c) = λc, and neither is squared.",
+                "不必平方：最小点处两边的拉力相等，μ(a − c) = λc，都没有平方。",
+            ): lambda mu, lam: np.sum(mu**2 / (mu**2 + lam**2)),
+            Say(
+                "It has the right ends, but at μ = λ it leaves 0.37 of an axis. Ridge leaves one half.",
+                "两端都对，但 μ = λ 时它只保留 0.37，岭回归保留一半。",
+            ): lambda mu, lam: np.sum(np.exp(-lam / mu)),
+            Say(
+                "That is descent stopped at the time 1/λ (lesson 18): at μ = λ it has reached 0.63, ridge "
+                "one half.",
+                "这是在时刻 1/λ 早停的梯度下降（第 18 课）：μ = λ 时它已走到 0.63，岭回归是一半。",
+            ): lambda mu, lam: np.sum(1 - np.exp(-mu / lam)),
         },
         hints=(
             Say(
@@ -390,10 +411,12 @@ def _():
     Hunt(
         "hunt",
         Say(
-            "Among λ that the data cannot tell from the best, take the largest: the *one-standard-error "
-            "rule*. `errors` has a row of 30 squared errors for each λ. In the picture it should choose "
+            "Among λ whose validation loss is within one standard error of the least, take the largest: the "
+            "*one-standard-error rule*. `errors` has a row of 30 squared errors for each λ. In "
+            "the picture it should choose "
             "0.01, and this program takes 0.1. Which line is wrong?",
-            "数据分辨不出优劣的那些 λ 中，取最大的：这叫**一倍标准误规则**。`errors` 的每一行是一个 λ "
+            "在验证损失与最小值相差不超过一倍标准误的 λ 中，取最大的：这叫**一倍标准误规则**。"
+            "`errors` 的每一行是一个 λ "
             "的 30 个平方误差。按图中的数据应选 0.01，这个程序却选了 0.1。哪一行错了？",
         ),
         largest,
@@ -403,7 +426,7 @@ def _():
             "Yes: that is how far single errors scatter. The mean of 30 scatters √30 times less: "
             "`/ errors.shape[1] ** 0.5` is missing. Then the limit is 0.195, and 0.01 is chosen.",
             "对：这是单个误差的离散程度。30 个误差的平均值，离散程度小 √30 倍："
-            "漏了 `/ errors.shape[1] ** 0.5`。改正后上限是 0.195，选中 0.01。",
+            "漏了 `/ errors.shape[1] ** 0.5`。改正后上限为 0.195，选出的是 0.01。",
         ),
         others={
             "mean(axis=1)": Say(
@@ -426,7 +449,7 @@ def _():
         },
         hints=(
             Say(
-                "The limit is 0.347, twice the least loss. What is as uncertain as that?",
+                "The limit is 0.347, more than twice the least loss. What is as uncertain as that?",
                 "上限是 0.347，是最小损失的两倍多。不确定到这种程度的是什么？",
             ),
         ),
@@ -534,6 +557,19 @@ def _():
                 "is none.",
                 "不必开方：两项都是系数 c 的二次函数，令导数之和为 0，不出现根号。",
             ): lambda k, lam: 1 / (1 + lam * k**4) ** 0.5,
+            Say(
+                "That is heat flowing for a time λ, which is driven by f″ once. Here f″ is squared, and the "
+                "data pull, too.",
+                "这是热流动一段时间 λ 的结果，其中 f″ 只出现一次。这里 f″ 要平方，数据也在拉。",
+            ): lambda k, lam: np.exp(-lam * k**2),
+            Say(
+                "f″ is squared in the penalty: k⁴, and its minus is gone.",
+                "惩罚里的 f″ 是平方的：应是 k⁴，负号也没有了。",
+            ): lambda k, lam: 1 / (1 - lam * k**2),
+            Say(
+                "The wrong way round, and f″ squared brings k⁴: short waves bend most and keep least.",
+                "反了，而且 f″ 的平方带来的是 k⁴：短波弯得最厉害，留下的最少。",
+            ): lambda k, lam: k**2 / (k**2 + lam),
         },
         hints=(
             Say(
@@ -547,7 +583,7 @@ def _():
         ),
         why=Say(
             "a filter: λ = 0.001 keeps 98 % of wave 2 and 9 % of wave 10. Plain L2 would keep the same "
-            "share of both. What you penalise is what you get.",
+            "share of both. What is lowered is what you penalise.",
             "这是一个滤波器：λ = 0.001 时，第 2 个波留下 98%，第 10 个波只留 9%。"
             "普通的 L2 对两者保留同样的比例。惩罚什么，压低的就是什么。",
         ),
@@ -607,9 +643,10 @@ def _():
     Keep(
         (
             Say(
-                "Choose λ by the validation loss. The training loss would choose the smallest λ, the gap "
-                "the largest; where the optimum is flat, take the largest λ within one standard error.",
-                "按验证损失选 λ。只看训练损失会选最小的 λ，只看差距会选最大的 λ；最优点附近平坦时，"
+                "Choose λ by the validation loss. The training loss would choose the smallest λ, the gap, "
+                "on average, the largest; where the optimum is flat, take the largest λ within "
+                "one standard error.",
+                "按验证损失选 λ。只看训练损失会选最小的 λ，只看差距，平均而言会选最大的 λ；最优点附近平坦时，"
                 "取一倍标准误之内最大的 λ。",
             ),
             Say(
@@ -620,7 +657,7 @@ def _():
             Say(
                 "And from the whole course: write down what is made least, see where data and penalty "
                 "balance, and let new data have the last word.",
-                "整个课程归结为一句话：写清楚要使什么最小，看数据与惩罚在哪里平衡，最后由新数据说了算。",
+                "整门课归结为一句话：写清楚要使什么最小，看数据与惩罚在哪里平衡，最后由新数据说了算。",
             ),
         )
     )
@@ -632,17 +669,20 @@ def _():
     Appendix(
         Say("Is it always like this? And for networks?", "总是这样吗？神经网络呢？"),
         Say(
-            "**No.** The points are sin 3t with noise of 0.3, t at random in [−1, 1], and this draw was "
-            "chosen among 5,000 because its curves are clear. In 1,000 other draws the best of the seven "
-            "λ was 0.001 or 0.01 in 724. Chosen by the smallest gap, the curve misses sin 3t by a mean "
-            "square of 0.44 (median; the line f = 0 by 0.52), by the validation loss 0.065, by the "
-            "one-standard-error rule 0.070. The rule went to a larger λ in 407 draws, and to a rougher "
-            "curve in 64. It does not predict better; it gives the model of less capacity, for "
-            "little.\n\n"
-            "**The gap** in the formula is that at the same places: 0.10 at 10⁻⁶, with σ = 0.3. "
-            "The other points lie elsewhere, where a snake is free to leave: 0.96.\n\n"
-            "**Roughness** is ∫f″² over [−1, 1]. `mr.penalties.Quadratic(lam, R)` penalises it; "
-            "then it falls at every step of λ.\n\n"
+            "**No.** The points are sin 3t with noise of 0.3, t at random in [−1, 1]; this draw was "
+            "chosen among 5,000 because its curves are clear and its roughness rises. In 1,000 others the "
+            "roughness rose from 0.001 to 0.01 in 235. The smallest gap was at λ = 10 in 505 and at 0.001 "
+            "to 1 in 451, for a measured gap scatters and may be negative; on average it falls. At the best "
+            "λ it made up 53 % of the validation loss (median), not 72 %. That λ was 0.001 or 0.01 in 724. "
+            "Chosen by the smallest gap, the curve misses sin 3t by a mean square of 0.44 (median; the line "
+            "f = 0 by 0.52), by the validation loss 0.065, by the one-standard-error rule 0.070.\n\n"
+            "**The rule** is a convention, not a test: the errors at two λ belong to the same 30 points, and "
+            "by their differences the data cannot tell 0.1 from 0.001, either (0.050, with a standard error "
+            "of 0.060). It went to a larger λ in 407 draws, and to a rougher curve in 64. It "
+            "does not predict "
+            "better; it gives the model of less capacity, for little.\n\n"
+            "**Roughness** is ∫f″² over [−1, 1], and so $R_{jk} = \\int (t^j)″(t^k)″$. "
+            "`mr.penalties.Quadratic(lam, R)` penalises it; then it falls at every step of λ.\n\n"
             "**For networks**, whose trainings differ by their seeds, `mr.sweep(train, {'lam': strengths}, "
             "seeds=range(5))` repeats each, and `.best('validation_loss')` compares the means. "
             "If you have few data, exchange the roles of training and validation points in turn "
@@ -650,15 +690,18 @@ def _():
             "nobody has "
             "looked at, the *test set*.",
             "**不是**。这些点是 sin 3t 加上标准差为 0.3 的噪声，t 在 [−1, 1] 内随机取；"
-            "之所以用这一组，是因为在 5000 组中它的曲线较为清楚。在另外 1000 组中，"
-            "七个 λ 里最好的是 0.001 或 0.01 的有 724 组。与 sin 3t 的均方偏差（中位数）："
+            "之所以用这一组，是因为在 5000 组中它的曲线较为清楚，粗糙度的上升也看得见。"
+            "在另外 1000 组中，粗糙度从 0.001 到 0.01 上升的有 235 组；差距最小处在 λ = 10 的有 505 组，"
+            "在 0.001 到 1 的有 451 组：测得的差距有起伏，甚至可以为负，只有平均起来才一路缩小。"
+            "在最好的 λ 处，差距占验证损失的 53%（中位数），不是 72%。"
+            "最好的 λ 是 0.001 或 0.01 的有 724 组。与 sin 3t 的均方偏差（中位数）："
             "按差距最小来选是 0.44（直线 f = 0 为 0.52），按验证损失选是 0.065，"
-            "按一倍标准误规则是 0.070。这条规则在 407 组中选了更大的 λ，其中 64 组的曲线更粗糙。"
-            "它并不预测得更准，而是以很小的代价换来容量更小的模型。\n\n"
-            "公式中的**差距**是同样位置上的：σ = 0.3，10⁻⁶ 处为 0.10。验证点在别的位置，"
-            "蛇在那里可以任意游走，差距是 0.96。\n\n"
-            "**粗糙度**是 [−1, 1] 上的 ∫f″²。用 `mr.penalties.Quadratic(lam, R)` 惩罚它，它就随 λ "
-            "步步下降。\n\n"
+            "按一倍标准误规则是 0.070。\n\n"
+            "**这条规则**是约定，不是检验：两个 λ 的误差来自同样的 30 个点，就逐点之差来看，"
+            "数据也分不出 0.1 与 0.001（相差 0.050，标准误 0.060）。它在 407 组中选了更大的 λ，"
+            "其中 64 组的曲线更粗糙。它并不预测得更准，而是以很小的代价换来容量更小的模型。\n\n"
+            "**粗糙度**是 [−1, 1] 上的 ∫f″²，所以 $R_{jk} = \\int (t^j)″(t^k)″$。"
+            "用 `mr.penalties.Quadratic(lam, R)` 惩罚它，它就随 λ 步步下降。\n\n"
             "**神经网络**的训练结果随随机种子而变：`mr.sweep(train, {'lam': strengths}, seeds=range(5))` "
             "把每个 λ 重复几次，`.best('validation_loss')` 比较平均值。数据少时，"
             "可以让各部分数据轮流充当验证集"
@@ -744,7 +787,7 @@ def picture(lam, choice, broken=False):
     gap, bent = val - train, roughness(theta)
     left = Panel(
         Say("mean squared error", "均方误差"),
-        x=(1e-6, 10), y=(0, 1.05), log="x", xlabel="λ", height=300,
+        x=(5e-7, 10), y=(0, 1.05), log="x", xlabel="λ", height=300,
         xticks=dict(zip(STRENGTHS[::2], NAMES[::2], strict=True)),
     )  # fmt: skip
     right = Panel(
@@ -812,7 +855,7 @@ def _():
 
 @app.function(hide_code=True)
 def draws(many=1000):
-    """Of other draws: what each rule chooses, and how far its curve is from sin 3t."""
+    """Of other draws: what each rule chooses, how far its curve is from sin 3t, and the gaps."""
     t = np.random.default_rng(99).uniform(-1, 1, 4000)
     x, found = powers(t), []
     for draw in range(many):
@@ -821,8 +864,11 @@ def draws(many=1000):
         best = val.argmin()
         one = np.flatnonzero(val <= val[best] + errors[best].std(ddof=1) / 30**0.5).max()
         gap = (val - train).argmin()
-        rougher = one > best and roughness(theta[one]) > roughness(theta[best])
-        found.append([best, one, rougher, off[best], off[one], off[gap]])
+        bent = roughness(theta)
+        rougher, rises = one > best and bent[one] > bent[best], bent[3] > bent[2]
+        share = 1 - train[best] / val[best]
+        row = best, one, rougher, off[best], off[one], off[gap], gap, rises, share, *(val - train)
+        found.append(row)
     return np.array(found)
 
 
@@ -843,7 +889,7 @@ def figures():
     theta, errors, train = squares(STRENGTHS)
     val, rough = errors.mean(axis=1), roughness(theta)
     gap, size = val - train, np.sum(theta**2, axis=1)
-    error = errors[2].std(ddof=1) / 30**0.5
+    error, paired = errors[2].std(ddof=1) / 30**0.5, errors[4] - errors[2]
     x, y, x_val, y_val = split()
     solved = losses(x, y, x_val, y_val, (1, 0.1, 0.01, 0.001))
     free = [mr.implicit.degrees_of_freedom(x, lam / 2) for lam in STRENGTHS]
@@ -916,6 +962,14 @@ def figures():
         near("and was rougher there", many[:, 2].sum(), 64, 2),
         breaks("by the smallest gap: median distance to sin 3t", np.median(many[:, 5]), at_least=0.435,
                at_most=0.445),
+        near("smallest gap at λ = 10", np.sum(many[:, 6] == 6), 505, 2),
+        near("at 0.001 to 1", np.isin(many[:, 6], (2, 3, 4, 5)).sum(), 451, 2),
+        holds("least gap of all", many[:, 9:].min(), at_most=-0.01),
+        holds("mean gap over the seven λ: largest rise", np.diff(many[:, 9:].mean(axis=0)).max(), at_most=0),
+        near("gap at the best λ: median share of the validation loss", np.median(many[:, 8]), 0.53, 0.005),
+        near("rougher at 0.01 than at 0.001", np.sum(many[:, 7]), 235, 2),
+        near("this draw: validation loss at 0.1 − at 0.001", paired.mean(), 0.05, 5e-4),
+        near("its standard error", paired.std(ddof=1) / 30**0.5, 0.06, 5e-4),
         near("of f = 0", 0.5 - np.sin(6) / 12, 0.52, 0.005),
         near("by the validation loss", np.median(many[:, 3]), 0.065, 5e-4),
         near("by the rule", np.median(many[:, 4]), 0.07, 5e-4),
