@@ -132,7 +132,7 @@ def nesterov() -> Iterator[Figure]:
 
 
 @claim(
-    "C33", "TRUE", "000 引理 10.18; 002 §L2正则化 vs 解耦权重衰减",
+    "C33", "TRUE", "000 引理 10.18; 002 §L2正则化 vs. 解耦权重衰减",
     "L2 gradients accumulate in the momentum (动量与正则化的交互)",
     "The momentum buffer mixes past gradients λθ of the penalty with those of the data.",
 )  # fmt: skip
@@ -223,7 +223,7 @@ def over_accumulation() -> Iterator[Figure]:
 
 
 @claim(
-    "C35", "TRUE-WITH-CONDITIONS", "002 §L2正则化 vs 解耦权重衰减",
+    "C35", "TRUE-WITH-CONDITIONS", "002 §L2正则化 vs. 解耦权重衰减",
     "L2 and decoupled decay under momentum (解耦权重衰减)",
     "Without momentum they are the same for γ = λ; with momentum, since only L2 enters the buffer, they "
     "agree only for β = 0.",
@@ -348,7 +348,7 @@ def relative_influence() -> Iterator[Figure]:
 
 
 @claim(
-    "C38", "TRUE-WITH-CONDITIONS", "002 §L2正则化 vs 解耦权重衰减; 000 引理 10.19; 003 §优化器的转折",
+    "C38", "TRUE-WITH-CONDITIONS", "002 §L2正则化 vs. 解耦权重衰减; 000 引理 10.19; 003 §优化器的转折",
     "Adam's L2 by size of the gradients (放大/削弱)",
     "Adam with L2 decays weights with a small gradient history, that is with rare changes, more, and those "
     "with a large one less.",
@@ -400,7 +400,7 @@ def decay_by_gradient_size() -> Iterator[Figure]:
 
 
 @claim(
-    "C133", "TRUE-WITH-CONDITIONS", "002 §L2正则化 vs 解耦权重衰减, on Adam",
+    "C133", "TRUE-WITH-CONDITIONS", "002 §L2正则化 vs. 解耦权重衰减, on Adam",
     "Adam's L2 where gradients are rare (变化不频繁)",
     "With L2 inside Adam the penalty is amplified for weights with a small gradient history, that is those "
     "that change infrequently.",
@@ -462,7 +462,7 @@ def rare_gradients() -> Iterator[Figure]:
 
 
 @claim(
-    "C39", "IMPRECISE", "002 §L2正则化 vs 解耦权重衰减, on Adam",
+    "C39", "IMPRECISE", "002 §L2正则化 vs. 解耦权重衰减, on Adam",
     "Decay and the size of the weight (与权重大小相关)",
     "More important, the effect of decay in Adam with L2 depends on the weight's own size, too, against "
     "the intent of weight decay.",
@@ -506,7 +506,7 @@ def decay_by_weight_size() -> Iterator[Figure]:
 
 
 @claim(
-    "C40", "TRUE", "002 §L2正则化 vs 解耦权重衰减; 003 §优化器的转折",
+    "C40", "TRUE", "002 §L2正则化 vs. 解耦权重衰减; 003 §优化器的转折",
     "Decoupled decay (解耦权重衰减 AdamW)",
     "AdamW's decay is uniform, proportional to the weight and independent of the gradients.",
 )  # fmt: skip
@@ -538,7 +538,7 @@ def adamw_decay() -> Iterator[Figure]:
 
 
 @claim(
-    "C41", "IMPRECISE", "002 §L2正则化 vs 解耦权重衰减",
+    "C41", "IMPRECISE", "002 §L2正则化 vs. 解耦权重衰减",
     "What AdamW converges to (恢复原始行为)",
     "Decoupling restores the behaviour that L2 has under SGD.",
     corrected="It restores the shrink factor, not the minimiser. With exact gradients AdamW minimises the "
@@ -577,7 +577,7 @@ def adamw_limit() -> Iterator[Figure]:
 
 
 @claim(
-    "C42", "EMPIRICAL", "002 §L2正则化 vs 解耦权重衰减; 003 §优化器的转折",
+    "C42", "EMPIRICAL", "002 §L2正则化 vs. 解耦权重衰减; 003 §优化器的转折",
     "AdamW against Adam with L2 (泛化更好)",
     "Decoupled decay usually generalises better, and the effect of λ is more predictable and stable.",
 )  # fmt: skip

@@ -328,7 +328,7 @@ def maximum_a_posteriori() -> Iterator[Figure]:
 
 
 @claim(
-    "C119", "TRUE", "003 §贝叶斯视角; 004 §L2正则的隐含先验, 总结",
+    "C119", "TRUE", "003 §贝叶斯视角; 004 §L2 正则的隐含先验, 总结",
     "L2 is a Gaussian prior with mean 0 (高斯先验)",
     "The L2 penalty is a Gaussian prior of mean 0 for each weight: of variance 1/λ for (λ/2)‖θ‖², and "
     "1/(2λ) where the penalty is written λ‖θ‖².",

@@ -481,7 +481,7 @@ def landscape() -> Iterator[Figure]:
 
 
 @claim(
-    "C74", "IMPRECISE", "003 §塑造景观; 000 引理 10.28",
+    "C74", "IMPRECISE", "003 §塑造景观",
     "Small weights and flat minima (平坦极小值)",
     "Minima with smaller weights, which L2 favours, are usually flatter and tend to generalise better.",
     corrected="Flatness of L₀ depends on the parametrisation: rescaled ReLU layers are the same function "

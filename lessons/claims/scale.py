@@ -195,7 +195,7 @@ def angles(w: np.ndarray) -> np.ndarray:
 
 
 @claim(
-    "C127", "TRUE", "003 §批量归一化悖论; 000 引理 10.24",
+    "C127", "TRUE", "003 §批量归一化悖论",
     "Decay before BatchNorm acts as a learning rate (有效学习率)",
     "By shrinking the weights before BatchNorm decay enlarges their gradients, and so the layer's rate.",
 )  # fmt: skip

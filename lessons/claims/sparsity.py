@@ -292,7 +292,8 @@ def which_threshold() -> Iterator[Figure]:
     "λΣ|θ_i| against ½λΣθ_i²: λ sign θ_i and λθ_i as gradients, many zeros against small values, diamonds "
     "and circles as contours.",
     corrected="Optima on the diamond sit in corners with positive probability, not always; those on the "
-    "circle never do. (One text prints the penalties as 'λΣ' and 'θ_i': a bar ends a column of its table.)",
+    "circle lie on an axis with probability 0. (One text prints the penalties as 'λΣ' and 'θ_i': a bar "
+    "ends a column of its table.)",
 )  # fmt: skip
 def comparison() -> Iterator[Figure]:
     """A corner of {‖θ‖₁ ≤ 1} is optimal when −∇L₀ lies in its normal cone, a wedge of 90° for each of

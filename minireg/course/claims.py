@@ -467,53 +467,57 @@ def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
     return [c for c in found.values() if topic in (None, c.topic) and c.id in chosen]
 
 
-def places(source: str) -> dict[str, tuple[int, str]]:
-    """Text → the rank of the place in it, and the place, of a claim's source.
+def places(source: str) -> dict[str, str]:
+    """Text → the place in it, of a claim's source.
 
-    >>> places("003 §塑造景观; 000 引理 10.28")
-    {'003': (3, '§塑造景观'), '000': (44, '引理 10.28')}
+    >>> places("003 §塑造景观; 000 引理 10.22")
+    {'003': '§塑造景观', '000': '引理 10.22'}
     """
     found: dict[str, list[str]] = {}
     for part in re.split(r"; (?=00\d )", source):
         found.setdefault(part[:3], []).append(part[4:])
-    return {text: (_rank(text, "; ".join(said)), "; ".join(said)) for text, said in found.items()}
+    return {text: "; ".join(said) for text, said in found.items()}
 
 
-def _rank(text: str, said: str) -> int:
-    """How early in its text a place is; after all others if ``places.toml`` does not have it."""
-    known = _toml("places")[text]
-    return min((i for i, one in enumerate(known) if _names(said, one)), default=len(known))
+LATER = "after|comment|end|last|remark|second|view|证明"  # what stands behind the words of a place
 
 
-def _names(said: str, place: str) -> bool:
-    """Whether a place is one of those said: 定理 10.1 is none in 定理 10.10."""
-    return re.search(rf"{re.escape(place)}(?!\.?\d)", said) is not None
+def _at(said: str, place: str) -> int | None:
+    """0 where a claim stands at a place, 1 where in its last words or behind it, else None.
+
+    >>> _at("定理 10.10", "定理 10.10"), _at("定理 10.10, comment", "定理 10.10")
+    (0, 1)
+    >>> _at("定理 10.10", "定理 10.1")
+    """
+    one = rf"{re.escape(place)}(?!\.?\d)"
+    if not re.search(one, said):
+        return None
+    return int(re.search(rf"after {one}|{one}(?! and)[^;§定引推表]*({LATER})", said) is not None)
 
 
 def by_place() -> dict[str, dict[str, list[Claim]]]:
-    """Text → its places in its own order → the claims that stand there.
+    """Text → its places in its own order → the claims that stand there, as the text has them.
 
-    >>> [claim.id for claim in by_place()["000"]["引理 10.19"]]
-    ['C36', 'C37', 'C38']
+    >>> [claim.id for claim in by_place()["000"]["定理 10.10"]]
+    ['C24', 'C25', 'C08']
     """
     found = [(claim, places(claim.source)) for claim in load().values()]
+
+    def there(text: str, place: str) -> list[Claim]:
+        ranked = [(_at(where[text], place), claim) for claim, where in found if text in where]
+        return [claim for rank in (0, 1) for at, claim in ranked if at == rank]
+
     return {
-        text: {
-            place: [c for c, where in found if text in where and _names(where[text][1], place)]
-            for place in known
-        }
+        text: {place: there(text, place) for place in known}
         for text, known in _toml("places").items()
     }
 
 
 def wrong() -> dict[str, list[Claim]]:
     """Text → its imprecise and false claims in the order in which it has them."""
-    found = [c for c in load().values() if c.verdict in WRONG]
     return {
-        text: sorted(
-            (c for c in found if text in places(c.source)), key=lambda c: places(c.source)[text][0]
-        )
-        for text in SOURCES
+        text: [*{c.id: c for found in there.values() for c in found if c.verdict in WRONG}.values()]
+        for text, there in by_place().items()
     }
 
 
@@ -525,7 +529,7 @@ def errata(results: Iterable[Result]) -> str:
         here = [c for c in claims if c.id in run]
         parts += [f"## {text}: {SOURCES[text]}\n"] if here else []
         for c in here:
-            place = f"{c.verdict.capitalize()}. *{places(c.source)[text][1]}*"
+            place = f"{c.verdict.capitalize()}. *{places(c.source)[text]}*"
             if c.id in told:
                 parts.append(f"### {c.id} {c.title}, again\n\n{place}: see above.\n")
                 continue
