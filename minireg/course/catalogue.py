@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -39,6 +40,10 @@ TOPICS = {
     "normalization": Say("normalisation", "归一化"),
     "scale": Say("scale", "尺度"),
 }
+
+# Letters by their names, as they are typed into the box; Unicode's is GREEK SMALL LETTER LAMDA.
+_named = lambda letter: unicodedata.name(letter).split()[-1].lower().replace("lamda", "lambda")
+GREEK = {_named(letter): letter for letter in "αβγδεηθκλμξπρστφω"}
 
 
 class Term(NamedTuple):
@@ -162,7 +167,7 @@ def errata(python: str = "", size: int = 0) -> str:
 
 
 def _erratum(claim: Claim, text: str) -> str:
-    place = named(f"{text} {places(claim.source)[text][1]}")
+    place = named(f"{text} {places(claim.source)[text]}")
     said = [
         (Say("The text says", "原文的说法"), Say(claim.statement, claim.statement_zh)),
         (Say("Against it", "反例"), claim.refutation),
@@ -199,7 +204,8 @@ def texts(python: str = "", size: int = 0) -> str:
         for text, found in by_place().items()
     )
     choices = {"text": (Say("Text", "教材"), NAMES), "verdict": (Say("Verdict", "判定"), VERDICTS)}
-    return _page(title, lead, choices, body, {}, python, size, sources(load().values()))
+    here = {"rows": Say(" places", "处")._asdict()}  # a place may have several claims
+    return _page(title, lead, choices, body, here, python, size, sources(load().values()))
 
 
 def _ruled(found: Iterable[Iterable[Claim]]) -> str:
@@ -221,7 +227,7 @@ def _place(text: str, place: str, found: list[Claim]) -> str:
 
 def _line(claim: Claim, text: str, place: str, head: str) -> str:
     """A claim at a place; where its source says more than the place, that too."""
-    said = places(claim.source)[text][1]
+    said = places(claim.source)[text]
     nearer = f' <span class="small">{named(said).html()}</span>' * (said != place)
     return (
         f"<tr{' class=wrong' * (claim.verdict in WRONG)}>{head}"
@@ -237,7 +243,7 @@ def _line(claim: Claim, text: str, place: str, head: str) -> str:
 def glossary(python: str = "", size: int = 0) -> str:
     """The terms of the course in both languages, with their symbols."""
     many = len(terms())
-    title = Say(f"{many} terms", f"{many} 个术语")
+    title = Say(f"Glossary ({many} terms)", f"术语表（{many} 条）")
     lead = Say(
         "The words of lessons and claims in English and Chinese, their symbols, and the lesson that "
         "explains them.",
@@ -286,7 +292,7 @@ def _page(
     return shell(
         title,
         f'<h1>{title.html()}</h1><p id="lead">{lead.html()}</p>{find}{body}',
-        data,
+        {"greek": [*GREEK.items()], "rows": Say("", "条")._asdict(), **data},
         python,
         size,
         place=title,
