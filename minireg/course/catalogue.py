@@ -41,9 +41,8 @@ TOPICS = {
     "scale": Say("scale", "尺度"),
 }
 
-# Letters by their names, as they are typed into the box; Unicode's is GREEK SMALL LETTER LAMDA.
-_named = lambda letter: unicodedata.name(letter).split()[-1].lower().replace("lamda", "lambda")
-GREEK = {_named(letter): letter for letter in "αβγδεηθκλμξπρστφω"}
+# Letters by their names, as they are typed into the box; Unicode's are GREEK SMALL LETTER LAMDA and so on.
+GREEK = [(unicodedata.name(c)[19:].lower().replace("mda", "mbda"), c) for c in "αβγδεηθκλμξπρστφω"]
 
 
 class Term(NamedTuple):
@@ -292,7 +291,7 @@ def _page(
     return shell(
         title,
         f'<h1>{title.html()}</h1><p id="lead">{lead.html()}</p>{find}{body}',
-        {"greek": [*GREEK.items()], "rows": Say("", "条")._asdict(), **data},
+        {"greek": GREEK, "rows": Say("", "条")._asdict(), **data},
         python,
         size,
         place=title,
