@@ -157,7 +157,7 @@ function inTurn(python) {
 // Which Python there is, with the answers that it keeps; or what to do to get one.
 async function connect() {
   if (page.python === "worker" && location.protocol !== "file:")
-    return { ask: inTurn(inWorker()), found: kept(), write: local };
+    return { ask: inTurn(inWorker()), found: kept(), read: kept, write: local };
   if (page.python === "server") {
     const query = new URLSearchParams(location.search);
     if (query.has("token")) { // once: a bookmark or a picture of the screen shall not hold it
@@ -168,10 +168,11 @@ async function connect() {
     const server = onServer(sessionStorage.getItem("token") ?? "");
     try {
       const found = await server.keep({});
-      return { ask: inTurn(server), found, write: (key, value) => server.keep({ [key]: value }).catch(() => {}) };
+      const send = change => server.keep(change).catch(() => ({}));
+      return { ask: inTurn(server), found, read: () => send({}), write: (key, value) => send({ [key]: value }) };
     } catch (error) { noPython(error.message); }
   } else noPython();
-  return { ask: null, found: kept(), write: local };
+  return { ask: null, found: kept(), read: kept, write: local };
 }
 
 function local(key, value) { keep("answer:" + key, value && JSON.stringify(value)); }

@@ -55,7 +55,7 @@ def page(python: str = "", size: int = 0) -> str:
     read = sorted({q.lesson for q in asked})
     body = Template(asset("course/questions.html")).substitute(
         title=TITLE.html(),
-        read="".join(f'<li data-lesson="{n}">{_lesson(n)}</li>' for n in read),
+        read="".join(f"<li>{_lesson(n)}</li>" for n in read),
         questions="".join(map(_question, asked)),
     )
     sure = {name: words._asdict() for name, words in SURE.items()}
@@ -74,7 +74,7 @@ def _question(q: Question) -> str:
         for letter, (answer, why) in q.answers.items()
     )
     return (
-        f'<fieldset class="question" data-id="{q.id}" data-right="{q.right}" data-lesson="{q.lesson}">'
+        f'<fieldset class="question" data-id="{q.id}" data-right="{q.right}">'
         f"<legend>{q.text.html()}</legend>{answers}"
         f'<fieldset class="sure"><legend>{Say("How sure are you?", "有多大把握？").html()}</legend>'
         f'<span class="choices">{_radios(f"{q.id}-sure", SURE)}</span></fieldset>'
