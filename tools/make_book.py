@@ -1,6 +1,6 @@
 """Print the book of the course as a PDF, by Chromium.
 
-    tools/make_book.py OUT.pdf              in English
+    tools/make_book.py OUT.pdf              in English; an OUT.pdf that is there is replaced
     tools/make_book.py OUT.pdf --zh         in Chinese
     tools/make_book.py OUT.pdf 2 5 --zh     these lessons
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from minireg.course.book import page
-from minireg.course.lessons import find
+from minireg.course.lessons import Lesson, find
 from minireg.course.pages import FONT, KEPT
 
 PAGE = re.compile(rb"/Type\s*/Page\b")  # Chromium writes one such entry, unpacked, for each page
@@ -34,15 +34,22 @@ def printed(tab: Any) -> bytes:
     return tab.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
 
 
-def make(out: Path, numbers: list[int], lang: str, chromium: str | None = None) -> int:
-    """Write the PDF and return how many pages it has."""
-    from playwright.sync_api import sync_playwright
-
+def make(out: Path, chosen: list[Lesson], lang: str, chromium: str | None = None) -> int:
+    """Write the PDF and return how many pages it has; ``SystemExit`` says what is missing."""
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        raise SystemExit("needs playwright: pip install playwright") from None
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         book = Path(folder) / "book.html"
-        book.write_text(page(chosen=[find(n) for n in numbers]), "utf-8")
+        book.write_text(page(chosen=chosen), "utf-8")
         (Path(folder) / FONT).write_bytes((KEPT / FONT).read_bytes())
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        try:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        except Error:
+            where = f"at {chromium}" if chromium else "found"
+            how = "`playwright install chromium`, or `--chromium /usr/bin/chromium`"
+            raise SystemExit(f"no Chromium {where}: {how}") from None
         tab = browser.new_page()
         tab.goto(f"{book.as_uri()}?{lang}")
         tab.wait_for_selector("html[data-ready]")
@@ -69,12 +76,19 @@ def make(out: Path, numbers: list[int], lang: str, chromium: str | None = None) 
 def main() -> int:
     """Print it and say how large it is."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("out", type=Path, metavar="OUT.pdf")
+    about = "what is written; replaced if it is there"
+    parser.add_argument("out", type=Path, metavar="OUT.pdf", help=about)
     parser.add_argument("number", type=int, nargs="*", metavar="N", help="these lessons only")
     parser.add_argument("--zh", action="store_true", help="in Chinese")
     parser.add_argument("--chromium", metavar="PATH", help="the program that prints")
     args = parser.parse_args()
-    pages = make(args.out, args.number, "zh" if args.zh else "en", args.chromium)
+    if not args.out.parent.is_dir():  # said before anything is printed
+        raise SystemExit(f"there is no folder {args.out.parent}")
+    try:
+        chosen = [find(n) for n in args.number]
+    except LookupError as error:
+        raise SystemExit(error.args[0]) from None
+    pages = make(args.out, chosen, "zh" if args.zh else "en", args.chromium)
     print(f"{args.out}: {pages} pages, {args.out.stat().st_size / 1e6:.1f} MB")
     return 0
 

@@ -238,17 +238,20 @@ def _edit(one: shelf.Lesson) -> int:
 def _notebooks(chosen: Sequence[shelf.Lesson], args: argparse.Namespace) -> int:
     """Write lessons for Jupyter: one to a file, all to a folder."""
     common.need(nbformat="lessons")
-    one = args.number is not None
-    if not one:
-        args.notebook.mkdir(parents=True, exist_ok=True)
+    target, one = args.notebook, args.number is not None
+    if one and target.is_dir():
+        file = target / f"{args.number:02}.ipynb"
+        raise UsageError(f"{target} is a folder: name a file in it, as in --notebook {file}")
     for lesson in chosen:
-        path = args.notebook if one else args.notebook / f"{lesson.path.stem}.ipynb"
+        path = target if one else target / f"{lesson.path.stem}.ipynb"
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             notebook.write(lesson, path, args.lang)
-        except FileExistsError:
-            raise MissingError(
-                f"{path} is there already, perhaps with your work: move it first"
-            ) from None
+        except FileExistsError as error:
+            there = f"{error.filename} is there already, perhaps with your work: move it first"
+            raise MissingError(there) from None
+        except OSError as error:
+            raise MissingError(f"cannot write {path}: {error.strerror}") from error
         print(path)
     return 0
 
@@ -271,8 +274,11 @@ def site(args: argparse.Namespace) -> int:
     """``minireg site``: write the course as a folder for any web server.
 
     what is written
-      index.html, a page a lesson, the claims, the errata and the glossary, and the font of their formulas.
-      book.html is all lessons on one page, to print.
+      index.html, a page a lesson, and the font of their formulas.
+      claims.html   all claims, to search          texts.html      the five texts, place by place
+      errata.html   what the texts have wrong      questions.html  ten, for before and after the course
+      glossary.html                                playground.html two networks trained side by side
+      book.html     all lessons on one page, to print
       Nothing is fetched from elsewhere, so that it works under any address and without a network.
       A site that is in DIR already is replaced; a folder that holds anything else is refused, but
       for files whose names begin with a dot.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
+from .. import __version__
 from ..pictures import Say, Scene
 from . import exercises, pages, parts
 from .catalogue import listed
@@ -29,9 +30,11 @@ HEADS = {
     "hints": Say("Hints", "提示"),
 }  # fmt: skip
 LEAD = Say(
-    "The lessons, to print. A picture is shown as it stands at first and with something broken; on the "
-    "lesson's page it moves. Answers are at the end.",
-    "全部课程，供打印。每幅图印出两个状态：最初的状态和“故意弄错”后的状态；在各课的网页上，图可以动。答案在书末。",
+    "Lessons, to print. A picture is shown as it stands at first and with something broken; on the "
+    "lesson's page it moves. Answers are at the end. Figures beside claims were measured; in brackets the "
+    "range each must lie in.",
+    "供打印的课程。每幅图印出两个状态：最初的状态和“故意弄错”后的状态；在各课的网页上，图可以动。答案在书末。"
+    "论断旁的数字都是实测的，括号里是它应落在的范围。",
 )
 MOVES = re.compile(r'<a href="#[^"]*">(.*?)</a>')  # links that set a picture: paper has none
 PAGE = re.compile(r'href="(\d\d)-[\w-]+\.html')
@@ -54,7 +57,7 @@ def page(python: str = "", size: int = 0, chosen: Iterable[Lesson] = ()) -> str:
     ]
     body = [
         f'<section class="cover"><p class="mark">minireg</p><h1>{pages.QUESTION.html()}</h1>'
-        f'<p id="lead">{LEAD.html()}</p><p class="small">{pages.RANGES.html()}</p></section>',
+        f'<p id="lead">{LEAD.html()}</p><p class="small">{__version__} · <time></time></p></section>',
         _chapter("contents", f"<ol>{contents}</ol>"),
         *(_lesson(one, opened) for one, opened in told),
         _chapter("answers", solutions),
@@ -66,7 +69,8 @@ def page(python: str = "", size: int = 0, chosen: Iterable[Lesson] = ()) -> str:
     return pages.shell(
         pages.TITLE, "\n".join([*body[:2], text]), {}, python, size, place=Say("the book", "全书"),
         style=style + pages.asset("course/catalogue.css") + pages.asset("course/book.css"),
-        script='root.dataset.ready = "book";\n',
+        script='$("time").textContent = new Date().toLocaleDateString("sv");  // as 2026-12-31\n'
+        'root.dataset.ready = "book";\n',
     )  # fmt: skip
 
 
@@ -105,14 +109,18 @@ def _lesson(lesson: Lesson, opened: Opened) -> str:
     )
     claims = [load()[i] for part in opened.of(parts.Told) for i in (*part.ids, *part.also)]
     cards = "".join(
-        f'<div class="says{" wrong" * (c.verdict in WRONG)}">{pages.quoted(c)}'
-        f'<p class="ruling">{c.id} · {pages.VERDICTS[c.verdict].html()}</p>{pages.evidence(c)}</div>'
+        f'<div class="says{" wrong" * (c.verdict in WRONG)}">'
+        f'<p class="ruling">{c.id} · {pages.VERDICTS[c.verdict].html()}</p>'
+        f"{pages.quoted(c)}{pages.evidence(c)}</div>"
         for c in sorted(claims, key=lambda c: c.verdict not in WRONG)
     )
     keep = "".join(
         f"<li>{sentence.html(render)}</li>" for sentence in opened.one(parts.Keep).sentences
     )
-    text = pages.tinted(lesson.source(code.function.__name__))
+    shown = code.function.__name__
+    needs = lesson.needed(shown, code.call)
+    before = "\n".join(text for name, text in needs.items() if name != shown)
+    listings = [before.replace("\n\n\n", "\n\n").strip(), lesson.source(shown), code.call.strip()]
     return (
         f'<section class="chapter lesson" id="lesson-{lesson.number}">'
         f'<p class="mark">{Say(f"Lesson {lesson.number}", f"第 {lesson.number} 课").html()}</p>'
@@ -123,7 +131,7 @@ def _lesson(lesson: Lesson, opened: Opened) -> str:
         + _part("why", f"<ol>{steps}</ol>")
         + _part(
             "code",
-            f"<p>{code.says.html(render)}</p>{_pre(text)}{_pre(pages.tinted(code.call.strip()))}",
+            f"<p>{code.says.html(render)}</p>{''.join(_pre(pages.tinted(text)) for text in listings)}",
         )
         + (_part("told", cards) if cards else "")
         + _part("exercises", tasks)

@@ -31,6 +31,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,6 +142,11 @@ class Result:
     figures: tuple[Figure, ...]
     seconds: float
     error: str = ""
+
+    @property
+    def named(self) -> list[tuple[Figure, str]]:
+        """Each figure and what it is in Chinese, "" for a formula."""
+        return [*zip(self.figures, chain(self.claim.figures_zh, repeat("")), strict=False)]
 
     @property
     def passed(self) -> bool:

@@ -131,6 +131,8 @@ def ordered(order: Order, program: str, before: Sequence[Sequence[int]]) -> tupl
     """Whether lines are in a right order, and what is said about them; ``before`` is :func:`before`'s."""
     lines = [*order.lines]
     given = [line.rstrip() for line in program.splitlines() if line.strip()]
+    if not given:
+        return False, Say("Nothing is there yet.", "还没有写。")
     for line in given:
         if why := order.distractors.get(line):
             return False, Say(f"`{line.strip()}` does not belong there. {why.en}",

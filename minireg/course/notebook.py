@@ -18,9 +18,9 @@ from ..pictures import Say, Scene
 from ..pictures.scene import State, image, style
 from . import exercises, pages, parts
 from .book import HEADS, Block, asked, solved
-from .claims import WRONG, load
+from .claims import WRONG, load, measured
 from .judge import judge, source
-from .lessons import Lesson, find
+from .lessons import Lesson, find, measure
 
 COLOUR = re.compile(r"\\color\{(\w+)\}(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})")
 LINK = re.compile(r"\[([^]]+)\]\((#[^)]*)\)")  # one that sets the picture
@@ -33,9 +33,10 @@ NEEDS = Say(
 )
 SLIDER = Say("The same with its slider:", "带滑块的同一幅图：")
 MEASURE = Say(
-    "Each claim is a program. Here they are measured again:",
-    "每条论断都是一段程序，在这里再测一次：",
+    "Each claim is a program. {0} of these {1}, measured again{2} (all there are: `minireg claims`):",
+    "每条论断都是一段程序。这里重新测量其中 {0} 条（共 {1} 条）{2}，测量全部论断用 `minireg claims`：",
 )
+SLOW = Say(", which may take a minute", "，约需一分钟")
 ANSWER = Say("What is right, and why", "正确答案与理由")
 TODO = {  # the comment in a cell that waits for an answer
     parts.Write: Say("complete it, run this cell and the next", "补全函数，运行本单元格和下一个"),
@@ -101,6 +102,16 @@ class Live:
         right, said = _judged(found[name], answer, self.kept["exercises"].get(name), self.scene)
         print("✓" if right else "✗", self.said(said))
 
+    def measure(self, *ids: str) -> None:
+        """Run the programs of claims; print each figure, its range, and whether it lies in it."""
+        for i in ids:  # one after the other: what is there is shown
+            (result,) = measure(i)
+            for figure, zh in result.named:
+                within = "✗✓"[figure.passed] if figure.tolerance else "·"
+                print(i, within, self.said(figure.said(zh)))
+            if result.error:
+                print(i, "✗", result.error)
+
 
 def _judged(part: parts.Exercise, answer: Any, kept: Any, scene: Scene) -> tuple[bool, Say]:
     """Whether an answer is right, and what is said about it."""
@@ -164,7 +175,7 @@ def cells(live: Live) -> Iterator[Cell]:
     start = (
         f"from minireg.course.notebook import Live\n\nlesson = Live({live.lesson.number}{given})"
     )
-    yield "code", f"from minireg.course.lessons import measure, settle\n{start}"
+    yield "code", start
     values = ", ".join(f"{v:g}" for v in scene.values)
     choices = "".join(f'\n- `"{k}"`: {live.said(v)}' for k, v in scene.choices.items())
     fault = f"\n- `broken=True`: {live.said(scene.broken)}" if scene.broken else ""
@@ -189,9 +200,12 @@ def cells(live: Live) -> Iterator[Cell]:
     yield "code", live.lesson.source(shown)
     yield "code", code.call
     for told in opened.of(parts.Told):
-        yield "markdown", _head(live, "told") + _table(live, [*told.ids, *told.also])
-        yield "markdown", live.said(MEASURE)
-        yield "code", f"settle(measure({', '.join(f'{i!r}' for i in told.ids)}))"
+        ids = [*told.ids, *told.also]
+        yield "markdown", _head(live, "told") + _table(live, ids)
+        slow = sum(measured()[i].seconds for i in told.ids) > 5
+        words = len(told.ids), len(ids), live.said(SLOW) * slow
+        yield "markdown", live.said(MEASURE).format(*words)
+        yield "code", f"lesson.measure({', '.join(f'{i!r}' for i in told.ids)})"
     yield "markdown", _head(live, "exercises")
     for k, part in enumerate(opened.of(parts.Exercise), 1):
         yield from _exercise(live, k, part)

@@ -15,7 +15,7 @@ import tokenize
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
-from itertools import accumulate, chain, repeat
+from itertools import accumulate
 from string import Template
 from typing import Any
 
@@ -330,8 +330,7 @@ def evidence(claim: Claim) -> str:
 
 def on_record(claim: Claim) -> list[tuple[Any, str, Say]]:
     """The figures of a claim: value, what it is of, and both in words."""
-    pairs = zip(measured()[claim.id].figures, chain(claim.figures_zh, repeat("")), strict=False)
-    return [(f.value, zh or f.what, f.said(zh)) for f, zh in pairs]
+    return [(f.value, zh or f.what, f.said(zh)) for f, zh in measured()[claim.id].named]
 
 
 def _listed(entries: Iterable[tuple[Say, Say]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -74,6 +75,38 @@ def test_some_lessons_alone_and_their_answers_at_the_end():
     right = "np.sign(v) * np.maximum(abs(v) - k, 0)"
     assert right not in before
     assert right in after
+
+
+def test_all_that_the_code_uses_is_printed():
+    html = page(chosen=[find(5)])
+    code = re.sub(
+        "<[^>]+>", "", html.partition('<section class="code">')[2].partition("</section>")[0]
+    )
+    assert [code.count(f"def {name}(") for name in ("patients", "least_squares", "train")] == [
+        1
+    ] * 3
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["none/book.pdf"], "there is no folder none"),
+        (["book.pdf", "99"], "no lesson 99; there are 0, 1"),
+        (
+            ["book.pdf", "5", "--chromium", "none"],
+            "no Chromium at none: `playwright install chromium`",
+        ),
+    ],
+)
+def test_what_the_tool_lacks_is_said_in_a_line(args, said, tmp_path):
+    if "--chromium" in args and importlib.util.find_spec("playwright") is None:
+        missing("playwright is not installed")
+    tool = [sys.executable, ROOT / "tools/make_book.py", *args]
+    ran = subprocess.run(tool, cwd=tmp_path, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith(said)
+    assert ran.stderr.count("\n") == 1
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ import pytest
 from support.browser import missing
 
 from minireg.cli import main as cli
+from minireg.course import notebook
+from minireg.course.claims import Result, holds, load
 from minireg.course.judge import source
 from minireg.course.lessons import lessons
 from minireg.course.notebook import TONES, Live, cells
@@ -110,6 +112,29 @@ def test_a_wrong_order_is_told_what_is_wrong(capsys):
     assert "Once, and as it was" in capsys.readouterr().out
     live.check(order.id, next(iter(order.distractors)))
     assert "does not belong" in capsys.readouterr().out
+    live.check(order.id, "\n")
+    assert capsys.readouterr().out == "✗ Nothing is there yet.\n"
+
+
+def test_claims_are_measured_again_in_the_language_of_the_notebook(capsys, monkeypatch):
+    (calls,) = [text for _, text in cells(Live(5, "zh")) if text.startswith("lesson.measure(")]
+    ids = re.findall(r"C\d+", calls)
+    eval(calls, {"lesson": Live(5, "zh")})
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == {*ids}
+    assert all(re.match(r"C\d+ [✓·] ", line) and "：" in line for line in lines)
+    texts = "\n".join(text for _, text in cells(Live(5, "zh")))
+    assert f"重新测量其中 {len(ids)} 条（共 {len(ids) + 5} 条），测量" in texts
+    monkeypatch.setattr(
+        notebook, "measure", lambda i: [Result(load()[i], (holds("one", 2, at_most=1),), 0.0)]
+    )
+    Live(5).measure("C50")
+    assert capsys.readouterr().out.startswith("C50 ✗ one: 2 (≤ 1)")
+
+
+def test_of_a_slow_measurement_its_time_is_said():
+    slow = [n for n in NUMBERS if any("may take a minute" in text for _, text in cells(Live(n)))]
+    assert slow == [17]
 
 
 def test_what_is_not_there_is_named():
@@ -159,6 +184,11 @@ def test_the_command_writes_a_valid_notebook_and_replaces_none(nbformat, tmp_pat
     assert cli.main(["lesson", "5", "--notebook", str(path)]) == 1
     assert "is there already" in capsys.readouterr().err
     assert path.read_text() == "mine"
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["lesson", "5", "--notebook", str(tmp_path)])
+    assert f"name a file in it, as in --notebook {tmp_path / '05.ipynb'}" in capsys.readouterr().err
+    assert cli.main(["lesson", "5", "--notebook", str(path / "a.ipynb")]) == 1
+    assert f"{path} is there already" in capsys.readouterr().err
 
 
 def test_without_a_number_all_go_into_a_folder(nbformat, tmp_path):

@@ -375,7 +375,9 @@ def test_who_has_fewer_right_is_told_how_many(chromium, url):
         answer(shown, *SECOND)
         fewer = 10 - good(SECOND[0])
         text = shown.locator("#gain").inner_text()
-        assert text.startswith(f"{fewer} fewer right than before. Sure, but wrong: 0 before, {fewer}")
+        assert text.startswith(
+            f"{fewer} fewer right than before. Sure, but wrong: 0 before, {fewer}"
+        )
 
 
 @pytest.mark.slow
