@@ -57,7 +57,7 @@ def page(python: str = "", size: int = 0, chosen: Iterable[Lesson] = ()) -> str:
     ]
     body = [
         f'<section class="cover"><p class="mark">minireg</p><h1>{pages.QUESTION.html()}</h1>'
-        f'<p id="lead">{LEAD.html()}</p><p class="small">{__version__} · <time></time></p></section>',
+        f'<p id="lead">{LEAD.html()}</p><p class="small">minireg {__version__} · <time></time></p></section>',
         _chapter("contents", f"<ol>{contents}</ol>"),
         *(_lesson(one, opened) for one, opened in told),
         _chapter("answers", solutions),
