@@ -16,7 +16,7 @@ from .reference import reference
 EXTRAS = {
     "cli": "rich",
     "viz": "matplotlib graphviz",
-    "lessons": "marimo latex2mathml markdown_it",
+    "lessons": "marimo latex2mathml markdown_it nbformat",
     "io": "safetensors",
     "sweep": "joblib dask distributed",
 }
