@@ -203,8 +203,7 @@ def cells(live: Live) -> Iterator[Cell]:
         ids = [*told.ids, *told.also]
         yield "markdown", _head(live, "told") + _table(live, ids)
         slow = sum(measured()[i].seconds for i in told.ids) > 5
-        words = len(told.ids), len(ids), live.said(SLOW) * slow
-        yield "markdown", live.said(MEASURE).format(*words)
+        yield "markdown", live.said(MEASURE).format(len(told.ids), len(ids), live.said(SLOW) * slow)
         yield "code", f"lesson.measure({', '.join(f'{i!r}' for i in told.ids)})"
     yield "markdown", _head(live, "exercises")
     for k, part in enumerate(opened.of(parts.Exercise), 1):
