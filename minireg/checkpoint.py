@@ -1,12 +1,18 @@
 """Weights on disk: NumPy's ``.npz``, or ``.safetensors`` with the ``io`` extra. No pickle.
 
 A file is written under a temporary name in the same folder and renamed when it is complete, so
-there is always one that can be read: the old or the new. Every entry of an ``.npz`` has a checksum,
-so damage is detected; the ``.safetensors`` format has none.
+there is always one that can be read: the old or the new. Damage is detected: every entry of an
+``.npz`` has a checksum, and what is written here as ``.safetensors`` has one for every array and one
+for the header that holds these, in its metadata.
+
+A checkpoint of a training (:mod:`minireg.progress`) is a ``.safetensors`` file as well: a tree of
+dicts, lists, numbers, text and arrays, whose arrays are entries and whose rest is metadata.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import zipfile
@@ -18,11 +24,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .backend import as_array, of
+from .backend import as_array, is_array, of
 from .messages import needed
 from .nn.module import Module
 
 _SUFFIXES = (".npz", ".safetensors")
+_SUMS, _SEAL, _TREE = "minireg.arrays", "minireg.checksum", "minireg.checkpoint"  # in the metadata
+_BLANK = "0" * 64  # in place of the header's own checksum while it is computed
 
 
 @contextmanager
@@ -107,6 +115,8 @@ def _arrays(state: Any) -> dict[str, np.ndarray[Any, Any]]:
 def save(path: str | Path, state: Module | Mapping[str, ArrayLike]) -> None:
     """Write a model's parameters and buffers, or any named arrays, to a file.
 
+    PyTorch reads a ``.safetensors`` file with ``safetensors.torch.load_file``, under the same names.
+
     Parameters
     ----------
     path : ends in ``.npz`` (as :func:`numpy.savez`) or ``.safetensors`` (with the ``io`` extra). An
@@ -125,20 +135,7 @@ def save(path: str | Path, state: Module | Mapping[str, ArrayLike]) -> None:
     """
     suffix, arrays = _suffix("save", path), _arrays(state)
     if suffix == ".safetensors":
-        write = _safetensors().save_file
-        for name, array in arrays.items():
-            if name == "__metadata__" or array.dtype == np.complex128:
-                what = (
-                    f"an array called {name!r}"
-                    if name == "__metadata__"
-                    else f"{name!r}, complex128"
-                )
-                raise ValueError(f"save: .safetensors cannot hold {what}; take .npz")
-        with replacing(path) as temporary:
-            try:
-                write(arrays, str(temporary))
-            except Exception as error:  # its own kind, which names no file
-                raise OSError(f"save: {str(path)!r} cannot be written: {error}") from error
+        _write_safetensors("save", path, arrays, {})
         return
     # as np.savez, except that every name is allowed ("file") and no object is pickled
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -147,11 +144,54 @@ def save(path: str | Path, state: Module | Mapping[str, ArrayLike]) -> None:
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
 
+def _write_safetensors(
+    owner: str, path: str | Path, arrays: dict[str, np.ndarray[Any, Any]], metadata: dict[str, str]
+) -> None:
+    """Write the file with the checksums of its arrays and of its header."""
+    module = _safetensors()
+    for name, array in arrays.items():
+        if name == "__metadata__" or array.dtype == np.complex128:
+            called = f"an array called {name!r}"
+            what = called if name == "__metadata__" else f"{name!r}, complex128"
+            raise ValueError(f"{owner}: .safetensors cannot hold {what}; take .npz")
+    sums = json.dumps({name: checksum(array) for name, array in arrays.items()})
+    with replacing(path) as temporary:
+        try:
+            module.save_file(arrays, str(temporary), {**metadata, _SUMS: sums, _SEAL: _BLANK})
+        except Exception as error:  # its own kind, which names no file
+            raise OSError(f"{owner}: {str(path)!r} cannot be written: {error}") from error
+        if not temporary.is_file():  # a device keeps nothing
+            return
+        with open(temporary, "rb+") as file:
+            head = _head(file)
+            file.seek(head.index(f'"{_SEAL}":"{_BLANK}"'.encode()) + len(_SEAL) + 4)
+            file.write(hashlib.sha256(head).hexdigest().encode())
+
+
+def _head(file: BinaryIO) -> bytes:
+    """The first eight bytes of a ``.safetensors`` file and its header, whose length they say."""
+    start, size = file.read(8), os.fstat(file.fileno()).st_size
+    length = int.from_bytes(start, "little")
+    if size < 8 or length > size - 8:
+        raise ValueError(f"it has {size:,} bytes, and its header should have {length:,}")
+    return start + file.read(length)
+
+
+def checksum(array: np.ndarray[Any, Any]) -> str:
+    """SHA-256 of the bytes of an array, in hexadecimal.
+
+    >>> checksum(np.zeros(3))[:8]
+    '9d908ecf'
+    """
+    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()
+
+
 def load(path: str | Path) -> dict[str, np.ndarray[Any, Any]]:
     """Read named arrays from a file, for ``model.load_state_dict``.
 
-    ``path`` ends in ``.npz`` (as :func:`numpy.load`, without pickle) or ``.safetensors``. Returns
-    {name: array} on the host, with the shapes and dtypes that were saved. Raises
+    ``path`` ends in ``.npz`` (as :func:`numpy.load`, without pickle) or ``.safetensors``, of PyTorch's
+    ``safetensors.torch.save_file``, too. Returns {name: array} on the host, with the shapes and
+    dtypes that were saved; bfloat16, which NumPy lacks, becomes float32, exactly. Raises
     ``FileNotFoundError`` if there is no file, ``ImportError`` without safetensors, and
     ``ValueError`` for another suffix and for a file that is damaged, has a name twice or holds
     anything else than arrays of numbers.
@@ -163,28 +203,26 @@ def load(path: str | Path) -> dict[str, np.ndarray[Any, Any]]:
     {'w': array([0, 1, 2])}
     """
     suffix = _suffix("load", path)
-    with _opened(path) as file:
-        if suffix == ".npz":
-            return _read_npz(file)
-    module = _safetensors()
-    with _opened(path):
-        return dict(module.load_file(str(path)))
+    if suffix == ".safetensors" and Path(path).exists():
+        _safetensors()
+    with _opened("load", path) as file:
+        return _read_npz(file) if suffix == ".npz" else _read_safetensors(file)[0]
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[BinaryIO]:
+def _opened(owner: str, path: str | Path) -> Iterator[BinaryIO]:
     """The open file; any error while it is read becomes a ``ValueError`` that names the file."""
     try:
         file = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"load: no file {str(path)!r}") from error
+        raise FileNotFoundError(f"{owner}: no file {str(path)!r}") from error
     with file:
         try:
             yield file
         except Exception as error:
             reason = str(error) or type(error).__name__
             raise ValueError(
-                f"load: {str(path)!r} is damaged or no {Path(path).suffix} file of arrays: {reason}"
+                f"{owner}: {str(path)!r} is damaged or no {Path(path).suffix} file of arrays: {reason}"
             ) from error
 
 
@@ -217,3 +255,150 @@ def _check_header(name: str, entry: Any, size: int) -> None:
         raise ValueError(
             f"entry {name!r} holds {held:,} bytes, expected {expected:,} for the shape {shape} in its header"
         )
+
+
+# --- .safetensors: the library reads and writes it; names that come twice, bfloat16 and checksums ---
+
+
+def _read_safetensors(file: BinaryIO) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+    """(arrays, metadata), held to the checksums, if minireg has written the file."""
+    head = _head(file)
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    with _safetensors().safe_open(file.name, framework="np") as opened:  # checks the header
+        header = _json(head[8:])
+        metadata = header.pop("__metadata__", None) or {}
+        for name, entry in header.items():
+            if entry["dtype"] == "BF16":  # the upper half of a float32
+                first, end = entry["data_offsets"]
+                file.seek(len(head) + first)
+                upper = np.frombuffer(file.read(end - first), "<u2").astype(np.uint32)
+                arrays[name] = (upper << 16).view(np.float32).reshape(entry["shape"])
+                continue
+            try:
+                arrays[name] = opened.get_tensor(name)
+            except TypeError as error:
+                raise ValueError(f"{name!r} is {entry['dtype']}, which NumPy lacks") from error
+    if _SEAL in metadata:
+        written = head.replace(metadata[_SEAL].encode(), _BLANK.encode(), 1)
+        if hashlib.sha256(written).hexdigest() != metadata[_SEAL]:
+            raise ValueError("the header does not have its checksum")
+        sums = _json(metadata[_SUMS])
+        for name, array in arrays.items():
+            if checksum(array) != sums.get(name):
+                raise ValueError(f"the array {name!r} does not have its checksum")
+    return arrays, metadata
+
+
+def _json(text: str | bytes) -> Any:
+    """JSON without a name that comes twice."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            raise ValueError(f"the name {max(names, key=names.count)!r} comes twice")
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
+
+
+# --- a checkpoint: a tree with arrays ------------------------------------------------------------
+
+
+def previous(path: str | Path) -> Path:
+    """Where the checkpoint before the one at ``path`` is kept.
+
+    >>> previous("runs/a.safetensors").name
+    'a.previous.safetensors'
+    """
+    path = Path(path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def check_path(owner: str, path: Any) -> None:
+    """Raise as :func:`load` does unless a checkpoint may have this name."""
+    if _suffix(owner, path) != ".safetensors":
+        raise ValueError(f"{owner}: {str(path)!r} must end in .safetensors")
+
+
+def write_tree(owner: str, path: str | Path, tree: Any) -> None:
+    """Write dicts, lists, tuples, numbers, text and arrays as a checkpoint; keep the one before.
+
+    A file ``path`` becomes :func:`previous` by a second name, so that ``path`` is there all the time.
+    ``TypeError`` for anything else in the tree, before anything is written, and errors as :func:`save`.
+    """
+    check_path(owner, path)
+    arrays: dict[str, Any] = {}
+    packed = json.dumps(_packed(owner, tree, "", arrays))
+    if Path(path).is_file():
+        with replacing(previous(path)) as second:
+            try:
+                os.link(path, second)
+            except OSError:  # a file system without links
+                shutil.copyfile(path, second)
+    _write_safetensors(owner, path, _arrays(arrays), {_TREE: packed})
+
+
+def read_tree(owner: str, path: str | Path) -> Any:
+    """The tree of a checkpoint, whose arrays have the axes they had.
+
+    ``FileNotFoundError`` if there is no file, ``ValueError`` that says what is wrong with it, and with
+    which array, and where the one before is.
+    """
+    check_path(owner, path)
+    _safetensors()
+    try:
+        with _opened(owner, path) as file:
+            arrays, metadata = _read_safetensors(file)
+            if _SEAL not in metadata or _TREE not in metadata:
+                raise ValueError("it holds no checkpoint, as fit(..., checkpoint=PATH) writes it")
+            tree = _unpacked(_json(metadata[_TREE]), arrays)
+            if arrays:
+                raise ValueError(f"nothing says what the arrays {[*arrays]} are")
+    except ValueError as error:
+        if previous(path).is_file():
+            raise ValueError(f"{error}; the one before is {str(previous(path))!r}") from error
+        raise
+    return tree
+
+
+def _packed(owner: str, value: Any, at: str, arrays: dict[str, Any]) -> Any:
+    """The value as JSON, with its arrays entered; {kind: …} is what JSON does not have."""
+
+    def inner(key: Any, v: Any) -> Any:
+        return _packed(owner, v, f"{at}/{key}" if at else str(key), arrays)
+
+    if is_array(value):
+        while at in arrays:  # "a/b" may be a name, too
+            at += "'"
+        raw = np.asarray(value) if isinstance(value, np.generic) else of(value).to_numpy(value)
+        # sums depend on how an array lies in memory, so its axes are kept from the slowest on
+        axes = sorted(range(raw.ndim), key=lambda i: -raw.strides[i])
+        arrays[at] = raw.transpose(axes)
+        return {"scalar" if isinstance(value, np.generic) else "array": [at, axes]}
+    if isinstance(value, dict):
+        return {"dict": [[inner("key", key), inner(key, v)] for key, v in value.items()]}
+    if isinstance(value, list | tuple):
+        items = [inner(i, v) for i, v in enumerate(value)]
+        return items if isinstance(value, list) else {"tuple": items}
+    if isinstance(value, int | float | str | None):
+        return value
+    raise TypeError(f"{owner}: a checkpoint cannot hold {at}, a {type(value).__name__}")
+
+
+def _unpacked(value: Any, arrays: dict[str, Any]) -> Any:
+    """What :func:`_packed` has packed; takes its arrays out of ``arrays``."""
+    match value:
+        case {"array": [name, axes]}:
+            return arrays.pop(name).transpose([axes.index(i) for i in range(len(axes))])
+        case {"scalar": [name, _]}:
+            return arrays.pop(name)[()]
+        case {"dict": pairs}:
+            return {_unpacked(key, arrays): _unpacked(v, arrays) for key, v in pairs}
+        case {"tuple": items}:
+            return tuple(_unpacked(v, arrays) for v in items)
+        case list():
+            return [_unpacked(v, arrays) for v in value]
+        case dict():
+            raise ValueError(f"it holds {value!r:.60}, which is of no kind")
+    return value

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from .analysis.implicit import dropout_effect
 from .backend import Array, as_array, move
-from .checkpoint import replacing
+from .checkpoint import check_path, replacing
 from .inspect.ledger import Ledger
 from .messages import check_option
 from .mode import no_grad
@@ -27,6 +28,7 @@ from .objective import AnyLoss, Objective, named_parts
 from .operators import Space
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
+from .progress import Progress, rows_of
 from .random import Stream
 from .tensor import Tensor
 
@@ -114,6 +116,28 @@ class History:
         with replacing(path) as temporary:
             temporary.write_text(text + "\n", "utf-8")
 
+    @classmethod
+    def from_json(cls, path: str | Path) -> History:
+        """The history that :meth:`to_json` wrote; null is NaN, also where it was infinity.
+
+        ``FileNotFoundError`` if there is no file, ``ValueError`` for one that holds no history.
+
+        >>> import tempfile, minireg as mr
+        >>> path = Path(tempfile.mkdtemp()) / "history.json"
+        >>> mr.History([{"epoch": 1, "train_loss": 0.5}]).to_json(path)
+        >>> mr.History.from_json(path)
+        History(1 epochs, stopped: epochs, train_loss=0.5)
+        """
+        try:
+            found = json.loads(Path(path).read_text("utf-8"))
+            return cls(rows_of(found["columns"]), str(found["stopped"]), found["best_epoch"])
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"History.from_json: no file {str(path)!r}") from error
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise ValueError(
+                f"History.from_json: {str(path)!r} holds no history as to_json writes it: {error!r}"
+            ) from error
+
     def __repr__(self) -> str:
         if not self.rows:
             return f"History(no epoch finished, stopped: {self.stopped})"
@@ -169,11 +193,14 @@ def evaluate(model: Module, loss: AnyLoss, x: ArrayLike, y: ArrayLike) -> dict[s
 def batches(n: int, batch_size: int, stream: Stream, backend: str) -> Iterator[Any]:
     """Index arrays of one epoch; a single left-over sample joins the batch before it."""
     order = move(stream.permutation(n), backend)
-    starts = list(range(0, n, batch_size))
-    if len(starts) > 1 and n - starts[-1] == 1 < batch_size:
-        starts.pop()
-    for start, stop in zip(starts, [*starts[1:], n], strict=True):
+    for start, stop in pairwise([*_starts(n, batch_size), n]):
         yield order[start:stop]
+
+
+def _starts(n: int, batch_size: int) -> list[int]:
+    """Where the batches begin."""
+    starts = list(range(0, n, batch_size))
+    return starts[:-1] if len(starts) > 1 and n - starts[-1] == 1 < batch_size else starts
 
 
 def _moved(owner: str, name: str, data: Any, model: Module) -> tuple[Array, Array]:
@@ -278,6 +305,9 @@ def fit(
     ledger: Ledger | None = None,
     watch: Mapping[str, Data] | None = None,
     dropout_draws: int = 0,
+    checkpoint: str | Path | None = None,
+    every: int | None = None,
+    resume: str | Path | None = None,
     progress: bool | None = None,
     label: str = "training",
 ) -> History:
@@ -303,6 +333,17 @@ def fit(
     dropout_draws : if > 0, each epoch also measures the penalty that the model's dropout implies
         (:func:`minireg.implicit.dropout_effect` with this many masks, or all if they are few), as
         columns of a term "dropout"; it costs a forward and backward pass per mask.
+    checkpoint : a file that ends in ``.safetensors`` (with the ``io`` extra) to keep the training in, so
+        that :func:`fit` can go on from there: written at the start, after every ``every`` updates, and
+        at the end. The one before it is kept beside it, ``a.previous.safetensors`` of
+        ``a.safetensors``; one of both can be read whenever the process is killed.
+    every : updates between two checkpoints, ≥ 1; None is once per epoch.
+    resume : a checkpoint to go on from. The rest is given as it was: model, objective, optimizer,
+        scheduler, early stopping, ledger, data, seed and batch size, or else there is a ``ValueError``
+        that names what differs; their state comes from the file, and with it rates and momenta.
+        The end is then the same, bit for bit, as if nothing had come between, on the same machine
+        (``seconds`` apart, and a GPU's own random numbers, which cannot be kept). ``epochs`` is the
+        number in all and may be another, ``checkpoint`` may be the same file.
     progress : show a progress bar (rich); by default if stderr is a terminal and rich is installed.
     label : the text before the bar.
 
@@ -312,7 +353,8 @@ def fit(
     warning. After an error, too, the best weights are put back, and the exception has the finished
     epochs as its ``history``. Before the first epoch raises ``TypeError`` or ``ValueError`` for
     data that are no pair of arrays of numbers and for a model, optimizer, scheduler and ledger that
-    do not belong together.
+    do not belong together, and for a checkpoint that is damaged or of another training, which then
+    has changed nothing.
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); model = mr.nn.Linear(2, 1)
@@ -326,6 +368,12 @@ def fit(
     check_option("fit", 0, seed=seed, dropout_draws=dropout_draws)
     if clip_norm is not None:
         check_option("fit", "(0, inf]", clip_norm=clip_norm)
+    if checkpoint is not None:
+        check_path("fit: checkpoint", checkpoint)
+    if every is not None:
+        check_option("fit", 1, every=every)
+        if checkpoint is None:
+            raise ValueError("fit: every= is between two checkpoints; say where, checkpoint=PATH")
     goal = objective if isinstance(objective, Objective) else Objective(objective)
     goal.bind(model)
     _check("fit", model, optimizer, scheduler, ledger, early_stopping)
@@ -342,31 +390,53 @@ def fit(
         data[name] = _moved("fit", f"watch[{name!r}]", pair, model)
     if early_stopping is not None:
         _check_monitor("early stopping", early_stopping.monitor, data)
-        early_stopping.reset()
     if scheduler is not None:
         _check_monitor("the scheduler", scheduler.monitor, {"validation": data["train"], **data})
-    goal.attach(optimizer)
     history, shuffle = History(), Stream("shuffle", seed)
     (x, y), backend = data["train"], next(model.parameters()).backend
+    updates, parts = len(_starts(len(x), batch_size)), (scheduler, early_stopping, ledger)
+    at = Progress(model, goal, optimizer, *parts, history, shuffle, updates)
+    if checkpoint is not None or resume is not None:
+        options = {"clip_norm": clip_norm, "dropout_draws": dropout_draws}
+        at.describe(data, batch_size=batch_size, seed=seed, **options)
+    if resume is not None:
+        at.resume(resume)
+    elif early_stopping is not None:
+        early_stopping.reset()
+    goal.attach(optimizer)
+    if checkpoint is not None and resume is None:
+        at.save(checkpoint)  # better to fail now than after an epoch
     try:
         with _bar(progress, label, epochs) as advance:
-            for epoch in range(1, epochs + 1):
-                start = time.perf_counter()
-                statistics: list[dict[str, Any]] = []
-                for i, index in enumerate(batches(len(x), batch_size, shuffle, backend)):
+            for row in history.rows:
+                advance(row)
+            for epoch in range(len(history) + 1, epochs + 1):
+                if history.stopped != "epochs":  # before it was resumed
+                    break
+                start, at.order = time.perf_counter() - at.seconds, shuffle.state
+                indices = enumerate(batches(len(x), batch_size, shuffle, backend))
+                for i, index in islice(indices, at.done, None):
                     batch = x[index], y[index]
                     attribute = (i == 0, ledger is not None)
-                    statistics += _update(
+                    at.statistics |= _update(
                         model, goal, optimizer, *batch, clip_norm, *attribute, dropout_draws
                     )
                     goal.step()
                     rate = optimizer.param_groups[0]["lr"]
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
-                row = {"epoch": epoch, "lr": rate, **_figures(model, goal.loss, data, statistics)}
+                    at.done, at.steps, at.seconds = i + 1, at.steps + 1, time.perf_counter() - start
+                    if checkpoint and every and at.steps % every == 0 and at.done < updates:
+                        at.save(checkpoint)
+                row = {
+                    "epoch": epoch,
+                    "lr": rate,
+                    **_figures(model, goal.loss, data, at.statistics),
+                }
                 _check_losses(row, history, x, y)
                 row["seconds"] = time.perf_counter() - start
                 history.rows.append(row)
+                at.done, at.seconds, at.statistics = 0, 0.0, {}
                 if ledger is not None:
                     ledger.record(epoch=epoch)
                 advance(row)
@@ -376,7 +446,10 @@ def fit(
                     history[early_stopping.monitor][-1], model
                 ):
                     history.stopped = "early stopping"
-                    break
+                ends = epoch == epochs or history.stopped != "epochs"
+                if checkpoint and (ends or at.steps % (every or updates) == 0):
+                    at.order = shuffle.state
+                    at.save(checkpoint)
     except KeyboardInterrupt:
         history.stopped = "interrupted"
         if not _keeps_interrupt.get():
@@ -480,8 +553,8 @@ def _check_losses(row: Mapping[str, float], history: History, *data: Array) -> N
 def _update(
     model: Module, objective: Objective, optimizer: Optimizer, x: Array, y: Array,
     clip_norm: float | None, measure: bool, book: bool, draws: int,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """One step: forward, backward, clip, update; ``measure`` gives the statistics of the terms."""
+) -> dict[str, float]:  # fmt: skip
+    """One step: forward, backward, clip, update; ``measure`` gives the columns of the terms."""
     model.train()
     optimizer.zero_grad()
     terms = objective(model, Tensor(x), y)
@@ -493,7 +566,7 @@ def _update(
         implied["dropout"] = dropout_effect(closure, model, draws)
     statistics = terms.statistics(implied) if measure else []
     optimizer.step(terms, max_norm=clip_norm)
-    return statistics
+    return {f"{c}/{s['term']}": s[c] for s in statistics for c in _OF_TERMS}
 
 
 def _monitored(scheduler: LRScheduler, history: History) -> list[float]:
@@ -506,7 +579,7 @@ def _monitored(scheduler: LRScheduler, history: History) -> list[float]:
 
 def _figures(
     model: Module, loss: AnyLoss, data: dict[str, tuple[Array, Array]],
-    statistics: list[dict[str, Any]],
+    statistics: dict[str, float],
 ) -> dict[str, float]:  # fmt: skip
     """The row of an epoch: losses and accuracies, gaps, zeros, and every term."""
     row = {
@@ -514,8 +587,7 @@ def _figures(
         for part, pair in data.items()
         for name, value in evaluate(model, loss, *pair).items()
     }
-    row |= _gaps(row) | _zeros(model)
-    return row | {f"{c}/{s['term']}": s[c] for s in statistics for c in _OF_TERMS}
+    return row | _gaps(row) | _zeros(model) | statistics
 
 
 def _zeros(model: Module) -> dict[str, float]:

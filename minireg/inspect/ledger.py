@@ -12,6 +12,7 @@ the factors). The ledger keeps these m and copies of θ; everything else is comp
 
 from __future__ import annotations
 
+import copy
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +23,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..backend import NUMPY, Array, of, unscalar
-from ..messages import check_kind, needed
+from ..backend import NUMPY, Array, is_array, move, of, unscalar
+from ..messages import check_kind, check_mapping, check_option, describe, needed
 from ..nn.module import Module
 from ..objective import Attributed, added, settled
 from ..ops.arrays import largest
@@ -95,6 +96,9 @@ class Row(Mapping[Key, Array]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "linear": self.linear._replace(scale=self._scale)}
 
     def __repr__(self) -> str:
         entries = ", ".join(" ".join(key) for key in self)
@@ -419,6 +423,67 @@ class Ledger:
         for name, row in (*self._recorded.items(), *self.since.items()):
             _add(books, name, row)
         return books
+
+    def state_dict(self) -> dict[str, Any]:
+        """History, totals and each term's momentum, as copies, by position of the parameter.
+
+        The books of the last step are not in it.
+        """
+        place = {p: i for i, p in enumerate(self.optimizer._parameters())}
+        totals = {
+            part: {name: (row.before, row.after, row.others) for name, row in books.items()}
+            for part, books in (("since", self.since), ("recorded", self._recorded))
+        }
+        return copy.deepcopy({
+            "steps": self.steps, "history": self.history, "decays": self._decays,
+            "names": {place[p]: name for p, name in self._names.items() if p in place},
+            "momenta": {place[p]: kept for p, kept in self._momenta.items()}, **totals,
+        })  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave, after the optimizer has loaded its state; all or nothing.
+
+        Raises ``TypeError`` or ``ValueError``, before anything changes, for a state of other parameters.
+        """
+        owner, params = "Ledger.load_state_dict", self.optimizer._parameters()
+        check_mapping(owner, "state", state, "ledger.state_dict()")
+        if state.keys() != (mine := self.state_dict()).keys():
+            raise ValueError(f"{owner}: expected {[*mine]}, got {[*state]}")
+
+        def held(p: Tensor, a: Any) -> Any:
+            """A number, or an array of the parameter's shape, on its backend."""
+            if isinstance(a, int | float):
+                return a
+            if not is_array(a) or a.dtype.kind != "f" or a.shape != p.shape:
+                raise ValueError(f"{owner}: {describe(a)} for a parameter of shape {p.shape}")
+            return move(copy.deepcopy(a), p.backend)
+
+        try:
+            check_option(owner, 0, steps=state["steps"])
+            names = {params[i]: str(name) for i, name in state["names"].items()}
+            owners = {name: p for p, name in names.items()}
+            momenta = {
+                (p := params[i]): ({t: held(p, m) for t, m in terms.items()}, held(p, unit))
+                for i, (terms, unit) in state["momenta"].items()
+            }
+            totals = [Books(), Books()]
+            for books, rows in zip(totals, (state["since"], state["recorded"]), strict=True):
+                for name, (before, after, others) in rows.items():
+                    p = owners[name]
+                    books[name] = Row(held(p, before), held(p, after))
+                    books[name].others = {(*key,): held(p, a) for key, a in others.items()}
+            history = [{c: v + 0 for c, v in row.items()} for row in state["history"]]
+            decays = {
+                int(k): (last + 0.0, all_ + 0.0) for k, (last, all_) in state["decays"].items()
+            }
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{owner}: no state of a ledger of these parameters: {error!r}"
+            ) from error
+        self.steps, self.history, self._decays = state["steps"], history, decays
+        self._names |= names
+        self._owners |= owners
+        self.last, (self.since, self._recorded), self._momenta = Books(), totals, momenta
 
     def columns(self) -> dict[str, list[float]]:
         """The history by column; NaN where a record has no such figure."""

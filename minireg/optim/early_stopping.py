@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
-from ..messages import check_kind, check_option
+from ..messages import check_kind, check_mapping, check_option
 from ..nn.module import Module
 
 
@@ -81,3 +83,31 @@ class EarlyStopping:
                 "EarlyStopping.restore: no weights were kept; pass the model, update(value, model)"
             )
         model.load_state_dict(self._weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has seen: figures and the best weights, as copies; its options are not in it.
+
+        >>> import minireg as mr
+        >>> stop = mr.optim.EarlyStopping(patience=2); stop.update(0.5)
+        False
+        >>> stop.state_dict()["best"]
+        0.5
+        """
+        seen = {"best": self.best, "best_look": self.best_look, "looks": self.looks}
+        return copy.deepcopy({**seen, "_weights": self._weights, "_warned": self._warned})
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave.
+
+        ``TypeError`` or ``ValueError`` for anything else, before anything changes.
+        """
+        owner = "EarlyStopping.load_state_dict"
+        check_mapping(owner, "state", state, "early_stopping.state_dict()")
+        if state.keys() != (mine := self.state_dict()).keys():
+            raise ValueError(f"{owner}: expected {[*mine]}, got {[*state]}")
+        check_option(owner, "[-inf, inf]", best=state["best"])
+        check_option(owner, 0, looks=state["looks"])
+        check_option(owner, range(state["looks"] + 1), best_look=state["best_look"])
+        if not isinstance(state["_weights"], dict | None) or not isinstance(state["_warned"], bool):
+            raise ValueError(f"{owner}: no copy of weights: {state['_weights']!r:.60}")
+        vars(self).update(copy.deepcopy(dict(state)))

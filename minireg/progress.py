@@ -1,0 +1,223 @@
+"""Progress: all that a training is made of on its way, which a checkpoint keeps and gives back.
+
+What is in the file (:func:`minireg.checkpoint.read_tree`): ``model`` (parameters and buffers),
+``optimizer``, ``scheduler``, ``early_stopping``, ``ledger``, ``history``, ``strengths`` (the updates of
+each Coefficient), ``streams`` (of the model, a loss and the optimizer), ``shuffle``, ``seeds`` (of new
+streams), ``epoch`` (where in it), and ``configuration``: what must be the same for the numbers to be.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from .backend import of
+from .checkpoint import checksum, read_tree, write_tree
+from .inspect.ledger import Ledger
+from .inspect.run import Record
+from .messages import check_option
+from .nn import Module
+from .objective import Objective
+from .optim import EarlyStopping, Optimizer
+from .optim.lr_scheduler import LRScheduler
+from .penalties.base import Coefficient, Penalty
+from .random import Stream, load_seeds, seeds_state
+
+
+def rows_of(columns: Mapping[str, list[Any]]) -> list[dict[str, float]]:
+    """Columns of one length as rows of numbers, with NaN for None; ``ValueError`` for anything else.
+
+    >>> rows_of({"epoch": [1, 2], "train_loss": [0.5, None]})
+    [{'epoch': 1, 'train_loss': 0.5}, {'epoch': 2, 'train_loss': nan}]
+    """
+    filled = {
+        c: [float("nan") if v is None else v for v in values] for c, values in columns.items()
+    }
+    wrong = [c for c, values in filled.items() if not all(map(_is_number, values))]
+    if wrong or len({len(values) for values in filled.values()}) > 1:
+        raise ValueError(f"columns must be numbers and of one length; not numbers: {wrong}")
+    return [dict(zip(filled, row, strict=True)) for row in zip(*filled.values(), strict=True)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass
+class Progress:
+    """The parts of a training, and how far it is.
+
+    Attributes
+    ----------
+    done, steps : updates of the epoch under way, and of all.
+    order : the state of ``shuffle`` before it drew the order of that epoch.
+    statistics, seconds : of that epoch so far: columns of its row, and time.
+    """
+
+    model: Module
+    objective: Objective
+    optimizer: Optimizer
+    scheduler: LRScheduler | None
+    early_stopping: EarlyStopping | None
+    ledger: Ledger | None
+    history: Record
+    shuffle: Stream
+    updates: int  # of an epoch
+    configuration: dict[str, Any] = field(default_factory=dict)
+    done: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    statistics: dict[str, float] = field(default_factory=dict)
+    order: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.order = self.shuffle.state
+
+    # --- to and from a file ------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint; the one at ``path`` becomes the previous one. Errors as :func:`write_tree`."""
+        write_tree("fit: checkpoint", path, self.state())
+
+    def resume(self, path: str | Path) -> None:
+        """Go on where a checkpoint was written: all of it is checked on a copy first.
+
+        ``FileNotFoundError`` if there is no file; ``ValueError`` that says what is wrong, before anything
+        changes, for one that is damaged or of another training.
+        """
+        tree = read_tree("fit: resume", path)
+        try:
+            self._compare(tree["configuration"])
+            copy.deepcopy(self).load(tree)
+        except Exception as error:  # whatever a forged tree leads to
+            reason = str(error) if isinstance(error, ValueError) else repr(error)
+            raise ValueError(
+                f"fit: resume: {str(path)!r} is no checkpoint of this training: {reason}"
+            ) from error
+        self.load(tree)
+
+    def state(self) -> dict[str, Any]:
+        """All of it as a tree. ``NotImplementedError`` where a stream has drawn on a GPU."""
+        for name, stream in self._streams().items():
+            if stream._rng.keys() - {"numpy"}:
+                raise NotImplementedError(
+                    f"fit: checkpoint: the stream {name!r} has drawn on a GPU, which does not show its "
+                    "state; train without checkpoint="
+                )
+        rows = self.history.rows
+        return {
+            "configuration": self.configuration,
+            "model": self.model.state_dict(),
+            **{name: part and part.state_dict() for name, part in self._parts().items()},
+            "strengths": [c.updates for c in self._coefficients()],
+            "history": {c: [_plain(row[c]) for row in rows] for c in (rows or [{}])[0]},
+            "epoch": {
+                "done": self.done, "steps": self.steps, "seconds": self.seconds,
+                "stopped": self.history.stopped, "statistics": self.statistics,
+            },
+            "streams": {name: stream.state for name, stream in self._streams().items()},
+            "shuffle": self.order,
+            "seeds": seeds_state(),
+        }  # fmt: skip
+
+    def load(self, tree: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state` gave; an error may come when some of it has changed."""
+        epoch, mine = tree["epoch"], self._streams()
+        check_option("epoch", range(self.updates), done=epoch["done"])
+        check_option("epoch", 0, steps=epoch["steps"])
+        check_option("epoch", "[0, inf)", seconds=epoch["seconds"])
+        check_option("epoch", ("epochs", "early stopping"), stopped=epoch["stopped"])
+        rows_of({column: [value] for column, value in epoch["statistics"].items()})
+        if tree["streams"].keys() != mine.keys():
+            raise ValueError(f"streams of random numbers: {[*tree['streams']]}, not {[*mine]}")
+        for coefficient, updates in zip(self._coefficients(), tree["strengths"], strict=True):
+            check_option("Coefficient", 0, updates=updates)
+            coefficient.updates = updates
+        for name, part in self._parts().items():
+            if part is not None:
+                part.load_state_dict(tree[name])
+        if self.early_stopping is not None and self.early_stopping.best_look:
+            self.early_stopping.restore(self.model)  # do they fit? the next line takes them out
+        self.model.load_state_dict(tree["model"])
+        for name, stream in mine.items():
+            stream.state = tree["streams"][name]
+        self.shuffle.state = self.order = tree["shuffle"]
+        self.history.rows[:] = rows_of(tree["history"])
+        self.history.stopped = epoch["stopped"]
+        self.done, self.steps, self.seconds = epoch["done"], epoch["steps"], epoch["seconds"]
+        self.statistics = epoch["statistics"]
+        load_seeds(tree["seeds"])
+
+    # --- the parts ---------------------------------------------------------------------------------
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a ``state_dict``; the ledger after the optimizer, whose state restarts it."""
+        names = "optimizer", "scheduler", "early_stopping", "ledger"
+        return {name: getattr(self, name) for name in names}
+
+    def _coefficients(self) -> list[Coefficient]:
+        terms = self.objective.terms.values()
+        return list(dict.fromkeys(c for t in terms for c in t.penalty.coefficients()))
+
+    def _streams(self) -> dict[str, Stream]:
+        """Every stream of the model, a loss and the optimizer, each once."""
+        places: list[tuple[str, Any]] = [*self.model.named_modules(), ("optimizer", self.optimizer)]
+        if isinstance(self.objective.loss, Module):
+            places += self.objective.loss.named_modules("loss")
+        found: dict[Stream, str] = {}
+        for path, place in places:
+            for name, value in vars(place).items():
+                if isinstance(value, Stream):
+                    found.setdefault(value, f"{path}.{name}" if path else name)
+        return {name: stream for stream, name in found.items()}
+
+    # --- what must be the same -----------------------------------------------------------------
+
+    def describe(self, data: Mapping[str, tuple[Any, Any]], **options: Any) -> None:
+        """Note the configuration in words: the parts, the options, and checksums of the data."""
+        stop, loss, optimizer = self.early_stopping, self.objective.loss, self.optimizer
+        terms = {n: f"{_fixed(t.penalty)} via {t.via}" for n, t in self.objective.terms.items()}
+        parameters = [
+            f"{n}: {p.dtype} on {p.backend}"
+            for n, p in self.model.named_parameters()
+            if p.requires_grad
+        ]
+        self.configuration = {
+            "the model": repr(self.model),
+            "the trained parameters": "\n".join(parameters),
+            "the loss": repr(loss) if isinstance(loss, Module) else getattr(loss, "__name__", ""),
+            "the penalties": "\n".join(f"{n}: {text}" for n, text in terms.items()),
+            "where they act": "\n".join(map(str, self.objective.assignments())),
+            "the optimizer": f"{type(optimizer).__name__} {_fixed(getattr(optimizer, 'penalty', None))}",
+            "the scheduler": type(self.scheduler).__name__,
+            "early stopping": repr(stop and (stop.patience, stop.min_delta, stop.monitor)),
+            "the ledger": repr(self.ledger and f"accumulate={self.ledger.accumulate}"),
+            **{name: repr(value) for name, value in options.items()},
+        } | {
+            f"{which} of {part}": f"{a.shape} {a.dtype} {checksum(of(a).to_numpy(a))}"
+            for part, pair in data.items()
+            for which, a in zip("xy", pair, strict=True)
+        }  # fmt: skip
+
+    def _compare(self, saved: Mapping[str, str]) -> None:
+        """``ValueError`` that names the first thing that is not as it was."""
+        for name in {**saved, **self.configuration}:
+            there, here = saved.get(name, "nothing"), self.configuration.get(name, "nothing")
+            for one, other in zip_longest(there.split("\n"), here.split("\n")):
+                if one != other:
+                    raise ValueError(f"{name}: {one:.160} there, {other:.160} here")
+
+
+def _fixed(penalty: Penalty | None) -> str:
+    """A penalty in words that do not change while it is used."""
+    changes = penalty is not None and penalty.coefficients()
+    return type(penalty).__name__ if changes else str(penalty)
+
+
+def _plain(value: Any) -> Any:
+    """A number of Python."""
+    return value.item() if hasattr(value, "item") else value

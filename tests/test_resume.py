@@ -1,0 +1,581 @@
+"""fit(checkpoint=…), fit(resume=…): interrupted and resumed is as if nothing had come between."""
+
+import copy
+import io
+import json
+import math
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minireg as mr
+from minireg import checkpoint, nn, optim
+from minireg.optim import lr_scheduler as schedules
+from minireg.penalties import L1, L2, Coefficient, ElasticNet
+from minireg.progress import Progress
+
+pytest.importorskip("safetensors")
+
+N, C, EPOCHS, UPDATES = 30, 3, 5, 4  # 4 updates an epoch
+
+
+def data(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels that follow the inputs, of which some are wrong."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(N, 4)).astype(np.float32)
+    y = x[:, :C].argmax(axis=1)
+    wrong = rng.random(N) < 0.2
+    return x, np.where(wrong, rng.integers(0, C, N), y)
+
+
+def mlp(*hidden: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 8), *(hidden or [nn.ReLU()]), nn.Linear(8, C))
+
+
+class OwnDropout(nn.Module):
+    """Draws each mask from a new stream of the global seed."""
+
+    def forward(self, input):
+        return nn.functional.dropout(input, 0.5, self.training)
+
+
+def spectral() -> nn.Module:
+    model = mlp()
+    nn.utils.spectral_norm(model[0])
+    return model
+
+
+ENDS = {"l1": mr.Term(L1(1e-2), via="prox"), "l2": L2(1e-2)}
+WARM = {
+    "l2": L2(Coefficient(lambda t: 1e-3 * t)),
+    "both": mr.Term(ElasticNet(Coefficient(lambda t: 1e-2 / (1 + t)), 1e-3), via="prox"),
+}
+
+
+def warm() -> dict:
+    return copy.deepcopy(WARM)
+
+
+# label: what differs from plain SGD of the small network
+CASES = {
+    "momentum": {"optimizer": lambda p: optim.SGD(p, 0.1, momentum=0.9)},
+    "nesterov": {"optimizer": lambda p: optim.SGD(p, 0.1, 0.9, nesterov=True, weight_decay=0.01)},
+    "Adam": {"optimizer": lambda p: optim.Adam(p, 0.02, amsgrad=True)},
+    "AdamW": {"optimizer": lambda p: optim.AdamW(p, 0.02, weight_decay=0.1), "penalties": lambda: ENDS},
+    "RMSprop": {"optimizer": lambda p: optim.RMSprop(p, 0.01, momentum=0.5, centered=True)},
+    "SGLD": {"optimizer": lambda p: optim.SGLD(p, 0.01, temperature=0.1)},
+    "FISTA": {"optimizer": lambda p: optim.ProximalGradient(p, 0.1, L1(0.01), accelerated=True)},
+    "a rate of NumPy": {"optimizer": lambda p: optim.Adam(p, np.float64(0.02))},
+    "dropout": {"model": lambda: mlp(nn.ReLU(), nn.Dropout(0.5))},
+    "dropout of a function": {"model": lambda: mlp(nn.ReLU(), OwnDropout())},
+    "dropout, measured": {"model": lambda: mlp(nn.Dropout(0.5)), "dropout_draws": 3},
+    "BatchNorm": {"model": lambda: mlp(nn.BatchNorm(8), nn.ReLU())},
+    "spectral norm": {"model": spectral},
+    "float64": {"model": lambda: mlp().double()},
+    "clipping": {"clip_norm": 0.1},
+    "cosine": {"scheduler": lambda o: schedules.CosineAnnealingLR(o, 10)},
+    "one cycle": {"optimizer": lambda p: optim.Adam(p, 0.02),
+                  "scheduler": lambda o: schedules.OneCycleLR(o, 0.1, EPOCHS * UPDATES)},
+    "in sequence": {"scheduler": lambda o: schedules.SequentialLR(
+        o, [schedules.LinearLR(o, total_iters=2), schedules.StepLR(o, 1)], [2])},
+    "on a plateau": {"scheduler": lambda o: schedules.ReduceLROnPlateau(o, patience=0, factor=0.5)},
+    "early stopping": {"optimizer": lambda p: optim.SGD(p, 1.0), "early_stopping": 2},
+    "strengths that change": {"penalties": warm},
+    "ledger": {"ledger": True, "penalties": lambda: ENDS,
+               "optimizer": lambda p: optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.01)},
+    "ledger of RMSprop": {"ledger": True, "penalties": warm,
+                          "optimizer": lambda p: optim.RMSprop(p, 0.01, momentum=0.5)},
+    "ledger of FISTA": {"ledger": True,
+                        "optimizer": lambda p: optim.ProximalGradient(p, 0.1, L1(0.01), accelerated=True)},
+    "hostile": {"model": lambda: nn.Sequential(nn.Dropout(0.5), nn.Linear(4, C)), "early_stopping": 2,
+                "optimizer": lambda p: optim.SGD(p, 0.1, 0.9)},
+    "all of it": {"ledger": True, "penalties": warm, "early_stopping": 2, "clip_norm": 0.5,
+                  "model": lambda: mlp(nn.BatchNorm(8), nn.ReLU(), nn.Dropout(0.3)),
+                  "optimizer": lambda p: optim.AdamW(p, 0.05, weight_decay=0.1),
+                  "scheduler": lambda o: schedules.ReduceLROnPlateau(o, patience=0)},
+}  # fmt: skip
+
+
+class Run:
+    """A training of a case, its parts made anew."""
+
+    def __init__(self, label: str, seed: int = 0) -> None:
+        mr.manual_seed(seed)
+        self.history = mr.History()
+        case = {"model": mlp, "optimizer": lambda p: optim.SGD(p, 0.1), "penalties": dict} | CASES[
+            label
+        ]
+        self.model = case["model"]()
+        self.optimizer = case["optimizer"](self.model.parameters())
+        self.objective = mr.Objective(nn.CrossEntropyLoss(), case["penalties"]())
+        stop, ledger = case.get("early_stopping"), case.get("ledger")
+        self.options = {
+            "scheduler": case["scheduler"](self.optimizer) if "scheduler" in case else None,
+            "early_stopping": optim.EarlyStopping(stop) if stop else None,
+            "ledger": mr.Ledger(self.optimizer, accumulate=True) if ledger else None,
+            "clip_norm": case.get("clip_norm"),
+            "dropout_draws": case.get("dropout_draws", 0),
+        }
+
+    def fit(self, epochs: int = EPOCHS, **options: object) -> "Run":
+        parts = self.model, self.objective, self.optimizer, data(), data(1)
+        how = {"epochs": epochs, "batch_size": 8, "progress": False} | self.options | options
+        self.history = mr.fit(*parts, **how)
+        return self
+
+    def ends(self) -> object:
+        """All that a training leaves, bit for bit, except the time it took."""
+        parts = [
+            self.optimizer,
+            *(self.options[n] for n in ("scheduler", "early_stopping", "ledger")),
+        ]
+        rows = [
+            {c: float(v) for c, v in row.items() if c != "seconds"} for row in self.history.rows
+        ]
+        about = rows, self.history.stopped, self.history.best_epoch
+        states = [part.state_dict() for part in parts if part is not None]
+        return bits([self.model.state_dict(), *states, about])
+
+
+def bits(value: object) -> object:
+    """Nested states as what == compares bit for bit."""
+    if isinstance(value, dict):
+        return {key: bits(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [bits(v) for v in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.str, value.shape, value.tobytes()
+    return repr(value)
+
+
+class EndedError(Exception):
+    pass
+
+
+def interrupted(patch: pytest.MonkeyPatch, run: Run, **options: object) -> None:
+    """Train until the first checkpoint has been written that is not that of the start."""
+    save = Progress.save
+
+    def last(self, path):
+        save(self, path)
+        if self.steps > start:
+            raise EndedError
+
+    resume = options.get("resume")
+    start = checkpoint.read_tree("test", resume)["epoch"]["steps"] if resume else 0
+    with patch.context() as patched:
+        patched.setattr(Progress, "save", last)
+        with pytest.raises(EndedError):
+            run.fit(**options)
+
+
+# --- the same as if nothing had come between --------------------------------------------------------
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_interrupted_and_resumed_is_uninterrupted(label, tmp_path, monkeypatch):
+    path = tmp_path / "run.safetensors"
+    whole = Run(label).fit()
+    expected, done = whole.ends(), len(whole.history) * UPDATES
+    rng = np.random.default_rng(len(label))
+    for step in (int(rng.integers(1, UPDATES)), int(rng.integers(UPDATES, done))):
+        interrupted(monkeypatch, Run(label), checkpoint=path, every=step)
+        again = Run(label, seed=7).fit(resume=path)  # other weights and streams, until it resumes
+        assert again.ends() == expected, f"interrupted after {step} updates"
+
+
+def test_interrupted_after_every_single_update(tmp_path, monkeypatch):
+    path, whole = tmp_path / "run.safetensors", Run("all of it").fit()
+    for k in range(len(whole.history) * UPDATES):
+        run, resume = Run("all of it", seed=k), path if k else None
+        interrupted(monkeypatch, run, checkpoint=path, every=1, resume=resume)
+        assert checkpoint.read_tree("test", path)["epoch"]["steps"] == k + 1
+    assert Run("all of it", seed=99).fit(resume=path).ends() == whole.ends()
+
+
+def test_checkpoints_change_nothing(tmp_path):
+    path = tmp_path / "run.safetensors"
+    for every in (None, 1, 3, 1000):
+        run = Run("all of it").fit(checkpoint=path, every=every)
+        assert run.ends() == Run("all of it").fit().ends()
+
+
+def test_what_has_ended_can_be_read_and_go_on(tmp_path):
+    path = tmp_path / "run.safetensors"
+    short = Run("momentum").fit(3, checkpoint=path)
+    assert Run("momentum", seed=7).fit(3, resume=path).ends() == short.ends()
+    assert Run("momentum", seed=7).fit(EPOCHS, resume=path).ends() == Run("momentum").fit().ends()
+    stopped = Run("early stopping").fit(50, checkpoint=path)
+    assert stopped.history.stopped == "early stopping"
+    assert Run("early stopping", seed=7).fit(50, resume=path).ends() == stopped.ends()
+
+
+def test_when_they_are_written(tmp_path, monkeypatch):
+    written, path = [], tmp_path / "run.safetensors"
+    monkeypatch.setattr(Progress, "save", lambda self, path: written.append(self.steps))
+    for every, expected in {
+        None: [0, 4, 8, 12],
+        5: [0, 5, 10, 12],
+        6: [0, 6, 12],
+        99: [0, 12],
+    }.items():
+        written.clear()
+        Run("momentum").fit(3, checkpoint=path, every=every)
+        assert written == expected
+
+
+def test_the_one_before_is_kept(tmp_path):
+    path = tmp_path / "run.safetensors"
+    Run("momentum").fit(2, checkpoint=path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "run.previous.safetensors",
+        "run.safetensors",
+    ]
+    before = checkpoint.previous(path)
+    assert [checkpoint.read_tree("test", p)["epoch"]["steps"] for p in (before, path)] == [4, 8]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"the one before is '.*run\.previous\.safetensors'"):
+        Run("momentum").fit(resume=path)
+    assert Run("momentum").fit(resume=before).ends() == Run("momentum").fit().ends()
+
+
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def refuse(*names):
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    test_the_one_before_is_kept(tmp_path)
+
+
+def test_weights_can_be_taken_out_of_a_checkpoint(tmp_path):
+    path = tmp_path / "run.safetensors"
+    run = Run("BatchNorm").fit(1, checkpoint=path)
+    state = {
+        n.removeprefix("model/"): a for n, a in mr.load(path).items() if n.startswith("model/")
+    }
+    assert bits(state) == bits(run.model.state_dict())
+
+
+# --- refusals ---------------------------------------------------------------------------------------
+
+OTHER = {
+    "the model: ": lambda run: setattr(run, "model", mlp(nn.Tanh())),
+    "the trained parameters: ": lambda run: run.model[0].weight.requires_grad_(False),
+    "the loss: ": lambda run: setattr(run.objective, "loss", nn.CrossEntropyLoss(label_smoothing=0.1)),
+    "the penalties: ": lambda run: setattr(run, "objective", mr.Objective(
+        nn.CrossEntropyLoss(), {"l1": mr.Term(L1(0.5), via="prox"), "l2": L2(1e-2)})),
+    "where they act: ": lambda run: setattr(run, "objective", mr.Objective(
+        nn.CrossEntropyLoss(), {"l1": mr.Term(L1(1e-2), via="prox"), "l2": (L2(1e-2), "0.*")})),
+    "the optimizer: AdamW None there, Adam None here": lambda run: setattr(
+        run, "optimizer", optim.Adam(run.model.parameters())),
+    "the scheduler: ": lambda run: run.options.update(scheduler=schedules.StepLR(run.optimizer, 2)),
+    "early stopping: ": lambda run: run.options.update(early_stopping=optim.EarlyStopping(3)),
+    "the ledger: ": lambda run: run.options.update(ledger=mr.Ledger(run.optimizer)),
+    "batch_size: 8 there, 9 here": lambda run: run.options.update(batch_size=9),
+    "seed: 0 there, 1 here": lambda run: run.options.update(seed=1),
+    "clip_norm: None there, 1.0 here": lambda run: run.options.update(clip_norm=1.0),
+    "x of w: nothing there, ": lambda run: run.options.update(watch={"w": data(2)}),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:fit. the optimizer holds other parameters")
+@pytest.mark.parametrize("words", OTHER)
+def test_another_training_is_named_and_nothing_changes(words, tmp_path):
+    path = tmp_path / "run.safetensors"
+    Run("AdamW").fit(1, checkpoint=path)
+    run = Run("AdamW", seed=7)
+    OTHER[words](run)
+    if words == "the model: ":
+        run.optimizer = optim.AdamW(run.model.parameters(), 0.02, weight_decay=0.1)
+    before = run.ends()
+    with pytest.raises(ValueError, match="is no checkpoint of this training: ") as raised:
+        run.fit(resume=path)
+    assert f"training: {words}" in str(raised.value)
+    assert run.ends() == before
+
+
+def test_what_cannot_be_kept_is_said_at_once(tmp_path, monkeypatch):
+    run, path = Run("momentum"), tmp_path / "run.safetensors"
+    with pytest.raises(ValueError, match=r"must end in \.safetensors"):
+        run.fit(checkpoint="run.npz")
+    with pytest.raises(ValueError, match="every must be an integer ≥ 1"):
+        run.fit(checkpoint=path, every=0)
+    with pytest.raises(ValueError, match="say where, checkpoint=PATH"):
+        run.fit(every=3)
+    with pytest.raises(FileNotFoundError, match="fit: resume: no file"):
+        run.fit(resume=path)
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        run.fit(checkpoint=tmp_path / "nowhere" / "run.safetensors")
+    with pytest.raises(TypeError, match=r"cannot hold a/1, a set"):
+        checkpoint.write_tree("test", path, {"a": [1, {2}]})
+    drawn = Run("dropout")
+    drawn.model[2].generator._rng["cupy"] = None
+    with pytest.raises(NotImplementedError, match=r"the stream '2\.generator' has drawn on a GPU"):
+        drawn.fit(checkpoint=path)
+    assert not path.exists()
+
+
+def test_a_full_disk_ends_the_training_and_leaves_a_checkpoint(tmp_path, monkeypatch):
+    path, run = tmp_path / "run.safetensors", Run("momentum")
+    replace, calls = os.replace, []
+
+    def full(source, target):
+        calls.append(target)
+        if len(calls) > 6:
+            raise OSError("No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            run.fit(checkpoint=path, every=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "run.previous.safetensors",
+        "run.safetensors",
+    ]
+    assert Run("momentum", seed=7).fit(resume=path).ends() == Run("momentum").fit().ends()
+
+
+# --- files that are damaged, foreign or hostile -----------------------------------------------------
+
+
+class Touch:
+    """What a pickle does when it is loaded."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+def header_of(good: bytes) -> tuple[dict, bytes]:
+    n = struct.unpack("<Q", good[:8])[0]
+    return json.loads(good[8 : 8 + n]), good[8 + n :]
+
+
+def with_header(header: object, body: bytes) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def damaged(good: bytes, marker: Path) -> dict[str, bytes]:
+    """500 files that are no longer the good one."""
+    rng, found = np.random.default_rng(0), {}
+    for i in range(220):
+        bad = bytearray(good)
+        at, bit = rng.integers(len(bad)), int(rng.integers(8))
+        bad[at] ^= 1 << bit
+        found[f"bit {bit} of byte {at}, {i}"] = bytes(bad)
+    header_end = 8 + struct.unpack("<Q", good[:8])[0]
+    for i in range(100):  # most of the file is header
+        bad = bytearray(good)
+        at = int(rng.integers(header_end, len(bad)))
+        bad[at] ^= 1 << int(rng.integers(8))
+        found[f"a bit of the data, byte {at}, {i}"] = bytes(bad)
+    for i in range(80):
+        found[f"cut, {i}"] = good[: rng.integers(len(good))]
+    for length in (
+        0,
+        1,
+        7,
+        2**31,
+        2**40,
+        2**63,
+        2**64 - 1,
+        len(good),
+        len(good) - 8,
+        header_end - 9,
+    ):
+        found[f"a header of {length} bytes"] = struct.pack("<Q", length) + good[8:]
+    header, body = header_of(good)
+    names = [name for name in header if name != "__metadata__"]
+
+    def changed(label: str, change) -> None:
+        other = copy.deepcopy(header)
+        change(other)
+        found[label] = with_header(other, body)
+
+    for i in range(30):
+        one, other = (names[k] for k in rng.choice(len(names), 2, replace=False))
+        for key in ("dtype", "shape", "data_offsets"):
+            if header[one][key] != header[other][key]:
+                swap = lambda h: h[one].update({key: header[other][key]}) or h[other].update(  # noqa: B023
+                    {key: header[one][key]})  # fmt: skip # noqa: B023
+                changed(f"{key} of {one} and {other}, {i}", swap)
+        if header[one]["dtype"] == "F32":
+            for dtype in ("I32", "BF16", "F64", "U32", "F8_E4M3", "pickle"):
+                changed(f"{one} as {dtype}", lambda h: h[one].update(dtype=dtype))  # noqa: B023
+    meta = header["__metadata__"]
+    for key, text in meta.items():
+        for label, new in {
+            "NaN": "NaN",
+            "empty": "",
+            "Infinity": text.replace("0", "NaN"),
+            "deep": "[" * 9999,
+        }.items():
+            if new != text:
+                changed(f"{key} {label}", lambda h: h["__metadata__"].update({key: new}))  # noqa: B023
+        changed(f"without {key}", lambda h: h["__metadata__"].pop(key))  # noqa: B023
+    changed("a foreign key", lambda h: h["__metadata__"].update(code="import os"))
+    changed("metadata of numbers", lambda h: h.update(__metadata__={"a": 1}))
+    changed(
+        "a foreign array",
+        lambda h: h.update(x={"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}),
+    )
+    changed("no metadata", lambda h: h.pop("__metadata__"))
+    text = json.dumps(header).encode()
+    entry = json.dumps({names[0]: header[names[0]]})[1:-1].encode()
+    found["a name twice"] = with_header(b"{" + entry + b", " + text[1:], body)
+    found["metadata twice"] = with_header(text[:-1] + b', "__metadata__": {}}', body)
+    found["other spaces"] = with_header(header, body)
+    found["a deep header"] = with_header(b"[" * 100_000, body)
+    found["a header of NaN"] = with_header(b'{"a": NaN}', body)
+    found["more at the end"] = good + b"\0"
+    found["nothing"] = b""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("data.pkl", pickle.dumps(Touch(marker)))
+    found["a zip file"] = file.getvalue()
+    found["a pickle"] = pickle.dumps(Touch(marker))
+    found["a pickle as header"] = with_header(pickle.dumps(Touch(marker)), body)
+    file = io.BytesIO()
+    np.savez(file, objects=np.array([Touch(marker)], object))
+    found["an .npz of objects"] = file.getvalue()
+    return dict(list(found.items())[-500:])
+
+
+def test_500_damaged_files_are_refused_and_change_nothing(tmp_path):
+    path, marker = tmp_path / "run.safetensors", tmp_path / "ran"
+    Run("hostile").fit(1, checkpoint=path, every=3)
+    good, run = path.read_bytes(), Run("hostile", seed=7)
+    before, files = run.ends(), damaged(good, marker)
+    checkpoint.previous(path).unlink()
+    assert len(files) == 500
+    assert good not in files.values()
+    accepted, unnamed = [], []
+    for label, content in files.items():
+        path.write_bytes(content)
+        try:
+            run.fit(resume=path)
+        except ValueError as error:
+            if not str(error).startswith(f"fit: resume: {str(path)!r} is damaged or no "):
+                unnamed.append((label, error))
+        else:
+            accepted.append(label)
+    assert (accepted, unnamed, run.ends() == before, marker.exists()) == ([], [], True, False)
+    path.write_bytes(good)
+    assert run.fit(resume=path).ends() == Run("hostile").fit().ends()
+
+
+def places(value: object, at: tuple = ()) -> list[tuple]:
+    """Where in a tree there is something, from the root on."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return [at]
+    return [at, *(place for key, v in items for place in places(v, (*at, key)))]
+
+
+def replaced(value: object, at: tuple, new: object) -> object:
+    if not at:
+        return new
+    items = dict(value) if isinstance(value, dict) else dict(enumerate(value))
+    items[at[0]] = replaced(items[at[0]], at[1:], new)
+    return items if isinstance(value, dict) else type(value)(items.values())
+
+
+ODD = [None, "x", -1, 10**30, math.nan, [], {}, {"a": 1}, np.zeros(7), np.full((3, 8), "x")]
+
+
+def test_a_forged_tree_with_checksums_is_refused_or_fits(tmp_path, monkeypatch):
+    """Every place of it with something odd in it: never another error, never half of it taken."""
+    path, run = tmp_path / "run.safetensors", Run("all of it", seed=7)
+    Run("all of it").fit(1, checkpoint=path, every=3)
+    tree, rng = checkpoint.read_tree("test", path), np.random.default_rng(0)
+    spots, refused = [p for p in places(tree) if p], 0
+    before, start = run.ends(), copy.deepcopy(run)
+    for k in rng.permutation(len(spots))[:150]:
+        forged = replaced(tree, spots[k], ODD[rng.integers(len(ODD) - 1)])
+        monkeypatch.setattr("minireg.progress.read_tree", lambda owner, path: forged)  # noqa: B023
+        try:
+            run.fit(1, resume=path)
+        except ValueError as error:
+            assert "is no checkpoint of this training: " in str(error)  # noqa: PT017
+            assert run.ends() == before, spots[k]
+            refused += 1
+        else:
+            run = copy.deepcopy(start)
+    assert refused > 100
+
+
+def test_an_array_of_text_is_in_no_file(tmp_path):
+    with pytest.raises(TypeError, match="must be numbers"):
+        checkpoint.write_tree("test", tmp_path / "a.safetensors", {"a": ODD[-1]})
+
+
+# --- killed -----------------------------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+import numpy as np
+from minireg import checkpoint
+from test_resume import Run
+
+path, rng, kills, ends = Path(sys.argv[1]), np.random.default_rng(0), 0, 0
+expected = Run("all of it").fit().ends()
+
+def child():
+    resume = path if path.exists() else None
+    run = Run("all of it", seed=int(rng.integers(100)) if resume else 0)
+    run.fit(checkpoint=path, every=1, resume=resume)
+    os._exit(0 if run.ends() == expected else 1)
+
+while kills < 100:
+    if not (pid := os.fork()):
+        child()
+    time.sleep(rng.uniform(0, 0.12))
+    os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    if os.WIFSIGNALED(status):
+        kills += 1
+        for there in (path, checkpoint.previous(path)):
+            if there.exists():
+                checkpoint.read_tree("killed", there)
+    else:
+        assert os.WEXITSTATUS(status) == 0, "another end"
+        ends += 1
+        path.unlink()
+while path.exists() or not ends:
+    if not (pid := os.fork()):
+        child()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "another end"
+    ends += 1
+    path.unlink()
+print(kills, ends)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_100_random_moments(tmp_path):
+    """Every file can be read, and who goes on each time ends as who was never killed."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "run.safetensors")]
+    folders = [Path(mr.__file__).parents[1], Path(__file__).parent]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kills, ends = map(int, done.stdout.split())
+    print(done.stdout)
+    assert kills == 100
+    assert ends > 0
