@@ -276,7 +276,7 @@ def _read_safetensors(file: BinaryIO) -> tuple[dict[str, np.ndarray[Any, Any]], 
                 continue
             try:
                 arrays[name] = opened.get_tensor(name)
-            except TypeError as error:
+            except (TypeError, AttributeError) as error:
                 raise ValueError(f"{name!r} is {entry['dtype']}, which NumPy lacks") from error
     if _SEAL in metadata:
         written = head.replace(metadata[_SEAL].encode(), _BLANK.encode(), 1)
@@ -340,7 +340,7 @@ def write_tree(owner: str, path: str | Path, tree: Any) -> None:
 
 
 def read_tree(owner: str, path: str | Path) -> Any:
-    """The tree of a checkpoint, whose arrays have the axes they had.
+    """The tree of a checkpoint.
 
     ``FileNotFoundError`` if there is no file, ``ValueError`` that says what is wrong with it, and with
     which array, and where the one before is.
@@ -371,11 +371,8 @@ def _packed(owner: str, value: Any, at: str, arrays: dict[str, Any]) -> Any:
     if is_array(value):
         while at in arrays:  # "a/b" may be a name, too
             at += "'"
-        raw = np.asarray(value) if isinstance(value, np.generic) else of(value).to_numpy(value)
-        # sums depend on how an array lies in memory, so its axes are kept from the slowest on
-        axes = sorted(range(raw.ndim), key=lambda i: -raw.strides[i])
-        arrays[at] = raw.transpose(axes)
-        return {"scalar" if isinstance(value, np.generic) else "array": [at, axes]}
+        arrays[at] = value
+        return {"scalar" if isinstance(value, np.generic) else "array": at}
     if isinstance(value, dict):
         return {"dict": [[inner("key", key), inner(key, v)] for key, v in value.items()]}
     if isinstance(value, list | tuple):
@@ -389,9 +386,9 @@ def _packed(owner: str, value: Any, at: str, arrays: dict[str, Any]) -> Any:
 def _unpacked(value: Any, arrays: dict[str, Any]) -> Any:
     """What :func:`_packed` has packed; takes its arrays out of ``arrays``."""
     match value:
-        case {"array": [name, axes]}:
-            return arrays.pop(name).transpose([axes.index(i) for i in range(len(axes))])
-        case {"scalar": [name, _]}:
+        case {"array": name}:
+            return arrays.pop(name)
+        case {"scalar": name}:
             return arrays.pop(name)[()]
         case {"dict": pairs}:
             return {_unpacked(key, arrays): _unpacked(v, arrays) for key, v in pairs}

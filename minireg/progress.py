@@ -114,7 +114,7 @@ class Progress:
             "model": self.model.state_dict(),
             **{name: part and part.state_dict() for name, part in self._parts().items()},
             "strengths": [c.updates for c in self._coefficients()],
-            "history": {c: [_plain(row[c]) for row in rows] for c in (rows or [{}])[0]},
+            "history": {c: [row[c] for row in rows] for c in (rows or [{}])[0]},
             "epoch": {
                 "done": self.done, "steps": self.steps, "seconds": self.seconds,
                 "stopped": self.history.stopped, "statistics": self.statistics,
@@ -216,8 +216,3 @@ def _fixed(penalty: Penalty | None) -> str:
     """A penalty in words that do not change while it is used."""
     changes = penalty is not None and penalty.coefficients()
     return type(penalty).__name__ if changes else str(penalty)
-
-
-def _plain(value: Any) -> Any:
-    """A number of Python."""
-    return value.item() if hasattr(value, "item") else value

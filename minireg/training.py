@@ -130,7 +130,10 @@ class History:
         """
         try:
             found = json.loads(Path(path).read_text("utf-8"))
-            return cls(rows_of(found["columns"]), str(found["stopped"]), found["best_epoch"])
+            rows, best = rows_of(found["columns"]), found["best_epoch"]
+            if best is not None:
+                check_option("History", range(1, len(rows) + 1), best_epoch=best)
+            return cls(rows, str(found["stopped"]), best)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"History.from_json: no file {str(path)!r}") from error
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
@@ -422,7 +425,7 @@ def fit(
                         model, goal, optimizer, *batch, clip_norm, *attribute, dropout_draws
                     )
                     goal.step()
-                    rate = optimizer.param_groups[0]["lr"]
+                    rate = float(optimizer.param_groups[0]["lr"])
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
                     at.done, at.steps, at.seconds = i + 1, at.steps + 1, time.perf_counter() - start

@@ -305,7 +305,7 @@ def test_defect_22_a_name_that_comes_twice_is_refused(tmp_path):
 
 @every_suffix
 def test_a_damaged_file_gives_its_arrays_or_an_error(suffix, tmp_path):
-    """No crash, no other error; of .npz, which has check sums, no other numbers either."""
+    """No crash, no other error, and no other numbers: both have checksums."""
     path, rng = tmp_path / f"weights.{suffix}", np.random.default_rng(0)
     state = {"w": rng.normal(size=(3, 4)), "b": np.arange(3)}
     mr.save(path, state)
@@ -322,5 +322,30 @@ def test_a_damaged_file_gives_its_arrays_or_an_error(suffix, tmp_path):
         except ValueError as error:
             assert str(path) in str(error)  # noqa: PT017
         else:
-            if suffix == "npz":
-                assert all((found[n] == state[n]).all() for n in found if n in state)
+            assert all((found[n] == state[n]).all() for n in found if n in state)
+
+
+def test_what_pytorch_saved_is_read():
+    """torch.safetensors is what safetensors.torch.save_file made of these."""
+    found = mr.load(Path(__file__).parent / "golden" / "torch.safetensors")
+    expected = {
+        "0.weight": (np.arange(6, dtype=np.float32) / 8).reshape(2, 3),
+        "0.bias": np.array([0.5, -3.140625], np.float32),  # was bfloat16
+        "1.running_mean": np.array([1.5, -2.0], np.float16),
+        "1.num_batches_tracked": np.array(7),
+        "mask": np.array([True, False]),
+        "empty": np.zeros((0, 3), np.float32),
+    }
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        assert found[name].tobytes() == array.tobytes()
+
+
+def test_a_name_twice_in_safetensors_is_refused(tmp_path):
+    entry = b'"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}'
+    header = b"{" + entry + b", " + entry + b"}"
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ValueError, match="the name 'w' comes twice"):
+        mr.load(path)

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ pytest.importorskip("safetensors")
 N, C, EPOCHS, UPDATES = 30, 3, 5, 4  # 4 updates an epoch
 
 
+@cache
 def data(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Labels that follow the inputs, of which some are wrong."""
     rng = np.random.default_rng(seed)
@@ -75,7 +77,8 @@ CASES = {
     "a rate of NumPy": {"optimizer": lambda p: optim.Adam(p, np.float64(0.02))},
     "dropout": {"model": lambda: mlp(nn.ReLU(), nn.Dropout(0.5))},
     "dropout of a function": {"model": lambda: mlp(nn.ReLU(), OwnDropout())},
-    "dropout, measured": {"model": lambda: mlp(nn.Dropout(0.5)), "dropout_draws": 3},
+    "dropout, measured": {"model": lambda: nn.Sequential(nn.Dropout(0.5), nn.Linear(4, C)),
+                          "dropout_draws": 3},
     "BatchNorm": {"model": lambda: mlp(nn.BatchNorm(8), nn.ReLU())},
     "spectral norm": {"model": spectral},
     "float64": {"model": lambda: mlp().double()},
@@ -201,10 +204,28 @@ def test_interrupted_after_every_single_update(tmp_path, monkeypatch):
 
 
 def test_checkpoints_change_nothing(tmp_path):
-    path = tmp_path / "run.safetensors"
-    for every in (None, 1, 3, 1000):
-        run = Run("all of it").fit(checkpoint=path, every=every)
-        assert run.ends() == Run("all of it").fit().ends()
+    expected = Run("all of it").fit().ends()
+    for every in (None, 3):
+        run = Run("all of it").fit(checkpoint=tmp_path / "run.safetensors", every=every)
+        assert run.ends() == expected
+
+
+def test_ctrl_c_within_an_update(tmp_path, monkeypatch):
+    """What fit returns then is half an update; the checkpoint is whole."""
+    path, run, step = tmp_path / "run.safetensors", Run("all of it"), optim.Optimizer._walk
+    walked = []
+
+    def tired(self, update, factor):
+        walked.append(update)
+        if len(walked) == 45:  # of six parameters the third
+            raise KeyboardInterrupt
+        step(self, update, factor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optim.Optimizer, "_walk", tired)
+        assert run.fit(checkpoint=path, every=1).history.stopped == "interrupted"
+    assert checkpoint.read_tree("test", path)["epoch"]["steps"] == 7
+    assert Run("all of it", seed=7).fit(resume=path).ends() == Run("all of it").fit().ends()
 
 
 def test_what_has_ended_can_be_read_and_go_on(tmp_path):
@@ -341,6 +362,125 @@ def test_a_full_disk_ends_the_training_and_leaves_a_checkpoint(tmp_path, monkeyp
         "run.safetensors",
     ]
     assert Run("momentum", seed=7).fit(resume=path).ends() == Run("momentum").fit().ends()
+
+
+# --- copies ------------------------------------------------------------------------------------------
+
+# a function cannot be pickled, and what draws from the global seed takes turns with its copies
+APART = "dropout of a function"
+COPIED = [k for k, case in CASES.items() if case.get("penalties") is not warm and k != APART]
+
+
+@pytest.mark.parametrize("label", COPIED)
+def test_copied_and_pickled_parts_go_on(label):
+    run = Run(label).fit(2)
+    twins = copy.deepcopy(run), pickle.loads(pickle.dumps(run))
+    expected = run.ends()
+    assert all(twin.ends() == expected for twin in twins)
+    run.fit(2)
+    for twin in twins:
+        assert twin.ends() == expected  # a copy is apart
+        assert twin.fit(2).ends() == run.ends()
+    if run.options["ledger"]:
+        assert bits(dict(twins[1].options["ledger"].last["0.weight"])) == bits(
+            dict(run.options["ledger"].last["0.weight"])
+        )
+
+
+def test_early_stopping_goes_on_where_it_was():
+    one, two, model = optim.EarlyStopping(2), optim.EarlyStopping(2), mlp()
+    one.update(0.5, model)
+    one.update(0.6, model)
+    two.load_state_dict(one.state_dict())
+    assert [s.update(0.7, model) for s in (one, two)] == [True, True]
+    assert two.best == 0.5
+    two._weights["0.weight"][:] = 0
+    assert (one._weights["0.weight"] != 0).any()
+
+
+@pytest.mark.parametrize("change", [
+    {"best": "x"}, {"looks": -1}, {"best_look": 9}, {"_weights": 3}, {"_warned": None}, {"more": 1},
+    {"best": True}, {"looks": 0.5},
+])  # fmt: skip
+def test_early_stopping_refuses_another_state(change):
+    stop = optim.EarlyStopping()
+    with pytest.raises(ValueError, match=r"^EarlyStopping.load_state_dict: "):
+        stop.load_state_dict(stop.state_dict() | change)
+    with pytest.raises(TypeError, match=r"^EarlyStopping.load_state_dict: "):
+        stop.load_state_dict(3)
+
+
+def test_a_ledger_refuses_the_state_of_other_parameters():
+    run, other = Run("ledger").fit(1), Run("ledger")
+    ledger, state = other.options["ledger"], run.options["ledger"].state_dict()
+    before = bits(ledger.state_dict())
+    wrong = [
+        {"names": {9: "0.weight"}}, {"momenta": {0: ({"data": np.zeros(3)}, 1.0)}}, {"steps": -1},
+        {"since": {"nobody": (0.0, 0.0, {})}}, {"history": [{"step": "x"}]}, {"decays": {0: (1.0,)}},
+        {"since": {"0.weight": (np.zeros((8, 4)), np.zeros(2), {})}}, {"more": 1},
+    ]  # fmt: skip
+    for change in wrong:
+        with pytest.raises(ValueError, match=r"^Ledger.load_state_dict: "):
+            ledger.load_state_dict(state | change)
+        assert bits(ledger.state_dict()) == before
+    ledger.load_state_dict(state)
+    assert bits(ledger.state_dict()) == bits(state)
+    assert repr(ledger.whole) == repr(run.options["ledger"].whole)
+
+
+def test_new_streams_go_on_where_they_were():
+    mr.manual_seed(3)
+    mr.random.Stream("a").normal((1,))
+    state = mr.random.seeds_state()
+    expected = mr.random.Stream("a").normal((3,))
+    mr.manual_seed(4)
+    mr.random.load_seeds(state)
+    assert (mr.random.Stream("a").normal((3,)) == expected).all()
+    for wrong in (None, {}, {"root": -1, "children": {}}, {"root": 0, "children": {"a": "x"}}):
+        with pytest.raises(ValueError, match=r"load_seeds|manual_seed"):
+            mr.random.load_seeds(wrong)
+    mr.manual_seed(0)
+
+
+def test_half_a_state_of_a_stream_is_not_taken():
+    stream = mr.random.Stream("a", seed=1)
+    before, other = stream.state, mr.random.Stream("a", seed=2).state
+    for wrong in (other | {"has_uint32": "x"}, other | {"bit_generator": "MT19937"}, {}, None):
+        with pytest.raises(ValueError, match=r"Stream\('a', seed=1\): no state of a stream"):
+            stream.state = wrong
+        assert bits(stream.state) == bits(before)
+
+
+# --- histories ---------------------------------------------------------------------------------------
+
+
+def test_a_history_comes_back_from_json(tmp_path):
+    path = tmp_path / "history.json"
+    history = Run("early stopping").fit(50).history
+    history.rows[0]["gap"] = math.inf
+    history.to_json(path)
+    again = mr.History.from_json(path)
+    assert (again.stopped, again.best_epoch) == (history.stopped, history.best_epoch)
+    assert math.isnan(again.rows[0].pop("gap"))
+    del history.rows[0]["gap"]
+    assert again.rows == history.rows
+    mr.History().to_json(path)
+    assert mr.History.from_json(path) == mr.History()
+
+
+@pytest.mark.parametrize("text", [
+    "", "[]", "{}", '{"columns": {"a": [1], "b": []}, "stopped": "", "best_epoch": null}',
+    '{"columns": {"a": ["x"]}, "stopped": "", "best_epoch": null}', '{"columns": 3}', "\xff",
+    '{"columns": {"a": [true]}, "stopped": "", "best_epoch": null}', "[" * 100_000,
+    '{"columns": {"a": [1]}, "stopped": "", "best_epoch": "x"}',
+])  # fmt: skip
+def test_json_that_is_no_history_is_named(text, tmp_path):
+    path = tmp_path / "history.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"history\.json' holds no history as to_json writes it"):
+        mr.History.from_json(path)
+    with pytest.raises(FileNotFoundError, match=r"History\.from_json: no file"):
+        mr.History.from_json(tmp_path / "nowhere.json")
 
 
 # --- files that are damaged, foreign or hostile -----------------------------------------------------

@@ -455,11 +455,11 @@ class Ledger:
             if isinstance(a, int | float):
                 return a
             if not is_array(a) or a.dtype.kind != "f" or a.shape != p.shape:
-                raise ValueError(f"{owner}: {describe(a)} for a parameter of shape {p.shape}")
+                raise ValueError(f"{describe(a)} for a parameter of shape {p.shape}")
             return move(copy.deepcopy(a), p.backend)
 
         try:
-            check_option(owner, 0, steps=state["steps"])
+            check_option("Ledger", 0, steps=state["steps"])
             names = {params[i]: str(name) for i, name in state["names"].items()}
             owners = {name: p for p, name in names.items()}
             momenta = {
@@ -476,10 +476,8 @@ class Ledger:
             decays = {
                 int(k): (last + 0.0, all_ + 0.0) for k, (last, all_) in state["decays"].items()
             }
-        except (LookupError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{owner}: no state of a ledger of these parameters: {error!r}"
-            ) from error
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{owner}: no state for these parameters: {error}") from error
         self.steps, self.history, self._decays = state["steps"], history, decays
         self._names |= names
         self._owners |= owners
