@@ -52,6 +52,7 @@ SHIPPED = {
     "Box": Box(-0.5, 0.8), "Box, one side": Box(0, np.inf), "Box, arrays": Box(-np.abs(CENTER), 0.6),
     "Quadratic": Quadratic(0.7, BENDS.T @ BENDS),
     "Quadratic, center": Quadratic(0.7, BENDS.T @ BENDS, CENTER),
+    "MCP": penalties.MCP(0.5), "SCAD": penalties.SCAD(0.5, a=2.5),
     "plus_quadratic": plus_quadratic(NuclearNorm(0.4), 0.5, CENTER),
     "translated": translated(L1(0.4), CENTER), "scaled": scaled(GroupLasso(0.5), 2.0, -1.5),
 }  # fmt: skip
@@ -529,6 +530,12 @@ FAULTS = {
     "SCAD's prox without its middle": (
         spoilt(SCAD(0.5), prox=lambda s, v, t: np.where(np.abs(v) <= 1.85, soft_threshold(v, t * s.lam), v)),
         "prox: brute force"),
+    "MCP's prox without its stretch": (
+        spoilt(penalties.MCP(0.5), prox=lambda s, v, t: soft_threshold(v, t * s.strength)),
+        "prox: brute force"),
+    "MCP's gradient that does not fall": (
+        spoilt(penalties.MCP(0.5), gradient=lambda s, w, out=None: s.strength * np.sign(w)),
+        "gradient = autograd"),
     "a threshold with a constant in its value": (
         spoilt(NamedSCAD(0.5), value=lambda s, w: SCAD.value(s, w) + 0.1), "prox: identity"),
     # what a term does in its steps

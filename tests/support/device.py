@@ -301,6 +301,8 @@ PENALTIES: dict[str, list[Callable[[str], Any]]] = {
             0.1, np.ones((12, 12)), center=place(draw(4, 3, seed=1), home)
         ),
     ],
+    "MCP": [lambda home: penalties.MCP(0.1)],
+    "SCAD": [lambda home: penalties.SCAD(0.1)],
     "Composed": [
         lambda home: penalties.scaled(penalties.L1(0.1), 2.0, 3.0),
         lambda home: penalties.translated(penalties.L1(0.1), place(draw(4, 3, seed=1), home)),
