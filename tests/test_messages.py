@@ -352,6 +352,12 @@ ERRORS = {
     "a quadratic of another size": (
         lambda: penalties.Quadratic(0.1, np.eye(3)).gradient(np.ones((2, 2))), ValueError,
         "Quadratic: matrix (3, 3) (4, 4) (2, 2)"),
+    "an MCP of no width": (lambda: penalties.MCP(0.1, gamma=0.0), ValueError, "MCP: gamma > 0 0.0"),
+    "a SCAD that falls at once": (lambda: penalties.SCAD(0.1, a=1), ValueError, "SCAD: a (1, inf) 1"),
+    "weights that rise": (
+        lambda: penalties.SLOPE(0.1, [1.0, 2.0]), ValueError, "SLOPE: weights rise [1.0, 2.0]"),
+    "too few weights": (
+        lambda: penalties.SLOPE(0.1, [2.0, 1.0]).value(np.ones(3)), ValueError, "SLOPE: 2 weights 3 (3,)"),
     "translated by another shape": (
         lambda: penalties.translated(penalties.L1(0.1), np.ones(4)).prox(np.ones(3), 1.0), ValueError,
         "translated: center (4,) (3,)"),

@@ -7,6 +7,7 @@ from .constraints import Box, L1Ball, L2Ball, MaxNorm, SpectralBall
 from .elementwise import L0, L1, L2, ElasticNet, soft_threshold
 from .groups import FrobeniusNorm, GroupLasso, SparseGroupLasso
 from .nonconvex import MCP, SCAD
+from .ordered import SLOPE
 from .path import PathNorm
 from .quadratic import Quadratic
 from .samples import samples
@@ -15,8 +16,8 @@ from .spectral import NuclearNorm, SpectralNorm
 TABLE["penalty"].samples = samples  # what a penalty is knows none of them
 
 __all__ = [
-    "L0", "L1", "L2", "MCP", "SCAD", "Box", "Coefficient", "Composed", "ElasticNet", "Formula",
-    "FrobeniusNorm", "GroupLasso", "L1Ball", "L2Ball", "MaxNorm", "NuclearNorm", "PathNorm",
-    "Penalty", "Quadratic", "SparseGroupLasso", "SpectralBall", "SpectralNorm", "Strength",
-    "conjugate", "plus_quadratic", "scaled", "soft_threshold", "translated",
+    "L0", "L1", "L2", "MCP", "SCAD", "SLOPE", "Box", "Coefficient", "Composed", "ElasticNet",
+    "Formula", "FrobeniusNorm", "GroupLasso", "L1Ball", "L2Ball", "MaxNorm", "NuclearNorm",
+    "PathNorm", "Penalty", "Quadratic", "SparseGroupLasso", "SpectralBall", "SpectralNorm",
+    "Strength", "conjugate", "plus_quadratic", "scaled", "soft_threshold", "translated",
 ]  # fmt: skip

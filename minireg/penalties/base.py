@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..backend import NUMPY, Array, as_array, blocks, is_array, of, unscalar
+from ..backend import NUMPY, Array, as_array, blocks, is_array, move, of, unscalar
 from ..engine import grad
 from ..messages import expected, within
 from ..mode import enable_grad
@@ -301,6 +301,18 @@ def fitting(a: Array, w: Weight, name: str) -> Any:
         if a.ndim > w.ndim or any(n not in (1, m) for n, m in pairs):
             raise ValueError(f"{name} has shape {a.shape}, expected that of the weight, {w.shape}")
     return like(a, w)
+
+
+Copies = dict[tuple[str, Any], Array]  # of an array, by backend and dtype
+
+
+def followed(a: Array, w: Weight, copies: Copies) -> Array:
+    """``a`` where w lives, in its dtype; kept in ``copies``, so that it moves there once."""
+    raw = w.data if isinstance(w, Tensor) else w
+    key = of(raw).name, raw.dtype
+    if key not in copies:
+        copies[key] = like(move(a, key[0]), raw)
+    return copies[key]
 
 
 def constant(value: Array, w: Weight) -> Any:

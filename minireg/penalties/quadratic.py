@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..backend import NUMPY, Array, as_array, move, of
 from ..ops.arrays import largest, length, like, widened
-from ..tensor import Tensor
-from .base import Formula, Level, Penalty, Strength, Weight, fitting, fixed
+from .base import Copies, Formula, Level, Penalty, Strength, Weight, fitting, fixed, followed
 
 
 class Quadratic(Penalty):
@@ -50,22 +49,18 @@ class Quadratic(Penalty):
     def __init__(self, strength: Level, matrix: ArrayLike, center: ArrayLike | None = None) -> None:
         self.strength, self.center = strength, fixed(center, "Quadratic: center")
         self.matrix = _semidefinite(as_array(matrix, "Quadratic: matrix", np.float64))
-        self._copies: dict[tuple[str, Any], Array] = {}  # by backend and dtype of the weights
+        self._copies: Copies = {}
         if center is not None:
             self.text = "½λ(w − c)ᵀR(w − c)"
         self.shapes = (getattr(self.center, "shape", ()) or self.matrix.shape[:1],)
 
     def _matrix(self, w: Weight) -> Array:
-        raw = w.data if isinstance(w, Tensor) else w
-        if raw.size != len(self.matrix):
+        if w.size != len(self.matrix):
             raise ValueError(
                 f"Quadratic: matrix has shape {self.matrix.shape}, expected {(w.size, w.size)} for a "
                 f"weight of shape {w.shape}"
             )
-        key = of(raw).name, raw.dtype
-        if key not in self._copies:
-            self._copies[key] = like(move(self.matrix, key[0]), raw)
-        return self._copies[key]
+        return followed(self.matrix, w, self._copies)
 
     def _pull(self, w: Any) -> tuple[Any, Any]:
         """w − center as a vector, and R times it."""

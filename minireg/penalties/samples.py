@@ -9,6 +9,7 @@ import numpy as np
 from .elementwise import L1, L2, ElasticNet
 from .groups import FrobeniusNorm, GroupLasso, SparseGroupLasso
 from .nonconvex import MCP, SCAD
+from .ordered import SLOPE
 from .path import PathNorm
 from .quadratic import Quadratic
 from .spectral import NuclearNorm
@@ -18,6 +19,7 @@ SMOOTH = (
     L2(0.3), L1(0.3), ElasticNet(0.2, 0.4), GroupLasso(0.3), GroupLasso(0.3, axis=0, scale="none"),
     GroupLasso(0.3, groups=[[0, 5, 2], [7, 1]]), SparseGroupLasso(0.2, 0.3), FrobeniusNorm(0.3),
     NuclearNorm(0.3), Quadratic(0.3, BENDS.T @ BENDS), MCP(0.3), SCAD(0.3),
+    SLOPE(0.3, np.arange(12, 0, -1)),
 )  # fmt: skip
 CHAIN = PathNorm(0.3)
 

@@ -53,6 +53,8 @@ SHIPPED = {
     "Quadratic": Quadratic(0.7, BENDS.T @ BENDS),
     "Quadratic, center": Quadratic(0.7, BENDS.T @ BENDS, CENTER),
     "MCP": penalties.MCP(0.5), "SCAD": penalties.SCAD(0.5, a=2.5),
+    "SLOPE": penalties.SLOPE(0.3, np.arange(12, 0, -1)),
+    "SLOPE, some free": penalties.SLOPE(0.3, np.repeat([2, 1, 0], 4)),
     "plus_quadratic": plus_quadratic(NuclearNorm(0.4), 0.5, CENTER),
     "translated": translated(L1(0.4), CENTER), "scaled": scaled(GroupLasso(0.5), 2.0, -1.5),
 }  # fmt: skip
@@ -436,6 +438,11 @@ def _changes_its_input(self, v, step):
     return v
 
 
+def _not_pooled(self, v, step):
+    rank = np.argsort(np.argsort(-np.abs(v)))
+    return soft_threshold(v, step * self.strength * self.weights[rank])
+
+
 def length_of_rows(w):
     return np.linalg.norm(w, axis=1, keepdims=True)
 
@@ -536,6 +543,11 @@ FAULTS = {
     "MCP's gradient that does not fall": (
         spoilt(penalties.MCP(0.5), gradient=lambda s, w, out=None: s.strength * np.sign(w)),
         "gradient = autograd"),
+    "SLOPE's prox that is not pooled": (
+        spoilt(penalties.SLOPE(0.3, np.arange(12, 0, -1)), prox=_not_pooled), "prox: brute force"),
+    "SLOPE's largest weight for the smallest size": (
+        spoilt(penalties.SLOPE(0.3, np.arange(12, 0, -1)), gradient=lambda s, w: (
+            0.3 * (1.0 + np.argsort(np.argsort(-np.abs(w)))) * np.sign(w))), "gradient = autograd"),
     "a threshold with a constant in its value": (
         spoilt(NamedSCAD(0.5), value=lambda s, w: SCAD.value(s, w) + 0.1), "prox: identity"),
     # what a term does in its steps
@@ -659,6 +671,7 @@ IDENTITIES = {
     "nuclear norm of one column = its length": (
         lambda v, t: NuclearNorm(0.6).prox(v[:, :1], t), lambda v, t: FrobeniusNorm(0.6).prox(v[:, :1], t)),
     "scaling twice": (scaled(scaled(L1(0.3), 2.0), argument=-3.0).prox, L1(1.8).prox),
+    "slope with equal weights = L1": (penalties.SLOPE(0.3, np.full(12, 2.0)).prox, L1(0.6).prox),
     "translating there and back": (translated(translated(L1(0.3), CENTER), -CENTER).prox, L1(0.3).prox),
     "a center is a translation": (L2(0.6, center=CENTER).prox, translated(L2(0.6), CENTER).prox),
     # conjugates: the dual ball, and a quadratic

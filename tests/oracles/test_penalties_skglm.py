@@ -1,11 +1,11 @@
-"""MCP and SCAD against skglm: value, prox, and solutions where there is one only."""
+"""MCP, SCAD and SLOPE against skglm: value, prox, and solutions where there is one only."""
 
 import numpy as np
 import pytest
 
 import minireg as mr
 from minireg import nn
-from minireg.penalties import MCP, SCAD
+from minireg.penalties import MCP, SCAD, SLOPE
 
 skglm = pytest.importorskip("skglm")
 theirs = pytest.importorskip("skglm.penalties")
@@ -100,3 +100,19 @@ def test_elsewhere_both_are_stationary_and_their_values_are_shown(label):
         assert solution.certificate <= 1e-8
         assert away <= 1e-6
         assert solution.value == pytest.approx(value(mine), rel=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.02])
+def test_slope(share):
+    x, y = regression()
+    weights, v = np.linspace(2, 0.5, 15), np.random.default_rng(2).normal(size=15) * 3
+    penalty = SLOPE(1.0, weights)
+    penalty.strength = share * float(penalty.max_strength(x.T @ y / len(x)))
+    other = theirs.SLOPE(penalty.strength * weights)
+    assert penalty.value(v) == pytest.approx(other.value(v), rel=1e-12)
+    np.testing.assert_allclose(penalty.prox(v, 0.7), other.prox_vec(v, 0.7), rtol=0, atol=1e-12)
+    weight, solution = own(penalty, x, y)
+    assert solution.certificate <= 1e-10
+    solver = solvers.FISTA(max_iter=20_000, tol=1e-12, opt_strategy="fixpoint")
+    model = skglm.GeneralizedLinearEstimator(skglm.datafits.Quadratic(), other, solver)
+    np.testing.assert_allclose(weight, model.fit(x, y).coef_.ravel(), rtol=0, atol=1e-6)

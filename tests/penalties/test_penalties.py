@@ -19,6 +19,7 @@ from minireg.penalties import (
     L0,
     L1,
     L2,
+    SLOPE,
     Box,
     Coefficient,
     ElasticNet,
@@ -310,6 +311,13 @@ def boxed_and_shorter(q, box, bound):
     return inside + shorter(q - inside, bound, 1)
 
 
+FALLING = np.linspace(2, 0, 12)
+
+
+def sorted_sizes(q):
+    return -np.sort(-np.abs(q).reshape(-1))
+
+
 MEMBERS = [[0, 5, 2], [7, 1], [10]]
 
 
@@ -337,6 +345,9 @@ NORMS = {
         lambda u: length(u, 1).sum() + 0.5 * np.abs(u).sum(), lambda q, s: boxed_and_shorter(q, 0.5 * s, s)),
     "FrobeniusNorm": (FrobeniusNorm, length, shorter),
     "L1": (L1, lambda u: np.abs(u).sum(), lambda q, s: np.clip(q, -s, s)),
+    "SLOPE": (
+        lambda s: SLOPE(s, FALLING), lambda u: (FALLING * sorted_sizes(u)).sum(),
+        lambda q, s: q * min(1, s / max(np.max(sorted_sizes(q).cumsum() / FALLING.cumsum()), 1e-300))),
     "SpectralNorm": (
         SpectralNorm, lambda u: singular(u).max(), lambda q, s: matrix(q, lambda x: into_l1(x, s))),
     "NuclearNorm": (

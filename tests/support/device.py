@@ -303,6 +303,7 @@ PENALTIES: dict[str, list[Callable[[str], Any]]] = {
     ],
     "MCP": [lambda home: penalties.MCP(0.1)],
     "SCAD": [lambda home: penalties.SCAD(0.1)],
+    "SLOPE": [lambda home: penalties.SLOPE(0.1, np.arange(12.0, 0, -1))],
     "Composed": [
         lambda home: penalties.scaled(penalties.L1(0.1), 2.0, 3.0),
         lambda home: penalties.translated(penalties.L1(0.1), place(draw(4, 3, seed=1), home)),
