@@ -22,8 +22,10 @@ from minireg.penalties import (
     L1Ball,
     L2Ball,
     MaxNorm,
+    NonNegative,
     NuclearNorm,
     PathNorm,
+    Simplex,
     SparseGroupLasso,
     SpectralBall,
     SpectralNorm,
@@ -654,7 +656,8 @@ def test_the_table_needs_a_model_once():
 
 BY_PROX = {
     "L0": L0(0.1), "L2Ball": L2Ball(1.0), "L1Ball": L1Ball(1.0), "MaxNorm": MaxNorm(1.0),
-    "SpectralBall": SpectralBall(1.0), "Box": Box(-1.0, 1.0), "composed": scaled(L0(0.1), 2.0),
+    "SpectralBall": SpectralBall(1.0), "Box": Box(-1.0, 1.0), "NonNegative": NonNegative(),
+    "Simplex": Simplex(), "composed": scaled(L0(0.1), 2.0),
 }  # fmt: skip
 
 

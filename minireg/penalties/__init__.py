@@ -3,7 +3,7 @@
 from ..ops.table import TABLE
 from .base import Coefficient, Formula, Penalty, Strength
 from .calculus import Composed, conjugate, plus_quadratic, scaled, translated
-from .constraints import Box, L1Ball, L2Ball, MaxNorm, SpectralBall
+from .constraints import Box, L1Ball, L2Ball, MaxNorm, NonNegative, Simplex, SpectralBall
 from .elementwise import L0, L1, L2, ElasticNet, soft_threshold
 from .groups import FrobeniusNorm, GroupLasso, SparseGroupLasso
 from .nonconvex import MCP, SCAD
@@ -17,7 +17,8 @@ TABLE["penalty"].samples = samples  # what a penalty is knows none of them
 
 __all__ = [
     "L0", "L1", "L2", "MCP", "SCAD", "SLOPE", "Box", "Coefficient", "Composed", "ElasticNet",
-    "Formula", "FrobeniusNorm", "GroupLasso", "L1Ball", "L2Ball", "MaxNorm", "NuclearNorm",
-    "PathNorm", "Penalty", "Quadratic", "SparseGroupLasso", "SpectralBall", "SpectralNorm",
-    "Strength", "conjugate", "plus_quadratic", "scaled", "soft_threshold", "translated",
+    "Formula", "FrobeniusNorm", "GroupLasso", "L1Ball", "L2Ball", "MaxNorm", "NonNegative",
+    "NuclearNorm", "PathNorm", "Penalty", "Quadratic", "Simplex", "SparseGroupLasso",
+    "SpectralBall", "SpectralNorm", "Strength", "conjugate", "plus_quadratic", "scaled",
+    "soft_threshold", "translated",
 ]  # fmt: skip

@@ -18,12 +18,26 @@ from ..ops.table import ratio
 from ..tensor import Tensor
 from .base import NUMBER, Formula, Level, Penalty, Strength, Weight, constant, fitting, fixed
 from .groups import Axis, Groups
-from .spectral import cone_part, near, project_l1
+from .spectral import cone_part, near, project_l1, water_level
 
 
 def slack(w: Array) -> float:
     """How far beyond a bound, relative to it, still counts as inside: some rounding."""
     return 256 * float(np.finfo(w.dtype).eps)
+
+
+def beyond(descent: Array, free: Array, a: Any) -> Array:
+    """What a multiplier a leaves of −gradient: of free elements all, of those at 0 what exceeds it."""
+    return np.where(free, descent - a, np.maximum(descent - a, 0))
+
+
+def multiplier(descent: Array, free: Array) -> Any:
+    """The number a for which :func:`beyond` is shortest: a mean over free elements and k at 0."""
+    zeros = np.where(free, -np.inf, descent).astype(descent.dtype)
+    sums = np.where(free, descent, 0).sum() + np.cumsum(-np.sort(-zeros.reshape(-1)))
+    counts = (free.sum() + 1 + of(descent).xp.arange(descent.size)).astype(descent.dtype)
+    alone = ratio(np.where(free, descent, 0).sum(), free.sum().astype(descent.dtype))
+    return np.maximum(largest(sums / counts), alone)
 
 
 class Constraint(Penalty):
@@ -50,8 +64,7 @@ class Constraint(Penalty):
 class Box(Constraint):
     """low ≤ w ≤ high, element by element; ``Box(-r, r)`` is the ball ‖w‖∞ ≤ r.
 
-    ``Box(0, np.inf)`` keeps weights non-negative; ``Box(-1 / λ, 1 / λ)`` is where AdamW with exact
-    gradients ends (claim C41).
+    ``Box(-1 / λ, 1 / λ)`` is where AdamW with exact gradients ends (claim C41).
 
     Parameters
     ----------
@@ -98,6 +111,66 @@ class Box(Constraint):
     def parameters_text(self) -> str:
         """The bounds that are numbers."""
         return ", ".join(f"{b:g}" if isinstance(b, NUMBER) else "…" for b in (self.low, self.high))
+
+
+class NonNegative(Box):
+    """w ≥ 0, element by element: non-negative least squares (Lawson & Hanson 1974), parts that add up.
+
+    >>> NonNegative().prox(np.array([3.0, -0.5]), step=1.0)
+    array([3., 0.])
+    """
+
+    formula = Formula(r"[\,w \ge 0\,]", "0", r"\max(v, 0)")
+    prior = "uniform on w ≥ 0: improper"
+    text = "w ≥ 0"
+
+    def __init__(self) -> None:
+        super().__init__(0.0, np.inf)
+
+    def parameters_text(self) -> str:
+        """Nothing."""
+        return ""
+
+
+class Simplex(Constraint):
+    """w ≥ 0 with Σw = r, all elements of w (any shape) together: shares, or a mixture.
+
+    Parameters
+    ----------
+    radius : r ≥ 0, a number or a :class:`Coefficient`; ``ValueError`` otherwise.
+
+    The prox is exact, by sorting (Held et al. 1974; Duchi et al. 2008).
+
+    >>> Simplex().prox(np.array([1.0, 0.5, -3.0]), step=1.0).tolist()
+    [0.75, 0.25, 0.0]
+    """
+
+    formula = Formula(
+        r"[\,w \ge 0,\ \textstyle\sum w = r\,]", "0", r"\max(v - c, 0),\ c: \textstyle\sum = r"
+    )
+    prior = "Dirichlet(1, …, 1): uniform on the simplex"
+    text = "w ≥ 0, Σw = r"
+    radius: Strength = Strength()
+
+    def __init__(self, radius: Level = 1.0) -> None:
+        self.radius = radius
+
+    def outside(self, w: Array) -> Any:
+        """Whether an element is negative, or the sum is not r."""
+        w = widened(w)
+        rounding = slack(w) * self.radius
+        return (w < -rounding).any() | (abs(w.sum() - self.radius) > rounding)
+
+    def prox(self, v: Array, step: float | Array) -> Array:
+        """max(v − c, 0), with the level c at which the sum is r."""
+        wide = widened(v)
+        below = wide - largest(wide)  # rounding is of the size of r, however large v is
+        return like(np.maximum(below - water_level(below, self.radius), 0), v)
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """Distance of −g to {a − μ : μ ≥ 0, and μ = 0 where w > 0} for the best number a."""
+        descent, free = -widened(g), w > 0
+        return like(length(beyond(descent, free, multiplier(descent, free))), w)
 
 
 class Ball(Constraint):
@@ -223,13 +296,10 @@ class L1Ball(Ball):
         """Distance of −g to a·∂‖w‖₁ for the best multiplier a ≥ 0 (0 inside the ball)."""
         w, g, given = widened(w), widened(g), w
         free = w != 0
-        zeros = -np.sort(-np.where(free, 0, np.abs(g)).reshape(-1))
-        pushed = np.where(free, -g * np.sign(w), 0).sum() + np.cumsum(zeros) - zeros
-        counts = (free.sum() + of(w).xp.arange(w.size)).astype(w.dtype)
-        best = np.maximum(largest(ratio(pushed, counts)), 0)
+        descent = np.where(free, -g * np.sign(w), np.abs(g))
+        best = np.maximum(multiplier(descent, free), 0)
         a = np.where(self._on_sphere(w), best, 0)
-        off = np.where(free, g + a * np.sign(w), np.maximum(np.abs(g) - a, 0))
-        return like(length(off), given)
+        return like(length(beyond(descent, free, a)), given)
 
 
 class SpectralBall(Ball):

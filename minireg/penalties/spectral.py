@@ -32,6 +32,16 @@ def near(w: Array) -> float:
     return 1e-10 if w.dtype == np.float64 else 1e-5
 
 
+def water_level(x: Array, radius: float | Array) -> Any:
+    """The level c with Σ max(x − c, 0) = radius, a scalar: the largest of (sum of the k largest − radius)/k.
+
+    >>> float(water_level(np.array([3.0, 1.0]), 2.0))
+    1.0
+    """
+    sums = np.cumsum(-np.sort(-x.reshape(-1)))
+    return largest((sums - radius) / of(x).xp.arange(1, x.size + 1, dtype=x.dtype))
+
+
 def project_l1(v: Array, radius: float | Array) -> Array:
     """The nearest point with ‖u‖₁ ≤ radius: a soft threshold (Duchi et al. 2008).
 
@@ -44,8 +54,7 @@ def project_l1(v: Array, radius: float | Array) -> Array:
     size = np.abs(widened(v))
     top = largest(size)
     below = size - top
-    sums = np.cumsum(-np.sort(-below.reshape(-1)))
-    cut = largest((sums - radius) / of(v).xp.arange(1, v.size + 1, dtype=size.dtype))
+    cut = water_level(below, radius)
     inner = np.where(below > cut, np.sign(v) * (below - cut), 0)
     return like(np.where(cut > -top, inner, v), v)
 

@@ -53,6 +53,7 @@ SHIPPED = {
     "Quadratic": Quadratic(0.7, BENDS.T @ BENDS),
     "Quadratic, center": Quadratic(0.7, BENDS.T @ BENDS, CENTER),
     "MCP": penalties.MCP(0.5), "SCAD": penalties.SCAD(0.5, a=2.5),
+    "NonNegative": penalties.NonNegative(), "Simplex": penalties.Simplex(1.5),
     "SLOPE": penalties.SLOPE(0.3, np.arange(12, 0, -1)),
     "SLOPE, some free": penalties.SLOPE(0.3, np.repeat([2, 1, 0], 4)),
     "plus_quadratic": plus_quadratic(NuclearNorm(0.4), 0.5, CENTER),
@@ -543,6 +544,13 @@ FAULTS = {
     "MCP's gradient that does not fall": (
         spoilt(penalties.MCP(0.5), gradient=lambda s, w, out=None: s.strength * np.sign(w)),
         "gradient = autograd"),
+    "a simplex that scales instead of projecting": (
+        spoilt(penalties.Simplex(), prox=lambda s, v, t: (
+            np.maximum(v, 1e-9) / np.maximum(v, 1e-9).sum())), "prox: firm"),
+    "a simplex whose multiplier is for the positive weights only": (
+        spoilt(penalties.Simplex(), subdiff_distance=lambda s, w, g: length(
+            np.where(w > 0, g - g[w > 0].mean(), np.minimum(g - g[w > 0].mean(), 0)))),
+        "certificate: limit"),
     "SLOPE's prox that is not pooled": (
         spoilt(penalties.SLOPE(0.3, np.arange(12, 0, -1)), prox=_not_pooled), "prox: brute force"),
     "SLOPE's largest weight for the smallest size": (

@@ -7,7 +7,7 @@ import pytest
 
 import minireg as mr
 from minireg import nn
-from minireg.penalties import L1, L2, ElasticNet, GroupLasso
+from minireg.penalties import L1, L2, ElasticNet, GroupLasso, NonNegative
 
 linear_model = pytest.importorskip("sklearn.linear_model")
 datasets = pytest.importorskip("sklearn.datasets")
@@ -66,6 +66,15 @@ def test_ridge(alpha):
     weight, _ = fitted(nn.MSELoss(), L2.from_sklearn(alpha, len(x)), x, y[:, None])
     same(weight[0], want.coef_)
     assert L2.from_sklearn(alpha, len(x)).to_sklearn(len(x))["alpha"] == pytest.approx(alpha)
+
+
+def test_non_negative_least_squares():
+    x, y = diabetes()
+    want = linear_model.LinearRegression(positive=True).fit(x, y)
+    weight, bias = fitted(nn.MSELoss(), NonNegative(), x, y[:, None])
+    same(weight[0], want.coef_)
+    assert abs(bias[0] - want.intercept_) < 1e-6
+    assert 0 < (weight == 0).sum() < weight.size
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.3])

@@ -28,10 +28,12 @@ from minireg.penalties import (
     L1Ball,
     L2Ball,
     MaxNorm,
+    NonNegative,
     NuclearNorm,
     PathNorm,
     Penalty,
     Quadratic,
+    Simplex,
     SparseGroupLasso,
     SpectralBall,
     SpectralNorm,
@@ -516,6 +518,55 @@ def test_rounding_of_a_matrix_is_no_mistake():
     penalty, w = Quadratic(1.0, gram), draw(12)
     np.testing.assert_array_equal(penalty.matrix, penalty.matrix.T)
     assert penalty.value(w) == pytest.approx(0.5 * ((x @ w) ** 2).sum(), rel=1e-5)
+
+
+# --- a simplex ------------------------------------------------------------------------------------
+
+
+def test_projection_on_the_simplex_is_the_nearest_point():
+    """v − u leads away from every corner r·e_i, so from the whole simplex (variational inequality)."""
+    for v, radius, step in drawn_points(500):
+        u = Simplex(radius).prox(v, step)
+        assert (u >= 0).all()
+        assert u.sum() == pytest.approx(radius, rel=1e-12)
+        off = v - u
+        assert radius * off.max() - (off * u).sum() <= 1e-12 * (1 + np.abs(v).max()) * (1 + radius)
+        assert Simplex(radius).value(u) == 0
+
+
+def test_projection_on_the_simplex_is_the_best_of_all_supports():
+    rng = np.random.default_rng(1)
+    for v in (*rng.normal(size=(30, 5)), np.zeros(5), np.ones(5), np.arange(5.0)):
+        best, found = np.inf, v
+        for kept in itertools.product([0.0, 1.0], repeat=5):
+            if count := sum(kept):
+                u = np.array(kept) * (v - (v @ kept - 1.5) / count)  # Σu = 1.5 on these elements
+                if (u >= 0).all() and (far := ((u - v) ** 2).sum()) < best:
+                    best, found = far, u
+        np.testing.assert_allclose(Simplex(1.5).prox(v, 1.0), found, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_simplex_far_away_and_one_that_is_a_point(dtype):
+    far = Simplex().prox((1e3 + np.array([0.25, 0.0, -9.0])).astype(dtype), 1.0)
+    assert far.dtype == dtype
+    assert far.sum() == pytest.approx(1, abs=1e-3 if dtype == np.float16 else 1e-6)
+    assert far[2] == 0
+    assert not Simplex(0.0).prox(draw(4).astype(dtype), 1.0).any()
+    assert Simplex(0.0).subdiff_distance(np.zeros(4, dtype), draw(4).astype(dtype)) == 0
+
+
+def test_a_simplex_by_hand():
+    simplex = Simplex(2.0)
+    for outside in ([1.0, 0.5, 0.0], [3.0, -1.0, 0.0], [2.0, 0.0, 0.1], [np.inf, 0.0, 0.0]):
+        assert simplex.value(np.array(outside)) == np.inf
+    corner, edge = np.array([2.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0])
+    assert simplex.subdiff_distance(corner, np.array([-1.0, 0.0, 5.0])) == 0
+    assert simplex.subdiff_distance(corner, np.array([1.0, -1.0, 5.0])) == pytest.approx(2**0.5)
+    assert simplex.subdiff_distance(edge, np.array([3.0, 3.0, 3.0])) == 0
+    assert simplex.subdiff_distance(edge, np.array([3.0, 1.0, 3.0])) == pytest.approx(2**0.5)
+    assert repr(simplex) == "Simplex(2): w ≥ 0, Σw = r"
+    assert repr(NonNegative()) == "NonNegative(): w ≥ 0"
 
 
 # --- a box ----------------------------------------------------------------------------------------

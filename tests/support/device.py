@@ -303,6 +303,8 @@ PENALTIES: dict[str, list[Callable[[str], Any]]] = {
     ],
     "MCP": [lambda home: penalties.MCP(0.1)],
     "SCAD": [lambda home: penalties.SCAD(0.1)],
+    "NonNegative": [lambda home: penalties.NonNegative()],
+    "Simplex": [lambda home: penalties.Simplex(1.5)],
     "SLOPE": [lambda home: penalties.SLOPE(0.1, np.arange(12.0, 0, -1))],
     "Composed": [
         lambda home: penalties.scaled(penalties.L1(0.1), 2.0, 3.0),
