@@ -354,6 +354,10 @@ ERRORS = {
         "Quadratic: matrix (3, 3) (4, 4) (2, 2)"),
     "an MCP of no width": (lambda: penalties.MCP(0.1, gamma=0.0), ValueError, "MCP: gamma > 0 0.0"),
     "a SCAD that falls at once": (lambda: penalties.SCAD(0.1, a=1), ValueError, "SCAD: a (1, inf) 1"),
+    "a LogSum of no width": (lambda: penalties.LogSum(0.1, eps=-1), ValueError, "LogSum: eps > 0 -1"),
+    "a total variation along no axis": (
+        lambda: penalties.TotalVariation(0.1, axis=1).value(np.ones(3)), ValueError,
+        "TotalVariation: axis=(1,) (3,)"),
     "weights that rise": (
         lambda: penalties.SLOPE(0.1, [1.0, 2.0]), ValueError, "SLOPE: weights rise [1.0, 2.0]"),
     "too few weights": (

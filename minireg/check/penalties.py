@@ -427,10 +427,11 @@ def _limit(case: _Case) -> Figures:
 def _max_strength(case: _Case) -> Figures:
     named = [n for n in ("strength", "l1", *case.strengths) if hasattr(case.penalty, n)]
     _only_if(named and not isinstance(case.penalty, Constraint), "has no strength")
-    t = min(1.0, case.longest / 2)
     for _ in range(case.trials):
         g = case.point()[0]
         top = float(case.penalty.max_strength(g))
+        there = _Case(case.changed(**{named[0]: top}), case.shapes, 1, 0)
+        t = min(1.0, there.longest / 2)  # what bends down may bend more with its strength
         below, above, far = (
             case.changed(**{named[0]: factor * top}).prox(-t * g, t)
             for factor in (1 - 1e-6, 1 + 1e-9, 1e6)

@@ -1,7 +1,8 @@
-"""Penalties on an order of the weights, by size or by place: SLOPE."""
+"""Penalties on an order of the weights, by size or by place: SLOPE and TotalVariation."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from ..backend import NUMPY, Array, as_array, move, of
 from ..ops.arrays import largest, like, widened
 from .base import Copies, Formula, Level, Penalty, Strength, Weight, followed
+from .groups import Groups
 from .spectral import near
 
 
@@ -119,3 +121,112 @@ class SLOPE(Penalty):
         """The largest of (sum of the k largest |g|)/(sum of the first k weights), the dual norm."""
         largest_sums = np.cumsum(-np.sort(-np.abs(g).reshape(-1)))
         return largest(largest_sums / np.cumsum(self._weights(g)))
+
+
+def fewer_jumps(y: Array, lam: float) -> Array:
+    """argmin_u ½‖u − y‖² + lam·Σ|u_(i+1) − u_i| of a vector on the CPU, exactly (Johnson 2013).
+
+    From left to right it keeps the derivative of the best value of u_0…u_i as a function of u_i: pieces
+    of lines, cut off at ±lam. On the way back each u_i is the one after it, held between the cuts. The
+    time grows with the length and no faster.
+
+    >>> fewer_jumps(np.array([0.0, 2.0, 0.0, 9.0]), 1.0).tolist()
+    [1.0, 1.0, 1.0, 8.0]
+    """
+    mean = y.mean(dtype=np.float64)
+    off = y - mean
+    if not 0 < lam < np.abs(np.cumsum(off)).max():  # nothing to do, or all becomes one piece
+        return np.full_like(y, mean) if lam else y.copy()
+    knots: deque[tuple[float, float, float]] = deque()  # where slope and intercept change, by what
+    cuts: list[tuple[float, float]] = []
+    edge = 0.0  # the derivative's cut, after the first element
+
+    def root(level: float, end: int, intercept: float) -> tuple[float, float, float]:
+        """Where the derivative is ``level``, from the left (end 0) or right (-1), and the line there."""
+        slope, sign = 1.0, 1 + 2 * end
+        # (the cut on the left stays, also where rounding would take it away)
+        while len(knots) > -end and sign * (slope * knots[end][0] + intercept - level) <= 0:
+            _, bend, lift = knots.popleft() if end == 0 else knots.pop()
+            slope, intercept = slope + sign * bend, intercept + sign * lift
+        return (level - intercept) / slope, slope, intercept
+
+    *before, last = off.tolist()
+    for value in before:
+        low, slope, intercept = root(-lam, 0, -value - edge)
+        knots.appendleft((low, slope, intercept + lam))
+        high, slope, intercept = root(lam, -1, -value + edge)
+        knots.append((high, -slope, lam - intercept))
+        cuts.append((low, high))
+        edge = lam
+    found = [root(0.0, 0, -last - edge)[0]]
+    for low, high in reversed(cuts):
+        found.append(min(max(found[-1], low), high))
+    return like(mean + np.array(found[::-1]), y)
+
+
+class TotalVariation(Penalty):
+    """λ Σ|w_(i+1) − w_i| along an axis: piecewise constant weights (Rudin, Osher & Fatemi 1992).
+
+    Also the fused part of the fused lasso (Tibshirani et al. 2005). A constant costs nothing, so no
+    strength makes w = 0 optimal; the differences become exactly 0.
+
+    Parameters
+    ----------
+    strength : λ ≥ 0, a number or a :class:`Coefficient`.
+    axis : along which neighbours are compared, an integer.
+
+    ``ValueError`` for a negative strength and, at a weight w, for an axis that it does not have;
+    ``NotImplementedError`` of ``max_strength``. The prox is exact, one line after the other on the CPU,
+    for a weight on a GPU too. Where neighbours are equal the gradient is 0.
+
+    >>> pen = TotalVariation(1.0); w = np.array([0.0, 2.0, 0.0, 9.0])
+    >>> float(pen.value(w)), pen.gradient(w), pen.prox(w, step=1.0)
+    (13.0, array([-1.,  2., -2.,  1.]), array([1., 1., 1., 8.]))
+    """
+
+    formula = Formula(
+        r"\lambda\textstyle\sum_i |w_{i+1} - w_i|",
+        r"\lambda D^{\top}\mathrm{sign}(Dw),\ (Dw)_i = w_{i+1} - w_i",
+        r"v - D^{\top}z,\ z = \arg\min_{|z_i| \le t\lambda}\lVert v - D^{\top}z\rVert",
+    )  # fmt: skip
+    prior = "a walk with steps from Laplace(0, 1/(nλ)) from anywhere: improper"
+    text = "λ Σ|w_(i+1) − w_i|"
+    strength: Strength = Strength()
+
+    def __init__(self, strength: Level, axis: int = -1) -> None:
+        self.strength, self.groups = strength, Groups("TotalVariation", axis)
+
+    def value(self, w: Weight) -> Any:
+        """λ Σ|w_(i+1) − w_i|."""
+        lines = self.groups.rows(w)
+        return self.strength * np.abs(lines[:, 1:] - lines[:, :-1]).sum()
+
+    def gradient(self, w: Array) -> Array:
+        """λDᵀ sign(Dw)."""
+        return self.groups.back(self._pull(self.groups.rows(w)), w)
+
+    def _pull(self, lines: Array) -> Array:
+        """λDᵀ sign(Dw), a line in each row."""
+        signs = np.pad(np.sign(lines[:, 1:] - lines[:, :-1]), ((0, 0), (1, 1)))
+        return self.strength * (signs[:, :-1] - signs[:, 1:])
+
+    def prox(self, v: Array, step: float | Array) -> Array:
+        """Each line with fewer and smaller jumps, by Johnson's dynamic programming."""
+        lines = self.groups.rows(move(v, NUMPY.name))
+        lam = float(step * self.strength)
+        found = np.array([fewer_jumps(line, lam) for line in lines if line.size], lines.dtype)
+        return move(self.groups.back(found.reshape(lines.shape), move(v, NUMPY.name)), of(v).name)
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """Distance of −g to λDᵀz, z = sign(Dw) at jumps and |z| ≤ 1 elsewhere: a prox on each piece."""
+        lines, slope = (self.groups.rows(move(a, NUMPY.name)) for a in (w, g))
+        owed = -slope - self._pull(lines)
+        total = np.zeros((), lines.dtype)
+        for line, off in zip(lines, owed, strict=True):
+            for piece in np.split(off, np.flatnonzero(np.diff(line)) + 1):
+                total += np.square(fewer_jumps(piece, self.strength)).sum() if piece.size else 0
+        return move(like(np.sqrt(total), w), of(w).name)
+
+    def parameters_text(self) -> str:
+        """λ and the axis."""
+        return f"{self.strength:g}, {self.groups!r}"

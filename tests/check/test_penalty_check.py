@@ -7,7 +7,7 @@ import pytest
 from support.lists import complete, exact
 
 from minireg import penalties
-from minireg.check.penalties import CHECKS, KINKS, OPTIMIZERS, _Case, check_penalty
+from minireg.check.penalties import CHECKS, KINKS, OPTIMIZERS, _Case, _rotated, check_penalty
 from minireg.ops import TABLE
 from minireg.ops.arrays import length
 from minireg.penalties import (
@@ -53,6 +53,9 @@ SHIPPED = {
     "Quadratic": Quadratic(0.7, BENDS.T @ BENDS),
     "Quadratic, center": Quadratic(0.7, BENDS.T @ BENDS, CENTER),
     "MCP": penalties.MCP(0.5), "SCAD": penalties.SCAD(0.5, a=2.5),
+    "LogSum": penalties.LogSum(0.3, eps=1), "Orthogonality": penalties.Orthogonality(0.3),
+    "TotalVariation": penalties.TotalVariation(0.3),
+    "TotalVariation, axis": penalties.TotalVariation(0.3, axis=0),
     "NonNegative": penalties.NonNegative(), "Simplex": penalties.Simplex(1.5),
     "SLOPE": penalties.SLOPE(0.3, np.arange(12, 0, -1)),
     "SLOPE, some free": penalties.SLOPE(0.3, np.repeat([2, 1, 0], 4)),
@@ -544,6 +547,23 @@ FAULTS = {
     "MCP's gradient that does not fall": (
         spoilt(penalties.MCP(0.5), gradient=lambda s, w, out=None: s.strength * np.sign(w)),
         "gradient = autograd"),
+    "log-sum's prox that is never 0 where it should jump": (
+        spoilt(penalties.LogSum(0.5, eps=1), prox=lambda s, v, t: np.sign(v) * np.maximum(
+            np.abs(v) - t * s.strength / (s.eps + np.abs(v)), 0)), "prox: brute force"),
+    "log-sum's max_strength without its ε": (
+        spoilt(penalties.LogSum(0.5, eps=3), max_strength=lambda s, g: np.abs(g).max()), "max_strength"),
+    "orthogonality's gradient without its 4": (
+        spoilt(penalties.Orthogonality(0.3), gradient=lambda s, w: 0.3 * w @ (w.T @ w - np.eye(3))),
+        "gradient = autograd"),
+    "orthogonality's prox that is a polar factor": (
+        spoilt(penalties.Orthogonality(0.3), prox=lambda s, v, t: _rotated(v, np.ones_like)),
+        "prox: brute force"),
+    "total variation's prox that shrinks differences once": (
+        spoilt(penalties.TotalVariation(0.3), prox=lambda s, v, t: v - t * s.gradient(v)),
+        "prox: optimality"),
+    "total variation's certificate that forgets the pieces": (
+        spoilt(penalties.TotalVariation(0.3), subdiff_distance=lambda s, w, g: length(
+            g + s.gradient(w))), "certificate: 0"),
     "a simplex that scales instead of projecting": (
         spoilt(penalties.Simplex(), prox=lambda s, v, t: (
             np.maximum(v, 1e-9) / np.maximum(v, 1e-9).sum())), "prox: firm"),

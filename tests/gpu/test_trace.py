@@ -27,7 +27,18 @@ from minireg import backend, nn, optim
 from minireg.gpu import trace as kernels
 from minireg.gpu.step import recorded
 from minireg.gpu.trace import Scalar, Symbol, run_on_rows, trace
-from minireg.penalties import L0, L1, L2, MCP, SCAD, Box, Coefficient, ElasticNet, GroupLasso
+from minireg.penalties import (
+    L0,
+    L1,
+    L2,
+    MCP,
+    SCAD,
+    Box,
+    Coefficient,
+    ElasticNet,
+    GroupLasso,
+    LogSum,
+)
 
 DTYPES = {"float64": 1e-12, "float32": 1e-5}
 
@@ -197,7 +208,8 @@ def test_what_has_no_kernel_is_done_one_by_one():
 
 PROX = {
     **PENALTIES, "L0": L0(0.02), "Box": Box(-0.5, 0.3), "Box, one side": Box(0, np.inf),
-    "MCP": MCP(0.5), "MCP, hard": MCP(0.5, gamma=0.2), "SCAD": SCAD(0.5), "SCAD, bent": SCAD(0.5, a=1.2),
+    "MCP": MCP(0.5), "MCP, hard": MCP(0.5, gamma=0.2), "SCAD": SCAD(0.5), "LogSum": LogSum(0.3, 0.2),
+    "SCAD, bent": SCAD(0.5, a=1.2),
 }  # fmt: skip
 
 

@@ -1,11 +1,11 @@
-"""MCP, SCAD and SLOPE against skglm: value, prox, and solutions where there is one only."""
+"""MCP, SCAD, LogSum and SLOPE against skglm: value, prox, and solutions where there is one only."""
 
 import numpy as np
 import pytest
 
 import minireg as mr
 from minireg import nn
-from minireg.penalties import MCP, SCAD, SLOPE
+from minireg.penalties import MCP, SCAD, SLOPE, LogSum
 
 skglm = pytest.importorskip("skglm")
 theirs = pytest.importorskip("skglm.penalties")
@@ -58,6 +58,17 @@ def test_value_and_prox(label):
         for step in (0.01, 0.3, 0.9 / bend(shape)):
             want = [skglms.prox_1d(x, step, 0) for x in v]
             np.testing.assert_allclose(mine.prox(v, step), want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("eps", [0.1, 1.0, 3.0])
+def test_value_and_prox_of_the_log_sum(eps):
+    """Also where the prox jumps; skglm bisects to 1e-8 for the place."""
+    v = np.random.default_rng(1).normal(size=300) * 3
+    mine, skglms = LogSum(0.5, eps), theirs.LogSumPenalty(0.5, eps)
+    assert mine.value(v) == pytest.approx(skglms.value(v), rel=1e-12)
+    for step in (0.01, 0.3, 2.0):
+        want = [skglms.prox_1d(x, step, 0) for x in v]
+        np.testing.assert_allclose(mine.prox(v, step), want, rtol=0, atol=1e-12)
 
 
 @paired

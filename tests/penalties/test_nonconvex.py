@@ -5,24 +5,28 @@ import pytest
 
 import minireg as mr
 from minireg import nn
-from minireg.penalties import L0, L1, MCP, SCAD
+from minireg.penalties import L0, L1, MCP, SCAD, LogSum
 
 EDGES = np.array([0.0, 1e-3, 0.3, 1.0, 2.0, 3.7, 10.0])
 
-# label: (penalty of strength s, ψ(|u|) as its paper writes it, ρ: ψ + ½ρu² is convex)
+# label: (penalty of strength s, ψ(|u|) as its paper writes it, ρ(s): ψ + ½ρu² is convex)
 FOLDED = {
     "MCP": (
-        MCP, lambda x, s: np.where(x <= 3 * s, s * x - x * x / 6, 3 * s * s / 2), 1 / 3),
+        MCP, lambda x, s: np.where(x <= 3 * s, s * x - x * x / 6, 3 * s * s / 2), lambda s: 1 / 3),
     "MCP, bent": (
         lambda s: MCP(s, gamma=0.4),
-        lambda x, s: np.where(x <= 0.4 * s, s * x - x * x / 0.8, 0.2 * s * s), 2.5),
+        lambda x, s: np.where(x <= 0.4 * s, s * x - x * x / 0.8, 0.2 * s * s), lambda s: 2.5),
     "SCAD": (
         SCAD, lambda x, s: np.select(
             [x <= s, x <= 3.7 * s], [s * x, (7.4 * s * x - x * x - s * s) / 5.4], 2.35 * s * s),
-        1 / 2.7),
+        lambda s: 1 / 2.7),
     "SCAD, bent": (
         lambda s: SCAD(s, a=1.2), lambda x, s: np.select(
-            [x <= s, x <= 1.2 * s], [s * x, (2.4 * s * x - x * x - s * s) / 0.4], 1.1 * s * s), 5.0),
+            [x <= s, x <= 1.2 * s], [s * x, (2.4 * s * x - x * x - s * s) / 0.4], 1.1 * s * s),
+        lambda s: 5.0),
+    "LogSum": (lambda s: LogSum(s, eps=2.0), lambda x, s: s * np.log(1 + x / 2), lambda s: s / 4),
+    "LogSum, bent": (
+        lambda s: LogSum(s, eps=0.3), lambda x, s: s * np.log(1 + x / 0.3), lambda s: s / 0.09),
 }  # fmt: skip
 folded = pytest.mark.parametrize("label", FOLDED)
 
@@ -53,7 +57,7 @@ def test_prox_is_the_global_minimum_at_every_step(label):
         lowest = objective(grid).min(axis=0)
         assert (objective(u) <= lowest + 1e-12).all()
         assert (np.abs(objective(u) - lowest) <= 1e-3 * (1 + np.abs(v))).all()
-        far += step > 1 / rho
+        far += step > 1 / rho(s)
     assert 5 < far < 55  # on both sides of 1/ρ
 
 
@@ -73,8 +77,8 @@ def test_it_bends_down_by_rho_and_no_more(label):
     w, z = np.linspace(-4, 4, 801)[:, None], np.linspace(-4, 4, 801)
     gap = psi(np.abs(z), 0.7) - psi(np.abs(w), 0.7) - make(0.7).gradient(w) * (z - w)
     square = 0.5 * (z - w) ** 2
-    assert (gap + rho * square).min() >= -1e-12
-    assert (gap + 0.9 * rho * square).min() < -1e-6
+    assert (gap + rho(0.7) * square).min() >= -1e-12
+    assert (gap + 0.9 * rho(0.7) * square).min() < -1e-6
 
 
 def test_limits_are_l1_and_the_hard_threshold():

@@ -1,4 +1,4 @@
-"""SLOPE: its value over all orders, its prox over all ways to pool, its ties."""
+"""SLOPE over all orders and all ways to pool, TotalVariation over all ways to cut."""
 
 import itertools
 
@@ -7,8 +7,8 @@ import pytest
 
 import minireg as mr
 from minireg import nn
-from minireg.penalties import L1, SLOPE
-from minireg.penalties.ordered import falling
+from minireg.penalties import L1, SLOPE, TotalVariation
+from minireg.penalties.ordered import falling, fewer_jumps
 
 WEIGHTS = np.array([3.0, 2.0, 2.0, 0.5, 0.0])
 
@@ -107,3 +107,82 @@ def test_a_path_starts_where_all_is_zero():
     assert max(s.certificate for s in found.solutions) <= 1e-10
     assert found.nonzero[0] == 0
     assert found.nonzero[1] > 0
+
+
+# --- total variation ------------------------------------------------------------------------------
+
+
+def by_all_pieces(y, lam):
+    """The exact minimiser: for every way to cut y into constant pieces and every direction of the
+    jumps the levels are known; the lowest value whose jumps go in these directions."""
+    best, found = np.inf, y
+    for jumps in itertools.product([-1, 0, 1], repeat=len(y) - 1):
+        cuts = np.flatnonzero(jumps) + 1
+        signs = np.array([0, *(s for s in jumps if s), 0])
+        pieces = np.split(y, cuts)
+        levels = [
+            p.mean() - lam * (a - b) / len(p)
+            for p, a, b in zip(pieces, signs, signs[1:], strict=False)
+        ]
+        if (np.sign(np.diff(levels)) == signs[1:-1]).all():
+            u = np.concatenate([np.full(len(p), x) for p, x in zip(pieces, levels, strict=True)])
+            value = 0.5 * ((u - y) ** 2).sum() + lam * np.abs(np.diff(u)).sum()
+            if value < best:
+                best, found = value, u
+    return found
+
+
+def test_fewer_jumps_is_the_best_of_all_ways_to_cut():
+    rng = np.random.default_rng(7)
+    for n in range(1, 7):
+        for y in (
+            rng.normal(size=n),
+            np.round(2 * rng.normal(size=n)),
+            np.arange(n) + 0.0,
+            np.zeros(n),
+        ):
+            for lam in (0.0, 1e-20, 0.1, 0.7, 3.0):
+                got = fewer_jumps(y, lam)
+                np.testing.assert_allclose(got, by_all_pieces(y, lam), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("lam", [1e-300, 1e-12, 0.3, 5.0, 1e6])
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e9])
+def test_fewer_jumps_of_many_has_a_dual_that_proves_it(lam, size):
+    """u = y − Dᵀz with |z| ≤ lam, and z = ±lam where u jumps: that is the whole optimality."""
+    rng = np.random.default_rng(8)
+    for y in (size * rng.normal(size=500), size * rng.normal(size=500).cumsum()):
+        u = fewer_jumps(y, lam)
+        z = np.cumsum(u - y)
+        rounding = 1e-12 * size * 500
+        assert abs(z[-1]) <= rounding
+        assert np.abs(z).max() <= lam + rounding
+        jumps = np.diff(u)
+        assert (lam * np.abs(jumps) - z[:-1] * jumps).sum() <= rounding * (1 + np.abs(jumps).sum())
+
+
+def test_each_line_along_the_axis_for_itself():
+    w = np.random.default_rng(9).normal(size=(3, 4, 5))
+    for axis in range(3):
+        lines = np.moveaxis(w, axis, -1).reshape(-1, w.shape[axis])
+        penalty = TotalVariation(0.4, axis=axis)
+        want = sum(0.4 * np.abs(np.diff(line)).sum() for line in lines)
+        assert penalty.value(w) == pytest.approx(want, rel=1e-13)
+        found = np.moveaxis(penalty.prox(w, 0.5), axis, -1).reshape(lines.shape)
+        for line, u in zip(lines, found, strict=True):
+            np.testing.assert_array_equal(u, fewer_jumps(line, 0.2))
+    assert repr(TotalVariation(0.4)) == "TotalVariation(0.4, axis=-1): λ Σ|w_(i+1) − w_i|"
+    assert TotalVariation(0.4).prox(np.zeros((3, 0)), 1.0).shape == (3, 0)
+
+
+def test_a_step_is_found_again_in_noise():
+    """Denoising through solve: the certificate is small and the differences are exactly 0."""
+    truth = np.repeat([0.0, 2.0, 1.0], 20)
+    y = truth + 0.2 * np.random.default_rng(10).normal(size=60)
+    model = nn.Linear(60, 1, bias=False).to(np.float64)
+    solution = mr.solve(model, nn.MSELoss(), TotalVariation(0.03), np.eye(60), y[:, None])
+    assert solution.certificate <= 1e-10
+    found = model.weight.numpy()[0]
+    np.testing.assert_allclose(found, fewer_jumps(y, 0.03 * 60 / 2), atol=1e-8)
+    assert (np.diff(found) != 0).sum() < 8
+    assert np.abs(found - truth).mean() < 0.5 * np.abs(y - truth).mean()

@@ -30,6 +30,7 @@ from minireg.penalties import (
     MaxNorm,
     NonNegative,
     NuclearNorm,
+    Orthogonality,
     PathNorm,
     Penalty,
     Quadratic,
@@ -518,6 +519,38 @@ def test_rounding_of_a_matrix_is_no_mistake():
     penalty, w = Quadratic(1.0, gram), draw(12)
     np.testing.assert_array_equal(penalty.matrix, penalty.matrix.T)
     assert penalty.value(w) == pytest.approx(0.5 * ((x @ w) ** 2).sum(), rel=1e-5)
+
+
+# --- near orthogonal ------------------------------------------------------------------------------
+
+
+def test_prox_of_orthogonality_is_the_global_minimum_of_each_singular_value():
+    """½(s − σ)² + tλ(s² − 1)² on a fine grid, on both sides of 4tλ = 1, where 0 becomes a maximum."""
+    grid = np.linspace(0, 4, 40_001)
+    for k in (0.0, 1e-3, 0.1, 0.25, 0.2500001, 0.5, 3.0, 1e3):
+        for size in (0.0, 1e-6, 0.3, 1.0, 1.5, 3.9):
+            (s,) = np.abs(Orthogonality(k).prox(np.array([size]), 1.0))
+            best = grid[np.argmin(0.5 * (grid - size) ** 2 + k * (grid**2 - 1) ** 2)]
+            assert abs(s - best) < 1e-2 if k == 0.25 and size < 1e-2 else abs(s - best) <= 1e-4
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (2, 3, 2, 2), (4,)])
+def test_orthogonality_is_0_at_orthonormal_rows_or_columns_and_nowhere_else(shape):
+    penalty, w = Orthogonality(0.7), draw(*shape)
+    near = matrix(w.reshape(len(w) if w.ndim > 1 else 1, -1), np.ones_like).reshape(shape)
+    assert penalty.value(near) < 1e-28
+    assert np.abs(penalty.gradient(near)).max() < 1e-13
+    sizes = singular(w.reshape(len(w) if w.ndim > 1 else 1, -1))
+    assert penalty.value(w) == pytest.approx(0.7 * ((sizes**2 - 1) ** 2).sum(), rel=1e-12)
+
+
+def test_a_wide_matrix_has_the_gradient_of_the_tall_formula():
+    w = draw(3, 5)
+    whole = 4 * 0.7 * w @ (w.T @ w - np.eye(5))
+    np.testing.assert_allclose(Orthogonality(0.7).gradient(w), whole, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(
+        Orthogonality(0.7).gradient(w.T), Orthogonality(0.7).gradient(w).T
+    )
 
 
 # --- a simplex ------------------------------------------------------------------------------------

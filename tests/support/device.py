@@ -305,6 +305,15 @@ PENALTIES: dict[str, list[Callable[[str], Any]]] = {
     "SCAD": [lambda home: penalties.SCAD(0.1)],
     "NonNegative": [lambda home: penalties.NonNegative()],
     "Simplex": [lambda home: penalties.Simplex(1.5)],
+    "LogSum": [
+        lambda home: penalties.LogSum(0.1, eps=0.5),
+        lambda home: penalties.LogSum(2.0, eps=0.5),
+    ],
+    "Orthogonality": [lambda home: penalties.Orthogonality(0.1)],
+    "TotalVariation": [
+        lambda home: penalties.TotalVariation(0.1),
+        lambda home: penalties.TotalVariation(0.1, axis=0),
+    ],
     "SLOPE": [lambda home: penalties.SLOPE(0.1, np.arange(12.0, 0, -1))],
     "Composed": [
         lambda home: penalties.scaled(penalties.L1(0.1), 2.0, 3.0),
