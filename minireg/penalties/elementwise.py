@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..backend import Array
-from ..messages import check_option
+from ..engine import grad
+from ..messages import check_kind, check_option
+from ..nn.module import Module
 from ..ops.arrays import largest, length
 from ..ops.table import array_of
+from ..tensor import Tensor
 from .base import Formula, Level, Penalty, Strength, Weight, constant, fitting, fixed
 
 
@@ -50,7 +54,7 @@ class L2(Penalty):
     strength : λ ≥ 0, a number or a :class:`Coefficient`.
     center : what the weights are drawn towards, a number or an array or Tensor of w's shape, copied. 0
         by default.
-    weight : ≥ 0, as ``center``; for example a Fisher diagonal (EWC). 1 by default.
+    weight : ≥ 0, as ``center``; for example a Fisher diagonal (:meth:`from_fisher`). 1 by default.
 
     ``ValueError`` for a negative strength or weight and, at a weight w, for one of another shape.
 
@@ -102,6 +106,48 @@ class L2(Penalty):
         {'alpha': 5.0, 'C': 0.1}
         """
         return {"alpha": n * self.strength / 2, "C": _inverse(n * self.strength)}
+
+    @classmethod
+    def from_fisher(
+        cls, model: Module, loss: Callable[[Any, Any], Tensor], x: Any, y: Any, strength: Level
+    ) -> dict[str, tuple[L2, str]]:
+        """Elastic weight consolidation: stay where an earlier task's loss is steep (Kirkpatrick et al. 2017).
+
+        For :class:`minireg.Objective`, a term "fisher NAME" for each trainable parameter, biases too:
+        ½λ Σ F(w − w*)² around the weights as they are, F being the diagonal of the empirical Fisher
+        information, the mean over rows of the squared gradient of the loss of that row.
+
+        Parameters
+        ----------
+        model : a Module that has learned (x, y), in the mode that it was judged in (``model.eval()``).
+        loss : the negative log likelihood, for example ``nn.CrossEntropyLoss()``; a mean over rows.
+        x, y : the rows of the earlier task, as model and loss take them; they are taken one by one.
+        strength : λ ≥ 0, a number or a :class:`Coefficient`; n_old/n_new weighs all rows alike.
+
+        ``TypeError`` for what is no Module, ``ValueError`` for no rows or another number of targets.
+
+        >>> import minireg as mr
+        >>> model, loss = mr.nn.Linear(1, 1, dtype=np.float64), mr.nn.MSELoss()
+        >>> _ = model.weight.assign(2.0), model.bias.assign(0.0)
+        >>> x, y = np.array([[1.0], [2.0]]), np.array([[3.0], [3.0]])
+        >>> objective = mr.Objective(loss, L2.from_fisher(model, loss, x, y, strength=0.5))
+        >>> [(name, t.penalty.weight.round(2).tolist()) for name, t in objective.terms.items()]
+        [('fisher weight', [[10.0]]), ('fisher bias', [4.0])]
+        """
+        check_kind("L2.from_fisher", Module, model=model)
+        if not len(x) == len(y) > 0:
+            raise ValueError(
+                f"L2.from_fisher: got {len(x)} rows and {len(y)} targets, expected as many, at least 1"
+            )
+        named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        fisher = {n: np.zeros_like(p.data) for n, p in named.items()}
+        for i in range(len(x)):
+            value = loss(model(x[i : i + 1]), y[i : i + 1])
+            found = grad(value, list(named.values()), allow_unused=True)
+            for total, g in zip(fisher.values(), found, strict=True):
+                if g is not None:
+                    total += np.square(g.data) / len(x)
+        return {f"fisher {n}": (cls(strength, p, fisher[n]), n) for n, p in named.items()}
 
     def _offset(self, w: Any) -> Any:
         return w if self.center is None else w - fitting(self.center, w, "L2: center")

@@ -207,8 +207,10 @@ class TotalVariation(Penalty):
 
     def _pull(self, lines: Array) -> Array:
         """λDᵀ sign(Dw), a line in each row."""
-        signs = np.pad(np.sign(lines[:, 1:] - lines[:, :-1]), ((0, 0), (1, 1)))
-        return self.strength * (signs[:, :-1] - signs[:, 1:])
+        jumps, pull = self.strength * np.sign(lines[:, 1:] - lines[:, :-1]), np.zeros_like(lines)
+        pull[:, 1:] += jumps
+        pull[:, :-1] -= jumps
+        return pull
 
     def prox(self, v: Array, step: float | Array) -> Array:
         """Each line with fewer and smaller jumps, by Johnson's dynamic programming."""

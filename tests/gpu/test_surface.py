@@ -479,7 +479,10 @@ def _penalties(home):
         penalty.add_gradient(w, total)
     for part in penalties.SparseGroupLasso(0.1, 0.2).parts().values():
         part.add_gradient(w, total)
+    net, rows = made(home, lambda: nn.Linear(3, 2).double()), mr.Tensor(at(home, 4, 3))
+    terms = penalties.L2.from_fisher(net, nn.MSELoss(), rows, at(home, 4, 2), 0.5)
     return [
+        *(term.weight for term, _ in terms.values()),
         smooth.gradient(w), smooth.subdiff_distance(w, g), soft.gradient(w), soft.subdiff_distance(w, g),
         ball.prox(w, 0.5), raised.value(w), total, penalties.PathNorm(0.1).over(chain),
         penalties.L2.from_sklearn(1.0, 20).value(w), penalties.L1.from_sklearn(1.0).value(w),
