@@ -241,6 +241,17 @@ class NuclearNorm(Penalty):
     >>> pen = NuclearNorm(1.0); w = np.diag([3.0, 0.5])
     >>> float(pen.value(w)), pen.gradient(w).tolist(), pen.prox(w, step=1.0).tolist()
     (3.5, [[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [0.0, 0.0]])
+
+    Matrix completion (Candès & Recht 2009): a Linear of the identity is a matrix, Wᵀ, and the loss
+    sees only some of its entries.
+
+    >>> import minireg as mr
+    >>> y, seen = np.outer([1.0, 2, 3, 4], [1.0, -1, 2]), ~np.eye(4, 3, dtype=bool)
+    >>> loss = lambda output, target: np.square(seen * (output - target)).sum()
+    >>> model = mr.nn.Linear(4, 3, bias=False, dtype=np.float64)
+    >>> found = mr.solve(model, loss, NuclearNorm(1e-4), np.eye(4), seen * y)
+    >>> model.weight.numpy().T.round(2).diagonal(), found.converged
+    (array([ 1., -2.,  6.]), True)
     """
 
     formula = Formula(

@@ -86,6 +86,30 @@ def test_orthonormal_features_have_a_closed_form(label):
     assert solution.value == pytest.approx(value + penalty.value(expected), rel=1e-9)
 
 
+def test_a_matrix_of_low_rank_is_completed():
+    """The solution is the fixed point of soft-impute (Mazumder et al. 2010), found here by itself."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(20, 2)) @ rng.normal(size=(2, 15))
+    seen = rng.uniform(size=truth.shape) < 0.6
+    y, lam = np.where(seen, truth, 0), 0.2
+
+    def loss(output, target):
+        return 0.5 * np.square(seen * (output - target)).sum()
+
+    model = nn.Linear(20, 15, bias=False).to(np.float64)
+    solution = solve(model, loss, NuclearNorm(lam), np.eye(20), y)
+    found = model.weight.data.T
+    assert solution.certificate <= 1e-10
+    w = np.zeros_like(y)
+    for _ in range(3000):
+        u, s, vt = np.linalg.svd(np.where(seen, y, w), full_matrices=False)
+        w = (u * np.maximum(s - lam, 0)) @ vt
+    np.testing.assert_allclose(found, w, rtol=0, atol=1e-8)
+    assert np.linalg.matrix_rank(found, tol=1e-8) == 2
+    unseen = np.linalg.norm((found - truth)[~seen]) / np.linalg.norm(truth[~seen])
+    assert unseen < 0.05  # 0 would leave 1
+
+
 def test_a_bias_may_be_penalised_or_absent():
     y = targets(X)
     without = linear(bias=False)
