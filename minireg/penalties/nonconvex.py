@@ -20,11 +20,11 @@ from .elementwise import soft_threshold
 
 
 class Folded(Penalty):
-    """Σ ψ(|w|) with a falling slope ψ′; a subclass says ``slope``, and ``shape``, its second number."""
+    """Σ ψ(|w|) with a falling slope ψ′; a subclass says ``slope`` and names its ``second`` number."""
 
     convex, elementwise_step = False, True
     strength: Strength = Strength()
-    shape: str
+    second: str
 
     def slope(self, size: Any) -> Any:
         """ψ′ at ``size`` ≥ 0, a number or an array."""
@@ -45,7 +45,7 @@ class Folded(Penalty):
 
     def parameters_text(self) -> str:
         """λ and the second number."""
-        return f"{self.strength:g}, {self.shape}={getattr(self, self.shape):g}"
+        return f"{self.strength:g}, {self.second}={getattr(self, self.second):g}"
 
 
 class MCP(Folded):
@@ -75,7 +75,7 @@ class MCP(Folded):
     )
     prior = "a peak as Laplace's at 0 and flat tails: improper"
     text = "Σ λ|w| − w²/2γ up to γλ"
-    separable, shape = True, "gamma"
+    separable, second = True, "gamma"
 
     def __init__(self, strength: Level, gamma: float = 3.0) -> None:
         check_option("MCP", "(0, inf)", gamma=gamma)
@@ -124,7 +124,7 @@ class SCAD(Folded):
     )
     prior = "Laplace near 0 and flat tails: improper"
     text = "Σ λ|w|, bent from λ to aλ, then flat"
-    separable, shape = True, "a"
+    separable, second = True, "a"
 
     def __init__(self, strength: Level, a: float = 3.7) -> None:
         check_option("SCAD", "(1, inf)", a=a)
@@ -179,7 +179,7 @@ class LogSum(Folded):
     )
     prior = "generalised double Pareto: density ∝ (1 + |w|/ε)^(−nλ)"
     text = "λ Σ log(1 + |w|/ε)"
-    separable, shape = True, "eps"
+    separable, second = True, "eps"
 
     def __init__(self, strength: Level, eps: float) -> None:
         check_option("LogSum", "(0, inf)", eps=eps)

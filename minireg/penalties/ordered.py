@@ -177,7 +177,7 @@ class TotalVariation(Penalty):
 
     ``ValueError`` for a negative strength and, at a weight w, for an axis that it does not have;
     ``NotImplementedError`` of ``max_strength``. The prox is exact, one line after the other on the CPU,
-    for a weight on a GPU too. Where neighbours are equal the gradient is 0.
+    for a weight on a GPU too. Equal neighbours add nothing to the gradient.
 
     >>> pen = TotalVariation(1.0); w = np.array([0.0, 2.0, 0.0, 9.0])
     >>> float(pen.value(w)), pen.gradient(w), pen.prox(w, step=1.0)
