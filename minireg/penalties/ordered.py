@@ -106,8 +106,8 @@ class SLOPE(Penalty):
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to ∂(λΩ)(w), a permutahedron for each size that elements of w share."""
-        weights, (at, slope) = self._weights(w), (move(a, NUMPY.name).reshape(-1) for a in (w, g))
-        weights, size = move(weights, NUMPY.name), np.abs(at)
+        at, slope = (move(a, NUMPY.name).reshape(-1) for a in (w, g))
+        size, weights = np.abs(at), self._weights(at)
         descent = np.where(at == 0, np.abs(slope), -slope * np.sign(at))
         order = np.argsort(-size)
         ends = np.flatnonzero(size[order][1:] < size[order][:-1] * (1 - near(w))) + 1
@@ -214,10 +214,10 @@ class TotalVariation(Penalty):
 
     def prox(self, v: Array, step: float | Array) -> Array:
         """Each line with fewer and smaller jumps, by Johnson's dynamic programming."""
-        lines = self.groups.rows(move(v, NUMPY.name))
-        lam = float(step * self.strength)
+        given, lam = move(v, NUMPY.name), float(step * self.strength)
+        lines = self.groups.rows(given)
         found = np.array([fewer_jumps(line, lam) for line in lines if line.size], lines.dtype)
-        return move(self.groups.back(found.reshape(lines.shape), move(v, NUMPY.name)), of(v).name)
+        return move(self.groups.back(found.reshape(lines.shape), given), of(v).name)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to λDᵀz, z = sign(Dw) at jumps and |z| ≤ 1 elsewhere: a prox on each piece."""
