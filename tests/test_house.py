@@ -72,15 +72,18 @@ BUDGETS = {
     # in Chinese; 10 for a judge who tells no false condition; 585 for lessons on paper and in Jupyter:
     # 210 the book, 220 notebooks and what their cells call, 90 kept frames drawn without a browser (30
     # of them came from the tests), 65 that the page, the judge and the command share with them; 26 for
-    # notebooks that measure in their own language, and a path that is no file for one
-    "front": Budget("cli course tables pictures __main__", 5967, 1033, 1208),
+    # notebooks that measure in their own language, and a path that is no file for one; 60 for what the
+    # playground left unsaid: which choices change nothing as the others are, how far its program is the
+    # same, where a prox ends, what the maps' marks mean
+    "front": Budget("cli course tables pictures __main__", 6027, 1033, 1208),
 }
 
 # Lines of JavaScript. 1,500 as planned; 90 came with the ten questions: what was answered, before and
 # after, side by side, and the log that the reader may keep, export and delete; 20 with the playground's
 # next picture, under way while this one is drawn, and the operands of the number under the pointer; 24
-# with answers that outlast a reload and another tab, and are not deleted unasked.
-SCRIPTS = 1634
+# with answers that outlast a reload and another tab, and are not deleted unasked; 21 with weights chosen
+# by the keyboard, and pictures that carry their paper, step and choices along.
+SCRIPTS = 1655
 
 # --- imports --------------------------------------------------------------------------------------
 

@@ -105,24 +105,27 @@ def _measure(request: Mapping[str, Any], _: Hear) -> dict[str, Any]:
     return claim().to_dict()
 
 
-PLAYED: list[Play] = []  # what the playground trains, if it does
+PLAYED: dict[str, Play] = {}  # what playgrounds train, by the page: a second tab has its own
+MOST = 8  # of them are kept; a reader has no more open
 
 
 def _play(request: Mapping[str, Any], _: Hear) -> dict[str, Any]:
     """Train a while, and show what comes of it; or say it as a program."""
-    chosen = request["config"]
-    if not PLAYED:
-        PLAYED.append(Play(chosen))
-    (play,) = PLAYED
+    chosen, page = request["config"], str(request.get("page", ""))
+    play = PLAYED[page] = PLAYED.pop(page, None) or Play(chosen)  # the last asked for is the last
+    if len(PLAYED) > MOST:
+        del PLAYED[next(iter(PLAYED))]
     play.change(chosen)
     if request.get("script"):
-        return {"script": script(chosen, play.done)}
+        return {"script": script(chosen, play.done, play.changed)._asdict()}
     if request.get("restart"):
         play.restart()
     play.steps(max(int(request["steps"]), not play.done))
+    shown = show(play, request["scope"], request["stage"], request["all"] or play.diverged)
     if play.diverged:
-        return {"error": DIVERGED.en, "said": DIVERGED._asdict()}
-    return show(play, request["scope"], request["stage"], request["all"])
+        said = DIVERGED.format(step=play.done)
+        shown |= {"error": said.en, "said": said._asdict()}
+    return shown
 
 
 @cache

@@ -119,10 +119,12 @@ function inWorker() {
 }
 
 // On this machine, by the server that showed this page.
+const gone = { en: "minireg has stopped. Start it again and open the address it prints.",
+  zh: "minireg 已停止。请重新启动，并打开它给出的新地址。" };
 function onServer(token) {
   const post = async (name, body) => {
     const options = { method: "POST", headers: { "X-Token": token }, body: JSON.stringify(body) };
-    const reply = await fetch(name, options);
+    const reply = await fetch(name, options).catch(() => { throw Object.assign(Error(gone.en), { said: gone }); });
     const found = await reply.json();
     if (!reply.ok) throw Error(found.error);
     return found;
@@ -147,8 +149,8 @@ function inTurn(python) {
       const seconds = Math.min(Math.ceil((performance.now() - begun) / 1000), limit);
       return reply.stopped ? stopped(seconds, reply.printed ?? "", byHand) : reply;
     } catch (error) {
-      return { error: error.message, right: false, tried: false, printed: "",
-        said: { en: `Python does not answer: ${error.message}`, zh: `Python 没有回应：${error.message}` } };
+      return { error: error.message, right: false, tried: false, printed: "", said: error.said ??
+        { en: `Python does not answer: ${error.message}`, zh: `Python 没有回应：${error.message}` } };
     } finally { clearTimeout(clock); tell(""); }
   }
   return request => (last = last.then(() => ask(request)));

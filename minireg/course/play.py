@@ -19,6 +19,7 @@ from ..inspect.ledger import Key
 from ..penalties import Penalty
 from ..pictures import Panel, Say
 from ..pictures.words import Text, say
+from ..pictures.words import number as readable
 from ..random import Stream
 from ..training import batches
 
@@ -68,8 +69,8 @@ CONTROLS = {
         weights=Say("weights", "权重"), all=Say("weights and biases", "权重与偏置"))),
     "break": Control(Say("break it", "故意弄错"), start="nothing", **_named(
         nothing=Say("nothing", "不弄错"), sign=Say("wrong sign", "符号反了"),
-        step=Say("prox without step size", "近端步漏掉步长"),
-        scale=Say("decay the norm's scale", "衰减归一化的 γ"))),
+        step=Say("prox, step × 100", "近端步，步长 × 100"),
+        scale=Say("decay the norm's γ", "衰减归一化的 γ"))),
     "seed": Control(Say("seed", "随机种子"), (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 0, True),
 }  # fmt: skip
 PENALTIES = {"l2": mr.penalties.L2, "l1": mr.penalties.L1, "group": mr.penalties.GroupLasso,
@@ -79,7 +80,7 @@ MATRICES = ("group", "spectral")  # biases have neither rows nor singular values
 ENTRIES = {
     "data": ("data", Say("data", "数据")), "smoothing": ("data", Say("smoothing", "平滑")),
     "l2": ("penalty", Say("L2", "L2")), "l1": ("penalty", Say("L1", "L1")),
-    "group": ("penalty", Say("group", "组")), "spectral": ("penalty", Say("spectral", "谱")),
+    "group": ("penalty", Say("group lasso", "组 Lasso")), "spectral": ("penalty", Say("spectral", "谱范数")),
     "carried": ("reference", Say("momentum", "动量")), "decay": ("penalty", Say("decay", "衰减")),
     "prox": ("penalty", Say("prox", "近端步")),
 }  # fmt: skip
@@ -99,10 +100,13 @@ def read(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def wrong(penalty: Any, fault: str) -> Penalty:
-    """A penalty with a planted fault: its sign is wrong, or its prox forgets the step size."""
+    """A penalty with a planted fault: its sign is wrong, or its prox takes 100 times its step."""
     kind: Any = type(penalty)
 
     class Wrong(kind):  # type: ignore[misc]
+        def __call__(self, w: Any) -> Any:
+            return Penalty.__call__(self, w)  # by the gradient here, not by a kind's own way
+
         def gradient(self, w: Any) -> Any:
             return -super().gradient(w) if fault == "sign" else super().gradient(w)
 
@@ -113,7 +117,7 @@ def wrong(penalty: Any, fault: str) -> Penalty:
         def prox(self, v: Any, step: Any) -> Any:
             if fault == "sign":
                 return 2 * v - super().prox(v, step)
-            return super().prox(v, np.ones_like(step) if np.ndim(step) else 1.0)
+            return super().prox(v, 100 * step)
 
     found: Penalty = Wrong(penalty.strength)
     return found
@@ -136,9 +140,29 @@ def terms(config: Config) -> dict[str, mr.Term]:
         on = None if reached == {"weight"} else lambda _, p, reached=reached: p.kind in reached
         adaptive = config["optimizer"].startswith("adam")
         via: Any = "gradient" if adaptive and not one.elementwise_step else config["via"]
-        penalty = wrong(one, fault) if fault in ("sign", "step") else one
-        found[name] = mr.Term(penalty, on, via)
+        acts = fault == "sign" or (fault, via) == ("step", "prox")
+        found[name] = mr.Term(wrong(one, fault) if acts else one, on, via)
     return found
+
+
+def idle(config: Config) -> dict[str, Say]:
+    """Choices that change nothing as the others are: what each would need."""
+    some, prox = terms(config), any(term.via == "prox" for term in terms(config).values())
+    decays = config["optimizer"] == "adamw" and config["l2"] > 0
+    spread = decays or not some.keys() <= {*MATRICES}
+    flat = Say("needs λ > 0 of L1 or L2: the others act on matrices only",
+               "需要 L1 或 L2 的 λ > 0：其余惩罚只作用于权重矩阵")  # fmt: skip
+    rules = (
+        ("on", "all", spread, flat),
+        ("via", "prox", prox, Say("AdamW decays directly; the others have no prox under Adam",
+                                  "AdamW 直接衰减；其余的在 Adam 下没有近端步")),
+        ("via", "prox", some or decays, strength := Say("needs λ > 0", "需要 λ > 0")),
+        ("break", "sign", some or decays, strength),
+        ("break", "step", prox, Say("needs λ > 0, acting by prox", "需要 λ > 0，且选“近端步”")),
+        ("break", "scale", spread, flat),
+        ("break", "scale", config["norm"] != "none", Say("needs a normalization", "需要先选归一化")),
+    )  # fmt: skip
+    return {name: need for name, value, acts, need in rules if config[name] == value and not acts}
 
 
 def network(config: Config) -> mr.nn.Sequential:
@@ -233,8 +257,8 @@ def named(key: Key) -> str:
 
 
 DIVERGED = Say(
-    "Diverged: a weight is beyond 100,000. Lower η or λ, or break nothing; then Reset.",
-    "已发散：有权重超过 100 000。请调小 η 或 λ，或改为“不弄错”，再点“重来”。",
+    "step {step}: diverged, a weight is beyond 100,000. Lower η or λ, or break nothing; then Reset.",
+    "第 {step} 步：已发散，有权重超过 100 000。请调小 η 或 λ，或改为“不弄错”，再点“重来”。",
 )
 
 
@@ -254,6 +278,7 @@ class Play:
         if anew:
             self.restart()
         elif old != self.config:
+            self.changed = self.changed or self.done > 0
             self.plain.choose(bare(self.config))
             self.side.choose(self.config)
         return anew
@@ -266,6 +291,7 @@ class Play:
         self.y, self.flipped = mr.datasets.flip_labels(true, c["flip"], 2, stream)
         self.fresh = planar(c, 4 * POINTS, c["seed"] + 1000)
         self.plain, self.side, self.done = Side(bare(c)), Side(c), 0
+        self.changed = False  # whether choices were others at an earlier step
         self.shuffle = Stream("shuffle", c["seed"])
         self.epoch: Iterator[Any] = iter([])
         names = Say("plain", "未正则化"), Say("regularized", "正则化")
@@ -329,7 +355,8 @@ def board(play: Play, title: Say) -> Panel:
     """The points that are learnt, with room for the rest: drawn once, as they stay."""
     below = CERTIFIED[play.config["norm"] not in UNBOUNDED]
     reach = -REACH, REACH
-    panel = Panel(title, reach, reach, xticks={}, yticks={}, height=None, xlabel=below)
+    panel = Panel(title, reach, reach, xticks={}, yticks={}, height=None,
+                  xlabel=below, ylabel=LEGEND[title.en])  # fmt: skip
     x, y = play.x.T
     panel.dots(x[play.flipped], y[play.flipped], "broken", size=7)
     for label, hollow in ((1, False), (0, True)):
@@ -344,14 +371,19 @@ def map_of(play: Play, side: Side) -> Panel:
     panel = deepcopy(play.boards[side])
     panel.heat(p, 2, negative="data").contours(AXIS, AXIS, p, [0.5], "result", width=2.5)
     if play.config["norm"] not in UNBOUNDED:
-        panel.circles(*surest(play.x, mr.certified_radius(side.model, play.x)))
+        panel.circles(*(found := surest(play.x, mr.certified_radius(side.model, play.x))))
+        panel.xlabel = panel.xlabel if found[-1].size else BEYOND
     return panel
 
 
 #: Normalizations that only ε keeps from being infinitely steep, where their input is constant.
 UNBOUNDED = {"layer": "LayerNorm", "rms": "RMSNorm"}
 CERTIFIED = (Say("this norm has no useful bound: no circle", "这种归一化没有可用的上界：不画圈"),
-             Say("dashed: certified, no boundary inside", "虚线圈内已认证：没有决策边界"))  # fmt: skip
+             Say("dashed: certified, no boundary inside", "虚线圈：已认证，圈内没有决策边界"))  # fmt: skip
+BEYOND = Say("certified circles: larger than the map", "认证圈比图还大，未画出")
+LEGEND = {"plain": Say("green: boundary · red ring: wrong label", "绿线：决策边界 · 红圈：标签被改错"),
+          "regularized": Say("shade: probability of class 1 (filled dots)",
+                             "底色：属于第 1 类（实心点）的概率")}  # fmt: skip
 
 
 def surest(x: Any, radii: Any, most: int = 6) -> tuple[Any, Any, Any]:
@@ -369,16 +401,20 @@ def chain_of(side: Side, scope: str, shown: int = 99) -> Panel:
     """What each entry of the last step did, one arrow after the other, closing on the step.
 
     Of many weights it is seen in the plane of their vector θ: upwards they grow, to the right they
-    turn. Of one weight the arrows stand side by side.
+    turn. Of one weight the arrows stand upright side by side, each where the one before ends.
     """
     entries = side.entries(scope)
     before = np.concatenate(
         [np.ravel(side.ledger.last[n].before[at]) for n, at in side.chosen(scope)]
     )
     changes = np.array([*entries.values()]).reshape(len(entries), -1)
+    beside = np.zeros(len(changes) + 1)  # how far to the right each arrow stands, the step's last
+    title = Say("the last step, cause by cause", "最近一步，逐个原因")
     if before.size == 1:
-        points = np.c_[np.ones(len(changes)), changes]
-        across = Say("one entry after the other", "逐项")
+        points, beside = np.c_[0 * changes, changes], np.arange(len(changes) + 1) + 0.5
+        across = Say("one entry after the other", "各项依次相加")
+        place = ".".join(str(int(k) + 1) for k in scope.split(":"))
+        title = Say(f"the last step of weight {place}", f"权重 {place} 的最近一步")
     else:
         up = before / max(float(np.linalg.norm(before)), 1e-12)
         turn = changes.sum(0) - (changes.sum(0) @ up) * up
@@ -390,8 +426,7 @@ def chain_of(side: Side, scope: str, shown: int = 99) -> Panel:
     room = rounded(max(x1 - x0, y1 - y0, 1e-9)) if before.size > 1 else rounded(max(y1 - y0, 1e-9))
     wide = (x0 + x1 - 1.3 * room) / 2, (x0 + x1 + 1.3 * room) / 2
     panel = Panel(
-        Say("the last step, cause by cause", "最近一步，逐个原因"),
-        wide if before.size > 1 else (-0.3, len(changes) + 0.3),
+        title, wide if before.size > 1 else (0, len(changes) + 1),
         ((y0 + y1 - 1.1 * room) / 2, (y0 + y1 + 1.1 * room) / 2),
         xlabel=across, ylabel=Say("lengthens θ", "使 θ 变长") if before.size > 1 else Say("Δw", "Δw"),
         xticks={} if before.size == 1 else None,
@@ -399,9 +434,11 @@ def chain_of(side: Side, scope: str, shown: int = 99) -> Panel:
     for k, entry in enumerate(entries):
         (x, y), (dx, dy) = corners[k] * (np.nan if k >= shown else 1.0), points[k]
         role, words = ENTRIES[entry]
-        panel.arrow(x, y, dx, dy, role, label=words)
+        panel.arrow(x + beside[k], y, dx, dy, role, label=words)
+        if before.size == 1:  # at the level that it reached the next one begins
+            panel.line(beside[k : k + 2] + 0 * x, [y + dy] * 2, "reference", width=1)
     dx, dy = corners[-1] * (np.nan if shown <= len(entries) else 1.0)
-    return panel.arrow(0, 0, dx, dy, "result", width=4, label=Say("the step", "这一步"))
+    return panel.arrow(beside[-1], 0, dx, dy, "result", width=4, label=Say("the step", "这一步"))
 
 
 def rounded(size: float) -> float:
@@ -423,16 +460,18 @@ def movers_of(side: Side) -> Panel:
     for k, entry in enumerate(names):
         role, words = ENTRIES[entry]
         low = heights[:, k - 1] if k else np.zeros(len(rows))
-        panel.band(steps, low, heights[:, k], role, label=words)
+        panel.band(steps, low, heights[:, k], role, label=words if len(rows) > 1 else "")
+        panel.line(steps, heights[:, k], role, width=1)  # between two of one colour
     return panel
 
 
 def weights_of(side: Side) -> Panel:
-    """The sizes of all weights: a row a unit, of the last layer a column a class."""
+    """The sizes of all weights: a row a unit, but of the last layer a row an input."""
     first, second, last = (np.abs(p.numpy()) for p in side.parts.values())
     panel = Panel(
-        Say("sizes of the weights: a row a unit", "权重的大小：一行一个单元"), (0, 22), (WIDTH, 0),
-        xticks={1: "1", 11: "2", 21: "3"}, yticks={}, height=200, xlabel=Say("layer", "层"),
+        Say("sizes of the weights: point at one, or click", "权重的大小：指向一格，或点击"),
+        (0, 22), (WIDTH, 0), xticks={1: "1", 11: "2", 21: "3"}, yticks={}, height=200,
+        xlabel=Say("layer: a row a unit, in 3 an input", "层：一行一个单元，第 3 层一行一个输入"),
     )  # fmt: skip
     most = rounded(max(1e-3, *(float(w.max()) for w in (first, second, last))))
     for w, left in ((first, 0), (second, 5), (last.T, 20)):
@@ -491,15 +530,15 @@ def numbers(play: Play) -> list[Number]:
                Say("#{flipped: ŷ = the wrong label}", "#{被改错的点：ŷ = 错误标签}"),
                [f"{k} / {many}" for k in learnt]),
         number("exact zeros", "恰好为 0 的权重", zeros, "d", "#{w = 0}", [f"{k} / {size}" for k in zeros]),
-        number("unused units", "不起作用的单元", dead, "d",
+        number("units silent at all training points", "在所有训练点上输出为 0 的单元", dead, "d",
                Say("#{units with ReLU = 0 at every point}", "#{在每个点上 ReLU 都等于 0 的单元}"),
                [f"{k} / {2 * WIDTH}" for k in dead]),
         number("length of θ", "θ 的长度", [np.linalg.norm(w) for w in flat], ".3g", "‖θ‖ = √Σw²",
                [f"√{(w * w).sum():.4g}" for w in flat]),
         *bounds(play),
-        number("books: |sum − step|", "账本：|各项之和 − 实际一步|", residual, ".0e",
+        number("books: |sum − step|", "账本：|各项之和 − 实际一步|", [*map(tenth, residual)], "",
                Say("max |Σ entries − Δθ| / the largest number", "max |Σ各项 − Δθ| / 其中最大的数"),
-               [f"{r:.2e}" for r in residual]),
+               [readable(r) for r in residual]),
     ]  # fmt: skip
 
 
@@ -507,6 +546,11 @@ def number(en: str, zh: str, values: Any, form: str, formula: Text, operands: An
     """A line with its values as text; what there is none of is a dash."""
     shown = ["–" if math.isnan(v) else f"{v:{form}}".replace("inf", "∞") for v in values]
     return Number(Say(en, zh), (shown[0], shown[1]), say(formula), tuple(operands))
+
+
+def tenth(value: float) -> str:
+    """A small number by its first digit."""
+    return readable(float(f"{value:.0e}"))
 
 
 def bounds(play: Play) -> list[Number]:
@@ -553,22 +597,32 @@ def stages(side: Side, scope: str) -> list[Say]:
         float(np.broadcast_to(row._scale * factor, row.before.shape)[at])
         for factor in (row.linear.fresh, row.linear.carried)
     )
-    lines = [Say(f"η = {group['lr']:g}: a gradient counts × {signed(each)}",
-                 f"η = {group['lr']:g}：梯度乘以 {signed(each)}")]  # fmt: skip
+    adaptive, p = "eps" in group, side.parts[name]
+    why = "−η(1−β₁)/((1−β₁ᵗ)(√v̂+ε))" if adaptive else "−η"
+    tiny = adaptive and abs(each) * group["eps"] > 0.05 * group["lr"]  # of the root only ε is left
+    rate = f"η = {group['lr']:g}" + ", v̂ = 0" * tiny
+    lines = [Say(f"{rate}: a gradient counts × {why} = {signed(each)}",
+                 f"{rate}：梯度乘以 {why} = {signed(each)}")]  # fmt: skip
     for entry, change in side.entries(scope).items():
+        en, zh = ENTRIES[entry][1]
         if entry in row.fresh:
-            how = f"{signed(each)} × ∂/∂w = {signed(each)} × {signed(row.fresh[entry][at])}"
+            how = f"{signed(each)} × ∂{{}}/∂w = {signed(each)} × {signed(row.fresh[entry][at])}"
         elif entry == "carried":
+            en, zh = "m, momentum before this step", "m，这一步之前的动量"
             momentum = sum(float(part[at]) for part in row.carried.values())
             how = f"{signed(earlier)} × m = {signed(earlier)} × {signed(momentum)}"
         elif entry == "decay":
             how = f"−ηλw = −{row.decay:.3g} × {signed(before)}"
         else:
-            reached = after - float(change[0])
-            how = f"prox(v) − v, v = {signed(reached)}"
-        words = ENTRIES[entry][1]
-        became = f"{how} = {signed(change[0])}"
-        lines.append(Say(f"{words.en}: {became}", f"{words.zh}：{became}"))
+            step = side.optimizer._prox_step(side.optimizer.state[p], group)
+            long = "η/(√v̂+ε)" if adaptive else "η/(1−μ)" if group.get("momentum") else "η"
+            long += f" = {float(np.broadcast_to(step, p.shape)[at]):.3g}"
+            en, zh = f"prox with step {long}", f"近端步（步长 {long}）"
+            how = f"v = {signed(after - float(change[0]))} → {signed(after)}, Δ"
+        became = signed(change[0])
+        lines.append(
+            Say(f"{en}: {how.format(en)} = {became}", f"{zh}：{how.format(zh)} = {became}")
+        )
     end = f"{signed(before)} → {signed(after)}"
     return [*lines, Say(f"the step: w = {end}", f"这一步：w = {end}")]
 
@@ -578,12 +632,11 @@ def signed(value: Any) -> str:
     return f"{float(value):+.3g}".replace("-", "−")
 
 
-def largest(side: Side) -> str:
-    """The weight that the last step moved most."""
-    moves = {n: np.abs(side.ledger.last[n].actual) for n in side.parts}
-    layer, name = max(enumerate(moves), key=lambda pair: float(moves[pair[1]].max()))
-    i, j = np.unravel_index(int(moves[name].argmax()), moves[name].shape)
-    return f"{layer}:{i}:{j}"
+def largest(side: Side, scope: str) -> str:
+    """The weight of a scope that the last step moved most."""
+    moves = [(abs(float(change)), f"{layer}:{i}:{j}") for layer, name in enumerate(side.parts)
+             for (i, j), change in np.ndenumerate(side.ledger.last[name].actual)]  # fmt: skip
+    return max(m for m in moves if not scope or f"{m[1]}:".startswith(f"{scope}:"))[1]
 
 
 def overpowered(side: Side) -> list[str]:
@@ -609,11 +662,12 @@ def show(
     all_of_it : also what changes slowly: the numbers and the curves.
     """
     side, panels = play.side, {}
-    weight = scope if scope.count(":") == 2 else largest(side)
+    weight = largest(side, scope)
     panels["plain"], panels["side"] = (map_of(play, one) for one in play.sides)
     # in slow motion the first line is about the rate, and the last about the whole step
     panels["chain"] = chain_of(side, scope) if stage is None else chain_of(side, weight, stage - 1)
-    shown: dict[str, Any] = {"step": play.done, "residual": float(side.ledger.last.residual)}
+    shown: dict[str, Any] = {"step": play.done, "residual": tenth(side.ledger.last.residual)}
+    shown["idle"] = {name: need._asdict() for name, need in idle(play.config).items()}
     if all_of_it:
         look(play)
         panels |= {
@@ -632,6 +686,8 @@ def show(
 def look(play: Play) -> None:
     """Remember the losses on fresh points, and whose entries made up the last step."""
     x, y = play.fresh
+    if play.side.losses and play.side.losses[-1][0] == play.done:
+        return  # this step is seen again, of another scope, say
     for one in play.sides:
         one.model.eval()
         with mr.no_grad():
@@ -644,8 +700,10 @@ def look(play: Play) -> None:
             del kept[1::2]
 
 
-def script(config: Config, steps: int) -> str:
-    """The same training as a program, with as many whole epochs as there have been."""
+def script(config: Config, steps: int, changed: bool = False) -> Say:
+    """The same training as a program, with about as many whole epochs as there have been; its first
+    line says how far it is the same, if the choices were ``changed`` on the way, too.
+    """
     c = read(config)
     norm = {"batch": "BatchNorm", "layer": "LayerNorm", "rms": "RMSNorm"}.get(c["norm"])
     hidden = [*([f"{norm}({WIDTH})"] if norm else []), "ReLU()", f"Dropout({c['dropout']})"]
@@ -655,7 +713,7 @@ def script(config: Config, steps: int) -> str:
     reached, wrongs, penalties = sorted(kinds(c)), [], []
     for name, term in terms(c).items():
         made = f"mr.penalties.{PENALTIES[name].__name__}({c[name]})"
-        if c["break"] in ("sign", "step"):
+        if type(term.penalty) is not PENALTIES[name]:
             made, wrongs = (
                 f"wrong({made}, {c['break']!r})",
                 ["from minireg.course.play import wrong"],
@@ -675,8 +733,14 @@ def script(config: Config, steps: int) -> str:
             f'optimizer.param_groups[0]["weight_decay"] = {sign * c["l2"]}',
         ]
     epoch = len([*batches(POINTS, c["batch"], Stream("shuffle", 0), "numpy")])
+    whole = (epochs := max(1, round(steps / epoch))) * epoch
+    way = Say(", its choices changed on the way", "，途中改过设置") if changed else Say("", "")
+    first = Say(f"# {whole} steps ({epochs} × {epoch}, whole epochs) with the choices of now; "
+                f"the page is at step {steps}{way.en}.",
+                f"# 共 {whole} 步（{epochs} 轮，每轮 {epoch} 步），全程用现在的设置；"
+                f"页面在第 {steps} 步{way.zh}。")  # fmt: skip
     data = f"mr.datasets.planar({c['data']!r}, {{}}, {c['spread']}, seed={{}})"
-    return "\n".join([
+    lines = "\n".join([
         "import minireg as mr", *wrongs, "",
         f"x, y = {data.format(POINTS, c['seed'])}",
         f"stream = mr.random.Stream('flip', {c['seed']})",
@@ -688,9 +752,10 @@ def script(config: Config, steps: int) -> str:
         "objective = mr.Objective(loss, {", *penalties, "})", *optimizer,
         "ledger = mr.Ledger(optimizer)",
         "history = mr.fit(",
-        f"    model, objective, optimizer, (x, y), fresh, epochs={max(1, round(steps / epoch))},",
+        f"    model, objective, optimizer, (x, y), fresh, epochs={epochs},",
         f"    batch_size={c['batch']}, seed={c['seed']}, ledger=ledger,",
         ")",
         "print(f\"right on fresh points: {history.last['validation_accuracy']:.1%}\")",
         "print(ledger.last)", "",
     ])  # fmt: skip
+    return Say(*(f"{line}\n{lines}" for line in first))

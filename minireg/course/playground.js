@@ -3,9 +3,11 @@ const { ask } = await connect();
 const stage = document.createElement("mr-scene"); // for its style only: nothing is drawn ahead here
 $("#stage").append(stage);
 stage.innerHTML = '<div class="stage"></div>';
-const places = {}, form = $("#choices").elements;
+$("#stage .stage").append($("#slowly")); // beside the arrows of which it tells
+const me = String(Math.random()), places = {}, form = $("#choices").elements;
 let running = false, busy = false, weight = "1:0:0", held = null, shown = {}, about = 0, waiting = 0;
 let slow = null, due = 0, drawn = 0, pace = 0; // slow motion: lines told; when what changes slowly is due; ms
+let told = false; // slow motion tells of one weight, and keeps to it
 const frame = () => new Promise(requestAnimationFrame);
 
 // --- choices, and the address ---------------------------------------------------------------------
@@ -45,7 +47,7 @@ function remember() {
 // --- one picture ----------------------------------------------------------------------------------
 
 function scope() {
-  if (held) return held;
+  if (held || told) return held ?? weight;
   const chosen = $("#scope").value;
   return { unit: weight.split(":").slice(0, 2).join(":"), weight }[chosen] ?? chosen;
 }
@@ -53,7 +55,7 @@ function scope() {
 function asked({ many = 1, ...more } = {}) {
   const all = !running || performance.now() > due;
   if (all) due = performance.now() + Math.max(500, 6 * pace);
-  return ask({ do: "play", config: config(), steps: many, scope: scope(), stage: slow, all, ...more });
+  return ask({ do: "play", page: me, config: config(), steps: many, scope: scope(), stage: slow, all, ...more });
 }
 
 async function picture(wanted) {
@@ -65,27 +67,33 @@ async function picture(wanted) {
 
 function draw(reply) {
   root.dataset.ready = "play";
-  if (!reply.panels) {
-    running = false;
-    return say($("#count"), reply.said?.en ?? reply.error, reply.said?.zh ?? reply.error);
+  if (reply.error || !reply.panels) {
+    running = false; // diverged, of which the last picture still comes
+    say($("#count"), reply.said?.en ?? reply.error, reply.said?.zh ?? reply.error);
   }
+  if (!reply.panels) return;
   for (const [name, svg] of Object.entries(reply.panels)) {
-    places[name] ??= $("#stage .stage").appendChild(document.createElement("div"));
+    places[name] ??= $("#stage .stage").appendChild(Object.assign(document.createElement("div"), { id: name }));
     places[name].innerHTML = svg;
   }
+  places.weights.tabIndex = 0;
   pace += (Math.min(performance.now() - drawn, 1000) - pace) / 8;
   drawn = performance.now();
   const rate = running ? ` · ${Math.round(1000 / pace)}/s` : "";
-  say($("#count"), `step ${reply.step}${rate}`, `第 ${reply.step} 步${rate}`);
-  const off = reply.residual.toExponential(0);
-  say($("#residual"), `The arrows close on the real step: |sum − step| is ${off} of the largest number.`,
-    `箭头首尾相接，恰好到达实际的一步：|各项之和 − 实际一步| 是其中最大数的 ${off}。`);
+  if (!reply.error) say($("#count"), `step ${reply.step}${rate}`, `第 ${reply.step} 步${rate}`);
+  say($("#residual"), `The arrows close on the real step: |sum − step| is ${reply.residual} of the largest number.`,
+    `箭头首尾相接，恰好到达实际的一步：|各项之和 − 实际一步| 是其中最大数的 ${reply.residual}。`);
+  for (const note of all("#choices .idle")) say(note, reply.idle[note.dataset.of]?.en, reply.idle[note.dataset.of]?.zh);
   if (reply.numbers) tell_all(shown = reply);
 }
 
 function tell_all({ numbers, overpowered, stages, weight: one }) {
   if (!held && $("#scope").value !== "weight" && $("#scope").value !== "unit") weight = one;
+  told = slow !== null;
+  const one_of = held || told || /weight|unit/.test($("#scope").value);
+  $("#whose").hidden = !one_of;
   say($("#whose"), `weight ${named(weight)} (layer.unit.input)`, `权重 ${named(weight)}（层.单元.输入）`);
+  if (one_of) all("#weights .cell")[page.cells.indexOf(weight)].classList.add("chosen");
   for (const [k, [what, values]] of numbers.entries()) {
     const row = $("#running tbody").rows[k] ?? $("#running tbody").insertRow();
     if (!row.cells.length) for (let i = 0; i < 3; i++) row.insertCell();
@@ -98,8 +106,8 @@ function tell_all({ numbers, overpowered, stages, weight: one }) {
   const box = $("#overpowered");
   box.hidden = !overpowered.length;
   const units = overpowered.slice(0, 5).map(named).join(", ") + (overpowered.length > 5 ? ", …" : "");
-  say(box, `dead: penalty > signal, in ${overpowered.length} units (${units}). The data pull, the penalty takes it back.`,
-    `已归零：惩罚大于信号，共 ${overpowered.length} 个单元（${units}）。数据在拉，惩罚又把它们拉回 0。`);
+  say(box, `${overpowered.length} units have only zero weights (${units}): each pull of the data is taken back by the penalty.`,
+    `${overpowered.length} 个单元的输入权重全为 0（${units}）：数据每次拉动，惩罚都拉回 0。`);
   $("#slowly ol").replaceChildren(...stages.slice(0, slow ?? 0).map(line => {
     const item = document.createElement("li");
     say(item, line.en, line.zh);
@@ -121,8 +129,8 @@ const named = place => place.split(":").map(n => Number(n) + 1).join(".");
 
 function buttons() {
   say($("#play"), running ? "Pause" : "Play", running ? "暂停" : "运行");
-  $("#slowly").hidden = slow === null;
-  stage.classList.toggle("slow", slow !== null);
+  $("#slowly").hidden = $("#next").disabled = slow === null;
+  told &&= slow !== null;
 }
 
 async function run() {
@@ -138,6 +146,7 @@ async function run() {
     draw(reply);
     await frame();
   }
+  draw(await asked({ many: 0 })); // all of it, as it stands now
   busy = false;
   buttons();
 }
@@ -149,21 +158,19 @@ const actions = {
   async slow() { await still(1); picture(); },
   async next() { const more = slow < shown.stages.length; await still(more ? slow + 1 : 1); picture({ many: more ? 0 : 1 }); },
   async script() {
-    const reply = await ask({ do: "play", config: config(), script: true }), code = $("#code");
-    code.hidden = !(code.textContent = reply.script ?? reply.error);
+    const reply = await ask({ do: "play", page: me, config: config(), script: true }), code = $("#code");
+    code.hidden = false; // until something else is chosen
+    say(code, reply.script?.en ?? reply.error, reply.script?.zh ?? reply.error);
     code.scrollIntoView({ block: "nearest" });
   },
-  svg() { download("minireg-step.svg", `data:image/svg+xml,${encodeURIComponent(whole())}`); },
+  svg() { download(`minireg-step-${shown.step}.svg`, `data:image/svg+xml,${encodeURIComponent(whole())}`); },
   png() {
     const image = new Image();
     image.onload = () => {
       const canvas = document.createElement("canvas");
       [canvas.width, canvas.height] = [2 * image.width, 2 * image.height];
-      const paper = canvas.getContext("2d");
-      paper.fillStyle = getComputedStyle(root).backgroundColor;
-      paper.fillRect(0, 0, canvas.width, canvas.height);
-      paper.drawImage(image, 0, 0, canvas.width, canvas.height);
-      download("minireg-step.png", canvas.toDataURL());
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      download(`minireg-step-${shown.step}.png`, canvas.toDataURL());
     };
     image.src = `data:image/svg+xml,${encodeURIComponent(whole())}`;
   },
@@ -188,7 +195,8 @@ async function again() {
 const TONES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin",
   "fill-opacity", "font-size", "font-weight", "font-family", "text-anchor", "visibility", "paint-order"];
 function whole() {
-  const panels = all("#stage svg[role]"), wide = 420, rows = Math.ceil(panels.length / 3);
+  const panels = all("#stage svg[role]"), { backgroundColor, color } = getComputedStyle(root);
+  const tall = panels.map(svg => svg.viewBox.baseVal.height), row = k => Math.max(...tall.slice(3 * k, 3 * k + 3));
   const inner = panels.map((svg, k) => {
     const copy = svg.cloneNode(true), marks = all("*", svg);
     for (const [i, mark] of all("*", copy).entries()) {
@@ -196,21 +204,27 @@ function whole() {
       if (style.display === "none") mark.setAttribute("display", "none");
       else mark.setAttribute("style", TONES.map(tone => `${tone}:${style.getPropertyValue(tone)}`).join(";"));
     }
-    copy.setAttribute("preserveAspectRatio", "xMinYMin");
-    const drawn = new XMLSerializer().serializeToString(copy), [x, y] = [k % 3, Math.floor(k / 3)];
-    return `<svg x="${wide * x}" y="${wide * y}" width="400" height="400">${drawn}</svg>`;
+    const at = { x: 20 + 430 * (k % 3), y: 10 + (k < 3 ? 0 : row(0) + 20), width: 400, height: tall[k], overflow: "visible" };
+    for (const [name, value] of Object.entries(at)) copy.setAttribute(name, value);
+    return new XMLSerializer().serializeToString(copy);
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${3 * wide}" height="${rows * wide}">${inner.join("")}</svg>`;
+  const high = row(0) + row(1) + 80, chosen = decodeURIComponent(location.hash.slice(1)).replaceAll("&", ", ");
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="1300" height="${high}"><rect width="100%" height="100%"
+    fill="${backgroundColor}"/>${inner.join("")}<text x="20" y="${high - 16}" fill="${color}"
+    font-family="sans-serif" font-size="15">minireg play, step ${shown.step}: ${chosen || "as it begins"}</text></svg>`;
 }
 
 // --- begin ------------------------------------------------------------------------------------------
 
 follow();
+buttons();
 addEventListener("language", said);
 for (const [id, act] of Object.entries(actions)) $("#" + id).onclick = act;
-$("#choices").addEventListener("input", () => { said(); remember(); again(); });
-$("#scope").onchange = again;
-addEventListener("hashchange", () => { follow(); again(); });
+remember(); // a value that there is not is not kept
+function chosen() { said(); remember(); $("#code").hidden = true; again(); }
+$("#choices").addEventListener("input", chosen);
+$("#scope").onchange = () => { told = false; again(); };
+addEventListener("hashchange", () => { follow(); chosen(); });
 // A weight under the pointer shows its own books; a click keeps it.
 for (const moved of ["pointerover", "pointerleave"]) $("#stage").addEventListener(moved, ({ target }) => {
   const cell = moved === "pointerover" && target.closest(".cell:not([mask])");
@@ -223,11 +237,16 @@ for (const moved of ["pointerover", "pointerleave"]) $("#stage").addEventListene
 $("#stage").addEventListener("click", ({ target }) => {
   if (target.closest(".cell:not([mask])")) $("#scope").value = "weight";
 });
+// Arrow keys go from weight to weight, the space bar plays.
 addEventListener("keydown", event => {
-  if (event.key !== " " || event.target.matches("input, select, button, summary")) return;
+  const at = page.cells.indexOf(weight), wide = weight.startsWith("1") ? 12 : 2;
+  const to = page.cells[at + { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -wide, ArrowDown: wide }[event.key]];
+  if (to && slow === null && event.target === places.weights) [weight, $("#scope").value] = [to, "weight"];
+  else if (event.key !== " " || event.target.matches("input, select, button, summary")) return;
   event.preventDefault();
-  actions.play();
+  if (event.key === " ") actions.play(); else again();
 });
-for (const fold of all("#choices details")) fold.open = innerWidth > 900;
+const narrow = matchMedia("(max-width: 900px)");
+(narrow.onchange = () => { for (const fold of all("#choices details")) fold.open = !narrow.matches; })();
 if (ask) picture({ restart: true });
 else { for (const button of all("#running button")) button.disabled = true; root.dataset.ready = "play"; }

@@ -207,7 +207,7 @@ class Panel:
             + "".join(f"a{digits(b)} {digits(b)} 0 1 0 {digits(d)} 0" for d in (2 * b, -2 * b))
             for a, c, b in _finite(np.c_[points, r]).tolist()
         ]
-        return self._draw("over", role, "line", "".join(rims), stroke_width=2)
+        return self._draw("lines", role, "line", "".join(rims), stroke_width=2)
 
     def bars(
         self, x: Any, y: Any, role: str = "data", *, label: Text = "", width: float = 0.8,

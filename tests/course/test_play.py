@@ -26,6 +26,8 @@ from minireg.course.play import (
     WIDTH,
     Play,
     batches,
+    idle,
+    largest,
     numbers,
     probabilities,
     read,
@@ -85,7 +87,7 @@ def test_the_script_trains_the_same(choice, capsys):
     epoch = len([*batches(POINTS, play.config["batch"], Stream("shuffle", 0), "numpy")])
     play.steps(2 * epoch)
     names = {}
-    exec(script(choice, play.done), names)
+    exec(script(choice, play.done).en, names)
     ended = np.concatenate([p.numpy().ravel() for p in names["model"].parameters()])
     np.testing.assert_array_equal(ended, weights(play.side))
     right = re.search(r"right on fresh points: (\S+)", capsys.readouterr().out)[1]
@@ -125,12 +127,32 @@ def test_a_wrong_sign_makes_weights_grow(optimizer):
     assert size(right.side) < size(right.plain) < size(wrong.side)
 
 
-def test_a_prox_without_step_size_takes_everything():
-    lost = [
-        size(played({"l1": 0.01, "via": "prox", "lr": 0.01, "break": b}).side)
-        for b in ("nothing", "step")
-    ]
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_a_prox_with_too_long_a_step_takes_everything(optimizer):
+    """At the rate with which the page begins, too."""
+    choice = {"l1": 0.003, "l2": 0, "via": "prox", "optimizer": optimizer}
+    lost = [size(played({**choice, "break": b}, 100).side) for b in ("nothing", "step")]
     assert lost[1] < 0.5 * lost[0]
+
+
+WITHOUT = {"via": "gradient", "on": "weights", "break": "nothing"}
+WITH = [
+    *({"break": fault, **c} for fault in ("sign", "step", "scale")
+      for c in ({"l2": 0}, {"l2": 0.01}, {"l1": 0.01, "via": "prox"}, {"norm": "batch"},
+                {"norm": "batch", "l2": 0, "spectral": 0.01}, {"optimizer": "adamw"})),
+    *({"on": "all", "l2": 0, **c} for c in ({}, {"group": 0.01}, {"l1": 0.01, "group": 0.01})),
+    *({"via": "prox", **c} for c in ({}, {"l2": 0}, {"optimizer": "adamw"},
+      {"optimizer": "adamw", "l1": 0.01}, {"optimizer": "adam", "l2": 0, "spectral": 0.01})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("choice", WITH, ids=lambda c: " ".join(map(str, c.values())))
+def test_what_changes_nothing_is_said_and_nothing_else(choice):
+    found, end = idle(read(choice)), weights(played({"lr": 0.01, **choice}, 12).side)
+    for name in WITHOUT.keys() & choice.keys():
+        other = played({"lr": 0.01, **choice, name: WITHOUT[name]}, 12)
+        assert (name in found) == np.array_equal(end, weights(other.side)), name
+    assert all(map(all, found.values()))
 
 
 def test_decay_reaches_the_scale_only_when_it_is_broken():
@@ -241,11 +263,13 @@ def test_what_diverges_is_said_until_it_begins_anew(optimizer):
     ask = {"do": "play", "config": choice, "scope": "", "stage": None, "all": True, "steps": 16}
     for _ in range(10):
         reply = answer(ask)
-    assert reply["error"].startswith("Diverged")
+    assert reply["error"].startswith(f"step {reply['step']}: diverged")
+    assert reply["panels"]
+    assert reply["numbers"]
     assert "发散" in reply["said"]["zh"]
-    done = PLAYED[0].done
+    done = PLAYED[""].done
     assert answer(ask)["error"] == reply["error"]
-    assert PLAYED[0].done == done  # none more
+    assert PLAYED[""].done == done  # none more
     assert answer({**ask, "config": {}, "restart": True, "steps": 1})["step"] == 1
     PLAYED.clear()
 
@@ -299,8 +323,42 @@ def test_a_page_asks_and_gets_plain_data(monkeypatch):
     assert brief["step"] == 4
     assert "numbers" not in brief
     assert answer({**ask, "steps": 1, "restart": True})["step"] == 1
-    assert "mr.nn.BatchNorm(12)" in answer({**ask, "script": True})["script"]
+    for text in answer({**ask, "script": True})["script"].values():
+        assert "mr.nn.BatchNorm(12)" in text
     PLAYED.clear()
+
+
+def test_a_second_page_leaves_the_first_alone():
+    PLAYED.clear()
+    ask = {"do": "play", "config": {}, "scope": "", "stage": None, "all": False}
+    first = answer({**ask, "page": "a", "steps": 5})
+    assert answer({**ask, "page": "b", "steps": 1, "config": {"data": "circles"}})["step"] == 1
+    assert answer({**ask, "page": "a", "steps": 1})["step"] == 6 == first["step"] + 1
+    for k in range(20):
+        answer({**ask, "page": str(k), "steps": 0})
+    assert len(PLAYED) < 10
+    PLAYED.clear()
+
+
+def test_the_script_says_how_far_it_is_the_same():
+    play = played({}, 10)
+    assert script({}, 12).en.startswith("# 10 steps (2 × 5, whole epochs)")
+    assert "step 12." in script({}, 12).en
+    play.change({"l2": 0.01})
+    assert play.changed
+    assert "第 10 步，途中改过设置" in script({}, 10, play.changed).zh
+    play.restart()
+    assert not play.changed
+
+
+def test_slow_motion_keeps_to_the_scope_and_tells_where_the_prox_ends():
+    side = played({"l1": 0.003, "l2": 0, "via": "prox"}, 20).side
+    weight = largest(side, "1:3")
+    assert weight.startswith("1:3:")
+    assert largest(side, weight) == weight
+    (line,) = (line for line in stages(side, weight) if "prox" in line.en)
+    assert "step η/(1−μ) = 1: v = " in line.en
+    assert "步长 η/(1−μ) = 1）：v = " in line.zh
 
 
 def test_a_long_run_is_kept_in_brief():
@@ -374,7 +432,15 @@ def test_in_the_browser_alone_it_trains(chromium, runtime, tmp_path):
         shown.click("#step")
         until(shown, "#count", rf"step {reached}\D")
         assert zeros() > 20
-        assert float(re.search(r"(\S+) of the largest", shown.inner_text("#residual"))[1]) <= 1e-6
+        assert residual(shown) <= 1e-6
+
+
+def residual(shown):
+    """The residual as the page says it, such as 2·10⁻⁷."""
+    text = re.search(r"(\S+) of the largest", shown.inner_text("#residual"))[1]
+    first, _, power = text.rpartition("10")
+    tens = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+    return float(f"{first.rstrip('·') or 1}e{power.translate(tens)}") if power else float(text)
 
 
 def until(shown, where, text):
@@ -420,11 +486,17 @@ def test_a_minute_in_the_playground(chromium):
                 shown.wait_for_timeout(1000 * seconds)
                 shown.click("#play")
                 until(shown, "#play", "Play")
+                paused = shown.inner_text(
+                    "#running tbody"
+                )  # of this step: asked anew it is the same
+                for scope in ("2", ""):
+                    shown.select_option("#scope", scope)
+                    shown.wait_for_timeout(300)
+                assert shown.inner_text("#running tbody") == paused
                 reached = step() + 1
                 shown.click("#step")
                 until(shown, "#count", rf"step {reached}\D")
-                off = float(re.search(r"(\S+) of the largest", shown.inner_text("#residual"))[1])
-                assert off <= 1e-6
+                assert residual(shown) <= 1e-6
                 return (step() - before) / (time.perf_counter() - begun)
 
             print(f"{run(10):.0f} pictures a second")
