@@ -469,7 +469,7 @@ def weights_of(side: Side) -> Panel:
     """The sizes of all weights: a row a unit, but of the last layer a row an input."""
     first, second, last = (np.abs(p.numpy()) for p in side.parts.values())
     panel = Panel(
-        Say("sizes of the weights: point at one, or click", "权重的大小：指向一格，或点击"),
+        Say("weights: point for the books, click to keep", "权重的大小：指向一格看账本，点击固定"),
         (0, 22), (WIDTH, 0), xticks={1: "1", 11: "2", 21: "3"}, yticks={}, height=200,
         xlabel=Say("layer: a row a unit, in 3 an input", "层：一行一个单元，第 3 层一行一个输入"),
     )  # fmt: skip
@@ -543,8 +543,8 @@ def numbers(play: Play) -> list[Number]:
 
 
 def number(en: str, zh: str, values: Any, form: str, formula: Text, operands: Any) -> Number:
-    """A line with its values as text; what there is none of is a dash."""
-    shown = ["–" if math.isnan(v) else f"{v:{form}}".replace("inf", "∞") for v in values]
+    """A line with its values as text; what is no number (NaN) is a dash."""
+    shown = ["–" if v != v else f"{v:{form}}".replace("inf", "∞") for v in values]
     return Number(Say(en, zh), (shown[0], shown[1]), say(formula), tuple(operands))
 
 
@@ -629,7 +629,7 @@ def stages(side: Side, scope: str) -> list[Say]:
 
 def signed(value: Any) -> str:
     """A number with its sign, as formulas have it."""
-    return f"{float(value):+.3g}".replace("-", "−")
+    return "+" * bool(value > 0) + readable(float(f"{value:.3g}") + 0.0)
 
 
 def largest(side: Side, scope: str) -> str:

@@ -69,6 +69,12 @@ def size(side):
     return float(np.linalg.norm(np.concatenate([p.numpy().ravel() for p in side.parts.values()])))
 
 
+def figure(text):
+    """A number as readers have it, such as −2·10⁻⁷."""
+    text = text.translate(str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789"))
+    return float(re.sub(r"(\d)·10(?=-)", r"\1e", re.sub(r"^([+-]?)10(?=-)", r"\g<1>1e", text)))
+
+
 @every_choice
 @pytest.mark.parametrize("scope", ["", "0", "1:3", "2:1:4"])
 def test_causes_add_up_to_the_step(choice, scope):
@@ -98,10 +104,10 @@ def test_the_script_trains_the_same(choice, capsys):
 def test_lines_of_slow_motion_are_the_ledger(choice):
     side = played(choice).side
     rate, *lines, end = (line.en for line in stages(side, "1:0:2"))
-    found = [float(line.rpartition(" = ")[2].replace("−", "-")) for line in lines]
+    found = [figure(line.rpartition(" = ")[2]) for line in lines]
     np.testing.assert_allclose(found, [v[0] for v in side.entries("1:0:2").values()], rtol=6e-3)
     assert f"η = {side.optimizer.param_groups[0]['lr']:g}" in rate
-    before, after = (float(x.replace("−", "-")) for x in end.partition("w = ")[2].split(" → "))
+    before, after = map(figure, end.partition("w = ")[2].split(" → "))
     row = side.ledger.last[[*side.parts][1]]
     np.testing.assert_allclose([before, after], [row.before[0, 2], row.after[0, 2]], rtol=6e-3)
 
@@ -436,11 +442,8 @@ def test_in_the_browser_alone_it_trains(chromium, runtime, tmp_path):
 
 
 def residual(shown):
-    """The residual as the page says it, such as 2·10⁻⁷."""
-    text = re.search(r"(\S+) of the largest", shown.inner_text("#residual"))[1]
-    first, _, power = text.rpartition("10")
-    tens = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-    return float(f"{first.rstrip('·') or 1}e{power.translate(tens)}") if power else float(text)
+    """The residual as the page says it."""
+    return figure(re.search(r"(\S+) of the largest", shown.inner_text("#residual"))[1])
 
 
 def until(shown, where, text):
