@@ -429,7 +429,7 @@ def chain_of(side: Side, scope: str, shown: int = 99) -> Panel:
         title, wide if before.size > 1 else (0, len(changes) + 1),
         ((y0 + y1 - 1.1 * room) / 2, (y0 + y1 + 1.1 * room) / 2),
         xlabel=across, ylabel=Say("lengthens θ", "使 θ 变长") if before.size > 1 else Say("Δw", "Δw"),
-        xticks={} if before.size == 1 else None,
+        xticks={} if before.size == 1 else None, height=280,
     )  # fmt: skip
     for k, entry in enumerate(entries):
         (x, y), (dx, dy) = corners[k] * (np.nan if k >= shown else 1.0), points[k]
@@ -455,7 +455,7 @@ def movers_of(side: Side) -> Panel:
     heights = np.cumsum(sizes / sizes.sum(1, keepdims=True), 1)
     panel = Panel(
         Say("who moved the weights, step by step", "每一步由谁推动"), (0, max(*steps, 1)), (0, 1),
-        xlabel=Say("step", "步数"), yticks={0: "0", 0.5: "50 %", 1: "100 %"}, height=150,
+        xlabel=Say("step", "步数"), yticks={0: "0", 0.5: "50 %", 1: "100 %"}, height=200,
     )  # fmt: skip
     for k, entry in enumerate(names):
         role, words = ENTRIES[entry]
@@ -494,7 +494,7 @@ def losses_of(play: Play) -> Panel:
     runs = {"reference": play.plain.losses, "result": play.side.losses}
     most = rounded(max(loss for run in runs.values() for _, loss in run))
     panel = Panel(
-        Say("loss on fresh points", "新数据点上的损失"), (0, max(play.done, 1)), (0, most), height=150,
+        Say("loss on fresh points", "新数据点上的损失"), (0, max(play.done, 1)), (0, most), height=200,
         xlabel=Say("step", "步数"),
     )  # fmt: skip
     labels = Say("plain", "未正则化"), Say("regularized", "正则化")
