@@ -112,7 +112,8 @@ MOST = 8  # of them are kept; a reader has no more open
 def _play(request: Mapping[str, Any], _: Hear) -> dict[str, Any]:
     """Train a while, and show what comes of it; or say it as a program."""
     chosen, page = request["config"], str(request.get("page", ""))
-    play = PLAYED[page] = PLAYED.pop(page, None) or Play(chosen)  # the last asked for is the last
+    play = PLAYED.pop(page, None) or Play(chosen)
+    PLAYED[page] = play  # the last asked for is the last
     if len(PLAYED) > MOST:
         del PLAYED[next(iter(PLAYED))]
     play.change(chosen)

@@ -278,7 +278,7 @@ class Play:
         if anew:
             self.restart()
         elif old != self.config:
-            self.changed = self.changed or self.done > 0
+            self.changed = self.done > 0
             self.plain.choose(bare(self.config))
             self.side.choose(self.config)
         return anew
@@ -408,7 +408,9 @@ def chain_of(side: Side, scope: str, shown: int = 99) -> Panel:
         [np.ravel(side.ledger.last[n].before[at]) for n, at in side.chosen(scope)]
     )
     changes = np.array([*entries.values()]).reshape(len(entries), -1)
-    beside = np.zeros(len(changes) + 1)  # how far to the right each arrow stands, the step's last
+    beside: Any = np.zeros(
+        len(changes) + 1
+    )  # how far to the right each arrow stands, the step's last
     title = Say("the last step, cause by cause", "最近一步，逐个原因")
     if before.size == 1:
         points, beside = np.c_[0 * changes, changes], np.arange(len(changes) + 1) + 0.5
