@@ -353,10 +353,9 @@ PLACES = np.stack(np.meshgrid(AXIS, AXIS), -1).reshape(-1, 2)
 
 def board(play: Play, title: Say) -> Panel:
     """The points that are learnt, with room for the rest: drawn once, as they stay."""
-    below = CERTIFIED[play.config["norm"] not in UNBOUNDED]
     reach = -REACH, REACH
-    panel = Panel(title, reach, reach, xticks={}, yticks={}, height=None,
-                  xlabel=below, ylabel=LEGEND[title.en])  # fmt: skip
+    panel = Panel(title, reach, reach, xticks={}, yticks={}, height=None, ylabel=LEGEND[title.en],
+                  xlabel=CERTIFIED[play.config["norm"] not in UNBOUNDED])  # fmt: skip
     x, y = play.x.T
     panel.dots(x[play.flipped], y[play.flipped], "broken", size=7)
     for label, hollow in ((1, False), (0, True)):
@@ -408,9 +407,7 @@ def chain_of(side: Side, scope: str, shown: int = 99) -> Panel:
         [np.ravel(side.ledger.last[n].before[at]) for n, at in side.chosen(scope)]
     )
     changes = np.array([*entries.values()]).reshape(len(entries), -1)
-    beside: Any = np.zeros(
-        len(changes) + 1
-    )  # how far to the right each arrow stands, the step's last
+    beside: Any = np.zeros(len(changes) + 1)  # how far right each arrow stands, the step's last
     title = Say("the last step, cause by cause", "最近一步，逐个原因")
     if before.size == 1:
         points, beside = np.c_[0 * changes, changes], np.arange(len(changes) + 1) + 0.5
@@ -716,10 +713,8 @@ def script(config: Config, steps: int, changed: bool = False) -> Say:
     for name, term in terms(c).items():
         made = f"mr.penalties.{PENALTIES[name].__name__}({c[name]})"
         if type(term.penalty) is not PENALTIES[name]:
-            made, wrongs = (
-                f"wrong({made}, {c['break']!r})",
-                ["from minireg.course.play import wrong"],
-            )
+            made = f"wrong({made}, {c['break']!r})"
+            wrongs = ["from minireg.course.play import wrong"]
         on = f"lambda _, p: p.kind in {reached}" if term.on is not None else None
         penalties.append(f'    "{name}": mr.Term({made}, {on}, "{term.via}"),')
     kind = {"adam": "Adam", "adamw": "AdamW"}.get(c["optimizer"], "SGD")
