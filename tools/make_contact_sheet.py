@@ -27,6 +27,7 @@ from minireg.course.site import pages, served, site
 
 DOCS = Path(__file__).parents[1] / "docs"
 SHEET, PLAY = DOCS / "pages.jpg", DOCS / "playground.png"
+HIGH = 16_000  # of a page: the book is longer than a picture can be
 VIEWS = {  # name → what the reader has
     "wide": {
         "viewport": {"width": 1280, "height": 900},
@@ -47,7 +48,9 @@ def photographed(browser: Browser, folder: Path, into: Path) -> list[list[Path]]
             page.goto((folder / name).as_uri())
             page.wait_for_selector("html[data-ready]")
             row.append(into / f"{Path(name).stem}-{view}.jpg")
-            page.screenshot(path=row[-1], full_page=True, type="jpeg", quality=80)
+            height = min(page.evaluate("document.documentElement.scrollHeight"), HIGH)
+            clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height}
+            page.screenshot(path=row[-1], full_page=True, clip=clip, type="jpeg", quality=80)
             page.close()
         found.append(row)
     return found

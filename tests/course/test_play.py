@@ -400,7 +400,8 @@ def test_without_python_the_page_says_what_to_do(chromium, tmp_path):
     with visit(chromium, (tmp_path / "playground.html").as_uri()) as shown:
         shown.wait_for_selector('html[data-ready="play"]')
         assert "minireg play" in shown.inner_text("#running .python")
-        assert shown.is_disabled("#play")
+        assert not shown.is_visible("#choices")
+        assert not shown.is_visible("#play")
 
 
 @pytest.mark.slow
