@@ -6,6 +6,7 @@ Layers, starting values and samplers take a :class:`Stream` as ``generator=``; w
 
 from __future__ import annotations
 
+import copy
 import threading
 import zlib
 from collections.abc import Mapping
@@ -136,12 +137,13 @@ class Stream:
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
-        trial: Any = np.random.SFC64(0)  # half of it would be taken before an error
+        mine: Any = self._on(NUMPY).bit_generator
+        trial = copy.deepcopy(mine)  # half of it would be taken before an error
         try:
             trial.state = state
         except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{self!r}: no state of a stream: {error!r}") from error
-        self._on(NUMPY).bit_generator.state = trial.state
+        mine.state = trial.state
 
     def normal(self, shape: tuple[int, ...]) -> Array:
         """Standard normal float64 numbers of this shape, drawn on the host (equal on all backends).

@@ -633,8 +633,8 @@ def signed(value: Any) -> str:
 
 def largest(side: Side, scope: str) -> str:
     """The weight of a scope that the last step moved most."""
-    moves = [(abs(float(change)), f"{layer}:{i}:{j}") for layer, name in enumerate(side.parts)
-             for (i, j), change in np.ndenumerate(side.ledger.last[name].actual)]  # fmt: skip
+    moves = [(abs(float(by)), f"{k}:{i}:{j}") for k, name in enumerate(side.parts) for i, row in
+             enumerate(side.ledger.last[name].actual) for j, by in enumerate(row)]  # fmt: skip
     return max(m for m in moves if not scope or f"{m[1]}:".startswith(f"{scope}:"))[1]
 
 

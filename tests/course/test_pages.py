@@ -201,7 +201,7 @@ def test_texts_are_called_by_their_names():
     assert en == (
         "《正则化对梯度与损失的影响》 Theorem 10.10, comment; 《权重衰减》 eq. 2, 3 and x̂ after them"
     )
-    names = "Adam|BatchNorm|Dropout|Frobenius|Lasso|ReLU| vs "
+    names = r"Adam|BatchNorm|Dropout|Frobenius|Lasso|ReLU| vs\. "
     for claim in load().values():
         rest = re.sub(names, "", named(claim.source).zh)
         assert not re.search(r"[a-z]{2}|[,;] ", rest), rest
