@@ -180,8 +180,8 @@ FAULTS = {
         "C101", ("tests/analysis/test_descent.py", "step_penalty_is")),
     "M29": Fault(
         "early_stopping_filter counts a step too few", DESCENT,
-        'check_option("early_stopping_filter", 1, steps=steps)',
-        'check_option("early_stopping_filter", 1, steps=steps)\n    steps -= 1',
+        'check_option("early_stopping_filter", 0, steps=steps)',
+        'check_option("early_stopping_filter", 0, steps=steps)\n    steps = max(steps - 1, 0)',
         "C107 C109", ("tests/analysis/test_descent.py", "filter_is_what")),
     "M30": Fault(
         "certified_radius lacks its √2", "analysis/lipschitz.py",

@@ -393,6 +393,31 @@ def test_checkpoints(tmp_path):
             np.testing.assert_array_equal(p.numpy(), q.numpy())
 
 
+def test_a_training_goes_on(tmp_path):
+    """From its checkpoint, as if nothing had come between."""
+    if importlib.util.find_spec("safetensors") is None:
+        pytest.skip("safetensors, which holds checkpoints, is not installed")
+
+    def trained(epochs, **how):
+        mr.manual_seed(0)
+        model = mlp("strict")
+        objective = mr.Objective(
+            LOSS, {"l2": penalties.L2(penalties.Coefficient(lambda t: 0.01 * t))}
+        )
+        optimizer = optim.AdamW(model.parameters(), lr=0.01)
+        mr.fit(
+            model, objective, optimizer, (X16, LABELS), (X16, LABELS), epochs=epochs, batch_size=8,
+            progress=False, ledger=mr.Ledger(optimizer), early_stopping=optim.EarlyStopping(9), **how,
+        )  # fmt: skip
+        assert {p.backend for p in model.parameters()} == {"strict"}
+        return [p.numpy() for p in model.parameters()]
+
+    path = tmp_path / "run.safetensors"
+    trained(2, checkpoint=path, every=1)
+    for p, q in zip(trained(4, resume=path), trained(4), strict=True):
+        np.testing.assert_array_equal(p, q)
+
+
 def _swept(l2: float, seed: int, home: str = "numpy") -> float:
     w = mr.tensor([3.0], requires_grad=True, backend=home)
     optimizer = optim.SGD([w], lr=0.1)
@@ -701,9 +726,19 @@ HOST = {
     "backend.has_kernel": "marks a function when the package is imported",
     "check.report": "reports of checks of host arrays",
     "optim.pipeline.Optimizer.kernel_source": "CUDA source, checked by its own tests",
-    "checkpoint.load": "files; test_checkpoints above",
-    "checkpoint.replacing": "names of files",
-    "checkpoint.save": "files; test_checkpoints above",
+    "checkpoint": "files; test_checkpoints and test_a_training_goes_on above",
+    "progress": "test_a_training_goes_on above",
+    **dict.fromkeys(
+        [
+            "random.seeds_state",
+            "random.load_seeds",
+            "inspect.ledger.Ledger.state_dict",
+            "inspect.ledger.Ledger.load_state_dict",
+            "optim.early_stopping.EarlyStopping.state_dict",
+            "optim.early_stopping.EarlyStopping.load_state_dict",
+        ],
+        "of a checkpoint; test_a_training_goes_on above",
+    ),
     "inspect.ledger.Ledger.to_csv": "writes figures that record fetched",
     "inspect.ledger.Ledger.to_parquet": "writes figures that record fetched",
     "nn.module.Module.forward": "raises: a subclass defines it",
@@ -716,6 +751,8 @@ HOST = {
     "penalties.constraints.Constraint.outside": "raises: a subclass defines it",
     "analysis.solver.RegularizationPath.draw": "a picture of host arrays",
     "random.Stream.bits": "drawn on the host",
+    "penalties.nonconvex.Folded.slope": "raises: a subclass defines it",
+    "training.History.from_json": "reads a file",
     "training.History.to_json": "writes a file",
     "training.finite": "figures for JSON",
 }
