@@ -38,7 +38,7 @@ MEASURE = Say(
 )
 SLOW = Say(", which may take a minute", "，约需一分钟")
 ANSWER = Say("What is right, and why", "正确答案与理由")
-TODO = {  # the comment in a cell that waits for an answer
+TASKS = {  # the comment in a cell that waits for an answer
     parts.Write: Say("complete it, run this cell and the next", "补全函数，运行本单元格和下一个"),
     parts.Order: Say(
         "put the lines in order, leave out what does not belong", "把各行排好，不该有的删去"
@@ -126,7 +126,7 @@ def _judged(part: parts.Exercise, answer: Any, kept: Any, scene: Scene) -> tuple
             return exercises.ordered(part, str(answer), kept)
         case parts.Hunt():
             said = dict(enumerate((why for _, why in exercises.accused(part)), 1))
-            return said.get(answer) or (False, TODO[parts.Hunt])
+            return said.get(answer) or (False, TASKS[parts.Hunt])
         case parts.Goal():
             right, *texts = kept[scene.states.index(State(**answer))]
             return right, Say(*texts)
@@ -224,8 +224,8 @@ def _exercise(live: Live, k: int, part: parts.Exercise) -> Iterator[Cell]:
     hints = "\n".join(f"{n}. {_text(live, hint)}" for n, hint in enumerate(part.hints, 1))
     folded = _fold(live.said(HEADS["hints"]), hints) if hints else ""
     yield "markdown", f"### {k}. {name}\n\n{_blocks(live, blocks)}{folded}"
-    if type(part) in TODO:
-        comment, answer = f"# {live.said(TODO[type(part)])}\n", "answer"
+    if type(part) in TASKS:
+        comment, answer = f"# {live.said(TASKS[type(part)])}\n", "answer"
         match part:
             case parts.Write():
                 text, answer = source(part.stub), part.stub.__name__
