@@ -1,4 +1,4 @@
-"""Real data sets that need no network, split and standardised.
+"""Data sets, split and standardised: of your own arrays and files, and real ones that need no network.
 
 Five that ship with the package and a photograph (``data/NOTICE.md`` says whose they are), and
 Fashion-MNIST from IDX files: from a Debian package, or from the folder named by the environment
@@ -11,12 +11,13 @@ import gzip
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .files import Columns, categories, check_texts, check_whole, of_arrays, read_columns
 from .messages import check_kind, check_option, describe
 from .random import Stream
 
@@ -37,22 +38,32 @@ TABLE: dict[str, tuple[str, str]] = {
 }
 # breast cancer: mean, error and worst of each of ten measurements
 GROUPS = {"breast_cancer": tuple((i, i + 10, i + 20) for i in range(10))}
+CLASS_NAMES = {
+    "breast_cancer": ("malignant", "benign"),
+    "iris": ("setosa", "versicolor", "virginica"),
+    "fashion-mnist": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+        "Ankle boot",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set split in two, as :func:`load` returns it.
+    """A data set split in two, as :func:`load`, :func:`from_arrays` and :func:`read` return it.
 
     Attributes
     ----------
-    name, task : as in :data:`TABLE`; the task is "classification" or "regression".
-    x_train, x_validation : (n, features) float32.
-    y_train, y_validation : (n,) int64 labels, or (n, 1) float32 for regression.
+    name, task : the task is "classification" or "regression".
+    x_train, x_validation : (n, features) float32, or (n, height, width, …) of images.
+    y_train, y_validation : (n,) int64 labels, or (n, outputs) float32 for regression.
     y_true : ``y_train`` before labels were flipped.
-    feature_names : a name for each feature.
+    feature_names : a name for each feature; none for images.
     classes : how many, 0 for regression.
     groups : columns that belong together, as ``GroupLasso(groups=)`` takes them for one output:
-        of breast cancer mean, error and worst of each of ten measurements; else empty.
+        of breast cancer mean, error and worst of each of ten measurements, of your own data those of
+        each column of texts (and each other column alone); else empty.
+    class_names : what each label stands for, label k for ``class_names[k]``.
 
     ``FrozenInstanceError`` on assignment.
 
@@ -72,11 +83,13 @@ class Dataset:
     feature_names: tuple[str, ...]
     classes: int
     groups: tuple[tuple[int, ...], ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @property
     def flipped(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which training labels differ from ``y_true``, (n,) of bool."""
-        flipped: np.ndarray[Any, np.dtype[np.bool_]] = (self.y_train != self.y_true).ravel()
+        differs = self.y_train != self.y_true
+        flipped: np.ndarray[Any, np.dtype[np.bool_]] = differs.reshape(len(differs), -1).any(axis=1)
         return flipped
 
     @property
@@ -90,9 +103,11 @@ class Dataset:
         return self.x_validation, self.y_validation
 
     def __repr__(self) -> str:
+        features = "×".join(map(str, self.x_train.shape[1:]))
+        kind = f"{self.classes} classes" if self.classes else self.task
         return (
             f"Dataset({self.name}: {len(self.x_train)} training ({int(self.flipped.sum())} labels "
-            f"flipped), {len(self.x_validation)} validation, {self.x_train.shape[1]} features)"
+            f"flipped), {len(self.x_validation)} validation, {features} features, {kind})"
         )
 
 
@@ -327,55 +342,282 @@ def load(
         on the training part; constant features become 0.
     seed : of the split and of the flipped labels.
 
-    Returns a :class:`Dataset`. The first five ship with minireg and are those of
-    ``sklearn.datasets``, the last is by Xiao et al. (2017). Raises ``ValueError`` for unknown names,
-    values out of range and damaged files, and ``FileNotFoundError``, which says how to get them,
-    without Fashion-MNIST's files.
+    Returns a :class:`Dataset`, as :func:`from_arrays` makes one of your own arrays and :func:`read` of a
+    file. The first five ship with minireg and are those of ``sklearn.datasets``, the last is by Xiao et
+    al. (2017). Raises ``ValueError`` for unknown names, values out of range and damaged files, and
+    ``FileNotFoundError``, which says how to get them, without Fashion-MNIST's files.
 
     >>> import minireg as mr
     >>> mr.datasets.load("wine", noise=0.2)
-    Dataset(wine: 125 training (25 labels flipped), 53 validation, 13 features)
+    Dataset(wine: 125 training (25 labels flipped), 53 validation, 13 features, 3 classes)
     """
     _check_name("datasets.load", name)
-    task, _ = TABLE[name]
-    check_option("datasets.load", "[0, 1)", noise=noise)
-    check_option("datasets.load", 0, seed=seed)
-    if noise and task == "regression":
-        raise ValueError(f"datasets.load: noise flips labels, but {name!r} is a regression")
     if validation is not None:
         check_option("datasets.load", "(0, 1)", validation=validation)
+    task, _ = TABLE[name]
     x, y, feature_names, tests = _raw(name)
-    if validation is None and tests:
-        train, test = np.split(np.arange(len(x)), [len(x) - tests])
-    else:
-        share = 0.3 if validation is None else validation
-        order, held = Stream("split", seed).permutation(len(x)), round(share * len(x))
-        if not 0 < held < len(x):
-            raise ValueError(f"datasets.load: validation={share} leaves a part of {name!r} empty")
-        train, test = order[held:], order[:held]
-    x_train, x_test = x[train], x[test]
-    if standardize:
-        x_train, x_test = _standardized(x_train, x_train), _standardized(x_test, x_train)
-    classes = 0
+    published = np.arange(len(x) - tests, len(x)) if tests else 0.3
+    made = _made(
+        "datasets.load", Columns([(tuple(feature_names), x)], y), name, task,
+        published if validation is None else validation, noise, standardize, seed,
+    )  # fmt: skip
+    names = CLASS_NAMES.get(name, made.class_names)[: made.classes]
+    return replace(made, class_names=names, groups=GROUPS.get(name, ()))
+
+
+def from_arrays(
+    x: Any, y: Any, *, validation: Any = 0.3, noise: float = 0.0, standardize: bool = True,
+    seed: int = 0, task: str | None = None, name: str = "data",
+    feature_names: Sequence[str] | None = None,
+) -> Dataset:  # fmt: skip
+    """A data set of your own arrays, split and standardised as :func:`load` does.
+
+    Parameters
+    ----------
+    x : numbers (n, features) as an array, lists or another library's tensor; images (n, height, width,
+        …), which keep their shape; or a data frame or mapping of columns, of which those of texts become
+        a column of 0 and 1 for each text in the training part, ``colour=red``. A text that comes up in
+        the validation part alone is 0 in all of them.
+    y : labels (n,) (texts, bools or integers), or numbers (n,) or (n, outputs).
+    validation : the share held out, in (0, 1), drawn without regard to classes; or the numbers of the
+        rows held out; or a pair (x, y) of their own, as a tuple.
+    noise : share of the *training* labels to flip, in [0, 1) (classification only).
+    standardize : numbers (and a regression target) to mean 0 and standard deviation 1, measured on the
+        training part: each column for itself, images as a whole. Constant ones become 0; columns of
+        texts stay 0 and 1.
+    seed : of the split and of the flipped labels.
+    task : "classification" or "regression". By default texts and bools are labels, floats are not, and
+        integers are if there are at most 20 different ones and each comes twice on average; what was
+        decided is shown by ``repr``.
+    name : what messages and reports call it.
+    feature_names : in place of the columns' own names, or of x0, x1, ….
+
+    Labels are numbered in their order (``sorted``): label k is ``class_names[k]``. Where x has columns
+    of texts, ``groups`` puts those of each together.
+    Raises ``TypeError`` for what is no numbers and no texts, and ``ValueError`` for missing values and
+    infinity (which row, which column), for dates, for a column in which most texts differ, for a single
+    class, a class that only the validation part has, and for shapes that do not fit.
+
+    >>> import minireg as mr
+    >>> x = {"age": [31, 52, 27, 45], "colour": ["red", "blue", "blue", "red"]}
+    >>> data = mr.datasets.from_arrays(x, ["no", "yes", "no", "yes"], validation=[3])
+    >>> data.feature_names, data.class_names, data.y_train.tolist()
+    (('age', 'colour=blue', 'colour=red'), ('no', 'yes'), [0, 1, 0])
+    """
+    owner = "datasets.from_arrays"
+    columns = of_arrays(owner, x, y, feature_names)
+    if isinstance(validation, tuple):
+        if len(validation) != 2:
+            raise ValueError(
+                f"{owner}: validation must be a pair (x, y), got {len(validation)} parts"
+            )
+        n, held = len(columns), of_arrays(f"{owner}: validation", *validation, feature_names)
+        columns = columns.followed(owner, held)
+        validation = np.arange(n, len(columns))
+    return _made(owner, columns, name, task, validation, noise, standardize, seed)
+
+
+def read(
+    path: str | Path, target: str | int, *, task: str | None = None, validation: Any = 0.3,
+    noise: float = 0.0, standardize: bool = True, seed: int = 0,
+) -> Dataset:  # fmt: skip
+    """A data set from a file whose columns have names: ``.csv``, ``.npz`` or ``.parquet``.
+
+    Parameters
+    ----------
+    path : the file. CSV has a line of names and is UTF-8, with ``,``, ``;`` or tabs between its cells
+        (the one that parts the first line most often); a column is of numbers or bools if all its
+        cells are, and else of texts. Of an .npz each array (n,) is a column, one (n, features) several,
+        and a single one (n, height, width, …) images. Parquet needs the extra ``data`` (pyarrow).
+    target : the column to predict, by name or place (-1 is the last).
+    task, validation, noise, standardize, seed : as for :func:`from_arrays`.
+
+    The data set has the file's name. Raises as :func:`from_arrays` does, naming line (of a CSV; else
+    row, from 0) and column, also for a file that is no such file, lines of unequal length, and names that
+    are missing or come twice; ``FileNotFoundError`` without the file, ``ImportError`` without pyarrow.
+
+    >>> import tempfile, minireg as mr
+    >>> path = Path(tempfile.mkdtemp()) / "fruit.csv"
+    >>> _ = path.write_text("weight,colour,kind\\n150,red,apple\\n120,yellow,banana\\n160,red,apple\\n")
+    >>> mr.datasets.read(path, "kind", validation=[2])
+    Dataset(fruit: 2 training (0 labels flipped), 1 validation, 3 features, 2 classes)
+    """
+    owner = "datasets.read"
+    columns = read_columns(owner, path, target)
+    return _made(owner, columns, Path(path).stem, task, validation, noise, standardize, seed)
+
+
+def _made(
+    owner: str, columns: Columns, name: str, task: str | None, validation: Any, noise: float,
+    standardize: bool, seed: int,
+) -> Dataset:  # fmt: skip
+    """Columns and target, checked, split, with flipped labels, coded and standardised."""
+    check_option(owner, "[0, 1)", noise=noise)
+    check_option(owner, 0, seed=seed)
+    check_option(owner, ("classification", "regression", None), task=task)
+    check_whole(owner, columns)
+    given, task = task, task or _task(columns.y)
+    if noise and task == "regression":
+        raise ValueError(f"{owner}: noise flips labels, but {name!r} is a regression")
+    if columns.y.dtype == object and given != "classification":
+        check_texts(owner, f"the target {columns.target!r}", columns.y, columns.where)
+    train, test = _split(owner, name, len(columns), validation, Stream("split", seed))
+    class_names: tuple[str, ...] = ()
     if task == "classification":
-        classes = int(y.max()) + 1
-        y_true = y[train].astype(np.int64)
-        y_train, _ = flip_labels(y_true, noise, classes, Stream("noise", seed))
-        y_test = y[test].astype(np.int64)
+        class_names, y = _labels(owner, columns, train)
+        y_true, y_test = y[train], y[test]
+        y_train, _ = flip_labels(y_true, noise, len(class_names), Stream("noise", seed))
     else:
-        y = y.astype(np.float64)[:, None]
-        y = _standardized(y, y[train]) if standardize else y
-        y_train = y_true = y[train].astype(np.float32)
-        y_test = y[test].astype(np.float32)
+        y = _numbers(owner, columns)
+        names = (columns.target,) * y.shape[1]
+        y_true, y_test = _scaled(owner, names, y[train], y[test], standardize)
+        y_train = y_true
+    blocks = [
+        _coded(owner, *block, columns.where, train, test, standardize) for block in columns.blocks
+    ]
+    x_train, x_test = (
+        parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        for parts in ([block.train for block in blocks], [block.test for block in blocks])
+    )
+    groups: list[tuple[int, ...]] = []
+    for block in blocks:
+        places = range(sum(map(len, groups)), sum(map(len, groups)) + len(block.names))
+        groups += [(*places,)] if block.together else [(i,) for i in places]
+    together = any(block.together for block in blocks)
     return Dataset(
-        name, task, x_train.astype(np.float32), y_train, x_test.astype(np.float32), y_test, y_true,
-        tuple(feature_names), classes, GROUPS.get(name, ()),
+        name, task, x_train, y_train, x_test, y_test, y_true,
+        tuple(name for block in blocks for name in block.names), len(class_names),
+        tuple(groups) if together else (), class_names,
     )  # fmt: skip
 
 
+def _task(y: np.ndarray[Any, Any]) -> str:
+    """What a target asks for, by the rule of :func:`from_arrays`."""
+    if y.dtype.kind in "iu" and y.ndim == 1:
+        kinds = len(np.unique(y))
+        return "classification" if kinds <= 20 and 2 * kinds <= len(y) else "regression"
+    return "regression" if y.dtype.kind in "iuf" else "classification"
+
+
+def _split(
+    owner: str, name: str, n: int, validation: Any, stream: Stream
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The rows of the training and of the validation part."""
+    if not np.ndim(validation):
+        check_option(owner, "(0, 1)", validation=validation)
+        order, held = stream.permutation(n), round(validation * n)
+        if not 0 < held < n:
+            raise ValueError(f"{owner}: validation={validation} leaves a part of {name!r} empty")
+        return order[held:], order[:held]
+    rows = np.asarray(validation)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu":
+        raise ValueError(
+            f"{owner}: validation must be a share in (0, 1), numbers of rows (of a mask: "
+            f"np.flatnonzero(mask)), or a pair (x, y) as a tuple, got {validation!r:.60}"
+        )
+    outside = rows[(rows < 0) | (rows >= n)]
+    if len(outside) or len(np.unique(rows)) < len(rows) or not 0 < len(rows) < n:
+        what = f"row {outside[0]}" if len(outside) else f"{len(rows)} rows"
+        raise ValueError(
+            f"{owner}: validation must be different rows of 0 … {n - 1}, and not all, got {what}"
+        )
+    return np.setdiff1d(np.arange(n), rows), rows
+
+
+def _labels(
+    owner: str, columns: Columns, train: np.ndarray[Any, Any]
+) -> tuple[tuple[str, ...], np.ndarray[Any, np.dtype[np.int64]]]:
+    """The names of the classes, and the number of each row's (n,)."""
+    y, what = columns.y, f"the target {columns.target!r}"
+    if y.ndim > 1:
+        raise ValueError(
+            f"{owner}: labels must be (n,), got {y.shape}; of one-hot y.argmax(axis=1)"
+        )
+    if y.dtype.kind == "f":
+        broken = np.flatnonzero(y != np.round(y))
+        if len(broken):
+            row = int(broken[0])
+            raise ValueError(
+                f"{owner}: labels must be texts, bools or integers, got {y[row]} in {columns.where(row)} of "
+                f'{what}; take task="regression"'
+            )
+        y = y.astype(np.int64)
+    kinds, labels = np.unique(y, return_inverse=True)
+    names = tuple(map(str, kinds.tolist()))
+    if len(names) < 2:
+        raise ValueError(
+            f"{owner}: {what} has one class only, {', '.join(names)}; expected two or more"
+        )
+    untaught = np.setdiff1d(labels, labels[train])
+    if len(untaught):
+        rows, shown = np.flatnonzero(labels == untaught[0]), names[untaught[0]]
+        others = f" (nor of {len(untaught) - 1} more)" if len(untaught) > 1 else ""
+        raise ValueError(
+            f"{owner}: no training row is of class {shown!r}{others}: all of them are held out, "
+            f"{columns.where(int(rows[0]))} first; drop or merge rare classes, or choose other rows, by "
+            "validation= or seed="
+        )
+    return names, labels.astype(np.int64)
+
+
+def _numbers(owner: str, columns: Columns) -> np.ndarray[Any, Any]:
+    """The target of a regression, (n, outputs)."""
+    if columns.y.dtype == object:
+        raise ValueError(
+            f"{owner}: a regression needs numbers, got {columns.y[0]!r} in {columns.where(0)} of the target "
+            f'{columns.target!r}; take task="classification"'
+        )
+    y = columns.y.astype(np.float64)
+    return y[:, None] if y.ndim == 1 else y
+
+
+class _Block(NamedTuple):
+    """Coded columns of both parts; ``together`` if they are the texts of one column."""
+
+    train: FloatArray
+    test: FloatArray
+    names: tuple[str, ...]
+    together: bool = False
+
+
+def _coded(
+    owner: str, names: tuple[str, ...], values: np.ndarray[Any, Any], where: Callable[[int], str],
+    train: np.ndarray[Any, Any], test: np.ndarray[Any, Any], standardize: bool,
+) -> _Block:  # fmt: skip
+    if values.dtype != object:
+        return _Block(*_scaled(owner, names, values[train], values[test], standardize), names)
+    check_texts(owner, f"column {names[0]!r}", values, where)
+    kinds = categories(owner, names[0], values[train])
+    ours, theirs = ((values[rows, None] == kinds).astype(np.float32) for rows in (train, test))
+    return _Block(ours, theirs, tuple(f"{names[0]}={kind}" for kind in kinds), together=True)
+
+
+def _scaled(
+    owner: str, names: tuple[str, ...], train: np.ndarray[Any, Any], test: np.ndarray[Any, Any],
+    standardize: bool,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """Both parts as float32, standardised by the first."""
+    found = []
+    with np.errstate(all="ignore"):  # what overflows is named instead
+        for part in (train, test):
+            a = (_standardized(part, train) if standardize else part).astype(np.float32)
+            if not np.isfinite(a).all():
+                at = np.argwhere(~np.isfinite(a))[0].tolist()
+                name = f" of {names[at[1]]!r}" if names else ""
+                raise ValueError(
+                    f"{owner}: the value {part[tuple(at)]}{name} is beyond float32, or its square beyond "
+                    "float64; give the column another unit"
+                )
+            found.append(a)
+    return found[0], found[1]
+
+
 def _standardized(x: np.ndarray[Any, Any], reference: np.ndarray[Any, Any]) -> FloatArray:
+    """Each column to mean 0 and deviation 1 in ``reference``, in float64; images as a whole."""
+    axis = 0 if x.ndim == 2 else None
     # rounding gives equal numbers a deviation of about 1e-17, but a range of exactly 0
-    constant = reference.max(axis=0) == reference.min(axis=0)
-    deviation = np.where(constant, 1, reference.std(axis=0, dtype=np.float64))
-    scaled: FloatArray = (x - reference.mean(axis=0, dtype=np.float64)) / deviation
+    constant = reference.max(axis=axis) == (least := reference.min(axis=axis))
+    mean = np.where(constant, least, reference.mean(axis=axis, dtype=np.float64))
+    deviation = np.where(constant, 1, reference.std(axis=axis, dtype=np.float64))
+    scaled: FloatArray = (x - mean) / np.where(np.isinf(deviation), np.nan, deviation)
     return scaled

@@ -1,9 +1,13 @@
 """Data sets: the same arguments give the same arrays, and nothing leaks from the validation part."""
 
 import gzip
+import hashlib
 import json
+import math
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from runpy import run_path
 
@@ -13,7 +17,8 @@ import pytest
 import minireg as mr
 from minireg import datasets
 from minireg.cli import main as cli
-from minireg.datasets import TABLE, Dataset, arrays, flip_labels, load, read_idx
+from minireg.datasets import TABLE, Dataset, arrays, flip_labels, from_arrays, load, read_idx
+from minireg.files import column
 from minireg.random import Stream
 
 PARTS = {"train": 40, "t10k": 11}  # images of a small stand-in for Fashion-MNIST
@@ -106,7 +111,8 @@ def test_numpy_is_enough():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stdout == (
-        "Dataset(digits: 1258 training (0 labels flipped), 539 validation, 64 features) (64, 64)\n"
+        "Dataset(digits: 1258 training (0 labels flipped), 539 validation, 64 features, 10 classes) "
+        "(64, 64)\n"
     ), found.stderr
 
 
@@ -388,6 +394,430 @@ def test_flipping_leaves_its_input_alone():
     assert (y == 0).all()
 
 
+# --- data of one's own ------------------------------------------------------------------------------
+
+BITS = {  # SHA-256 of what load has always returned, first digits
+    ("digits", 0.2, None, True): "116035404cdc",
+    ("digits", 0.0, 0.5, False): "e3f28ed4e1fe",
+    ("breast_cancer", 0.2, None, True): "23bf59edb6f5",
+    ("breast_cancer", 0.0, 0.5, False): "39ce93f4bbe4",
+    ("wine", 0.2, None, True): "1f93b23201e9",
+    ("wine", 0.0, 0.5, False): "bdff62686720",
+    ("iris", 0.2, None, True): "6a89c0ebe1ad",
+    ("iris", 0.0, 0.5, False): "175d35173d39",
+    ("diabetes", 0.0, None, True): "4f1033f6ae34",
+    ("diabetes", 0.0, 0.5, False): "2b9434fd4fe3",
+}
+
+
+def checksum(data: Dataset) -> str:
+    found = hashlib.sha256()
+    for a in (*data.train, *data.validation, data.y_true):
+        found.update(f"{a.dtype} {a.shape}".encode() + a.tobytes())
+    return found.hexdigest()[:12]
+
+
+@pytest.mark.parametrize("case", BITS)
+def test_the_bits_of_what_ships(case):
+    name, noise, validation, standardize = case
+    assert checksum(load(name, noise, validation, standardize)) == BITS[case]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_from_arrays_makes_what_load_returns(name):
+    noise = 0.2 if name in LABELLED else 0.0
+    own = from_arrays(*arrays(name), noise=noise, seed=1)
+    for a, b in zip(parts(own), parts(load(name, noise, seed=1)), strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+    assert own.task == TABLE[name][0]
+
+
+def test_classes_have_the_names_of_scikit_learn():
+    sklearn = pytest.importorskip("sklearn.datasets")
+    for name in ("iris", "breast_cancer"):
+        assert load(name).class_names == tuple(getattr(sklearn, f"load_{name}")().target_names)
+    assert load("fashion-mnist").class_names == ("T-shirt/top", "Trouser", "Pullover")
+    assert load("digits").class_names == tuple("0123456789")
+    assert load("diabetes").class_names == ()
+
+
+rng = np.random.default_rng(0)
+X, SIDES = rng.normal(size=(40, 3)), np.arange(40) % 2
+
+
+def frame():
+    return pytest.importorskip("pandas").DataFrame(X, columns=["p", "q", "r"])
+
+
+FORMS = {
+    "lists": (lambda: X.tolist(), lambda: SIDES.tolist()),
+    "a frame": (frame, lambda: pytest.importorskip("pandas").Series(SIDES)),
+    "a mapping": (lambda: dict(zip("pqr", X.T, strict=True)), lambda: SIDES[:, None]),
+    "torch": tuple(lambda a=a: pytest.importorskip("torch").tensor(a) for a in (X, SIDES)),
+    "Tensors": (lambda: mr.tensor(X), lambda: mr.tensor(SIDES)),
+    "Fortran's order": (lambda: np.asfortranarray(X), lambda: SIDES.astype(np.uint8)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_any_form_of_the_same_numbers_gives_the_same_data(form):
+    x, y = (make() for make in FORMS[form])
+    got, expected = from_arrays(x, y, noise=0.1), from_arrays(X, SIDES, noise=0.1)
+    for a, b in zip(parts(got), parts(expected), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+        assert a.dtype == b.dtype
+    assert got.feature_names == (("p", "q", "r") if "a " in form else ("x0", "x1", "x2"))
+    assert from_arrays(x, y, feature_names="abc").feature_names == ("a", "b", "c")
+
+
+LABELS = {
+    "texts": [["no", "yes"][i] for i in SIDES],
+    "bools": SIDES == 1,
+    "integers": SIDES * 7 - 3,
+    "integers of a torch tensor": SIDES.astype(np.int16),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_label_k_stands_for_its_name(kind):
+    given = LABELS[kind]
+    data = from_arrays(X, given, validation=[*range(10)], standardize=False)
+    for got, rows in ((data.y_train, range(10, 40)), (data.y_validation, range(10))):
+        assert [data.class_names[k] for k in got] == [str(given[i]) for i in rows]
+        assert got.dtype == np.int64
+    assert data.classes == 2
+
+
+def test_labels_are_numbered_in_their_own_order():
+    ten = np.arange(40) % 11
+    assert from_arrays(X, ten).class_names == tuple(map(str, range(11)))  # not "0", "1", "10", "2"
+    assert from_arrays(X, ten.astype(float), task="classification").classes == 11
+
+
+@pytest.mark.parametrize(
+    ("y", "task"),
+    [
+        (SIDES * 1.0, "regression"),
+        (np.arange(40) // 2, "classification"),
+        (np.arange(40), "regression"),
+        (np.arange(400) % 20, "classification"),
+        (np.arange(400) % 21, "regression"),
+        (SIDES == 1, "classification"),
+        ([*"ab"] * 20, "classification"),
+        (X[:, :2], "regression"),
+    ],
+)
+def test_the_task_follows_from_the_target(y, task):
+    x = np.ones((len(y), 1))
+    rows = np.arange(0, len(y), 2)[:3]
+    data = from_arrays(x, y, validation=rows)
+    assert data.task == task
+    assert ("classes" in repr(data), "regression" in repr(data)) == (
+        task == "classification",
+        task == "regression",
+    )
+
+
+def test_a_target_of_several_numbers():
+    data = from_arrays(X, X[:, :2] * 5 + 1)
+    assert data.y_train.shape == (28, 2)
+    np.testing.assert_allclose(data.y_train, data.x_train[:, :2], atol=1e-6)
+    assert data.flipped.shape == (28,)
+    assert not data.flipped.any()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e8])
+def test_standardising_is_exact_to_float32(offset):
+    """Far from 0, too, where a deviation in float32 would be lost."""
+    column = [int(v) for v in np.random.default_rng(1).integers(-1000, 1000, 30)]
+    data = from_arrays(np.array(column)[:, None] + offset, SIDES[:30], validation=[0, 1])
+    used = [Fraction(v) for v in column[2:]]
+    mean = sum(used) / len(used)
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in used) / len(used))
+    expected = [float(v - mean) / deviation for v in used]
+    np.testing.assert_allclose(data.x_train[:, 0], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_images_keep_their_shape_and_are_scaled_as_a_whole():
+    x = rng.integers(0, 256, (40, 5, 4)).astype(np.uint8)
+    data = from_arrays(x, SIDES, validation=[0, 1])
+    assert data.x_train.shape == (38, 5, 4)
+    assert data.feature_names == ()
+    assert "5×4 features" in repr(data)
+    reference = x[2:].astype(float)
+    np.testing.assert_allclose(
+        data.x_validation, (x[:2] - reference.mean()) / reference.std(), rtol=1e-5
+    )
+    np.testing.assert_array_equal(from_arrays(x, SIDES, standardize=False).x_train.max(), x.max())
+
+
+def test_columns_of_texts_are_coded_on_the_training_part():
+    colour = ["red", "blue", "red", "green", "blue", "violet"]
+    x = {"age": [1, 2, 3, 4, 5, 6], "colour": colour, "tall": [True, False] * 3}
+    data = from_arrays(x, [0, 1, 0, 1, 0, 1], validation=[4, 5])
+    assert data.feature_names == ("age", "colour=blue", "colour=green", "colour=red", "tall")
+    assert data.x_train[:, 1:4].tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    assert data.x_validation[:, 1:4].tolist() == [[1, 0, 0], [0, 0, 0]]  # violet: not seen
+    assert data.groups == ((0,), (1, 2, 3), (4,))
+    lasso = mr.penalties.GroupLasso(1.0, groups=data.groups, scale="none")
+    w = np.array([[1.0, 2.0, 0.0, 0.0, 4.0]])
+    assert lasso.value(w) == pytest.approx(7.0)
+    np.testing.assert_allclose(data.x_train[:, 4], [1, -1, 1, -1])  # a bool is a number
+
+
+def test_the_validation_part_as_a_pair_or_by_rows():
+    rows = [7, 3, 11]
+    rest = np.setdiff1d(np.arange(40), rows)
+    by_rows = from_arrays(X, SIDES, validation=rows)
+    as_pair = from_arrays(X[rest], SIDES[rest], validation=(X[rows], SIDES[rows]))
+    for a, b in zip(parts(by_rows), parts(as_pair), strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+    np.testing.assert_array_equal(by_rows.y_validation, SIDES[rows])
+
+
+def test_a_column_keeps_what_is_missing_for_the_message():
+    pandas = pytest.importorskip("pandas")
+    for given in (
+        pandas.Series([1, None], dtype="Int64"),
+        pandas.Series([1.0, np.nan], dtype=object),
+        [1, None],
+        [Decimal(1), None],
+    ):
+        np.testing.assert_array_equal(column("demo", "c", given), [1, np.nan])
+    for given in (pandas.Series(["a", None]), pandas.Categorical(["a", None]), ["a", np.nan]):
+        assert column("demo", "c", given).tolist() == ["a", None]
+
+
+HOLES = X.copy()
+HOLES[5, 1], HOLES[3, 2], HOLES[3, 0], HOLES[9, 0] = np.nan, np.inf, -np.inf, np.nan
+DATES = ["2026-01-02", "2026-02-03"] * 20
+DAYS = ["31.12.2025", "1.1.2026 08:00"] * 20
+MOSTLY = ["1.5", "2", "?", "4"] * 10
+
+# what is given, the error, and what its message says
+WRONG = {
+    "rows": (lambda: from_arrays(X, SIDES[1:]), ValueError, "x has 40 rows and y 39"),
+    "no rows": (
+        lambda: from_arrays(X[:0], []),
+        ValueError,
+        "x has 0 rows and y 0; expected equal numbers, > 0",
+    ),
+    "one axis": (
+        lambda: from_arrays(X[:, 0], SIDES),
+        ValueError,
+        r"x must be \(n, features\).*\[:, None\]",
+    ),
+    "columns of two lengths": (
+        lambda: from_arrays({"a": [1], "b": [1, 2]}, [0, 1]),
+        ValueError,
+        "x has 1 or 2 rows and y 2",
+    ),
+    "complex": (
+        lambda: from_arrays(X * 1j, SIDES),
+        TypeError,
+        r"real numbers, got complex128; give \.real",
+    ),
+    "no columns": (lambda: from_arrays({}, SIDES), ValueError, "got 0 names for 0 columns"),
+    "names": (
+        lambda: from_arrays(X, SIDES, feature_names="ab"),
+        ValueError,
+        "got 2 names for 3 columns",
+    ),
+    "a name twice": (
+        lambda: from_arrays(X, SIDES, feature_names="aba"),
+        ValueError,
+        "got 'a' twice",
+    ),
+    "names of pixels": (
+        lambda: from_arrays(X[:, None], SIDES, feature_names="abc"),
+        ValueError,
+        "pixels have no feature_names",
+    ),
+    "holes": (
+        lambda: from_arrays(HOLES, SIDES),
+        ValueError,
+        r"4 values are missing or infinite: row 3, column 'x0' \(-inf\); row 3, column 'x2' \(inf\); "
+        r"row 5, column 'x1' \(nan\); …; drop such rows",
+    ),
+    "a hole in a frame": (
+        lambda: from_arrays({"a": X[:, 0], "b": [None, *"ab" * 19, "c"]}, SIDES),
+        ValueError,
+        r"1 value is .*: row 0, column 'b' \(empty\)",
+    ),
+    "a hole in an image": (
+        lambda: from_arrays(HOLES[:, None], SIDES),
+        ValueError,
+        r"row 3, pixel \(0, 0\) \(-inf\)",
+    ),
+    "a hole in the target": (
+        lambda: from_arrays(X, HOLES[:, 1]),
+        ValueError,
+        r"row 5, column 'y' \(nan\)",
+    ),
+    "a hole in the validation part": (
+        lambda: from_arrays(X, SIDES, validation=(HOLES, SIDES)),
+        ValueError,
+        "row 3 of validation, column 'x0'",
+    ),
+    "a mask": (lambda: from_arrays(X, np.ma.masked_array(SIDES, SIDES)), TypeError, "y is masked"),
+    "dates": (
+        lambda: from_arrays({"d": np.array(DATES, "M8[D]")}, SIDES),
+        TypeError,
+        r"'d' holds dates \(datetime64\[D\]\); make them numbers",
+    ),
+    "dates as texts": (
+        lambda: from_arrays({"d": DATES}, SIDES),
+        ValueError,
+        "'d' holds dates, '2026-01-02' in row 0; make",
+    ),
+    "days": (
+        lambda: from_arrays({"d": DAYS}, SIDES),
+        ValueError,
+        "'d' holds dates, '31.12.2025' in row 0; make",
+    ),
+    "commas": (
+        lambda: from_arrays({"d": ["3,14", "-1.000,5"] * 20}, SIDES),
+        ValueError,
+        "numbers with a comma, '3,14' in row 0; write 3.14",
+    ),
+    "numbers as texts": (
+        lambda: from_arrays({"d": ["1", "2.5"] * 20}, SIDES),
+        ValueError,
+        "'d' holds numbers as texts, '1' in row 0; convert",
+    ),
+    "mostly numbers": (
+        lambda: from_arrays({"d": MOSTLY}, SIDES),
+        ValueError,
+        r"holds numbers, but also '\?' in row 2 \(10 of 40 are none\)",
+    ),
+    "mixed": (
+        lambda: from_arrays({"d": ["a", 2] * 20}, SIDES),
+        TypeError,
+        r"'d' mixes texts with numbers \(2\)",
+    ),
+    "objects": (
+        lambda: from_arrays({"d": [{}] * 40}, SIDES),
+        TypeError,
+        r"got \{\} in row 0, a dict",
+    ),
+    "names of rows": (
+        lambda: from_arrays({"d": [f"n{i}" for i in range(40)]}, SIDES),
+        ValueError,
+        r"'d' has 28 different texts in 28 rows, such as 'n\d+'.*Drop the column",
+    ),
+    "too many kinds": (
+        lambda: from_arrays(
+            {"d": [f"n{i % 201}" for i in range(2010)]}, [0, 1] * 1005, validation=[0]
+        ),
+        ValueError,
+        "has 201 different texts in 2,009 rows",
+    ),
+    "one class": (
+        lambda: from_arrays(X, ["a"] * 40),
+        ValueError,
+        "'y' has one class only, a; expected two",
+    ),
+    "a rare class": (
+        lambda: from_arrays(X, [*"ab" * 19, "c", "d"], validation=[38, 39]),
+        ValueError,
+        r"no training row is of class 'c' \(nor of 1 more\).*held out, row 38 first; drop or merge",
+    ),
+    "a new class": (
+        lambda: from_arrays(X, [*"ab"] * 20, validation=(X[:2], ["a", "z"])),
+        ValueError,
+        "of class 'z': all of them are held out, row 1 of validation",
+    ),
+    "fractions as labels": (
+        lambda: from_arrays(X, SIDES + 0.5, task="classification"),
+        ValueError,
+        r"labels must be texts, bools or integers, got 0\.5 in row 0",
+    ),
+    "one-hot": (
+        lambda: from_arrays(X, np.eye(2)[SIDES], task="classification"),
+        ValueError,
+        r"labels must be \(n,\), got \(40, 2\); of one-hot y\.argmax",
+    ),
+    "texts in a regression": (
+        lambda: from_arrays(X, [*"ab"] * 20, task="regression"),
+        ValueError,
+        "a regression needs numbers, got 'a' in row 0 of the target 'y'; take task",
+    ),
+    "noise on numbers": (
+        lambda: from_arrays(X, X[:, 0], noise=0.1),
+        ValueError,
+        "noise flips labels, but 'data' is a regression",
+    ),
+    "task": (
+        lambda: from_arrays(X, SIDES, task="ranking"),
+        ValueError,
+        "task must be 'classification', 'regression' or None, got 'ranking'",
+    ),
+    "share": (
+        lambda: from_arrays(X, SIDES, validation="0.3"),
+        ValueError,
+        r"validation must be in \(0, 1\), got '0\.3'",
+    ),
+    "mask of rows": (
+        lambda: from_arrays(X, SIDES, validation=SIDES == 1),
+        ValueError,
+        r"np\.flatnonzero\(mask\)",
+    ),
+    "a row twice": (
+        lambda: from_arrays(X, SIDES, validation=[3, 3]),
+        ValueError,
+        r"different rows of 0 … 39, and not all, got 2 rows",
+    ),
+    "a row beyond": (lambda: from_arrays(X, SIDES, validation=[3, 40]), ValueError, "got row 40"),
+    "all rows": (
+        lambda: from_arrays(X, SIDES, validation=range(40)),
+        ValueError,
+        "and not all, got 40 rows",
+    ),
+    "three parts": (
+        lambda: from_arrays(X, SIDES, validation=(X, SIDES, X)),
+        ValueError,
+        r"a pair \(x, y\), got 3 parts",
+    ),
+    "other columns": (
+        lambda: from_arrays({"a": SIDES}, SIDES, validation=({"b": SIDES}, SIDES)),
+        ValueError,
+        r"validation has columns b of numbers \(1,\), expected columns a",
+    ),
+    "other pixels": (
+        lambda: from_arrays(X[:, None], SIDES, validation=(X[:, :, None], SIDES)),
+        ValueError,
+        r"has images of numbers \(3, 1\), expected images of numbers \(1, 3\)",
+    ),
+    "another target": (
+        lambda: from_arrays(X, SIDES, validation=(X, [*"ab"] * 20)),
+        ValueError,
+        "has target y of texts, expected target y of numbers",
+    ),
+    "beyond float32": (
+        lambda: from_arrays(X * 1e39, SIDES, standardize=False),
+        ValueError,
+        r"the value -?\d\.\d+e\+3\d of 'x0' is beyond float32",
+    ),
+    "beyond float64": (
+        lambda: from_arrays(X * 1e200, SIDES),
+        ValueError,
+        "or its square beyond float64; give the column another unit",
+    ),
+    "a target beyond": (
+        lambda: from_arrays(X, X[:, :2] * 1e200),
+        ValueError,
+        "of 'y' is beyond float32",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_from_arrays_says_what_is_wrong(what):
+    make, error, message = WRONG[what]
+    with pytest.raises(error, match=f"^datasets.from_arrays: .*{message}"):
+        make()
+
+
 # --- refusals ---------------------------------------------------------------------------------------
 
 REFUSED = {
@@ -418,5 +848,5 @@ def test_arrays_says_what_it_expected():
 
 def test_repr_of_a_dataset():
     assert repr(load("digits", 0.2)) == (
-        "Dataset(digits: 1258 training (252 labels flipped), 539 validation, 64 features)"
+        "Dataset(digits: 1258 training (252 labels flipped), 539 validation, 64 features, 10 classes)"
     )

@@ -1,0 +1,468 @@
+"""Columns of numbers and texts: from arrays and data frames, and from .csv, .npz and .parquet files.
+
+What cannot be trained on is refused here, with the line or row and the column where it stands.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from itertools import zip_longest
+from numbers import Real
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from .backend import as_array, is_array, of, raw
+from .messages import needed
+
+Values = np.ndarray[Any, Any]
+Block = tuple[tuple[str, ...], Values]
+MISSING = {
+    "",
+    "na",
+    "n/a",
+    "nan",
+    "null",
+    "<na>",
+    "nat",
+}  # whichever case; "None" may be a category
+MOST_TEXTS = 200  # different texts in a column: more are no categories, and too many columns
+
+_DATE = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{2,4})([ T].*)?")
+_COMMA = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?")
+
+
+@dataclass
+class Columns:
+    """The columns of a data set and its target, all of n rows.
+
+    Attributes
+    ----------
+    blocks : pairs (names, values): values are numbers (n, features), of images (n, height, width, …)
+        without names, or texts (n,) under one name. What is missing is NaN or None.
+    y : the target, (n,) of numbers, bools or texts, or (n, outputs) of numbers.
+    target : its name.
+    where : what messages call a row.
+    """
+
+    blocks: list[Block]
+    y: Values
+    target: str = "y"
+    where: Callable[[int], str] = "row {}".format
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def kinds(self) -> list[str]:
+        """What each block and the target are, as messages show it."""
+        shown = [
+            ("columns " + ", ".join(names) if names else "images", a) for names, a in self.blocks
+        ]
+        return [
+            f"{name} of {'texts' if a.dtype == object else f'numbers {a.shape[1:]}'}"
+            for name, a in [*shown, (f"target {self.target}", self.y)]
+        ]
+
+    def followed(self, owner: str, others: Columns) -> Columns:
+        """The rows of both; ``ValueError`` unless their columns are the same."""
+        if self.kinds != others.kinds:
+            pairs = zip_longest(self.kinds, others.kinds, fillvalue="nothing")
+            ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
+            raise ValueError(
+                f"{owner}: validation has {theirs}, expected {ours:.200} as in x and y"
+            )
+        blocks = [
+            (names, np.concatenate([a, b]))
+            for (names, a), (_, b) in zip(self.blocks, others.blocks, strict=True)
+        ]
+        n = len(self)
+        where = lambda row: f"row {row}" if row < n else f"row {row - n} of validation"
+        return Columns(blocks, np.concatenate([self.y, others.y]), self.target, where)
+
+
+# --- from arrays ---------------------------------------------------------------------------------
+
+
+def of_arrays(owner: str, x: Any, y: Any, names: Sequence[str] | None = None) -> Columns:
+    """The columns of a data frame or mapping, or of an array (n, features), or of images (n, …).
+
+    ``names`` replaces those of the frame; an array without has x0, x1, …. ``TypeError`` for what is no
+    numbers and no texts, ``ValueError`` for another number of axes, rows or names.
+
+    >>> of_arrays("demo", {"age": [31, 52], "sex": ["f", "m"]}, [True, False]).blocks[1]
+    (('sex',), array(['f', 'm'], dtype=object))
+    """
+    if getattr(y, "ndim", 1) == 2 and y.shape[1] != 1:
+        target = _on_host(as_array(y, f"{owner}: y", np.float64))
+    else:
+        target = column(owner, "y", y)
+    blocks = _of_frame(owner, x, names) if _is_frame(x) else [_of_array(f"{owner}: x", x, names)]
+    lengths = {len(values) for _, values in blocks}
+    if lengths != {len(target)} or not len(target):
+        raise ValueError(
+            f"{owner}: x has {' or '.join(map(str, sorted(lengths)))} rows and y {len(target)}; expected "
+            "equal numbers, > 0"
+        )
+    return Columns(blocks, target)
+
+
+def _is_frame(x: Any) -> bool:
+    return isinstance(x, Mapping) or hasattr(x, "columns")
+
+
+def _of_frame(owner: str, x: Any, names: Sequence[str] | None) -> list[Block]:
+    keys = [*x] if isinstance(x, Mapping) else [*x.columns]
+    found = [str(key) for key in keys] if names is None else [*map(str, names)]
+    _check_names(owner, found, len(keys))
+    return [_block(owner, name, x[key]) for name, key in zip(found, keys, strict=True)]
+
+
+def _of_array(what: str, x: Any, names: Sequence[str] | None) -> Block:
+    a = _on_host(as_array(x, what, np.float64))
+    if a.dtype.kind == "c":
+        raise TypeError(f"{what} must be real numbers, got {a.dtype}; give .real and .imag")
+    if a.ndim < 2:
+        raise ValueError(
+            f"{what} must be (n, features), or (n, height, width, …) of images, got {a.shape}; "
+            "[:, None] makes one feature of it"
+        )
+    if a.ndim == 2:
+        found = [f"x{i}" for i in range(a.shape[1])] if names is None else [*map(str, names)]
+        _check_names(what, found, a.shape[1])
+        return tuple(found), a
+    if names is not None:
+        raise ValueError(f"{what} is images {a.shape}, whose pixels have no feature_names")
+    return (), a
+
+
+def _check_names(owner: str, names: list[str], n: int) -> None:
+    twice = max(names, key=names.count, default="")
+    if not n or len(names) != n or names.count(twice) > 1:
+        got = (
+            f"{twice!r} twice" if names.count(twice) > 1 else f"{len(names)} names for {n} columns"
+        )
+        raise ValueError(f"{owner}: each column must have a name of its own, got {got}")
+
+
+def _block(owner: str, name: str, values: Any) -> Block:
+    a = column(owner, f"column {name!r}", values)
+    return (name,), a if a.dtype == object else a[:, None]
+
+
+def _on_host(x: Any) -> Values:
+    """An array of any kind, also of texts, as NumPy's; a list as one of objects."""
+    a = raw(x)
+    if isinstance(a, list | tuple):
+        return np.array([*a, None], object)[:-1]  # None keeps NumPy from looking into a text
+    return of(a).to_numpy(a) if is_array(a) else np.asarray(a)
+
+
+def column(owner: str, name: str, values: Any) -> Values:
+    """One column as an array (n,) of numbers or bools, or of str and None.
+
+    Numbers with gaps are float64 with NaN. ``TypeError`` for anything else, ``ValueError`` for more
+    axes than (n,) and (n, 1).
+
+    >>> column("demo", "y", ["red", None])
+    array(['red', None], dtype=object)
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"{owner}: {name} is masked, which hides values; fill it, as with .filled(0)"
+        )
+    a = _on_host(values)
+    a = a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a
+    if a.ndim != 1:
+        raise ValueError(f"{owner}: {name} must be (n,), got {a.shape}")
+    if a.dtype.kind in "biuf":
+        return a
+    if a.dtype.kind in "Mm":
+        raise TypeError(
+            f"{owner}: {name} holds dates ({a.dtype}); make them numbers, such as days since a first "
+            "one, or drop the column"
+        )
+    cells = [_cell(owner, name, i, cell) for i, cell in enumerate(a.tolist())]
+    known = [c for c in cells if c is not None]
+    if known and not any(isinstance(c, str) for c in known):
+        filled = np.array([np.nan if c is None else c for c in cells])
+        return filled if filled.dtype.kind in "biuf" else filled.astype(np.float64)
+    if any(not isinstance(c, str) for c in known):
+        other = next(c for c in known if not isinstance(c, str))
+        raise TypeError(f"{owner}: {name} mixes texts with numbers ({other!r}); make them one kind")
+    return _on_host(cells)
+
+
+def _cell(owner: str, name: str, row: int, cell: Any) -> Any:
+    """A cell of an array of objects: a number, a text, or None for what is missing."""
+    if isinstance(cell, bytes):
+        return cell.decode()
+    if isinstance(cell, str | int | float) and cell == cell:
+        return cell
+    if isinstance(cell, Real | Decimal) and cell == cell:
+        return float(cell)
+    if cell is None or str(cell).casefold() in MISSING:  # NaN, and pandas' NA and NaT
+        return None
+    raise TypeError(
+        f"{owner}: {name} must be numbers or texts, got {cell!r:.60} in row {row}, a "
+        f"{type(cell).__name__}"
+    )
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+def check_whole(owner: str, columns: Columns) -> None:
+    """``ValueError`` that names the first missing or infinite values, and says how many there are.
+
+    >>> check_whole("demo", of_arrays("demo", {"age": [31, np.nan]}, [0, 1]))
+    Traceback (most recent call last):
+    ValueError: demo: 1 value is missing or infinite: row 1, column 'age' (nan); drop such rows or ...
+    """
+    found: list[tuple[int, str]] = []  # row, what is said
+    count = 0
+    for names, values in [*columns.blocks, ((columns.target,), columns.y)]:
+        if values.dtype == object:
+            bad = np.array([[i] for i, cell in enumerate(values) if cell is None], int)
+        elif values.dtype.kind == "f" and not np.isfinite(values).all():
+            bad = np.argwhere(~np.isfinite(values))
+        else:
+            continue
+        count += len(bad)
+        for row, *at in bad[:3].tolist():
+            value = values[(row, *at)]
+            place = at[0] if len(names) > 1 else 0
+            spot = f"column {names[place]!r}" if names else f"pixel {tuple(at)}"
+            what = "empty" if value is None else f"{value}"
+            found.append((row, f"{columns.where(row)}, {spot} ({what})"))
+    if count:
+        said = "; ".join(text for _, text in sorted(found, key=itemgetter(0))[:3])
+        are, more = "value is" if count == 1 else "values are", "; …" if count > 3 else ""
+        raise ValueError(
+            f"{owner}: {count:,} {are} missing or infinite: {said}{more}; drop such rows or fill them "
+            "in, as with pandas' dropna() or fillna(df.median())"
+        )
+
+
+def check_texts(owner: str, name: str, texts: Values, where: Callable[[int], str]) -> None:
+    """``ValueError`` for texts that are numbers, mostly numbers, or dates."""
+
+    def first(wanted: Callable[[str], Any]) -> str:
+        row = next(i for i, text in enumerate(texts) if wanted(text))
+        return f"{texts[row]!r} in {where(row)}"
+
+    kinds, counts = np.unique(texts, return_counts=True)
+    if all(map(_COMMA.fullmatch, kinds)):
+        raise ValueError(
+            f"{owner}: {name} has numbers with a comma, {first(bool)}; write 3.14 and 1000"
+        )
+    if all(map(_DATE.fullmatch, kinds)):
+        raise ValueError(
+            f"{owner}: {name} holds dates, {first(bool)}; make them numbers, such as days since a first "
+            "one, or drop the column"
+        )
+    numbers = sum(int(n) for kind, n in zip(kinds, counts, strict=True) if _is_number(kind))
+    if numbers == len(texts):
+        raise ValueError(f"{owner}: {name} holds numbers as texts, {first(bool)}; convert them")
+    if 2 * numbers > len(texts):
+        raise ValueError(
+            f"{owner}: {name} holds numbers, but also {first(lambda t: not _is_number(t))} "
+            f"({len(texts) - numbers} of {len(texts)} are none); mend these, or put a letter before the "
+            "numbers if they are names"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text  # which Python's own numbers may have
+
+
+def categories(owner: str, name: str, texts: Values) -> Values:
+    """The different texts of a column, sorted; ``ValueError`` where they are too many for categories.
+
+    >>> categories("demo", "colour", np.array(["red", "blue", "red"])).tolist()
+    ['blue', 'red']
+    """
+    kinds = np.unique(texts)
+    if len(kinds) > MOST_TEXTS or (len(texts) >= 10 and 2 * len(kinds) > len(texts)):
+        raise ValueError(
+            f"{owner}: column {name!r} has {len(kinds):,} different texts in {len(texts):,} rows, such as "
+            f"{kinds[0]!r}: a name or number of the row, or free text? Drop the column, or group its "
+            f"texts into at most {MOST_TEXTS} kinds that come up again"
+        )
+    return kinds
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def read_columns(owner: str, path: str | Path, target: str | int) -> Columns:
+    """The columns and the target of a file.
+
+    ``target`` is a column's name or place (from the end if negative). ``FileNotFoundError`` without the
+    file, ``ImportError`` without what reads it, ``ValueError`` that says where the file is wrong.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in READERS:
+        raise ValueError(
+            f"{owner}: {str(path)!r} must end in {', '.join(READERS)}; pandas' to_csv(PATH, "
+            "index=False) writes what is read here"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"{owner}: no file {str(path)!r}")
+    arrays, where = READERS[path.suffix.lower()](owner, path)
+    names = [*arrays]
+    if isinstance(target, int) and -len(names) <= target < len(names):
+        target = names[target]
+    if target not in arrays:
+        near = get_close_matches(str(target), names, n=3, cutoff=0.5)
+        known = (
+            f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {names!r:.300}"
+        )
+        raise ValueError(f"{owner}: {path.name} has no column {target!r}; {known}")
+    if len(names) < 2:
+        raise ValueError(f"{owner}: {path.name} has no column beside the target {target!r}")
+    lengths = {name: len(a) if a.ndim else 0 for name, a in arrays.items()}
+    if len({*lengths.values()}) > 1 or not lengths[names[0]]:
+        raise ValueError(
+            f"{owner}: the columns of {path.name} must be of one length, > 0, got {lengths!r:.200}"
+        )
+    y = column(owner, f"the target {target!r}", arrays.pop(str(target)))
+    blocks = [
+        _block(owner, n, a) if a.ndim == 1 else _several(owner, n, a) for n, a in arrays.items()
+    ]
+    if len(blocks) > 1 and not all(names for names, _ in blocks):
+        raise ValueError(f"{owner}: {path.name} has images beside {[*arrays]}; keep one of them")
+    return Columns(blocks, y, str(target), where)
+
+
+def _several(owner: str, name: str, values: Values) -> Block:
+    """The columns of one array of several axes."""
+    names, a = _of_array(f"{owner}: {name!r}", values, None)
+    return tuple(f"{name}{i}" for i in range(len(names))), a
+
+
+Read = tuple[dict[str, Values], Callable[[int], str]]
+
+
+def _csv(owner: str, path: Path) -> Read:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            head, rows, lines = _lines(f"{owner}: {path.name}", file)
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{owner}: {path.name} is no UTF-8 text ({error.reason}); save it as UTF-8"
+            ) from error
+    cells = zip(*rows, strict=True) if rows else [()] * len(head)
+    arrays = {name: parsed(texts) for name, texts in zip(head, cells, strict=True)}
+    return arrays, lambda row: f"line {lines[row]}"
+
+
+def _lines(owner: str, file: TextIO) -> tuple[list[str], list[list[str]], list[int]]:
+    """(names, rows of cells, the line of each row): as many cells everywhere."""
+    first = file.readline()
+    delimiter = max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+    file.seek(0)
+    reader = csv.reader(file, delimiter=delimiter, strict=True)
+
+    def numbered() -> Iterator[tuple[int, list[str]]]:
+        start = 1
+        try:
+            for row in reader:
+                if row:  # no blank line
+                    yield start, row
+                start = reader.line_num + 1
+        except csv.Error as error:
+            raise ValueError(f"{owner}, line {start}: {error}") from error
+
+    rows = numbered()
+    _, head = next(rows, (0, []))
+    head = [name.strip() for name in head]
+    if not head:
+        raise ValueError(f"{owner} is empty; expected a line of names, then rows")
+    if all(map(_is_number, head)):
+        raise ValueError(f"{owner}, line 1 must name the columns, got the numbers {head!r:.60}")
+    if "" in head:
+        raise ValueError(
+            f"{owner}, line 1: column {head.index('') + 1} of {len(head)} has no name; name it, or leave "
+            "it out (pandas writes its index so, without index=False)"
+        )
+    if len({*head}) < len(head):
+        twice = max(head, key=head.count)
+        raise ValueError(f"{owner}, line 1: two columns are called {twice!r}; rename one")
+    lines, cells = [], []
+    for line, row in rows:
+        if len(row) != len(head):
+            raise ValueError(
+                f"{owner}, line {line} has {len(row)} cells, expected {len(head)} as in line 1; quote a "
+                f'cell that holds {delimiter!r}, as "a{delimiter}b"'
+            )
+        lines.append(line)
+        cells.append(row)
+    if not cells:
+        raise ValueError(f"{owner} has a line of names, {head!r:.60}, and no rows")
+    return head, cells, lines
+
+
+def parsed(texts: Sequence[str]) -> Values:
+    """A column of a text file: integers, numbers, or bools if all that is there is; else texts.
+
+    >>> parsed(["1", "2"]), parsed(["1", ""]), parsed(["true", "False"]), parsed(["red", "NA"])
+    (array([1, 2]), array([ 1., nan]), array([ True, False]), array(['red', None], dtype=object))
+    """
+    if "_" not in "".join(texts):  # which Python's own numbers may have
+        for kind in (int, float):
+            try:
+                return np.array([*map(kind, texts)], np.int64 if kind is int else np.float64)
+            except (ValueError, OverflowError):
+                continue
+    stripped = [text.strip() for text in texts]
+    cells = [None if text.casefold() in MISSING else text for text in stripped]
+    known = [cell for cell in cells if cell is not None]
+    if all(map(_is_number, known)):
+        return np.array([np.nan if cell is None else float(cell) for cell in cells])
+    if len(known) == len(cells) and {cell.casefold() for cell in known} <= {"true", "false"}:
+        return np.array([cell.casefold() == "true" for cell in known])
+    return np.array(cells, object)
+
+
+def _npz(owner: str, path: Path) -> Read:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:  # zipfile, zlib and NumPy have their own
+        raise ValueError(
+            f"{owner}: {path.name} is damaged or no .npz file of plain arrays: {error}; write it with "
+            "np.savez(PATH, x=x, y=y), words as arrays of str"
+        ) from error
+    return arrays, "row {}".format
+
+
+def _parquet(owner: str, path: Path) -> Read:
+    parquet = needed(f"{owner}: .parquet files need pyarrow", "pyarrow.parquet", "'minireg[data]'")
+    try:
+        table = parquet.read_table(path)
+    except Exception as error:  # pyarrow has its own
+        raise ValueError(f"{owner}: {path.name} is damaged or no .parquet file: {error}") from error
+    names = table.column_names
+    if len({*names}) < len(names):
+        raise ValueError(
+            f"{owner}: two columns of {path.name} are called {max(names, key=names.count)!r}"
+        )
+    columns = zip(names, table.columns, strict=True)
+    return {n: column(owner, f"column {n!r}", c.to_numpy()) for n, c in columns}, "row {}".format
+
+
+READERS: dict[str, Callable[[str, Path], Read]] = {
+    ".csv": _csv, ".npz": _npz, ".parquet": _parquet
+}  # fmt: skip
