@@ -442,9 +442,9 @@ def read(
     >>> mr.datasets.read(path, "kind", validation=[2])
     Dataset(fruit: 2 training (0 labels flipped), 1 validation, 3 features, 2 classes)
     """
-    owner = "datasets.read"
-    columns = read_columns(owner, path, target)
-    return _made(owner, columns, Path(path).stem, task, validation, noise, standardize, seed)
+    columns, file = read_columns("datasets.read", path, target), Path(path)
+    owner = f"datasets.read: {file.name}"
+    return _made(owner, columns, file.stem, task, validation, noise, standardize, seed)
 
 
 def _made(

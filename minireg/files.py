@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
+from io import StringIO
 from itertools import zip_longest
 from numbers import Real
 from operator import itemgetter
@@ -20,7 +21,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from .backend import as_array, is_array, of, raw
-from .messages import needed
+from .messages import needed, within
 
 Values = np.ndarray[Any, Any]
 Block = tuple[tuple[str, ...], Values]
@@ -100,10 +101,7 @@ def of_arrays(owner: str, x: Any, y: Any, names: Sequence[str] | None = None) ->
     >>> of_arrays("demo", {"age": [31, 52], "sex": ["f", "m"]}, [True, False]).blocks[1]
     (('sex',), array(['f', 'm'], dtype=object))
     """
-    if getattr(y, "ndim", 1) == 2 and y.shape[1] != 1:
-        target = _on_host(as_array(y, f"{owner}: y", np.float64))
-    else:
-        target = column(owner, "y", y)
+    target = _target(owner, "y", y)
     blocks = _of_frame(owner, x, names) if _is_frame(x) else [_of_array(f"{owner}: x", x, names)]
     lengths = {len(values) for _, values in blocks}
     if lengths != {len(target)} or not len(target):
@@ -112,6 +110,12 @@ def of_arrays(owner: str, x: Any, y: Any, names: Sequence[str] | None = None) ->
             "equal numbers, > 0"
         )
     return Columns(blocks, target)
+
+
+def _target(owner: str, name: str, y: Any) -> Values:
+    if getattr(y, "ndim", 1) == 2 and y.shape[1] != 1:
+        return _on_host(as_array(y, f"{owner}: {name}", np.float64))
+    return column(owner, name, y)
 
 
 def _is_frame(x: Any) -> bool:
@@ -224,7 +228,7 @@ def check_whole(owner: str, columns: Columns) -> None:
 
     >>> check_whole("demo", of_arrays("demo", {"age": [31, np.nan]}, [0, 1]))
     Traceback (most recent call last):
-    ValueError: demo: 1 value is missing or infinite: row 1, column 'age' (nan); drop such rows or ...
+    ValueError: demo: 1 value is missing or infinite: row 1, column 'age' (missing); drop such rows ...
     """
     found: list[tuple[int, str]] = []  # row, what is said
     count = 0
@@ -240,7 +244,7 @@ def check_whole(owner: str, columns: Columns) -> None:
             value = values[(row, *at)]
             place = at[0] if len(names) > 1 else 0
             spot = f"column {names[place]!r}" if names else f"pixel {tuple(at)}"
-            what = "empty" if value is None else f"{value}"
+            what = "missing" if value is None or value != value else f"{value}"
             found.append((row, f"{columns.where(row)}, {spot} ({what})"))
     if count:
         said = "; ".join(text for _, text in sorted(found, key=itemgetter(0))[:3])
@@ -320,29 +324,31 @@ def read_columns(owner: str, path: str | Path, target: str | int) -> Columns:
         )
     if not path.is_file():
         raise FileNotFoundError(f"{owner}: no file {str(path)!r}")
+    owner = f"{owner}: {path.name}"
     arrays, where = READERS[path.suffix.lower()](owner, path)
     names = [*arrays]
-    if isinstance(target, int) and -len(names) <= target < len(names):
-        target = names[target]
+    if within(range(-len(names), len(names)), target):
+        target = names[int(target)]
     if target not in arrays:
-        near = get_close_matches(str(target), names, n=3, cutoff=0.5)
-        known = (
-            f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {names!r:.300}"
+        shown = {name.casefold(): name for name in names}
+        near = get_close_matches(str(target).casefold(), shown, cutoff=0.5)
+        hint = (
+            f"did you mean {' or '.join(repr(shown[n]) for n in near)}?"
+            if near
+            else f"it has {names!r:.300}"
         )
-        raise ValueError(f"{owner}: {path.name} has no column {target!r}; {known}")
+        raise ValueError(f"{owner} has no column {target!r}; {hint}")
     if len(names) < 2:
-        raise ValueError(f"{owner}: {path.name} has no column beside the target {target!r}")
+        raise ValueError(f"{owner} has no column beside the target {target!r}")
     lengths = {name: len(a) if a.ndim else 0 for name, a in arrays.items()}
     if len({*lengths.values()}) > 1 or not lengths[names[0]]:
-        raise ValueError(
-            f"{owner}: the columns of {path.name} must be of one length, > 0, got {lengths!r:.200}"
-        )
-    y = column(owner, f"the target {target!r}", arrays.pop(str(target)))
+        raise ValueError(f"{owner}: the columns must be of one length, > 0, got {lengths!r:.200}")
+    y = _target(owner, f"the target {target!r}", arrays.pop(str(target)))
     blocks = [
         _block(owner, n, a) if a.ndim == 1 else _several(owner, n, a) for n, a in arrays.items()
     ]
     if len(blocks) > 1 and not all(names for names, _ in blocks):
-        raise ValueError(f"{owner}: {path.name} has images beside {[*arrays]}; keep one of them")
+        raise ValueError(f"{owner} has images beside {[*arrays]}; keep one of them")
     return Columns(blocks, y, str(target), where)
 
 
@@ -356,21 +362,23 @@ Read = tuple[dict[str, Values], Callable[[int], str]]
 
 
 def _csv(owner: str, path: Path) -> Read:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            head, rows, lines = _lines(f"{owner}: {path.name}", file)
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{owner}: {path.name} is no UTF-8 text ({error.reason}); save it as UTF-8"
-            ) from error
-    cells = zip(*rows, strict=True) if rows else [()] * len(head)
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{owner}, line {line} is no UTF-8 ({error.reason}); save the file as UTF-8"
+        ) from error
+    head, rows, lines = _lines(owner, StringIO(text, newline=""))
+    cells = zip(*rows, strict=True)
     arrays = {name: parsed(texts) for name, texts in zip(head, cells, strict=True)}
     return arrays, lambda row: f"line {lines[row]}"
 
 
 def _lines(owner: str, file: TextIO) -> tuple[list[str], list[list[str]], list[int]]:
     """(names, rows of cells, the line of each row): as many cells everywhere."""
-    first = file.readline()
+    first = next((line for line in file if line.strip()), "")
     delimiter = max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
     file.seek(0)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -437,27 +445,28 @@ def parsed(texts: Sequence[str]) -> Values:
 
 
 def _npz(owner: str, path: Path) -> Read:
-    try:
-        with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened:
+        try:
+            file = np.load(opened, allow_pickle=False)
             arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # zipfile, zlib and NumPy have their own
-        raise ValueError(
-            f"{owner}: {path.name} is damaged or no .npz file of plain arrays: {error}; write it with "
-            "np.savez(PATH, x=x, y=y), words as arrays of str"
-        ) from error
+        except Exception as error:  # zipfile, zlib and NumPy have their own
+            raise ValueError(
+                f"{owner} is damaged or no .npz file of plain arrays: {error}; write it with "
+                "np.savez(PATH, x=x, y=y), words as arrays of str"
+            ) from error
     return arrays, "row {}".format
 
 
 def _parquet(owner: str, path: Path) -> Read:
-    parquet = needed(f"{owner}: .parquet files need pyarrow", "pyarrow.parquet", "'minireg[data]'")
+    parquet = needed(f"{owner} needs pyarrow", "pyarrow.parquet", "'minireg[data]'")
     try:
         table = parquet.read_table(path)
     except Exception as error:  # pyarrow has its own
-        raise ValueError(f"{owner}: {path.name} is damaged or no .parquet file: {error}") from error
+        raise ValueError(f"{owner} is damaged or no .parquet file: {error}") from error
     names = table.column_names
     if len({*names}) < len(names):
         raise ValueError(
-            f"{owner}: two columns of {path.name} are called {max(names, key=names.count)!r}"
+            f"{owner}: two columns are called {max(names, key=names.count)!r}; rename one"
         )
     columns = zip(names, table.columns, strict=True)
     return {n: column(owner, f"column {n!r}", c.to_numpy()) for n, c in columns}, "row {}".format

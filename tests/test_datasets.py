@@ -637,12 +637,12 @@ WRONG = {
         lambda: from_arrays(HOLES, SIDES),
         ValueError,
         r"4 values are missing or infinite: row 3, column 'x0' \(-inf\); row 3, column 'x2' \(inf\); "
-        r"row 5, column 'x1' \(nan\); …; drop such rows",
+        r"row 5, column 'x1' \(missing\); …; drop such rows",
     ),
     "a hole in a frame": (
         lambda: from_arrays({"a": X[:, 0], "b": [None, *"ab" * 19, "c"]}, SIDES),
         ValueError,
-        r"1 value is .*: row 0, column 'b' \(empty\)",
+        r"1 value is .*: row 0, column 'b' \(missing\)",
     ),
     "a hole in an image": (
         lambda: from_arrays(HOLES[:, None], SIDES),
@@ -652,7 +652,7 @@ WRONG = {
     "a hole in the target": (
         lambda: from_arrays(X, HOLES[:, 1]),
         ValueError,
-        r"row 5, column 'y' \(nan\)",
+        r"row 5, column 'y' \(missing\)",
     ),
     "a hole in the validation part": (
         lambda: from_arrays(X, SIDES, validation=(HOLES, SIDES)),

@@ -705,6 +705,7 @@ HOST = {
     "course": "claims and lessons, run on the host",
     "cli": "prints; `minireg train` runs above",
     "datasets": "reads files into host arrays; fit moves them",
+    "files": "columns of host arrays and files; what is on a GPU is fetched",
     "messages": "texts",
     "inspect.report": "a page about histories; written by `minireg train` above",
     "inspect.charts": "pictures of histories",

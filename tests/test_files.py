@@ -1,0 +1,273 @@
+"""Data sets from files: every format gives the same data, and what is wrong is named with its place."""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minireg as mr
+from minireg.datasets import Dataset, from_arrays, read
+from minireg.files import parsed, read_columns
+
+ROWS = 20
+COLUMNS = {
+    "age": np.arange(ROWS) * 1.5 + 20,
+    "colour": np.array(["red", "blue"] * (ROWS // 2)),
+    "tall": np.arange(ROWS) % 3 == 0,
+    "kind": np.array(["no", "yes"])[np.arange(ROWS) % 2],
+}
+
+
+def write_csv(path: Path, delimiter: str = ",", encoding: str = "utf-8", end: str = "\n") -> None:
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator=end)
+        writer.writerow(COLUMNS)
+        writer.writerows(zip(*(a.tolist() for a in COLUMNS.values()), strict=True))
+
+
+def write_parquet(path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table(COLUMNS), path)
+
+
+FORMATS = {
+    "comma": ("d.csv", write_csv),
+    "semicolon": ("d.csv", lambda path: write_csv(path, ";")),
+    "tab": ("d.csv", lambda path: write_csv(path, "\t")),
+    "with a mark of its encoding": ("d.csv", lambda path: write_csv(path, encoding="utf-8-sig")),
+    "Windows": ("D.CSV", lambda path: write_csv(path, end="\r\n")),
+    "npz": ("d.npz", lambda path: np.savez(path, **COLUMNS)),
+    "parquet": ("d.parquet", write_parquet),
+}
+
+
+def same(a: Dataset, b: Dataset) -> None:
+    for part in ("x_train", "y_train", "x_validation", "y_validation", "y_true"):
+        np.testing.assert_array_equal(getattr(a, part), getattr(b, part), strict=True)
+    for part in ("task", "feature_names", "class_names", "groups", "classes"):
+        assert getattr(a, part) == getattr(b, part)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_gives_the_data_of_the_arrays(form, tmp_path):
+    name, write = FORMATS[form]
+    write(tmp_path / name)
+    x = {k: v for k, v in COLUMNS.items() if k != "kind"}
+    for target in ("kind", 3, -1):
+        got = read(tmp_path / name, target, noise=0.2, validation=0.25, seed=3)
+        same(got, from_arrays(x, COLUMNS["kind"], noise=0.2, validation=0.25, seed=3))
+    assert repr(got) == (
+        "Dataset(d: 15 training (3 labels flipped), 5 validation, 4 features, 2 classes)".replace(
+            "(d:", f"({Path(name).stem}:"
+        )
+    )
+    assert got.feature_names == ("age", "colour=blue", "colour=red", "tall")
+    assert read(str(tmp_path / name), "age", standardize=False).task == "regression"
+
+
+def test_arrays_of_several_axes_in_an_npz(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    same(read(tmp_path / "a.npz", "y"), from_arrays(x, y))
+    np.savez(tmp_path / "a.npz", image=x[:, None], y=y)
+    same(read(tmp_path / "a.npz", "y"), from_arrays(x[:, None], y))
+    np.savez(tmp_path / "a.npz", x=x, age=x[:, 0], y=y)
+    assert read(tmp_path / "a.npz", "y").feature_names == ("x0", "x1", "x2", "age")
+    np.savez(tmp_path / "a.npz", x=x, y=x[:, :2])
+    assert read(tmp_path / "a.npz", "y").y_train.shape == (14, 2)
+
+
+def test_a_parquet_file_of_a_data_frame(tmp_path):
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({
+        "size": pandas.array([1, 2] * 10, dtype="Int64"),
+        "colour": pandas.Categorical(["red", "blue"] * 10),
+        "kind": ["a", "b"] * 10,
+    })  # fmt: skip
+    frame.to_parquet(tmp_path / "a.parquet")
+    data = read(tmp_path / "a.parquet", "kind")
+    assert data.feature_names == ("size", "colour=blue", "colour=red")
+    same(data, from_arrays(frame[["size", "colour"]], frame["kind"]))
+
+
+def test_cells_as_csv_may_hold_them(tmp_path):
+    path = tmp_path / "a.csv"
+    text = 'a , b,y\n\n1 ,"x, ""y""\nz",p\n 2e1,w,q\n\n3, w ,p\n-4.,w,q\n'
+    path.write_text(text, encoding="utf-8")
+    columns = read_columns("demo", path, "y")
+    assert [names for names, _ in columns.blocks] == [("a",), ("b",)]
+    assert columns.blocks[0][1].ravel().tolist() == [1, 20, 3, -4]
+    assert columns.blocks[1][1].tolist() == ['x, "y"\nz', "w", "w", "w"]
+    assert [columns.where(i) for i in range(4)] == ["line 3", "line 5", "line 7", "line 8"]
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_numbers_are_read_as_they_were_written(numbers):
+    np.testing.assert_array_equal(parsed([repr(v) for v in numbers]), numbers)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.text().filter(lambda t: t == t.strip()), min_size=1))
+def test_any_text_is_read_or_missing(texts):
+    """A column that is no number keeps every text as it is."""
+    column = parsed([*texts, "word"])
+    assert len(column) == len(texts) + 1
+    assert column.dtype == object
+    for found, text in zip(column, texts, strict=False):
+        assert found == text or (found is None and text.casefold() in mr.files.MISSING)
+
+
+BASE = "a,c,y\n" + "".join(
+    f"{i},{'red' if i % 2 else 'blue'},{'no' if i % 3 else 'yes'}\n" for i in range(20)
+)
+
+# what the file holds, the target, and what is said after "datasets.read: "
+WRONG = {
+    "empty": ("", "y", "d.csv is empty; expected a line of names"),
+    "blank lines": ("\n\n", "y", "d.csv is empty"),
+    "only names": ("a,y\n", "y", r"d.csv has a line of names, \['a', 'y'\], and no rows"),
+    "no names": ("5.1,3.5,0\n1,2,1\n", "y", "d.csv, line 1 must name the columns, got the numbers"),
+    "a name twice": ("a,a,y\n1,2,3\n", "y", "d.csv, line 1: two columns are called 'a'"),
+    "no name": (",a,y\n0,1,2\n", "y", "d.csv, line 1: column 1 of 3 has no name.*index=False"),
+    "too short": (
+        BASE + "1,2\n",
+        "y",
+        "d.csv, line 22 has 2 cells, expected 3 as in line 1; quote",
+    ),
+    "too long": ("a;y\n\n1;2\n1;2;3\n", "y", 'd.csv, line 4 has 3 cells, .*, as "a;b"'),
+    "an open quote": ('a,y\n1,2\n"1,2\n', "y", "d.csv, line 3: unexpected end of data"),
+    "a quote within": ('a,y\n"1"2,2\n', "y", "d.csv, line 2: .*expected after"),
+    "Latin-1": (BASE.replace("red", "é", 1).encode("latin-1"), "y", "d.csv, line 3 is no UTF-8"),
+    "UTF-16": (BASE.encode("utf-16"), "y", "d.csv, line 1 is no UTF-8"),
+    "only the target": ("y\n1\n2\n", "y", "d.csv has no column beside the target 'y'"),
+    "another target": (BASE, "x", r"d.csv has no column 'x'; it has \['a', 'c', 'y'\]"),
+    "a near miss": (
+        BASE.replace("y\n", "Quality\n", 1),
+        "qualty",
+        "'qualty'; did you mean 'Quality'",
+    ),
+    "a place beyond": (BASE, 3, "d.csv has no column 3; it has"),
+    "a bool": (BASE, True, "d.csv has no column True"),
+    "missing": (
+        BASE.replace("5,", "NA,", 1).replace("\n7,red", "\n ,null"),
+        "y",
+        r"d.csv: 3 values are missing or infinite: line 7, column 'a' \(missing\); line 9, column 'a' "
+        r"\(missing\); line 9, column 'c' \(missing\); drop such rows",
+    ),
+    "missing target": (BASE.replace("no", "", 1), "y", r"line 3, column 'y' \(missing\)"),
+    "infinite": (BASE.replace("5,", "-inf,", 1), "y", r"line 7, column 'a' \(-inf\)"),
+    "a mark for missing": (
+        BASE.replace("5,", "?,", 1),
+        "y",
+        r"column 'a' holds numbers, but also '\?' in line 7 \(1 of 20 are none\)",
+    ),
+    "dates": (BASE.replace("red", "2026-01-31").replace("blue", "2026-02-01"), "y",
+              "column 'c' holds dates, '2026-02-01' in line 2"),
+    "dates as target": (
+        BASE.replace("no", "2026-01-31").replace("yes", "1.2.2026"),
+        "y",
+        "d.csv: the target 'y' holds dates, '1.2.2026' in line 2",
+    ),
+    "commas": (BASE.replace(",", ";").replace("red", "3,14").replace("blue", "2,7"), "y",
+               "column 'c' has numbers with a comma, '2,7' in line 2"),
+    "an ID": ("id,y\n" + "".join(f"p{i},{i % 2}\n" for i in range(30)), "y",
+              "column 'id' has 21 different texts in 21 rows.*Drop the column"),
+    "one class": (BASE.replace("yes", "no"), "y", "the target 'y' has one class only, no"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_csv_is_refused_with_its_place(what, tmp_path):
+    content, target, message = WRONG[what]
+    path = tmp_path / "d.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=f"^datasets.read: .*{message}"):
+        read(path, target)
+
+
+def test_a_target_of_texts_is_no_regression(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text(BASE, encoding="utf-8")
+    with pytest.raises(ValueError, match="needs numbers, got 'yes' in line 2 of the target 'y'"):
+        read(path, "y", task="regression")
+    path.write_text(BASE.replace("yes", "1").replace("no", "2").replace("2\n", "x\n", 1))
+    with pytest.raises(ValueError, match=r"'y' holds numbers, but also 'x' in line 3 \(1 of 20"):
+        read(path, "y")
+    given_task = read(path, "y", task="classification", validation=[0])
+    assert given_task.class_names == ("1", "2", "x")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error", "message"),
+    [
+        ({"x": np.ones((3, 2)), "y": np.arange(4)}, ValueError, "of one length, > 0, got {'x': 3"),
+        ({"x": np.array(1.0), "y": np.array(2)}, ValueError, "of one length, > 0, got {'x': 0"),
+        (
+            {"x": np.array([{}, {}]), "y": np.arange(2)},
+            ValueError,
+            "is damaged or no .npz .*Object",
+        ),
+        ({"x": np.ones((2, 3, 3)), "a": np.ones(2), "y": [0, 1]}, ValueError, "has images beside"),
+        ({"x": np.array(["2026-01-01"] * 2, "M8[D]"), "y": [0, 1]}, TypeError, "'x' holds dates"),
+        ({"x": np.ones((2, 2)) * 1j, "y": [0, 1]}, TypeError, "'x' must be real numbers"),
+    ],
+)
+def test_an_npz_is_refused(arrays, error, message, tmp_path):
+    np.savez(tmp_path / "d.npz", **arrays)
+    with pytest.raises(error, match=f"^datasets.read: d.npz.*{message}"):
+        read(tmp_path / "d.npz", "y")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"words"])
+@pytest.mark.parametrize("name", ["d.npz", "d.parquet"])
+def test_what_is_no_such_file(name, content, tmp_path):
+    if name == "d.parquet":
+        pytest.importorskip("pyarrow")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"^datasets.read: {name} is damaged or no "):
+        read(tmp_path / name, "y")
+
+
+def test_no_pickle_is_opened(tmp_path):
+    class Loud:
+        def __reduce__(self):
+            return (exec, ("raise SystemExit('code of the file was run')",))
+
+    np.savez(tmp_path / "d.npz", x=np.array([Loud(), Loud()], object), y=np.arange(2))
+    with pytest.raises(ValueError, match=r"no \.npz file of plain arrays: Object arrays"):
+        read(tmp_path / "d.npz", "y")
+
+
+def test_where_there_is_no_file(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("none.csv", "folder.csv"):
+        with pytest.raises(FileNotFoundError, match=f"^datasets.read: no file '.*{name}'"):
+            read(tmp_path / name, "y")
+    with pytest.raises(ValueError, match=r"'a.xlsx' must end in .csv, .npz, .parquet; pandas'"):
+        read("a.xlsx", "y")
+
+
+def test_parquet_names_its_extra(tmp_path, monkeypatch):
+    (tmp_path / "d.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    message = r"^datasets.read: d.parquet needs pyarrow: pip install 'minireg\[data\]'$"
+    with pytest.raises(ImportError, match=message):
+        read(tmp_path / "d.parquet", "y")
+
+
+def test_what_was_read_trains(tmp_path):
+    write_csv(tmp_path / "d.csv")
+    data = read(tmp_path / "d.csv", "kind")
+    mr.manual_seed(0)
+    model = mr.nn.Linear(data.x_train.shape[1], data.classes)
+    sgd = mr.optim.SGD(model.parameters(), lr=0.5)
+    terms = {"groups": mr.Term(mr.penalties.GroupLasso(0.01, axis=0), via="prox")}
+    objective = mr.Objective(mr.nn.CrossEntropyLoss(), terms)
+    history = mr.fit(model, objective, sgd, data.train, data.validation, epochs=30)
+    assert history.last["validation_accuracy"] == 1  # the colour alone says the kind
