@@ -16,6 +16,10 @@ examples
   minireg train --l1-via gradient                L1 by subgradient: watch the zeros vanish
   minireg train --dataset wine --hidden 64 --epochs 40
   minireg train --norm batch --l2 1e-2           with BatchNorm, L2 mostly sets the learning rate
+  minireg train --optimizer adam --schedule cosine
+  minireg train --penalty "GroupLasso(1e-3, axis=0)" --on 0.weight --via prox
+                                                 pixels that no unit looks at: exact zeros
+  minireg train --data fruit.csv --target kind   a table of your own, of which no label is flipped
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ from . import common
 from .common import MissingError
 from .folder import RunFolder, Writer, whole
 from .settings import TrainSettings, add_flags
-from .trial import train_one
+from .trial import prepared, train_one
 
 LABELS = ("plain", "regularized")  # the two runs
 FILES = {"report.html", "overview.png", "ledger.csv", *(f"weights-{n}.npz" for n in LABELS)}
@@ -72,14 +76,9 @@ def train(args: argparse.Namespace) -> int:
     settings = TrainSettings.given(args)
     common.need(rich="cli", **({} if args.no_report else {"matplotlib": "viz"}))
     common.need_backend(settings.backend)
-    try:
-        data = datasets.load(
-            settings.dataset, settings.noise, settings.validation, seed=settings.seed
-        )
-    except (ImportError, FileNotFoundError, ValueError) as error:
-        raise MissingError(str(error)) from error
+    settings, data = prepared(settings)
     runs: dict[str, Run] = {}
-    folder = RunFolder(args.out, settings.dataset, args.force)
+    folder = RunFolder(args.out, settings.stem, args.force)
     folder.write(record(settings, runs))  # better to fail now than after the training
     if folder.problems:
         raise MissingError("; ".join(folder.problems))
@@ -154,7 +153,7 @@ def _draw(settings: TrainSettings, folder: RunFolder, runs: dict[str, Run]) -> b
     page = partial(
         report,
         runs=runs,
-        title=f"minireg train: {settings.dataset}",
+        title=f"minireg train: {settings.stem}",
         settings={name: " ".join(words) for name, words in settings.texts.items()},
         command=settings.command,
         note=caution(settings),

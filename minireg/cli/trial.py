@@ -2,23 +2,76 @@
 
 from __future__ import annotations
 
-from .. import datasets, nn, optim, penalties
+import contextlib
+import math
+
+import numpy as np
+
+from .. import backend, datasets, nn, optim
 from ..inspect import Run
 from ..inspect.ledger import Ledger
-from ..objective import Objective, Term
+from ..objective import Objective
+from ..optim.lr_scheduler import ClosedForm, LRScheduler
 from ..random import manual_seed
-from ..training import fit
-from .settings import TrainSettings
+from ..training import fit, passing_interrupts
+from .common import MissingError, UsageError
+from .settings import OPTIMIZERS, SEE, TrainSettings
+
+
+def prepared(settings: TrainSettings) -> tuple[TrainSettings, datasets.Dataset]:
+    """The data, and the settings with what these decide; what is spelled was tried on two rows.
+
+    ``MissingError`` for data that cannot be read, ``UsageError`` for what does not fit them or the
+    network.
+    """
+    try:
+        data = _read(settings)
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        if settings.data and settings.target is None:
+            raise UsageError(f"--data needs --target COLUMN: {error} {SEE}") from error
+        raise MissingError(str(error)) from error
+    settings = settings.for_data(data)
+    if settings.penalty or settings.schedule != "none":
+        try:
+            _try(settings, data)
+        except (IndexError, NotImplementedError, TypeError, ValueError) as error:
+            raise UsageError(f"{error} {SEE}") from error
+    return settings, data
+
+
+def _read(settings: TrainSettings) -> datasets.Dataset:
+    if settings.data is None:
+        name = str(settings.dataset)
+        return datasets.load(name, settings.noise, settings.validation, seed=settings.seed)
+    return datasets.read(
+        settings.data,
+        settings.target or "",  # of which the error lists the columns
+        task=settings.task,
+        validation=settings.validation,
+        noise=settings.noise,
+        seed=settings.seed,
+    )
+
+
+def _try(settings: TrainSettings, data: datasets.Dataset) -> None:
+    """One update, and the last rate of the schedule."""
+    with backend.use_backend(settings.backend), np.errstate(all="ignore"), passing_interrupts():
+        parts = model, objective, _, scheduler = _parts(settings, data, on=True)
+        if isinstance(scheduler, ClosedForm):
+            by_update = scheduler.interval == "step"
+            scheduler.multiplier(_updates(settings, data) if by_update else settings.epochs, 0)
+        for name, term in objective.bind(model).terms.items():
+            if term.via == "prox":  # those without one say why
+                term.penalty.prox(objective.chosen(name)[0].data, 0.0)
+        rows = data.x_train[:2], data.y_train[:2]
+        with contextlib.suppress(ArithmeticError, MemoryError):  # the training itself will say so
+            fit(*parts[:3], rows, rows, epochs=1, scheduler=scheduler, progress=False)
 
 
 def train_one(settings: TrainSettings, data: datasets.Dataset, label: str, progress: bool) -> Run:
     """One training; everything but the regularizers is the same for both labels."""
     on = label == "regularized"
-    manual_seed(settings.seed)  # both runs start from the same weights
-    dropout = settings.dropout if on else 0.0
-    model = _network(settings, data.x_train.shape[1], data.classes or 1, dropout)
-    optimizer = _optimizer(settings, model, settings.weight_decay if on else 0.0)
-    objective = _objective(settings, data, on)
+    model, objective, optimizer, scheduler = _parts(settings, data, on)
     ledger = Ledger(optimizer, accumulate=True) if on else None
     x, y = data.validation
     watch = {"test": (x[1::2], y[1::2])}  # the epoch is chosen on one half, judged on the other
@@ -35,6 +88,7 @@ def train_one(settings: TrainSettings, data: datasets.Dataset, label: str, progr
         batch_size=settings.batch_size,
         seed=settings.seed,
         clip_norm=settings.clip_norm,
+        scheduler=scheduler,
         early_stopping=optim.EarlyStopping(settings.patience) if settings.patience else None,
         ledger=ledger,
         watch=watch,
@@ -44,10 +98,35 @@ def train_one(settings: TrainSettings, data: datasets.Dataset, label: str, progr
     return Run(history, model, objective.assignments(), ledger, int(flipped.sum()))
 
 
-def _network(settings: TrainSettings, features: int, outputs: int, dropout: float) -> nn.Sequential:
+Parts = tuple[nn.Sequential, Objective, optim.Optimizer, LRScheduler | None]
+
+
+def _parts(settings: TrainSettings, data: datasets.Dataset, on: bool) -> Parts:
+    """New ones, with regularizers if ``on``; the same weights either way."""
+    manual_seed(settings.seed)
+    dropout, decay = (settings.dropout, settings.weight_decay) if on else (0.0, 0.0)
+    model = _network(settings, data.x_train.shape[1:], data.classes or 1, dropout)
+    kind, rows = OPTIMIZERS[settings.optimizer], len(data.x_train)
+    groups = optim.decay_groups(model, decay) if kind.decays else model.parameters()
+    optimizer = kind.make(groups, settings.lr, settings.momentum or 0.0, rows)
+    loss: nn.Module = nn.MSELoss()
+    if data.task == "classification":
+        loss = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing if on else 0.0)
+    objective = Objective(loss, settings.terms() if on else {})
+    return model, objective, optimizer, settings.scheduler(optimizer, _updates(settings, data))
+
+
+def _updates(settings: TrainSettings, data: datasets.Dataset) -> int:
+    """How many the training takes, if nothing stops it."""
+    return settings.epochs * math.ceil(len(data.x_train) / settings.batch_size)
+
+
+def _network(
+    settings: TrainSettings, shape: tuple[int, ...], outputs: int, dropout: float
+) -> nn.Sequential:
     norms = {"none": None, "batch": nn.BatchNorm, "layer": nn.LayerNorm, "rms": nn.RMSNorm}
-    layers: list[nn.Module] = []
-    width = features
+    layers: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
+    width = math.prod(shape)
     for hidden in settings.hidden:
         layers.append(nn.Linear(width, hidden))
         if (norm := norms[settings.norm]) is not None:
@@ -55,23 +134,3 @@ def _network(settings: TrainSettings, features: int, outputs: int, dropout: floa
         layers += [nn.ReLU(), nn.Dropout(dropout)]  # p = 0 does nothing, but keeps the names
         width = hidden
     return nn.Sequential(*layers, nn.Linear(width, outputs))
-
-
-def _optimizer(settings: TrainSettings, model: nn.Module, decay: float) -> optim.Optimizer:
-    groups, lr = optim.decay_groups(model, decay), settings.lr
-    if settings.optimizer == "sgd":
-        momentum = settings.momentum or 0.0
-        return optim.SGD(groups, lr, momentum, nesterov=momentum > 0)
-    return {"adam": optim.Adam, "adamw": optim.AdamW}[settings.optimizer](groups, lr)
-
-
-def _objective(settings: TrainSettings, data: datasets.Dataset, on: bool) -> Objective:
-    terms = {}
-    if on and settings.l2:
-        terms["l2"] = Term(penalties.L2(settings.l2))
-    if on and settings.l1:
-        terms["l1"] = Term(penalties.L1(settings.l1), via=settings.l1_via)
-    if data.task != "classification":
-        return Objective(nn.MSELoss(), terms)
-    smoothing = settings.label_smoothing if on else 0.0
-    return Objective(nn.CrossEntropyLoss(label_smoothing=smoothing), terms)

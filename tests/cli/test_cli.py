@@ -415,7 +415,7 @@ def test_without_any_regularizer(tmp_path, capsys):
         (["--out", ""], "--out: expected a folder, got ''"),
         (
             ["--optimizer", "adam", "--momentum", "0.5"],
-            "--momentum is of sgd, and has no effect on adam",
+            "--momentum is of sgd and rmsprop, and has no effect on adam",
         ),
         (["--dataset", "tulips"], "--dataset: invalid choice: 'tulips'"),
         (["--lamda", "1"], "unrecognized arguments: --lamda 1"),
