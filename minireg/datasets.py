@@ -430,7 +430,8 @@ def read(
         cells are, and else of texts. Of an .npz each array (n,) is a column, one (n, features) several,
         and a single one (n, height, width, …) images. Parquet needs the extra ``data`` (pyarrow).
     target : the column to predict, by name or place (-1 is the last).
-    task, validation, noise, standardize, seed : as for :func:`from_arrays`.
+    task, validation, noise, standardize, seed : as for :func:`from_arrays`, but rows are held out by
+        share or number only.
 
     The data set has the file's name. Raises as :func:`from_arrays` does, naming line (of a CSV; else
     row, from 0) and column, also for a file that is no such file, lines of unequal length, and names that
@@ -503,17 +504,20 @@ def _split(
     owner: str, name: str, n: int, validation: Any, stream: Stream
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """The rows of the training and of the validation part."""
-    if not np.ndim(validation):
+    try:
+        rows = np.asarray(validation)
+    except ValueError:  # x and y in a list
+        rows = np.zeros((0, 0))
+    if not rows.ndim:
         check_option(owner, "(0, 1)", validation=validation)
         order, held = stream.permutation(n), round(validation * n)
         if not 0 < held < n:
             raise ValueError(f"{owner}: validation={validation} leaves a part of {name!r} empty")
         return order[held:], order[:held]
-    rows = np.asarray(validation)
     if rows.ndim != 1 or rows.dtype.kind not in "iu":
         raise ValueError(
             f"{owner}: validation must be a share in (0, 1), numbers of rows (of a mask: "
-            f"np.flatnonzero(mask)), or a pair (x, y) as a tuple, got {validation!r:.60}"
+            f"np.flatnonzero(mask)), or of arrays a tuple (x, y), got {validation!r:.60}"
         )
     outside = rows[(rows < 0) | (rows >= n)]
     if len(outside) or len(np.unique(rows)) < len(rows) or not 0 < len(rows) < n:

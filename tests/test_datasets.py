@@ -762,6 +762,11 @@ WRONG = {
         ValueError,
         r"np\.flatnonzero\(mask\)",
     ),
+    "a pair as a list": (
+        lambda: from_arrays(X, SIDES, validation=[X, SIDES]),
+        ValueError,
+        r"or of arrays a tuple \(x, y\), got \[array",
+    ),
     "a row twice": (
         lambda: from_arrays(X, SIDES, validation=[3, 3]),
         ValueError,

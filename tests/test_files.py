@@ -261,6 +261,13 @@ def test_parquet_names_its_extra(tmp_path, monkeypatch):
         read(tmp_path / "d.parquet", "y")
 
 
+def test_a_file_is_split_by_share_or_rows(tmp_path):
+    write_csv(tmp_path / "d.csv")
+    assert len(read(tmp_path / "d.csv", "kind", validation=[4, 7]).x_validation) == 2
+    with pytest.raises(ValueError, match=r"^datasets.read: d.csv: validation must be a share"):
+        read(tmp_path / "d.csv", "kind", validation=(COLUMNS, COLUMNS["kind"]))
+
+
 def test_what_was_read_trains(tmp_path):
     write_csv(tmp_path / "d.csv")
     data = read(tmp_path / "d.csv", "kind")
