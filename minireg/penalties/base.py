@@ -6,11 +6,12 @@ them, and :func:`minireg.check_penalty` checks that they agree.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterable
 from functools import wraps
-from inspect import getattr_static
-from typing import Any, Literal, NamedTuple
+from inspect import getattr_static, signature
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -256,6 +257,49 @@ class Penalty:
     def coefficients(self) -> list[Coefficient]:
         """Its strengths that are a :class:`Coefficient`."""
         return [v for v in vars(self).values() if isinstance(v, Coefficient)]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """What its constructor takes, by name, as it is now: the class called with it makes an equal one.
+
+        A strength that changes is its :class:`Coefficient`. With ``deep`` also what belongs to a penalty
+        inside, as ``inner__strength`` of a :class:`Composed`. ``AttributeError`` for an argument that a
+        subclass does not keep under its name.
+
+        >>> from minireg.penalties import GroupLasso
+        >>> GroupLasso(0.1, axis=0).get_params()
+        {'strength': 0.1, 'axis': 0, 'groups': None, 'scale': 'sqrt'}
+        """
+        return {name: self._argument(name) for name in signature(type(self)).parameters}
+
+    def _argument(self, name: str) -> Any:
+        if name not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__}.get_params: the argument {name!r} is not kept; in __init__ write "
+                f"self.{name} = {name}"
+            )
+        return vars(self)[name]  # (a Coefficient itself, not its number)
+
+    def set_params(self, **params: Any) -> Self:
+        """Make it anew in place, with other arguments; returns itself.
+
+        ``ValueError`` for an unknown name, and what the constructor raises; then nothing has changed.
+
+        >>> from minireg.penalties import L1
+        >>> L1(0.1).set_params(strength=0.5)
+        L1(0.5): λ‖w‖₁
+        """
+        before = self.get_params(deep=False)
+        if unknown := params.keys() - before.keys():
+            raise ValueError(
+                f"{type(self).__name__}.set_params: got {sorted(unknown)}, expected some of {[*before]}"
+            )
+        made = type(self)(**before | params)
+        vars(self).clear()
+        vars(self).update(vars(made))
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return copy.deepcopy(self)  # (calling the class would copy arrays, which clone refuses)
 
     def parameters_text(self) -> str:
         """The arguments in the repr: its strengths, or its numbers if it has none."""

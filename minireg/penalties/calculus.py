@@ -6,7 +6,8 @@ Each rule is the textbook's (Parikh & Boyd 2014, section 2; Combettes & Pesquet 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,9 +70,35 @@ class Composed(Penalty):
         """Those of the penalty it is made from."""
         return self.inner.coefficients()
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """With ``deep``, what belongs to the inner penalty, as ``inner__strength``; the rule stays.
+
+        >>> from minireg.penalties import L1, scaled
+        >>> scaled(L1(0.5), factor=2.0).get_params()
+        {'inner__strength': 0.5}
+        """
+        found = self.inner.get_params() if deep else {}
+        return {f"inner__{name}": value for name, value in found.items()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change the inner penalty; ``ValueError`` for what does not belong to it."""
+        given = {name.removeprefix("inner__"): value for name, value in params.items()}
+        if any(not name.startswith("inner__") for name in params):
+            raise ValueError(
+                f"Composed.set_params: got {[*params]}, expected some of {[*self.get_params()]}; what the "
+                "rule was made with stays, so call scaled(…) or its like again"
+            )
+        self.inner.set_params(**given)
+        return self
+
     def parameters_text(self) -> str:
         """The penalty it is made from."""
         return repr(self.inner).partition(":")[0]
+
+
+def _by_rule(penalty: Penalty, text: str, *rules: Callable[..., Any]) -> Composed:
+    """Composed of functions whose first argument is the penalty: a copy takes its own penalty along."""
+    return Composed(penalty, text, *(partial(rule, penalty) for rule in rules))
 
 
 def _at(rule: str, center: ArrayLike) -> Callable[[Any], Any]:
@@ -105,12 +132,12 @@ def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Pena
             "factor > 0 and argument ≠ 0"
         )
     a, k = argument, factor * argument
-    return Composed(
+    return _by_rule(
         penalty, f"{factor:g}·f({a:g}·w), f = {penalty.text}",
-        lambda w: factor * penalty.value(a * w),
-        lambda v, step: penalty.prox(a * v, step * (k * a)) / a,
-        lambda w: k * penalty.gradient(a * w),
-        lambda w, g: abs(k) * penalty.subdiff_distance(a * w, g / k),
+        lambda f, w: factor * f.value(a * w),
+        lambda f, v, step: f.prox(a * v, step * (k * a)) / a,
+        lambda f, w: k * f.gradient(a * w),
+        lambda f, w, g: abs(k) * f.subdiff_distance(a * w, g / k),
     )  # fmt: skip
 
 
@@ -134,12 +161,12 @@ def translated(penalty: Penalty, center: ArrayLike) -> Penalty:
     """
     check_kind("translated", Penalty, penalty=penalty)
     c = _at("translated", center)
-    return Composed(
+    return _by_rule(
         penalty, f"f(w − c), f = {penalty.text}",
-        lambda w: penalty.value(w - c(w)),
-        lambda v, step: penalty.prox(v - c(v), step) + c(v),
-        lambda w: penalty.gradient(w - c(w)),
-        lambda w, g: penalty.subdiff_distance(w - c(w), g),
+        lambda f, w: f.value(w - c(w)),
+        lambda f, v, step: f.prox(v - c(v), step) + c(v),
+        lambda f, w: f.gradient(w - c(w)),
+        lambda f, w, g: f.subdiff_distance(w - c(w), g),
     )  # fmt: skip
 
 
@@ -168,14 +195,14 @@ def plus_quadratic(penalty: Penalty, l2: float, center: ArrayLike = 0.0) -> Pena
             "plus_quadratic: l2 must be a number; schedule an L2 term beside the penalty"
         )
     checked_strength("plus_quadratic", "l2", l2)
-    return Composed(
+    return _by_rule(
         penalty, f"f(w) + ½·{l2:g}‖w − c‖², f = {penalty.text}",
-        lambda w: penalty.value(w) + 0.5 * l2 * np.square(w - c(w)).sum(),
-        lambda v, step: penalty.prox(
+        lambda f, w: f.value(w) + 0.5 * l2 * np.square(w - c(w)).sum(),
+        lambda f, v, step: f.prox(
             (v + step * l2 * c(v)) / (1 + step * l2), step / (1 + step * l2)
         ),
-        lambda w: penalty.gradient(w) + l2 * (w - c(w)),
-        lambda w, g: penalty.subdiff_distance(w, g + l2 * (w - c(w))),
+        lambda f, w: f.gradient(w) + l2 * (w - c(w)),
+        lambda f, w, g: f.subdiff_distance(w, g + l2 * (w - c(w))),
     )  # fmt: skip
 
 
@@ -194,14 +221,14 @@ def conjugate(penalty: Penalty) -> Penalty:
     """
     check_kind("conjugate", Penalty, penalty=penalty)
 
-    def prox(v: Array, step: Any) -> Array:
+    def prox(f: Penalty, v: Array, step: Any) -> Array:
         if np.ndim(step) == 0 and not step > 0:
             raise ValueError(f"conjugate: the prox needs a step > 0, got {step!r}")
-        return v - step * penalty.prox(v / step, 1 / step)
+        return v - step * f.prox(v / step, 1 / step)
 
-    def value(w: Any) -> Any:
+    def value(f: Penalty, w: Any) -> Any:
         raise NotImplementedError(
-            f"conjugate: the value of the conjugate of {penalty!r} has no rule; its prox has"
+            f"conjugate: the value of the conjugate of {f!r} has no rule; its prox has"
         )
 
-    return Composed(penalty, f"f*(w), f = {penalty.text}", value, prox)
+    return _by_rule(penalty, f"f*(w), f = {penalty.text}", value, prox)

@@ -221,7 +221,7 @@ class MaxNorm(Ball):
 
     def __init__(self, radius: Level, axis: Axis = 1) -> None:
         super().__init__(radius)
-        self.groups = Groups(type(self).__name__, axis)
+        self.axis, self.groups = axis, Groups(type(self).__name__, axis)
 
     def norm(self, w: Array) -> Any:
         """‖w_g‖₂, a column (groups, 1)."""

@@ -193,9 +193,12 @@ class GroupLasso(Penalty):
         check_option(type(self).__name__, ("sqrt", "none"), scale=scale)
         self.strength = strength
         self.scale: Literal["sqrt", "none"] = scale
-        self.groups = Groups(type(self).__name__, axis, groups)
+        self.axis, self.groups = axis, Groups(type(self).__name__, axis, groups)
         if scale == "none":
             self.text = self.text.replace("√|g|·", "")
+
+    def _argument(self, name: str) -> Any:
+        return self.groups.members if name == "groups" else super()._argument(name)
 
     def _scales(self, rows: Any) -> Any:
         return self.groups.scales(rows) if self.scale == "sqrt" else 1.0

@@ -194,7 +194,8 @@ class TotalVariation(Penalty):
     strength: Strength = Strength()
 
     def __init__(self, strength: Level, axis: int = -1) -> None:
-        self.strength, self.groups = strength, Groups("TotalVariation", axis)
+        self.strength, self.axis = strength, axis
+        self.groups = Groups("TotalVariation", axis)
 
     def value(self, w: Weight) -> Any:
         """λ Σ|w_(i+1) − w_i|."""

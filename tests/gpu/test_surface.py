@@ -704,6 +704,7 @@ def test_is_the_same_on_a_device(name):
 HOST = {
     "course": "claims and lessons, run on the host",
     "cli": "prints; `minireg train` runs above",
+    "sklearn": "estimators of host arrays; what they call runs above",
     "datasets": "reads files into host arrays; fit moves them",
     "files": "columns of host arrays and files; what is on a GPU is fetched",
     "messages": "texts",
@@ -763,6 +764,8 @@ TEXTS = {
     "formula",
     "text",
     "to_sklearn",
+    "get_params",
+    "set_params",
 }  # of objects that run above
 
 
