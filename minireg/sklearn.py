@@ -1,0 +1,486 @@
+"""Estimators for scikit-learn: networks by :func:`minireg.fit`, linear models down to a certificate.
+
+They pass scikit-learn's own ``check_estimator`` and go into its pipelines and searches. The strength
+of a penalty is a parameter like any other, ``penalty__strength`` or ``penalties__NAME__strength``.
+Imported by name, ``import minireg.sklearn``; ``ImportError`` without scikit-learn ≥ 1.6.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import nn, optim
+from .analysis.solver import Composite
+from .backend import Array, move
+from .engine import grad
+from .inspect.ledger import Ledger
+from .messages import check_kind, check_option, check_shape
+from .mode import no_grad
+from .nn.functional import log_softmax, softmax
+from .objective import AnyLoss, Objective, Specification
+from .penalties import L2, Penalty
+from .random import Stream
+from .tensor import Tensor
+from .training import fit, passing_interrupts
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import train_test_split
+    from sklearn.utils import check_array, check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        "minireg.sklearn needs scikit-learn ≥ 1.6: pip install 'minireg[sklearn]'"
+    ) from error
+
+__all__ = ["MLPClassifier", "MLPRegressor", "PenalizedClassifier", "PenalizedRegression"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
+    "gelu": nn.GELU, "silu": nn.SiLU,
+}  # fmt: skip
+NORMS = {"batch": nn.BatchNorm, "layer": nn.LayerNorm, "rms": nn.RMSNorm}
+OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
+    "sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop
+}  # fmt: skip
+
+
+# --- what classifiers and what regressors share ---------------------------------------------------
+
+
+class _Classifier(ClassifierMixin):
+    """Classes from ``_columns``: a logit for each class, or one alone for the second of two."""
+
+    _columns: Callable[[ArrayLike], Array]
+
+    def _codes(self, y: Array) -> Array:
+        """The number of each row's class; keeps ``classes_``."""
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__}: y has 1 class, {self.classes_[0]!r}, expected at least 2 classes"
+            )
+        return codes
+
+    def _logits(self, X: ArrayLike) -> Array:
+        found = self._columns(X)
+        return np.pad(found, ((0, 0), (1, 0))) if found.shape[1] == 1 else found
+
+    def predict(self, X: ArrayLike) -> Array:
+        """The most probable class of each row of X (n, features): (n,), as in ``classes_``."""
+        best = self._logits(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """The probability of each class, (n, classes), in the order of ``classes_``."""
+        return softmax(self._logits(X))
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """The logarithm of :meth:`predict_proba`, computed without its rounding to 0."""
+        return log_softmax(self._logits(X))
+
+
+class _Regressor(RegressorMixin):
+    """Targets (n,) or (n, outputs) from ``_columns``."""
+
+    _columns: Callable[[ArrayLike], Array]
+
+    def _data(self, X: ArrayLike, y: ArrayLike, dtype: Any) -> tuple[Array, Array]:
+        """X, and y in columns; keeps the shape that predictions have."""
+        x, target = validate_data(self, X, y, dtype=dtype, multi_output=True, y_numeric=True)
+        self._target_shape = target.shape[1:]
+        return x, target.astype(x.dtype).reshape(len(x), -1)
+
+    def predict(self, X: ArrayLike) -> Array:
+        """The targets of X (n, features), in the shape of those it was fitted to."""
+        found = self._columns(X)
+        return found.reshape(len(found), *self._target_shape)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+# --- networks -------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, repr=False)
+class _MLP(BaseEstimator):
+    """Layers, penalties and training, the same for labels and numbers."""
+
+    hidden_layer_sizes: int | tuple[int, ...] = (100,)
+    activation: str = "relu"
+    _: KW_ONLY
+    penalties: Mapping[str, Specification] | None = None
+    dropout: float = 0.0
+    norm: str | None = None
+    optimizer: str | Callable[..., optim.Optimizer] = "adam"
+    lr: float = 1e-3
+    batch_size: int = 32
+    max_iter: int = 200
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    ledger: bool = False
+    random_state: Any = None
+
+    def _named_penalties(self) -> dict[str, Penalty]:
+        if not isinstance(self.penalties, Mapping):
+            return {}  # fit says what is wrong with it
+        terms = Objective(nn.MSELoss(), self.penalties).terms
+        return {name: term.penalty for name, term in terms.items()}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name; with ``deep`` also those of penalties, as ``penalties__NAME__strength``."""
+        found = super().get_params(deep)
+        for name, penalty in self._named_penalties().items() if deep else ():
+            inner = penalty.get_params()
+            found |= {f"penalties__{name}__{key}": value for key, value in inner.items()}
+        return found
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, those of penalties too; ``ValueError`` for an unknown one."""
+        inner: dict[str, dict[str, Any]] = defaultdict(dict)
+        for key in [key for key in params if key.startswith("penalties__")]:
+            name, _, parameter = key.removeprefix("penalties__").partition("__")
+            inner[name][parameter] = params.pop(key)
+        super().set_params(**params)
+        penalties = self._named_penalties()
+        for name, values in inner.items():
+            check_option(type(self).__name__, tuple(penalties) or ("",), penalty=name)
+            penalties[name].set_params(**values)
+        return self
+
+    def _network(self, features: int, outputs: int, dtype: Any, weights: int, masks: int) -> Any:
+        owner, hidden = type(self).__name__, self.hidden_layer_sizes
+        check_option(owner, tuple(ACTIVATIONS), activation=self.activation)
+        check_option(owner, (None, *NORMS), norm=self.norm)
+        sizes = [hidden] if isinstance(hidden, int | np.integer) else [*hidden]
+        check_option(owner, 1, **{f"hidden_layer_sizes[{i}]": n for i, n in enumerate(sizes)})
+        init, drop = Stream("init", weights), Stream("dropout", masks)
+        layers: list[nn.Module] = []
+        for before, size in zip([features, *sizes], sizes, strict=False):
+            layers.append(nn.Linear(before, size, dtype=dtype, generator=init))
+            layers += [NORMS[self.norm](size, dtype=dtype)] if self.norm else []
+            layers.append(ACTIVATIONS[self.activation]())
+            layers += [nn.Dropout(self.dropout, generator=drop)] if self.dropout else []
+        last = nn.Linear([features, *sizes][-1], outputs, dtype=dtype, generator=init)
+        return nn.Sequential(*layers, last)
+
+    def _train(self, x: Array, y: Array, outputs: int, loss: AnyLoss) -> Self:
+        owner, optimizer, stop = type(self).__name__, self.optimizer, None
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=4).tolist()
+        if not callable(optimizer):
+            check_option(owner, tuple(OPTIMIZERS), optimizer=optimizer)
+            optimizer = OPTIMIZERS[optimizer]
+        model = self._network(x.shape[1], outputs, x.dtype, *seeds[:2])
+        train, validation = (x, y), None
+        if self.early_stopping:
+            check_option(owner, "(0, 1)", validation_fraction=self.validation_fraction)
+            x, held, y, kept = train_test_split(
+                x, y, test_size=self.validation_fraction, random_state=seeds[2],
+                stratify=y if y.dtype.kind in "iu" else None,
+            )  # fmt: skip
+            train, validation = (x, y), (held, kept)
+            stop = optim.EarlyStopping(self.n_iter_no_change)
+        # (a copy: a scheduled strength moves on while it is trained)
+        objective = Objective(loss, copy.deepcopy(self.penalties))
+        made = optimizer(model.parameters(), lr=self.lr)
+        ledger = Ledger(made, model, accumulate=True) if self.ledger else None
+        with passing_interrupts():
+            history = fit(
+                model, objective, made, train, validation, epochs=self.max_iter, progress=False,
+                batch_size=self.batch_size, seed=seeds[3], early_stopping=stop, ledger=ledger,
+            )  # fmt: skip
+        self.model_, self.history_, self.n_iter_ = model.eval(), history, len(history)
+        if ledger is not None:
+            self.ledger_ = ledger
+        return self
+
+    def _columns(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        like = next(self.model_.parameters())
+        x = validate_data(self, X, reset=False, dtype=like.dtype)
+        with no_grad():
+            return self.model_(Tensor(move(x, like.backend))).numpy()
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class MLPClassifier(_Classifier, _MLP):
+    """A network for labels: Linear layers with normalisation, activation and dropout between them.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : units of each hidden layer, a tuple of integers ≥ 1, or one; () is a linear model.
+    activation : "identity", "logistic", "tanh", "relu", "gelu" or "silu".
+    penalties : what :class:`minireg.Objective` takes, by name a penalty or a :class:`minireg.Term`. The
+        first layer's weight (units, features) is "0.weight", so ``mr.Term(mr.penalties.GroupLasso(1e-2,
+        axis=0), on="0.weight", via="prox")`` switches inputs off. A grid goes over
+        ``penalties__NAME__strength``.
+    dropout : probability of dropping a hidden unit, in [0, 1].
+    norm : None, "batch", "layer" or "rms", before each activation.
+    label_smoothing : in [0, 1], of the cross entropy.
+    optimizer : "sgd", "adam", "adamw" or "rmsprop", or a function of (parameters, lr=…), for example
+        ``partial(mr.optim.SGD, momentum=0.9)``.
+    lr : learning rate.
+    batch_size, max_iter : rows of a batch and number of epochs, ≥ 1.
+    early_stopping : keep ``validation_fraction`` of the rows back, stop when their loss has not fallen for
+        ``n_iter_no_change`` epochs, and return to the best.
+    ledger : keep a :class:`minireg.Ledger` of all steps, an epoch together, in ``ledger_``.
+    random_state : decides weights, masks, order and what is kept back; neither NumPy's nor minireg's own
+        seed changes for an integer. None draws from NumPy's, as everywhere in scikit-learn.
+
+    Attributes
+    ----------
+    model_ : the trained network, a :class:`minireg.nn.Sequential` in the dtype of X (float32 or float64).
+    history_ : the :class:`minireg.History`; ``n_iter_`` epochs.
+    classes_, n_features_in_, feature_names_in_ : as everywhere in scikit-learn.
+
+    ``fit`` raises ``ValueError`` and ``TypeError`` for options out of range, NaN, sparse X and fewer than 2
+    classes, ``FloatingPointError`` if training diverges. Ctrl-C ends the whole search, not one training.
+
+    >>> import minireg as mr, minireg.sklearn
+    >>> x = np.array([[0.0], [1.0], [2.0], [3.0]]); y = ["low", "low", "high", "high"]
+    >>> net = MLPClassifier((8,), penalties={"l1": mr.penalties.L1(1e-4)}, lr=0.05, random_state=0)
+    >>> net.fit(x, y).predict([[-1.0], [4.0]]).tolist()
+    ['low', 'high']
+    >>> net.set_params(penalties__l1__strength=1e-3).penalties
+    {'l1': L1(0.001): λ‖w‖₁}
+    """
+
+    label_smoothing: float = 0.0
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train on X (n, features) and labels y (n,) of any type; returns itself."""
+        x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        codes = self._codes(labels)
+        loss = nn.CrossEntropyLoss(label_smoothing=self.label_smoothing)
+        return self._train(x, codes, len(self.classes_), loss)
+
+
+class MLPRegressor(_Regressor, _MLP):
+    """A network for numbers, under the mean squared error; all else as :class:`MLPClassifier`.
+
+    Parameters, attributes and errors are those of :class:`MLPClassifier`, without ``label_smoothing`` and
+    ``classes_``. Bring X and y to a size of about 1 first, as with ``TransformedTargetRegressor``.
+
+    >>> import minireg.sklearn
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = MLPRegressor((16,), "tanh", lr=0.02, random_state=0).fit(x, x[:, 0] ** 2)
+    >>> net.score(x, x[:, 0] ** 2) > 0.9
+    True
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train on X (n, features) and y (n,) or (n, outputs); returns itself."""
+        x, target = self._data(X, y, [np.float64, np.float32])
+        return self._train(x, target, target.shape[1], nn.MSELoss())
+
+
+# --- linear models --------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, repr=False)
+class _Penalized(BaseEstimator):
+    """Linear models by :func:`minireg.solve`."""
+
+    penalty: Penalty | None = None
+    _: KW_ONLY
+    fit_intercept: bool = True
+    tol: float = 1e-10
+    max_iter: int = 10_000
+
+    def _rows(
+        self, sample_weight: ArrayLike | None, *data: Array
+    ) -> tuple[list[Array], Array | None]:
+        """The rows of ``data`` whose weight is not 0, and their weights; all and None without weights."""
+        if sample_weight is None:
+            return [*data], None
+        owner, named = type(self).__name__, {"input_name": "sample_weight"}
+        weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, **named)
+        check_shape(owner, data[0].shape[:1], sample_weight=weight)
+        if weight.min() < 0 or not weight.any():
+            raise ValueError(f"{owner}: sample_weight must be ≥ 0 and not all zero")
+        return [a[weight > 0] for a in data], weight[weight > 0]
+
+    def _solve(
+        self, x: Array, y: Array, outputs: int, loss: AnyLoss, weight: Array | None,
+        penalty: Penalty, start: Any = 0.0,
+    ) -> Self:  # fmt: skip
+        """Fit ``coef_`` and ``intercept_`` from coefficients 0 and the intercept ``start``."""
+        owner = type(self).__name__
+        penalty = penalty if self.penalty is None else self.penalty
+        check_kind(owner, Penalty, "write L1(0.1)", penalty=penalty)
+        if penalty.coefficients():
+            raise ValueError(f"{owner}: {penalty!r} has a schedule, which nothing would move on")
+        check_option(owner, "[0, inf)", tol=self.tol)
+        check_option(owner, 1, max_iter=self.max_iter)
+        loss = loss if weight is None else _weighted(owner, loss, weight)
+        init = Stream("init", 0)  # (the caller's seed stays)
+        model = nn.Linear(x.shape[1], outputs, self.fit_intercept, np.float64, init).to("numpy")
+        model.weight.assign(mean := 0.0)
+        if self.fit_intercept:  # the same problem around the mean, but better conditioned
+            model.bias.assign(start)
+            x = x - (mean := np.average(x, axis=0, weights=weight))
+        tol = self.tol * _size(loss, x, y, outputs, start) + 1e-15 * _size(loss, x, y, outputs, 0)
+        found = Composite(model, loss, penalty, x, y, "weight").solve(tol, self.max_iter - 1)
+        if not found.converged:
+            warnings.warn(
+                f"{owner}: {found.certificate:.1e} from stationary after {found.steps + 1} iterations, "
+                f"expected {tol:.1e}; bring the columns of X to a size of about 1 (StandardScaler), or "
+                "pass a larger max_iter or tol",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self.certificate_, self.converged_ = found.certificate, found.converged
+        self.n_iter_, self.coef_ = found.steps + 1, model.weight.numpy()
+        bias = model.bias.numpy() if self.fit_intercept else np.zeros(outputs)
+        self.intercept_ = bias - (self.coef_ * mean).sum(axis=1)
+        return self
+
+    def _columns(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        x = validate_data(self, X, reset=False, dtype=np.float64)
+        return x @ np.atleast_2d(self.coef_).T + self.intercept_
+
+
+def _weighted(owner: str, loss: AnyLoss, weight: Array) -> AnyLoss:
+    """The mean of a loss with a weight for each row."""
+    if getattr(loss, "reduction", "") != "mean":
+        raise ValueError(
+            f"{owner}: sample_weight needs a loss of minireg with reduction='mean', got {loss!r:.80}"
+        )
+    each = replace(loss, reduction="none")  # type: ignore[type-var]
+
+    def mean(output: Any, target: Any) -> Tensor:
+        rows = each(output, target).reshape(len(weight), -1)
+        return (rows * weight[:, None]).sum() / (weight.sum() * rows.shape[1])
+
+    return mean
+
+
+def _size(loss: AnyLoss, x: Array, y: Array, outputs: int, start: Any) -> float:
+    """What the gradient of the loss at coefficients 0 is at most, by Cauchy and Schwarz."""
+    output = Tensor(np.zeros((len(x), outputs)) + start, requires_grad=True)
+    (g,) = grad(loss(output, y), output)
+    return float(np.linalg.norm(g.numpy()) * (len(x) + np.square(x).sum()) ** 0.5)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class PenalizedRegression(_Regressor, _Penalized):
+    """A linear model y ≈ Xw + b under any penalty with a prox, solved until a certificate says so.
+
+    Minimises mean(loss(Xwᵀ + b, y)) + penalty(w): the **mean** over rows and outputs, the intercept b
+    free. With the squared error (which has no ½) a model of scikit-learn on n rows is
+
+    * ``Lasso(alpha)`` : ``L1.from_sklearn(alpha)``, which is λ = 2·alpha;
+    * ``ElasticNet(alpha, l1_ratio)`` : ``ElasticNet.from_sklearn(alpha, l1_ratio)``;
+    * ``Ridge(alpha)`` : ``L2.from_sklearn(alpha, n)``, which is λ = 2·alpha/n.
+
+    Parameters
+    ----------
+    penalty : any penalty with a prox on the coefficients w (outputs, features), also a constraint;
+        ``L2(0.0)`` for none. None is that of ``Ridge()``, L2(2/n). With one output the positions of
+        ``GroupLasso(λ, groups=[[0, 1], [2]])`` are features; with several, ``axis=0`` makes a group of each
+        feature.
+    loss : a smooth one of :mod:`minireg.nn`, or a function of output and target (n, outputs) that returns
+        a scalar Tensor; None is ``MSELoss()``. ``SmoothL1Loss()`` is Huber's.
+    fit_intercept : whether there is a b.
+    tol : ≥ 0; it ends where the certificate is at most tol times the largest that the gradient of the loss
+        may be at w = 0, so that the size of X and y does not matter.
+    max_iter : steps at most, ≥ 1; beyond it there is a ``ConvergenceWarning``.
+
+    If loss and penalty are convex the solution is a global minimum. MCP, SCAD and other penalties that are
+    not convex end in a stationary point, which the certificate proves, and which depends on the start,
+    w = 0; another one may be lower.
+
+    Attributes
+    ----------
+    coef_, intercept_ : (features,) and a number for y (n,), (outputs, features) and (outputs,) for
+        y (n, outputs), in float64.
+    certificate_ : the distance of −∇loss to the penalty's subdifferential (and of ∂loss/∂b to 0), with the
+        columns of X taken from their means if there is an intercept.
+    converged_, n_iter_ : whether the certificate is small enough, and after how many iterations.
+    n_features_in_, feature_names_in_ : as everywhere in scikit-learn.
+
+    ``fit`` raises ``ValueError`` and ``TypeError`` for options out of range, a scheduled strength, NaN and
+    sparse X, ``NotImplementedError`` for a penalty without a prox. With ``sample_weight`` the mean is
+    weighted.
+
+    >>> import minireg as mr, minireg.sklearn
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
+    >>> lasso = PenalizedRegression(mr.penalties.L1(0.5)).fit(x, x[:, 0] + 2)
+    >>> lasso.coef_.round(6), round(lasso.intercept_, 6), lasso.converged_
+    (array([0.625, 0.   ]), 2.0, True)
+    """
+
+    loss: AnyLoss | None = None
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Solve for X (n, features) and y (n,) or (n, outputs); returns itself."""
+        x, target = self._data(X, y, np.float64)
+        (x, target), weight = self._rows(sample_weight, x, target)
+        start = np.average(target, axis=0, weights=weight) if self.fit_intercept else 0.0
+        loss = nn.MSELoss() if self.loss is None else self.loss
+        ridge = L2(2 / (target.size if weight is None else weight.sum() * target.shape[1]))
+        self._solve(x, target, target.shape[1], loss, weight, ridge, start)
+        if not self._target_shape:
+            self.coef_, self.intercept_ = self.coef_[0], float(self.intercept_[0])
+        return self
+
+
+class PenalizedClassifier(_Classifier, _Penalized):
+    """Logistic regression under any penalty with a prox, solved until a certificate says so.
+
+    Minimises the **mean** cross entropy + penalty(w), the intercept free. For 2 classes w is (1, features),
+    the logit of ``classes_[1]``; for K classes it is (K, features), multinomial. A model of scikit-learn on
+    n rows, ``LogisticRegression(C)``, is λ = 1/(nC): ``L2(1 / (n * C))``, or L1 with the same λ.
+
+    Parameters
+    ----------
+    penalty, fit_intercept, tol, max_iter : as of :class:`PenalizedRegression`, with all that is said there
+        of convexity and errors. None is the penalty of ``LogisticRegression()``, L2(1/n). For K classes
+        ``GroupLasso(λ, axis=0)`` makes a group of each feature.
+
+    Attributes
+    ----------
+    coef_, intercept_ : (1, features) and (1,) for 2 classes, else (K, features) and (K,), in float64.
+    certificate_, converged_, n_iter_ : as of :class:`PenalizedRegression`.
+    classes_, n_features_in_, feature_names_in_ : as everywhere in scikit-learn.
+
+    Without a penalty, data that a plane separates have no minimum: then it does not converge.
+
+    >>> import minireg as mr, minireg.sklearn
+    >>> x = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]])
+    >>> model = PenalizedClassifier(mr.penalties.L1(0.1)).fit(x, ["a", "b", "a", "b"])
+    >>> model.predict(x).tolist(), model.coef_.round(3).tolist(), model.converged_
+    (['a', 'b', 'a', 'b'], [[0.0, -2.773]], True)
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Solve for X (n, features) and labels y (n,) of any type; returns itself."""
+        x, labels = validate_data(self, X, y, dtype=np.float64)
+        (x, labels), weight = self._rows(sample_weight, x, labels)
+        codes, loss = self._codes(labels), nn.CrossEntropyLoss()
+        outputs = len(self.classes_)
+        if outputs == 2:
+            codes, outputs, loss = codes.astype(float)[:, None], 1, nn.BCEWithLogitsLoss()
+        ridge = L2(1 / (len(x) if weight is None else weight.sum()))
+        return self._solve(x, codes, outputs, loss, weight, ridge)
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """The logits: (n,) of ``classes_[1]`` for 2 classes, else (n, classes)."""
+        found = self._columns(X)
+        return found[:, 0] if found.shape[1] == 1 else found
