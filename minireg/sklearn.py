@@ -5,13 +5,17 @@ of a penalty is a parameter like any other, ``penalty__strength`` or ``penalties
 Imported by name, ``import minireg.sklearn``; ``ImportError`` without scikit-learn ≥ 1.6.
 """
 
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportReturnType=false, reportAssignmentType=false
+# (it guesses types from scikit-learn's source, which has none; mypy does not)
+
 from __future__ import annotations
 
 import copy
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +28,7 @@ from .engine import grad
 from .inspect.ledger import Ledger
 from .messages import check_kind, check_option, check_shape
 from .mode import no_grad
-from .nn.functional import log_softmax, softmax
+from .nn.functional import softmax
 from .objective import AnyLoss, Objective, Specification
 from .penalties import L2, Penalty
 from .random import Stream
@@ -39,18 +43,17 @@ try:
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
-    raise ImportError(
-        "minireg.sklearn needs scikit-learn ≥ 1.6: pip install 'minireg[sklearn]'"
-    ) from error
+    needs = "minireg.sklearn needs scikit-learn ≥ 1.6: pip install 'minireg[sklearn]'"
+    raise ImportError(needs) from error
 
 __all__ = ["MLPClassifier", "MLPRegressor", "PenalizedClassifier", "PenalizedRegression"]
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, Any] = {
     "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
     "gelu": nn.GELU, "silu": nn.SiLU,
 }  # fmt: skip
-NORMS = {"batch": nn.BatchNorm, "layer": nn.LayerNorm, "rms": nn.RMSNorm}
-OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
+NORMS: dict[str, Any] = {"batch": nn.BatchNorm, "layer": nn.LayerNorm, "rms": nn.RMSNorm}
+OPTIMIZERS: dict[str, Any] = {
     "sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop
 }  # fmt: skip
 
@@ -68,9 +71,7 @@ class _Classifier(ClassifierMixin):
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__}: y has 1 class, {self.classes_[0]!r}, expected at least 2 classes"
-            )
+            raise ValueError(f"fit: y has 1 class, {self.classes_}, expected at least 2 classes")
         return codes
 
     def _logits(self, X: ArrayLike) -> Array:
@@ -86,10 +87,6 @@ class _Classifier(ClassifierMixin):
         """The probability of each class, (n, classes), in the order of ``classes_``."""
         return softmax(self._logits(X))
 
-    def predict_log_proba(self, X: ArrayLike) -> Array:
-        """The logarithm of :meth:`predict_proba`, computed without its rounding to 0."""
-        return log_softmax(self._logits(X))
-
 
 class _Regressor(RegressorMixin):
     """Targets (n,) or (n, outputs) from ``_columns``."""
@@ -104,8 +101,7 @@ class _Regressor(RegressorMixin):
 
     def predict(self, X: ArrayLike) -> Array:
         """The targets of X (n, features), in the shape of those it was fitted to."""
-        found = self._columns(X)
-        return found.reshape(len(found), *self._target_shape)
+        return self._columns(X).reshape(-1, *self._target_shape)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -137,76 +133,72 @@ class _MLP(BaseEstimator):
     random_state: Any = None
 
     def _named_penalties(self) -> dict[str, Penalty]:
-        if not isinstance(self.penalties, Mapping):
-            return {}  # fit says what is wrong with it
-        terms = Objective(nn.MSELoss(), self.penalties).terms
-        return {name: term.penalty for name, term in terms.items()}
+        given = self.penalties if isinstance(self.penalties, Mapping) else {}  # or fit says what
+        return {n: t.penalty for n, t in Objective(nn.MSELoss(), given).terms.items()}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with ``deep`` also those of penalties, as ``penalties__NAME__strength``."""
         found = super().get_params(deep)
         for name, penalty in self._named_penalties().items() if deep else ():
-            inner = penalty.get_params()
-            found |= {f"penalties__{name}__{key}": value for key, value in inner.items()}
+            found |= {f"penalties__{name}__{key}": v for key, v in penalty.get_params().items()}
         return found
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name, those of penalties too; ``ValueError`` for an unknown one."""
-        inner: dict[str, dict[str, Any]] = defaultdict(dict)
-        for key in [key for key in params if key.startswith("penalties__")]:
-            name, _, parameter = key.removeprefix("penalties__").partition("__")
-            inner[name][parameter] = params.pop(key)
+        inner = {key: params.pop(key) for key in [*params] if key.startswith("penalties__")}
         super().set_params(**params)
-        penalties = self._named_penalties()
-        for name, values in inner.items():
-            check_option(type(self).__name__, tuple(penalties) or ("",), penalty=name)
-            penalties[name].set_params(**values)
+        if unknown := inner.keys() - (known := self.get_params()).keys():
+            raise ValueError(f"set_params: got {sorted(unknown)}, expected some of {sorted(known)}")
+        for name, penalty in self._named_penalties().items():
+            mine = f"penalties__{name}__"
+            own = {k.removeprefix(mine): v for k, v in inner.items() if k.startswith(mine)}
+            penalty.set_params(**own)
         return self
 
-    def _network(self, features: int, outputs: int, dtype: Any, weights: int, masks: int) -> Any:
+    def _network(self, features: int, outputs: int, dtype: Any, seeds: list[int]) -> nn.Sequential:
         owner, hidden = type(self).__name__, self.hidden_layer_sizes
         check_option(owner, tuple(ACTIVATIONS), activation=self.activation)
         check_option(owner, (None, *NORMS), norm=self.norm)
         sizes = [hidden] if isinstance(hidden, int | np.integer) else [*hidden]
         check_option(owner, 1, **{f"hidden_layer_sizes[{i}]": n for i, n in enumerate(sizes)})
-        init, drop = Stream("init", weights), Stream("dropout", masks)
-        layers: list[nn.Module] = []
-        for before, size in zip([features, *sizes], sizes, strict=False):
+        init, drop, layers = (
+            Stream("init", seeds[0]),
+            Stream("dropout", seeds[1]),
+            list[nn.Module](),
+        )
+        for before, size in pairwise([features, *sizes]):
             layers.append(nn.Linear(before, size, dtype=dtype, generator=init))
             layers += [NORMS[self.norm](size, dtype=dtype)] if self.norm else []
-            layers.append(ACTIVATIONS[self.activation]())
+            layers += [ACTIVATIONS[self.activation]()]
             layers += [nn.Dropout(self.dropout, generator=drop)] if self.dropout else []
         last = nn.Linear([features, *sizes][-1], outputs, dtype=dtype, generator=init)
         return nn.Sequential(*layers, last)
 
     def _train(self, x: Array, y: Array, outputs: int, loss: AnyLoss) -> Self:
-        owner, optimizer, stop = type(self).__name__, self.optimizer, None
+        owner, make, validation, stop = type(self).__name__, self.optimizer, None, None
+        if not callable(make):
+            check_option(owner, tuple(OPTIMIZERS), optimizer=make)
+            make = OPTIMIZERS[make]
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=4).tolist()
-        if not callable(optimizer):
-            check_option(owner, tuple(OPTIMIZERS), optimizer=optimizer)
-            optimizer = OPTIMIZERS[optimizer]
-        model = self._network(x.shape[1], outputs, x.dtype, *seeds[:2])
-        train, validation = (x, y), None
         if self.early_stopping:
             check_option(owner, "(0, 1)", validation_fraction=self.validation_fraction)
             x, held, y, kept = train_test_split(
                 x, y, test_size=self.validation_fraction, random_state=seeds[2],
                 stratify=y if y.dtype.kind in "iu" else None,
             )  # fmt: skip
-            train, validation = (x, y), (held, kept)
-            stop = optim.EarlyStopping(self.n_iter_no_change)
+            validation, stop = (held, kept), optim.EarlyStopping(self.n_iter_no_change)
+        model = self._network(x.shape[1], outputs, x.dtype, seeds)
         # (a copy: a scheduled strength moves on while it is trained)
         objective = Objective(loss, copy.deepcopy(self.penalties))
-        made = optimizer(model.parameters(), lr=self.lr)
-        ledger = Ledger(made, model, accumulate=True) if self.ledger else None
+        optimizer = make(model.parameters(), lr=self.lr)
+        self.ledger_ = Ledger(optimizer, model, accumulate=True) if self.ledger else None
         with passing_interrupts():
-            history = fit(
-                model, objective, made, train, validation, epochs=self.max_iter, progress=False,
-                batch_size=self.batch_size, seed=seeds[3], early_stopping=stop, ledger=ledger,
+            self.history_ = fit(
+                model, objective, optimizer, (x, y), validation, epochs=self.max_iter,
+                batch_size=self.batch_size, seed=seeds[3], early_stopping=stop,
+                ledger=self.ledger_, progress=False,
             )  # fmt: skip
-        self.model_, self.history_, self.n_iter_ = model.eval(), history, len(history)
-        if ledger is not None:
-            self.ledger_ = ledger
+        self.model_, self.n_iter_ = model.eval(), len(self.history_)
         return self
 
     def _columns(self, X: ArrayLike) -> Array:
@@ -238,7 +230,7 @@ class MLPClassifier(_Classifier, _MLP):
     batch_size, max_iter : rows of a batch and number of epochs, ≥ 1.
     early_stopping : keep ``validation_fraction`` of the rows back, stop when their loss has not fallen for
         ``n_iter_no_change`` epochs, and return to the best.
-    ledger : keep a :class:`minireg.Ledger` of all steps, an epoch together, in ``ledger_``.
+    ledger : keep a :class:`minireg.Ledger` of all steps, an epoch together, in ``ledger_``, else None.
     random_state : decides weights, masks, order and what is kept back; neither NumPy's nor minireg's own
         seed changes for an integer. None draws from NumPy's, as everywhere in scikit-learn.
 
@@ -265,9 +257,8 @@ class MLPClassifier(_Classifier, _MLP):
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on X (n, features) and labels y (n,) of any type; returns itself."""
         x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        codes = self._codes(labels)
         loss = nn.CrossEntropyLoss(label_smoothing=self.label_smoothing)
-        return self._train(x, codes, len(self.classes_), loss)
+        return self._train(x, self._codes(labels), len(self.classes_), loss)
 
 
 class MLPRegressor(_Regressor, _MLP):
@@ -302,26 +293,23 @@ class _Penalized(BaseEstimator):
     tol: float = 1e-10
     max_iter: int = 10_000
 
-    def _rows(
-        self, sample_weight: ArrayLike | None, *data: Array
-    ) -> tuple[list[Array], Array | None]:
+    def _rows(self, sample_weight: ArrayLike | None, *data: Array) -> tuple[list[Array], Any]:
         """The rows of ``data`` whose weight is not 0, and their weights; all and None without weights."""
         if sample_weight is None:
             return [*data], None
-        owner, named = type(self).__name__, {"input_name": "sample_weight"}
-        weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, **named)
-        check_shape(owner, data[0].shape[:1], sample_weight=weight)
+        weight = check_array(sample_weight, ensure_2d=False, dtype=float, input_name="weight")
+        check_shape("fit", data[0].shape[:1], sample_weight=weight)
         if weight.min() < 0 or not weight.any():
-            raise ValueError(f"{owner}: sample_weight must be ≥ 0 and not all zero")
+            raise ValueError(f"fit: sample_weight must be ≥ 0 and not all zero, got {weight!r:.60}")
         return [a[weight > 0] for a in data], weight[weight > 0]
 
     def _solve(
-        self, x: Array, y: Array, outputs: int, loss: AnyLoss, weight: Array | None,
-        penalty: Penalty, start: Any = 0.0,
+        self, x: Array, y: Array, outputs: int, loss: AnyLoss, weight: Any, ridge: float,
+        start: Any = 0.0,
     ) -> Self:  # fmt: skip
-        """Fit ``coef_`` and ``intercept_`` from coefficients 0 and the intercept ``start``."""
-        owner = type(self).__name__
-        penalty = penalty if self.penalty is None else self.penalty
+        """From coefficients 0 and the intercept ``start``; ``ridge`` is for None, of all rows together."""
+        owner, rows = type(self).__name__, len(x) if weight is None else weight.sum()
+        penalty = L2(ridge / rows) if self.penalty is None else self.penalty
         check_kind(owner, Penalty, "write L1(0.1)", penalty=penalty)
         if penalty.coefficients():
             raise ValueError(f"{owner}: {penalty!r} has a schedule, which nothing would move on")
@@ -330,24 +318,24 @@ class _Penalized(BaseEstimator):
         loss = loss if weight is None else _weighted(owner, loss, weight)
         init = Stream("init", 0)  # (the caller's seed stays)
         model = nn.Linear(x.shape[1], outputs, self.fit_intercept, np.float64, init).to("numpy")
-        model.weight.assign(mean := 0.0)
-        if self.fit_intercept:  # the same problem around the mean, but better conditioned
+        model.weight.assign(0.0)
+        if model.bias is not None:
             model.bias.assign(start)
-            x = x - (mean := np.average(x, axis=0, weights=weight))
+        # (with an intercept the same problem around the mean, which is better conditioned)
+        mean = np.average(x, axis=0, weights=weight) * bool(self.fit_intercept)
+        x = x - mean
         tol = self.tol * _size(loss, x, y, outputs, start) + 1e-15 * _size(loss, x, y, outputs, 0)
         found = Composite(model, loss, penalty, x, y, "weight").solve(tol, self.max_iter - 1)
-        if not found.converged:
-            warnings.warn(
-                f"{owner}: {found.certificate:.1e} from stationary after {found.steps + 1} iterations, "
-                f"expected {tol:.1e}; bring the columns of X to a size of about 1 (StandardScaler), or "
-                "pass a larger max_iter or tol",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
         self.certificate_, self.converged_ = found.certificate, found.converged
         self.n_iter_, self.coef_ = found.steps + 1, model.weight.numpy()
-        bias = model.bias.numpy() if self.fit_intercept else np.zeros(outputs)
-        self.intercept_ = bias - (self.coef_ * mean).sum(axis=1)
+        bias = np.zeros(outputs) if model.bias is None else model.bias.numpy()
+        self.intercept_: Any = bias - self.coef_ @ mean
+        if not found.converged:
+            warnings.warn(
+                f"{owner}: {found.certificate:.1e} from stationary after {self.n_iter_} iterations, "
+                f"expected {tol:.1e}; standardise X, or pass a larger max_iter or tol",
+                ConvergenceWarning, stacklevel=3,
+            )  # fmt: skip
         return self
 
     def _columns(self, X: ArrayLike) -> Array:
@@ -359,9 +347,7 @@ class _Penalized(BaseEstimator):
 def _weighted(owner: str, loss: AnyLoss, weight: Array) -> AnyLoss:
     """The mean of a loss with a weight for each row."""
     if getattr(loss, "reduction", "") != "mean":
-        raise ValueError(
-            f"{owner}: sample_weight needs a loss of minireg with reduction='mean', got {loss!r:.80}"
-        )
+        raise ValueError(f"{owner}: sample_weight needs a loss with reduction='mean', got {loss!r}")
     each = replace(loss, reduction="none")  # type: ignore[type-var]
 
     def mean(output: Any, target: Any) -> Tensor:
@@ -434,8 +420,7 @@ class PenalizedRegression(_Regressor, _Penalized):
         (x, target), weight = self._rows(sample_weight, x, target)
         start = np.average(target, axis=0, weights=weight) if self.fit_intercept else 0.0
         loss = nn.MSELoss() if self.loss is None else self.loss
-        ridge = L2(2 / (target.size if weight is None else weight.sum() * target.shape[1]))
-        self._solve(x, target, target.shape[1], loss, weight, ridge, start)
+        self._solve(x, target, target.shape[1], loss, weight, 2 / target.shape[1], start)
         if not self._target_shape:
             self.coef_, self.intercept_ = self.coef_[0], float(self.intercept_[0])
         return self
@@ -473,12 +458,10 @@ class PenalizedClassifier(_Classifier, _Penalized):
         """Solve for X (n, features) and labels y (n,) of any type; returns itself."""
         x, labels = validate_data(self, X, y, dtype=np.float64)
         (x, labels), weight = self._rows(sample_weight, x, labels)
-        codes, loss = self._codes(labels), nn.CrossEntropyLoss()
-        outputs = len(self.classes_)
-        if outputs == 2:
-            codes, outputs, loss = codes.astype(float)[:, None], 1, nn.BCEWithLogitsLoss()
-        ridge = L2(1 / (len(x) if weight is None else weight.sum()))
-        return self._solve(x, codes, outputs, loss, weight, ridge)
+        codes, classes = self._codes(labels), len(self.classes_)
+        if classes > 2:
+            return self._solve(x, codes, classes, nn.CrossEntropyLoss(), weight, 1.0)
+        return self._solve(x, codes[:, None] * 1.0, 1, nn.BCEWithLogitsLoss(), weight, 1.0)
 
     def decision_function(self, X: ArrayLike) -> Array:
         """The logits: (n,) of ``classes_[1]`` for 2 classes, else (n, classes)."""
