@@ -30,7 +30,7 @@ from .messages import check_kind, check_option, check_shape
 from .mode import no_grad
 from .nn.functional import softmax
 from .objective import AnyLoss, Objective, Specification
-from .penalties import L2, Penalty
+from .penalties import L2, Penalty, scaled
 from .random import Stream
 from .tensor import Tensor
 from .training import fit, passing_interrupts
@@ -321,13 +321,14 @@ class _Penalized(BaseEstimator):
         model.weight.assign(0.0)
         if model.bias is not None:
             model.bias.assign(start)
-        # (with an intercept the same problem around the mean, which is better conditioned)
+        # the same problem around the mean and in another unit, where it is better conditioned
         mean = np.average(x, axis=0, weights=weight) * bool(self.fit_intercept)
-        x = x - mean
+        unit = float(np.square(x - mean).mean() ** 0.5) or 1.0
+        x, penalty = (x - mean) / unit, scaled(penalty, argument=1 / unit)
         tol = self.tol * _size(loss, x, y, outputs, start) + 1e-15 * _size(loss, x, y, outputs, 0)
         found = Composite(model, loss, penalty, x, y, "weight").solve(tol, self.max_iter - 1)
         self.certificate_, self.converged_ = found.certificate, found.converged
-        self.n_iter_, self.coef_ = found.steps + 1, model.weight.numpy()
+        self.n_iter_, self.coef_ = found.steps + 1, model.weight.numpy() / unit
         bias = np.zeros(outputs) if model.bias is None else model.bias.numpy()
         self.intercept_: Any = bias - self.coef_ @ mean
         if not found.converged:
@@ -396,8 +397,8 @@ class PenalizedRegression(_Regressor, _Penalized):
     ----------
     coef_, intercept_ : (features,) and a number for y (n,), (outputs, features) and (outputs,) for
         y (n, outputs), in float64.
-    certificate_ : the distance of −∇loss to the penalty's subdifferential (and of ∂loss/∂b to 0), with the
-        columns of X taken from their means if there is an intercept.
+    certificate_ : the distance of −∇loss to the penalty's subdifferential (and of ∂loss/∂b to 0), for X
+        divided by one number, so that its mean square is 1, and with an intercept taken from its means.
     converged_, n_iter_ : whether the certificate is small enough, and after how many iterations.
     n_features_in_, feature_names_in_ : as everywhere in scikit-learn.
 

@@ -43,8 +43,8 @@ BUDGETS = {
     "of it, the engine": Budget("tensor engine mode", 500, 435, 581),  # 460, and jacobian
     # 950 as planned; Box and Quadratic came after it, 50 and 65 lines; then 332 for eight more
     # (MCP, SCAD, LogSum 101; SLOPE, TotalVariation 135; NonNegative, Simplex 37; Orthogonality 40)
-    # and L2.from_fisher
-    "penalties": Budget("penalties", 1397, 880, 1051),
+    # and L2.from_fisher; 40 for get_params and set_params, which grid searches ask for
+    "penalties": Budget("penalties", 1437, 880, 1051),
     "gpu": Budget("gpu", 750, 1030, 1011),
     # 950 as planned; 32 laws of ops and penalties came after the plan, each with its planted fault
     # (the last: special points of an op), and float32 says where, what, and within what
@@ -59,7 +59,7 @@ BUDGETS = {
     # 199 what ships and Fashion-MNIST's files; 156 data sets of one's own; 348 columns of arrays, frames
     # and files, more than half of it what cannot be trained on, and where that stands
     "data": Budget("files datasets", 720),
-    "scikit-learn": Budget("sklearn", 250),
+    "scikit-learn": Budget("sklearn", 251),  # 250 as planned, and X in any unit
     # 1,500 as planned, and 2,100 for the format of the course: pictures took twice the 400 planned
     # (ten kinds of marks, labels that avoid each other, frames kept as differences); the judge and
     # the exercises took 800 more (rules that find wrong answers for which no author has written a
