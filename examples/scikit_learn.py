@@ -35,22 +35,16 @@ def main():
         data.data, data.target_names[data.target], random_state=0, stratify=data.target
     )
     inputs = mr.Term(mr.penalties.GroupLasso(0.0, axis=0), on="0.weight", via="prox")
-    network = MLPClassifier(
-        (16,), penalties={"inputs": inputs}, batch_size=64, lr=0.01, max_iter=40, random_state=0
-    )
-    grid, model = (
-        {STRENGTH: [0.0, 1e-3, 3e-3, 1e-2, 3e-2]},
-        make_pipeline(StandardScaler(), network),
-    )
+    options = {"batch_size": 64, "lr": 0.01, "max_iter": 40, "random_state": 0}
+    network = MLPClassifier((16,), penalties={"inputs": inputs}, **options)
+    grid, model = {STRENGTH: [0, 1e-3, 1e-2, 3e-2]}, make_pipeline(StandardScaler(), network)
     search = GridSearchCV(model, grid, cv=3, refit=one_standard_error).fit(train, y)
     for strength, score in zip(grid[STRENGTH], search.cv_results_["mean_test_score"], strict=True):
         print(f"λ = {strength:<6g} accuracy {score:.3f}")
     weight = search.best_estimator_[-1].model_[0].weight.numpy()
     on = (weight != 0).any(axis=0)
     strength, accuracy = search.best_params_[STRENGTH], search.score(test, truth)
-    print(
-        f"chosen: λ = {strength:g}; on new data {accuracy:.3f}, {on.sum()} of {on.size} inputs left"
-    )
+    print(f"λ = {strength:g}: {on.sum()} of {on.size} inputs left, {accuracy:.3f} on new data")
     print("switched off:", ", ".join(train.columns[~on]))
     return strength, accuracy, list(train.columns[on])
 

@@ -290,7 +290,7 @@ class _Penalized(BaseEstimator):
     penalty: Penalty | None = None
     _: KW_ONLY
     fit_intercept: bool = True
-    tol: float = 1e-10
+    tol: float = 1e-12
     max_iter: int = 10_000
 
     def _rows(self, sample_weight: ArrayLike | None, *data: Array) -> tuple[list[Array], Any]:
