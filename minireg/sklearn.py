@@ -341,7 +341,7 @@ class _Penalized(BaseEstimator):
 
     def _columns(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
-        x = validate_data(self, X, reset=False, dtype=np.float64)
+        x: Any = validate_data(self, X, reset=False, dtype=np.float64)
         return x @ np.atleast_2d(self.coef_).T + self.intercept_
 
 
