@@ -32,6 +32,7 @@ from .check.penalties import check_penalty
 from .checkpoint import load, save
 from .engine import grad, jacobian
 from .inspect import Run, draw, report
+from .inspect.history import History
 from .inspect.ledger import Ledger
 from .messages import missing as _missing
 from .mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad
@@ -40,7 +41,7 @@ from .ops import linalg, op
 from .random import manual_seed
 from .sweep import sweep
 from .tensor import Tensor, tensor
-from .training import History, fit, trajectory
+from .training import fit, trajectory
 
 __version__ = "0.1.0"
 __all__ = [

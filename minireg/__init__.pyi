@@ -40,6 +40,7 @@ from .engine import jacobian as jacobian
 from .inspect import Run as Run
 from .inspect import draw as draw
 from .inspect import report as report
+from .inspect.history import History as History
 from .inspect.ledger import Ledger as Ledger
 from .mode import detect_anomaly as detect_anomaly
 from .mode import enable_grad as enable_grad
@@ -53,7 +54,6 @@ from .random import manual_seed as manual_seed
 from .sweep import sweep as sweep
 from .tensor import Tensor as Tensor
 from .tensor import tensor as tensor
-from .training import History as History
 from .training import fit as fit
 from .training import trajectory as trajectory
 

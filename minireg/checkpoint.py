@@ -156,12 +156,15 @@ def _write_safetensors(
             raise ValueError(f"{owner}: .safetensors cannot hold {what}; take .npz")
     sums = json.dumps({name: checksum(array) for name, array in arrays.items()})
     with replacing(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # of any new file; the library makes it private
         try:
             module.save_file(arrays, str(temporary), {**metadata, _SUMS: sums, _SEAL: _BLANK})
         except Exception as error:  # its own kind, which names no file
             raise OSError(f"{owner}: {str(path)!r} cannot be written: {error}") from error
         if not temporary.is_file():  # a device keeps nothing
             return
+        temporary.chmod(mode)
         with open(temporary, "rb+") as file:
             head = _head(file)
             file.seek(head.index(f'"{_SEAL}":"{_BLANK}"'.encode()) + len(_SEAL) + 4)
@@ -321,8 +324,8 @@ def check_path(owner: str, path: Any) -> None:
         raise ValueError(f"{owner}: {str(path)!r} must end in .safetensors")
 
 
-def write_tree(owner: str, path: str | Path, tree: Any) -> None:
-    """Write dicts, lists, tuples, numbers, text and arrays as a checkpoint; keep the one before.
+def write_tree(owner: str, path: str | Path, tree: Any, keep: bool = True) -> None:
+    """Write dicts, lists, tuples, numbers, text and arrays as a checkpoint; ``keep`` the one before.
 
     A file ``path`` becomes :func:`previous` by a second name, so that ``path`` is there all the time.
     ``TypeError`` for anything else in the tree, before anything is written, and errors as :func:`save`.
@@ -330,7 +333,7 @@ def write_tree(owner: str, path: str | Path, tree: Any) -> None:
     check_path(owner, path)
     arrays: dict[str, Any] = {}
     packed = json.dumps(_packed(owner, tree, "", arrays))
-    if Path(path).is_file():
+    if keep and Path(path).is_file():
         with replacing(previous(path)) as second:
             try:
                 os.link(path, second)

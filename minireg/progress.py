@@ -9,6 +9,7 @@ streams), ``epoch`` (where in it), and ``configuration``: what must be the same 
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -17,8 +18,8 @@ from typing import Any
 
 from .backend import of
 from .checkpoint import checksum, read_tree, write_tree
+from .inspect.history import History, rows_of
 from .inspect.ledger import Ledger
-from .inspect.run import Record
 from .messages import check_option
 from .nn import Module
 from .objective import Objective
@@ -26,25 +27,6 @@ from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
 from .penalties.base import Coefficient, Penalty
 from .random import Stream, load_seeds, seeds_state
-
-
-def rows_of(columns: Mapping[str, list[Any]]) -> list[dict[str, float]]:
-    """Columns of one length as rows of numbers, with NaN for None; ``ValueError`` for anything else.
-
-    >>> rows_of({"epoch": [1, 2], "train_loss": [0.5, None]})
-    [{'epoch': 1, 'train_loss': 0.5}, {'epoch': 2, 'train_loss': nan}]
-    """
-    filled = {
-        c: [float("nan") if v is None else v for v in values] for c, values in columns.items()
-    }
-    wrong = [c for c, values in filled.items() if not all(map(_is_number, values))]
-    if wrong or len({len(values) for values in filled.values()}) > 1:
-        raise ValueError(f"columns must be numbers and of one length; not numbers: {wrong}")
-    return [dict(zip(filled, row, strict=True)) for row in zip(*filled.values(), strict=True)]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass
@@ -56,6 +38,7 @@ class Progress:
     done, steps : updates of the epoch under way, and of all.
     order : the state of ``shuffle`` before it drew the order of that epoch.
     statistics, seconds : of that epoch so far: columns of its row, and time.
+    saved, cost : when it was last saved, and the seconds that took.
     """
 
     model: Module
@@ -64,7 +47,7 @@ class Progress:
     scheduler: LRScheduler | None
     early_stopping: EarlyStopping | None
     ledger: Ledger | None
-    history: Record
+    history: History
     shuffle: Stream
     updates: int  # of an epoch
     configuration: dict[str, Any] = field(default_factory=dict)
@@ -73,6 +56,8 @@ class Progress:
     seconds: float = 0.0
     statistics: dict[str, float] = field(default_factory=dict)
     order: dict[str, Any] = field(default_factory=dict)
+    saved: float = 0.0
+    cost: float = 0.0
 
     def __post_init__(self) -> None:
         self.order = self.shuffle.state
@@ -81,7 +66,18 @@ class Progress:
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint; the one at ``path`` becomes the previous one. Errors as :func:`write_tree`."""
+        start = time.perf_counter()
         write_tree("fit: checkpoint", path, self.state())
+        self.saved = time.perf_counter()
+        self.cost = self.saved - start
+
+    def due(self, every: float) -> bool:
+        """Whether it is time to save: every so many updates or, below 1, when an epoch has ended and
+        saving as it last did takes no more than this share of the time.
+        """
+        if every >= 1:
+            return self.steps % every == 0
+        return self.done == 0 and self.cost <= every * (time.perf_counter() - self.saved)
 
     def resume(self, path: str | Path) -> None:
         """Go on where a checkpoint was written: all of it is checked on a copy first.

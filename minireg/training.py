@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,8 @@ from numpy.typing import ArrayLike
 
 from .analysis.implicit import dropout_effect
 from .backend import Array, as_array, move
-from .checkpoint import check_path, replacing
+from .checkpoint import check_path
+from .inspect.history import History
 from .inspect.ledger import Ledger
 from .messages import check_option
 from .mode import no_grad
@@ -28,7 +27,7 @@ from .objective import AnyLoss, Objective, named_parts
 from .operators import Space
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
-from .progress import Progress, rows_of
+from .progress import Progress
 from .random import Stream
 from .tensor import Tensor
 
@@ -46,120 +45,6 @@ def passing_interrupts() -> Iterator[None]:
         yield
     finally:
         _keeps_interrupt.reset(token)
-
-
-@dataclass
-class History:
-    """What :func:`fit` returns: one row per epoch; ``history["validation_loss"]`` is a column.
-
-    Columns: ``epoch, seconds, lr, train_loss, validation_loss, gap`` (validation minus
-    training loss, both of the data loss alone in evaluation mode), for labels also
-    ``train_accuracy, validation_accuracy, accuracy_gap`` (training minus validation), ``zeros``
-    and ``weights`` (exact zeros among penalisable weights, and how many there are), and for
-    each term ``value/…``, ``norm/…``, ``share/…``, ``cosine/…`` from the first batch of the
-    epoch (gradient norm, share of the norms, cosine to the data gradient, as
-    :meth:`Terms.statistics <minireg.objective.Terms.statistics>` computes them). Each part in
-    ``fit``'s ``watch`` adds columns ``name_loss`` and ``name_accuracy``.
-
-    Attributes
-    ----------
-    rows : a dictionary of figures for each epoch.
-    stopped : "epochs" if all were done, or "early stopping", "interrupted", "error".
-    best_epoch : the epoch, from 1, whose weights early stopping has put back, or None.
-
-    ``KeyError`` for an unknown column.
-
-    >>> import minireg as mr
-    >>> history = mr.History([{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.25}])
-    >>> history["train_loss"], history.last["epoch"], len(history)
-    ([0.5, 0.25], 2, 2)
-    """
-
-    rows: list[dict[str, float]] = field(default_factory=list)
-    stopped: str = "epochs"
-    best_epoch: int | None = None
-
-    def __getitem__(self, column: str) -> list[float]:
-        if self.rows and column not in self.rows[0]:
-            raise KeyError(f"History: no column {column!r}, expected one of {list(self.rows[0])}")
-        return [row[column] for row in self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def last(self) -> dict[str, float]:
-        """The row whose weights the model holds: the best epoch if it was restored.
-
-        ``IndexError`` if no epoch has finished.
-        """
-        if not self.rows:
-            raise IndexError(f"History: no epoch has finished, it was stopped by {self.stopped}")
-        return self.rows[(self.best_epoch or len(self.rows)) - 1]
-
-    @property
-    def terms(self) -> list[str]:
-        """Names of the terms, in the objective's order."""
-        return [c.partition("/")[2] for c in (self.rows or [{}])[0] if c.startswith("value/")]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Columns and the reason for stopping, ready for JSON."""
-        columns = {c: self[c] for c in (self.rows or [{}])[0]}
-        return {"stopped": self.stopped, "best_epoch": self.best_epoch, "columns": columns}
-
-    def to_json(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` to a file; NaN and infinity become null.
-
-        ``FileNotFoundError`` if its folder does not exist.
-        """
-        text = json.dumps(finite(self.to_dict()), indent=1, allow_nan=False)
-        with replacing(path) as temporary:
-            temporary.write_text(text + "\n", "utf-8")
-
-    @classmethod
-    def from_json(cls, path: str | Path) -> History:
-        """The history that :meth:`to_json` wrote; null is NaN, also where it was infinity.
-
-        ``FileNotFoundError`` if there is no file, ``ValueError`` for one that holds no history.
-
-        >>> import tempfile, minireg as mr
-        >>> path = Path(tempfile.mkdtemp()) / "history.json"
-        >>> mr.History([{"epoch": 1, "train_loss": 0.5}]).to_json(path)
-        >>> mr.History.from_json(path)
-        History(1 epochs, stopped: epochs, train_loss=0.5)
-        """
-        try:
-            found = json.loads(Path(path).read_text("utf-8"))
-            rows, best = rows_of(found["columns"]), found["best_epoch"]
-            if best is not None:
-                check_option("History", range(1, len(rows) + 1), best_epoch=best)
-            return cls(rows, str(found["stopped"]), best)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"History.from_json: no file {str(path)!r}") from error
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise ValueError(
-                f"History.from_json: {str(path)!r} holds no history as to_json writes it: {error!r}"
-            ) from error
-
-    def __repr__(self) -> str:
-        if not self.rows:
-            return f"History(no epoch finished, stopped: {self.stopped})"
-        figures = ", ".join(f"{k}={self.last[k]:.4g}" for k in ("train_loss", "validation_loss")
-                            if k in self.last)  # fmt: skip
-        return f"History({len(self)} epochs, stopped: {self.stopped}, {figures})"
-
-
-def finite(value: Any) -> Any:
-    """``value`` with None for NaN and infinity, which JSON does not have.
-
-    >>> finite({"loss": [0.5, float("nan")]})
-    {'loss': [0.5, None]}
-    """
-    if isinstance(value, Mapping):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def evaluate(model: Module, loss: AnyLoss, x: ArrayLike, y: ArrayLike) -> dict[str, float]:
@@ -309,7 +194,7 @@ def fit(
     watch: Mapping[str, Data] | None = None,
     dropout_draws: int = 0,
     checkpoint: str | Path | None = None,
-    every: int | None = None,
+    every: float | None = None,
     resume: str | Path | None = None,
     progress: bool | None = None,
     label: str = "training",
@@ -340,7 +225,8 @@ def fit(
         that :func:`fit` can go on from there: written at the start, after every ``every`` updates, and
         at the end. The one before it is kept beside it, ``a.previous.safetensors`` of
         ``a.safetensors``; one of both can be read whenever the process is killed.
-    every : updates between two checkpoints, ≥ 1; None is once per epoch.
+    every : updates between two checkpoints, an integer ≥ 1; or a share in (0, 1): after an epoch, as
+        often as writing takes no more than this share of the time. None is once per epoch.
     resume : a checkpoint to go on from. The rest is given as it was: model, objective, optimizer,
         scheduler, early stopping, ledger, data, seed and batch size, or else there is a ``ValueError``
         that names what differs; their state comes from the file, and with it rates and momenta.
@@ -374,7 +260,7 @@ def fit(
     if checkpoint is not None:
         check_path("fit: checkpoint", checkpoint)
     if every is not None:
-        check_option("fit", 1, every=every)
+        check_option("fit", "(0, 1)" if isinstance(every, float) else 1, every=every)
         if checkpoint is None:
             raise ValueError("fit: every= is between two checkpoints; say where, checkpoint=PATH")
     goal = objective if isinstance(objective, Objective) else Objective(objective)
@@ -429,7 +315,7 @@ def fit(
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
                     at.done, at.steps, at.seconds = i + 1, at.steps + 1, time.perf_counter() - start
-                    if checkpoint and every and at.steps % every == 0 and at.done < updates:
+                    if checkpoint and at.done < updates and at.due(every or updates):
                         at.save(checkpoint)
                 row = {
                     "epoch": epoch,
@@ -450,7 +336,7 @@ def fit(
                 ):
                     history.stopped = "early stopping"
                 ends = epoch == epochs or history.stopped != "epochs"
-                if checkpoint and (ends or at.steps % (every or updates) == 0):
+                if checkpoint and (ends or at.due(every or updates)):
                     at.order = shuffle.state
                     at.save(checkpoint)
     except KeyboardInterrupt:

@@ -12,12 +12,13 @@ import sys
 import zipfile
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import minireg as mr
-from minireg import checkpoint, nn, optim
+from minireg import checkpoint, nn, optim, progress, training
 from minireg.optim import lr_scheduler as schedules
 from minireg.penalties import L1, L2, Coefficient, ElasticNet
 from minireg.progress import Progress
@@ -250,6 +251,38 @@ def test_when_they_are_written(tmp_path, monkeypatch):
         written.clear()
         Run("momentum").fit(3, checkpoint=path, every=every)
         assert written == expected
+
+
+def test_writing_takes_a_share_of_the_time(tmp_path, monkeypatch):
+    """An epoch takes 4 seconds, a second an update, and writing takes 1, except at first: a third."""
+    now, written, write = [0.0], [], progress.write_tree
+
+    def slow(owner, path, tree):
+        now[0] += 1 if written else 0.25
+        written.append(tree["epoch"]["steps"])
+
+    def second(self, *args, **options):
+        now[0] += 1
+        return step(self, *args, **options)
+
+    step, clock = optim.Optimizer.step, SimpleNamespace(perf_counter=lambda: now[0])
+    monkeypatch.setattr(optim.Optimizer, "step", second)
+    monkeypatch.setattr(progress, "write_tree", slow)
+    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(training, "time", clock)
+    path = tmp_path / "run.safetensors"
+    for every, expected in {0.1: [0, 4, 16, 20], 0.25: [0, 4, 8, 12, 16, 20]}.items():
+        written.clear()
+        Run("momentum").fit(checkpoint=path, every=every)
+        assert written == expected
+    monkeypatch.setattr(progress, "write_tree", write)
+    Run("momentum").fit(1, checkpoint=path, every=0.5)
+    assert Run("momentum").fit(resume=path, checkpoint=path, every=0.5).ends() == (
+        Run("momentum").fit().ends()
+    )
+    for wrong in (0.0, 1.0, 2.5, -0.1, math.nan):
+        with pytest.raises(ValueError, match=r"every must be in \(0, 1\)"):
+            Run("momentum").fit(checkpoint=path, every=wrong)
 
 
 def test_the_one_before_is_kept(tmp_path):
@@ -668,6 +701,7 @@ def test_an_array_of_text_is_in_no_file(tmp_path):
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
+from types import SimpleNamespace
 import numpy as np
 from minireg import checkpoint
 from test_resume import Run

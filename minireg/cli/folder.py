@@ -1,57 +1,74 @@
-"""The folder of a run: whole files, and what could not be written."""
+"""The folder of a run: whole files, what could not be written, and what it holds again."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import json
+import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from ..checkpoint import replacing
-from .common import MissingError
+from ..inspect import Run
+from .common import MissingError, UsageError
+from .settings import TrainSettings
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT = 1  # of history.json
+RUN, CHECKPOINT = "run-{}.safetensors", "checkpoint-{}.safetensors"  # by label
 Writer = Callable[[Path], object]
 
 
 class RunFolder:
-    """The folder of one run, reserved by creating its history.json.
+    """The folder of a run, held until this object or the process ends, however that ends.
 
-    Parameters
-    ----------
-    out : its path, new or empty; by default a new folder in runs/, named by ``stem`` and the time.
-    force : ``out`` need not be empty.
-
-    ``MissingError`` if it is not empty or cannot be made.
+    ``MissingError`` if another process holds it.
     """
 
-    def __init__(self, out: Path | None, stem: str, force: bool = False) -> None:
-        self.path = out or Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.reasons: dict[str, str] = {}  # file → why it could not be written, or ""
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # no folder, or a file system without locks
+                held = os.open(path, os.O_RDONLY)
+                weakref.finalize(self, os.close, held)
+                try:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise MissingError(f"another minireg is writing to {path}") from error
+
+    @classmethod
+    def new(cls, out: Path | None, stem: str, force: bool = False) -> RunFolder:
+        """A folder for a run, reserved by creating its history.json.
+
+        Parameters
+        ----------
+        out : its path, new or empty; by default a new folder in runs/, named by ``stem`` and the time.
+        force : ``out`` need not be empty.
+
+        ``MissingError`` if it is not empty or cannot be made.
+        """
+        path = out or Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
         try:
-            self._make(new=out is None)
-            if any(self.path.iterdir()) and not force:
+            path = _made(path, new=out is None)
+            if any(path.iterdir()) and not force:
                 raise MissingError(
-                    f"{self.path} is not empty; choose another --out, or add --force to replace what a "
+                    f"{path} is not empty; choose another --out, or add --force to replace what a "
                     "run has left there"
                 )
-            (self.path / "history.json").touch(exist_ok=force)
+            (path / "history.json").touch(exist_ok=force)
         except OSError as error:
-            reason = f"cannot make the run folder {self.path}: {error.strerror}"
+            reason = f"cannot make the run folder {path}: {error.strerror}"
             raise MissingError(reason) from error
-
-    def _make(self, new: bool) -> None:
-        """Make the folder; with a number if another run began in the same second."""
-        first = self.path
-        first.parent.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count(2):
-            try:
-                self.path.mkdir(exist_ok=not new)
-                return
-            except FileExistsError:
-                if not self.path.is_dir():
-                    raise
-                self.path = first.with_name(f"{first.name}-{number}")
+        return cls(path)
 
     def write(self, writers: Mapping[str, Writer]) -> None:
         """Write files: name → function that writes it. If one fails, the next are still written."""
@@ -81,6 +98,53 @@ class RunFolder:
             if reason:
                 failed.setdefault(reason, []).append(name)
         return [f"cannot write {', '.join(names)}: {reason}" for reason, names in failed.items()]
+
+
+def _made(path: Path, new: bool) -> Path:
+    """Make the folder; with a number if another run began in the same second."""
+    first = path
+    first.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(2):
+        try:
+            path.mkdir(exist_ok=not new)
+            break
+        except FileExistsError:
+            if not path.is_dir():
+                raise
+            path = first.with_name(f"{first.name}-{number}")
+    return path
+
+
+@dataclass
+class Kept:
+    """What a run folder holds: the settings, checksums of the data, and the runs that have ended."""
+
+    settings: TrainSettings
+    data: dict[str, str]
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    def ended(self, label: str) -> bool:
+        """Whether there is such a run, and it was not interrupted."""
+        return label in self.runs and self.runs[label].history.stopped != "interrupted"
+
+    @classmethod
+    def of(cls, path: Path) -> Kept:
+        """Of a folder; ``OSError`` without history.json, ``MissingError`` that says what is wrong with it."""
+        try:
+            found = json.loads((path / "history.json").read_text("utf-8"))
+            if (number := found.get("format")) != FORMAT:
+                raise ValueError(f"its format is {number}, expected {FORMAT}: of another version")
+            settings, data = TrainSettings(**found["settings"]), found["data"]
+            if settings.command != found["command"]:
+                raise ValueError("its command is not that of its settings")
+        except (ValueError, TypeError, LookupError, AttributeError, UsageError) as error:
+            raise MissingError(
+                f"{path}/history.json holds no settings of a run: {error}"
+            ) from error
+        try:
+            return cls(settings, data, Run.load(path) if any(path.glob(RUN.format("*"))) else {})
+        except ValueError as error:
+            raise MissingError(f"{error}; without it, --resume trains that run again") from error
 
 
 def whole(write: Writer) -> Writer:

@@ -8,7 +8,10 @@ what happens
   labels each network learnt by heart. Plain also counts as it was at its best epoch: one
   half of the held-out part, "validation", chooses it; the figures of the other half, "test",
   are the ones to compare. The run folder gets report.html, overview.png, history.json,
-  ledger.csv and the weights.
+  ledger.csv, the weights, and run-plain and run-regularized, from which minireg report and
+  mr.Run.load make it all again. A checkpoint of the training under way is kept there, too, in
+  about 3 % of the time: what was interrupted or killed goes on with --resume, to the same
+  end, bit for bit.
 
 examples
   minireg train                                  the default: all four regularizers
@@ -20,12 +23,14 @@ examples
   minireg train --penalty "GroupLasso(1e-3, axis=0)" --on 0.weight --via prox
                                                  pixels that no unit looks at: exact zeros
   minireg train --data fruit.csv --target kind   a table of your own, of which no label is flipped
+  minireg train --resume runs/wine-20261129-130901
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from functools import partial
 from typing import Any
@@ -34,19 +39,21 @@ import numpy as np
 
 from .. import backend, checkpoint, datasets
 from ..inspect import Run, overview, report
+from ..inspect.history import finite
 from ..inspect.ledger import ledger_table
 from ..inspect.run import comparison_table, headline, term_table
 from ..objective import assignment_table
 from ..tables import ASCII
-from ..training import finite
 from . import common
-from .common import MissingError
-from .folder import RunFolder, Writer, whole
+from .common import MissingError, UsageError
+from .folder import CHECKPOINT, FORMAT, RUN, Kept, RunFolder, Writer, whole
 from .settings import TrainSettings, add_flags
 from .trial import prepared, train_one
 
 LABELS = ("plain", "regularized")  # the two runs
-FILES = {"report.html", "overview.png", "ledger.csv", *(f"weights-{n}.npz" for n in LABELS)}
+DRAWN = {"report.html", "overview.png"}
+EACH = ("weights-{}.npz", RUN, CHECKPOINT, str(checkpoint.previous(CHECKPOINT)))  # of a label
+FILES = DRAWN | {"ledger.csv", *(name.format(label) for name in EACH for label in LABELS)}
 BEST = (
     "best: the epoch whose weights early stopping put back, else the first of the highest validation "
     "accuracy or, without labels, of the lowest validation loss; the test data choose nothing"
@@ -66,6 +73,8 @@ def declare(commands: common.Commands) -> None:
     about = "run folder, new or empty; default runs/DATASET-DATE-TIME"
     add("--out", type=common.folder, metavar="DIR", help=about)
     add("--force", action="store_true", help="write into --out even if it is not empty")
+    about = "go on with the run in this folder, which was interrupted; its settings are kept there"
+    add("--resume", type=common.folder, metavar="RUN", help=about)
     add("--json", action="store_true", help="print one JSON object instead of tables")
     add("--no-report", action="store_true", help="skip report.html and overview.png")
     add("--no-progress", action="store_true", help="no progress bar")
@@ -73,28 +82,81 @@ def declare(commands: common.Commands) -> None:
 
 def train(args: argparse.Namespace) -> int:
     """``minireg train``."""
+    if args.resume is not None:
+        return _resume(args)
     settings = TrainSettings.given(args)
-    common.need(rich="cli", **({} if args.no_report else {"matplotlib": "viz"}))
-    common.need_backend(settings.backend)
+    _need(settings, args)
     settings, data = prepared(settings)
-    runs: dict[str, Run] = {}
-    folder = RunFolder(args.out, settings.stem, args.force)
-    folder.write(record(settings, runs))  # better to fail now than after the training
+    folder = RunFolder.new(args.out, settings.stem, args.force)
+    return _finish(Kept(settings, _sums(data)), data, folder, args)
+
+
+def _resume(args: argparse.Namespace) -> int:
+    """Go on where a run was interrupted; all is checked before anything changes."""
+    given = {name for name, value in vars(args).items() if value is not None and value is not False}
+    if others := given - {"command", "execute", "resume", "json", "no_report", "no_progress"}:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
+        raise UsageError(f"--resume goes on with the settings of its run; leave out {flags}")
+    common.need(safetensors="io")
+    folder = RunFolder(args.resume)
+    kept = Kept.of(folder.path)
+    _need(kept.settings, args)
+    if not (left := [label for label in LABELS if not kept.ended(label)]):
+        if not args.json:
+            print(f"{folder.path} is finished")
+        return _finish(kept, None, folder, args)
+    _, data = prepared(kept.settings)
+    if changed := [part for part, known in _sums(data).items() if kept.data.get(part) != known]:
+        raise MissingError(f"the data of {folder.path} are others now: {', '.join(changed)}")
+    try:
+        for path in (folder.path / CHECKPOINT.format(label) for label in left):
+            if path.exists():
+                checkpoint.read_tree("--resume", path)
+    except ValueError as error:
+        raise MissingError(str(error)) from error
+    return _finish(kept, data, folder, args)
+
+
+def _need(settings: TrainSettings, args: argparse.Namespace) -> None:
+    """``MissingError`` unless all is installed."""
+    common.need(rich="cli", safetensors="io", **({} if args.no_report else {"matplotlib": "viz"}))
+    common.need_backend(settings.backend)
+
+
+def _sums(data: datasets.Dataset) -> dict[str, str]:
+    """A checksum of each array of the data."""
+    return {n: checkpoint.checksum(a) for n, a in vars(data).items() if isinstance(a, np.ndarray)}
+
+
+def _finish(
+    kept: Kept, data: datasets.Dataset | None, folder: RunFolder, args: argparse.Namespace
+) -> int:
+    """Do what is left of a run, of which data None says that both trainings have ended."""
+    settings, runs = kept.settings, kept.runs
+    there = {p.name for p in folder.path.iterdir()} if data is None else set()
+    # better to fail now than after the training
+    folder.write({name: write for name, write in record(kept).items() if name not in there})
     if folder.problems:
         raise MissingError("; ".join(folder.problems))
-    failure, interrupted = _train_both(settings, data, folder, runs, args)
-    if runs and not args.no_report:
-        interrupted |= _draw(settings, folder, runs)
     if args.force:
-        folder.remove(FILES - {*folder.files})  # of an earlier run
+        folder.remove(FILES)  # of an earlier run
+    failure, interrupted = _train_both(kept, data, folder, args) if data else ("", False)
+    for label in LABELS:
+        if kept.ended(label) and not folder.reasons.get(RUN.format(label)):
+            folder.remove(name.format(label) for name in EACH[2:])
+    if runs and not args.no_report and not all((folder.path / name).exists() for name in DRAWN):
+        interrupted |= _draw(settings, folder, runs)
     if args.json:
         _print_json(settings, folder, runs)
     else:
         _show(settings, folder, runs)
+    if interrupted:
+        again = f"minireg train --resume {shlex.quote(str(folder.path))}"
+        print(f"minireg train: interrupted; go on with: {again}", file=sys.stderr)
     if problems := ([failure] if failure else []) + folder.problems:
         if runs and folder.files:
-            kept = f"{', '.join(folder.files)} of {' and '.join(runs)}"
-            problems.append(f"{kept} are in {folder.path}")
+            names = f"{', '.join(folder.files)} of {' and '.join(runs)}"
+            problems.append(f"{names} are in {folder.path}")
         raise MissingError("; ".join(problems))
     return 130 if interrupted else 0
 
@@ -103,30 +165,30 @@ def train(args: argparse.Namespace) -> int:
 
 
 def _train_both(
-    settings: TrainSettings,
-    data: datasets.Dataset,
-    folder: RunFolder,
-    runs: dict[str, Run],
-    args: argparse.Namespace,
+    kept: Kept, data: datasets.Dataset, folder: RunFolder, args: argparse.Namespace
 ) -> tuple[str, bool]:
-    """Enter both runs, each kept as soon as it is there; returns what failed, and whether Ctrl-C
-    ended it.
+    """Train what has not ended, each run kept as soon as it is there; returns what failed, and whether
+    Ctrl-C ended it.
     """
     label = LABELS[0]
     try:
         if not args.json:
-            common.console().print(f"{data}\n{settings}\n", highlight=False, markup=False)
+            shown = f"{data}\n{kept.settings}\n"
+            common.console().print(shown, highlight=False, markup=False)
         # what overflows ends in one message, not in a warning for each op
-        with backend.use_backend(settings.backend), np.errstate(all="ignore"):
-            for label in LABELS:
-                runs[label] = train_one(settings, data, label, not args.no_progress)
-                folder.write(record(settings, runs))  # whatever becomes of the next
-                if runs[label].history.stopped == "interrupted":
+        with backend.use_backend(kept.settings.backend), np.errstate(all="ignore"):
+            for label in (label for label in LABELS if not kept.ended(label)):
+                path = folder.path / CHECKPOINT.format(label)
+                run = train_one(kept.settings, data, label, not args.no_progress, path)
+                kept.runs[label] = run
+                folder.remove(DRAWN)  # of an interruption
+                folder.write(record(kept))  # whatever becomes of the next
+                if not kept.ended(label):
                     return "", True
     except KeyboardInterrupt:  # outside fit, which ends by itself
-        folder.write(record(settings, runs))
+        folder.write(record(kept))
         return "", True
-    except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
+    except (ArithmeticError, MemoryError, OSError, RuntimeError, ValueError) as error:
         return f"the {label} run failed: {str(error) or type(error).__name__}", False
     return "", False
 
@@ -134,37 +196,42 @@ def _train_both(
 # --- what is kept ------------------------------------------------------------------------------
 
 
-def record(settings: TrainSettings, runs: dict[str, Run]) -> dict[str, Writer]:
+def record(kept: Kept) -> dict[str, Writer]:
     """The figures and weights of the run folder: name of the file → what writes it."""
+    settings, runs = kept.settings, kept.runs
     histories = {label: run.history.to_dict() | _best(run) for label, run in runs.items()}
-    about = {"settings": settings.to_dict(), "command": settings.command, "rule": BEST}
-    text = json.dumps(finite(about | {"runs": histories}), indent=1, allow_nan=False) + "\n"
+    about = {"format": FORMAT, "settings": settings.to_dict(), "command": settings.command}
+    about |= {"data": kept.data, "rule": BEST, "runs": histories}
+    text = json.dumps(finite(about), indent=1, allow_nan=False) + "\n"
     writers = {"history.json": whole(lambda path: path.write_text(text, "utf-8"))}
     for label, run in runs.items():
         if run.model is not None:
             writers[f"weights-{label}.npz"] = partial(checkpoint.save, state=run.model)
         if run.ledger is not None and run.ledger.history:
             writers["ledger.csv"] = whole(run.ledger.to_csv)
+        writers[RUN.format(label)] = run.save
     return writers
+
+
+def about(settings: TrainSettings) -> dict[str, Any]:
+    """What the page of a run says besides."""
+    return {
+        "title": f"minireg train: {settings.stem}",
+        "settings": {name: " ".join(words) for name, words in settings.texts.items()},
+        "command": settings.command,
+        "note": caution(settings),
+    }
 
 
 def _draw(settings: TrainSettings, folder: RunFolder, runs: dict[str, Run]) -> bool:
     """Write the report, and the overview where there is something to see; whether Ctrl-C ended it."""
-    page = partial(
-        report,
-        runs=runs,
-        title=f"minireg train: {settings.stem}",
-        settings={name: " ".join(words) for name, words in settings.texts.items()},
-        command=settings.command,
-        note=caution(settings),
-    )
+    page = partial(report, runs=runs, **about(settings))
     try:
         folder.write({"report.html": whole(page)})
         if all(len(run.history) for run in runs.values()):
             draw = lambda path: overview(runs).savefig(path, format="png", dpi=110)
             folder.write({"overview.png": whole(draw)})
     except KeyboardInterrupt:  # all else is kept, and is shown
-        print("minireg train: interrupted before the report was drawn", file=sys.stderr)
         return True
     return False
 
@@ -220,9 +287,10 @@ def _show(settings: TrainSettings, folder: RunFolder, runs: dict[str, Run]) -> N
         console.print(Text(headline(done).translate(ASCII), style="bold"), end="\n\n")
         if len(done) > 1 and (warning := caution(settings)):
             console.print(Text(warning, style="dim"), end="\n\n")
-    files = ", ".join(folder.files)
-    where = Text.assemble("written to ", (f"{folder.path}/", "bold"), f": {files}")
-    console.print(where, highlight=False)
+    if folder.files:
+        files = ", ".join(folder.files)
+        where = Text.assemble("written to ", (f"{folder.path}/", "bold"), f": {files}")
+        console.print(where, highlight=False)
 
 
 def _show_terms(console: Any, run: Run) -> None:

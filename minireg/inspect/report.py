@@ -88,7 +88,7 @@ def _parts(runs: Runs) -> Iterator[tuple[str, str]]:
     layers = {
         f"{n}: layer {layer}": (runs[n], runs[n].moved(f"{layer}/"))
         for n, ledger in booked.items()
-        for layer in ledger.last.layers()
+        for layer in (ledger.whole or ledger.last).layers()
     }
     yield "Who moved each layer", gallery("share", layers, partial(charts.movers, looks=by_term))
     yield "Weights", gallery("weights", charts.matrices(runs), partial(histogram, looks=by_run))

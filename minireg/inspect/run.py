@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from ..checkpoint import read_tree, write_tree
+from ..messages import check_option
 from ..nn import Dropout, Module
 from ..objective import Assignment
 from ..tables import Column, Table, number, typeset
+from .history import History
+from .kept import ledger_of, ledger_state, model_of, model_state
 from .ledger import Ledger
 
-
-class Record(Protocol):
-    """What a report needs of a :class:`minireg.History`: a row of figures per epoch."""
-
-    rows: list[dict[str, float]]
-    stopped: str
-    best_epoch: int | None
-
-    def __getitem__(self, column: str) -> list[float]: ...
-    def __len__(self) -> int: ...
-    @property
-    def last(self) -> dict[str, float]: ...  # noqa: D102
-    @property
-    def terms(self) -> list[str]: ...  # noqa: D102
-    def to_dict(self) -> dict[str, Any]: ...  # noqa: D102
-
-
+FORMAT = 1  # of the file of a run
 # The last words of a ledger's entry, which say how its term acted.
 WAYS = ("fresh", "carried", "clip", "prox")
 
@@ -60,13 +48,14 @@ class Run:
         labels as "wrong" and with the true ones as "true".
 
     Nothing is checked here; :func:`minireg.report` raises ``TypeError`` for anything but a Run.
+    :meth:`load` gives the runs of a folder again.
 
     >>> import minireg as mr
     >>> mr.Run(mr.History()).last
     {}
     """
 
-    history: Record
+    history: History
     model: Module | None = None
     assignments: list[Assignment] = field(default_factory=list)
     ledger: Ledger | None = None
@@ -124,6 +113,42 @@ class Run:
         """The terms whose gradient was not always 0, as of strength 0."""
         return [t for t in self.history.terms if any(self.column(f"norm/{t}"))]
 
+    def save(self, path: str | Path) -> None:
+        """Keep all of it in one file, from which :meth:`load` gives it again.
+
+        ``path`` is FOLDER/run-LABEL.safetensors. The model must be a Sequential of minireg's layers, which
+        are kept in words, or ``TypeError``; errors of the file as :func:`minireg.save`.
+        """
+        tree = {
+            "format": FORMAT, "history": self.history.to_dict(), "wrong": self.wrong,
+            "model": self.model and model_state("Run.save", self.model),
+            "assignments": [astuple(a) for a in self.assignments],
+            "ledger": self.ledger and ledger_state(self.ledger),
+        }  # fmt: skip
+        write_tree("Run.save", path, tree, keep=False)
+
+    @staticmethod
+    def load(folder: str | Path) -> dict[str, Run]:
+        """The runs of a folder by label, as :func:`minireg.report` takes them: {label: Run}.
+
+        ``folder`` is one of ``minireg train``, or holds what :meth:`save` wrote. A ledger comes without
+        its optimizer and the books of its last step. ``FileNotFoundError`` where no run has ended,
+        ``ValueError`` that names the file that is damaged or of a newer minireg, ``ImportError`` without
+        safetensors.
+
+        >>> import tempfile, minireg as mr
+        >>> folder = tempfile.mkdtemp()
+        >>> mr.Run(mr.History(), mr.nn.Sequential(mr.nn.Linear(2, 1))).save(f"{folder}/run-a.safetensors")
+        >>> mr.Run.load(folder)["a"].model
+        Sequential()
+          (0) Linear(2, 1)  y = x Wᵀ + b
+        """
+        paths = sorted(Path(folder).glob("run-*.safetensors"))
+        if not paths:
+            what = "no run has ended in" if Path(folder).is_dir() else "there is no folder"
+            raise FileNotFoundError(f"Run.load: {what} {str(folder)!r}")
+        return {path.stem.removeprefix("run-"): _run_of(path) for path in paths}
+
     def moved(self, of: str = "") -> dict[str, list[float]]:
         """Each entry's share of the movement, of the model or of "LAYER/", as the ledger recorded it."""
         first, columns = f"{of}share/", self.ledger.columns() if self.ledger else {}
@@ -139,6 +164,25 @@ class Run:
         """Whether only the data moves the weights: no other term, no decay, no dropout."""
         drops = any(isinstance(m, Dropout) and m.p for m in (self.model or Module()).modules())
         return {*self.active, *self.booked} <= {"data"} and not drops
+
+
+def _run_of(path: Path) -> Run:
+    """The run of a file; errors as of :meth:`Run.load`."""
+    tree = read_tree("Run.load", path)
+    try:
+        if (number := tree["format"]) != FORMAT:
+            raise ValueError(f"its format is {number}, expected {FORMAT}; take a newer minireg")
+        check_option("Run", 0, wrong=tree["wrong"])
+        return Run(
+            History.from_dict(tree["history"]),
+            tree["model"] and model_of(tree["model"]),
+            [Assignment(*row) for row in tree["assignments"]],
+            tree["ledger"] and ledger_of(tree["ledger"]),
+            tree["wrong"],
+        )
+    except Exception as error:  # whatever a forged tree leads to
+        reason = str(error) if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"Run.load: {str(path)!r} holds no run: {reason}") from error
 
 
 Runs = Mapping[str, Run]

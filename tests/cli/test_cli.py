@@ -45,7 +45,7 @@ def test_train_writes_what_it_shows(tmp_path, capsys):
     files = {p.name for p in tmp_path.iterdir()}
     assert files == {
         "report.html", "overview.png", "history.json", "ledger.csv", "weights-plain.npz",
-        "weights-regularized.npz",
+        "weights-regularized.npz", "run-plain.safetensors", "run-regularized.safetensors",
     }  # fmt: skip
     written = shown.partition("written to")[2].replace("\n", "")
     assert all(name in written for name in files)
@@ -123,7 +123,8 @@ def test_ctrl_c_while_the_report_is_drawn_loses_no_figure(tmp_path, capsys, monk
     monkeypatch.setattr(train, "report", interrupted)
     assert cli.main([*QUICK, "--out", str(tmp_path)]) == 130
     out, error = capsys.readouterr()
-    assert error == "minireg train: interrupted before the report was drawn\n"
+    again = f"minireg train --resume {tmp_path}"
+    assert error == f"minireg train: interrupted; go on with: {again}\n"
     assert "without and with regularizers" in out
     assert "history.json, weights-plain.npz" in out.replace("\n", "").replace("  ", "")
 
@@ -483,6 +484,7 @@ def test_a_folder_that_is_not_empty_is_only_written_with_force(tmp_path, capsys)
     assert cli.main([*ONCE, "--out", str(tmp_path), "--force"]) == 0
     assert {p.name for p in tmp_path.iterdir()} == {
         "notes.txt", "history.json", "ledger.csv", "weights-plain.npz", "weights-regularized.npz",
+        "run-plain.safetensors", "run-regularized.safetensors",
     }  # fmt: skip
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -547,15 +549,17 @@ def test_the_finished_run_survives_whatever_kills_the_second(tmp_path, monkeypat
     class Killed(BaseException):
         pass
 
-    def once(settings, data, label, progress):
+    def once(settings, data, label, *args):
         if label == "regularized":
             raise Killed
-        return train_one(settings, data, label, progress)
+        return train_one(settings, data, label, *args)
 
     monkeypatch.setattr(train, "train_one", once)
     with pytest.raises(Killed):
         cli.main([*ONCE, "--json", "--out", str(tmp_path)])
-    assert {p.name for p in tmp_path.iterdir()} == {"history.json", "weights-plain.npz"}
+    checkpoints = {"checkpoint-plain.safetensors", "checkpoint-plain.previous.safetensors"}
+    files = {"history.json", "weights-plain.npz", "run-plain.safetensors"} | checkpoints
+    assert {p.name for p in tmp_path.iterdir()} == files
     assert list(json.loads((tmp_path / "history.json").read_text())["runs"]) == ["plain"]
 
 
@@ -588,7 +592,10 @@ def test_what_cannot_be_written_does_not_lose_the_rest(name, tmp_path, capsys):
     assert f"cannot write {name}: Is a directory; history.json, " in error
     assert f"of plain and regularized are in {tmp_path}" in error
     assert "without and with regularizers" in out
-    files = {"history.json", "weights-plain.npz", "weights-regularized.npz", "ledger.csv"}
+    files = {
+        "history.json", "weights-plain.npz", "weights-regularized.npz", "ledger.csv",
+        "run-plain.safetensors", "run-regularized.safetensors",
+    }  # fmt: skip
     assert {p.name for p in tmp_path.iterdir() if p.is_file()} == files - {name}
 
 
@@ -793,7 +800,7 @@ def test_every_extra_is_among_what_info_lists():
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "check-penalty", "claims", "lesson", "site", "ops", "info"]
+    "command", ["train", "report", "check-penalty", "claims", "lesson", "site", "ops", "info"]
 )
 def test_every_command_describes_itself(command, capsys):
     with pytest.raises(SystemExit):

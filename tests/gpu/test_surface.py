@@ -754,9 +754,12 @@ HOST = {
     "analysis.solver.RegularizationPath.draw": "a picture of host arrays",
     "random.Stream.bits": "drawn on the host",
     "penalties.nonconvex.Folded.slope": "raises: a subclass defines it",
-    "training.History.from_json": "reads a file",
-    "training.History.to_json": "writes a file",
-    "training.finite": "figures for JSON",
+    "inspect.history.History.from_json": "reads a file",
+    "inspect.history.History.to_json": "writes a file",
+    "inspect.history.History.from_dict": "figures of JSON",
+    "inspect.history.finite": "figures for JSON",
+    "inspect.history.rows_of": "figures of JSON",
+    "inspect.kept": "a run in a file, from which it comes to the host; test_kept saves one on the stand-in",
 }
 TEXTS = {
     "extra_repr",
