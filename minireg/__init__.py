@@ -39,13 +39,14 @@ from .mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from .objective import Objective, Term
 from .ops import linalg, op
 from .random import manual_seed
-from .sweep import sweep
+from .sweep import Halving, Sweep, sweep
 from .tensor import Tensor, tensor
 from .training import fit, trajectory
 
 __version__ = "0.1.0"
 __all__ = [
-    "History", "Ledger", "Objective", "Run", "Tensor", "Term", "attack_radius", "calibration_error",
+    "Halving", "History", "Ledger", "Objective", "Run", "Sweep", "Tensor", "Term", "attack_radius",
+    "calibration_error",
     "certified_radius", "check_op", "check_penalty", "constrained", "curvature", "datasets",
     "detect_anomaly", "draw", "enable_grad", "fit", "get_backend", "grad", "gradcheck",
     "gradgradcheck", "implicit", "is_grad_enabled", "jacobian", "linalg", "lipschitz_bound",

@@ -51,6 +51,8 @@ from .objective import Term as Term
 from .ops import linalg as linalg
 from .ops import op as op
 from .random import manual_seed as manual_seed
+from .sweep import Halving as Halving
+from .sweep import Sweep as Sweep
 from .sweep import sweep as sweep
 from .tensor import Tensor as Tensor
 from .tensor import tensor as tensor
@@ -59,10 +61,12 @@ from .training import trajectory as trajectory
 
 __version__: str
 __all__ = [
+    "Halving",
     "History",
     "Ledger",
     "Objective",
     "Run",
+    "Sweep",
     "Tensor",
     "Term",
     "abs",

@@ -2,21 +2,88 @@
 
 from __future__ import annotations
 
-import importlib
+import inspect
 import itertools
+import json
 import math
-import os
-import pickle
 import statistics
-import traceback
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
-from .messages import check_option, needed
-from .training import passing_interrupts
+import numpy as np
+
+from .checkpoint import replacing
+from .inspect.history import finite
+from .messages import check_option
+from .trials import Key, Store
+from .trials import key as key_of
+from .workers import Ending, NotedError, Outcome, Point, Trial, message, outcomes
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Halving:
+    """Successive halving: all points with a small budget, then the best of them with a larger one.
+
+    The last rung has the budget ``most``, each before it a ``factor``-th of the next's, rounded down,
+    while that is at least ``least``. After a rung of n points the best ⌈n / factor⌉ go on, judged by
+    the mean of a figure over the seeds; of equal ones the first in the grid. A point with a NaN or a
+    failed seed goes no further, and where a single one is left, it is trained with ``most`` at once.
+    Each trial starts anew: n points cost about n · most · (rungs / factor^(rungs − 1)).
+
+    Parameters
+    ----------
+    figure : what to judge by, as the function returns it.
+    most : the budget of a full result, an integer ≥ 1.
+    budget : the name under which the function gets it.
+    least : the smallest budget, in [1, most].
+    factor : η ≥ 2.
+    mode : "min", or "max" if more is better.
+
+    ``ValueError`` for other values. K. Jamieson and A. Talwalkar, "Non-stochastic Best Arm
+    Identification and Hyperparameter Optimization", AISTATS 2016.
+
+    >>> Halving("loss", 20, least=2).budgets
+    [2, 6, 20]
+    """
+
+    figure: str
+    most: int
+    budget: str = "epochs"
+    least: int = 1
+    factor: int = 3
+    mode: Literal["min", "max"] = "min"
+
+    def __post_init__(self) -> None:
+        check_option("Halving", 1, most=self.most, least=self.least)
+        check_option("Halving", 2, factor=self.factor)
+        check_option("Halving", ("min", "max"), mode=self.mode)
+        if self.least > self.most:
+            raise ValueError(f"Halving: least={self.least} is more than most={self.most}")
+
+    @property
+    def budgets(self) -> list[int]:
+        """That of each rung."""
+        found = [self.most]
+        while (below := found[0] // self.factor) >= self.least:
+            found.insert(0, below)
+        return found
+
+    def survivors(self, rung: Sweep, points: list[Point], seeds: int) -> list[Point]:
+        """Those of the points of a rung, each with so many seeds, that go on, in their order."""
+        rows = rung.summary(self.figure)
+        judged = [row for row in rows if row["seeds"] == seeds and not math.isnan(row["mean"])]
+        sign = 1 if self.mode == "min" else -1
+        ranked = sorted(range(len(judged)), key=lambda i: sign * judged[i]["mean"])
+        best = sorted(ranked[: math.ceil(len(points) / self.factor)])
+        return [{name: judged[i][name] for name in points[0]} for i in best]
 
 
 @dataclass(frozen=True)
@@ -29,6 +96,9 @@ class Sweep:
     rows : for each run its parameters, ``seed`` and figures.
     failed : for each run that ended in an error its parameters, ``seed`` and ``error``.
     stopped : "finished", or "interrupted" if Ctrl-C came before the end.
+    missing : for each run that Ctrl-C left undone its parameters and ``seed``.
+    halving : the :class:`Halving` that chose the points, or None. The budget is then a parameter;
+        ``best`` and ``one_standard_error`` look at :attr:`full` results alone.
 
     ``KeyError`` for an unknown column.
 
@@ -43,6 +113,51 @@ class Sweep:
     rows: tuple[dict[str, Any], ...]
     failed: tuple[dict[str, Any], ...] = ()
     stopped: str = "finished"
+    missing: tuple[dict[str, Any], ...] = ()
+    halving: Halving | None = None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Sweep:
+        """All that the store of a :func:`sweep` holds, in the order in which it was first asked for.
+
+        Errors have become a ``RuntimeError`` of their type and text. ``FileNotFoundError`` if there
+        is no file, ``ValueError`` for one that is damaged or no store, ``OSError`` if it cannot be
+        read.
+
+        >>> import tempfile, minireg as mr
+        >>> store = Path(tempfile.mkdtemp()) / "sweep.sqlite"
+        >>> found = mr.sweep(lambda l2, seed: l2 / 2, {"l2": [1, 2]}, store=store, key="halves")
+        >>> mr.Sweep.load(store) == found
+        True
+        """
+        with Store(path) as store:
+            experiment, trials = store.experiment, store.trials().values()
+        try:
+            halving = experiment["halving"] and Halving(**experiment["halving"])
+            names = experiment["parameters"]
+            runs = [({name: t.point[name] for name in names}, t.seed) for t in trials]
+        except (TypeError, LookupError, ValueError) as error:
+            raise ValueError(
+                f"Sweep.load: {str(path)!r} is no store of a sweep: {error!r}"
+            ) from error
+        failures = [NotedError(t.error) if t.error else None for t in trials]
+        endings = [
+            f if t.figures is None else t.figures for t, f in zip(trials, failures, strict=True)
+        ]
+        return tabulated(names, runs, endings, halving)
+
+    @property
+    def full(self) -> Sweep:
+        """Without the runs of a smaller budget than that of :class:`Halving`'s last rung."""
+        if self.halving is None:
+            return self
+        name, most = self.halving.budget, self.halving.most
+
+        def kept(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+            return tuple(row for row in rows if row[name] == most)
+
+        rows, failed, missing = kept(self.rows), kept(self.failed), kept(self.missing)
+        return replace(self, rows=rows, failed=failed, missing=missing, halving=None)
 
     def __getitem__(self, column: str) -> list[Any]:
         if column not in (*self.parameters, "seed", *self.figures):
@@ -51,9 +166,10 @@ class Sweep:
         return [row[column] for row in self.rows]
 
     def summary(self, figure: str) -> list[dict[str, Any]]:
-        """Rows of ``mean``, ``std`` and number of ``seeds`` of a figure at each grid point.
+        """Rows of ``mean``, ``std``, ``se`` and number of ``seeds`` of a figure at each grid point.
 
-        ``std`` is that of the sample (n − 1), NaN for one seed. ``KeyError`` for an unknown figure.
+        ``std`` is that of the sample (n − 1), NaN for one seed; ``se`` = std/√n is the standard error
+        of the mean. ``KeyError`` for an unknown figure.
         """
         points: dict[str, tuple[dict[str, Any], list[float]]] = {}
         for row, value in zip(self.rows, self[figure], strict=True):
@@ -62,8 +178,9 @@ class Sweep:
         return [
             {
                 **point,
-                "mean": statistics.fmean(values),
+                "mean": _mean(values),
                 "std": _deviation(values),
+                "se": _deviation(values) / math.sqrt(len(values)),
                 "seeds": len(values),
             }
             for point, values in points.values()
@@ -74,10 +191,14 @@ class Sweep:
 
         Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains, and
         for another mode. A warning says where runs are missing, so that means are of different
-        seeds.
+        seeds. What :class:`Halving` stopped early is never the best.
         """
         check_option("Sweep.best", ("min", "max"), mode=mode)
-        points = self.summary(figure)
+        points = self.full.summary(figure)
+        if not points and self.halving:
+            raise ValueError(
+                f"Sweep.best: no run has {self.halving.budget}={self.halving.most} yet"
+            )
         known = [row for row in points if not math.isnan(row["mean"])]
         left_out = [self._text(row) for row in points if math.isnan(row["mean"])]
         if not known:
@@ -96,6 +217,96 @@ class Sweep:
             )
         return (min if mode == "min" else max)(known, key=lambda row: row["mean"])
 
+    def one_standard_error(
+        self, figure: str, parameter: str | None = None, mode: Literal["min", "max"] = "min"
+    ) -> dict[str, Any]:
+        """The row of :meth:`summary` that Breiman's one-standard-error rule chooses.
+
+        It is the largest λ whose mean is at most m + s, where m is the mean at the best λ, and
+        s = std/√n its standard error over the n seeds (``mode="max"``: at least m − s): the simplest
+        fit that the best is not clearly better than.
+
+        Parameters
+        ----------
+        figure, mode : as for :meth:`best`.
+        parameter : λ, whose values are numbers, of which the larger regularizes more; by default the
+            only one with several values. All others are held at those of the best point.
+
+        ``ValueError`` if several parameters vary and none is named, for values without an order, and
+        where the best has a single seed, so that there is no standard error. Breiman, Friedman,
+        Olshen and Stone, "Classification and Regression Trees" (1984), 3.4.3.
+
+        >>> import minireg as mr
+        >>> found = mr.sweep(lambda l2, seed: l2 + 9 * seed, {"l2": [1, 2, 9]}, seeds=[0, 1])
+        >>> found.best("value")["l2"], found.one_standard_error("value")["l2"]
+        (1, 2)
+        """
+        best = self.best(figure, mode)
+        if parameter is None:
+            parameter = self._varied()
+        others = [name for name in self.parameters if name != parameter]
+        if len(others) == len(self.parameters):
+            raise ValueError(
+                f"Sweep.one_standard_error: parameter must be one of {list(self.parameters)}, got "
+                f"{parameter!r}"
+            )
+        if math.isnan(best["se"]):
+            raise ValueError(
+                f"Sweep.one_standard_error: no standard error of {figure!r} at {self._text(best)}, "
+                f"with {best['seeds']} seeds; use two or more, of which each gives a finite number"
+            )
+        at_best = [
+            row
+            for row in self.full.summary(figure)
+            if all(repr(row[name]) == repr(best[name]) for name in others)
+        ]
+        for row in at_best:
+            if not _is_number(row[parameter]):
+                raise ValueError(
+                    f"Sweep.one_standard_error: {parameter!r} has no order at {row[parameter]!r}; "
+                    "name a parameter whose values are numbers"
+                )
+        sign = 1 if mode == "min" else -1
+        near = [r for r in at_best if sign * (r["mean"] - best["mean"]) <= best["se"]]
+        return max(near, key=lambda row: row[parameter])
+
+    def _varied(self) -> str:
+        """The only parameter with several values."""
+        rows = self.full.rows
+        varied = [p for p in self.parameters if len({repr(row[p]) for row in rows}) > 1]
+        if len(varied) != 1:
+            raise ValueError(
+                f"Sweep.one_standard_error: {varied or 'no parameter'} of {list(self.parameters)} "
+                "has several values; pass parameter= the one to order by"
+            )
+        return varied[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values: what :meth:`to_json` writes.
+
+        >>> Sweep(("l2",), ("value",), ({"l2": (1, 2), "seed": 0, "value": 0.5},)).to_dict()["rows"]
+        [{'l2': [1, 2], 'seed': 0, 'value': 0.5}]
+        """
+        failed = [row | {"error": message(row["error"])} for row in self.failed]
+        return {
+            "parameters": [*self.parameters],
+            "figures": [*self.figures],
+            "rows": plain(self.rows),
+            "failed": plain(failed),
+            "missing": plain(self.missing),
+            "stopped": self.stopped,
+            "halving": self.halving and asdict(self.halving),
+        }
+
+    def to_json(self, path: str | Path) -> None:
+        """Write :meth:`to_dict` to a file; NaN and infinity become null.
+
+        ``FileNotFoundError`` if its folder does not exist.
+        """
+        text = json.dumps(finite(self.to_dict()), indent=1, allow_nan=False)
+        with replacing(path) as temporary:
+            temporary.write_text(text + "\n", "utf-8")
+
     def _text(self, row: Mapping[str, Any]) -> str:
         return ", ".join(f"{p}={row[p]!r}" for p in self.parameters)
 
@@ -105,14 +316,23 @@ class Sweep:
         for figure in self.figures:
             for row in self.summary(figure):
                 spread = "" if math.isnan(row["std"]) else f" ± {row['std']:.4g}"
-                lines.append(f"  {figure} at {self._text(row)}: {row['mean']:.4g}{spread}")
+                early = self.halving and row[self.halving.budget] != self.halving.most
+                mark = " (stopped early)" if early else ""
+                lines.append(f"  {figure} at {self._text(row)}: {row['mean']:.4g}{spread}{mark}")
         return "\n".join([*lines, *self._failures()])
 
     def _failures(self) -> list[str]:
         return [
-            f"  failed at {self._text(row)}, seed {row['seed']}: {_message(row['error'])}"
+            f"  failed at {self._text(row)}, seed {row['seed']}: {message(row['error'])}"
             for row in self.failed
         ]
+
+
+def _mean(values: list[float]) -> float:
+    try:
+        return statistics.fmean(values)
+    except (OverflowError, ValueError):  # the sum is too large, or inf − inf
+        return sum(values) / len(values)
 
 
 def _deviation(values: list[float]) -> float:
@@ -120,80 +340,105 @@ def _deviation(values: list[float]) -> float:
     return statistics.stdev(values) if enough else math.nan
 
 
-def _message(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, int | float | np.number)
+        and not isinstance(value, bool)
+        and value == value
+    )
 
 
-Outcome = tuple[int, dict[str, float] | Exception]  # the number of a run, and how it ended
+def plain(value: Any) -> Any:
+    """A value of the types that Python's ``json`` writes; any other as text.
 
-
-def _run(
-    parent: int, i: int, function: Callable[..., Any], point: dict[str, Any], seed: int
-) -> Outcome:
-    try:
-        with passing_interrupts():
-            return i, _numbers(function(**point, seed=seed), taken={*point, "seed"})
-    except Exception as error:
-        error.add_note(f"sweep: at {point}, seed {seed}")
-        return i, error if os.getpid() == parent else _portable(error)
-
-
-def _numbers(result: Any, taken: set[str]) -> dict[str, float]:
-    """What a run returned, as named figures."""
-    try:
-        figures = result if isinstance(result, Mapping) else {"value": result}
-        numbers = {str(k): float(v) for k, v in figures.items()}
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            "sweep: the function must return a number or a mapping of named numbers, got "
-            f"{result!r:.80}"
-        ) from error
-    if both := taken & numbers.keys():
-        raise ValueError(f"sweep: {sorted(both)} are parameters, call the figures something else")
-    return numbers
-
-
-def _portable(error: Exception) -> Exception:
-    """An error that can be sent to another process, with its traceback as a note."""
-    trace = "".join(traceback.format_exception(error))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        error = RuntimeError(_message(error))
-    error.add_note(f"raised in a worker:\n{trace}")
-    return error
-
-
-def _outcomes(function: Callable[..., Any], runs: list[Any], n_jobs: int) -> Iterator[Outcome]:
-    """How each run ended, in the order in which they end.
-
-    When a worker dies, joblib ends the others too: the runs that were under way are repeated one by
-    one, which shows the one that kills its worker, and the rest goes on.
+    >>> plain({"l2": np.float64(0.1), "on": (1, {2})})
+    {'l2': 0.1, 'on': [1, '{2}']}
     """
-    joblib = importlib.import_module("joblib")
-    width = joblib.effective_n_jobs(n_jobs)
-    waiting = dict.fromkeys(range(len(runs)))
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [*map(plain, value)]
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
-    def ended(some: list[int], n_jobs: int) -> Iterator[Outcome]:
-        # as many runs are under way as there are workers, started in order: so it is known which
-        parallel = joblib.Parallel(
-            n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
+
+def tabulated(
+    parameters: Sequence[str],
+    runs: list[tuple[Point, Any]],
+    endings: Sequence[Ending],
+    halving: Halving | None = None,
+) -> Sweep:
+    """The table of runs (point and seed) in their order, each with its figures, its error or None.
+
+    >>> tabulated(["l2"], [({"l2": 1}, 0), ({"l2": 2}, 0)], [{"loss": 0.5}, None]).missing
+    ({'l2': 2, 'seed': 0},)
+    """
+    rows, failed, missing = [], [], []
+    figures: tuple[str, ...] = ()
+    for (point, seed), ending in zip(runs, endings, strict=True):
+        row = {**point, "seed": seed}
+        if isinstance(ending, dict):
+            figures = figures or tuple(ending)
+            if set(ending) == set(figures):
+                rows.append(row | ending)
+                continue
+            ending = ValueError(f"returned {[*ending]}, where the first run did {[*figures]}")
+        if ending is None:
+            missing.append(row)
+        else:
+            failed.append(row | {"error": ending})
+    stopped = "interrupted" if missing else "finished"
+    found = tuple(rows), tuple(failed), stopped, tuple(missing)
+    return Sweep(tuple(parameters), figures, *found, halving)
+
+
+def _endings(
+    runs: list[tuple[Point, Any]],
+    store: Store | None,
+    compute: Callable[[list[Trial]], Generator[Outcome, None, None]],
+) -> list[Ending]:
+    """How each run ended, None for those that Ctrl-C left; what the store has is not computed."""
+    keys: list[Key] = []
+    endings: list[Ending] = [None] * len(runs)
+    if store is not None:
+        keys = [key_of(point, seed) for point, seed in runs]
+        if twice := [run for run, k in zip(runs, keys, strict=True) if keys.count(k) > 1]:
+            raise ValueError(
+                f"sweep: twice in the grid, or in seeds: {twice[0][0]}, seed {twice[0][1]}"
+            )
+        store.plan(keys)
+        kept = store.trials()
+        endings = [kept[k].figures for k in keys]
+    left = [(i, *run) for i, run in enumerate(runs) if endings[i] is None]
+    try:
+        with closing(compute(left)) as ended:  # one by one, so Ctrl-C loses none
+            for i, ending in ended if left else ():
+                if ending is None:
+                    raise KeyboardInterrupt
+                endings[i] = ending
+                if store is not None:
+                    store.add(keys[i], ending if isinstance(ending, dict) else message(ending))
+    except KeyboardInterrupt:
+        pass
+    return endings
+
+
+def _name(function: Callable[..., Any], key: Any) -> str:
+    """What function it is, for a store; ``ValueError`` if its name does not say all."""
+    inner = inspect.unwrap(function)
+    while isinstance(inner, partial):
+        inner = inner.func
+    seen = inspect.isfunction(inner) and inner is function and not inner.__closure__
+    if key is None and (not seen or inner.__name__ == "<lambda>"):
+        raise ValueError(
+            f"sweep: a store must know what it holds, but {function!r:.60} has no name of its own, or "
+            "holds more than its name says; pass key= a name or settings, or a function without closure"
         )
-        call = joblib.delayed(_run)
-        for i, outcome in parallel(call(os.getpid(), i, function, *runs[i]) for i in some):
-            del waiting[i]
-            yield i, outcome
-
-    while waiting:
-        try:
-            yield from ended(list(waiting), n_jobs)
-        except BrokenExecutor:
-            for i in list(waiting)[:width]:
-                try:
-                    yield from ended([i], 2)  # 1 would run it in this process
-                except BrokenExecutor:
-                    del waiting[i]
-                    yield i, RuntimeError("its worker was killed; was there memory enough?")
+    module = inner.__module__
+    if module == "__main__":
+        module = Path(getattr(sys.modules["__main__"], "__file__", None) or "__main__").stem
+    return f"{module}:{getattr(inner, '__qualname__', type(inner).__qualname__)}"
 
 
 def sweep(
@@ -202,6 +447,11 @@ def sweep(
     *,
     seeds: Sequence[int] = (0,),
     n_jobs: int = 1,
+    scheduler: str | None = None,
+    retries: int = 2,
+    store: str | Path | None = None,
+    key: Any = None,
+    halving: Halving | None = None,
 ) -> Sweep:
     """Call ``function(**point, seed=seed)`` at every grid point and seed.
 
@@ -211,14 +461,25 @@ def sweep(
         must be importable (defined at the top of a module).
     grid : parameter name → values to try, as ``sklearn.model_selection.ParameterGrid`` takes it.
     seeds : integers; each point runs once with each.
-    n_jobs : number of processes, as joblib takes it: −1 for all cores. Inside ``with
-        joblib.parallel_config(backend="dask")`` a Dask cluster runs them.
+    n_jobs : number of processes, as joblib takes it: −1 for all cores.
+    scheduler : address of a Dask scheduler (``"tcp://…"``), whose workers run them all, or
+        ``"local"`` for a Dask cluster of ``n_jobs`` processes on this machine (in a script under
+        ``if __name__ == "__main__"``). Workers need the same versions of Python, NumPy and minireg.
+    retries : how many times a run is repeated whose worker died; with a scheduler of your own its
+        setting ``distributed.scheduler.allowed-failures`` counts.
+    store : a SQLite file that keeps every run as it ends. Done again with the same file, only what
+        is missing or failed is computed; a file of another function, key, set of parameters or
+        halving is refused. ``Sweep.load`` reads it.
+    key : with a store, what else the figures depend on: settings, a version, a name.
+    halving : a :class:`Halving`, by which only the best points get the full budget.
 
-    Returns a :class:`Sweep`, whose rows have the order of the grid for every ``n_jobs``. A run that
+    Returns a :class:`Sweep`, whose rows have the order of the grid whoever computes them. A run that
     ends in an error, or whose worker is killed, gives a warning and a row of ``failed``; the others
     go on. After Ctrl-C the finished runs are returned, with ``stopped == "interrupted"``. Raises
-    ``TypeError`` or ``ValueError`` for a function, grid, seeds or n_jobs that are none,
-    ``ImportError`` without joblib and, if no run succeeds, the error of the first.
+    ``TypeError`` or ``ValueError`` for a function, grid, seeds, n_jobs or store that are none,
+    ``ImportError`` without joblib or Dask where they are asked for, ``ConnectionError`` if the
+    scheduler does not answer or has no workers, ``OSError`` if the store cannot be written and, if
+    no run succeeds, the error of the first.
 
     >>> import minireg as mr
     >>> result = mr.sweep(lambda l2, seed: (l2 - 1) ** 2 + seed, {"l2": [0, 1, 3]}, seeds=[0, 2])
@@ -235,35 +496,49 @@ def sweep(
             raise TypeError(f"sweep: {name} must be a sequence, got {values!r:.60}; write {fix}")
     if not isinstance(n_jobs, int) or n_jobs == 0:
         raise ValueError(f"sweep: n_jobs must be an integer other than 0, got {n_jobs!r}")
+    if scheduler not in (None, "local") and n_jobs != 1:
+        raise ValueError(
+            f"sweep: n_jobs={n_jobs} is of this machine, {scheduler!r} has its own workers"
+        )
+    check_option("sweep", 0, retries=retries)
     if not grid or not all(len(values) for values in grid.values()) or not len(seeds):
         raise ValueError(f"sweep: nothing to run, got grid={dict(grid)!r} and seeds={seeds!r}")
-    if "seed" in grid:
+    names = [*grid, *([halving.budget] if halving else [])]
+    if "seed" in names:
         raise ValueError("sweep: 'seed' is not a grid parameter; pass seeds=[…]")
-    needed("sweep needs joblib", "joblib", "'minireg[sweep]'")
+    if halving and halving.budget in grid:
+        raise ValueError(f"sweep: {halving.budget!r} is halving's budget, leave it out of the grid")
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    runs = [(point, seed) for point in points for seed in seeds]
-    ended: dict[int, Any] = {}
-    stopped = "finished"
-    try:
-        ended.update(_outcomes(function, runs, n_jobs))  # one by one, so Ctrl-C loses none
-    except KeyboardInterrupt:
-        stopped = "interrupted"
-    rows, failed = [], []
-    figures: tuple[str, ...] = ()
-    for i, (point, seed) in enumerate(runs):
-        outcome, row = ended.get(i), {**point, "seed": seed}
-        if isinstance(outcome, dict):
-            figures = figures or tuple(outcome)
-            if set(outcome) == set(figures):
-                rows.append(row | outcome)
+
+    def compute(trials: list[Trial]) -> Generator[Outcome, None, None]:
+        return outcomes(function, trials, n_jobs, scheduler, retries)
+
+    runs: list[tuple[Point, Any]] = []
+    endings: list[Ending] = []
+    with ExitStack() as stack:
+        file = None
+        if store is not None:
+            settings = dict(sorted(key.items())) if isinstance(key, dict) else key
+            experiment = {"function": _name(function, key), "key": settings, "parameters": names,
+                          "halving": halving and asdict(halving)}  # fmt: skip
+            file = stack.enter_context(Store(store, experiment))
+        for budget in halving.budgets if halving else [None]:
+            if halving and len(points) == 1 and budget != halving.most:
                 continue
-            outcome = ValueError(f"returned {[*outcome]}, where the first run did {[*figures]}")
-        if outcome is not None:
-            failed.append(row | {"error": outcome})
-    found = Sweep(tuple(grid), figures, tuple(rows), tuple(failed), stopped)
-    if failed and not rows and stopped == "finished":
-        raise failed[0]["error"]
-    if failed:
-        count = f"sweep: {len(failed)} of {len(runs)} runs failed"
+            extra = {halving.budget: budget} if halving else {}
+            rung = [(point | extra, seed) for point in points for seed in seeds]
+            ended = _endings(rung, file, compute)
+            runs, endings = runs + rung, endings + ended
+            found = tabulated(names, rung, ended, halving)
+            if found.missing or not found.rows or not halving:
+                break
+            points = halving.survivors(found, points, len(seeds))
+            if not points:
+                break
+    found = tabulated(names, runs, endings, halving)
+    if found.failed and not found.rows and not found.missing:
+        raise found.failed[0]["error"]
+    if found.failed:
+        count = f"sweep: {len(found.failed)} of {len(runs)} runs failed"
         warnings.warn("\n".join([count, *found._failures()]), stacklevel=2)
     return found

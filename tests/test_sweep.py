@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import json
 import math
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minireg as mr
+from minireg import workers
 
 
 def figures(l2, l1, seed):
@@ -42,6 +51,7 @@ def test_summary_and_best():
         "l1": 20.0,
         "mean": 23.0,
         "std": 2**0.5,
+        "se": 1.0,
         "seeds": 2,
     }
     assert "sum at l2=1.0, l1=10.0: 12 ± 1.414" in repr(found)
@@ -191,7 +201,13 @@ def test_values_of_any_kind_can_be_swept():
     found = mr.sweep(
         lambda sizes, seed: sum(sizes) + seed, {"sizes": [[8, 8], [4]]}, seeds=range(3)
     )
-    assert found.best("value") == {"sizes": [4], "mean": 5.0, "std": 1.0, "seeds": 3}
+    assert found.best("value") == {
+        "sizes": [4],
+        "mean": 5.0,
+        "std": 1.0,
+        "se": 1 / 3**0.5,
+        "seeds": 3,
+    }
 
 
 @pytest.mark.parametrize("grid", [{}, {"l2": []}, {"seed": [1]}])
@@ -219,4 +235,369 @@ def test_without_joblib_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", no_joblib)
     assert builtins.__import__("joblib")
     with pytest.raises(ImportError, match=r"minireg\[sweep\]"):
-        mr.sweep(figures, GRID)
+        mr.sweep(figures, GRID, n_jobs=2)
+    assert len(mr.sweep(figures, GRID).rows) == 4
+
+
+# --- a store ------------------------------------------------------------------------------------
+
+
+def counted(l2, seed):
+    """What it is called with, a file each; the first time at some points its worker is killed."""
+    folder = Path(os.environ["SWEEP_CALLS"])
+    (folder / f"{l2} {seed} {os.urandom(4).hex()}").touch()
+    if (l2, seed) in ((7.0, 1), (12.0, 2)) and (folder / "killing").exists():
+        mark = folder / f"killed {l2}"
+        if not mark.exists():
+            mark.touch()
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.01 if (folder / "slow").exists() else 0)
+    return {"loss": l2 / 7 + seed / 3, "odd": math.inf if seed else -0.0}
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """How many calls there were since the last time it was asked."""
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    monkeypatch.setenv("SWEEP_CALLS", str(folder))
+
+    def count():
+        found = [p for p in folder.iterdir() if len(p.name.split()) == 3]
+        for path in found:
+            path.unlink()
+        return len(found)
+
+    count.folder = folder
+    return count
+
+
+def test_run_again_a_sweep_computes_only_what_is_missing(tmp_path, calls):
+    store = tmp_path / "sweep.sqlite"
+    small = mr.sweep(counted, {"l2": [1.0, 2.0]}, seeds=[0, 1], store=store)
+    assert calls() == 4
+    large = mr.sweep(counted, {"l2": [0.5, 2.0, 1.0]}, seeds=[0, 1], store=store)
+    assert calls() == 2
+    assert large == mr.sweep(counted, {"l2": [0.5, 2.0, 1.0]}, seeds=[0, 1])
+    calls()
+    assert large == mr.sweep(counted, {"l2": [0.5, 2.0, 1.0]}, seeds=[0, 1], store=store)
+    assert calls() == 0
+    loaded = mr.Sweep.load(store)
+    assert loaded.rows[:4] == small.rows
+    assert loaded["l2"] == [1.0, 1.0, 2.0, 2.0, 0.5, 0.5]
+
+
+def wavering(l2, seed):
+    if l2 == 1 and not os.environ.get("SWEEP_WELL"):
+        raise FloatingPointError("diverged")
+    return l2
+
+
+def test_what_failed_is_noted_is_no_result_and_is_computed_again(tmp_path, monkeypatch):
+    store = tmp_path / "sweep.sqlite"
+    with pytest.warns(UserWarning, match="1 of 3 runs failed"):
+        mr.sweep(wavering, {"l2": [0, 1, 2]}, store=store)
+    loaded = mr.Sweep.load(store)
+    assert loaded["l2"] == [0, 2]
+    assert "failed at l2=1, seed 0: FloatingPointError: diverged" in repr(loaded)
+    monkeypatch.setenv("SWEEP_WELL", "1")
+    assert mr.sweep(wavering, {"l2": [0, 1, 2]}, store=store).failed == ()
+    assert mr.Sweep.load(store)["l2"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_what_an_interrupt_left_is_missing(n_jobs, tmp_path):
+    store = tmp_path / "sweep.sqlite"
+    found = mr.sweep(stopped_in_fit, {"l2": [0, 1, 2, 3]}, n_jobs=n_jobs, store=store)
+    loaded = mr.Sweep.load(store)
+    assert loaded == found
+    assert loaded.stopped == "interrupted"
+    assert {"l2": 2, "seed": 0} in loaded.missing
+    assert len(loaded.rows) + len(loaded.missing) == 4
+
+
+def test_values_and_order_are_those_of_the_grid(tmp_path):
+    grid = {"sizes": [(8, 8), [4]], "lr": [np.float32(0.1), math.inf], "how": ["a", None]}
+    store = tmp_path / "s.sqlite"
+    found = mr.sweep(lambda sizes, lr, how, seed: sum(sizes), grid, store=store, key="sizes")
+    assert mr.Sweep.load(store) == found
+    assert type(mr.Sweep.load(store).rows[0]["lr"]) is np.float32
+    with pytest.raises(TypeError, match=r"a store keeps numbers, text.*got <object"):
+        mr.sweep(figures, {"l2": [object()], "l1": [1]}, store=tmp_path / "t.sqlite")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda l2, seed: 1, partial(figures, l1=1), len, (lambda n: lambda l2, seed: n)(1)],
+)
+def test_a_function_that_its_name_does_not_say_needs_a_key(function, tmp_path):
+    with pytest.raises(ValueError, match=r"a store must know what it holds.*pass key="):
+        mr.sweep(function, {"l2": [1]}, store=tmp_path / "s.sqlite")
+    assert not (tmp_path / "s.sqlite").exists()
+
+
+def test_a_store_of_another_experiment_is_refused(tmp_path):
+    store = tmp_path / "s.sqlite"
+    mr.sweep(figures, GRID, store=store, key={"epochs": 3, "lr": 0.1})
+    mr.sweep(figures, GRID, store=store, key={"lr": 0.1, "epochs": 3})
+    with pytest.raises(
+        ValueError, match=r"holds another experiment, of key .*'epochs': 3.*here .*4"
+    ):
+        mr.sweep(figures, GRID, store=store, key={"epochs": 4, "lr": 0.1})
+    with pytest.raises(
+        ValueError, match="of function 'test_sweep:figures', here 'test_sweep:trouble'"
+    ):
+        mr.sweep(trouble, {"l2": [1]}, store=store)
+    with pytest.raises(ValueError, match=r"twice in the grid, or in seeds: {'l2': 1}, seed 0"):
+        mr.sweep(trouble, {"l2": [1, 1]}, store=tmp_path / "t.sqlite")
+
+
+def test_json_has_no_nan(tmp_path):
+    found = mr.sweep(lambda l2, seed: {"a": math.nan, "b": 1.0}, {"l2": [(1, np.float32(2))]})
+    found.to_json(path := tmp_path / "sweep.json")
+    kept = json.loads(path.read_text("utf-8"), parse_constant=pytest.fail)
+    assert kept["rows"] == [{"l2": [1, 2.0], "seed": 0, "a": None, "b": 1.0}]
+    assert (kept["parameters"], kept["stopped"], kept["halving"]) == (["l2"], "finished", None)
+
+
+# --- a cluster ----------------------------------------------------------------------------------
+
+SIXTY = {"grid": {"l2": [float(i) for i in range(20)]}, "seeds": [0, 1, 2]}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_sixty_trials_on_a_cluster_two_of_whose_workers_are_killed(tmp_path, calls):
+    """Issue 19: the same table as in sequence, also from its store."""
+    one = mr.sweep(counted, **SIXTY)
+    assert calls() == 60
+    (calls.folder / "killing").touch()
+    store = tmp_path / "sweep.sqlite"
+    assert mr.sweep(counted, **SIXTY, n_jobs=2, scheduler="local", store=store) == one
+    assert 62 <= calls() <= 64  # what a worker had just done when it was killed is done again, too
+    assert len([p for p in calls.folder.iterdir() if p.name.startswith("killed")]) == 2
+    assert mr.Sweep.load(store) == one
+
+
+SCRIPT = """
+import sys
+import minireg as mr
+from test_sweep import SIXTY, counted
+if __name__ == "__main__":
+    found = mr.sweep(counted, **SIXTY, n_jobs=2, scheduler="local", store=sys.argv[1])
+    print(found.stopped, len(found.rows), len(found.missing))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
+def test_a_cluster_interrupted_and_run_again_computes_only_the_rest(tmp_path, calls):
+    (calls.folder / "slow").touch()
+    script, store = tmp_path / "script.py", tmp_path / "sweep.sqlite"
+    script.write_text(SCRIPT, "utf-8")
+    path = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    process = subprocess.Popen(
+        [sys.executable, script, store],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    while process.poll() is None and len([*calls.folder.iterdir()]) < 12:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    stopped, rows, missing = process.communicate(timeout=120)[0].split()
+    assert (stopped, int(rows) + int(missing)) == ("interrupted", 60)
+    assert 0 < int(rows) < 60
+    assert len(mr.Sweep.load(store).rows) == int(rows)
+    calls()
+    found = mr.sweep(counted, **SIXTY, n_jobs=2, scheduler="local", store=store)
+    assert calls() == int(missing)
+    assert found == mr.sweep(counted, **SIXTY)
+
+
+@pytest.mark.slow
+def test_what_fails_on_a_cluster_and_what_kills_each_worker():
+    grid = {"l2": [0.0, "raises", "odd", 1.0, "array", "dies", 2.0]}
+    with pytest.warns(UserWarning, match="sweep: 4 of 7 runs failed"):
+        found = mr.sweep(trouble, grid, n_jobs=2, scheduler="local", retries=1)
+    assert found["value"] == [0.0, 1.0, 2.0]
+    assert failures(found)["raises", 0] == "ZeroDivisionError: no"
+    assert "its worker was killed" in failures(found)["dies", 0]
+
+
+@pytest.mark.slow
+def test_what_a_scheduler_may_lack_is_said(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "PATIENCE", 1)
+    ghost = types.ModuleType("ghost")
+    exec("def f(l2, l1, seed): return 1", vars(ghost))
+    monkeypatch.setitem(sys.modules, "ghost", ghost)
+    lock = threading.Lock()
+    with distributed.LocalCluster(
+        n_workers=0, threads_per_worker=1, dashboard_address=None
+    ) as there:
+        address = there.scheduler_address
+        with pytest.raises(ConnectionError, match=r"has no workers.*dask worker"):
+            mr.sweep(figures, GRID, scheduler=address)
+        there.scale(1)
+        there.wait_for_workers(1)
+        monkeypatch.setattr(workers, "PATIENCE", 20)
+        assert mr.sweep(figures, GRID, scheduler=address) == mr.sweep(figures, GRID)
+        with pytest.raises(TypeError, match=r"another process: ModuleNotFoundError: .*'ghost'"):
+            mr.sweep(ghost.f, GRID, scheduler=address)
+        with pytest.raises(TypeError, match="another process: TypeError: cannot pickle"):
+            mr.sweep(lambda l2, l1, seed: lock.locked(), GRID, scheduler=address)
+        monkeypatch.setattr(np, "__version__", "0.1")
+        with pytest.raises(RuntimeError, match=r"has numpy [\d.]+, expected 0.1 as here"):
+            mr.sweep(figures, GRID, scheduler=address)
+    for wrong in (address, "nonsense", "what://x:1"):
+        monkeypatch.setattr(workers, "PATIENCE", 1)
+        with pytest.raises(ConnectionError, match=r"no scheduler at|did not answer"):
+            mr.sweep(figures, GRID, scheduler=wrong)
+
+
+def test_jobs_are_of_this_machine():
+    with pytest.raises(ValueError, match="n_jobs=2 is of this machine, 'tcp://"):
+        mr.sweep(figures, GRID, scheduler="tcp://127.0.0.1:1", n_jobs=2)
+
+
+@pytest.mark.slow
+def test_a_function_that_no_process_can_import_is_said():
+    lock = threading.Lock()
+    with pytest.raises(TypeError, match=r"another process: .*define it at the top of a module"):
+        mr.sweep(lambda l2, l1, seed: lock.locked(), GRID, n_jobs=2)
+
+
+# --- halving ------------------------------------------------------------------------------------
+
+
+def learnt(l2, epochs, seed):
+    """The best is 3 in the end, though 2 is ahead of it after one epoch; 5 diverges."""
+    if l2 == 5:
+        return {"loss": math.nan}
+    return {"loss": abs(l2 - 3) + (2 if l2 == 3 else 1) / epochs + 0.01 * seed}
+
+
+HALVING = mr.Halving("loss", 9)
+NINE = {"grid": {"l2": [*range(9)]}, "seeds": [0, 1]}
+
+
+def test_halving_gives_the_full_budget_to_the_best_alone():
+    found = mr.sweep(learnt, **NINE, halving=HALVING)
+    rungs = {
+        e: [r["l2"] for r in found.rows if r["epochs"] == e and not r["seed"]] for e in (1, 3, 9)
+    }
+    assert rungs == {1: [*range(9)], 3: [2, 3, 4], 9: [3]}
+    assert found.best("loss")["l2"] == 3
+    assert {row["epochs"] for row in found.full.rows} == {9}
+    assert "at l2=2, epochs=3: 1.338 ± 0.007071 (stopped early)" in repr(found)
+    assert repr(found.rows) == repr(mr.sweep(learnt, **NINE, halving=HALVING, n_jobs=2).rows)
+
+
+def test_ties_go_to_the_first_in_the_grid_and_nan_goes_no_further():
+    even = mr.sweep(
+        lambda l2, epochs, seed: 1, {"l2": [4, 3, 2, 1]}, halving=mr.Halving("value", 3)
+    )
+    assert [r["l2"] for r in even.full.rows] == [4, 3]
+    none = mr.sweep(
+        lambda l2, epochs, seed: math.nan, {"l2": [4, 3]}, halving=mr.Halving("value", 3)
+    )
+    assert none.full.rows == ()
+    with pytest.raises(ValueError, match="no run has epochs=3 yet"):
+        none.best("value")
+
+
+def test_more_is_better_where_it_is_said():
+    rule = mr.Halving("value", 4, "steps", least=2, factor=2, mode="max")
+    found = mr.sweep(lambda l2, steps, seed: l2 * steps, {"l2": [1, 5, 2, 3]}, halving=rule)
+    assert [(r["l2"], r["steps"]) for r in found.rows] == [
+        (1, 2), (5, 2), (2, 2), (3, 2), (5, 4), (3, 4)]  # fmt: skip
+
+
+def test_a_halving_goes_on_from_its_store(tmp_path):
+    store, whole = tmp_path / "s.sqlite", mr.sweep(learnt, **NINE, halving=HALVING)
+    for stop in (5, 19, 24, 26):
+        numbers = iter(range(100))
+
+        def interrupted(stop=stop, numbers=numbers, **point):
+            if next(numbers) == stop:
+                raise KeyboardInterrupt
+            return learnt(**point)
+
+        found = mr.sweep(interrupted, **NINE, halving=HALVING, store=store, key="learnt")
+        assert repr(mr.Sweep.load(store)) == repr(found)
+    assert repr(found) == repr(whole)
+    with pytest.raises(ValueError, match="another experiment, of halving"):
+        mr.sweep(interrupted, **NINE, store=store, halving=mr.Halving("loss", 27), key="learnt")
+
+
+def test_an_interrupted_halving_has_no_best():
+    def stops(l2, epochs, seed):
+        if epochs == 3:
+            raise KeyboardInterrupt
+        return {"loss": l2}
+
+    found = mr.sweep(stops, **NINE, halving=HALVING)
+    assert (found.stopped, len(found.rows), len(found.missing)) == ("interrupted", 18, 6)
+    with pytest.raises(ValueError, match="no run has epochs=9 yet"):
+        found.best("loss")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"most": 0}, "most must be an integer ≥ 1, got 0"),
+        ({"most": 3, "factor": 1}, "factor must be an integer ≥ 2, got 1"),
+        ({"most": 3, "least": 4}, "least=4 is more than most=3"),
+        ({"most": 3, "mode": "least"}, "mode must be 'min' or 'max'"),
+    ],
+)
+def test_a_halving_that_is_none_is_refused(options, says):
+    with pytest.raises(ValueError, match=f"Halving: {says}"):
+        mr.Halving("loss", **options)
+
+
+def test_a_halving_and_its_grid_must_fit():
+    with pytest.raises(ValueError, match="'epochs' is halving's budget"):
+        mr.sweep(learnt, {"l2": [1], "epochs": [2]}, halving=HALVING)
+    with pytest.raises(KeyError, match="no column 'lost', expected one of"):
+        mr.sweep(learnt, **NINE, halving=mr.Halving("lost", 9))
+
+
+# --- the one-standard-error rule ----------------------------------------------------------------
+
+
+def bowl(l2, seed, lr=0):
+    return 0.1 * (l2 - 2) ** 2 + lr + (0.5 if seed else -0.5)
+
+
+def test_the_largest_within_one_standard_error_of_the_best():
+    found = mr.sweep(bowl, {"l2": [5, 4, 3, 2, 1, 0]}, seeds=[0, 1])
+    best, chosen = found.best("value"), found.one_standard_error("value")
+    assert best["l2"] == 2
+    assert best["se"] == pytest.approx(0.5)
+    assert chosen["l2"] == 4  # 0.4 above the best; 5 is 0.9
+    assert found.one_standard_error("value", mode="max")["l2"] == 5
+    lonely = mr.sweep(bowl, {"l2": [1, 2]})
+    with pytest.raises(ValueError, match="no standard error of 'value' at l2=2, with 1 seeds"):
+        lonely.one_standard_error("value")
+
+
+def test_other_parameters_are_held_at_the_best():
+    found = mr.sweep(bowl, {"lr": [0.1, 0.0], "l2": [2, 3, 9]}, seeds=[0, 1])
+    assert found.one_standard_error("value", "l2") == found.summary("value")[4]
+    with pytest.raises(ValueError, match=r"\['lr', 'l2'\] .* several values; pass parameter="):
+        found.one_standard_error("value")
+    with pytest.raises(ValueError, match=r"parameter must be one of \['lr', 'l2'\], got 'l1'"):
+        found.one_standard_error("value", "l1")
+    words = mr.sweep(lambda on, seed: seed, {"on": ["a", "b"]}, seeds=[0, 1])
+    with pytest.raises(ValueError, match="'on' has no order at 'a'"):
+        words.one_standard_error("value")
+
+
+def test_means_of_what_overflows():
+    found = mr.sweep(lambda l2, seed: 1.7e308, {"l2": [0]}, seeds=[0, 1])
+    assert found.summary("value")[0]["mean"] == math.inf
+    found = mr.sweep(lambda l2, seed: math.inf if seed else -math.inf, {"l2": [0]}, seeds=[0, 1])
+    assert math.isnan(found.summary("value")[0]["mean"])

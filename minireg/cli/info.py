@@ -18,7 +18,8 @@ EXTRAS = {
     "viz": "matplotlib graphviz",
     "lessons": "marimo latex2mathml markdown_it nbformat",
     "io": "safetensors",
-    "sweep": "joblib dask distributed",
+    "sweep": "joblib",
+    "cluster": "dask distributed",
 }
 
 

@@ -629,6 +629,7 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_file(tmp_path, capsy
 
 COMMANDS = {
     "help": ["--help"], "train help": ["train", "--help"], "claims help": ["claims", "--help"],
+    "compare help": ["compare", "--help"],
     "lesson help": ["lesson", "--help"], "site help": ["site", "--help"],
     "check help": ["check-penalty", "--help"], "ops": ["ops"], "info": ["info"],
     "lesson": ["lesson"], "claims": ["claims", "--id", "C39", "C23"],
@@ -800,7 +801,8 @@ def test_every_extra_is_among_what_info_lists():
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "report", "check-penalty", "claims", "lesson", "site", "ops", "info"]
+    "command",
+    ["train", "report", "compare", "check-penalty", "claims", "lesson", "site", "ops", "info"],
 )
 def test_every_command_describes_itself(command, capsys):
     with pytest.raises(SystemExit):

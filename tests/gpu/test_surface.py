@@ -429,7 +429,8 @@ def _swept(l2: float, seed: int, home: str = "numpy") -> float:
 @runs("sweep", waits=True)
 def _sweep(home):
     found = mr.sweep(partial(_swept, home=home), {"l2": [0.1, 1.0]}, seeds=[0, 1])
-    return [found["value"], found.best("value")["l2"], found.summary("value")]
+    chosen = found.one_standard_error("value")["l2"]
+    return [found["value"], found.best("value")["l2"], found.summary("value"), chosen]
 
 
 @runs("solve", waits=True)
@@ -760,6 +761,14 @@ HOST = {
     "inspect.history.finite": "figures for JSON",
     "inspect.history.rows_of": "figures of JSON",
     "inspect.kept": "a run in a file, from which it comes to the host; test_kept saves one on the stand-in",
+    "sweep.Halving": "chooses by figures of the host",
+    "sweep.Sweep.load": "reads a file",
+    "sweep.Sweep.to_dict": "figures for JSON",
+    "sweep.Sweep.to_json": "writes a file",
+    "sweep.plain": "figures for JSON",
+    "trials": "a file of figures",
+    "workers.message": "an error as text",
+    "workers.versions": "asked of processes",
 }
 TEXTS = {
     "extra_repr",

@@ -1,0 +1,259 @@
+"""The trials of a sweep in one SQLite file, each as it ends: whatever comes then, it is kept."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_OURS = 0x6D725377  # application_id in the file's header: "mrSw"
+_TABLES = (
+    "CREATE TABLE experiment (text TEXT)",
+    "CREATE TABLE trials (place INTEGER PRIMARY KEY, point TEXT NOT NULL, seed TEXT NOT NULL, "
+    "figures TEXT, error TEXT, checksum TEXT, UNIQUE (point, seed))",
+)
+_PATIENCE = 60  # seconds to wait for another process that writes
+_CODES = {"FULL": errno.ENOSPC, "READONLY": errno.EACCES, "CANTOPEN": errno.EACCES}
+
+# --- values as text -----------------------------------------------------------------------------
+
+
+def pack(value: Any) -> str:
+    """A value as strict JSON, from which :func:`unpack` makes the same value of the same type.
+
+    Takes None, bools, integers, floats bit for bit, text, lists, tuples, dicts and NumPy's scalars
+    of these; ``TypeError`` for anything else.
+
+    >>> pack((0.1, float("inf"), [None]))
+    '{"tuple": [0.1, {"float": "000000000000f07f"}, [null]]}'
+    >>> unpack(pack((0.1, float("inf"), [None])))
+    (0.1, inf, [None])
+    """
+    return json.dumps(_packed(value), allow_nan=False)
+
+
+def unpack(text: str) -> Any:
+    """What :func:`pack` wrote; ``ValueError`` (or ``TypeError``, ``KeyError``) for other text.
+
+    >>> unpack('{"numpy": ["<f4", "0000803f"]}')
+    np.float32(1.0)
+    """
+    return json.loads(text, object_hook=_unpacked)
+
+
+def _packed(value: Any) -> Any:
+    kind = type(value)
+    if value is None or kind in (bool, int, str):
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {"float": struct.pack("<d", value).hex()}
+    if kind is list:
+        return [*map(_packed, value)]
+    if kind is tuple:
+        return {"tuple": [*map(_packed, value)]}
+    if kind is dict:
+        return {"dict": [[_packed(k), _packed(v)] for k, v in value.items()]}
+    if isinstance(value, np.generic) and value.dtype.char not in "OVgG":  # a longdouble has padding
+        return {"numpy": [value.dtype.str, value.tobytes().hex()]}
+    raise TypeError(
+        f"sweep: a store keeps numbers, text, and lists, tuples and dicts of them, got {value!r:.60}; "
+        "give it a name, and let the function look it up"
+    )
+
+
+def _unpacked(found: dict[str, Any]) -> Any:
+    ((kind, value),) = found.items()
+    if kind == "float":
+        return struct.unpack("<d", bytes.fromhex(value))[0]
+    if kind == "numpy":
+        return np.ndarray((), value[0], bytes.fromhex(value[1]))[()]
+    return {"tuple": tuple, "dict": dict}[kind](value)
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+class Kept(NamedTuple):
+    """A trial in the file: finished with figures, failed with an error, or neither."""
+
+    point: dict[str, Any]
+    seed: Any
+    figures: dict[str, float] | None
+    error: str | None
+
+
+Key = tuple[str, str]  # point and seed, packed
+
+
+def key(point: Mapping[str, Any], seed: Any) -> Key:
+    """What a trial is found by; the order of the parameters does not count.
+
+    >>> key({"l2": 0.1, "l1": 1}, 0) == key({"l1": 1, "l2": 0.1}, 0)
+    True
+    """
+    return pack(dict(sorted(point.items()))), pack(seed)
+
+
+class Store:
+    """The trials of one experiment in a SQLite file; a context manager that closes it.
+
+    Parameters
+    ----------
+    path : the file; made if it is not there and an experiment is given.
+    experiment : what the trials are trials of, of values that :func:`pack` takes; None to read. The
+        order of ``parameters`` in it does not count.
+
+    Two processes may write to one file; a trial is kept as it first finished. ``ValueError`` for a
+    file that holds another experiment, is damaged or no store; ``FileNotFoundError`` where there is
+    none, or no folder; ``OSError`` if it cannot be read or written.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "sweep.sqlite"
+    >>> with Store(path, {"function": "f", "parameters": ["l2"]}) as store:
+    ...     store.plan([key({"l2": 0.1}, 0), key({"l2": 0.2}, 0)])
+    ...     store.add(key({"l2": 0.1}, 0), {"loss": 0.5})
+    ...     [trial.figures for trial in store.trials().values()]
+    [{'loss': 0.5}, None]
+    """
+
+    def __init__(self, path: str | Path, experiment: dict[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        if self.path.is_dir():
+            raise IsADirectoryError(f"sweep: {str(path)!r} is a folder, expected a file")
+        if experiment is None and not self.path.exists():
+            raise FileNotFoundError(f"sweep: no file {str(path)!r}")
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"sweep: no folder {str(self.path.parent)!r} for a store")
+        uri = f"{self.path.resolve().as_uri()}?mode={'rwc' if experiment else 'rw'}"
+        with self._told():
+            self._db = sqlite3.connect(uri, _PATIENCE, isolation_level=None, uri=True)
+        try:
+            if experiment:
+                self._make(experiment)
+            self.experiment = self._read()
+            if experiment and (differs := _differences(self.experiment, experiment)):
+                raise ValueError(
+                    f"sweep: {str(path)!r} holds another experiment, of {differs}; choose another store"
+                )
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def _make(self, experiment: dict[str, Any]) -> None:
+        """Make an empty file a store; of two that begin at once, one does."""
+        with self._writing():
+            tables = self._all("SELECT name FROM sqlite_master")
+            if not tables and self._all("PRAGMA application_id") == [(0,)]:
+                for statement in (f"PRAGMA application_id = {_OURS}", *_TABLES):
+                    self._db.execute(statement)
+                self._db.execute("INSERT INTO experiment VALUES (?)", [pack(experiment)])
+
+    def _read(self) -> dict[str, Any]:
+        """The experiment of the file."""
+        if self._all("PRAGMA application_id") != [(_OURS,)]:
+            raise ValueError(f"sweep: {str(self.path)!r} is no store of a sweep")
+        if (found := self._all("PRAGMA quick_check(1)")) != [("ok",)]:
+            raise self._damaged(found[0][0])
+        with self._told():
+            ((text,),) = self._all("SELECT text FROM experiment")
+            return unpack(text)
+
+    def plan(self, keys: Iterable[Key]) -> None:
+        """Note trials that are to be done, in this order; those that are there stay."""
+        with self._writing():
+            self._db.executemany(
+                "INSERT OR IGNORE INTO trials (point, seed, checksum) VALUES (?, ?, ?)",
+                [(*key, _checksum(*key, None, None)) for key in keys],
+            )
+
+    def add(self, key: Key, ending: dict[str, float] | str) -> None:
+        """Keep how a planned trial ended: its figures, or its error. Figures are not replaced."""
+        figures, error = None, None
+        if isinstance(ending, str):
+            error = ending.encode("utf-8", "replace").decode()  # half a character is none to SQLite
+        else:
+            figures = pack(ending)
+        with self._writing():
+            self._db.execute(
+                "UPDATE trials SET figures = ?, error = ?, checksum = ? "
+                "WHERE point = ? AND seed = ? AND figures IS NULL",
+                (figures, error, _checksum(*key, figures, error), *key),
+            )
+
+    def trials(self) -> dict[Key, Kept]:
+        """All trials by key, in the order in which they were planned."""
+        found = {}
+        with self._told():
+            for place, *texts, checksum in self._all("SELECT * FROM trials ORDER BY place"):
+                if checksum != _checksum(*texts):
+                    raise ValueError(f"the checksum of trial {place} is wrong")
+                point, seed, figures, error = texts
+                found[point, seed] = Kept(
+                    unpack(point), unpack(seed), figures and unpack(figures), error
+                )
+        return found
+
+    def _all(self, statement: str) -> list[tuple[Any, ...]]:
+        with self._told():
+            return self._db.execute(statement).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """All that is written inside, or nothing."""
+        with self._told():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What SQLite says, as other files say it."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            name = error.sqlite_errorname.split("_")[1]
+            if name == "ERROR":  # no such table
+                raise self._damaged(error) from error
+            raise OSError(_CODES.get(name, errno.EIO), str(error), str(self.path)) from error
+        except (sqlite3.DatabaseError, ValueError, TypeError, LookupError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, why: object) -> ValueError:
+        return ValueError(f"sweep: {str(self.path)!r} is damaged, or no store of a sweep: {why}")
+
+
+def _checksum(*texts: str | None) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """What two experiments differ in, as text."""
+
+    def packed(experiment: dict[str, Any], name: str) -> str:
+        value = experiment.get(name)
+        return pack(sorted(value) if value and name == "parameters" else value)
+
+    return ", ".join(
+        f"{name} {found.get(name)!r}, here {value!r}"
+        for name, value in wanted.items()
+        if packed(found, name) != packed(wanted, name)
+    )

@@ -1,0 +1,289 @@
+"""Where the trials of a sweep run: in this process, in others through joblib, on a cluster through Dask.
+
+Each way gives the same outcomes in an order of its own. A worker that dies takes no other trial with
+it: joblib and Dask start another, and the trial is repeated.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import pickle
+import platform
+import sys
+import traceback
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .messages import needed
+from .training import passing_interrupts
+
+Point = dict[str, Any]
+Trial = tuple[int, Point, Any]  # its number, parameters and seed
+Ending = dict[str, float] | Exception | None  # its figures or its error; None: Ctrl-C
+Outcome = tuple[int, Ending]
+
+#: How many seconds a scheduler has to answer.
+PATIENCE = 10
+KILLED = "its worker was killed; was there memory enough?"
+
+
+def outcomes(
+    function: Callable[..., Any],
+    trials: list[Trial],
+    n_jobs: int,
+    scheduler: str | None,
+    retries: int,
+) -> Generator[Outcome, None, None]:
+    """How each trial ended, in the order in which they end; arguments as of :func:`minireg.sweep`."""
+    if scheduler is not None:
+        yield from _dask(function, trials, n_jobs, scheduler, retries)
+    elif n_jobs == 1:
+        yield from map(partial(run, function), trials)
+    else:
+        yield from _joblib(function, trials, n_jobs, retries)
+
+
+def run(function: Callable[..., Any], trial: Trial, away: bool = False) -> Outcome:
+    """One trial; ``away`` in another process, to which errors must be sent, and interrupts told."""
+    number, point, seed = trial
+    try:
+        with passing_interrupts():
+            return number, _numbers(function(**point, seed=seed), taken={*point, "seed"})
+    except KeyboardInterrupt:
+        if not away:
+            raise
+        return number, None
+    except Exception as error:
+        error.add_note(f"sweep: at {point}, seed {seed}")
+        return number, _portable(error) if away else error
+
+
+def message(error: BaseException) -> str:
+    """An error in one line.
+
+    >>> message(ValueError("no"))
+    'ValueError: no'
+    """
+    return str(error) if isinstance(error, NotedError) else f"{type(error).__name__}: {error}"
+
+
+class NotedError(RuntimeError):
+    """The error of a trial, of which a store has kept type and text.
+
+    >>> message(NotedError("ValueError: no"))
+    'ValueError: no'
+    """
+
+
+def _numbers(result: Any, taken: set[str]) -> dict[str, float]:
+    """What a trial returned, as named figures."""
+    try:
+        figures = result if isinstance(result, Mapping) else {"value": result}
+        numbers = {str(k): float(v) for k, v in figures.items()}
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            "sweep: the function must return a number or a mapping of named numbers, got "
+            f"{result!r:.80}"
+        ) from error
+    if both := taken & numbers.keys():
+        raise ValueError(f"sweep: {sorted(both)} are parameters, call the figures something else")
+    return numbers
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that can be sent to another process, with its traceback as a note."""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        error = RuntimeError(message(error))
+    error.add_note(f"raised in a worker:\n{trace}")
+    return error
+
+
+def _unsendable(function: Callable[..., Any], error: BaseException) -> TypeError:
+    why = (
+        message(error.__cause__ or error).strip(' "\n').splitlines()[-1]
+    )  # or a remote traceback's
+    return TypeError(
+        f"sweep: {function!r:.60} cannot run in another process: {why}; define it at the top of a "
+        "module that the workers can import, and open files and locks inside it"
+    )
+
+
+# --- joblib -------------------------------------------------------------------------------------
+
+
+def _joblib(
+    function: Callable[..., Any], trials: list[Trial], n_jobs: int, retries: int
+) -> Iterator[Outcome]:
+    """When a worker dies, joblib ends the others too: the trials that were under way are repeated one
+    by one, which shows the one that kills its worker, and the rest goes on.
+    """
+    joblib = needed("sweep(n_jobs=) needs joblib", "joblib", "'minireg[sweep]'")
+    width = joblib.effective_n_jobs(n_jobs)
+    waiting = {trial[0]: trial for trial in trials}
+
+    def ended(some: Iterable[Trial], n_jobs: int) -> Iterator[Outcome]:
+        # as many trials are under way as there are workers, started in order: so it is known which
+        parallel = joblib.Parallel(
+            n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
+        )
+        call = joblib.delayed(run)
+        endings = parallel(call(function, trial, away=True) for trial in some)
+        try:
+            for number, ending in endings:
+                del waiting[number]
+                yield number, ending
+        except (pickle.PicklingError, AttributeError) as error:
+            raise _unsendable(function, error) from error
+        except BrokenExecutor as error:
+            if "un-serialize" in str(error):
+                raise _unsendable(function, error) from error
+            raise
+        finally:
+            with warnings.catch_warnings():  # of trials that an interrupt cancels
+                warnings.simplefilter("ignore")
+                endings.close()
+
+    def alone(trial: Trial) -> Iterator[Outcome]:
+        for _ in range(max(1, retries)):
+            try:
+                yield from ended([trial], 2)  # 1 would run it in this process
+                return
+            except BrokenExecutor:
+                pass
+        del waiting[trial[0]]
+        yield trial[0], RuntimeError(KILLED)
+
+    while waiting:
+        try:
+            yield from ended([*waiting.values()], n_jobs)
+        except BrokenExecutor:
+            for trial in [*waiting.values()][:width]:
+                yield from alone(trial)
+
+
+# --- Dask ---------------------------------------------------------------------------------------
+
+
+def _dask(
+    function: Callable[..., Any], trials: list[Trial], n_jobs: int, scheduler: str, retries: int
+) -> Iterator[Outcome]:
+    """Dask's scheduler repeats a trial whose worker died.
+
+    It suspects all that was under way on that worker, so no more is sent than there are threads.
+    """
+    distributed = needed("sweep(scheduler=) needs Dask", "distributed", "'minireg[cluster]'")
+    try:
+        code = importlib.import_module("cloudpickle").dumps(function)
+    except Exception as error:
+        raise _unsendable(function, error) from error
+    with ExitStack() as stack:
+        client = _client(stack, distributed, n_jobs, scheduler, retries)
+        try:
+            found = client.run(_versions_there, code)
+        except Exception as error:
+            raise _unsendable(function, error) from error
+        _check_versions(found, scheduler)
+        rest, started = deque(trials), {}
+        running = distributed.as_completed(loop=client.loop)
+
+        def fill() -> None:
+            while rest and running.count() < max(1, sum(client.nthreads().values())):
+                future = client.submit(_run_there, code, rest[0], pure=False)
+                started[future] = rest.popleft()[0]
+                running.add(future)
+
+        stack.callback(lambda: client.cancel([*started]))  # Ctrl-C: what waits is not begun
+        fill()
+        for future in running:
+            number = started.pop(future)
+            try:
+                outcome: Outcome = future.result()
+            except distributed.scheduler.KilledWorker:
+                outcome = number, RuntimeError(KILLED)
+            except CancelledError as error:
+                raise ConnectionError(f"sweep: the scheduler {scheduler} was lost") from error
+            except Exception as error:  # run returns those of the function: this is of sending it
+                raise _unsendable(function, error) from error
+            fill()
+            yield outcome
+
+
+def _client(stack: ExitStack, distributed: Any, n_jobs: int, scheduler: str, retries: int) -> Any:
+    """A client of the scheduler, or of a cluster on this machine, until the stack is left."""
+    address: Any = scheduler
+    if scheduler == "local":
+        dask = needed("sweep(scheduler=) needs Dask", "dask", "'minireg[cluster]'")
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": retries}))
+        workers = n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
+        address = stack.enter_context(
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,  # that a worker is gone is told in the table
+            )
+        )
+    try:
+        client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+        stack.enter_context(client)
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError as error:
+        raise ConnectionError(
+            f"sweep: the scheduler {scheduler} has no workers, or did not answer within {PATIENCE} s; "
+            f"start them with: dask worker {scheduler} --nthreads 1"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"sweep: no scheduler at {scheduler!r}: {error}; expected 'local', or the address that "
+            "`dask scheduler` prints, such as 'tcp://10.0.0.1:8786'"
+        ) from error
+    return client
+
+
+def versions() -> dict[str, str]:
+    """What the figures of a trial may depend on: it must be the same on all workers.
+
+    >>> list(versions())
+    ['python', 'numpy', 'minireg']
+    """
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {
+        "python": python,
+        "numpy": np.__version__,
+        "minireg": sys.modules["minireg"].__version__,
+    }
+
+
+def _versions_there(code: bytes) -> dict[str, str]:
+    """On a worker: its versions, or an error if it cannot import the function."""
+    pickle.loads(code)
+    return versions()
+
+
+def _run_there(code: bytes, trial: Trial) -> Outcome:
+    """On a worker, which would be lost if a task with a function that it cannot import came."""
+    return run(pickle.loads(code), trial, away=True)
+
+
+def _check_versions(workers: Mapping[str, Mapping[str, str]], scheduler: str) -> None:
+    """``RuntimeError`` unless all have the versions of this process."""
+    here = versions()
+    for worker, found in workers.items():
+        for name in here:
+            if found[name] != here[name]:
+                raise RuntimeError(
+                    f"sweep: worker {worker} of {scheduler} has {name} {found[name]}, expected "
+                    f"{here[name]} as here: the table must not depend on which worker computes what"
+                )

@@ -1,0 +1,230 @@
+"""``minireg compare``: what sweeps and runs found, in any terminal, and as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import re
+import shutil
+import sqlite3
+import sys
+
+import pytest
+
+import minireg as mr
+from minireg.cli import main as cli
+
+
+def trial(l2, seed):
+    if l2 == 1.0 and seed == 1:
+        raise FloatingPointError("diverged")
+    loss = 0.5 + 0.1 * abs(math.log10(l2) + 2) + 0.15 * seed
+    return {"validation_loss": loss, "validation_accuracy": 1 - loss / 2, "zeros": 0.0}
+
+
+GRID = {"l2": [1.0, 1e-3, 1e-2, 1e-1]}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("swept") / "sweep.sqlite"
+    with pytest.warns(UserWarning, match="1 of 12 runs failed"):
+        mr.sweep(trial, GRID, seeds=[0, 1, 2], store=path)
+    return path
+
+
+def shown(capsys, *args):
+    assert cli.main(["compare", *map(str, args)]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_picture_is_the_curve_in_order(store, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "90")
+    head, *rows = shown(capsys, store).splitlines()[1:6]
+    assert head.split()[:4] == ["l2", "mean", "std", "seeds"]
+    assert [row.split()[:4] for row in rows] == [
+        ["0.001", "0.750", "0.150", "3"],
+        ["0.01", "0.650", "0.150", "3"],
+        ["0.1", "0.750", "0.150", "3"],
+        ["1", "0.850", "0.212", "2"],
+    ]
+    low, best, high, worst = (re.search(r"[o*]", row).start() for row in rows)
+    assert best < low == high < worst
+    assert rows[1][best] == "*"
+    assert [row.endswith("best 1 se") for row in rows] == [False, True, False, False]
+
+
+def test_what_is_best_failed_and_missing_is_said(store, capsys):
+    text = " ".join(shown(capsys, store).split())
+    assert "best: l2=0.01: validation_loss 0.650 (3 seeds, standard error 0.0866)" in text
+    assert "within one standard error: l2=0.01: validation_loss 0.650" in text
+    assert "failed: l2=1, seed 1: FloatingPointError: diverged" in text
+    assert "note: means are of 3 seeds, but of fewer at l2=1.0: 2" in text
+    text = " ".join(shown(capsys, store.parent, "--figure", "validation_accuracy").split())
+    assert "best: l2=0.01: validation_accuracy 0.675" in text
+
+
+def test_json_is_strict_and_says_the_same(store, capsys):
+    text = shown(capsys, store, "--json")
+    (found,) = json.loads(text, parse_constant=pytest.fail)["compared"]
+    sweep = mr.Sweep.load(store)
+    assert (found["figure"], found["mode"], found["runs"]) == ("validation_loss", "min", 11)
+    assert found["points"] == sorted(sweep.summary("validation_loss"), key=lambda row: row["l2"])
+    with pytest.warns(UserWarning, match="means are of 3 seeds, but of fewer"):
+        assert found["one_standard_error"] == sweep.one_standard_error("validation_loss")
+    assert found["failed"] == [{"l2": 1.0, "seed": 1, "error": "FloatingPointError: diverged"}]
+    assert found["missing"] == []
+
+
+def test_an_interrupted_halving_shows_no_early_result(tmp_path, capsys):
+    def learnt(l2, epochs, seed):
+        if epochs == 9 and l2 == 3 and seed:
+            raise KeyboardInterrupt
+        return {"loss": abs(l2 - 3) / epochs}
+
+    options = {"seeds": [0, 1], "halving": mr.Halving("loss", 9, least=3), "key": "learnt"}
+    mr.sweep(learnt, {"l2": [1, 2, 3, 4]}, **options, store=tmp_path / "sweep.sqlite")
+    text = shown(capsys, tmp_path)
+    assert "stopped early by halving, no results: 8 runs (budgets 3)" in text
+    assert "missing: l2=3, epochs=9, seed 1" in text
+    assert re.search(r"best: l2=3, epochs=9: loss 0.000 \(1", text)
+    points = json.loads(shown(capsys, tmp_path, "--json"))["compared"][0]["points"]
+    assert {row["epochs"] for row in points} == {9}
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "gbk"])
+@pytest.mark.parametrize("columns", [40, 80])
+def test_it_fits_any_terminal_and_encoding(encoding, columns, store, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    plain = shown(capsys, store.parent)
+    raw = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+        assert cli.main(["compare", str(store.parent)]) == 0
+        assert raw.getvalue().decode(encoding).splitlines() == plain.splitlines()
+    _, *lines = plain.splitlines()  # a path is not cut
+    assert max(map(len, lines)) <= columns
+    assert all(figure in plain for figure in ("0.750", "0.650", "0.850"))
+    assert any("*" in line for line in lines)
+
+
+def test_without_rich_it_is_the_same_text(store, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = shown(capsys, store)
+    find = cli.compare.importlib.util.find_spec
+    monkeypatch.setattr(
+        cli.compare.importlib.util, "find_spec", lambda name: None if name == "rich" else find(name)
+    )
+    assert shown(capsys, store) == text
+
+
+# --- run folders --------------------------------------------------------------------------------
+
+TRAIN = [
+    "train",
+    "--dataset",
+    "wine",
+    "--hidden",
+    "8",
+    "--epochs",
+    "2",
+    "--no-report",
+    "--no-progress",
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for l2 in ("1e-3", "1e-1"):
+        for seed in "12":
+            out = ["--out", str(folder / f"{l2}-{seed}")]
+            with contextlib.redirect_stdout(io.StringIO()):
+                assert cli.main([*TRAIN, "--l2", l2, "--seed", seed, *out]) == 0
+    return sorted(folder.iterdir())
+
+
+def test_run_folders_are_points_named_by_what_differs(runs, capsys):
+    (found,) = json.loads(shown(capsys, *runs, "--json"))["compared"]
+    assert found["parameters"] == ["l2"]
+    assert [(row["l2"], row["seeds"]) for row in found["points"]] == [(1e-3, 2), (1e-1, 2)]
+    ends = [
+        json.loads((run / "history.json").read_text("utf-8"))["runs"]["regularized"]["columns"][
+            "validation_loss"
+        ][-1]
+        for run in runs
+        if run.name.startswith("1e-3")
+    ]
+    assert found["points"][0]["mean"] == pytest.approx(sum(ends) / 2)
+
+
+def test_a_run_that_did_not_end_is_missing_and_the_same_run_counts_once(runs, tmp_path, capsys):
+    record = json.loads((runs[0] / "history.json").read_text("utf-8"))
+    record["runs"]["regularized"]["stopped"] = "interrupted"
+    record["settings"]["seed"] = 3
+    shutil.copytree(runs[0], tmp_path / "again")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "history.json").write_text(json.dumps(record), "utf-8")
+    args = (*runs, tmp_path / "again", tmp_path / "half")
+    (found,) = json.loads(shown(capsys, *args, "--json"))["compared"]
+    assert [row["seeds"] for row in found["points"]] == [2, 2]
+    assert [row["seed"] for row in found["missing"]] == [3]
+
+
+# --- what cannot be compared --------------------------------------------------------------------
+
+
+def refused(capsys, code, *args):
+    command = ["compare", *map(str, args)]
+    if code == 2:
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(command)
+    else:
+        assert cli.main(command) == code
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith("minireg compare: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def test_what_cannot_be_compared_is_said_in_one_line(store, tmp_path, capsys):
+    assert "no file" in refused(capsys, 1, tmp_path / "nothing")
+    assert "holds neither sweep.sqlite nor history.json" in refused(capsys, 1, tmp_path)
+    (text := tmp_path / "x.csv").write_text("l2,loss\n" * 99)
+    assert "damaged, or no store" in refused(capsys, 1, text)
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as db:
+        db.execute("CREATE TABLE trials (x)")
+    assert "is no store of a sweep" in refused(capsys, 1, tmp_path / "other.db")
+    (tmp_path / "run").mkdir()
+    for record in (
+        "",
+        "[]",
+        "{}",
+        '{"settings": [], "runs": {}}',
+        '{"settings": {}, "runs": {"a": 1}}',
+    ):
+        (tmp_path / "run" / "history.json").write_text(record)
+        assert "is no record of minireg train" in refused(capsys, 1, tmp_path / "run")
+    error = refused(capsys, 2, store, "--figure", "loss")
+    assert (
+        "has no figure 'loss', expected one of ['validation_loss', 'validation_accuracy'" in error
+    )
+
+
+def test_nothing_finished_is_nothing_to_compare(tmp_path, capsys):
+    def stops(l2, seed):
+        raise KeyboardInterrupt
+
+    mr.sweep(stops, {"l2": [1, 2]}, store=tmp_path / "sweep.sqlite", key="stops")
+    assert "no run has finished (0 failed, 2 missing)" in refused(capsys, 1, tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads every file")
+def test_a_store_that_may_not_be_read_is_said(store, tmp_path, capsys):
+    shutil.copy(store, path := tmp_path / "x.sqlite")
+    path.chmod(0)
+    assert "x.sqlite" in refused(capsys, 1, path)
