@@ -247,7 +247,8 @@ def _converted(x: Any, name: str, floats: Any) -> Array:
             return of(arrays[0]).xp.stack(arrays)
         if getattr(x, "__dlpack_device__", tuple)()[:1] in ((2,), (13,)):  # CUDA, and managed
             return get("cupy").xp.from_dlpack(x)
-        array = np.asarray(x)
+        alone: Any = x if hasattr(x, "__dlpack__") and not hasattr(x, "__array__") else None
+        array = np.asarray(x) if alone is None else np.from_dlpack(alone)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         if str(error).startswith(name):
             raise

@@ -24,7 +24,7 @@ from .engine import accumulate, backprop, run_hooks
 from .gpu.trace import run_on_rows
 from .messages import check_kind, check_option
 from .mode import RECORD, enable_grad, no_grad, state
-from .nn.losses import Loss
+from .nn.losses import CrossEntropyLoss, Loss, NLLLoss
 from .nn.module import Module, Parameter
 from .optim.pipeline import NamedPenalty, Optimizer
 from .penalties import Penalty
@@ -151,6 +151,18 @@ def named_parts(loss: AnyLoss, output: ArrayLike, target: ArrayLike) -> dict[str
             "in it would end the graph"
         )
     return {"data": value}
+
+
+def as_column(loss: AnyLoss, output: Any, target: Any) -> Any:
+    """Targets (N,) of outputs (N, 1) as (N, 1) for a loss of ours, unless it takes labels.
+
+    A function of one's own gets what there is: NumPy would make (N, N) of (N, 1) − (N,).
+    """
+    shape = getattr(target, "shape", None)
+    fits = isinstance(loss, Loss) and not isinstance(loss, CrossEntropyLoss | NLLLoss)
+    if fits and shape and getattr(output, "shape", None) == (*shape, 1) and len(shape) == 1:
+        return target.reshape(-1, 1)
+    return target
 
 
 Selector = str | Parameter | Iterable[str | Parameter] | Callable[[str, Parameter], bool] | None
@@ -432,7 +444,8 @@ class Objective:
     def __call__(self, model: Module, x: object, y: ArrayLike) -> Terms:
         """Evaluate the loss of ``model(x)`` and y, and the penalties when they are read.
 
-        x is what the model takes, y what the loss takes. ``RuntimeError`` for a ``via="prox"``
+        x is what the model takes, y what the loss takes; targets (N,) of a regression also stand for
+        the column (N, 1) that the model gives. ``RuntimeError`` for a ``via="prox"``
         term that is not attached to an optimizer, ``ValueError`` for a penalty with the name of a term
         of the loss; errors of :meth:`bind`.
         """
@@ -441,7 +454,8 @@ class Objective:
         parameters = dict(model.named_parameters())
         if _signature(parameters) != self._known:
             self.bind(model)
-        values = named_parts(self.loss, model(x), y)
+        output = model(x)
+        values = named_parts(self.loss, output, as_column(self.loss, output, y))
         first, recorded = next(iter(values.values())), bool(state.mode & RECORD)
         unread: dict[str, _Unread] = {}
         for name, term in self.terms.items():

@@ -1,9 +1,10 @@
 """Progress: all that a training is made of on its way, which a checkpoint keeps and gives back.
 
 What is in the file (:func:`minireg.checkpoint.read_tree`): ``model`` (parameters and buffers),
-``optimizer``, ``scheduler``, ``early_stopping``, ``ledger``, ``history``, ``strengths`` (the updates of
-each Coefficient), ``streams`` (of the model, a loss and the optimizer), ``shuffle``, ``seeds`` (of new
-streams), ``epoch`` (where in it), and ``configuration``: what must be the same for the numbers to be.
+``optimizer``, ``scheduler``, ``early_stopping``, ``ledger``, ``history``, ``classes``, ``strengths`` (those
+that are numbers, which a hook may change, and the updates of each Coefficient), ``streams`` (of the model,
+a loss and the optimizer), ``shuffle``, ``seeds`` (of new streams), ``epoch`` (where in it), and
+``configuration``: what must be the same for the numbers to be.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import getattr_static
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from .backend import of
-from .checkpoint import checksum, read_tree, write_tree
-from .inspect.history import History, rows_of
+from .checkpoint import read_tree, write_tree
+from .inspect.history import History, Name, as_classes, rows_of
 from .inspect.ledger import Ledger
 from .messages import check_option
 from .nn import Module
 from .objective import Objective
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
-from .penalties.base import Coefficient, Penalty
+from .penalties.base import Coefficient, Penalty, Strength
 from .random import Stream, load_seeds, seeds_state
 
 
@@ -49,7 +50,8 @@ class Progress:
     ledger: Ledger | None
     history: History
     shuffle: Stream
-    updates: int  # of an epoch
+    updates: int  # of an epoch, within which one can go on
+    classes: tuple[Name, ...] = ()
     configuration: dict[str, Any] = field(default_factory=dict)
     done: int = 0
     steps: int = 0
@@ -109,7 +111,11 @@ class Progress:
             "configuration": self.configuration,
             "model": self.model.state_dict(),
             **{name: part and part.state_dict() for name, part in self._parts().items()},
-            "strengths": [c.updates for c in self._coefficients()],
+            "strengths": {
+                "numbers": [getattr(penalty, name) for penalty, name in self._strengths()],
+                "updates": [c.updates for c in self._coefficients()],
+            },
+            "classes": [*self.classes],
             "history": {c: [row[c] for row in rows] for c in (rows or [{}])[0]},
             "epoch": {
                 "done": self.done, "steps": self.steps, "seconds": self.seconds,
@@ -126,13 +132,18 @@ class Progress:
         check_option("epoch", range(self.updates), done=epoch["done"])
         check_option("epoch", 0, steps=epoch["steps"])
         check_option("epoch", "[0, inf)", seconds=epoch["seconds"])
-        check_option("epoch", ("epochs", "early stopping"), stopped=epoch["stopped"])
+        check_option("epoch", ("epochs", "early stopping", "hook"), stopped=epoch["stopped"])
         rows_of({column: [value] for column, value in epoch["statistics"].items()})
         if tree["streams"].keys() != mine.keys():
             raise ValueError(f"streams of random numbers: {[*tree['streams']]}, not {[*mine]}")
-        for coefficient, updates in zip(self._coefficients(), tree["strengths"], strict=True):
+        strengths = tree["strengths"]
+        for (penalty, name), number in zip(self._strengths(), strengths["numbers"], strict=True):
+            check_option(type(penalty).__name__, "[0, inf)", **{name: number})
+            setattr(penalty, name, number)
+        for coefficient, updates in zip(self._coefficients(), strengths["updates"], strict=True):
             check_option("Coefficient", 0, updates=updates)
             coefficient.updates = updates
+        self.classes = as_classes("fit", tree["classes"])
         for name, part in self._parts().items():
             if part is not None:
                 part.load_state_dict(tree[name])
@@ -159,6 +170,19 @@ class Progress:
         terms = self.objective.terms.values()
         return list(dict.fromkeys(c for t in terms for c in t.penalty.coefficients()))
 
+    def _strengths(self) -> list[tuple[Penalty, str]]:
+        """Every strength that is a number: whose it is, and its name."""
+        penalties = [t.penalty for t in self.objective.terms.values()]
+        penalties += [p for p in [getattr(self.optimizer, "penalty", None)] if p is not None]
+        found: dict[tuple[int, str], tuple[Penalty, str]] = {}
+        for penalty in penalties:  # which grows: penalties within penalties
+            for name, value in vars(penalty).items():
+                if isinstance(value, Penalty):
+                    penalties.append(value)
+                elif isinstance(getattr_static(type(penalty), name, None), Strength):
+                    found[id(penalty), name] = penalty, name
+        return [f for f in found.values() if not isinstance(vars(f[0])[f[1]], Coefficient)]
+
     def _streams(self) -> dict[str, Stream]:
         """Every stream of the model, a loss and the optimizer, each once."""
         places: list[tuple[str, Any]] = [*self.model.named_modules(), ("optimizer", self.optimizer)]
@@ -173,8 +197,8 @@ class Progress:
 
     # --- what must be the same -----------------------------------------------------------------
 
-    def describe(self, data: Mapping[str, tuple[Any, Any]], **options: Any) -> None:
-        """Note the configuration in words: the parts, the options, and checksums of the data."""
+    def describe(self, data: Mapping[str, Mapping[str, str]], **options: Any) -> None:
+        """Note the configuration in words: the parts, the options, and what is said of the data."""
         stop, loss, optimizer = self.early_stopping, self.objective.loss, self.optimizer
         terms = {n: f"{_fixed(t.penalty)} via {t.via}" for n, t in self.objective.terms.items()}
         parameters = [
@@ -194,9 +218,9 @@ class Progress:
             "the ledger": repr(self.ledger and f"accumulate={self.ledger.accumulate}"),
             **{name: repr(value) for name, value in options.items()},
         } | {
-            f"{which} of {part}": f"{a.shape} {a.dtype} {checksum(of(a).to_numpy(a))}"
-            for part, pair in data.items()
-            for which, a in zip("xy", pair, strict=True)
+            f"{which} of {part}": text
+            for part, texts in data.items()
+            for which, text in texts.items()
         }  # fmt: skip
 
     def _compare(self, saved: Mapping[str, str]) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .analysis.implicit import dropout_effect
-from .backend import Array, as_array, move
+from .backend import Array, as_array
+from .batches import Data, Intake, Pair, Part, check_lengths, figures
 from .checkpoint import check_path
-from .inspect.history import History
+from .inspect.history import History, Name, as_classes
 from .inspect.ledger import Ledger
 from .messages import check_option
-from .mode import no_grad
-from .nn import Embedding, Module
-from .objective import AnyLoss, Objective, named_parts
+from .nn import Module
+from .objective import AnyLoss, Objective, Terms
 from .operators import Space
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
@@ -31,7 +30,6 @@ from .progress import Progress
 from .random import Stream
 from .tensor import Tensor
 
-Data = tuple[ArrayLike, ArrayLike]  # inputs (N, …) and targets (N, …)
 _OF_TERMS = ("value", "norm", "share", "cosine")  # the columns of each term
 
 _keeps_interrupt: ContextVar[bool] = ContextVar("_keeps_interrupt", default=True)
@@ -47,65 +45,33 @@ def passing_interrupts() -> Iterator[None]:
         _keeps_interrupt.reset(token)
 
 
-def evaluate(model: Module, loss: AnyLoss, x: ArrayLike, y: ArrayLike) -> dict[str, float]:
+def evaluate(
+    model: Module, loss: AnyLoss, x: ArrayLike, y: ArrayLike, *, batch_size: int = 32
+) -> dict[str, float]:
     """The data loss, and for labels the accuracy, in evaluation mode, without a graph.
 
     Parameters
     ----------
     model, loss : as for :func:`fit`; the model's mode is restored.
     x, y : inputs (N, …), and targets (N, …) or integer labels (N,), on the model's backend.
+    batch_size : ≥ 1, samples that the model sees at once; more where they make little work, up to some
+        megabytes. The value is that of all samples together, to rounding: means are weighted by what
+        the loss divides by (labels that count, class weights, elements), sums add up, and any loss but
+        those of :mod:`minireg.nn` sees the outputs of all samples at once.
 
     Returns ``{"loss": …}``, for labels and outputs (N, C) also ``"accuracy"``, which like the loss
     leaves out the labels ``loss.ignore_index`` (-100 for a loss without one); NaN if all are left
-    out. ``TypeError`` for what is no array of numbers.
+    out. ``TypeError`` for what is no array of numbers, ``ValueError`` for a loss that is no number and
+    for unequal lengths.
 
     >>> from minireg import nn
     >>> evaluate(nn.Sequential(), nn.MSELoss(), np.ones((2, 1)), np.zeros((2, 1)))
     {'loss': 1.0}
     """
-    training = model.training
-    model.eval()
-    try:
-        with no_grad():
-            output, target = model(Tensor(as_array(x, "evaluate: x"))), as_array(y, "evaluate: y")
-            figures = {"loss": float(named_parts(loss, output, target)["data"].data)}
-            if target.dtype.kind in "iu" and output.ndim == 2 and target.ndim == 1:
-                kept = target != getattr(loss, "ignore_index", -100)
-                right, counted = (output.data.argmax(axis=1) == target) & kept, int(kept.sum())
-                figures["accuracy"] = int(right.sum()) / counted if counted else math.nan
-    finally:
-        model.train(training)
-    return figures
-
-
-def batches(n: int, batch_size: int, stream: Stream, backend: str) -> Iterator[Any]:
-    """Index arrays of one epoch; a single left-over sample joins the batch before it."""
-    order = move(stream.permutation(n), backend)
-    for start, stop in pairwise([*_starts(n, batch_size), n]):
-        yield order[start:stop]
-
-
-def _starts(n: int, batch_size: int) -> list[int]:
-    """Where the batches begin."""
-    starts = list(range(0, n, batch_size))
-    return starts[:-1] if len(starts) > 1 and n - starts[-1] == 1 < batch_size else starts
-
-
-def _moved(owner: str, name: str, data: Any, model: Module) -> tuple[Array, Array]:
-    """(x, y) on the model's backend and in its dtype; labels and an Embedding's indices stay."""
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError(f"{owner}: {name} must be a pair (x, y), got {type(data).__name__}")
-    like, indices = next(model.parameters()), any(isinstance(m, Embedding) for m in model.modules())
-    arrays: list[Any] = []
-    for a, part, discrete in zip(data, "xy", (indices, True), strict=True):
-        raw = move(as_array(a, f"{owner}: {part} of {name}"), like.backend)
-        arrays.append(raw if discrete and raw.dtype.kind in "iu" else raw.astype(like.dtype))
-    inputs, targets = (len(a) if a.ndim else 0 for a in arrays)
-    if inputs != targets or inputs == 0:
-        raise ValueError(
-            f"{owner}: {name} has {inputs} inputs and {targets} targets; expected equal, > 0"
-        )
-    return arrays[0], arrays[1]
+    check_option("evaluate", 1, batch_size=batch_size)
+    pair = Pair(as_array(x, "evaluate: x"), as_array(y, "evaluate: y"))
+    check_lengths("evaluate: data", pair.x, pair.y)
+    return figures(model, loss, pair.pieces(model, batch_size))
 
 
 def _check(
@@ -158,9 +124,7 @@ def _check(
         )
 
 
-def _check_monitor(
-    owner: str, column: str | None, parts: Mapping[str, tuple[Array, Array]]
-) -> None:
+def _check_monitor(owner: str, column: str | None, parts: Mapping[str, Part]) -> None:
     """``ValueError`` if the history of a training on these parts will have no such column."""
     if column is None or column.partition("/")[0] in _OF_TERMS:
         return
@@ -168,13 +132,29 @@ def _check_monitor(
         raise ValueError(f"fit: {owner} on {column!r} needs validation data")
     known = ["epoch", "lr", "seconds", "zeros", "weights", *(f"{part}_loss" for part in parts)]
     known += ["gap"] if "validation" in parts else []
-    labels = [part for part, (_, y) in parts.items() if y.dtype.kind in "iu" and y.ndim == 1]
+    labels = [name for name, part in parts.items() if part.labelled]
     known += [f"{part}_accuracy" for part in labels]
     known += ["accuracy_gap"] if "validation" in labels else []
     if column not in known:
         raise ValueError(
             f"fit: {owner} on {column!r}, expected one of {known} or a term's, as in 'value/data'"
         )
+
+
+def _parts(intake: Intake, train: Data, validation: Data | None, watch: Any) -> dict[str, Part]:
+    """What is given, by name, as the model takes it."""
+    data = {"train": intake.part("train", train)}
+    if validation is not None:
+        data["validation"] = intake.part("validation", validation)
+    if not isinstance(watch, Mapping | None):
+        raise TypeError(f"fit: watch must be a mapping of names to pairs (x, y), got {watch!r:.60}")
+    for name, given in (watch or {}).items():
+        if name in ("train", "validation"):
+            raise ValueError(
+                f"fit: watch has a part {name!r}, which is given by {name}=; rename it"
+            )
+        data[name] = intake.part(f"watch[{name!r}]", given)
+    return data
 
 
 def fit(
@@ -185,8 +165,9 @@ def fit(
     validation: Data | None = None,
     *,
     epochs: int = 100,
-    batch_size: int = 32,
-    seed: int = 0,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    classes: Sequence[Name] = (),
     early_stopping: EarlyStopping | None = None,
     clip_norm: float | None = None,
     scheduler: LRScheduler | None = None,
@@ -196,28 +177,40 @@ def fit(
     checkpoint: str | Path | None = None,
     every: float | None = None,
     resume: str | Path | None = None,
+    on_step: Callable[[int, Terms, Module], object] | None = None,
+    on_epoch: Callable[[dict[str, float], Module], object] | None = None,
     progress: bool | None = None,
     label: str = "training",
 ) -> History:
-    """Train ``model`` on (x, y) pairs and return the :class:`History` of every term.
+    """Train ``model`` on (x, y) or on batches, and return the :class:`History` of every term.
 
     Parameters
     ----------
     model, objective, optimizer : a loss is an objective without penalties; terms that act via
         their prox are attached to the optimizer here, and replace earlier ones.
-    train, validation : pairs (x, y) of inputs (N, …) and targets (N, …), moved to the model's
-        backend and float dtype; integer labels, and integer inputs of a model with an Embedding,
-        stay integers.
-    epochs, batch_size : integers ≥ 1; batches are reshuffled every epoch.
-    seed : of the shuffling; weights and dropout follow :func:`minireg.manual_seed`.
+    train, validation : a pair (x, y) of inputs (N, …) and targets (N, …), or an iterable of such
+        batches that begins anew each time (a list, a ``DataLoader``; no generator, which ends after
+        one pass; an epoch takes two, the second to evaluate). Arrays and what is like them, data frames
+        and PyTorch's tensors too, are moved to the model's backend and float dtype; integer labels,
+        and integer inputs of a model with an Embedding, stay integers. Targets (N,) of a regression
+        also stand for outputs (N, 1). NaN and infinity are refused, before the first epoch or at their
+        batch (but in the targets of a loss that is not :mod:`minireg.nn`'s, which may want them).
+    epochs : ≥ 1.
+    batch_size, seed : of a pair: samples a batch, ≥ 1 (None is 32), reshuffled every epoch, and the
+        seed of that (None is 0); weights and dropout follow :func:`minireg.manual_seed`. An iterable
+        has batches and an order of its own. Pairs are evaluated in pieces of the size of a batch, or
+        larger ones of some megabytes; the figures are those of all samples (:func:`evaluate`).
+    classes : the names of the labels 0, 1, …, for targets that are words or other numbers; by default
+        the sorted labels of the training pair, and (False, True) of bools. A loss of two classes
+        that is no cross entropy gets 0.0 and 1.0. ``history.classes`` says which they were.
     early_stopping : looks at one column after each epoch; puts the best weights back.
     clip_norm : > 0, clip the joint gradient norm to this before each update.
     scheduler : one of ``mr.optim.lr_scheduler``; it steps after each epoch, or after each update
         if its ``interval`` is "step". One with a ``monitor`` sees that column of the history.
     ledger : a :class:`~minireg.Ledger` of the optimizer: every update is split by term, and
         each epoch ends with ``ledger.record(epoch=…)``.
-    watch : {name: (x, y)}, more data to evaluate after each epoch, which decide nothing; each adds
-        the columns ``name_loss`` and, for labels, ``name_accuracy`` to the history.
+    watch : {name: (x, y) or an iterable}, more data to evaluate after each epoch, which decide nothing;
+        each adds the columns ``name_loss`` and, for labels, ``name_accuracy`` to the history.
     dropout_draws : if > 0, each epoch also measures the penalty that the model's dropout implies
         (:func:`minireg.implicit.dropout_effect` with this many masks, or all if they are few), as
         columns of a term "dropout"; it costs a forward and backward pass per mask.
@@ -226,13 +219,23 @@ def fit(
         at the end. The one before it is kept beside it, ``a.previous.safetensors`` of
         ``a.safetensors``; one of both can be read whenever the process is killed.
     every : updates between two checkpoints, an integer ≥ 1; or a share in (0, 1): after an epoch, as
-        often as writing takes no more than this share of the time. None is once per epoch.
+        often as writing takes no more than this share of the time. None is once per epoch. Within an
+        epoch one can go on only with a pair: with an iterable they are written at the end of the epoch
+        (and a warning says so), and to resume it must give the batches of the next epoch first.
     resume : a checkpoint to go on from. The rest is given as it was: model, objective, optimizer,
         scheduler, early stopping, ledger, data, seed and batch size, or else there is a ``ValueError``
         that names what differs; their state comes from the file, and with it rates and momenta.
         The end is then the same, bit for bit, as if nothing had come between, on the same machine
         (``seconds`` apart, and a GPU's own random numbers, which cannot be kept). ``epochs`` is the
         number in all and may be another, ``checkpoint`` may be the same file.
+    on_step : ``on_step(step, terms, model)`` is called after each update, the ``step``-th of all, with
+        the :class:`~minireg.objective.Terms` it was made of; after the scheduler's step, if it has
+        one, and before a checkpoint.
+    on_epoch : ``on_epoch(row, model)`` is called when all of an epoch is done, with its row of the
+        history: after ledger, scheduler and early stopping, before the checkpoint. A hook that returns
+        True ends the training with ``stopped == "hook"``; an epoch under way has no row then. What
+        it changes counts from the next update: rates (unless a scheduler sets them anew), strengths,
+        weights. A training that is resumed calls it for what was not yet done.
     progress : show a progress bar (rich); by default if stderr is a terminal and rich is installed.
     label : the text before the bar.
 
@@ -241,9 +244,12 @@ def fit(
     is not finite raises ``FloatingPointError``; for a validation or watched loss there is a
     warning. After an error, too, the best weights are put back, and the exception has the finished
     epochs as its ``history``. Before the first epoch raises ``TypeError`` or ``ValueError`` for
-    data that are no pair of arrays of numbers and for a model, optimizer, scheduler and ledger that
-    do not belong together, and for a checkpoint that is damaged or of another training, which then
-    has changed nothing.
+    data that are no numbers or labels or are not finite, for a model, optimizer, scheduler and ledger
+    that do not belong together, and for a checkpoint that is damaged or of another training, which
+    then has changed nothing.
+
+    To log each epoch elsewhere, see ``docs/recipes.md``; with Weights & Biases it is
+    ``on_epoch=lambda row, model: wandb.log(row)``.
 
     >>> import minireg as mr
     >>> mr.manual_seed(0); model = mr.nn.Linear(2, 1)
@@ -253,8 +259,8 @@ def fit(
     >>> history["train_loss"][-1] < 1e-3
     True
     """
-    check_option("fit", 1, epochs=epochs, batch_size=batch_size)
-    check_option("fit", 0, seed=seed, dropout_draws=dropout_draws)
+    check_option("fit", 1, epochs=epochs, batch_size=32 if batch_size is None else batch_size)
+    check_option("fit", 0, seed=0 if seed is None else seed, dropout_draws=dropout_draws)
     if clip_norm is not None:
         check_option("fit", "(0, inf]", clip_norm=clip_norm)
     if checkpoint is not None:
@@ -263,36 +269,48 @@ def fit(
         check_option("fit", "(0, 1)" if isinstance(every, float) else 1, every=every)
         if checkpoint is None:
             raise ValueError("fit: every= is between two checkpoints; say where, checkpoint=PATH")
+    for name, hook in (("on_step", on_step), ("on_epoch", on_epoch)):
+        if hook is not None and not callable(hook):
+            raise TypeError(f"fit: {name} must be a function, got {hook!r:.60}")
     goal = objective if isinstance(objective, Objective) else Objective(objective)
     goal.bind(model)
     _check("fit", model, optimizer, scheduler, ledger, early_stopping)
-    data = {"train": _moved("fit", "train", train, model)}
-    if validation is not None:
-        data["validation"] = _moved("fit", "validation", validation, model)
-    if not isinstance(watch, Mapping | None):
-        raise TypeError(f"fit: watch must be a mapping of names to pairs (x, y), got {watch!r:.60}")
-    for name, pair in (watch or {}).items():
-        if name in ("train", "validation"):
-            raise ValueError(
-                f"fit: watch has a part {name!r}, which is given by {name}=; rename it"
-            )
-        data[name] = _moved("fit", f"watch[{name!r}]", pair, model)
+    intake = Intake("fit", model, goal.loss, as_classes("fit", classes))
+    data = _parts(intake, train, validation, watch)
     if early_stopping is not None:
         _check_monitor("early stopping", early_stopping.monitor, data)
     if scheduler is not None:
         _check_monitor("the scheduler", scheduler.monitor, {"validation": data["train"], **data})
-    history, shuffle = History(), Stream("shuffle", seed)
-    (x, y), backend = data["train"], next(model.parameters()).backend
-    updates, parts = len(_starts(len(x), batch_size)), (scheduler, early_stopping, ledger)
-    at = Progress(model, goal, optimizer, *parts, history, shuffle, updates)
+    fed = seen = data["train"]
+    whole = isinstance(fed, Pair)
+    if whole:
+        batch_size, seed = batch_size or 32, seed or 0
+    else:
+        if batch_size is not None or seed is not None:
+            raise ValueError(
+                "fit: batch_size= and seed= are of a pair (x, y); train is an iterable, which has "
+                "batches and an order of its own: leave them out"
+            )
+        if every is not None and every >= 1:
+            warnings.warn(
+                "fit: a training on an iterable goes on from the end of an epoch only: checkpoints are "
+                f"written there, after the epochs in which {every} more updates are full",
+                stacklevel=2,
+            )
+    history, shuffle = History(), Stream("shuffle", seed or 0)
+    updates, parts = fed.updates(batch_size or 1), (scheduler, early_stopping, ledger)
+    at = Progress(model, goal, optimizer, *parts, history, shuffle, updates, intake.classes)
     if checkpoint is not None or resume is not None:
+        described = {name: part.description() for name, part in data.items()}
         options = {"clip_norm": clip_norm, "dropout_draws": dropout_draws}
-        at.describe(data, batch_size=batch_size, seed=seed, **options)
+        sizes = {"batch_size": batch_size, "seed": seed, "classes": intake.classes}
+        at.describe(described, **sizes, **options)
     if resume is not None:
         at.resume(resume)
     elif early_stopping is not None:
         early_stopping.reset()
     goal.attach(optimizer)
+    history.classes = at.classes
     if checkpoint is not None and resume is None:
         at.save(checkpoint)  # better to fail now than after an epoch
     try:
@@ -303,28 +321,38 @@ def fit(
                 if history.stopped != "epochs":  # before it was resumed
                     break
                 start, at.order = time.perf_counter() - at.seconds, shuffle.state
-                indices = enumerate(batches(len(x), batch_size, shuffle, backend))
-                for i, index in islice(indices, at.done, None):
-                    batch = x[index], y[index]
-                    attribute = (i == 0, ledger is not None)
-                    at.statistics |= _update(
-                        model, goal, optimizer, *batch, clip_norm, *attribute, dropout_draws
-                    )
+                before, size = at.steps, 1
+                for x, y in fed.epoch(batch_size or 1, shuffle, at.done):
+                    seen, size = fed if whole else Pair(x, y), batch_size or max(size, len(x))
+                    terms, columns = _update(
+                        model, goal, optimizer, x, y, clip_norm, at.done == 0, ledger is not None,
+                        dropout_draws, on_step is not None,
+                    )  # fmt: skip
+                    at.statistics |= columns
                     goal.step()
                     rate = float(optimizer.param_groups[0]["lr"])
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
-                    at.done, at.steps, at.seconds = i + 1, at.steps + 1, time.perf_counter() - start
-                    if checkpoint and at.done < updates and at.due(every or updates):
+                    at.done, at.steps = at.done + 1, at.steps + 1
+                    at.seconds = time.perf_counter() - start
+                    ended = on_step is not None and _ends(on_step(at.steps, terms, model))
+                    del terms  # and the gradient of each
+                    if ended:
+                        history.stopped = "hook"
+                        break
+                    if checkpoint and every and at.done < updates and at.due(every):
                         at.save(checkpoint)
+                if history.stopped != "epochs":
+                    break
                 row = {
                     "epoch": epoch,
                     "lr": rate,
-                    **_figures(model, goal.loss, data, at.statistics),
+                    **_figures(model, goal.loss, data, size, at.statistics),
                 }
-                _check_losses(row, history, x, y)
+                _check_losses(row, history, seen)
                 row["seconds"] = time.perf_counter() - start
                 history.rows.append(row)
+                history.classes = at.classes = intake.classes
                 at.done, at.seconds, at.statistics = 0, 0.0, {}
                 if ledger is not None:
                     ledger.record(epoch=epoch)
@@ -335,8 +363,13 @@ def fit(
                     history[early_stopping.monitor][-1], model
                 ):
                     history.stopped = "early stopping"
-                ends = epoch == epochs or history.stopped != "epochs"
-                if checkpoint and (ends or at.due(every or updates)):
+                ended = on_epoch is not None and _ends(on_epoch({**row}, model))
+                if ended and history.stopped == "epochs":
+                    history.stopped = "hook"
+                due = every is None or at.due(every)
+                if every and every >= 1 and not whole:
+                    due = at.steps // every > before // every
+                if checkpoint and (due or epoch == epochs or history.stopped != "epochs"):
                     at.order = shuffle.state
                     at.save(checkpoint)
     except KeyboardInterrupt:
@@ -346,15 +379,23 @@ def fit(
     except Exception as error:
         history.stopped = "error"
         error.history = history  # type: ignore[attr-defined]
-        shapes = f"x {x.shape} {x.dtype}, y {y.shape} {y.dtype}"
-        rows = "; a Linear takes rows, put nn.Flatten() before it" if x.ndim > 2 else ""
-        error.add_note(f"fit: in epoch {len(history) + 1}, trained on {shapes}{rows}")
+        about = f"fit: in epoch {len(history) + 1}"
+        if isinstance(seen, Pair):
+            x, y = seen.x, seen.y
+            about += f", trained on x {x.shape} {x.dtype}, y {y.shape} {y.dtype}"
+            about += "; a Linear takes rows, put nn.Flatten() before it" if x.ndim > 2 else ""
+        error.add_note(about)
         raise
     finally:
         if early_stopping is not None and early_stopping.restore_best and early_stopping.best_look:
             early_stopping.restore(model)
             history.best_epoch = early_stopping.best_look
     return history
+
+
+def _ends(answer: object) -> bool:
+    """Whether a hook's answer ends the training: True does, and nothing else that it may return."""
+    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 def trajectory(
@@ -404,11 +445,12 @@ def trajectory(
             f"trajectory: the scheduler watches {scheduler.monitor!r}, which is not computed here; "
             "take a schedule that is a formula, or fit"
         )
-    data, space = _moved("trajectory", "data", (x, y), model), Space(model)
+    data = Intake("trajectory", model, goal.loss).arrays("data", x, y, whole=True)
+    space = Space(model)
     goal.attach(optimizer)
     rows = [space.join([p.data for p in space.params])]
     for _ in range(steps):
-        _update(model, goal, optimizer, *data, clip_norm, False, ledger is not None, 0)
+        _update(model, goal, optimizer, *data, clip_norm, False, ledger is not None)
         goal.step()
         if scheduler is not None:
             scheduler.step()
@@ -416,7 +458,7 @@ def trajectory(
     return np.stack(rows)
 
 
-def _check_losses(row: Mapping[str, float], history: History, *data: Array) -> None:
+def _check_losses(row: Mapping[str, float], history: History, seen: Part) -> None:
     """``FloatingPointError`` for a training loss that is not finite, a warning for others."""
     epoch = int(row["epoch"])
     if not math.isfinite(row["train_loss"]):
@@ -424,8 +466,8 @@ def _check_losses(row: Mapping[str, float], history: History, *data: Array) -> N
             "lower the learning rate or the strengths of penalties and weight decay, or find the first "
             "bad op with mr.detect_anomaly()"
         )
-        if not all(np.isfinite(a).all() for a in data):
-            advice = "the training data hold NaN or infinity"
+        if isinstance(seen, Pair) and not np.isfinite(seen.y).all():
+            advice = "the targets of the training data hold NaN or infinity"
         raise FloatingPointError(
             f"fit: the training loss is {row['train_loss']} after epoch {epoch}; {advice}"
         )
@@ -441,9 +483,12 @@ def _check_losses(row: Mapping[str, float], history: History, *data: Array) -> N
 
 def _update(
     model: Module, objective: Objective, optimizer: Optimizer, x: Array, y: Array,
-    clip_norm: float | None, measure: bool, book: bool, draws: int,
-) -> dict[str, float]:  # fmt: skip
-    """One step: forward, backward, clip, update; ``measure`` gives the columns of the terms."""
+    clip_norm: float | None, measure: bool, book: bool, draws: int = 0, read: bool = False,
+) -> tuple[Terms, dict[str, float]]:  # fmt: skip
+    """One step: forward, backward, clip, update; ``measure`` gives the columns of the terms.
+
+    With ``read``, the values of the penalties are those before the step.
+    """
     model.train()
     optimizer.zero_grad()
     terms = objective(model, Tensor(x), y)
@@ -454,8 +499,10 @@ def _update(
         closure = lambda: bare(model, Tensor(x), y).total
         implied["dropout"] = dropout_effect(closure, model, draws)
     statistics = terms.statistics(implied) if measure else []
+    if read:
+        dict(terms)
     optimizer.step(terms, max_norm=clip_norm)
-    return {f"{c}/{s['term']}": s[c] for s in statistics for c in _OF_TERMS}
+    return terms, {f"{c}/{s['term']}": s[c] for s in statistics for c in _OF_TERMS}
 
 
 def _monitored(scheduler: LRScheduler, history: History) -> list[float]:
@@ -467,14 +514,14 @@ def _monitored(scheduler: LRScheduler, history: History) -> list[float]:
 
 
 def _figures(
-    model: Module, loss: AnyLoss, data: dict[str, tuple[Array, Array]],
+    model: Module, loss: AnyLoss, data: Mapping[str, Part], size: int,
     statistics: dict[str, float],
 ) -> dict[str, float]:  # fmt: skip
     """The row of an epoch: losses and accuracies, gaps, zeros, and every term."""
     row = {
         f"{part}_{name}": value
-        for part, pair in data.items()
-        for name, value in evaluate(model, loss, *pair).items()
+        for part, given in data.items()
+        for name, value in figures(model, loss, given.pieces(model, size)).items()
     }
     return row | _gaps(row) | _zeros(model) | statistics
 

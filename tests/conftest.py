@@ -26,7 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     if os.environ.get("MINIREG_REQUIRE_ORACLES") == "1":
         config.option.doctest_ignore_import_errors = False
-        missing = [m for m in ("torch", "sklearn", "skglm") if importlib.util.find_spec(m) is None]
+        oracles = ("torch", "sklearn", "skglm", "tensorboard")
+        missing = [m for m in oracles if importlib.util.find_spec(m) is None]
         if missing:
             raise pytest.UsageError(
                 f"MINIREG_REQUIRE_ORACLES=1 but {', '.join(missing)} cannot be imported"

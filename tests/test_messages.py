@@ -451,7 +451,7 @@ ERRORS = {
         "fit seed integer ≥ 0 -1"),
     "labels that are words": (
         lambda: mr.fit(n := net(), nn.MSELoss(), optim.SGD(n.parameters()), (np.ones((1, 3)), ["a"])),
-        TypeError, "fit y train numbers a"),
+        ValueError, "fit y train classes 'a' MSELoss two numbers"),
     "a function to fit": (
         lambda: mr.fit(lambda x: x, nn.MSELoss(), optim.SGD([t(2)]), ([0], [0])), TypeError,
         "model Module function"),

@@ -317,6 +317,86 @@ def test_weights_can_be_taken_out_of_a_checkpoint(tmp_path):
     assert bits(state) == bits(run.model.state_dict())
 
 
+# --- iterables ----------------------------------------------------------------------------------------
+
+
+class Anew:
+    """The data in batches of a fixed order; nobody knows how many there are."""
+
+    def __iter__(self):
+        x, y = data()
+        for stop in range(8, N + 8, 8):
+            yield x[stop - 8 : stop], y[stop - 8 : stop]
+
+
+def fed(run: Run, given: object, epochs: int = EPOCHS, **options: object) -> Run:
+    parts = run.model, run.objective, run.optimizer, given, data(1)
+    run.history = mr.fit(*parts, epochs=epochs, progress=False, **run.options, **options)
+    return run
+
+
+@pytest.mark.parametrize("label", ["dropout", "one cycle", "strengths that change", "all of it"])
+@pytest.mark.parametrize("given", [list, Anew], ids=["known", "unknown"])
+def test_an_iterable_goes_on_at_the_end_of_an_epoch(label, given, tmp_path):
+    path, make = tmp_path / "run.safetensors", (lambda: given(Anew()) if given is list else given())
+    whole, steps = fed(Run(label), make()), []
+    halt = lambda step, *others: steps.append(step) or step == 2 * UPDATES + 3
+    assert fed(Run(label), make(), checkpoint=path, on_step=halt).history.stopped == "hook"
+    assert checkpoint.read_tree("test", path)["epoch"]["steps"] == 2 * UPDATES
+    go = lambda step, *others: steps.append(step)
+    again = fed(Run(label, seed=7), make(), resume=path, on_step=go)
+    assert again.ends() == whole.ends()
+    first = [*range(1, 2 * UPDATES + 4)]
+    assert steps == [*first, *range(2 * UPDATES + 1, len(whole.history) * UPDATES + 1)]
+
+
+def test_when_those_of_an_iterable_are_written(tmp_path, monkeypatch):
+    written, path = [], tmp_path / "run.safetensors"
+    monkeypatch.setattr(Progress, "save", lambda self, path: written.append(self.steps))
+    for every, expected in {1: [0, 4, 8, 12], 4: [0, 4, 8, 12], 5: [0, 8, 12], 99: [0, 12]}.items():
+        written.clear()
+        with pytest.warns(UserWarning, match="goes on from the end of an epoch only") as told:
+            fed(Run("momentum"), Anew(), 3, checkpoint=path, every=every)
+        assert written == expected
+        assert len(told) == 1
+    written.clear()
+    fed(Run("momentum"), Anew(), 3, checkpoint=path)
+    assert written == [0, 4, 8, 12]
+
+
+def test_a_pair_does_not_go_on_as_an_iterable(tmp_path):
+    path = tmp_path / "run.safetensors"
+    Run("momentum").fit(1, checkpoint=path)
+    with pytest.raises(ValueError, match="batch_size: 8 there, None here"):
+        fed(Run("momentum"), Anew(), resume=path)
+
+
+def test_classes_are_in_checkpoints(tmp_path):
+    x, y = data()
+    path, run, words = (
+        tmp_path / "run.safetensors",
+        Run("momentum"),
+        np.array(["cat", "dog", "eel"]),
+    )
+
+    def trained(labels: np.ndarray, epochs: int = 2, **options: object) -> mr.History:
+        parts = run.model, run.objective, run.optimizer, (x, labels)
+        return mr.fit(*parts, epochs=epochs, progress=False, **options)
+
+    trained(words[y], checkpoint=path)
+    assert checkpoint.read_tree("test", path)["classes"] == ["cat", "dog", "eel"]
+    assert trained(words[y], resume=path).classes == ("cat", "dog", "eel")
+    with pytest.raises(ValueError, match=r"classes: \('cat', 'dog', 'eel'\) there, \(\) here"):
+        trained(y, resume=path)
+    bools = [(x, y == 1)]
+    parts = run.model, run.objective, run.optimizer, bools
+    for options in (
+        {"checkpoint": path},
+        {"resume": path},
+    ):  # the second time not one batch is seen
+        assert mr.fit(*parts, epochs=1, progress=False, **options).classes == (False, True)
+
+
 # --- refusals ---------------------------------------------------------------------------------------
 
 OTHER = {

@@ -23,7 +23,7 @@ from ..engine import backprop
 from ..messages import check_option, needed
 from ..mode import no_grad
 from ..nn.module import Module
-from ..objective import AnyLoss, Objective, Selector, Term
+from ..objective import AnyLoss, Objective, Selector, Term, as_column
 from ..operators import Hessian, magnitude
 from ..ops.arrays import length
 from ..optim import ProximalGradient
@@ -108,7 +108,8 @@ class Composite:
 
     def data(self) -> Tensor:
         """The loss on all data."""
-        return self.loss(self.model(self.x), self.y)
+        output = self.model(self.x)
+        return self.loss(output, as_column(self.loss, output, self.y))
 
     def gradient(self) -> dict[Tensor, Array]:
         """The gradient of the loss, by parameter."""
@@ -237,7 +238,8 @@ def solve(
     model, loss : convex together for a global minimum, for example a Linear with MSELoss. A
         model in float32 gets the solution rounded; certificate and value are those in float64.
     penalty : a convex penalty with a prox.
-    x, y : inputs (N, …) and targets (N, …), moved to the model's backend.
+    x, y : inputs (N, …) and targets (N, …), moved to the model's backend; targets (N,) of a regression
+        also stand for the outputs (N, 1).
     on : the parameters that the penalty applies to, as for a :class:`~minireg.Term`; by default the
         weights.
     tol : ≥ 0; stop when the certificate, a gradient norm, is at most this. A ``RuntimeWarning``

@@ -15,13 +15,13 @@ import numpy as np
 
 import minireg as mr
 
+from ..batches import batches
 from ..inspect.ledger import Key
 from ..penalties import Penalty
 from ..pictures import Panel, Say
 from ..pictures.words import Text, say
 from ..pictures.words import number as readable
 from ..random import Stream
-from ..training import batches
 
 Config = Mapping[str, Any]
 WIDTH, POINTS, GRID, MOST = 12, 150, 36, 120  # hidden units, points, cells of a map, looks kept

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..checkpoint import replacing
 from ..messages import check_option
+
+Name = str | int | float | bool  # of a class
+
+
+def as_classes(owner: str, names: Any) -> tuple[Name, ...]:
+    """The names of the labels 0, 1, … as a tuple; ``TypeError`` or ``ValueError`` if they are none.
+
+    >>> as_classes("fit", ["cat", "dog"])
+    ('cat', 'dog')
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"{owner}: classes must be names in order, got {names!r:.60}")
+    found = tuple(c.item() if isinstance(c, np.generic) else c for c in names)
+    if not all(isinstance(c, Name) for c in found) or len({*found}) < len(found):
+        raise ValueError(f"{owner}: classes must be words or numbers, each once, got {found!r:.80}")
+    return found
 
 
 @dataclass
@@ -29,7 +47,8 @@ class History:
     Attributes
     ----------
     rows : a dictionary of figures for each epoch.
-    stopped : "epochs" if all were done, or "early stopping", "interrupted", "error".
+    stopped : "epochs" if all were done, or "early stopping", "hook", "interrupted", "error".
+    classes : the names of the labels 0, 1, … where the targets were words or bools or were named.
     best_epoch : the epoch, from 1, whose weights early stopping has put back, or None.
 
     ``KeyError`` for an unknown column.
@@ -43,6 +62,7 @@ class History:
     rows: list[dict[str, float]] = field(default_factory=list)
     stopped: str = "epochs"
     best_epoch: int | None = None
+    classes: tuple[Name, ...] = ()
 
     def __getitem__(self, column: str) -> list[float]:
         if self.rows and column not in self.rows[0]:
@@ -68,9 +88,10 @@ class History:
         return [c.partition("/")[2] for c in (self.rows or [{}])[0] if c.startswith("value/")]
 
     def to_dict(self) -> dict[str, Any]:
-        """Columns and the reason for stopping, ready for JSON."""
+        """Columns, classes and the reason for stopping, ready for JSON."""
         columns = {c: self[c] for c in (self.rows or [{}])[0]}
-        return {"stopped": self.stopped, "best_epoch": self.best_epoch, "columns": columns}
+        about = {"stopped": self.stopped, "best_epoch": self.best_epoch, "classes": [*self.classes]}
+        return about | {"columns": columns}
 
     def to_json(self, path: str | Path) -> None:
         """Write :meth:`to_dict` to a file; NaN and infinity become null.
@@ -93,7 +114,7 @@ class History:
         rows, best = rows_of(found["columns"]), found["best_epoch"]
         if best is not None:
             check_option("History", range(1, len(rows) + 1), best_epoch=best)
-        return cls(rows, str(found["stopped"]), best)
+        return cls(rows, str(found["stopped"]), best, as_classes("History", found["classes"]))
 
     @classmethod
     def from_json(cls, path: str | Path) -> History:

@@ -171,7 +171,7 @@ SLIPS = [
     ("penalties/elementwise.py", "np.sign(", "np.spacing("),
     ("penalties/spectral.py", "np.outer(", "np.linalg.outer("),
     ("nn/losses.py", ".xp.arange(", ".xp.geomspace("),
-    ("training.py", "kept.sum()", "kept.sum(where=True)"),
+    ("batches.py", "kept.sum()", "kept.sum(where=True)"),
     ("analysis/curvature.py", "np.linalg.eigh(operator.dense())", "np.linalg.eigh(operator.dense(), k=2)"),
     ("analysis/lipschitz.py", "np.square(d).sum(", "np.add.reduce(d * d, "),
     ("ops/arrays.py", "x.max()", "x.max(initial=0)"),

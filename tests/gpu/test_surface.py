@@ -282,7 +282,7 @@ def _langevin(home):
 
 @runs("fit", waits=True)
 def _fit(home):
-    """Data from the host, early stopping, a schedule, clipping, a ledger and a warm-up."""
+    """Data from the host, early stopping, a schedule, clipping, a ledger, a warm-up; then batches."""
     model = made(
         home, lambda: nn.Sequential(nn.Linear(4, 5), nn.BatchNorm(5), nn.ReLU(), nn.Linear(5, 3))
     )
@@ -305,7 +305,15 @@ def _fit(home):
         model, LOSS, place(X16.astype(np.float32), home), place(LABELS, home)
     )
     path = mr.trajectory(model, objective, optimizer, X16, LABELS, 3)
-    return [*model.parameters(), *columns.values(), figures["loss"], history.last["gap"], path]
+    rows = slice(9), slice(9, None)
+    fed = mr.fit(
+        model, objective, optimizer, [(X16[i], np.array(["a", "b", "c"])[LABELS[i]]) for i in rows],
+        [(place(X16[i], home), place(LABELS[i], home)) for i in rows], classes=["a", "b", "c"],
+        epochs=2, progress=False, on_step=lambda step, terms, model: terms["l2"].item() < 0,
+    )  # fmt: skip
+    assert fed["train_accuracy"] == fed["validation_accuracy"]
+    figures = [figures["loss"], history.last["gap"], fed["train_loss"], fed["validation_loss"]]
+    return [*model.parameters(), *columns.values(), *figures, path]
 
 
 @runs("Ledger", waits=True)
@@ -739,6 +747,8 @@ HOST = {
             "inspect.ledger.Ledger.load_state_dict",
             "optim.early_stopping.EarlyStopping.state_dict",
             "optim.early_stopping.EarlyStopping.load_state_dict",
+            "batches.Pair.description",
+            "batches.Batches.description",
         ],
         "of a checkpoint; test_a_training_goes_on above",
     ),
