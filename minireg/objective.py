@@ -233,6 +233,11 @@ class Term:
                 f"Term: {self.penalty!r} has no gradient that a step could use (it is 0 almost "
                 "everywhere), so it would have no effect; take via='prox'"
             )
+        if self.via == "prox" and self.penalty.joint:
+            raise ValueError(
+                f"Term: {self.penalty!r} takes all weights together, and a product of layers has no "
+                "closed-form prox; take via='gradient'"
+            )
 
     def select(self, label: str, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
         """The trainable parameters it applies to, by name, of a model's ``parameters``.

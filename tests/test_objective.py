@@ -682,7 +682,8 @@ def test_what_has_no_gradient_acts_via_its_prox(label):
 def test_the_others_act_via_their_gradient():
     for penalty in (L1(0.1), L2(0.1), GroupLasso(0.1), NuclearNorm(0.1), PathNorm(0.1)):
         assert mr.Term(penalty).via == "gradient"
-        assert mr.Term(penalty, "*", "prox").via == "prox"
+        if not penalty.joint:
+            assert mr.Term(penalty, "*", "prox").via == "prox"
 
 
 def test_a_weight_of_one_dimension_is_a_weight():
@@ -1220,3 +1221,8 @@ def test_a_loss_that_left_the_graph_is_told(attribute):
     with pytest.warns(UserWarning, match="so the penalties alone train"):
         terms.backward(attribute)
     np.testing.assert_allclose(model.weight.grad.numpy(), 0.1 * model.weight.data)
+
+
+def test_a_penalty_of_all_weights_together_has_no_prox_and_says_so_at_once():
+    with pytest.raises(ValueError, match=r"PathNorm.*closed-form prox; take via='gradient'"):
+        mr.Term(mr.penalties.PathNorm(1e-2), via="prox")

@@ -33,6 +33,10 @@ def declare(commands: common.Commands) -> None:
     add = parser.add_argument
     add("--topic", metavar="NAME", help="only the claims of one file of lessons/claims")
     add("--id", nargs="+", default=[], metavar="C1", help="only these claims")
+    about = (
+        "only claims at this place of the texts, or with these words: 定理10.10, 权重衰减, dropout"
+    )
+    add("--find", default="", metavar="TEXT", help=about)
     about = "where the models live that are measured; default numpy"
     add("--backend", choices=("numpy", "cupy"), default="numpy", help=about)
     about = "in so many processes; default: one for each core if there are many claims, on a GPU 1"
@@ -84,6 +88,7 @@ def claims(args: argparse.Namespace) -> int:
     examples
       minireg claims                                 all of them
       minireg claims --topic decay
+      minireg claims --find 定理10.10                 what stands there, in either language
       minireg claims --id C39 --explain              why, conventions, figures, lines to try
       minireg claims --errata > errata.md            the corrections, as a page
       minireg claims --backend cupy                  the same measured on a GPU
@@ -97,7 +102,7 @@ def claims(args: argparse.Namespace) -> int:
     from rich.progress import track
 
     try:
-        chosen = select(args.topic, args.id)
+        chosen = select(args.topic, args.id, args.find)
     except LookupError as error:
         raise UsageError(error.args[0]) from error
     results, stderr = [], common.console(stderr=True)

@@ -457,8 +457,13 @@ def _lessons() -> None:
         spec.loader.exec_module(module)
 
 
-def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
-    """The claims of a topic, or those with the IDs; ``LookupError`` lists what exists."""
+def select(topic: str | None = None, ids: Iterable[str] = (), find: str = "") -> list[Claim]:
+    """The claims of a topic, or those with the IDs; of them those at a place of a text, or with these
+    words, in either language. ``LookupError`` says what exists.
+
+    >>> [claim.id for claim in select(find="定理10.10")]
+    ['C08', 'C24', 'C25']
+    """
     found = load()
     topics = dict.fromkeys(c.topic for c in found.values())
     if topic is not None and topic not in topics:
@@ -469,8 +474,28 @@ def select(topic: str | None = None, ids: Iterable[str] = ()) -> list[Claim]:
             raise LookupError(f"no claim {i!r}; there are {next(iter(found))} to {[*found][-1]}")
         if topic not in (None, found[i].topic):
             raise LookupError(f"no claim {i} in topic {topic}; it is in {found[i].topic}")
-    chosen = wanted or found
-    return [c for c in found.values() if topic in (None, c.topic) and c.id in chosen]
+    chosen = [c for c in found.values() if topic in (None, c.topic) and c.id in (wanted or found)]
+    if not (words := _bare(find)):
+        return chosen
+    at = {
+        c.id
+        for there in by_place().values()
+        for p, cs in there.items()
+        if _bare(p) == words
+        for c in cs
+    }
+    texts = {c.id: (c.title, c.title_zh, c.statement, c.statement_zh, c.source) for c in chosen}
+    told = [c for c in chosen if any(words in _bare(text) for text in texts[c.id])]
+    if not (chosen := [c for c in chosen if c.id in at] or told):
+        raise LookupError(
+            f"no claim has {find!r}; a place is written 定理10.10, a word dropout or 权重衰减"
+        )
+    return chosen
+
+
+def _bare(text: str) -> str:
+    """A text without spaces and capitals."""
+    return "".join(text.split()).casefold()
 
 
 def places(source: str) -> dict[str, str]:

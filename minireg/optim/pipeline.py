@@ -237,7 +237,8 @@ class Optimizer:
         if self.elementwise and not penalty.elementwise_step:
             raise NotImplementedError(
                 f"{type(self).__name__}: {penalty!r} has no prox with a step for each element, which "
-                "this optimizer's step has; take SGD or ProximalGradient, or via='gradient'"
+                "this optimizer's step has; take SGD or ProximalGradient, or via='gradient' (a class of "
+                "your own whose prox takes an array of steps says elementwise_step = True)"
             )
         for p in parameter_list(f"{type(self).__name__}.add_prox", params):
             self._prox.setdefault(p, {}).setdefault(penalty, name or "")

@@ -366,3 +366,17 @@ def test_a_wrong_flag_is_exit_code_2(capsys, flags, message):
         cli.main(["claims", *flags])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["定理10.10", "定理 10.10"])
+def test_claims_are_found_by_their_place_in_a_text_however_it_is_spaced(place):
+    found = {c.id for c in select(find=place)}
+    assert found == {c.id for there in (claims.by_place()["000"]["定理 10.10"],) for c in there}
+
+
+def test_claims_are_found_by_a_word_of_either_language_and_within_a_topic():
+    assert "C39" in {c.id for c in select(find="adamw")}
+    assert {c.id for c in select(find="权重衰减")}
+    assert {c.topic for c in select("decay", find="L2")} == {"decay"}
+    with pytest.raises(LookupError, match="no claim has 'zzz'"):
+        select(find="zzz")
