@@ -903,8 +903,12 @@ sys.meta_path.insert(0, Refuse())
 import importlib, pkgutil
 import minireg as mr, numpy as np
 for module in pkgutil.walk_packages(mr.__path__, "minireg."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith(("__main__", "minireg.sklearn")):  # the last by name only
         importlib.import_module(module.name)
+try:
+    import minireg.sklearn
+except ImportError as error:
+    assert "pip install 'minireg[sklearn]'" in str(error)
 mr.manual_seed(0)
 nn, x, y = mr.nn, np.eye(3, dtype=np.float32), np.array([0, 1, 0])
 model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.ReLU(), nn.Dropout(0.2), nn.Linear(4, 2))
