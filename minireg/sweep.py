@@ -9,6 +9,7 @@ import math
 import statistics
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
@@ -253,7 +254,7 @@ class Sweep:
         if math.isnan(best["se"]):
             raise ValueError(
                 f"Sweep.one_standard_error: no standard error of {figure!r} at {self._text(best)}, "
-                f"with {best['seeds']} seeds; use two or more, of which each gives a finite number"
+                f"seeds: {best['seeds']}; use two or more, of which each gives a finite number"
             )
         at_best = [
             row
@@ -395,22 +396,30 @@ def tabulated(
 
 def _endings(
     runs: list[tuple[Point, Any]],
+    seeds: int,
     store: Store | None,
     compute: Callable[[list[Trial]], Generator[Outcome, None, None]],
+    on_run: Callable[[Row], object] | None,
 ) -> list[Ending]:
-    """How each run ended, None for those that Ctrl-C left; what the store has is not computed."""
+    """How each run ended, None for those that Ctrl-C left; what the store has is not computed.
+
+    ``runs`` has so many ``seeds`` of a point, then those of the next.
+    """
     keys: list[Key] = []
     endings: list[Ending] = [None] * len(runs)
     if store is not None:
         keys = [key_of(point, seed) for point, seed in runs]
-        if twice := [run for run, k in zip(runs, keys, strict=True) if keys.count(k) > 1]:
+        count = Counter(keys)
+        if twice := [run for run, k in zip(runs, keys, strict=True) if count[k] > 1]:
             raise ValueError(
                 f"sweep: twice in the grid, or in seeds: {twice[0][0]}, seed {twice[0][1]}"
             )
         store.plan(keys)
         kept = store.trials()
         endings = [kept[k].figures for k in keys]
-    left = [(i, *run) for i, run in enumerate(runs) if endings[i] is None]
+    # seed by seed: whenever it is interrupted, points have runs of the same seeds, give or take one
+    left = [(i, *runs[i]) for first in range(seeds) for i in range(first, len(runs), seeds)]
+    left = [trial for trial in left if endings[trial[0]] is None]
     try:
         with closing(compute(left)) as ended:  # one by one, so Ctrl-C loses none
             for i, ending in ended if left else ():
@@ -419,6 +428,9 @@ def _endings(
                 endings[i] = ending
                 if store is not None:
                     store.add(keys[i], ending if isinstance(ending, dict) else message(ending))
+                if on_run is not None:
+                    row = ending if isinstance(ending, dict) else {"error": ending}
+                    on_run({**runs[i][0], "seed": runs[i][1], **row})
     except KeyboardInterrupt:
         pass
     return endings
@@ -441,6 +453,22 @@ def _name(function: Callable[..., Any], key: Any) -> str:
     return f"{module}:{getattr(inner, '__qualname__', type(inner).__qualname__)}"
 
 
+def experiment_of(
+    function: Callable[..., Any], key: Any, parameters: Sequence[str], halving: Halving | None
+) -> dict[str, Any]:
+    """What a store must hold the trials of, to go on with them; arguments as of :func:`sweep`.
+
+    >>> experiment_of(plain, None, ["value"], None)["function"]
+    'minireg.sweep:plain'
+    """
+    return {
+        "function": _name(function, key),
+        "key": key,
+        "parameters": [*parameters],
+        "halving": halving and asdict(halving),
+    }
+
+
 def sweep(
     function: Callable[..., float | Mapping[str, float]],
     grid: Mapping[str, Sequence[Any]],
@@ -452,6 +480,7 @@ def sweep(
     store: str | Path | None = None,
     key: Any = None,
     halving: Halving | None = None,
+    on_run: Callable[[Row], object] | None = None,
 ) -> Sweep:
     """Call ``function(**point, seed=seed)`` at every grid point and seed.
 
@@ -472,14 +501,16 @@ def sweep(
         halving is refused. ``Sweep.load`` reads it.
     key : with a store, what else the figures depend on: settings, a version, a name.
     halving : a :class:`Halving`, by which only the best points get the full budget.
+    on_run : ``on_run(row)`` is called in this process after each run that is computed, when the store
+        has it, with its row of ``rows`` or ``failed``.
 
-    Returns a :class:`Sweep`, whose rows have the order of the grid whoever computes them. A run that
-    ends in an error, or whose worker is killed, gives a warning and a row of ``failed``; the others
-    go on. After Ctrl-C the finished runs are returned, with ``stopped == "interrupted"``. Raises
-    ``TypeError`` or ``ValueError`` for a function, grid, seeds, n_jobs or store that are none,
-    ``ImportError`` without joblib or Dask where they are asked for, ``ConnectionError`` if the
-    scheduler does not answer or has no workers, ``OSError`` if the store cannot be written and, if
-    no run succeeds, the error of the first.
+    All points are run with the first seed, then with the next. Returns a :class:`Sweep`, whose rows
+    have the order of the grid whoever computes them. A run that ends in an error, or whose worker is
+    killed, gives a warning and a row of ``failed``; the others go on. After Ctrl-C the finished runs
+    are returned, with ``stopped == "interrupted"``. Raises ``TypeError`` or ``ValueError`` for a
+    function, grid, seeds, n_jobs or store that are none, ``ImportError`` without joblib or Dask where
+    they are asked for, ``ConnectionError`` if the scheduler does not answer or has no workers,
+    ``OSError`` if the store cannot be written and, if no run succeeds, the error of the first.
 
     >>> import minireg as mr
     >>> result = mr.sweep(lambda l2, seed: (l2 - 1) ** 2 + seed, {"l2": [0, 1, 3]}, seeds=[0, 2])
@@ -518,16 +549,14 @@ def sweep(
     with ExitStack() as stack:
         file = None
         if store is not None:
-            settings = dict(sorted(key.items())) if isinstance(key, dict) else key
-            experiment = {"function": _name(function, key), "key": settings, "parameters": names,
-                          "halving": halving and asdict(halving)}  # fmt: skip
+            experiment = experiment_of(function, key, names, halving)
             file = stack.enter_context(Store(store, experiment))
         for budget in halving.budgets if halving else [None]:
             if halving and len(points) == 1 and budget != halving.most:
                 continue
             extra = {halving.budget: budget} if halving else {}
             rung = [(point | extra, seed) for point in points for seed in seeds]
-            ended = _endings(rung, file, compute)
+            ended = _endings(rung, len(seeds), file, compute, on_run)
             runs, endings = runs + rung, endings + ended
             found = tabulated(names, rung, ended, halving)
             if found.missing or not found.rows or not halving:

@@ -247,13 +247,18 @@ def _checksum(*texts: str | None) -> str:
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     """What two experiments differ in, as text."""
-
-    def packed(experiment: dict[str, Any], name: str) -> str:
-        value = experiment.get(name)
-        return pack(sorted(value) if value and name == "parameters" else value)
-
+    there, here = dict(_flat(found)), dict(_flat(wanted))
     return ", ".join(
-        f"{name} {found.get(name)!r}, here {value!r}"
-        for name, value in wanted.items()
-        if packed(found, name) != packed(wanted, name)
+        f"{name} {there.get(name)!r}, here {here.get(name)!r}"
+        for name in {**here, **there}
+        if pack(there.get(name)) != pack(here.get(name))
     )
+
+
+def _flat(value: dict[Any, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of a dict of dicts by their names in a row; the order of parameters does not count."""
+    for name, entry in value.items():
+        if isinstance(entry, dict):
+            yield from _flat(entry, f"{place}{name} ")
+        else:
+            yield f"{place}{name}", sorted(entry) if name == "parameters" and entry else entry

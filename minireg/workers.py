@@ -11,13 +11,15 @@ import logging
 import os
 import pickle
 import platform
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -227,14 +229,15 @@ def _client(stack: ExitStack, distributed: Any, n_jobs: int, scheduler: str, ret
         dask = needed("sweep(scheduler=) needs Dask", "dask", "'minireg[cluster]'")
         stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": retries}))
         workers = n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
-        address = stack.enter_context(
-            distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,  # that a worker is gone is told in the table
+        with _deaf():
+            address = stack.enter_context(
+                distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    dashboard_address=":0",  # None is port 8787, which another may have
+                    silence_logs=logging.CRITICAL,  # that a worker is gone is told in the table
+                )
             )
-        )
     try:
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
         stack.enter_context(client)
@@ -250,6 +253,19 @@ def _client(stack: ExitStack, distributed: Any, n_jobs: int, scheduler: str, ret
             "`dask scheduler` prints, such as 'tcp://10.0.0.1:8786'"
         ) from error
     return client
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that begin inside do not hear Ctrl-C, which this one sees to when they have begun."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def versions() -> dict[str, str]:

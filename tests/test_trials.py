@@ -126,8 +126,8 @@ def test_an_error_of_any_text_is_kept(path):
     ("change", "says"),
     [
         ({"function": "m:g"}, "function 'm:f', here 'm:g'"),
-        ({"key": {"epochs": 3}}, "key None, here {'epochs': 3}"),
-        ({"parameters": ["l2"]}, r"parameters \['l2', 'l1'\], here \['l2'\]"),
+        ({"key": {"epochs": 3}}, "key epochs None, here 3"),
+        ({"parameters": ["l2"]}, r"parameters \['l1', 'l2'\], here \['l2'\]"),
     ],
 )
 def test_another_experiment_is_refused_and_changes_nothing(change, says, path):

@@ -6,6 +6,7 @@ what is compared
   settings that differ, and runs that differ in their seed only are one point. A line of the
   picture is a point: its mean over the seeds, and one standard deviation to both sides.
   The one-standard-error λ is the largest whose mean is within one standard error of the best.
+  Of minireg sweep --ablate: what each regularizer brings alone, and what is lost without it.
   What failed, is missing or was stopped early is said, and never counts as a result.
 
 examples
@@ -20,10 +21,12 @@ import importlib.util
 import json
 import math
 import shutil
+import statistics
 import textwrap
 import warnings
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..inspect.history import finite
 from ..sweep import Sweep, plain, tabulated
@@ -33,6 +36,14 @@ from .common import MissingError, UsageError
 
 STORE, RECORD = "sweep.sqlite", "history.json"
 SHOWN = 5  # failures, and what is missing; then how many more
+LONGEST = 40  # lines of a table
+ABLATED = (
+    "regularizers"  # the parameter of an ablation: its values are the names of those that are on
+)
+# Settings of which more does not regularize more.
+NO_STRENGTH = (
+    *("lr", "momentum", "epochs", "batch_size", "clip_norm", "patience", "noise", "validation"),
+)
 WIDEST, NARROWEST = 40, 9  # columns of the picture
 
 
@@ -42,24 +53,35 @@ def declare(commands: common.Commands) -> None:
     parser = common.declare(commands, "compare", compare, short, __doc__)
     about = "a sweep's store, a folder with one, or a run folder of minireg train"
     parser.add_argument("paths", nargs="+", type=common.folder, metavar="PATH", help=about)
-    about = "what to compare by; default validation_loss, or the first that there is"
-    parser.add_argument("--figure", metavar="NAME", help=about)
-    about = "which is best; default max for accuracies, else min"
-    parser.add_argument("--mode", choices=("min", "max"), help=about)
+    add_flags(parser.add_argument)
+
+
+def add_flags(add: Callable[..., Any]) -> None:
+    """Add the flags of what is said: those of ``minireg sweep``, too."""
+    about = "what to compare by; default validation_loss, of an ablation test_accuracy or test_loss"
+    add("--figure", metavar="NAME", help=about)
+    add(
+        "--mode", choices=("min", "max"), help="which is best; default max for accuracies, else min"
+    )
     about = "which λ the one-standard-error rule is about; default the only one that varies"
-    parser.add_argument("--over", metavar="NAME", help=about)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    add("--over", metavar="NAME", help=about)
+    add("--json", action="store_true", help="print one JSON object instead")
 
 
 def compare(args: argparse.Namespace) -> int:
     """``minireg compare``."""
-    found = [_judged(name, sweep, args) for name, sweep in _sweeps(args.paths)]
+    say(args.paths, args, {})
+    return 0
+
+
+def say(paths: list[Path], args: argparse.Namespace, about: dict[str, Any]) -> None:
+    """Print what paths hold as :func:`add_flags` asks; ``about`` is for the JSON object."""
+    found = [_judged(name, sweep, args) for name, sweep in _sweeps(paths)]
     if args.json:
-        print(json.dumps(finite(plain({"compared": found})), allow_nan=False))
-        return 0
+        print(json.dumps(finite(plain(about | {"compared": found})), allow_nan=False))
+        return
     for judged in found:
         _show(judged)
-    return 0
 
 
 # --- what the paths hold ------------------------------------------------------------------------
@@ -141,22 +163,12 @@ def _from_runs(records: dict[Path, dict[str, Any]]) -> Sweep:
 
 def _judged(name: str, sweep: Sweep, args: argparse.Namespace) -> dict[str, Any]:
     """A sweep as ``--json`` prints it."""
-    figure = args.figure
-    if figure is None:
-        figure = "validation_loss" if "validation_loss" in sweep.figures else sweep.figures[0]
+    ablation = sweep.parameters == (ABLATED,)
+    figure = args.figure or preferred(sweep.figures, ablation)
     if figure not in sweep.figures:
         raise UsageError(f"{name} has no figure {figure!r}, expected one of {[*sweep.figures]}")
-    mode: Any = args.mode or ("max" if figure.endswith("accuracy") else "min")
-    best = rule = None
-    notes: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            best = sweep.best(figure, mode)
-            rule = sweep.one_standard_error(figure, args.over, mode)
-        except ValueError as error:
-            notes.append(str(error))
-    notes += dict.fromkeys(str(warning.message) for warning in caught)
+    mode = args.mode or best_of(figure)
+    best, rule, notes = (None, None, []) if ablation else _chosen(sweep, figure, mode, args.over)
     full, most = sweep.full, sweep.halving and sweep.halving.most
     early = [] if sweep.halving is None else sorted({*sweep[sweep.halving.budget]} - {most})
     return {
@@ -167,12 +179,84 @@ def _judged(name: str, sweep: Sweep, args: argparse.Namespace) -> dict[str, Any]
         "points": _sorted(full.summary(figure), full.parameters),
         "best": best,
         "one_standard_error": rule,
+        "ablation": _ablation(sweep, figure, mode) if ablation else None,
         "runs": len(sweep.rows),
         "stopped_early": {"budgets": early, "runs": len(sweep.rows) - len(full.rows)},
         "failed": sweep.to_dict()["failed"],
         "missing": [*sweep.missing],
-        "notes": [note.partition(": ")[2] for note in notes],
+        "notes": notes,
     }
+
+
+def preferred(figures: Sequence[str], ablation: bool) -> str:
+    """What to compare by, if nothing is said: in an ablation nothing is chosen, so by the test half.
+
+    >>> preferred(["train_loss", "validation_loss", "test_loss"], ablation=True)
+    'test_loss'
+    """
+    wanted = ("test_accuracy", "test_loss") if ablation else ("validation_loss",)
+    return next(name for name in (*wanted, *figures) if name in figures)
+
+
+def best_of(figure: str) -> Literal["min", "max"]:
+    """Which of its values is best.
+
+    >>> best_of("test_accuracy"), best_of("test_loss")
+    ('max', 'min')
+    """
+    return "max" if figure.endswith("accuracy") else "min"
+
+
+def _chosen(
+    sweep: Sweep, figure: str, mode: Literal["min", "max"], over: str | None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[str]]:
+    """The best, what the one-standard-error rule chooses, and why there is none."""
+    best = rule = None
+    notes: list[str] = []
+    rows = sweep.full.rows
+    varied = [n for n in sweep.full.parameters if len({repr(row[n]) for row in rows}) > 1]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            best = sweep.best(figure, mode)
+            if over is None and len(varied) != 1:
+                many = f"{', '.join(varied)} vary: --over {(varied or [''])[0]} asks for its λ"
+                notes.append(f"no one-standard-error rule: {many if varied else 'nothing varies'}")
+            elif over is None and varied[0] in NO_STRENGTH:
+                notes.append(f"no one-standard-error rule: more {varied[0]} is no simpler fit")
+            else:
+                rule = sweep.one_standard_error(figure, over, mode)
+        except ValueError as error:
+            notes.append(str(error).partition(": ")[2])
+    return best, rule, [*notes, *dict.fromkeys(str(w.message).partition(": ")[2] for w in caught)]
+
+
+def _ablation(sweep: Sweep, figure: str, mode: str) -> list[dict[str, Any]]:
+    """Of each regularizer what it brings and what is lost without it: means of differences between
+    trainings with the same seed, > 0 where they are better with it, and their standard errors.
+    """
+    values: dict[tuple[str, ...], dict[Any, float]] = {}
+    for run in sweep.rows:
+        values.setdefault(tuple(run[ABLATED]), {})[run["seed"]] = run[figure]
+    every = max((tuple(r[ABLATED]) for r in (*sweep.rows, *sweep.failed, *sweep.missing)), key=len)
+
+    def gain(of: tuple[str, ...], over: tuple[str, ...]) -> tuple[float, float, int]:
+        a, b = values.get(of, {}), values.get(over, {})
+        sign = 1 if mode == "max" else -1
+        # rounded, as 0.3 - 0.2 is less than 0.1: what is equal differs by 0
+        found = [round(sign * (a[seed] - b[seed]), 12) for seed in a if seed in b]
+        few = len(found) < 2 or not all(map(math.isfinite, found))
+        error = math.nan if few else statistics.stdev(found) / math.sqrt(len(found))
+        return statistics.fmean(found or [math.nan]), error, len(found)
+
+    gains = []
+    for name in every:
+        rest = tuple(n for n in every if n != name)
+        row: dict[str, Any] = {"regularizer": name}
+        for key, of, over in (("brings", (name,), ()), ("lost", every, rest)):
+            row[key], row[f"{key}_se"], row[f"{key}_seeds"] = gain(of, over)
+        gains.append(row)
+    return gains
 
 
 def _sorted(points: list[dict[str, Any]], parameters: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -187,7 +271,7 @@ def _show(judged: dict[str, Any]) -> None:
     if importlib.util.find_spec("rich") is not None:
         terminal = common.console()
         console, width = (terminal if terminal.is_terminal else None), terminal.width
-    table = _table(judged, width)
+    table = _table(judged, width) if judged["ablation"] is None else _ablation_table(judged, width)
     said = [textwrap.fill(line, width, subsequent_indent="  ") for line in _said(judged)]
     if console is None:
         print("\n".join([table.text(), *said]), end="\n\n")
@@ -198,39 +282,66 @@ def _show(judged: dict[str, Any]) -> None:
 
 def _table(judged: dict[str, Any], width: int) -> Table:
     """A line a point; where the picture would be too narrow, columns of numbers are left out."""
-    points, names = judged["points"], judged["parameters"]
-    marks = ["best"] * (judged["best"] is not None) + ["1 se"] * (
-        judged["one_standard_error"] is not None
-    )
-    chosen = [judged["best"], judged["one_standard_error"]]
-    columns: list[tuple[Column, list[Any]]] = [
-        (Column(name, whole=True), [_text(point[name]) for point in points]) for name in names
+    points, names = _longest(judged), judged["parameters"]
+    marks = {"best": judged["best"], "1 se": judged["one_standard_error"]}
+    columns: Filled = [
+        (Column(name, whole=True), [text(point[name]) for point in points]) for name in names
     ]
     columns += [
         (Column("mean", ""), [point["mean"] for point in points]),
-        (Column("std", ""), [point["std"] for point in points]),
+        (Column("std", ""), [finite(point["std"]) for point in points]),
         (Column("seeds", "d"), [point["seeds"] for point in points]),
     ]
-    said = [
-        " ".join(
-            m for m, row in zip(marks, filter(None, chosen), strict=True) if _at(row, p, names)
-        )
-        for p in points
-    ]
-    columns.append((Column("chosen", whole=True), [Cell(text, "bold green") for text in said]))
-    for spare in (None, "seeds", "std", "chosen"):
-        columns = [(column, cells) for column, cells in columns if column.name != spare]
-        used = sum(
-            2 + max(map(len, [column.name, *(column.cell(c).text for c in cells)]))
-            for column, cells in columns
-        )
-        if width - used - 3 >= NARROWEST:
-            break
-    drawn = _picture(points, judged["best"], names, min(WIDEST, max(NARROWEST, width - used - 3)))
+    said = [" ".join(m for m, row in marks.items() if row and _at(row, p, names)) for p in points]
+    columns.append((Column("chosen", whole=True), [Cell(words, "bold green") for words in said]))
+    columns = _fitting(columns, width - 3 - NARROWEST, ("seeds", "std", "chosen"))
+    left = min(WIDEST, max(NARROWEST, width - _width(columns) - 3))
+    drawn = _picture(points, judged["best"], names, left)
     place = len(columns) - (columns[-1][0].name == "chosen")
     columns.insert(place, (Column(drawn[0], whole=True), [*drawn[1:]]))
-    rows = zip(*(cells for _, cells in columns), strict=True)
+    return _filled(columns, judged)
+
+
+def _longest(judged: dict[str, Any]) -> list[dict[str, Any]]:
+    """The points, or the best of them, in their order."""
+    points = judged["points"]
+    if len(points) <= LONGEST:
+        return points
+    sign = 1 if judged["mode"] == "min" else -1
+    means = [(math.isnan(point["mean"]), sign * point["mean"], i) for i, point in enumerate(points)]
+    return [points[i] for i in sorted(i for _, _, i in sorted(means)[:LONGEST])]
+
+
+def _ablation_table(judged: dict[str, Any], width: int) -> Table:
+    """A line for each regularizer."""
+    rows = judged["ablation"]
+    columns: Filled = [(Column("regularizer", whole=True), [row["regularizer"] for row in rows])]
+    for name in ("brings", "lost"):
+        columns.append((Column(name, "+"), [finite(row[name]) for row in rows]))
+        columns.append((Column("± se", ""), [finite(row[f"{name}_se"]) for row in rows]))
+    return _filled(_fitting(columns, width, ("± se",)), judged)
+
+
+Filled = list[tuple[Column, list[Any]]]
+
+
+def _width(columns: Filled) -> int:
+    """How wide the columns are in a table."""
+    texts = [[column.name, *(column.cell(c).text for c in cells)] for column, cells in columns]
+    return sum(2 + max(map(len, column)) for column in texts)
+
+
+def _fitting(columns: Filled, width: int, spare: Iterable[str]) -> Filled:
+    """The columns without as many of the spare ones, in this order, as make the others fit."""
+    for name in spare:
+        if _width(columns) > width:
+            columns = [(column, cells) for column, cells in columns if column.name != name]
+    return columns
+
+
+def _filled(columns: Filled, judged: dict[str, Any]) -> Table:
     title = f"{judged['name']}: {judged['figure']}, {judged['runs']} runs"
+    rows = zip(*(cells for _, cells in columns), strict=True)
     return Table([column for column, _ in columns], rows, title)
 
 
@@ -261,16 +372,16 @@ def _said(judged: dict[str, Any]) -> list[str]:
     """The lines below the picture."""
     names, figure = judged["parameters"], judged["figure"]
     lines = []
+    if (left := len(judged["points"]) - LONGEST) > 0:
+        lines.append(f"the best {LONGEST} points; {left} more are in --json")
     for title, row in (
         ("best", judged["best"]),
         ("within one standard error", judged["one_standard_error"]),
     ):
         if row is not None:
-            error = "" if math.isnan(row["se"]) else f", standard error {number(row['se'])}"
-            seeds = f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
-            lines.append(
-                f"{title}: {_where(row, names)}: {figure} {number(row['mean'])} ({seeds}{error})"
-            )
+            lines.append(f"{title}: {where(row, names)}: {_mean(row, figure)}")
+    if judged["ablation"] is not None:
+        lines += _ablation_said(judged)
     if runs := judged["stopped_early"]["runs"]:
         budgets = ", ".join(map(str, judged["stopped_early"]["budgets"]))
         lines.append(f"stopped early by halving, no results: {runs} runs (budgets {budgets})")
@@ -278,17 +389,49 @@ def _said(judged: dict[str, Any]) -> list[str]:
         rows = judged[title]
         for row in rows[:SHOWN]:
             error = f": {row['error']}" if "error" in row else ""
-            lines.append(f"{title}: {_where(row, names)}, seed {row['seed']}{error}")
+            lines.append(f"{title}: {where(row, names)}, seed {row['seed']}{error}")
         if len(rows) > SHOWN:
             lines.append(f"{title}: {len(rows) - SHOWN} more")
     return [*lines, *(f"note: {note}" for note in judged["notes"])]
 
 
-def _where(row: dict[str, Any], names: list[str]) -> str:
-    return ", ".join(f"{name}={_text(row[name])}" for name in names)
+def _mean(row: dict[str, Any], figure: str) -> str:
+    error = "" if math.isnan(row["se"]) else f", standard error {number(row['se'])}"
+    return f"{figure} {number(row['mean'])} ({row['seeds']} seed{'s' * (row['seeds'] != 1)}{error})"
 
 
-def _text(value: Any) -> str:
+def _ablation_said(judged: dict[str, Any]) -> list[str]:
+    """The two ends, and what the columns are."""
+    ends = {0: "none", len(judged["ablation"]): "all"}
+    points = [(ends.get(len(row[ABLATED])), row) for row in judged["points"]]
+    lines = [f"{end}: {_mean(row, judged['figure'])}" for end, row in points if end]
+    lines.append(
+        "brings: with it alone against none; lost: all against all but it; + is better with it"
+    )
+    pairs = {row[f"{name}_seeds"] for row in judged["ablation"] for name in ("brings", "lost")}
+    if max(pairs) == 1:
+        return [*lines, "one seed shows no spread: --seeds 5"]
+    counts = " to ".join(str(n) for n in sorted({min(pairs), max(pairs)}))
+    return [*lines, f"se: standard error of the mean of {counts} differences, seed by seed"]
+
+
+def where(row: dict[str, Any], names: Iterable[str]) -> str:
+    """The point of a row in words.
+
+    >>> where({"l2": 1e-3, "regularizers": ["l1", "dropout"], "seed": 0}, ["l2", "regularizers"])
+    'l2=0.001, regularizers=l1 + dropout'
+    """
+    return ", ".join(f"{name}={text(row[name])}" for name in names)
+
+
+def text(value: Any) -> str:
+    """A value of a parameter as it is shown.
+
+    >>> text(1e-3), text([]), text([8, 8])
+    ('0.001', 'none', '[8, 8]')
+    """
+    if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+        return " + ".join(value) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

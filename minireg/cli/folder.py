@@ -58,7 +58,7 @@ class RunFolder:
         """
         path = out or Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
         try:
-            path = _made(path, new=out is None)
+            path = made(path, new=out is None)
             if any(path.iterdir()) and not force:
                 raise MissingError(
                     f"{path} is not empty; choose another --out, or add --force to replace what a "
@@ -100,8 +100,8 @@ class RunFolder:
         return [f"cannot write {', '.join(names)}: {reason}" for reason, names in failed.items()]
 
 
-def _made(path: Path, new: bool) -> Path:
-    """Make the folder; with a number if another run began in the same second."""
+def made(path: Path, new: bool) -> Path:
+    """Make the folder and say its path; with a number if another run began in the same second."""
     first = path
     first.parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(2):

@@ -1,5 +1,5 @@
-"""The command line: ``minireg train``, ``report``, ``compare``, ``check-penalty``, ``claims``, ``lesson``,
-``play``, ``site``, ``ops``, ``info``.
+"""The command line: ``minireg train``, ``sweep``, ``compare``, ``report``, ``check-penalty``, ``claims``,
+``lesson``, ``play``, ``site``, ``ops``, ``info``.
 
 Exit codes: 0 done, 1 something is missing, failed or found wrong, 2 a wrong flag or value,
 130 Ctrl-C.
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import check, compare, course, info, report, train
+from . import check, compare, course, info, report, sweep, train
 from .common import MissingError, Parser, UsageError
 
 
@@ -23,7 +23,7 @@ def parser() -> Parser:
     found = Parser(prog="minireg", description="See what each regularizer does to a gradient.")
     found.add_argument("--version", action="version", version=f"minireg {__version__}")
     commands = found.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for group in (train, report, compare, check, course, info):
+    for group in (train, sweep, compare, report, check, course, info):
         group.declare(commands)
     return found
 

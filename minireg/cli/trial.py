@@ -26,21 +26,26 @@ def prepared(settings: TrainSettings) -> tuple[TrainSettings, datasets.Dataset]:
     network.
     """
     try:
-        data = _read(settings)
+        data = read(settings)
     except (ImportError, OSError, TypeError, ValueError) as error:
         if settings.data and settings.target is None:
             raise UsageError(f"--data needs --target COLUMN: {error} {SEE}") from error
         raise MissingError(str(error)) from error
-    settings = settings.for_data(data)
+    return tried(settings.for_data(data), data), data
+
+
+def tried(settings: TrainSettings, data: datasets.Dataset) -> TrainSettings:
+    """The settings, if what is spelled in them passes a try on two rows; else ``UsageError``."""
     if settings.penalty or settings.schedule != "none":
         try:
             _try(settings, data)
         except (IndexError, NotImplementedError, TypeError, ValueError) as error:
             raise UsageError(f"{error} {SEE}") from error
-    return settings, data
+    return settings
 
 
-def _read(settings: TrainSettings) -> datasets.Dataset:
+def read(settings: TrainSettings) -> datasets.Dataset:
+    """The data; errors are those of :func:`minireg.datasets.read` and ``load``."""
     if settings.data is None:
         name = str(settings.dataset)
         return datasets.load(name, settings.noise, settings.validation, seed=settings.seed)
@@ -75,14 +80,16 @@ def train_one(
     label: str,
     progress: bool,
     checkpoint: Path | None = None,
+    books: bool = True,
 ) -> Run:
     """One training; everything but the regularizers is the same for both labels.
 
+    ``books``: the regularized one with a ledger, which takes about as long as the training itself.
     It goes on from ``checkpoint`` if that is a file, and keeps it in about 3 % of the time.
     """
     on = label == "regularized"
     model, objective, optimizer, scheduler = _parts(settings, data, on)
-    ledger = Ledger(optimizer, accumulate=True) if on else None
+    ledger = Ledger(optimizer, accumulate=True) if on and books else None
     x, y = data.validation
     watch = {"test": (x[1::2], y[1::2])}  # the epoch is chosen on one half, judged on the other
     if (flipped := data.flipped).any():

@@ -776,6 +776,7 @@ HOST = {
     "sweep.Sweep.to_dict": "figures for JSON",
     "sweep.Sweep.to_json": "writes a file",
     "sweep.plain": "figures for JSON",
+    "sweep.experiment_of": "names what a store holds",
     "trials": "a file of figures",
     "workers.message": "an error as text",
     "workers.versions": "asked of processes",
