@@ -17,7 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .files import Columns, categories, check_texts, check_whole, of_arrays, read_columns
+from .files import (
+    Columns,
+    categories,
+    check_names,
+    check_texts,
+    check_whole,
+    of_arrays,
+    read_columns,
+)
 from .messages import check_kind, check_option, describe
 from .random import Stream
 
@@ -380,7 +388,7 @@ def from_arrays(
         the validation part alone is 0 in all of them.
     y : labels (n,) (texts, bools or integers), or numbers (n,) or (n, outputs).
     validation : the share held out, in (0, 1), drawn without regard to classes; or the numbers of the
-        rows held out; or a pair (x, y) of their own, as a tuple.
+        rows held out; or a pair (x, y) of their own, as a tuple, which does not decide the task.
     noise : share of the *training* labels to flip, in [0, 1) (classification only).
     standardize : numbers (and a regression target) to mean 0 and standard deviation 1, measured on the
         training part: each column for itself, images as a whole. Constant ones become 0; columns of
@@ -396,7 +404,8 @@ def from_arrays(
     of texts, ``groups`` puts those of each together.
     Raises ``TypeError`` for what is no numbers and no texts, and ``ValueError`` for missing values and
     infinity (which row, which column), for dates, for a column in which most texts differ, for a single
-    class, a class that only the validation part has, and for shapes that do not fit.
+    class, a class that only the validation part has, names that come twice, and for shapes and dtypes
+    that do not fit.
 
     >>> import minireg as mr
     >>> x = {"age": [31, 52, 27, 45], "colour": ["red", "blue", "blue", "red"]}
@@ -406,6 +415,7 @@ def from_arrays(
     """
     owner = "datasets.from_arrays"
     columns = of_arrays(owner, x, y, feature_names)
+    taught = columns.y
     if isinstance(validation, tuple):
         if len(validation) != 2:
             raise ValueError(
@@ -414,7 +424,7 @@ def from_arrays(
         n, held = len(columns), of_arrays(f"{owner}: validation", *validation, feature_names)
         columns = columns.followed(owner, held)
         validation = np.arange(n, len(columns))
-    return _made(owner, columns, name, task, validation, noise, standardize, seed)
+    return _made(owner, columns, name, task, validation, noise, standardize, seed, taught)
 
 
 def read(
@@ -428,14 +438,16 @@ def read(
     path : the file. CSV has a line of names and is UTF-8, with ``,``, ``;`` or tabs between its cells
         (the one that parts the first line most often); a column is of numbers or bools if all its
         cells are, and else of texts. Of an .npz each array (n,) is a column, one (n, features) several,
-        and a single one (n, height, width, …) images. Parquet needs the extra ``data`` (pyarrow).
+        and a single one (n, height, width, …) images. Parquet needs the extra ``data`` (pyarrow); the index
+        of a pandas frame is no column (``frame.reset_index()`` makes columns of it).
     target : the column to predict, by name or place (-1 is the last).
     task, validation, noise, standardize, seed : as for :func:`from_arrays`, but rows are held out by
         share or number only.
 
     The data set has the file's name. Raises as :func:`from_arrays` does, naming line (of a CSV; else
     row, from 0) and column, also for a file that is no such file, lines of unequal length, and names that
-    are missing or come twice; ``FileNotFoundError`` without the file, ``ImportError`` without pyarrow.
+    are missing (also where a row of numbers stands in their place) or come twice; ``FileNotFoundError``
+    without the file, ``ImportError`` without pyarrow.
 
     >>> import tempfile, minireg as mr
     >>> path = Path(tempfile.mkdtemp()) / "fruit.csv"
@@ -450,14 +462,17 @@ def read(
 
 def _made(
     owner: str, columns: Columns, name: str, task: str | None, validation: Any, noise: float,
-    standardize: bool, seed: int,
+    standardize: bool, seed: int, taught: np.ndarray[Any, Any] | None = None,
 ) -> Dataset:  # fmt: skip
-    """Columns and target, checked, split, with flipped labels, coded and standardised."""
+    """Columns and target, checked, split, with flipped labels, coded and standardised.
+
+    The task follows from ``taught``, by default the whole target.
+    """
     check_option(owner, "[0, 1)", noise=noise)
     check_option(owner, 0, seed=seed)
     check_option(owner, ("classification", "regression", None), task=task)
     check_whole(owner, columns)
-    given, task = task, task or _task(columns.y)
+    given, task = task, task or _task(columns.y if taught is None else taught)
     if noise and task == "regression":
         raise ValueError(f"{owner}: noise flips labels, but {name!r} is a regression")
     if columns.y.dtype == object and given != "classification":
@@ -470,8 +485,8 @@ def _made(
         y_train, _ = flip_labels(y_true, noise, len(class_names), Stream("noise", seed))
     else:
         y = _numbers(owner, columns)
-        names = (columns.target,) * y.shape[1]
-        y_true, y_test = _scaled(owner, names, y[train], y[test], standardize)
+        outputs = (columns.target,) * y.shape[1]
+        y_true, y_test = _scaled(owner, outputs, y[train], y[test], standardize)
         y_train = y_true
     blocks = [
         _coded(owner, *block, columns.where, train, test, standardize) for block in columns.blocks
@@ -480,6 +495,9 @@ def _made(
         parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         for parts in ([block.train for block in blocks], [block.test for block in blocks])
     )
+    names = tuple(name for block in blocks for name in block.names)
+    if names:  # of images there are none
+        check_names(owner, names, len(names))
     groups: list[tuple[int, ...]] = []
     for block in blocks:
         places = range(sum(map(len, groups)), sum(map(len, groups)) + len(block.names))
@@ -487,8 +505,7 @@ def _made(
     together = any(block.together for block in blocks)
     return Dataset(
         name, task, x_train, y_train, x_test, y_test, y_true,
-        tuple(name for block in blocks for name in block.names), len(class_names),
-        tuple(groups) if together else (), class_names,
+        names, len(class_names), tuple(groups) if together else (), class_names,
     )  # fmt: skip
 
 

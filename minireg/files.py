@@ -6,7 +6,9 @@ What cannot be trained on is refused here, with the line or row and the column w
 from __future__ import annotations
 
 import csv
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -37,7 +39,9 @@ MISSING = {
 MOST_TEXTS = 200  # different texts in a column: more are no categories, and too many columns
 
 _DATE = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{2,4})([ T].*)?")
-_COMMA = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?")
+_RANKS = {"u": 1, "i": 1, "f": 2}  # of targets' dtypes: those of a lower rank become the higher
+# numbers that Python does not read: 3,14 and 1.000,5 and 1,000.5, and 1.000.000
+_COMMA = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?|[-+]?\d{1,3}(\.\d{3}){2,}")
 
 
 @dataclass
@@ -80,6 +84,11 @@ class Columns:
             raise ValueError(
                 f"{owner}: validation has {theirs}, expected {ours:.200} as in x and y"
             )
+        if _RANKS.get(others.y.dtype.kind, 0) > _RANKS.get(self.y.dtype.kind, 0):
+            raise ValueError(
+                f"{owner}: validation has a target of {others.y.dtype}, expected {self.y.dtype} as in y; "
+                "make them one dtype"
+            )
         blocks = [
             (names, np.concatenate([a, b]))
             for (names, a), (_, b) in zip(self.blocks, others.blocks, strict=True)
@@ -114,7 +123,7 @@ def of_arrays(owner: str, x: Any, y: Any, names: Sequence[str] | None = None) ->
 
 def _target(owner: str, name: str, y: Any) -> Values:
     if getattr(y, "ndim", 1) == 2 and y.shape[1] != 1:
-        return _on_host(as_array(y, f"{owner}: {name}", np.float64))
+        return _numbers(f"{owner}: {name}", y)
     return column(owner, name, y)
 
 
@@ -125,12 +134,12 @@ def _is_frame(x: Any) -> bool:
 def _of_frame(owner: str, x: Any, names: Sequence[str] | None) -> list[Block]:
     keys = [*x] if isinstance(x, Mapping) else [*x.columns]
     found = [str(key) for key in keys] if names is None else [*map(str, names)]
-    _check_names(owner, found, len(keys))
+    check_names(owner, found, len(keys))
     return [_block(owner, name, x[key]) for name, key in zip(found, keys, strict=True)]
 
 
 def _of_array(what: str, x: Any, names: Sequence[str] | None) -> Block:
-    a = _on_host(as_array(x, what, np.float64))
+    a = _numbers(what, x)
     if a.dtype.kind == "c":
         raise TypeError(f"{what} must be real numbers, got {a.dtype}; give .real and .imag")
     if a.ndim < 2:
@@ -140,20 +149,33 @@ def _of_array(what: str, x: Any, names: Sequence[str] | None) -> Block:
         )
     if a.ndim == 2:
         found = [f"x{i}" for i in range(a.shape[1])] if names is None else [*map(str, names)]
-        _check_names(what, found, a.shape[1])
+        check_names(what, found, a.shape[1])
         return tuple(found), a
     if names is not None:
         raise ValueError(f"{what} is images {a.shape}, whose pixels have no feature_names")
     return (), a
 
 
-def _check_names(owner: str, names: list[str], n: int) -> None:
-    twice = max(names, key=names.count, default="")
-    if not n or len(names) != n or names.count(twice) > 1:
+def check_names(owner: str, names: Sequence[str], n: int) -> None:
+    """``ValueError`` unless each of n > 0 columns has a name of its own.
+
+    >>> check_names("demo", ["x0", "x0"], 2)
+    Traceback (most recent call last):
+    ValueError: demo: each column must have a name of its own, got 'x0' twice; rename one
+    """
+    twice = _twice(names)
+    if twice is not None or not n or len(names) != n:
         got = (
-            f"{twice!r} twice" if names.count(twice) > 1 else f"{len(names)} names for {n} columns"
+            f"{len(names)} names for {n} columns"
+            if twice is None
+            else f"{twice!r} twice; rename one"
         )
         raise ValueError(f"{owner}: each column must have a name of its own, got {got}")
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """The first name that comes up again."""
+    return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
 def _block(owner: str, name: str, values: Any) -> Block:
@@ -161,12 +183,37 @@ def _block(owner: str, name: str, values: Any) -> Block:
     return (name,), a if a.dtype == object else a[:, None]
 
 
-def _on_host(x: Any) -> Values:
+def _numbers(what: str, x: Any) -> Values:
+    _check_plain(what, x)
+    return _on_host(what, as_array(x, what, np.float64))
+
+
+def _on_host(what: str, x: Any) -> Values:
     """An array of any kind, also of texts, as NumPy's; a list as one of objects."""
     a = raw(x)
     if isinstance(a, list | tuple):
         return np.array([*a, None], object)[:-1]  # None keeps NumPy from looking into a text
-    return of(a).to_numpy(a) if is_array(a) else np.asarray(a)
+    if is_array(a):
+        return of(a).to_numpy(a)
+    _check_plain(what, a)
+    try:
+        return np.asarray(a)
+    except (TypeError, ValueError, RuntimeError) as error:  # PyTorch's say what to call
+        raise TypeError(f"{what} must be an array, got a {type(a).__name__}: {error}") from error
+
+
+def _check_plain(what: str, x: Any) -> None:
+    """``TypeError`` for what NumPy cannot hold, or would take for a single object."""
+    if str(getattr(x, "dtype", "")).endswith("bfloat16"):
+        raise TypeError(
+            f"{what} is bfloat16, which NumPy lacks; pass x.float() of a PyTorch tensor x, and else "
+            "x.astype('float32')"
+        )
+    if "sparse" in f"{type(x).__module__} {getattr(x, 'layout', '')}":
+        raise TypeError(
+            f"{what} is sparse, a {type(x).__name__}; pass x.to_dense() of a PyTorch tensor x, "
+            "x.toarray() of SciPy's"
+        )
 
 
 def column(owner: str, name: str, values: Any) -> Values:
@@ -182,7 +229,7 @@ def column(owner: str, name: str, values: Any) -> Values:
         raise TypeError(
             f"{owner}: {name} is masked, which hides values; fill it, as with .filled(0)"
         )
-    a = _on_host(values)
+    a = _on_host(f"{owner}: {name}", values)
     a = a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a
     if a.ndim != 1:
         raise ValueError(f"{owner}: {name} must be (n,), got {a.shape}")
@@ -201,17 +248,31 @@ def column(owner: str, name: str, values: Any) -> Values:
     if any(not isinstance(c, str) for c in known):
         other = next(c for c in known if not isinstance(c, str))
         raise TypeError(f"{owner}: {name} mixes texts with numbers ({other!r}); make them one kind")
-    return _on_host(cells)
+    return np.array([*cells, None], object)[:-1]
 
 
 def _cell(owner: str, name: str, row: int, cell: Any) -> Any:
     """A cell of an array of objects: a number, a text, or None for what is missing."""
-    if isinstance(cell, bytes):
-        return cell.decode()
-    if isinstance(cell, str | int | float) and cell == cell:
+    if isinstance(cell, str):
         return cell
-    if isinstance(cell, Real | Decimal) and cell == cell:
-        return float(cell)
+    try:
+        if isinstance(cell, bytes):
+            return cell.decode()
+        if isinstance(cell, Decimal) and cell.is_nan():  # a signalling one must not be compared
+            return None
+        if isinstance(cell, Real | Decimal) and cell == cell:
+            number = float(cell)
+            return cell if isinstance(cell, int | float) else number
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{owner}: {name} has bytes that are no UTF-8, {cell!r:.60} in row {row}; make them texts, as "
+            "with .decode('latin-1')"
+        ) from error
+    except OverflowError as error:
+        raise ValueError(
+            f"{owner}: {name} has a number beyond float64, {cell!r:.20}… in row {row}; give the column "
+            "another unit"
+        ) from error
     if cell is None or str(cell).casefold() in MISSING:  # NaN, and pandas' NA and NaT
         return None
     raise TypeError(
@@ -263,21 +324,23 @@ def check_texts(owner: str, name: str, texts: Values, where: Callable[[int], str
         return f"{texts[row]!r} in {where(row)}"
 
     kinds, counts = np.unique(texts, return_counts=True)
-    if all(map(_COMMA.fullmatch, kinds)):
+    commas = any(map(_COMMA.fullmatch, kinds))
+    if commas and all(map(_means_number, kinds)):
         raise ValueError(
-            f"{owner}: {name} has numbers with a comma, {first(bool)}; write 3.14 and 1000"
+            f"{owner}: {name} has numbers with a comma or thousands, {first(_COMMA.fullmatch)}; write 3.14 "
+            "and 1000"
         )
     if all(map(_DATE.fullmatch, kinds)):
         raise ValueError(
             f"{owner}: {name} holds dates, {first(bool)}; make them numbers, such as days since a first "
             "one, or drop the column"
         )
-    numbers = sum(int(n) for kind, n in zip(kinds, counts, strict=True) if _is_number(kind))
+    numbers = sum(int(n) for kind, n in zip(kinds, counts, strict=True) if _means_number(kind))
     if numbers == len(texts):
         raise ValueError(f"{owner}: {name} holds numbers as texts, {first(bool)}; convert them")
     if 2 * numbers > len(texts):
         raise ValueError(
-            f"{owner}: {name} holds numbers, but also {first(lambda t: not _is_number(t))} "
+            f"{owner}: {name} holds numbers, but also {first(lambda t: not _means_number(t))} "
             f"({len(texts) - numbers} of {len(texts)} are none); mend these, or put a letter before the "
             "numbers if they are names"
         )
@@ -289,6 +352,10 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return "_" not in text  # which Python's own numbers may have
+
+
+def _means_number(text: str) -> bool:
+    return _is_number(text) or bool(_COMMA.fullmatch(text))
 
 
 def categories(owner: str, name: str, texts: Values) -> Values:
@@ -314,8 +381,16 @@ def read_columns(owner: str, path: str | Path, target: str | int) -> Columns:
     """The columns and the target of a file.
 
     ``target`` is a column's name or place (from the end if negative). ``FileNotFoundError`` without the
-    file, ``ImportError`` without what reads it, ``ValueError`` that says where the file is wrong.
+    file, ``ImportError`` without what reads it, ``ValueError`` that says where the file is wrong,
+    ``TypeError`` for a path or target of another kind.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"{owner}: path must be a str or Path, got a {type(path).__name__}; datasets.from_arrays takes "
+            "arrays and data frames"
+        )
+    if not isinstance(target, str | int | np.integer):
+        raise TypeError(f"{owner}: target must be a column's name or place, got {target!r:.60}")
     path = Path(path)
     if path.suffix.lower() not in READERS:
         raise ValueError(
@@ -373,7 +448,22 @@ def _csv(owner: str, path: Path) -> Read:
     head, rows, lines = _lines(owner, StringIO(text, newline=""))
     cells = zip(*rows, strict=True)
     arrays = {name: parsed(texts) for name, texts in zip(head, cells, strict=True)}
+    numbers = [name for name in head if _is_number(name)]
+    above = all(arrays[name].dtype.kind in "if" for name in numbers)
+    if above and not _rise(numbers):
+        raise ValueError(
+            f"{owner}, line 1 must name the columns, but looks like a row: {numbers!r:.60} stand above "
+            "numbers; put a line of names before it, or a letter before names that are numbers"
+        )
     return arrays, lambda row: f"line {lines[row]}"
+
+
+def _rise(names: Sequence[str]) -> bool:
+    """Whether they are integers that rise, as years, and the names that pandas gives: 0, 1, 2, …"""
+    if not all(map(re.compile(r"-?\d+").fullmatch, names)):
+        return False
+    numbers = [*map(int, names)]
+    return numbers == sorted({*numbers})
 
 
 def _lines(owner: str, file: TextIO) -> tuple[list[str], list[list[str]], list[int]]:
@@ -387,7 +477,7 @@ def _lines(owner: str, file: TextIO) -> tuple[list[str], list[list[str]], list[i
         start = 1
         try:
             for row in reader:
-                if row:  # no blank line
+                if len(row) > 1 or "".join(row).strip():  # no blank line
                     yield start, row
                 start = reader.line_num + 1
         except csv.Error as error:
@@ -405,9 +495,11 @@ def _lines(owner: str, file: TextIO) -> tuple[list[str], list[list[str]], list[i
             f"{owner}, line 1: column {head.index('') + 1} of {len(head)} has no name; name it, or leave "
             "it out (pandas writes its index so, without index=False)"
         )
-    if len({*head}) < len(head):
-        twice = max(head, key=head.count)
-        raise ValueError(f"{owner}, line 1: two columns are called {twice!r}; rename one")
+    if (twice := _twice(head)) is not None:
+        raise ValueError(
+            f"{owner}, line 1: two columns are called {twice!r}; rename one, or put a line of names before "
+            "the first if that is a row"
+        )
     lines, cells = [], []
     for line, row in rows:
         if len(row) != len(head):
@@ -461,13 +553,13 @@ def _parquet(owner: str, path: Path) -> Read:
     parquet = needed(f"{owner} needs pyarrow", "pyarrow.parquet", "'minireg[data]'")
     try:
         table = parquet.read_table(path)
+        index = (table.schema.pandas_metadata or {}).get("index_columns", ())
+        # the index is none of a frame's columns; one that only counts is a dict, and not in the table
+        table = table.drop_columns([name for name in table.column_names if name in index])
     except Exception as error:  # pyarrow has its own
         raise ValueError(f"{owner} is damaged or no .parquet file: {error}") from error
     names = table.column_names
-    if len({*names}) < len(names):
-        raise ValueError(
-            f"{owner}: two columns are called {max(names, key=names.count)!r}; rename one"
-        )
+    check_names(owner, names, len(names))
     columns = zip(names, table.columns, strict=True)
     return {n: column(owner, f"column {n!r}", c.to_numpy()) for n, c in columns}, "row {}".format
 

@@ -575,6 +575,86 @@ def test_the_validation_part_as_a_pair_or_by_rows():
     np.testing.assert_array_equal(by_rows.y_validation, SIDES[rows])
 
 
+INTEGERS = np.array([0, 1, 2, 3] * 10)
+
+
+@pytest.mark.parametrize(
+    ("y", "held", "task"),
+    [
+        (np.arange(15), np.arange(15), "regression"),  # together each would come twice
+        (INTEGERS, INTEGERS[:4], "classification"),
+        (INTEGERS.astype(np.uint64), INTEGERS, "classification"),  # together they are floats
+        (INTEGERS, INTEGERS > 0, "classification"),
+        (INTEGERS * 1.0, INTEGERS, "regression"),
+    ],
+)
+def test_the_training_part_alone_decides_the_task(y, held, task):
+    x, pair = X[: len(y)], (X[: len(held)], held)
+    assert from_arrays(x, y, validation=pair).task == from_arrays(x, y).task == task
+
+
+@pytest.mark.parametrize(
+    ("y", "held"), [(SIDES, SIDES * 1.0), (SIDES, SIDES + 0.5), (SIDES == 1, SIDES)]
+)
+def test_the_validation_target_is_of_the_dtype_of_y(y, held):
+    message = rf"validation has a target of {held.dtype}, expected {y.dtype} as in y; make them one"
+    with pytest.raises(ValueError, match=f"^datasets.from_arrays: {message}"):
+        from_arrays(X, y, validation=(X, held))
+
+
+def bfloat16(a):
+    return pytest.importorskip("torch").tensor(a).bfloat16()
+
+
+def sparse(a):
+    return pytest.importorskip("torch").tensor(a).to_sparse()
+
+
+def scipy_sparse(a):
+    return pytest.importorskip("scipy.sparse").csr_array(a)
+
+
+def with_gradient(a):
+    return pytest.importorskip("torch").tensor(a, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        (bfloat16, r"is bfloat16, which NumPy lacks; pass x\.float\(\)"),
+        (sparse, r"is sparse, a Tensor; pass x\.to_dense\(\)"),
+        (scipy_sparse, r"is sparse, a csr_array; pass .* x\.toarray\(\)"),
+        (with_gradient, r".* tensor\.detach\(\)\.numpy\(\)|.*pass \.detach\(\)"),
+    ],
+)
+def test_tensors_that_numpy_cannot_hold(change, advice):
+    """Each part says its name and what to call."""
+    places = {
+        "x": lambda: from_arrays(change(X), SIDES),
+        "column 'a'": lambda: from_arrays({"a": change(X[:, 0])}, SIDES),
+        "y": lambda: from_arrays(X, change(X[:, 0])),
+        "y ": lambda: from_arrays(X, change(X[:, :2])),
+        "validation: x": lambda: from_arrays(X, SIDES, validation=(change(X), SIDES)),
+        "validation: y": lambda: from_arrays(X, X[:, 0], validation=(X, change(X[:, 0]))),
+    }
+    for part, make in places.items():
+        with pytest.raises(
+            TypeError, match=f"^datasets.from_arrays: {part.strip()}:? (?:{advice})"
+        ):
+            make()
+
+
+def test_decimals_are_numbers():
+    numbers = [Decimal(i) / 4 for i in range(40)]
+    same = [float(v) for v in numbers]
+    for a, b in zip(
+        parts(from_arrays({"a": numbers}, numbers)),
+        parts(from_arrays({"a": same}, same)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b, strict=True)
+
+
 def test_a_column_keeps_what_is_missing_for_the_message():
     pandas = pytest.importorskip("pandas")
     for given in (
@@ -582,6 +662,8 @@ def test_a_column_keeps_what_is_missing_for_the_message():
         pandas.Series([1.0, np.nan], dtype=object),
         [1, None],
         [Decimal(1), None],
+        [Decimal(1), Decimal("NaN")],
+        [Decimal(1), Decimal("sNaN")],
     ):
         np.testing.assert_array_equal(column("demo", "c", given), [1, np.nan])
     for given in (pandas.Series(["a", None]), pandas.Categorical(["a", None]), ["a", np.nan]):
@@ -678,7 +760,7 @@ WRONG = {
     "commas": (
         lambda: from_arrays({"d": ["3,14", "-1.000,5"] * 20}, SIDES),
         ValueError,
-        "numbers with a comma, '3,14' in row 0; write 3.14",
+        "numbers with a comma or thousands, '3,14' in row 0; write 3.14",
     ),
     "numbers as texts": (
         lambda: from_arrays({"d": ["1", "2.5"] * 20}, SIDES),
@@ -699,6 +781,21 @@ WRONG = {
         lambda: from_arrays({"d": [{}] * 40}, SIDES),
         TypeError,
         r"got \{\} in row 0, a dict",
+    ),
+    "bytes": (
+        lambda: from_arrays(X, [b"a", b"\xe9"] * 20),
+        ValueError,
+        r"y has bytes that are no UTF-8, b'\\xe9' in row 1; make them texts",
+    ),
+    "an integer beyond": (
+        lambda: from_arrays({"d": [1, 10**400] * 20}, SIDES),
+        ValueError,
+        "'d' has a number beyond float64, 10000000000000000000… in row 1; give",
+    ),
+    "a name that codes another": (
+        lambda: from_arrays({"c": ["red", "blue"] * 20, "c=red": SIDES}, SIDES),
+        ValueError,
+        "each column must have a name of its own, got 'c=red' twice; rename one",
     ),
     "names of rows": (
         lambda: from_arrays({"d": [f"n{i}" for i in range(40)]}, SIDES),

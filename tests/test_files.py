@@ -96,6 +96,55 @@ def test_a_parquet_file_of_a_data_frame(tmp_path):
     same(data, from_arrays(frame[["size", "colour"]], frame["kind"]))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame,
+        lambda frame: frame[frame["size"] > 2],
+        lambda frame: frame.iloc[[9, 0, 3, 4, 8, 1]],
+        lambda frame: frame.set_index("name"),
+        lambda frame: frame.set_index(["name", "size"]),
+        lambda frame: frame.set_index("name").rename_axis("weight"),  # as a column is called
+    ],
+    ids=[
+        "a range",
+        "a range that begins later",
+        "filtered",
+        "named",
+        "of two",
+        "named as a column",
+    ],
+)
+def test_a_parquet_file_gives_the_data_of_its_frame(change, tmp_path):
+    """Its index is no column, there as here."""
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({
+        "size": np.arange(10), "weight": np.arange(10) * 1.5, "kind": [*"ab"] * 5,
+        "name": [f"n{i // 2}" for i in range(10)],
+    })  # fmt: skip
+    frame = change(frame)
+    frame.to_parquet(tmp_path / "a.parquet")
+    x = frame.drop(columns="kind")
+    got = read(tmp_path / "a.parquet", "kind", validation=[0])
+    same(got, from_arrays(x, frame["kind"], validation=[0]))
+    assert {name.partition("=")[0] for name in got.feature_names} == {*x.columns}
+
+
+def test_lines_of_spaces_are_blank(tmp_path):
+    (tmp_path / "a.csv").write_text("  \na,y\n1,p\n   \n2,q\n \t\n", encoding="utf-8")
+    columns = read_columns("demo", tmp_path / "a.csv", "y")
+    assert columns.y.tolist() == ["p", "q"]
+    assert [columns.where(i) for i in range(2)] == ["line 3", "line 5"]
+
+
+@pytest.mark.parametrize("names", ["2019,2020,2022", "0,1,2", "-1,0,1", "a,7,b", "a,b,c"])
+def test_integers_that_rise_are_names(names, tmp_path):
+    (tmp_path / "a.csv").write_text(f"{names},y\n1,2,3,p\n2,3,4,q\n3,4,5,p\n", encoding="utf-8")
+    data = read(tmp_path / "a.csv", "y", validation=[2])
+    assert data.feature_names == (*names.split(","),)
+
+
 def test_cells_as_csv_may_hold_them(tmp_path):
     path = tmp_path / "a.csv"
     text = 'a , b,y\n\n1 ,"x, ""y""\nz",p\n 2e1,w,q\n\n3, w ,p\n-4.,w,q\n'
@@ -133,6 +182,22 @@ WRONG = {
     "blank lines": ("\n\n", "y", "d.csv is empty"),
     "only names": ("a,y\n", "y", r"d.csv has a line of names, \['a', 'y'\], and no rows"),
     "no names": ("5.1,3.5,0\n1,2,1\n", "y", "d.csv, line 1 must name the columns, got the numbers"),
+    "a row for names": (
+        "5.1,3.5,1.4,0.2,setosa\n4.9,3.0,1.4,0.2,setosa\n",
+        4,
+        r"line 1 must name the columns, but looks like a row: \['5.1', '3.5', '1.4', '0.2'\] stand above",
+    ),
+    "a row with few numbers": (
+        "39,State,77516,Bachelors,13,<=50K\n50,Self,83311,Masters,13,<=50K\n",
+        5,
+        r"but looks like a row: \['39', '77516', '13'\] stand above numbers; put a line of names before",
+    ),
+    "equal numbers for names": ("0,0,a\n1,2,b\n", 2, "called '0'; .* if that is a row"),
+    "a name that codes another": (
+        "c,c=red,y\n" + "red,1,p\nblue,2,q\n" * 10,
+        "y",
+        "d.csv: each column must have a name of its own, got 'c=red' twice; rename one",
+    ),
     "a name twice": ("a,a,y\n1,2,3\n", "y", "d.csv, line 1: two columns are called 'a'"),
     "no name": (",a,y\n0,1,2\n", "y", "d.csv, line 1: column 1 of 3 has no name.*index=False"),
     "too short": (
@@ -175,7 +240,16 @@ WRONG = {
         "d.csv: the target 'y' holds dates, '1.2.2026' in line 2",
     ),
     "commas": (BASE.replace(",", ";").replace("red", "3,14").replace("blue", "2,7"), "y",
-               "column 'c' has numbers with a comma, '2,7' in line 2"),
+               "column 'c' has numbers with a comma or thousands, '2,7' in line 2"),
+    "commas and numbers": (
+        "a;y\n" + "3;p\n1,5;q\n" * 10, "y",
+        "column 'a' has numbers with a comma or thousands, '1,5' in line 3; write 3.14"),
+    "commas, numbers, and a mark": (
+        "a;y\n" + "3;p\n1,5;q\n" * 10 + "?;p\n", "y",
+        r"column 'a' holds numbers, but also '\?' in line 22 \(1 of 21"),
+    "commas and numbers in the target": (
+        "a;y\n" + "3;4\n2;1,5\n" * 10, "y", "the target 'y' has numbers with a comma"),
+    "thousands": ("a;y\n" + "1.000.000;p\n12;q\n" * 10, "y", "or thousands, '1.000.000' in line 2"),
     "an ID": ("id,y\n" + "".join(f"p{i},{i % 2}\n" for i in range(30)), "y",
               "column 'id' has 21 different texts in 21 rows.*Drop the column"),
     "one class": (BASE.replace("yes", "no"), "y", "the target 'y' has one class only, no"),
@@ -216,6 +290,16 @@ def test_a_target_of_texts_is_no_regression(tmp_path):
         ({"x": np.ones((2, 3, 3)), "a": np.ones(2), "y": [0, 1]}, ValueError, "has images beside"),
         ({"x": np.array(["2026-01-01"] * 2, "M8[D]"), "y": [0, 1]}, TypeError, "'x' holds dates"),
         ({"x": np.ones((2, 2)) * 1j, "y": [0, 1]}, TypeError, "'x' must be real numbers"),
+        (
+            {"x": np.ones((9, 2)), "x0": np.ones(9), "y": [0, 1, 0] * 3},
+            ValueError,
+            "'x0' twice; rename",
+        ),
+        (
+            {"x": np.array([b"a", b"\xe9"]), "y": [0, 1]},
+            ValueError,
+            r"'x' has bytes that are no UTF-8, b'\\xe9' in row 1; .*decode\('latin-1'\)",
+        ),
     ],
 )
 def test_an_npz_is_refused(arrays, error, message, tmp_path):
@@ -251,6 +335,25 @@ def test_where_there_is_no_file(tmp_path):
             read(tmp_path / name, "y")
     with pytest.raises(ValueError, match=r"'a.xlsx' must end in .csv, .npz, .parquet; pandas'"):
         read("a.xlsx", "y")
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "message"),
+    [
+        (
+            None,
+            "y",
+            "path must be a str or Path, got a NoneType; datasets.from_arrays takes arrays",
+        ),
+        (b"a.csv", "y", "path must be a str or Path, got a bytes"),
+        (COLUMNS, "y", "path must be a str or Path, got a dict"),
+        ("a.csv", None, "target must be a column's name or place, got None"),
+        ("a.csv", ["y"], r"target must be a column's name or place, got \['y'\]"),
+    ],
+)
+def test_what_is_no_path_and_no_target(path, target, message):
+    with pytest.raises(TypeError, match=f"^datasets.read: {message}"):
+        read(path, target)
 
 
 def test_parquet_names_its_extra(tmp_path, monkeypatch):
