@@ -140,8 +140,6 @@ def _of_frame(owner: str, x: Any, names: Sequence[str] | None) -> list[Block]:
 
 def _of_array(what: str, x: Any, names: Sequence[str] | None) -> Block:
     a = _numbers(what, x)
-    if a.dtype.kind == "c":
-        raise TypeError(f"{what} must be real numbers, got {a.dtype}; give .real and .imag")
     if a.ndim < 2:
         raise ValueError(
             f"{what} must be (n, features), or (n, height, width, …) of images, got {a.shape}; "
@@ -185,7 +183,10 @@ def _block(owner: str, name: str, values: Any) -> Block:
 
 def _numbers(what: str, x: Any) -> Values:
     _check_plain(what, x)
-    return _on_host(what, as_array(x, what, np.float64))
+    a = _on_host(what, as_array(x, what, np.float64))
+    if a.dtype.kind == "c":
+        raise TypeError(f"{what} must be real numbers, got {a.dtype}; give .real and .imag")
+    return a
 
 
 def _on_host(what: str, x: Any) -> Values:
@@ -445,6 +446,11 @@ def _csv(owner: str, path: Path) -> Read:
         raise ValueError(
             f"{owner}, line {line} is no UTF-8 ({error.reason}); save the file as UTF-8"
         ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ValueError(
+            f"{owner}, line {line} has a NUL, which no text has; save the file as UTF-8"
+        )
     head, rows, lines = _lines(owner, StringIO(text, newline=""))
     cells = zip(*rows, strict=True)
     arrays = {name: parsed(texts) for name, texts in zip(head, cells, strict=True)}
@@ -552,7 +558,8 @@ def _npz(owner: str, path: Path) -> Read:
 def _parquet(owner: str, path: Path) -> Read:
     parquet = needed(f"{owner} needs pyarrow", "pyarrow.parquet", "'minireg[data]'")
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:  # read_table stumbles over a name twice
+            table = file.read()
         index = (table.schema.pandas_metadata or {}).get("index_columns", ())
         # the index is none of a frame's columns; one that only counts is a dict, and not in the table
         table = table.drop_columns([name for name in table.column_names if name in index])

@@ -699,6 +699,11 @@ WRONG = {
         TypeError,
         r"real numbers, got complex128; give \.real",
     ),
+    "a complex target": (
+        lambda: from_arrays(X, X[:, :2] * 1j, task="regression"),
+        TypeError,
+        r"y must be real numbers, got complex128",
+    ),
     "no columns": (lambda: from_arrays({}, SIDES), ValueError, "got 0 names for 0 columns"),
     "names": (
         lambda: from_arrays(X, SIDES, feature_names="ab"),

@@ -131,6 +131,18 @@ def test_a_parquet_file_gives_the_data_of_its_frame(change, tmp_path):
     assert {name.partition("=")[0] for name in got.feature_names} == {*x.columns}
 
 
+def test_a_name_twice_in_a_parquet_file(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(
+        pyarrow.table([[1], [2], [3]], names=["a", "a", "y"]), tmp_path / "d.parquet"
+    )
+    with pytest.raises(
+        ValueError, match=r"^datasets.read: d.parquet: each column .* got 'a' twice"
+    ):
+        read(tmp_path / "d.parquet", "y")
+
+
 def test_lines_of_spaces_are_blank(tmp_path):
     (tmp_path / "a.csv").write_text("  \na,y\n1,p\n   \n2,q\n \t\n", encoding="utf-8")
     columns = read_columns("demo", tmp_path / "a.csv", "y")
@@ -210,6 +222,8 @@ WRONG = {
     "a quote within": ('a,y\n"1"2,2\n', "y", "d.csv, line 2: .*expected after"),
     "Latin-1": (BASE.replace("red", "é", 1).encode("latin-1"), "y", "d.csv, line 3 is no UTF-8"),
     "UTF-16": (BASE.encode("utf-16"), "y", "d.csv, line 1 is no UTF-8"),
+    "UTF-16 without its mark": (BASE.encode("utf-16-le"), "y", "d.csv, line 1 has a NUL.*as UTF-8"),
+    "a NUL": (BASE.replace("red", "r\0d", 1), "y", "d.csv, line 3 has a NUL, which no text has"),
     "only the target": ("y\n1\n2\n", "y", "d.csv has no column beside the target 'y'"),
     "another target": (BASE, "x", r"d.csv has no column 'x'; it has \['a', 'c', 'y'\]"),
     "a near miss": (
