@@ -29,11 +29,7 @@ SCRIPTS = {
     "scikit_learn": (["sklearn"], [], r"of 30 inputs left, 0\.9\d+ on new data.*switched off: "),
     "logging_": (["tensorboard"], [], r"epochs of \d+ figures.*share of the gradient: .*'l1'"),
 }
-SLOW = {
-    "from_pytorch",
-    "scikit_learn",
-    "logging_",
-}  # PyTorch, scikit-learn and TensorBoard load long
+FAST = {"researcher"}  # a process each, and what it loads
 FOUND = sorted(path.stem for path in README.parent.glob("*.py"))
 
 
@@ -46,7 +42,7 @@ def ran(cwd: Path, name: str, *args: str, **variables: str) -> subprocess.Comple
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in FOUND]
+    "name", [pytest.param(n, marks=[] if n in FAST else [pytest.mark.slow]) for n in FOUND]
 )
 def test_the_script_does_what_it_says(name, tmp_path):
     packages, args, said = SCRIPTS[name]
@@ -65,6 +61,7 @@ def test_a_place_that_the_texts_do_not_have(tmp_path):
     assert done.stderr.startswith("没有“定理99”")
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_signs(tmp_path):
     done = ran(tmp_path, "chinese_student", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
