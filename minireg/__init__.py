@@ -41,14 +41,14 @@ from .ops import linalg, op
 from .random import manual_seed
 from .sweep import Halving, Sweep, sweep
 from .tensor import Tensor, tensor
-from .training import fit, trajectory
+from .training import evaluate, fit, trajectory
 
 __version__ = "0.1.0"
 __all__ = [
     "Halving", "History", "Ledger", "Objective", "Run", "Sweep", "Tensor", "Term", "attack_radius",
     "calibration_error",
     "certified_radius", "check_op", "check_penalty", "constrained", "curvature", "datasets",
-    "detect_anomaly", "draw", "enable_grad", "fit", "get_backend", "grad", "gradcheck",
+    "detect_anomaly", "draw", "enable_grad", "evaluate", "fit", "get_backend", "grad", "gradcheck",
     "gradgradcheck", "implicit", "is_grad_enabled", "jacobian", "linalg", "lipschitz_bound",
     "lipschitz_lower", "load", "manual_seed", "nn", "no_grad", "op", "ops", "optim", "path",
     "path_norm", "penalties", "pgd_attack", "report", "rescale", "save", "set_backend", "solve",

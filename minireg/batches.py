@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -23,10 +23,10 @@ from .tensor import Tensor
 Data = tuple[ArrayLike, ArrayLike] | Iterable[tuple[ArrayLike, ArrayLike]]
 
 _LARGE = 2**17  # numbers of one layer, up to which more samples than a batch are evaluated at once
-_OF_LABELS = losses.CrossEntropyLoss, losses.NLLLoss, losses.HingeLoss
+OF_LABELS = losses.CrossEntropyLoss, losses.NLLLoss, losses.HingeLoss
 # losses whose value on all data follows from those on pieces
 _BY_PIECES = (
-    *_OF_LABELS, losses.MSELoss, losses.L1Loss, losses.SmoothL1Loss, losses.BCEWithLogitsLoss,
+    *OF_LABELS, losses.MSELoss, losses.L1Loss, losses.SmoothL1Loss, losses.BCEWithLogitsLoss,
     losses.KLDivLoss,
 )  # fmt: skip
 
@@ -164,15 +164,23 @@ class Intake:
     model: Module
     loss: AnyLoss
     classes: tuple[Name, ...] = ()
-    _training: bool = field(default=True, init=False)  # the first part is that of training
+    learns: bool = True  # from the first part, that of training
 
     def __post_init__(self) -> None:
-        self._like = next(self.model.parameters())
+        self._like = next(self.model.parameters(), Tensor(as_array([0.0])))
+        self._ignored = getattr(self.loss, "ignore_index", None)
+        if self._ignored is None and not isinstance(self.loss, losses.Loss):
+            self._ignored = -100
         self._indices = any(isinstance(m, Embedding) for m in self.model.modules())
 
     def part(self, name: str, given: Any) -> Part:
         """A pair (x, y) at once, or an iterable of batches; ``TypeError`` for anything else."""
         both = isinstance(given, tuple | list) and len(given) == 2
+        if both and isinstance(given, tuple) and all(map(_is_batch, given)):
+            raise TypeError(
+                f"{self.owner}: {name} is a tuple of two pairs of arrays, and a tuple is one pair (x, y); "
+                "write [(x, y), (x, y)] for two batches, or make one array of the samples"
+            )
         if both and (isinstance(given, tuple) or not isinstance(given[0], tuple | list)):
             x, y = given
             found: Part = Pair(*self.arrays(name, x, y, whole=True))
@@ -190,7 +198,7 @@ class Intake:
                     "whose __iter__ starts anew, as a DataLoader's"
                 )
             found = Batches(self, name, given)
-        self._training = False
+        self.learns = False
         return found
 
     def arrays(self, name: str, x: Any, y: Any, whole: bool = False) -> tuple[Array, Array]:
@@ -200,6 +208,11 @@ class Intake:
         check_lengths(f"{self.owner}: {name}", inputs, targets)
         found = []
         for a, part, integers in ((inputs, "x", self._indices), (targets, "y", True)):
+            if a.dtype.kind == "c" and self._like.dtype.kind != "c":
+                raise TypeError(
+                    f"{self.owner}: {part} of {name} is {a.dtype}, and the model takes real numbers; give "
+                    ".real and .imag as two columns, or abs()"
+                )
             if not (integers and a.dtype.kind in "iu"):
                 with np.errstate(over="ignore"):  # what does not fit is infinite, and said so
                     a = a.astype(self._like.dtype)
@@ -216,7 +229,11 @@ class Intake:
         found = _numbers(what, given, words=True)
         if found.dtype.kind not in "Ob":
             named = any(not isinstance(c, str | bool) for c in self.classes)
-            if not self.classes or (found.dtype.kind in "iu" and not named):
+            if self.classes and found.dtype.kind in "iu" and not named:
+                if whole or of(found) is NUMPY:  # a batch on a GPU is not waited for
+                    self._check_codes(what, found)
+                return found
+            if not self.classes:
                 return found
         flat = of(found).to_numpy(found).ravel().tolist()
         labels = [label.item() if isinstance(label, np.generic) else label for label in flat]
@@ -230,22 +247,36 @@ class Intake:
                 f"{what} must be numbers, or labels that are words or bools, got {_kind(odd[0])}"
             )
         if not self.classes:
-            self.classes = self._distinct(what, labels, learns=whole and self._training)
+            self.classes = self._distinct(what, labels, learns=whole and self.learns)
         numbers = {c: i for i, c in enumerate(self.classes)}
+        if self._ignored is not None:
+            numbers.setdefault(self._ignored, self._ignored)
         if strange := [i for i, label in enumerate(labels) if label not in numbers]:
             raise ValueError(
                 f"{what} has the label {labels[strange[0]]!r} in row {strange[0]}, which is none of the "
                 f"classes {_listed(self.classes)}; these are classes=, or the labels of the training data"
             )
         codes = np.array([numbers[label] for label in labels]).reshape(found.shape)
-        if isinstance(self.loss, _OF_LABELS) or not isinstance(self.loss, losses.Loss):
+        if isinstance(self.loss, OF_LABELS) or not isinstance(self.loss, losses.Loss):
             return codes
-        if len(numbers) != 2:
+        if len(self.classes) != 2:
             raise ValueError(
                 f"{what} has the classes {_listed(self.classes)}, and {type(self.loss).__name__} takes "
                 "two, as 0.0 and 1.0; take CrossEntropyLoss, or numbers as targets"
             )
         return codes.astype(self._like.dtype)
+
+    def _check_codes(self, what: str, codes: Array) -> None:
+        """``ValueError`` for labels that are no numbers of the classes."""
+        named = (codes >= 0) & (codes < len(self.classes))
+        if self._ignored is not None:
+            named |= codes == self._ignored
+        if not named.all():
+            row = int(np.argwhere(~named)[0][0])
+            raise ValueError(
+                f"{what} has the label {codes[~named][0]} in row {row}, and classes= names "
+                f"{_listed(self.classes)}, which are 0 to {len(self.classes) - 1}; name all of them"
+            )
 
     def _distinct(self, what: str, labels: Sequence[Any], learns: bool) -> tuple[Name, ...]:
         """The classes: both of bools, or the sorted labels of the training data."""
@@ -271,6 +302,12 @@ def check_lengths(what: str, x: Array, y: Array) -> None:
     n, m = (len(a) if a.ndim else 0 for a in (x, y))
     if n != m or n == 0:
         raise ValueError(f"{what} has {n} inputs and {m} targets; expected equal, > 0")
+
+
+def _is_batch(given: Any) -> bool:
+    """Whether it is two arrays, where an array was expected."""
+    pair = isinstance(given, tuple | list) and len(given) == 2
+    return pair and all(getattr(a, "ndim", 0) > 0 for a in given)
 
 
 def _kind(given: Any) -> str:
@@ -302,14 +339,20 @@ def _numbers(what: str, given: Any, words: bool = False) -> Array:
     """
     try:
         return as_array(given, what)
-    except TypeError:
+    except TypeError as error:
         listed = isinstance(given, list | tuple)
         refused = hasattr(given, "filled") or getattr(
             given, "requires_grad", False
         )  # masked arrays
         if refused or not (listed or hasattr(given, "__array__")):
             raise
-        objects = np.array(given, object) if listed else np.asarray(given).astype(object)
+        try:
+            objects = np.array(given, object) if listed else np.asarray(given).astype(object)
+        except (TypeError, ValueError, RuntimeError):  # of PyTorch, as bfloat16 or sparse
+            raise TypeError(
+                f"{error}; NumPy lacks this kind: convert it first, x.float() of bfloat16, x.to_dense() of "
+                "what is sparse, x.cpu()"
+            ) from None
         values = [math.nan if is_absent(v) else v for v in objects.ravel().tolist()]
         numbers = int | float | np.number | np.bool_
         strange = [i for i, v in enumerate(values) if not isinstance(v, numbers)]

@@ -309,12 +309,12 @@ def _json(text: str | bytes) -> Any:
 
 
 def previous(path: str | Path) -> Path:
-    """Where the checkpoint before the one at ``path`` is kept.
+    """Where the checkpoint before the one at ``path`` is kept: beside it, or beside what a link leads to.
 
     >>> previous("runs/a.safetensors").name
     'a.previous.safetensors'
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
@@ -336,7 +336,7 @@ def write_tree(owner: str, path: str | Path, tree: Any, keep: bool = True) -> No
     if keep and Path(path).is_file():
         with replacing(previous(path)) as second:
             try:
-                os.link(path, second)
+                os.link(os.path.realpath(path), second)  # of a link the file
             except OSError:  # a file system without links
                 shutil.copyfile(path, second)
     _write_safetensors(owner, path, _arrays(arrays), {_TREE: packed})

@@ -156,13 +156,18 @@ def named_parts(loss: AnyLoss, output: ArrayLike, target: ArrayLike) -> dict[str
 def as_column(loss: AnyLoss, output: Any, target: Any) -> Any:
     """Targets (N,) of outputs (N, 1) as (N, 1) for a loss of ours, unless it takes labels.
 
-    A function of one's own gets what there is: NumPy would make (N, N) of (N, 1) − (N,).
+    ``ValueError`` for a function of one's own: NumPy would make (N, N) of (N, 1) − (N,).
     """
     shape = getattr(target, "shape", None)
-    fits = isinstance(loss, Loss) and not isinstance(loss, CrossEntropyLoss | NLLLoss)
-    if fits and shape and getattr(output, "shape", None) == (*shape, 1) and len(shape) == 1:
-        return target.reshape(-1, 1)
-    return target
+    if not shape or getattr(output, "shape", None) != (*shape, 1) or len(shape) > 1:
+        return target
+    if not isinstance(loss, Loss) and shape != (1,):
+        raise ValueError(
+            f"the loss {getattr(loss, '__name__', type(loss).__name__)} of one's own gets outputs "
+            f"{output.shape} and targets {shape}, of which NumPy makes {shape * 2}; give the targets as a "
+            "column, y[:, None]"
+        )
+    return target if isinstance(loss, CrossEntropyLoss | NLLLoss) else target.reshape(-1, 1)
 
 
 Selector = str | Parameter | Iterable[str | Parameter] | Callable[[str, Parameter], bool] | None

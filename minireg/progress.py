@@ -2,9 +2,10 @@
 
 What is in the file (:func:`minireg.checkpoint.read_tree`): ``model`` (parameters and buffers),
 ``optimizer``, ``scheduler``, ``early_stopping``, ``ledger``, ``history``, ``classes``, ``strengths`` (those
-that are numbers, which a hook may change, and the updates of each Coefficient), ``streams`` (of the model,
-a loss and the optimizer), ``shuffle``, ``seeds`` (of new streams), ``epoch`` (where in it), and
-``configuration``: what must be the same for the numbers to be.
+that are numbers, and the updates of each Coefficient), ``layers`` (which parameters are trained, and
+each Dropout's p), ``streams`` (of the model, a loss and the optimizer), ``shuffle``, ``seeds`` (of new
+streams), ``epoch`` (where in it), and ``configuration``: what must be the same for the numbers to be. Of
+what a hook may change it says how what the file keeps was at the start, and the rest how it is now.
 """
 
 from __future__ import annotations
@@ -12,22 +13,28 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from inspect import getattr_static
+from functools import partial
+from inspect import getattr_static, signature
 from itertools import zip_longest
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
-from .checkpoint import read_tree, write_tree
+from .backend import is_array, of, raw
+from .checkpoint import checksum, read_tree, write_tree
 from .inspect.history import History, Name, as_classes, rows_of
 from .inspect.ledger import Ledger
 from .messages import check_option
-from .nn import Module
+from .nn import Dropout, Module
 from .objective import Objective
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
 from .penalties.base import Coefficient, Penalty, Strength
 from .random import Stream, load_seeds, seeds_state
+
+_STOPPED = "epochs", "early stopping", "hook", "interrupted"
 
 
 @dataclass
@@ -40,6 +47,8 @@ class Progress:
     order : the state of ``shuffle`` before it drew the order of that epoch.
     statistics, seconds : of that epoch so far: columns of its row, and time.
     saved, cost : when it was last saved, and the seconds that took.
+    whole : whether one can go on from here: no update and no hook is under way.
+    asked : whether Ctrl-C waits for that.
     """
 
     model: Module
@@ -60,6 +69,8 @@ class Progress:
     order: dict[str, Any] = field(default_factory=dict)
     saved: float = 0.0
     cost: float = 0.0
+    whole: bool = True
+    asked: bool = False
 
     def __post_init__(self) -> None:
         self.order = self.shuffle.state
@@ -81,15 +92,19 @@ class Progress:
             return self.steps % every == 0
         return self.done == 0 and self.cost <= every * (time.perf_counter() - self.saved)
 
-    def resume(self, path: str | Path) -> None:
+    def resume(self, path: str | Path, epochs: int) -> None:
         """Go on where a checkpoint was written: all of it is checked on a copy first.
 
         ``FileNotFoundError`` if there is no file; ``ValueError`` that says what is wrong, before anything
-        changes, for one that is damaged or of another training.
+        changes, for one that is damaged, of another training, or further than ``epochs``.
         """
         tree = read_tree("fit: resume", path)
         try:
             self._compare(tree["configuration"])
+            done = len(next(iter(tree["history"].values()), ()))
+            if done + (tree["epoch"]["done"] > 0) > epochs:
+                part = " and part of the next" if tree["epoch"]["done"] else ""
+                raise ValueError(f"it has done {done} epochs{part}, epochs={epochs} is all of them")
             copy.deepcopy(self).load(tree)
         except Exception as error:  # whatever a forged tree leads to
             reason = str(error) if isinstance(error, ValueError) else repr(error)
@@ -108,12 +123,16 @@ class Progress:
                 )
         rows = self.history.rows
         return {
-            "configuration": self.configuration,
+            "configuration": self._present() | self.configuration,
             "model": self.model.state_dict(),
             **{name: part and part.state_dict() for name, part in self._parts().items()},
             "strengths": {
                 "numbers": [getattr(penalty, name) for penalty, name in self._strengths()],
                 "updates": [c.updates for c in self._coefficients()],
+            },
+            "layers": {
+                "trained": [p.requires_grad for p in self.model.parameters()],
+                "dropout": [m.p for m in self._dropouts().values()],
             },
             "classes": [*self.classes],
             "history": {c: [row[c] for row in rows] for c in (rows or [{}])[0]},
@@ -129,10 +148,10 @@ class Progress:
     def load(self, tree: Mapping[str, Any]) -> None:
         """Take over what :meth:`state` gave; an error may come when some of it has changed."""
         epoch, mine = tree["epoch"], self._streams()
-        check_option("epoch", range(self.updates), done=epoch["done"])
+        check_option("epoch", range(self.updates + 1), done=epoch["done"])
         check_option("epoch", 0, steps=epoch["steps"])
         check_option("epoch", "[0, inf)", seconds=epoch["seconds"])
-        check_option("epoch", ("epochs", "early stopping", "hook"), stopped=epoch["stopped"])
+        check_option("epoch", _STOPPED, stopped=epoch["stopped"])
         rows_of({column: [value] for column, value in epoch["statistics"].items()})
         if tree["streams"].keys() != mine.keys():
             raise ValueError(f"streams of random numbers: {[*tree['streams']]}, not {[*mine]}")
@@ -143,6 +162,13 @@ class Progress:
         for coefficient, updates in zip(self._coefficients(), strengths["updates"], strict=True):
             check_option("Coefficient", 0, updates=updates)
             coefficient.updates = updates
+        layers = tree["layers"]
+        for layer, p in zip(self._dropouts().values(), layers["dropout"], strict=True):
+            check_option("Dropout", "[0, 1]", p=p)
+            layer.p = p
+        for parameter, trained in zip(self.model.parameters(), layers["trained"], strict=True):
+            check_option("parameter", (False, True), requires_grad=trained)
+            parameter.requires_grad_(trained)
         self.classes = as_classes("fit", tree["classes"])
         for name, part in self._parts().items():
             if part is not None:
@@ -154,7 +180,8 @@ class Progress:
             stream.state = tree["streams"][name]
         self.shuffle.state = self.order = tree["shuffle"]
         self.history.rows[:] = rows_of(tree["history"])
-        self.history.stopped = epoch["stopped"]
+        if epoch["stopped"] == "early stopping":  # else it goes on: a hook decides anew
+            self.history.stopped = epoch["stopped"]
         self.done, self.steps, self.seconds = epoch["done"], epoch["steps"], epoch["seconds"]
         self.statistics = epoch["statistics"]
         load_seeds(tree["seeds"])
@@ -165,6 +192,9 @@ class Progress:
         """What has a ``state_dict``; the ledger after the optimizer, whose state restarts it."""
         names = "optimizer", "scheduler", "early_stopping", "ledger"
         return {name: getattr(self, name) for name in names}
+
+    def _dropouts(self) -> dict[str, Dropout]:
+        return {n: m for n, m in self.model.named_modules() if isinstance(m, Dropout)}
 
     def _coefficients(self) -> list[Coefficient]:
         terms = self.objective.terms.values()
@@ -198,24 +228,18 @@ class Progress:
     # --- what must be the same -----------------------------------------------------------------
 
     def describe(self, data: Mapping[str, Mapping[str, str]], **options: Any) -> None:
-        """Note the configuration in words: the parts, the options, and what is said of the data."""
-        stop, loss, optimizer = self.early_stopping, self.objective.loss, self.optimizer
-        terms = {n: f"{_fixed(t.penalty)} via {t.via}" for n, t in self.objective.terms.items()}
+        """Note what holds at the start in words: what the file keeps, the options, the data."""
         parameters = [
             f"{n}: {p.dtype} on {p.backend}"
             for n, p in self.model.named_parameters()
             if p.requires_grad
         ]
+        strengths = [f"{type(p).__name__}.{n} = {getattr(p, n)}" for p, n in self._strengths()]
         self.configuration = {
-            "the model": repr(self.model),
             "the trained parameters": "\n".join(parameters),
-            "the loss": repr(loss) if isinstance(loss, Module) else getattr(loss, "__name__", ""),
-            "the penalties": "\n".join(f"{n}: {text}" for n, text in terms.items()),
+            "the dropout": "\n".join(f"{n}: p={m.p}" for n, m in self._dropouts().items()),
             "where they act": "\n".join(map(str, self.objective.assignments())),
-            "the optimizer": f"{type(optimizer).__name__} {_fixed(getattr(optimizer, 'penalty', None))}",
-            "the scheduler": type(self.scheduler).__name__,
-            "early stopping": repr(stop and (stop.patience, stop.min_delta, stop.monitor)),
-            "the ledger": repr(self.ledger and f"accumulate={self.ledger.accumulate}"),
+            "the strengths": "\n".join(strengths),
             **{name: repr(value) for name, value in options.items()},
         } | {
             f"{which} of {part}": text
@@ -223,16 +247,80 @@ class Progress:
             for which, text in texts.items()
         }  # fmt: skip
 
+    def _present(self) -> dict[str, str]:
+        """What no other part of the file keeps, in words, as it is now."""
+        stop, optimizer, terms = self.early_stopping, self.optimizer, self.objective.terms
+        layers = [
+            f"{n} {type(m).__name__}({'' if isinstance(m, Dropout) else m.extra_repr()})"
+            for n, m in self.model.named_modules()
+        ]
+        return {
+            "the model": "\n".join(layers),
+            "the loss": _held(self.objective.loss),
+            "the penalties": "\n".join(f"{n}: {_held(t.penalty)} via {t.via}" for n, t in terms.items()),
+            "the optimizer": f"{type(optimizer).__name__} {_held(getattr(optimizer, 'penalty', None))}",
+            "the scheduler": type(self.scheduler).__name__,
+            "early stopping": repr(stop and (stop.patience, stop.min_delta, stop.monitor)),
+            "the ledger": repr(self.ledger and f"accumulate={self.ledger.accumulate}"),
+        }  # fmt: skip
+
     def _compare(self, saved: Mapping[str, str]) -> None:
         """``ValueError`` that names the first thing that is not as it was."""
-        for name in {**saved, **self.configuration}:
-            there, here = saved.get(name, "nothing"), self.configuration.get(name, "nothing")
+        mine = self._present() | self.configuration
+        for name in dict.fromkeys(["the model", *self.configuration, *mine, *saved]):
+            there, here = saved.get(name, "nothing"), mine.get(name, "nothing")
             for one, other in zip_longest(there.split("\n"), here.split("\n")):
                 if one != other:
                     raise ValueError(f"{name}: {one:.160} there, {other:.160} here")
 
 
-def _fixed(penalty: Penalty | None) -> str:
-    """A penalty in words that do not change while it is used."""
-    changes = penalty is not None and penalty.coefficients()
-    return type(penalty).__name__ if changes else str(penalty)
+# --- in words ------------------------------------------------------------------------------------
+
+
+def _held(value: Any) -> str:
+    """A loss or a penalty in words that are the same for equals: its class, and what it was made with.
+
+    Of a penalty without its strengths; of a class that does not keep its arguments, all it has.
+    """
+    if isinstance(value, FunctionType | BuiltinFunctionType | partial | None):
+        return _words(value)
+    held = vars(value)
+    if isinstance(value, Penalty):
+        with suppress(AttributeError):  # an argument that is not kept
+            arguments = value.get_params(deep=False)
+            held = arguments if arguments or not signature(type(value)).parameters else held
+    texts = [
+        f"{name}={_words(v)}"
+        for name, v in held.items()
+        if name != "training" and not isinstance(v, Stream)
+        if isinstance(v, Coefficient) or not isinstance(getattr_static(value, name), Strength)
+    ]
+    return f"{type(value).__qualname__}({', '.join(texts)})"
+
+
+def _words(value: Any) -> str:
+    """A value in words that are the same for equals: arrays by checksum, functions by their names.
+
+    Of a function of this package also what it encloses, as the rule of a composed penalty.
+    """
+    array = raw(value)
+    if is_array(array):
+        return f"{array.shape} {array.dtype} {checksum(of(array).to_numpy(array)):.16}"
+    if isinstance(value, str | int | float | None):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return _words([*value.items()])
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_words, value))}]"
+    if isinstance(value, Penalty):
+        return _held(value)
+    if isinstance(value, Coefficient):
+        return f"Coefficient({_words(value.schedule)})"
+    if isinstance(value, partial):
+        return _words([value.func, value.args, value.keywords])
+    if isinstance(value, Module):
+        return repr(value)
+    name = getattr(value, "__qualname__", type(value).__qualname__)
+    if isinstance(value, FunctionType) and value.__module__.startswith(f"{__package__}."):
+        name += _words([cell.cell_contents for cell in value.__closure__ or ()])
+    return str(name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +17,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .analysis.implicit import dropout_effect
-from .backend import Array, as_array
-from .batches import Data, Intake, Pair, Part, check_lengths, figures
+from .backend import Array
+from .batches import OF_LABELS, Data, Intake, Pair, Part, figures
 from .checkpoint import check_path
 from .inspect.history import History, Name, as_classes
 from .inspect.ledger import Ledger
 from .messages import check_option
 from .nn import Module
+from .nn.losses import Loss
 from .objective import AnyLoss, Objective, Terms
 from .operators import Space
 from .optim import EarlyStopping, Optimizer
@@ -45,33 +48,74 @@ def passing_interrupts() -> Iterator[None]:
         _keeps_interrupt.reset(token)
 
 
+@contextmanager
+def _interruptible(at: Progress, checkpoint: str | Path | None, waits: bool) -> Iterator[None]:
+    """Ctrl-C inside ends the training, and is kept where one can go on from there.
+
+    With ``waits`` the first one in an update or a hook waits for its end.
+    """
+    kept = signal.getsignal(signal.SIGINT)
+    waits = waits and kept is signal.default_int_handler
+    waits = waits and threading.current_thread() is threading.main_thread()
+
+    def wait(*given: object) -> None:
+        if at.whole or at.asked:
+            raise KeyboardInterrupt
+        at.asked = True
+
+    try:
+        if waits:
+            signal.signal(signal.SIGINT, wait)
+        yield
+        if at.asked:  # since the last look
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        if at.history.stopped == "epochs":
+            at.history.stopped = "interrupted"
+        if checkpoint and at.whole:
+            at.save(checkpoint)
+        if not _keeps_interrupt.get():
+            raise
+    finally:
+        if waits:
+            signal.signal(signal.SIGINT, kept)
+
+
 def evaluate(
-    model: Module, loss: AnyLoss, x: ArrayLike, y: ArrayLike, *, batch_size: int = 32
+    model: Module,
+    objective: Objective | AnyLoss,
+    data: Data,
+    *,
+    classes: Sequence[Name] = (),
+    batch_size: int = 32,
 ) -> dict[str, float]:
     """The data loss, and for labels the accuracy, in evaluation mode, without a graph.
 
     Parameters
     ----------
-    model, loss : as for :func:`fit`; the model's mode is restored.
-    x, y : inputs (N, …), and targets (N, …) or integer labels (N,), on the model's backend.
-    batch_size : ≥ 1, samples that the model sees at once; more where they make little work, up to some
-        megabytes. The value is that of all samples together, to rounding: means are weighted by what
-        the loss divides by (labels that count, class weights, elements), sums add up, and any loss but
-        those of :mod:`minireg.nn` sees the outputs of all samples at once.
+    model, objective : as for :func:`fit`; the model's mode is restored. Of an objective the loss alone
+        counts, without its penalties.
+    data : a pair (x, y) of inputs (N, …) and targets (N, …), or an iterable of such batches, one pass;
+        as :func:`fit` takes them.
+    classes : the names of the labels 0, 1, … for targets that are words: ``history.classes``.
+    batch_size : ≥ 1, samples of a pair that the model sees at once; more where they make little work, up
+        to some megabytes. The value is that of all samples together, to rounding: means are weighted by
+        what the loss divides by (labels that count, class weights, elements), sums add up, and any loss
+        but those of :mod:`minireg.nn` sees the outputs of all samples at once.
 
     Returns ``{"loss": …}``, for labels and outputs (N, C) also ``"accuracy"``, which like the loss
     leaves out the labels ``loss.ignore_index`` (-100 for a loss without one); NaN if all are left
-    out. ``TypeError`` for what is no array of numbers, ``ValueError`` for a loss that is no number and
-    for unequal lengths.
+    out. ``TypeError`` and ``ValueError`` for data as :func:`fit`, ``ValueError`` for a loss that is no
+    number.
 
     >>> from minireg import nn
-    >>> evaluate(nn.Sequential(), nn.MSELoss(), np.ones((2, 1)), np.zeros((2, 1)))
+    >>> evaluate(nn.Sequential(), nn.MSELoss(), (np.ones((2, 1)), np.zeros((2, 1))))
     {'loss': 1.0}
     """
     check_option("evaluate", 1, batch_size=batch_size)
-    pair = Pair(as_array(x, "evaluate: x"), as_array(y, "evaluate: y"))
-    check_lengths("evaluate: data", pair.x, pair.y)
-    return figures(model, loss, pair.pieces(model, batch_size))
+    loss = objective.loss if isinstance(objective, Objective) else objective
+    intake = Intake("evaluate", model, loss, as_classes("evaluate", classes), learns=False)
+    return figures(model, loss, intake.part("data", data).pieces(model, batch_size))
 
 
 def _check(
@@ -124,15 +168,21 @@ def _check(
         )
 
 
-def _check_monitor(owner: str, column: str | None, parts: Mapping[str, Part]) -> None:
-    """``ValueError`` if the history of a training on these parts will have no such column."""
+def _check_monitor(
+    owner: str, column: str | None, loss: AnyLoss, parts: Mapping[str, Part]
+) -> None:
+    """``ValueError`` if the history of a training on these parts will have no such column.
+
+    (A loss of one's own may have labels, which no one knows before the outputs.)
+    """
     if column is None or column.partition("/")[0] in _OF_TERMS:
         return
     if "validation" in column and "validation" not in parts:
         raise ValueError(f"fit: {owner} on {column!r} needs validation data")
     known = ["epoch", "lr", "seconds", "zeros", "weights", *(f"{part}_loss" for part in parts)]
     known += ["gap"] if "validation" in parts else []
-    labels = [name for name, part in parts.items() if part.labelled]
+    ours = isinstance(loss, Loss) and not isinstance(loss, OF_LABELS)
+    labels = [name for name, part in parts.items() if part.labelled and not ours]
     known += [f"{part}_accuracy" for part in labels]
     known += ["accuracy_gap"] if "validation" in labels else []
     if column not in known:
@@ -190,8 +240,9 @@ def fit(
         their prox are attached to the optimizer here, and replace earlier ones.
     train, validation : a pair (x, y) of inputs (N, …) and targets (N, …), or an iterable of such
         batches that begins anew each time (a list, a ``DataLoader``; no generator, which ends after
-        one pass; an epoch takes two, the second to evaluate). Arrays and what is like them, data frames
-        and PyTorch's tensors too, are moved to the model's backend and float dtype; integer labels,
+        one pass; an epoch takes two of ``train``, the second to evaluate, and one of the others).
+        Arrays and what is like them, data frames and PyTorch's tensors too, are moved to the model's
+        backend and float dtype; integer labels,
         and integer inputs of a model with an Embedding, stay integers. Targets (N,) of a regression
         also stand for outputs (N, 1). NaN and infinity are refused, before the first epoch or at their
         batch (but in the targets of a loss that is not :mod:`minireg.nn`'s, which may want them).
@@ -202,7 +253,8 @@ def fit(
         larger ones of some megabytes; the figures are those of all samples (:func:`evaluate`).
     classes : the names of the labels 0, 1, …, for targets that are words or other numbers; by default
         the sorted labels of the training pair, and (False, True) of bools. A loss of two classes
-        that is no cross entropy gets 0.0 and 1.0. ``history.classes`` says which they were.
+        that is no cross entropy gets 0.0 and 1.0. ``history.classes`` says which they were. The labels
+        that a loss ignores (``ignore_index``) need no name.
     early_stopping : looks at one column after each epoch; puts the best weights back.
     clip_norm : > 0, clip the joint gradient norm to this before each update.
     scheduler : one of ``mr.optim.lr_scheduler``; it steps after each epoch, or after each update
@@ -217,30 +269,42 @@ def fit(
     checkpoint : a file that ends in ``.safetensors`` (with the ``io`` extra) to keep the training in, so
         that :func:`fit` can go on from there: written at the start, after every ``every`` updates, and
         at the end. The one before it is kept beside it, ``a.previous.safetensors`` of
-        ``a.safetensors``; one of both can be read whenever the process is killed.
+        ``a.safetensors``; one of both can be read whenever the process is killed. A file that is there
+        when a training starts from the beginning is replaced, with a warning. Written, too, when a hook
+        or Ctrl-C ends the training (see there).
     every : updates between two checkpoints, an integer ≥ 1; or a share in (0, 1): after an epoch, as
         often as writing takes no more than this share of the time. None is once per epoch. Within an
         epoch one can go on only with a pair: with an iterable they are written at the end of the epoch
-        (and a warning says so), and to resume it must give the batches of the next epoch first.
+        (and a warning says so).
     resume : a checkpoint to go on from. The rest is given as it was: model, objective, optimizer,
         scheduler, early stopping, ledger, data, seed and batch size, or else there is a ``ValueError``
-        that names what differs; their state comes from the file, and with it rates and momenta.
+        that names what differs (a function, as a loss of one's own or a schedule, is known by its name
+        alone); their state comes from the file, and with it rates and momenta.
         The end is then the same, bit for bit, as if nothing had come between, on the same machine
         (``seconds`` apart, and a GPU's own random numbers, which cannot be kept). ``epochs`` is the
-        number in all and may be another, ``checkpoint`` may be the same file.
+        number in all: at least what was done, and more than it was if you like; a training that a hook
+        ended goes on, one that stopped early has ended. ``checkpoint`` may be the same file.
+        An iterable's order is not kept: the end is the same only if the next pass over it gives what pass
+        2·k + 1 would have given after k epochs. A list does; a loader that shuffles does not, unless
+        you put its generator where it was, so there is a warning unless it is a sequence.
     on_step : ``on_step(step, terms, model)`` is called after each update, the ``step``-th of all, with
         the :class:`~minireg.objective.Terms` it was made of; after the scheduler's step, if it has
         one, and before a checkpoint.
     on_epoch : ``on_epoch(row, model)`` is called when all of an epoch is done, with its row of the
         history: after ledger, scheduler and early stopping, before the checkpoint. A hook that returns
         True ends the training with ``stopped == "hook"``; an epoch under way has no row then. What
-        it changes counts from the next update: rates (unless a scheduler sets them anew), strengths,
-        weights. A training that is resumed calls it for what was not yet done.
+        it changes counts from the next update, and a checkpoint keeps it: rates (unless a scheduler sets
+        them anew), strengths, weights, a Dropout's p, ``requires_grad``. Of anything else, such as
+        an option of the loss, it says what it was: to resume, give it as it was then, not as at the
+        start. A training that is resumed calls a hook for what was not yet done.
     progress : show a progress bar (rich); by default if stderr is a terminal and rich is installed.
     label : the text before the bar.
 
     Ctrl-C ends the training: the history so far is returned with ``stopped == "interrupted"``
-    (inside :func:`minireg.sweep`, a claim or a lesson it ends these instead). A training loss that
+    (inside :func:`minireg.sweep`, a claim or a lesson it ends these instead). With a checkpoint of a
+    training on a pair an update or a hook under way is done to its end, and the checkpoint is
+    written; a second Ctrl-C ends it at once, and then, as with an iterable or in a thread, half an update
+    is not written and the file before it stays. A training loss that
     is not finite raises ``FloatingPointError``; for a validation or watched loss there is a
     warning. After an error, too, the best weights are put back, and the exception has the finished
     epochs as its ``history``. Before the first epoch raises ``TypeError`` or ``ValueError`` for
@@ -272,15 +336,22 @@ def fit(
     for name, hook in (("on_step", on_step), ("on_epoch", on_epoch)):
         if hook is not None and not callable(hook):
             raise TypeError(f"fit: {name} must be a function, got {hook!r:.60}")
+    if checkpoint is not None and resume is None and Path(checkpoint).is_file():
+        warnings.warn(
+            f"fit: checkpoint: {str(checkpoint)!r} holds an earlier training, which this one replaces; to "
+            "go on with it pass resume=, to keep it another name",
+            stacklevel=2,
+        )
     goal = objective if isinstance(objective, Objective) else Objective(objective)
     goal.bind(model)
     _check("fit", model, optimizer, scheduler, ledger, early_stopping)
     intake = Intake("fit", model, goal.loss, as_classes("fit", classes))
     data = _parts(intake, train, validation, watch)
     if early_stopping is not None:
-        _check_monitor("early stopping", early_stopping.monitor, data)
+        _check_monitor("early stopping", early_stopping.monitor, goal.loss, data)
     if scheduler is not None:
-        _check_monitor("the scheduler", scheduler.monitor, {"validation": data["train"], **data})
+        either = {"validation": data["train"], **data}
+        _check_monitor("the scheduler", scheduler.monitor, goal.loss, either)
     fed = seen = data["train"]
     whole = isinstance(fed, Pair)
     if whole:
@@ -306,7 +377,16 @@ def fit(
         sizes = {"batch_size": batch_size, "seed": seed, "classes": intake.classes}
         at.describe(described, **sizes, **options)
     if resume is not None:
-        at.resume(resume)
+        at.resume(resume, epochs)
+        if not whole and not isinstance(train, Sequence):
+            passes = (
+                f"{2 * len(history)} passes, to train and to evaluate, in {len(history)} epochs"
+            )
+            warnings.warn(
+                f"fit: resume: train is an iterable, of which there were {passes}: the end is the same only "
+                "if it goes on from there, which one that shuffles does not by itself",
+                stacklevel=2,
+            )
     elif early_stopping is not None:
         early_stopping.reset()
     goal.attach(optimizer)
@@ -314,44 +394,54 @@ def fit(
     if checkpoint is not None and resume is None:
         at.save(checkpoint)  # better to fail now than after an epoch
     try:
-        with _bar(progress, label, epochs) as advance:
+        with (
+            _interruptible(at, checkpoint, bool(checkpoint) and whole),
+            _bar(progress, label, epochs) as advance,
+        ):
             for row in history.rows:
                 advance(row)
             for epoch in range(len(history) + 1, epochs + 1):
                 if history.stopped != "epochs":  # before it was resumed
                     break
                 start, at.order = time.perf_counter() - at.seconds, shuffle.state
-                before, size = at.steps, 1
+                before, size = at.steps, batch_size or 1
                 for x, y in fed.epoch(batch_size or 1, shuffle, at.done):
                     seen, size = fed if whole else Pair(x, y), batch_size or max(size, len(x))
+                    at.whole = False
                     terms, columns = _update(
                         model, goal, optimizer, x, y, clip_norm, at.done == 0, ledger is not None,
                         dropout_draws, on_step is not None,
                     )  # fmt: skip
                     at.statistics |= columns
                     goal.step()
-                    rate = float(optimizer.param_groups[0]["lr"])
+                    at.statistics["lr"] = float(optimizer.param_groups[0]["lr"])
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
                     at.done, at.steps = at.done + 1, at.steps + 1
                     at.seconds = time.perf_counter() - start
                     ended = on_step is not None and _ends(on_step(at.steps, terms, model))
                     del terms  # and the gradient of each
+                    at.whole = whole
                     if ended:
                         history.stopped = "hook"
+                        if checkpoint and whole:
+                            at.save(checkpoint)
                         break
+                    if at.asked:
+                        raise KeyboardInterrupt
                     if checkpoint and every and at.done < updates and at.due(every):
                         at.save(checkpoint)
                 if history.stopped != "epochs":
                     break
                 row = {
                     "epoch": epoch,
-                    "lr": rate,
+                    "lr": at.statistics["lr"],
                     **_figures(model, goal.loss, data, size, at.statistics),
                 }
                 _check_losses(row, history, seen)
                 row["seconds"] = time.perf_counter() - start
-                history.rows.append(row)
+                at.whole = False
+                history.add(row)
                 history.classes = at.classes = intake.classes
                 at.done, at.seconds, at.statistics = 0, 0.0, {}
                 if ledger is not None:
@@ -366,16 +456,14 @@ def fit(
                 ended = on_epoch is not None and _ends(on_epoch({**row}, model))
                 if ended and history.stopped == "epochs":
                     history.stopped = "hook"
+                at.order, at.whole = shuffle.state, True
                 due = every is None or at.due(every)
                 if every and every >= 1 and not whole:
                     due = at.steps // every > before // every
                 if checkpoint and (due or epoch == epochs or history.stopped != "epochs"):
-                    at.order = shuffle.state
                     at.save(checkpoint)
-    except KeyboardInterrupt:
-        history.stopped = "interrupted"
-        if not _keeps_interrupt.get():
-            raise
+                if at.asked:
+                    raise KeyboardInterrupt
     except Exception as error:
         history.stopped = "error"
         error.history = history  # type: ignore[attr-defined]
@@ -471,9 +559,9 @@ def _check_losses(row: Mapping[str, float], history: History, seen: Part) -> Non
         raise FloatingPointError(
             f"fit: the training loss is {row['train_loss']} after epoch {epoch}; {advice}"
         )
-    for column, value in row.items():
-        first = not history.rows or math.isfinite(history.rows[-1][column])
-        if column.endswith("_loss") and not math.isfinite(value) and first:
+    for column in (c for c in row if c.endswith("_loss")):
+        value, first = row[column], not history.rows or math.isfinite(history.rows[-1][column])
+        if not math.isfinite(value) and first:
             warnings.warn(
                 f"fit: {column} is {value} after epoch {epoch}, though the training loss is finite; "
                 "look at that part's data",

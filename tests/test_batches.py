@@ -16,7 +16,6 @@ import minireg as mr
 from minireg import batches, nn, optim
 from minireg.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 from minireg.penalties import L1, L2
-from minireg.training import evaluate
 
 N, C = 30, 3
 draw = partial(arrays.draw, dtype=np.float32)
@@ -107,7 +106,7 @@ def test_a_training_on_batches_is_the_loop_over_them():
             optimizer.step()
     for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
-    figures = evaluate(model, nn.CrossEntropyLoss(), X, Y)
+    figures = mr.evaluate(model, nn.CrossEntropyLoss(), (X, Y))
     assert history.last["train_accuracy"] == figures["accuracy"]
     np.testing.assert_allclose(history.last["train_loss"], figures["loss"], rtol=1e-6)
 
@@ -398,7 +397,7 @@ def test_targets_n_are_the_column(loss, y):
     column = run((X, y[:, None]), validation=(X[:9], y[:9, None]), **options)
     assert ends(flat) == ends(column)
     model = flat[0]
-    assert evaluate(model, loss, X, y) == evaluate(model, loss, X, y[:, None])
+    assert mr.evaluate(model, loss, (X, y)) == mr.evaluate(model, loss, (X, y[:, None]))
     starts = [nn.Linear(4, 1) for _ in range(2)]
     starts[1].load_state_dict(starts[0].state_dict())
     paths = [
@@ -533,10 +532,10 @@ def test_pieces_together_are_the_whole(label, size, monkeypatch):
     loss, x, y = LOSSES.get(label, (Own(), X, X[::-1].copy()))
     model, outputs = nn.Sequential(), mr.tensor(x)
     expected = loss.parts(outputs, y)["data"] if isinstance(loss, nn.Module) else loss(outputs, y)
-    assert evaluate(model, loss, x, y)["loss"] == expected.item()  # one piece: the same bits
-    whole = evaluate(model, loss, x, y, batch_size=N)
+    assert mr.evaluate(model, loss, (x, y))["loss"] == expected.item()  # one piece: the same bits
+    whole = mr.evaluate(model, loss, (x, y), batch_size=N)
     monkeypatch.setattr(batches, "_LARGE", 1)
-    found = evaluate(model, loss, x, y, batch_size=size)
+    found = mr.evaluate(model, loss, (x, y), batch_size=size)
     assert found.keys() == whole.keys()
     np.testing.assert_allclose(found["loss"], whole["loss"], rtol=2e-6)
     assert found.get("accuracy") == whole.get("accuracy")
@@ -545,13 +544,13 @@ def test_pieces_together_are_the_whole(label, size, monkeypatch):
 def test_all_labels_ignored_in_every_piece_is_nan_as_in_one(monkeypatch):
     y = np.full(N, -100)
     monkeypatch.setattr(batches, "_LARGE", 1)
-    found = evaluate(nn.Sequential(), nn.CrossEntropyLoss(), X[:, :C], y, batch_size=8)
+    found = mr.evaluate(nn.Sequential(), nn.CrossEntropyLoss(), (X[:, :C], y), batch_size=8)
     assert np.isnan([found["loss"], found["accuracy"]]).all()
 
 
 def test_a_loss_that_is_no_number_is_told():
     with pytest.raises(ValueError, match=r"the loss must be a number, got shape \(30,\)"):
-        evaluate(nn.Sequential(), nn.CrossEntropyLoss(reduction="none"), X[:, :C], Y)
+        mr.evaluate(nn.Sequential(), nn.CrossEntropyLoss(reduction="none"), (X[:, :C], Y))
 
 
 def test_outputs_of_several_kinds_are_joined_or_refused(monkeypatch):
@@ -563,12 +562,12 @@ def test_outputs_of_several_kinds_are_joined_or_refused(monkeypatch):
             return x, self.second(x)
 
     loss = lambda o, y: ((o[0] - y) ** 2).sum() + (o[1] ** 2).sum()
-    whole = evaluate(Two(lambda x: 2 * x), loss, X, X + 1)
+    whole = mr.evaluate(Two(lambda x: 2 * x), loss, (X, X + 1))
     monkeypatch.setattr(batches, "_LARGE", 1)
-    pieces = evaluate(Two(lambda x: 2 * x), loss, X, X + 1, batch_size=8)
+    pieces = mr.evaluate(Two(lambda x: 2 * x), loss, (X, X + 1), batch_size=8)
     np.testing.assert_allclose(pieces["loss"], whole["loss"], rtol=1e-6)
     with pytest.raises(ValueError, match="outputs for all samples at once; these cannot be joined"):
-        evaluate(Two(lambda x: x.sum()), loss, X, X + 1, batch_size=8)
+        mr.evaluate(Two(lambda x: x.sum()), loss, (X, X + 1), batch_size=8)
 
 
 def test_fit_evaluates_in_pieces_what_is_large(monkeypatch):
@@ -626,7 +625,7 @@ def test_an_evaluation_takes_no_more_memory_than_a_step(label):
     step()
     tracemalloc.start()
     try:
-        for work in (step, lambda: evaluate(model, loss, x, y, batch_size=size)):
+        for work in (step, lambda: mr.evaluate(model, loss, (x, y), batch_size=size)):
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
             work()

@@ -1,7 +1,9 @@
 """on_step and on_epoch: what they see and when, what they may change, how they end a training."""
 
 import re
+import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ from support import arrays
 
 import minireg as mr
 from minireg import nn, optim
+from minireg import training as fitting
+from minireg.checkpoint import read_tree
 from minireg.optim import lr_scheduler as schedules
 from minireg.penalties import L1, L2
+from minireg.random import Stream
 
 N, C, UPDATES = 30, 3, 4
 X = arrays.draw(N, 4, dtype=np.float32)
@@ -196,28 +201,154 @@ def test_resumed_each_epoch_is_told_once_and_what_hooks_changed_stays(tmp_path, 
     expected = whole.fit(epochs=5, on_epoch=changing(whole, []))
     first = Training()
     halt = lambda step, *given: steps.append(step) or step == 3 * UPDATES + 2
-    stopped = first.fit(
-        epochs=5, checkpoint=path, every=1, on_step=halt, on_epoch=changing(first, calls)
-    )
+    stopped = first.fit(epochs=5, checkpoint=path, on_step=halt, on_epoch=changing(first, calls))
     assert (stopped.stopped, len(stopped)) == ("hook", 3)
     again = Training(seed=7)
     note = lambda step, *given: steps.append(step)
     found = again.fit(epochs=5, resume=path, on_step=note, on_epoch=changing(again, calls))
     assert calls == [1, 2, 3, 4, 5]
-    assert steps == [*range(1, 3 * UPDATES + 3), *range(3 * UPDATES + 2, 5 * UPDATES + 1)]
+    assert steps == [*range(1, 5 * UPDATES + 1)]
     assert again.weights() == whole.weights()
     assert without_time(found) == without_time(expected)
     assert (again.l2.strength, again.l1.strength) == (0.3, 1e-2)
 
 
-def test_a_training_that_a_hook_ended_stays_ended(tmp_path):
+@pytest.mark.parametrize("at", [1, 2 * UPDATES, 2 * UPDATES + 3, "epoch"])
+def test_what_a_hook_ended_goes_on(at, tmp_path):
+    """Whichever hook it was, at the end of an epoch, too."""
     pytest.importorskip("safetensors")
-    path, first, calls = tmp_path / "run.safetensors", Training(), []
-    first.fit(checkpoint=path, on_epoch=changing(first, [], until=3))
-    again = Training(seed=7)
-    history = again.fit(resume=path, on_epoch=changing(again, calls))
-    assert (len(history), history.stopped, calls) == (3, "hook", [])
-    assert again.weights() == first.weights()
+    path, whole, first, again = tmp_path / "run.safetensors", *(Training(s) for s in (0, 0, 7))
+    one = lambda t: schedules.OneCycleLR(t.optimizer, 0.1, 4 * UPDATES)
+    expected = whole.fit(scheduler=one(whole))
+    ends = {"on_step": lambda step, *given: step == at} if at != "epoch" else {
+        "on_epoch": lambda row, model: row["epoch"] == 3}  # fmt: skip
+    assert first.fit(checkpoint=path, scheduler=one(first), **ends).stopped == "hook"
+    found = again.fit(resume=path, scheduler=one(again))
+    assert again.weights() == whole.weights()
+    assert without_time(found) == without_time(expected)
+    assert found.stopped == "epochs"
+
+
+def test_what_a_hook_changes_in_the_model_stays_when_resumed(tmp_path):
+    """A dropout that is annealed, a layer that is thawed: kept, as rates and strengths are."""
+    pytest.importorskip("safetensors")
+    path = tmp_path / "run.safetensors"
+
+    def started(seed):
+        training = Training(seed)
+        training.model[0].requires_grad_(False)
+        return training
+
+    def hook(training):
+        def on_epoch(row, model):
+            model[2].p = 0.3 / row["epoch"]
+            model[0].requires_grad_(row["epoch"] >= 2)
+            training.objective.attach(training.optimizer)
+
+        return on_epoch
+
+    whole, first, again = (started(s) for s in (0, 0, 7))
+    expected = whole.fit(epochs=6, on_epoch=hook(whole))
+    first.fit(epochs=3, checkpoint=path, on_epoch=hook(first))
+    found = again.fit(epochs=6, resume=path, on_epoch=hook(again))
+    assert again.weights() == whole.weights()
+    assert without_time(found) == without_time(expected)
+    assert again.model[2].p == 0.05
+
+
+CHANGED = {
+    "the loss": (lambda t: setattr(t.objective.loss, "label_smoothing", 0.2),
+                 r"the loss: .*label_smoothing=0\.2.* there, .*label_smoothing=0\.0"),
+    "weights of classes": (lambda t: setattr(t.objective.loss, "weight", np.ones(C)), "the loss: "),
+    "patience": (lambda t: setattr(t.stop, "patience", 7), "early stopping: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", CHANGED)
+def test_what_no_checkpoint_keeps_is_refused_until_it_is_given(label, tmp_path):
+    pytest.importorskip("safetensors")
+    path, (change, words) = tmp_path / "run.safetensors", CHANGED[label]
+
+    def trained(seed, changed=False, **options):
+        training = Training(seed)
+        training.stop = optim.EarlyStopping(9, monitor="train_loss")
+        if changed:
+            change(training)
+        training.fit(early_stopping=training.stop, **options)
+        return training
+
+    first = Training()
+    first.stop = optim.EarlyStopping(9, monitor="train_loss")
+    tell = lambda row, model: change(first) if row["epoch"] == 2 else None
+    first.fit(checkpoint=path, epochs=3, early_stopping=first.stop, on_epoch=tell)
+    with pytest.raises(ValueError, match=words):
+        trained(7, resume=path)
+    again = trained(7, changed=True, resume=path)
+    whole = Training()
+    whole.stop = optim.EarlyStopping(9, monitor="train_loss")
+    tell = lambda row, model: change(whole) if row["epoch"] == 2 else None
+    whole.fit(early_stopping=whole.stop, on_epoch=tell)
+    assert again.weights() == whole.weights()
+
+
+# --- Ctrl-C ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", ["update", "hook", "evaluation", "between", "last"])
+@pytest.mark.parametrize("passing", [False, True])
+def test_ctrl_c_waits_for_a_whole_update_and_is_kept(moment, passing, tmp_path, monkeypatch):
+    pytest.importorskip("safetensors")
+    path, whole, again = tmp_path / "run.safetensors", Training(), Training(seed=7)
+    expected, first, updates = whole.fit(), Training(), []
+    places = {"update": (optim.Optimizer, "step"), "evaluation": (fitting, "figures"),
+              "between": (Stream, "permutation"), "last": (fitting, "_check_losses")}  # fmt: skip
+
+    def pressed(step, of):
+        def then(*args, **options):
+            updates.append(1)
+            if len(updates) == of:
+                signal.raise_signal(signal.SIGINT)
+            return step(*args, **options)
+
+        return then
+
+    options = {}
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch, fitting.passing_interrupts() if passing else nullcontext():
+        if moment == "hook":
+            options["on_step"] = pressed(lambda *given: None, 6)
+        else:
+            owner, name = places[moment]
+            of = {"update": 6, "last": 4}.get(moment, 2)
+            patch.setattr(owner, name, pressed(getattr(owner, name), of))
+        if passing:
+            with pytest.raises(KeyboardInterrupt):
+                first.fit(checkpoint=path, every=99, **options)
+        else:
+            assert first.fit(checkpoint=path, every=99, **options).stopped == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is before
+    done = read_tree("test", path)["epoch"]["steps"]
+    assert done == {"update": 6, "hook": 6, "evaluation": 8, "between": 4, "last": 16}[moment]
+    found = again.fit(resume=path)
+    assert again.weights() == whole.weights()
+    assert without_time(found) == without_time(expected)
+
+
+def test_a_second_ctrl_c_ends_an_update_at_once(tmp_path, monkeypatch):
+    pytest.importorskip("safetensors")
+    path, training, calls = tmp_path / "run.safetensors", Training(), []
+
+    def tired(self, *args, **options):
+        calls.append(1)
+        if len(calls) == 6:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return step(self, *args, **options)
+
+    step = optim.Optimizer.step
+    monkeypatch.setattr(optim.Optimizer, "step", tired)
+    assert training.fit(checkpoint=path).stopped == "interrupted"
+    assert read_tree("test", path)["epoch"]["steps"] == UPDATES  # the last whole file
 
 
 # --- recipes --------------------------------------------------------------------------------------

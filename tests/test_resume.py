@@ -1,6 +1,7 @@
 """fit(checkpoint=…), fit(resume=…): interrupted and resumed is as if nothing had come between."""
 
 import copy
+import inspect
 import io
 import json
 import math
@@ -9,21 +10,29 @@ import pickle
 import struct
 import subprocess
 import sys
+import warnings
 import zipfile
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support import device
 
 import minireg as mr
-from minireg import checkpoint, nn, optim, progress, training
+from minireg import checkpoint, nn, optim, penalties, progress, training
 from minireg.optim import lr_scheduler as schedules
 from minireg.penalties import L1, L2, Coefficient, ElasticNet
 from minireg.progress import Progress
 
 pytest.importorskip("safetensors")
+# what many of these tests do on purpose
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:fit. checkpoint. .* holds an earlier training"),
+    pytest.mark.filterwarnings("ignore:fit. resume. train is an iterable"),
+]
 
 N, C, EPOCHS, UPDATES = 30, 3, 5, 4  # 4 updates an epoch
 
@@ -157,6 +166,9 @@ def bits(value: object) -> object:
     if isinstance(value, np.ndarray | np.generic):
         return value.dtype.str, value.shape, value.tobytes()
     return repr(value)
+
+
+X0, X1 = np.zeros(3), np.ones(3)
 
 
 class EndedError(Exception):
@@ -403,8 +415,10 @@ OTHER = {
     "the model: ": lambda run: setattr(run, "model", mlp(nn.Tanh())),
     "the trained parameters: ": lambda run: run.model[0].weight.requires_grad_(False),
     "the loss: ": lambda run: setattr(run.objective, "loss", nn.CrossEntropyLoss(label_smoothing=0.1)),
-    "the penalties: ": lambda run: setattr(run, "objective", mr.Objective(
-        nn.CrossEntropyLoss(), {"l1": mr.Term(L1(0.5), via="prox"), "l2": L2(1e-2)})),
+    "the strengths: L1.strength = 0.01 there, L1.strength = 0.5": lambda run: setattr(
+        run.objective.terms["l1"].penalty, "strength", 0.5),
+    "the penalties: l2: L2(center=None": lambda run: setattr(
+        run.objective.terms["l2"].penalty, "center", 0.5),
     "where they act: ": lambda run: setattr(run, "objective", mr.Objective(
         nn.CrossEntropyLoss(), {"l1": mr.Term(L1(1e-2), via="prox"), "l2": (L2(1e-2), "0.*")})),
     "the optimizer: AdamW None there, Adam None here": lambda run: setattr(
@@ -456,6 +470,82 @@ def test_what_cannot_be_kept_is_said_at_once(tmp_path, monkeypatch):
     assert not path.exists()
 
 
+def linked(folder: Path, how: str) -> Path:
+    """A name that leads to another folder, or to another name in this one."""
+    (folder / "big").mkdir()
+    path = folder / "run.safetensors"
+    path.symlink_to({"relative": "big/data.safetensors", "here": "data.safetensors",
+                     "absolute": folder / "big" / "data.safetensors"}[how])  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize("how", ["relative", "absolute", "here"])
+def test_a_link_stays_one_and_both_files_can_be_read(how, tmp_path, monkeypatch):
+    path = linked(tmp_path, how)
+    for every in (1, 3):  # the file is made, then replaced
+        Run("momentum").fit(2, checkpoint=path, every=every)
+        steps = [
+            checkpoint.read_tree("test", p)["epoch"]["steps"]
+            for p in (path, checkpoint.previous(path))
+        ]
+        assert steps == [8, {1: 7, 3: 6}[every]]
+        assert path.is_symlink()
+        assert checkpoint.previous(path) == path.resolve().with_stem("data.previous")
+        assert not checkpoint.previous(path).is_symlink()
+    interrupted(monkeypatch, Run("momentum"), checkpoint=path, every=3)
+    assert Run("momentum", seed=7).fit(resume=path).ends() == Run("momentum").fit().ends()
+    replace, calls = os.replace, []
+
+    def full(source, target):
+        calls.append(target)
+        if len(calls) > 6:
+            raise OSError("No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            Run("momentum").fit(checkpoint=path, every=1)
+    assert Run("momentum", seed=7).fit(resume=path).ends() == Run("momentum").fit().ends()
+    path.resolve().write_bytes(b"")
+    with pytest.raises(ValueError, match=r"the one before is '.*data\.previous\.safetensors'"):
+        Run("momentum").fit(resume=path)
+
+
+def test_fewer_epochs_than_were_done_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "run.safetensors"
+    Run("momentum").fit(3, checkpoint=path)
+    with pytest.raises(ValueError, match="it has done 3 epochs, epochs=2 is all of them"):
+        Run("momentum").fit(2, resume=path)
+    interrupted(monkeypatch, Run("momentum"), checkpoint=path, every=6)
+    with pytest.raises(ValueError, match="it has done 1 epochs and part of the next, epochs=1"):
+        Run("momentum").fit(1, resume=path)
+
+
+def test_an_earlier_training_is_not_replaced_in_silence(tmp_path):
+    path = tmp_path / "run.safetensors"
+    Run("momentum").fit(1, checkpoint=path)
+    with pytest.warns(
+        UserWarning, match="holds an earlier training, which this one replaces; to go"
+    ):
+        Run("momentum").fit(1, checkpoint=path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Run("momentum").fit(2, checkpoint=path, resume=path)
+
+
+def test_a_shuffling_iterable_is_not_resumed_in_silence(tmp_path):
+    path = tmp_path / "run.safetensors"
+    fed(Run("momentum"), Anew(), 2, checkpoint=path)
+    with pytest.warns(
+        UserWarning, match="there were 4 passes, to train and to evaluate, in 2 epochs"
+    ):
+        fed(Run("momentum"), Anew(), 3, resume=path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fed(Run("momentum"), list(Anew()), 3, resume=path)
+
+
 def test_a_full_disk_ends_the_training_and_leaves_a_checkpoint(tmp_path, monkeypatch):
     path, run = tmp_path / "run.safetensors", Run("momentum")
     replace, calls = os.replace, []
@@ -475,6 +565,81 @@ def test_a_full_disk_ends_the_training_and_leaves_a_checkpoint(tmp_path, monkeyp
         "run.safetensors",
     ]
     assert Run("momentum", seed=7).fit(resume=path).ends() == Run("momentum").fit().ends()
+
+
+# --- a law: no option of a loss or a penalty can be another ---------------------------------------
+
+
+def arrays_of(make) -> list[str]:
+    """The arguments of the constructor that were given arrays or lists."""
+    made = make()
+    held = {n: getattr(made, n, None) for n in inspect.signature(type(made)).parameters}
+    return [n for n, v in held.items() if isinstance(v, np.ndarray | list | tuple | mr.Tensor)]
+
+
+def other(value: object) -> object:
+    """The same array in shape and dtype, but for one number."""
+    if isinstance(value, mr.Tensor):
+        return mr.tensor(other(value.data))
+    if isinstance(value, np.ndarray):
+        changed = value.copy()
+        changed.flat[-1] += 1
+        return changed
+    return type(value)(reversed(value))
+
+
+WITH_ARRAYS = {
+    f"{name} {i} {argument}": (make, argument)
+    for table in ({n: [partial(m, "numpy") for m in ms] for n, ms in device.PENALTIES.items()},
+                  {n: [partial(m, "numpy") for m, _ in ms] for n, ms in device.LOSSES.items()})
+    for name, makes in table.items() for i, make in enumerate(makes) for argument in arrays_of(make)
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", WITH_ARRAYS)
+def test_another_array_is_another_loss_or_penalty(label):
+    make, argument = WITH_ARRAYS[label]
+    made, same, changed = make(), make(), make()
+    vars(changed)[argument] = other(getattr(changed, argument))
+    assert progress._held(made) == progress._held(same) != progress._held(changed)
+
+
+def test_there_are_such_arrays():
+    names = {label.split()[0] + "." + label.split()[2] for label in WITH_ARRAYS}
+    assert names >= {
+        "L2.center", "L2.weight", "Quadratic.matrix", "Quadratic.center", "SLOPE.weights",
+        "CrossEntropyLoss.weight", "BCEWithLogitsLoss.pos_weight",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "i"), [*device.PENALTY_CASES])
+def test_a_penalty_is_the_same_after_use(name, i):
+    make = partial(device.PENALTIES[name][i], "numpy")
+    used = make()
+    w = mr.tensor(device.W, requires_grad=True)
+    used(w).backward()
+    with suppress(NotImplementedError):
+        used.prox(device.W, 0.1)
+    assert progress._held(used) == progress._held(make())
+
+
+def test_functions_and_what_rules_enclose_are_told_apart():
+    from_rule = [penalties.translated(L1(0.1), center) for center in (np.zeros(3), np.ones(3))]
+    groups = [penalties.GroupLasso(0.1, groups=g) for g in ([[0, 1], [2]], [[0, 2], [1]])]
+    axes = [penalties.MaxNorm(0.1, axis=axis) for axis in (0, 1)]
+    plain = [penalties.scaled(L1(0.1), factor) for factor in (2.0, 3.0)]
+    box = [penalties.Box(0.0, high) for high in (np.ones(2), np.full(2, 2.0))]
+    warm = [
+        L2(Coefficient(f), center=c) for f, c in ((math.sqrt, X0), (math.exp, X0), (math.exp, X1))
+    ]
+    own = [
+        nn.functional.mse_loss,
+        nn.functional.l1_loss,
+        partial(nn.functional.l1_loss, reduction="sum"),
+    ]
+    for different in (from_rule, plain, box, groups, axes, warm, own):
+        texts = [progress._held(d) for d in different]
+        assert len({*texts}) == len(texts), texts
 
 
 # --- copies ------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from support import arrays
 import minireg as mr
 from minireg import nn, optim
 from minireg.penalties import L1, L2
-from minireg.training import evaluate
 
 N, C = 30, 3
 draw = partial(arrays.draw, dtype=np.float32)
@@ -126,7 +125,7 @@ def test_what_is_watched_has_columns_and_changes_nothing():
         f"{n}_{k}" for n in parts for k in ("loss", "accuracy")
     }
     for name, pair in parts.items():
-        figures = evaluate(model, nn.CrossEntropyLoss(), *pair)
+        figures = mr.evaluate(model, nn.CrossEntropyLoss(), pair)
         assert figures == {k: history.last[f"{name}_{k}"] for k in figures}
     assert same_state(model.state_dict(), run()[0].state_dict())
 
@@ -155,17 +154,17 @@ def test_integer_targets_of_a_regression_have_no_accuracy():
 def test_an_ignored_label_is_neither_right_nor_wrong(loss, ignored):
     model, x = nn.Sequential(), np.eye(5) * 9
     y = np.array([0, 1, 2, ignored, ignored])
-    assert evaluate(model, loss, x, y)["accuracy"] == 1.0
-    assert evaluate(model, loss, x[::-1], y)["accuracy"] == 1 / 3
+    assert mr.evaluate(model, loss, (x, y))["accuracy"] == 1.0
+    assert mr.evaluate(model, loss, (x[::-1], y))["accuracy"] == 1 / 3
     with np.errstate(invalid="ignore"):
-        assert np.isnan(evaluate(model, loss, x, np.full(5, ignored))["accuracy"])
+        assert np.isnan(mr.evaluate(model, loss, (x, np.full(5, ignored)))["accuracy"])
 
 
 def test_the_last_row_describes_the_model():
     model, history = run()
     loss = nn.CrossEntropyLoss()
-    assert evaluate(model, loss, *labelled())["loss"] == history.last["train_loss"]
-    figures = evaluate(model, loss, *labelled(12, seed=1))
+    assert mr.evaluate(model, loss, labelled())["loss"] == history.last["train_loss"]
+    figures = mr.evaluate(model, loss, labelled(12, seed=1))
     assert figures == {
         "loss": history.last["validation_loss"], "accuracy": history.last["validation_accuracy"],
     }  # fmt: skip
@@ -175,14 +174,16 @@ def test_the_loss_of_the_history_is_the_bare_data_loss():
     """Without smoothing, penalties and dropout, so that runs compare."""
     smoothed = mr.Objective(nn.CrossEntropyLoss(label_smoothing=0.3), {"l2": L2(1.0)})
     model, history = run(objective=smoothed, epochs=1)
-    assert history.last["train_loss"] == evaluate(model, nn.CrossEntropyLoss(), *labelled())["loss"]
+    assert (
+        history.last["train_loss"] == mr.evaluate(model, nn.CrossEntropyLoss(), labelled())["loss"]
+    )
 
 
 def test_evaluation_leaves_modes_and_statistics_alone():
     model = mlp()
     before = model.state_dict()
     for mode in (True, False):
-        evaluate(model.train(mode), nn.CrossEntropyLoss(), *labelled())
+        mr.evaluate(model.train(mode), nn.CrossEntropyLoss(), labelled())
         assert {m.training for _, m in model.named_modules()} == {mode}
     assert same_state(model.state_dict(), before)
 
@@ -282,8 +283,8 @@ def test_early_stopping_starts_afresh_with_each_run():
     model, history = run(epochs=2, early_stopping=stopping)
     assert len(history) == 2
     assert history.best_epoch in (1, 2)
-    assert history.last["validation_loss"] == evaluate(
-        model, nn.CrossEntropyLoss(), *labelled(12, seed=1)
+    assert history.last["validation_loss"] == mr.evaluate(
+        model, nn.CrossEntropyLoss(), labelled(12, seed=1)
     )["loss"]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def as_classes(owner: str, names: Any) -> tuple[Name, ...]:
     >>> as_classes("fit", ["cat", "dog"])
     ('cat', 'dog')
     """
-    if isinstance(names, str) or not isinstance(names, Iterable):
+    if isinstance(names, str | set | frozenset) or not isinstance(names, Iterable):
         raise TypeError(f"{owner}: classes must be names in order, got {names!r:.60}")
     found = tuple(c.item() if isinstance(c, np.generic) else c for c in names)
     if not all(isinstance(c, Name) for c in found) or len({*found}) < len(found):
@@ -68,6 +68,19 @@ class History:
         if self.rows and column not in self.rows[0]:
             raise KeyError(f"History: no column {column!r}, expected one of {list(self.rows[0])}")
         return [row[column] for row in self.rows]
+
+    def add(self, row: dict[str, float]) -> None:
+        """One more row; a figure that not every epoch has (a term that came later) is NaN in the others.
+
+        >>> import minireg as mr
+        >>> history = mr.History([{"epoch": 1}]); history.add({"epoch": 2, "value/l2": 0.5})
+        >>> history["value/l2"]
+        [nan, 0.5]
+        """
+        self.rows.append(row)
+        for column in {**self.rows[0], **row}:
+            for each in self.rows if row.keys() != self.rows[0].keys() else ():
+                each.setdefault(column, math.nan)
 
     def __len__(self) -> int:
         return len(self.rows)

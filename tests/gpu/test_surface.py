@@ -301,9 +301,8 @@ def _fit(home):
     assert len(objective.chosen("l2")) == 2
     columns = {k: v for k, v in history.to_dict()["columns"].items() if k != "seconds"}
     assert history.terms == ["data", "smoothing", "l2", "l1"]
-    figures = mr.training.evaluate(
-        model, LOSS, place(X16.astype(np.float32), home), place(LABELS, home)
-    )
+    pair = place(X16.astype(np.float32), home), place(LABELS, home)
+    figures = mr.evaluate(model, objective, pair)
     path = mr.trajectory(model, objective, optimizer, X16, LABELS, 3)
     rows = slice(9), slice(9, None)
     fed = mr.fit(
