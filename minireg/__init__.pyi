@@ -56,6 +56,7 @@ from .sweep import Sweep as Sweep
 from .sweep import sweep as sweep
 from .tensor import Tensor as Tensor
 from .tensor import tensor as tensor
+from .training import evaluate as evaluate
 from .training import fit as fit
 from .training import trajectory as trajectory
 
@@ -129,6 +130,7 @@ __all__ = [
     "enable_grad",
     "equal",
     "erf",
+    "evaluate",
     "exp",
     "exp2",
     "expand_dims",

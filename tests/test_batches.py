@@ -245,6 +245,13 @@ REFUSED = {
     "an empty batch": ([(X[:0], Y[:0])], ValueError, "batch 0 of train has 0 inputs and 0 targets"),
     "samples": ([(X[0], Y[0])], ValueError, "batch 0 of train has 4 inputs and 0 targets"),
     "words": ([(X.astype(str), Y)], TypeError, "x of batch 0 of train must be numbers"),
+    "a tuple of two batches": (
+        ((X, Y), (X, Y)),
+        TypeError,
+        r"train is a tuple of two pairs .* write \[\(x, y\), \(x, y\)\] for two batches",
+    ),
+    "complex inputs": ((X + 1j, Y), TypeError, "x of train is complex64, .* takes real numbers"),
+    "complex targets": ([(X, 1j * Y)], TypeError, "y of batch 0 of train is complex128"),
 }
 
 
@@ -360,6 +367,11 @@ LABELS = {
     "dates": ({"train": (X, [datetime.date(2020, 1, 1)] * N)}, TypeError, "got date"),
     "lists": ({"train": (X, [["a"], ["b", "c"]] * 15)}, ValueError, "lists of equal lengths"),
     "twice": ({"classes": ["a", "b", "a"]}, ValueError, "classes must be words or numbers, each once"),
+    "a set": ({"classes": {"a", "b"}}, TypeError, "classes must be names in order, got {"),
+    "more labels than names": ({"classes": ["cat", "dog"]}, ValueError,
+        r"y of train has the label 2 in row \d+, and classes= names 'cat', 'dog', which are 0 to 1"),
+    "more in a batch": ({"train": cut(X, Y - 1), "classes": WORDS}, ValueError,
+        r"y of batch \d of train has the label -1 in row \d"),
     "no names": ({"classes": [None, "a"]}, ValueError, "classes must be words or numbers"),
 }  # fmt: skip
 
@@ -377,6 +389,56 @@ def test_mixed_labels_have_numbers_once_classes_say_so():
     assert ends(run((X, MIXED), classes=[1, "a"], model=model)) == ends(
         run((X, codes), model=model)
     )
+
+
+@pytest.mark.parametrize("index", [-100, 7])
+def test_labels_that_are_ignored_need_no_name(index):
+    y, years = np.where(np.arange(N) % 4 == 0, index, Y), np.array([1999, 2007, 2024])
+    loss = nn.CrossEntropyLoss(ignore_index=index)
+    expected = ends(run((X, y), loss=loss))
+    assert ends(run((X, y), loss=loss, classes=WORDS)) == expected
+    named = np.where(y == index, index, years[Y])
+    assert ends(run((X, named), loss=loss, classes=years)) == expected
+    mixed = [WORDS[label] if kept else index for label, kept in zip(Y, y != index, strict=True)]
+    assert ends(run((X, mixed), loss=loss, classes=WORDS)) == expected
+
+
+# --- what PyTorch has and NumPy lacks ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "sparse"])
+def test_tensors_that_numpy_lacks_are_named(kind):
+    torch = pytest.importorskip("torch")
+    x = torch.from_numpy(X)
+    x = x.bfloat16() if kind == "bfloat16" else x.to_sparse()
+    for train, part in (((x, Y), "x of train"), ([(x, Y)], "x of batch 0 of train")):
+        with pytest.raises(
+            TypeError, match=rf"fit: {part} .*x\.float\(\) of bfloat16, x\.to_dense"
+        ):
+            run(train)
+
+
+# --- evaluate takes what fit takes ------------------------------------------------------------------
+
+
+def test_evaluate_takes_what_fit_takes():
+    model, history = run((X, WORDS[Y]))
+    objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": L2(1.0)})
+    found = mr.evaluate(model, objective, (X, Y))  # without the penalty
+    assert found["loss"] == history.last["train_loss"]
+    given = {"classes": history.classes}
+    assert mr.evaluate(model, objective.loss, (X.tolist(), WORDS[Y]), **given) == found
+    assert mr.evaluate(model, objective.loss, (X.astype(float), Y)) == found
+    once = mr.evaluate(model, objective.loss, Anew(cut(X, WORDS[Y])), **given)
+    np.testing.assert_allclose([*once.values()], [*found.values()], rtol=1e-6)
+    with pytest.raises(
+        ValueError, match=r"evaluate: y of data has labels such as .* pass classes="
+    ):
+        mr.evaluate(model, objective, (X, WORDS[Y]))
+    with pytest.raises(ValueError, match="evaluate: x of data is nan in row 7, column 2"):
+        mr.evaluate(model, objective, (spoilt(X, (7, 2)), Y))
+    with pytest.raises(TypeError, match="evaluate: data must be a pair"):
+        mr.evaluate(model, objective, X)
 
 
 # --- targets (n,) of outputs (n, 1) ---------------------------------------------------------------
@@ -425,14 +487,21 @@ def test_solve_and_path_take_targets_n():
 
 
 def test_outputs_n_and_functions_of_ones_own_get_what_is_given():
-    seen = []
+    """Not the column: what NumPy would make of (N, 1) and (N,) is refused."""
 
     def own(output, y):
-        seen.append((output.shape, y.shape))
-        return ((output[:, 0] - y) ** 2).mean()
+        return ((output - y) ** 2).mean()
 
-    run((X, FLAT), model=partial(nn.Linear, 4, 1), loss=own, epochs=1)
-    assert {y[1:] for _, y in seen} == {()}
+    one = {"model": partial(nn.Linear, 4, 1), "epochs": 2}
+    for train in ((X, FLAT), cut(X, FLAT)):
+        with pytest.raises(
+            ValueError, match=r"the loss own of one's own .* a column, y\[:, None\]"
+        ):
+            run(train, loss=own, **one)
+    with pytest.raises(ValueError, match="a column"):
+        mr.evaluate(nn.Linear(4, 1), own, (X, FLAT))
+    column = X, FLAT[:, None]
+    assert ends(run(column, loss=own, **one)) == ends(run(column, loss=nn.MSELoss(), **one))
 
     class Flat(nn.Linear):
         def forward(self, input):

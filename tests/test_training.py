@@ -288,6 +288,21 @@ def test_early_stopping_starts_afresh_with_each_run():
     )["loss"]  # fmt: skip
 
 
+def test_the_accuracy_of_a_regression_is_refused_before_the_first_epoch():
+    """Integers as targets are no labels for a loss of ours that takes none."""
+    model = nn.Linear(4, 1)
+    sgd = optim.SGD(model.parameters(), 0.1)
+    x, y = labelled()
+    stop = optim.EarlyStopping(monitor="validation_accuracy")
+    with pytest.raises(
+        ValueError, match="early stopping on 'validation_accuracy', expected one of"
+    ):
+        mr.fit(model, nn.MSELoss(), sgd, (x[:, :4], y), (x[:, :4], y), early_stopping=stop)
+    plateau = mr.optim.lr_scheduler.ReduceLROnPlateau(sgd, monitor="train_accuracy")
+    with pytest.raises(ValueError, match="the scheduler on 'train_accuracy', expected one of"):
+        mr.fit(model, nn.MSELoss(), sgd, (x[:, :4], y), scheduler=plateau)
+
+
 @pytest.mark.parametrize("monitor", ["norm/l2", "seconds", "lr"])
 def test_any_column_can_be_monitored(monitor):
     _, history = run(early_stopping=optim.EarlyStopping(patience=9, monitor=monitor))
