@@ -19,7 +19,7 @@ from functools import partial
 from inspect import getattr_static, signature
 from itertools import zip_longest
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from .backend import is_array, of, raw
@@ -284,7 +284,9 @@ def _held(value: Any) -> str:
     """
     if isinstance(value, FunctionType | BuiltinFunctionType | partial | None):
         return _words(value)
-    held = vars(value)
+    if isinstance(value, MethodType):
+        return f"{_held(value.__self__)}.{value.__name__}"
+    held = getattr(value, "__dict__", {})
     if isinstance(value, Penalty):
         with suppress(AttributeError):  # an argument that is not kept
             arguments = value.get_params(deep=False)
@@ -321,6 +323,7 @@ def _words(value: Any) -> str:
     if isinstance(value, Module):
         return repr(value)
     name = getattr(value, "__qualname__", type(value).__qualname__)
-    if isinstance(value, FunctionType) and value.__module__.startswith(f"{__package__}."):
-        name += _words([cell.cell_contents for cell in value.__closure__ or ()])
+    ours = isinstance(value, FunctionType) and value.__module__.startswith(f"{__package__}.")
+    if ours and value.__closure__:
+        name += _words([cell.cell_contents for cell in value.__closure__])
     return str(name)

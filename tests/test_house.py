@@ -62,10 +62,10 @@ BUDGETS = {
     # 135 Dask and what workers may lack, 45 halving, 193 the one-standard-error rule, JSON, and going on
     # from a store; 368 for what fit takes: 258 iterables, labels in words, and the place of what is not
     # finite; 70 evaluation in pieces; 40 hooks and classes; 33 a hook of sweeps, which go seed by seed,
-    # what two experiments differ in, and workers that leave Ctrl-C to the sweep; 167 for nothing to be
+    # what two experiments differ in, and workers that leave Ctrl-C to the sweep; 171 for nothing to be
     # lost or taken for the same: options that are arrays, what hooks change, Ctrl-C at a whole update,
     # labels without a name
-    "runs": Budget("training batches checkpoint progress trials workers sweep", 2092, 510, 860),
+    "runs": Budget("training batches checkpoint progress trials workers sweep", 2096, 510, 860),
     # 199 what ships and Fashion-MNIST's files; 156 data sets of one's own; 348 columns of arrays, frames
     # and files, more than half of it what cannot be trained on, and where that stands; 76 for what was
     # taken silently (a frame's index, a row for names, "1,5" beside "3", a name twice) or refused in

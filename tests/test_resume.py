@@ -632,12 +632,23 @@ def test_functions_and_what_rules_enclose_are_told_apart():
     warm = [
         L2(Coefficient(f), center=c) for f, c in ((math.sqrt, X0), (math.exp, X0), (math.exp, X1))
     ]
+
+    class Own:
+        def __init__(self, k):
+            self.k = k
+
+        def loss(self, output, target):
+            return self.k * ((output - target) ** 2).mean()
+
+        __call__ = loss
+
+    kept = [Own(1), Own(2), Own(1).loss, Own(2).loss]
     own = [
         nn.functional.mse_loss,
         nn.functional.l1_loss,
         partial(nn.functional.l1_loss, reduction="sum"),
     ]
-    for different in (from_rule, plain, box, groups, axes, warm, own):
+    for different in (from_rule, plain, box, groups, axes, warm, kept, own):
         texts = [progress._held(d) for d in different]
         assert len({*texts}) == len(texts), texts
 

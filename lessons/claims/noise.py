@@ -242,7 +242,7 @@ def network(home: str, keep: float, smoothing: float, seed: int) -> dict[str, fl
     history = mr.fit(
         model, loss, optimizer, (x, y), epochs=60, batch_size=100, seed=seed, progress=False
     )
-    found = evaluate(model, loss, here(x_val), here(y_val))  # once: its past is not asked for
+    found = evaluate(model, loss, (here(x_val), here(y_val)))  # once: its past is not asked for
     with mr.no_grad():
         logits = model.eval()(mr.tensor(x_val, backend=home)).numpy()
     confidence = mr.nn.functional.softmax(logits).max(axis=1).mean()

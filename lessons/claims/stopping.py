@@ -427,7 +427,7 @@ def stop_early() -> Iterator[Figure]:
         adam = mr.optim.Adam(model.parameters(), lr=3e-3)
         found = mr.fit(model, loss, adam, train, validation, epochs=100, batch_size=100, seed=seed,
                        early_stopping=stop, progress=False)  # fmt: skip
-        return found, evaluate(model, loss, *validation)["loss"]
+        return found, evaluate(model, loss, validation)["loss"]
 
     ratios, off, epochs, waited = [], [], [], []
     for seed in range(3):
