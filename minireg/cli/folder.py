@@ -5,15 +5,21 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from ..checkpoint import replacing
+import numpy as np
+
+from ..checkpoint import checksum, replacing
+from ..datasets import Dataset
 from ..inspect import Run
+from ..inspect.run import some
 from .common import MissingError, UsageError
 from .settings import TrainSettings
 
@@ -117,10 +123,10 @@ def made(path: Path, new: bool) -> Path:
 
 @dataclass
 class Kept:
-    """What a run folder holds: the settings, checksums of the data, and the runs that have ended."""
+    """What a run folder holds: the settings, what is known of the data, and the runs that have ended."""
 
     settings: TrainSettings
-    data: dict[str, str]
+    data: dict[str, Any]
     runs: dict[str, Run] = field(default_factory=dict)
 
     def ended(self, label: str) -> bool:
@@ -135,6 +141,8 @@ class Kept:
             if (number := found.get("format")) != FORMAT:
                 raise ValueError(f"its format is {number}, expected {FORMAT}: of another version")
             settings, data = TrainSettings(**found["settings"]), found["data"]
+            if not (said_of(data) and data["sums"].keys() and "file" in data):
+                raise ValueError("it does not say what the data are")
             if settings.command != found["command"]:
                 raise ValueError("its command is not that of its settings")
         except (ValueError, TypeError, LookupError, AttributeError, UsageError) as error:
@@ -145,6 +153,37 @@ class Kept:
             return cls(settings, data, Run.load(path) if any(path.glob(RUN.format("*"))) else {})
         except ValueError as error:
             raise MissingError(f"{error}; without it, --resume trains that run again") from error
+
+
+def known_of(settings: TrainSettings, data: Dataset) -> dict[str, Any]:
+    """What is kept of the data: what they are called, how much there is, and a checksum of each array.
+
+    Of one's own also the absolute path, as --resume may be called from another folder.
+    """
+    held = len(data.x_validation)
+    return {
+        "name": data.name,
+        "file": settings.data and str(Path(settings.data).absolute()),
+        "task": data.task,
+        "rows": {"training": len(data.x_train), "validation": held - held // 2, "test": held // 2},
+        "flipped": int(data.flipped.sum()),
+        "features": math.prod(data.x_train.shape[1:]),
+        "feature_names": [*data.feature_names],
+        "class_names": [*data.class_names],
+        "sums": {n: checksum(a) for n, a in vars(data).items() if isinstance(a, np.ndarray)},
+    }
+
+
+def said_of(known: Mapping[str, Any]) -> str:
+    """The data in a sentence."""
+    rows = ", ".join(f"{count} {part}" for part, count in known["rows"].items())
+    flipped = f" ({known['flipped']} training labels flipped)" if known["flipped"] else ""
+    features = ": ".join(
+        filter(None, (f"{known['features']} features", some(known["feature_names"])))
+    )
+    names = known["class_names"]
+    kind = f"{len(names)} classes: {some(names)}" if names else known["task"]
+    return f"{known['name']}: rows {rows}{flipped}; {features}; {kind}."
 
 
 def whole(write: Writer) -> Writer:

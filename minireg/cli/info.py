@@ -18,8 +18,8 @@ EXTRAS = {
     "viz": "matplotlib graphviz",
     "lessons": "marimo latex2mathml markdown_it nbformat",
     "io": "safetensors",
-    "sweep": "joblib",
-    "cluster": "dask distributed",
+    "sweep": "joblib threadpoolctl",
+    "cluster": "dask distributed threadpoolctl",
 }
 
 

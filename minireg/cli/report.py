@@ -3,7 +3,9 @@
 what is shown
   What minireg train has kept in a run folder, as it drew it: figures, curves, shares, who moved
   the weights. Of several folders all runs are compared on one page, each under the path of its
-  folder. Of a run that was interrupted there is what it had; minireg train --resume goes on.
+  folder, with the settings in which they differ; runs of different data are not comparable, which
+  is said. Of a training that Ctrl-C ended there are the epochs that it had finished; of one that was
+  killed there is nothing yet, but what had ended before it. minireg train --resume goes on with both.
 
 examples
   minireg report runs/wine-20261129-130901
@@ -16,12 +18,17 @@ exit code
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from ..inspect import report
 from . import common
 from .common import MissingError, UsageError
-from .folder import Kept, whole
+from .folder import Kept, said_of, whole
 from .train import LABELS, about
 
 
@@ -45,19 +52,43 @@ def draw(args: argparse.Namespace) -> int:
     for path, kept in found.items():
         if not kept.runs:
             raise MissingError(f"no run has ended in {path}; go on: minireg train --resume {path}")
-    runs, options = found[folders[0]].runs, about(found[folders[0]].settings)
+    out = args.out or folders[0] / "report.html"
+    runs, options = found[folders[0]].runs, about(found[folders[0]])
     if len(found) > 1:
         runs = {
             f"{p}: {label}": run for p, kept in found.items() for label, run in kept.runs.items()
         }
-        commands = "\n".join(kept.settings.command for kept in found.values())
-        options = {"title": f"minireg report: {len(found)} folders", "command": commands}
+        options = _of_several(found, out)
     if left := [str(p) for p, kept in found.items() if not all(map(kept.ended, LABELS))]:
-        options["note"] = f"Not finished: {', '.join(left)}; go on with minireg train --resume."
-    out = args.out or folders[0] / "report.html"
+        options["note"] += f" Not finished: {', '.join(left)}; go on with minireg train --resume."
     try:
         whole(partial(report, runs=runs, **options))(out)
     except OSError as error:
         raise MissingError(f"cannot write {out}: {error.strerror or error}") from error
     print(f"written to {out}")
     return 0
+
+
+def _of_several(found: Mapping[Path, Kept], out: Path) -> dict[str, Any]:
+    """What the page of several folders says besides: their data, and the settings that differ."""
+    commands = [kept.settings.command for kept in found.values()]
+    commands.append(shlex.join(["minireg", "report", *map(str, found), "--out", str(out)]))
+    about = {str(path): kept.settings.texts for path, kept in found.items()}
+    names = dict.fromkeys(name for texts in about.values() for name in texts)
+    shown = {n: {p: " ".join(texts.get(n, ["–"])) for p, texts in about.items()} for n in names}
+    differ = {n: of for n, of in shown.items() if len({*of.values()}) > 1}
+    settings = {f"{n}, {path}": text for n, of in differ.items() for path, text in of.items()}
+    data = {path: _compared(kept.data) for path, kept in found.items()}
+    note = " ".join(dict.fromkeys(said_of(kept.data) for kept in found.values()))
+    if any(one != data[next(iter(data))] for one in data.values()):
+        warning = "these are runs of different data, whose figures are not to be compared"
+        print(f"minireg report: warning: {warning}", file=sys.stderr)
+        note = f"{warning.capitalize()}. {note}"
+    title = f"minireg report: {len(found)} folders"
+    return {"title": title, "command": "\n".join(commands), "settings": settings, "note": note}
+
+
+def _compared(known: Mapping[str, Any]) -> list[Any]:
+    """What two data sets have in common if only seed, noise and share held out are others."""
+    names = ("name", "task", "features", "feature_names", "class_names")
+    return [sum(known["rows"].values()), *(known[name] for name in names)]

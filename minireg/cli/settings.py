@@ -279,7 +279,7 @@ def _taken(action: argparse.Action, make: Callable[[], Any]) -> Any:
     """What ``make`` gives; its error becomes the flag's."""
     try:
         return make()
-    except (ValueError, argparse.ArgumentTypeError) as error:
+    except Exception as error:  # whatever the library says of it
         raise argparse.ArgumentError(action, str(error)) from error
 
 
@@ -365,7 +365,10 @@ def add_flags(parser: argparse.ArgumentParser, several: bool = False) -> None:
     add("--penalty", take=take, action=_Penalty, metavar="[NAME=]P", help=about)
     about = "parameters of the --penalty before, as in 0.weight or '*.bias'; default: the weights"
     add("--on", action=_Penalty, nargs="+", metavar="PATTERN", help=about)
-    about = "how the --penalty before acts; default gradient, where there is one"
+    about = (
+        "how the --penalty before acts; default gradient, where there is one. prox follows each step, "
+        "with t = lr, of momentum μ lr/(1 − μ), of adam, adamw and rmsprop one t for each weight"
+    )
     add("--via", action=_Penalty, choices=("prox", "gradient"), help=about)
     about = "probability of dropping a hidden unit; default 0.5"
     one("--dropout", take=share, metavar="P", help=about)

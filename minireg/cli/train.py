@@ -29,10 +29,14 @@ examples
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
+import signal
 import sys
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,12 +45,12 @@ from .. import backend, checkpoint, datasets
 from ..inspect import Run, overview, report
 from ..inspect.history import finite
 from ..inspect.ledger import ledger_table
-from ..inspect.run import comparison_table, headline, term_table
+from ..inspect.run import comparison_table, headline, term_table, unseen_table
 from ..objective import assignment_table
 from ..tables import ASCII
 from . import common
 from .common import MissingError, UsageError
-from .folder import CHECKPOINT, FORMAT, RUN, Kept, RunFolder, Writer, whole
+from .folder import CHECKPOINT, FORMAT, RUN, Kept, RunFolder, Writer, known_of, said_of, whole
 from .settings import TrainSettings, add_flags
 from .trial import prepared, train_one
 
@@ -88,7 +92,7 @@ def train(args: argparse.Namespace) -> int:
     _need(settings, args)
     settings, data = prepared(settings)
     folder = RunFolder.new(args.out, settings.stem, args.force)
-    return _finish(Kept(settings, _sums(data)), data, folder, args)
+    return _finish(Kept(settings, known_of(settings, data)), data, folder, args)
 
 
 def _resume(args: argparse.Namespace) -> int:
@@ -105,15 +109,18 @@ def _resume(args: argparse.Namespace) -> int:
         if not args.json:
             print(f"{folder.path} is finished")
         return _finish(kept, None, folder, args)
-    _, data = prepared(kept.settings)
-    if changed := [part for part, known in _sums(data).items() if kept.data.get(part) != known]:
+    settings, file = kept.settings, kept.data["file"]
+    if file and Path(file).is_file():  # as it was typed, it may lead elsewhere from here
+        settings = replace(settings, data=file)
+    _, data = prepared(settings)
+    sums, known = known_of(settings, data)["sums"], kept.data["sums"]
+    if changed := [part for part in sums if known.get(part) != sums[part]]:
         raise MissingError(f"the data of {folder.path} are others now: {', '.join(changed)}")
-    try:
-        for path in (folder.path / CHECKPOINT.format(label) for label in left):
-            if path.exists():
-                checkpoint.read_tree("--resume", path)
-    except ValueError as error:
-        raise MissingError(str(error)) from error
+    paths = [folder.path / CHECKPOINT.format(label) for label in left]
+    for path, why in [(path, _damage(path)) for path in paths if path.exists()]:
+        if why:
+            print(f"minireg train: {why}, from which it goes on", file=sys.stderr)
+            checkpoint.previous(path).replace(path)
     return _finish(kept, data, folder, args)
 
 
@@ -123,15 +130,49 @@ def _need(settings: TrainSettings, args: argparse.Namespace) -> None:
     common.need_backend(settings.backend)
 
 
-def _sums(data: datasets.Dataset) -> dict[str, str]:
-    """A checksum of each array of the data."""
-    return {n: checkpoint.checksum(a) for n, a in vars(data).items() if isinstance(a, np.ndarray)}
+def _damage(path: Path) -> str:
+    """What is wrong with a checkpoint, "" if nothing; ``MissingError`` if the one before is none either."""
+    try:
+        checkpoint.read_tree("--resume", path)
+    except ValueError as error:
+        try:
+            checkpoint.read_tree("--resume", checkpoint.previous(path))
+        except (OSError, ValueError) as other:
+            both = [str(error)] + ([str(other)] if isinstance(other, ValueError) else [])
+            raise MissingError("; ".join(both)) from error
+        return str(error)
+    return ""
 
 
 def _finish(
     kept: Kept, data: datasets.Dataset | None, folder: RunFolder, args: argparse.Namespace
 ) -> int:
     """Do what is left of a run, of which data None says that both trainings have ended."""
+    try:
+        return _finished(kept, data, folder, args)
+    except KeyboardInterrupt:  # once more, while what was interrupted was being kept or shown
+        _say_how_to_go_on(folder)
+        return 130
+
+
+def _say_how_to_go_on(folder: RunFolder) -> None:
+    """The line after Ctrl-C, which another Ctrl-C does not cut off."""
+    before = None
+    with contextlib.suppress(ValueError):  # of a thread
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print(f"minireg train: interrupted; go on with: {_again(folder)}", file=sys.stderr, flush=True)
+    if before is not None:
+        signal.signal(signal.SIGINT, before)
+
+
+def _again(folder: RunFolder) -> str:
+    return f"minireg train --resume {shlex.quote(str(folder.path))}"
+
+
+def _finished(
+    kept: Kept, data: datasets.Dataset | None, folder: RunFolder, args: argparse.Namespace
+) -> int:
+    """As :func:`_finish`, until Ctrl-C."""
     settings, runs = kept.settings, kept.runs
     there = {p.name for p in folder.path.iterdir()} if data is None else set()
     # better to fail now than after the training
@@ -145,18 +186,19 @@ def _finish(
         if kept.ended(label) and not folder.reasons.get(RUN.format(label)):
             folder.remove(name.format(label) for name in EACH[2:])
     if runs and not args.no_report and not all((folder.path / name).exists() for name in DRAWN):
-        interrupted |= _draw(settings, folder, runs)
+        interrupted |= _draw(kept, folder)
     if args.json:
-        _print_json(settings, folder, runs)
+        _print_json(kept, folder)
     else:
         _show(settings, folder, runs)
     if interrupted:
-        again = f"minireg train --resume {shlex.quote(str(folder.path))}"
-        print(f"minireg train: interrupted; go on with: {again}", file=sys.stderr)
+        _say_how_to_go_on(folder)
     if problems := ([failure] if failure else []) + folder.problems:
         if runs and folder.files:
             names = f"{', '.join(folder.files)} of {' and '.join(runs)}"
             problems.append(f"{names} are in {folder.path}")
+        if any(folder.reasons.get(RUN.format(label)) for label in LABELS):
+            problems.append(f"when there is room, go on with: {_again(folder)}")
         raise MissingError("; ".join(problems))
     return 130 if interrupted else 0
 
@@ -173,13 +215,20 @@ def _train_both(
     label = LABELS[0]
     try:
         if not args.json:
-            shown = f"{data}\n{kept.settings}\n"
+            shown = f"{said_of(kept.data)}\n{kept.settings}\n"
             common.console().print(shown, highlight=False, markup=False)
         # what overflows ends in one message, not in a warning for each op
         with backend.use_backend(kept.settings.backend), np.errstate(all="ignore"):
             for label in (label for label in LABELS if not kept.ended(label)):
                 path = folder.path / CHECKPOINT.format(label)
-                run = train_one(kept.settings, data, label, not args.no_progress, path)
+                trained = partial(train_one, kept.settings, data, label, not args.no_progress, path)
+                try:
+                    run = trained()
+                except OSError as error:  # of a checkpoint, which only guards the training
+                    lost = "the last that was written" if path.exists() else "its start"
+                    said = f"warning: {error}; {label} goes on without, from {lost}, and so would --resume"
+                    print(f"minireg train: {said}", file=sys.stderr)
+                    run = trained(keep=False)
                 kept.runs[label] = run
                 folder.remove(DRAWN)  # of an interruption
                 folder.write(record(kept))  # whatever becomes of the next
@@ -213,19 +262,21 @@ def record(kept: Kept) -> dict[str, Writer]:
     return writers
 
 
-def about(settings: TrainSettings) -> dict[str, Any]:
+def about(kept: Kept) -> dict[str, Any]:
     """What the page of a run says besides."""
+    settings = kept.settings
     return {
         "title": f"minireg train: {settings.stem}",
         "settings": {name: " ".join(words) for name, words in settings.texts.items()},
         "command": settings.command,
-        "note": caution(settings),
+        "note": " ".join(filter(None, (said_of(kept.data), caution(settings)))),
     }
 
 
-def _draw(settings: TrainSettings, folder: RunFolder, runs: dict[str, Run]) -> bool:
+def _draw(kept: Kept, folder: RunFolder) -> bool:
     """Write the report, and the overview where there is something to see; whether Ctrl-C ended it."""
-    page = partial(report, runs=runs, **about(settings))
+    runs = kept.runs
+    page = partial(report, runs=runs, **about(kept))
     try:
         folder.write({"report.html": whole(page)})
         if all(len(run.history) for run in runs.values()):
@@ -252,16 +303,17 @@ def caution(settings: TrainSettings) -> str:
 # --- what is said ------------------------------------------------------------------------------
 
 
-def _print_json(settings: TrainSettings, folder: RunFolder, runs: dict[str, Run]) -> None:
+def _print_json(kept: Kept, folder: RunFolder) -> None:
     figures = {}
-    for label, run in runs.items():
+    for label, run in kept.runs.items():
         last = run.figures(run.last) if len(run.history) else {}
         ending = {"stopped": run.history.stopped, "epochs": len(run.history)}
         figures[label] = ending | last | _best(run)
         if run.ledger is not None and run.ledger.history:
             books = run.ledger.whole
             figures[label]["ledger"] = {"residual": books.residual, "entries": books.summary()}
-    about = {"settings": settings.to_dict(), "folder": str(folder.path), "rule": BEST}
+    about = {"settings": kept.settings.to_dict(), "data": kept.data, "folder": str(folder.path)}
+    about["rule"] = BEST
     print(json.dumps(finite(about | {"runs": figures}), allow_nan=False))
 
 
@@ -285,6 +337,8 @@ def _show(settings: TrainSettings, folder: RunFolder, runs: dict[str, Run]) -> N
             note += f"\n{settings.noise:.0%} of the training labels are wrong, no other label is"
         console.print(comparison_table(done).titled("without and with regularizers", note))
         console.print(Text(headline(done).translate(ASCII), style="bold"), end="\n\n")
+        if (unseen := unseen_table(done)).rows:
+            console.print(unseen.titled("inputs that no unit looks at"))
         if len(done) > 1 and (warning := caution(settings)):
             console.print(Text(warning, style="dim"), end="\n\n")
     if folder.files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,14 @@ def prepared(settings: TrainSettings) -> tuple[TrainSettings, datasets.Dataset]:
         data = read(settings)
     except (ImportError, OSError, TypeError, ValueError) as error:
         if settings.data and settings.target is None:
-            raise UsageError(f"--data needs --target COLUMN: {error} {SEE}") from error
-        raise MissingError(str(error)) from error
+            said = _in_flags(error).replace(" has no column ''; it", "")
+            raise UsageError(f"--data needs --target COLUMN: {said} {SEE}") from error
+        raise MissingError(_in_flags(error)) from error
+    if (held := len(data.x_validation)) < 2:
+        raise MissingError(
+            f"at least 2 rows must be held out, one to choose the best epoch and one to look at, got {held} "
+            f"of {held + len(data.x_train)}: give more rows or a larger --validation"
+        )
     return tried(settings.for_data(data), data), data
 
 
@@ -42,6 +49,17 @@ def tried(settings: TrainSettings, data: datasets.Dataset) -> TrainSettings:
         except (IndexError, NotImplementedError, TypeError, ValueError) as error:
             raise UsageError(f"{error} {SEE}") from error
     return settings
+
+
+def _in_flags(error: Exception) -> str:
+    """An error of the library in the words of the command line.
+
+    >>> _in_flags(ValueError('datasets.read: no number; take task="regression", or another seed='))
+    'no number; take --task regression, or another --seed'
+    """
+    text = re.sub(r"^datasets\.\w+: ", "", str(error))
+    pattern = r'\b(task|validation|noise|seed)=(?:"(\w+)"|([\d.]+)|)'
+    return re.sub(pattern, lambda m: " ".join(filter(None, (f"--{m[1]}", m[2], m[3]))), text)
 
 
 def read(settings: TrainSettings) -> datasets.Dataset:
@@ -65,7 +83,14 @@ def _try(settings: TrainSettings, data: datasets.Dataset) -> None:
         parts = model, objective, _, scheduler = _parts(settings, data, on=True)
         if isinstance(scheduler, ClosedForm):
             by_update = scheduler.interval == "step"
-            scheduler.multiplier(_updates(settings, data) if by_update else settings.epochs, 0)
+            last = _updates(settings, data) if by_update else settings.epochs
+            try:
+                scheduler.multiplier(last, 0)
+            except OverflowError as error:
+                when = f"{'update' if by_update else 'epoch'} {last}"
+                raise ValueError(
+                    f"--schedule {settings.schedule}: the rate of {when} is beyond float64"
+                ) from error
         for name, term in objective.bind(model).terms.items():
             if term.via == "prox":  # those without one say why
                 term.penalty.prox(objective.chosen(name)[0].data, 0.0)
@@ -80,12 +105,14 @@ def train_one(
     label: str,
     progress: bool,
     checkpoint: Path | None = None,
+    keep: bool = True,
     books: bool = True,
 ) -> Run:
     """One training; everything but the regularizers is the same for both labels.
 
     ``books``: the regularized one with a ledger, which takes about as long as the training itself.
-    It goes on from ``checkpoint`` if that is a file, and keeps it in about 3 % of the time.
+    It goes on from ``checkpoint`` if that is a file, and unless ``keep`` is False keeps it in about 3 % of
+    the time.
     """
     on = label == "regularized"
     model, objective, optimizer, scheduler = _parts(settings, data, on)
@@ -109,13 +136,14 @@ def train_one(
         early_stopping=optim.EarlyStopping(settings.patience) if settings.patience else None,
         ledger=ledger,
         watch=watch,
-        checkpoint=checkpoint,
-        every=0.03 if checkpoint else None,
+        checkpoint=checkpoint if keep else None,
+        every=0.03 if checkpoint and keep else None,
         resume=checkpoint if checkpoint and checkpoint.exists() else None,
         progress=None if progress else False,
         label=label,
     )
-    return Run(history, model, objective.assignments(), ledger, int(flipped.sum()))
+    wrong, names = int(flipped.sum()), data.feature_names
+    return Run(history, model, objective.assignments(), ledger, wrong, names)
 
 
 Parts = tuple[nn.Sequential, Objective, optim.Optimizer, LRScheduler | None]
@@ -125,7 +153,8 @@ def _parts(settings: TrainSettings, data: datasets.Dataset, on: bool) -> Parts:
     """New ones, with regularizers if ``on``; the same weights either way."""
     manual_seed(settings.seed)
     dropout, decay = (settings.dropout, settings.weight_decay) if on else (0.0, 0.0)
-    model = _network(settings, data.x_train.shape[1:], data.classes or 1, dropout)
+    outputs = data.classes or data.y_train.shape[1]
+    model = _network(settings, data.x_train.shape[1:], outputs, dropout)
     kind, rows = OPTIMIZERS[settings.optimizer], len(data.x_train)
     groups = optim.decay_groups(model, decay) if kind.decays else model.parameters()
     optimizer = kind.make(groups, settings.lr, settings.momentum or 0.0, rows)

@@ -20,7 +20,7 @@ from ..pictures.plots import gallery, histogram, style
 from ..tables import Table, stacked
 from . import charts
 from .ledger import Ledger, ledger_table
-from .run import Runs, check_runs, comparison_table, headline, term_table
+from .run import Runs, check_runs, comparison_table, headline, term_table, unseen_table
 
 
 def _asset(name: str) -> str:
@@ -92,6 +92,7 @@ def _parts(runs: Runs) -> Iterator[tuple[str, str]]:
     }
     yield "Who moved each layer", gallery("share", layers, partial(charts.movers, looks=by_term))
     yield "Weights", gallery("weights", charts.matrices(runs), partial(histogram, looks=by_run))
+    yield "Inputs that no unit looks at", _framed(unseen_table(runs))
     yield "What is regularized, and why", _assignments(runs)
 
 
@@ -109,7 +110,7 @@ def report(
     Parameters
     ----------
     path : the file, replaced if it exists.
-    runs : a :class:`Run` by label, one or more.
+    runs : a :class:`Run` by label (text), one or more.
     title : the headline of the page.
     settings : shown as a table of names and values.
     command : the command line that makes the runs again.
@@ -127,7 +128,8 @@ def report(
     with style("report"):
         parts = [*_parts(runs)]
     parts.append(("Settings", _framed(Table(("setting", "value"), (settings or {}).items()))))
-    parts.append(("Again", f"<pre>{escape(command)}</pre>" if command else ""))
+    again = re.sub(r"(?<!\S)--[\w-]+", r"<span>\g<0></span>", escape(command or ""))
+    parts.append(("Again", again and f"<pre>{again}</pre>"))  # no flag is broken at its hyphens
     about = _reading()
     sections = [
         f"<section><h2>{name}</h2><p>{escape(about[name])}</p>{html}</section>"

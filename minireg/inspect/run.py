@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..checkpoint import read_tree, write_tree
 from ..messages import check_option
-from ..nn import Dropout, Module
+from ..nn import Dropout, Flatten, Linear, Module, Sequential
 from ..objective import Assignment
 from ..tables import Column, Table, number, typeset
 from .history import History
@@ -46,6 +46,7 @@ class Run:
     ledger : the one that ``fit`` filled.
     wrong : how many training labels are wrong; the history then watches these inputs with their wrong
         labels as "wrong" and with the true ones as "true".
+    features : the names of the model's inputs, if they have some.
 
     Nothing is checked here; :func:`minireg.report` raises ``TypeError`` for anything but a Run.
     :meth:`load` gives the runs of a folder again.
@@ -60,6 +61,7 @@ class Run:
     assignments: list[Assignment] = field(default_factory=list)
     ledger: Ledger | None = None
     wrong: int = 0
+    features: tuple[str, ...] = ()
 
     @property
     def last(self) -> dict[str, float]:
@@ -124,6 +126,7 @@ class Run:
             "model": self.model and model_state("Run.save", self.model),
             "assignments": [astuple(a) for a in self.assignments],
             "ledger": self.ledger and ledger_state(self.ledger),
+            "features": [*self.features],
         }  # fmt: skip
         write_tree("Run.save", path, tree, keep=False)
 
@@ -160,6 +163,18 @@ class Run:
         return [acting(entry, self.history.terms)[0] for entry in self.moved()]
 
     @property
+    def unseen(self) -> list[str]:
+        """The inputs that no unit of the first layer looks at: all weights that lead from them are 0."""
+        before = Sequential, Flatten, Dropout
+        modules = (m for m in (self.model or Module()).modules() if not isinstance(m, before))
+        first = next(modules, None)
+        if not isinstance(first, Linear):
+            return []
+        gone = (first.weight.numpy() == 0).all(axis=0)
+        named = len(self.features) == len(gone)
+        return [self.features[i] if named else f"input {i}" for i in np.flatnonzero(gone)]
+
+    @property
     def bare(self) -> bool:
         """Whether only the data moves the weights: no other term, no decay, no dropout."""
         drops = any(isinstance(m, Dropout) and m.p for m in (self.model or Module()).modules())
@@ -179,6 +194,7 @@ def _run_of(path: Path) -> Run:
             [Assignment(*row) for row in tree["assignments"]],
             tree["ledger"] and ledger_of(tree["ledger"]),
             tree["wrong"],
+            tuple(map(str, tree["features"])),
         )
     except Exception as error:  # whatever a forged tree leads to
         reason = str(error) if isinstance(error, ValueError) else repr(error)
@@ -190,10 +206,12 @@ Runs = Mapping[str, Run]
 
 def check_runs(owner: str, runs: object) -> None:
     """``TypeError`` unless ``runs`` maps one label or more to :class:`Run`."""
-    mapped = isinstance(runs, Mapping) and all(isinstance(run, Run) for run in runs.values())
+    mapped = isinstance(runs, Mapping) and all(
+        isinstance(label, str) and isinstance(run, Run) for label, run in runs.items()
+    )
     if not (mapped and runs):
         raise TypeError(
-            f"{owner}: runs must map one label or more to a Run, got {runs!r:.80}; write "
+            f"{owner}: runs must map one label (text) or more to a Run, got {runs!r:.80}; write "
             "{'run': mr.Run(history, model)}"
         )
 
@@ -294,6 +312,16 @@ def _endings(runs: Runs) -> Iterator[str]:
             yield f"{text} and holds the weights of epoch {kept}." if kept else f"{text}."
 
 
+def some(names: Sequence[str], most: int = 20) -> str:
+    """Names in a line, and how many more there are.
+
+    >>> some(["a", "b"]), some(["a", "b", "c"], most=1)
+    ('a, b', 'a and 2 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 # --- in tables -------------------------------------------------------------------------------
 
 
@@ -347,6 +375,13 @@ def comparison_table(runs: Runs) -> Table:
     best = [name for name in head if name.endswith(", best")][::-1]
     columns = [Column(n, "", spare=best.index(n) + 1 if n in best else 0) for n in head[1:]]
     return Table([head[0], *columns], rows)
+
+
+def unseen_table(runs: Runs) -> Table:
+    """The inputs that no unit of the first layer looks at, of the runs that have some."""
+    found = {label: run.unseen for label, run in runs.items()}
+    rows = [(label, str(len(gone)), some(gone)) for label, gone in found.items() if gone]
+    return Table(("run", "inputs", "their names"), rows)
 
 
 # The columns that the history has for each term.

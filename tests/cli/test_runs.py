@@ -322,9 +322,10 @@ WRONG = {
         "--noise is about labels"),
     "another command": (lambda f: changed(f / "history.json", command="minireg train"),
                         "its command is not that of its settings"),
-    "a damaged checkpoint": (
-        lambda f: damaged(f / "checkpoint-regularized.safetensors"),
+    "two damaged checkpoints": (
+        lambda f: [damaged(p) for p in f.glob("checkpoint-regularized.*")],
         "checkpoint-regularized.safetensors' is damaged or no .safetensors file of arrays: "),
+    "nothing of the data": (lambda f: changed(f / "history.json", data={}), "holds no settings of a run"),
     "a damaged run": (lambda f: damaged(f / "run-plain.safetensors"),
                       "without it, --resume trains that run again"),
     "a run of a newer format": (
@@ -345,14 +346,93 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_changes(what, half, capsy
     assert (half.exists() and {p.name: p.read_bytes() for p in half.iterdir()}) == before
 
 
-def test_a_damaged_checkpoint_names_the_one_before_from_which_it_goes_on(half, whole, capsys):
+def test_a_damaged_checkpoint_is_named_and_it_goes_on_from_the_one_before(half, whole, capsys):
     path = half / "checkpoint-regularized.safetensors"
     damaged(path)
-    error = in_one_line(capsys, ["train", "--resume", str(half), "--no-report"])
-    assert error.endswith(f"; the one before is '{checkpoint.previous(path)}'\n")
-    checkpoint.previous(path).replace(path)
-    assert cli.main(["train", "--resume", str(half), "--no-report"]) == 0
+    error = in_one_line(capsys, ["train", "--resume", str(half), "--no-report"], code=0)
+    before = f"; the one before is '{checkpoint.previous(path)}', from which it goes on\n"
+    assert error.startswith("minireg train: --resume: ")
+    assert f"{str(path)!r} is damaged" in error
+    assert error.endswith(before)
     assert held(half) == held(whole)
+
+
+@pytest.mark.parametrize("when", range(6))
+def test_a_checkpoint_that_cannot_be_written_costs_no_training(when, whole, tmp_path, capsys):
+    """The law: whichever checkpoints fail, the end is that of a run of which none does."""
+    write, made = checkpoint.write_tree, []
+
+    def full(owner, path, tree, keep=True):
+        made.append(path)
+        if "checkpoint-plain" in str(path) and len(made) > when:
+            raise OSError(28, "No space left on device", str(path))
+        return write(owner, path, tree, keep)
+
+    folder = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "write_tree", full)
+        error = ""
+        if when < 5:
+            error = in_one_line(capsys, [*QUICK, "--no-report", "--out", str(folder)], code=0)
+        else:
+            assert cli.main([*QUICK, "--no-report", "--out", str(folder)]) == 0
+    if error:
+        lost = "the last that was written" if when else "its start"
+        assert error.startswith("minireg train: warning: [Errno 28] No space left on device")
+        assert error.endswith(f"plain goes on without, from {lost}, and so would --resume\n")
+    assert held(folder) == held(whole)
+
+
+def test_resumed_from_another_folder_it_finds_its_data(tmp_path, monkeypatch, capsys):
+    flags = ["--target", "c", "--hidden", "8", "--epochs", "4", "--no-progress", "--no-report"]
+    lines = ["a,b,c", *(f"{i},{i * i % 7},{'xyz'[i % 3]}" for i in range(40))]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "own.csv").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "sub")
+    assert cli.main(["train", "--data", "own.csv", *flags, "--out", "whole"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        interrupted(patch, 2)
+        assert cli.main(["train", "--data", "own.csv", *flags, "--out", "run"]) == 130
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.csv").write_text("a,b,c\n1,2,x\n", encoding="utf-8")  # of the same name here
+    assert cli.main(["train", "--resume", "sub/run", "--no-report"]) == 0
+    assert held(tmp_path / "sub" / "run") == held(tmp_path / "sub" / "whole")
+    record = json.loads((tmp_path / "sub" / "run" / "history.json").read_text("utf-8"))
+    assert record["command"].startswith("minireg train --data own.csv --target c ")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert (
+        "own: rows 28 training, 6 validation, 6 test; 2 features: a, b; 3 classes: x, y, z."
+        in shown
+    )
+    known = record["data"]
+    assert (known["name"], known["feature_names"], known["class_names"]) == (
+        "own",
+        ["a", "b"],
+        ["x", "y", "z"],
+    )
+    assert mr.Run.load("sub/run")["plain"].features == ("a", "b")
+
+
+@pytest.mark.parametrize("where", ["_show", "record", "_best", "caution"])
+def test_ctrl_c_again_still_says_how_to_go_on(where, tmp_path, monkeypatch, capsys):
+    """Wherever the next one comes, after the one that ended the training."""
+
+    def stopped(*args, **options):
+        raise KeyboardInterrupt
+
+    step, made = optim.Optimizer.step, []
+
+    def tired(self, *args, **options):
+        made.append(1)
+        if len(made) > UPDATES + 3:
+            monkeypatch.setattr(train, where, stopped)
+            raise KeyboardInterrupt
+        return step(self, *args, **options)
+
+    monkeypatch.setattr(optim.Optimizer, "step", tired)
+    folder = tmp_path / "run"
+    error = in_one_line(capsys, [*QUICK, "--no-report", "--out", str(folder)], code=130)
+    assert error == f"minireg train: interrupted; go on with: minireg train --resume {folder}\n"
 
 
 def test_other_data_are_named(half, monkeypatch, capsys):
@@ -418,11 +498,26 @@ def test_several_folders_on_one_page(drawn, tmp_path, capsys):
     folders = [str(drawn), str(other), f"{other}/../run"]
     assert "say where, --out FILE" in in_one_line(capsys, ["report", *folders], code=2)
     assert cli.main(["report", *folders, "--out", str(out)]) == 0
-    page = out.read_text("utf-8")
+    page = re.sub("</?span>", "", out.read_text("utf-8"))
     for name in (f"{drawn}: plain", f"{other}/../run: regularized"):
         assert name in page
     assert page.count("minireg train --dataset wine") == 2
     assert "--l2 0.5" in page
+    assert f"\nminireg report {drawn}" in page
+    settings = page.partition("<h2>Settings</h2>")[2].partition("</section>")[0]
+    rows = re.findall(r'<th scope="row">(.*?), .*?</th><td>(.*?)</td>', settings)
+    assert rows == [("l2", "0.001"), ("l2", "0.5")]
+    assert (
+        "wine: rows 125 training, 27 validation, 26 test (25 training labels flipped); 13" in page
+    )
+    assert "different data" not in page + capsys.readouterr().err
+    iris = tmp_path / "iris"
+    flags = ["--dataset", "iris", "--hidden", "8", "--epochs", "1", "--no-report", "--no-progress"]
+    assert cli.main(["train", *flags, "--out", str(iris)]) == 0
+    capsys.readouterr()
+    error = in_one_line(capsys, ["report", str(drawn), str(iris), "--out", str(out)], code=0)
+    assert "warning: these are runs of different data" in error
+    assert "These are runs of different data, whose figures" in out.read_text("utf-8")
     capsys.readouterr()
 
 
@@ -482,13 +577,14 @@ def test_a_disk_that_is_full_loses_nothing(whole, tmp_path, capsys):
     size = (whole / "run-regularized.safetensors").stat().st_size // 2
     done = limited(size, *QUICK, "--no-report", "--out", str(folder))
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert re.search(r"checkpoint-regularized.*cannot be written: .*[Ff]ile too large", done.stderr)
-    assert "of plain are in" in done.stderr
+    warning, error = done.stderr.splitlines()
+    assert re.search(r"checkpoint-regularized.*cannot be written: .*[Ff]ile too large", warning)
+    assert "of plain and regularized are in" in error
+    assert error.endswith(f"; when there is room, go on with: minireg train --resume {folder}")
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]
     assert timeless_plain(folder) == timeless_plain(whole)
     done = limited(size, "train", "--resume", str(folder), "--no-report")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 2)
     assert cli.main(["train", "--resume", str(folder), "--no-report"]) == 0
     assert timeless(folder) == timeless(whole)
     done = limited(size, "report", str(folder))

@@ -89,12 +89,16 @@ def refused(capsys, *flags: str) -> str:
 
 positive = st.floats(1e-9, 1e3)
 texts = st.sampled_from([text for text, _ in SPELLED.values()])
-# a penalty whose gradient is 0 acts via its prox only
-chosen = st.builds(
-    Chosen,
-    penalty=st.tuples(st.sampled_from(["", "my = ", "Ω="]), texts).map("".join),
-    on=st.none() | st.lists(st.sampled_from(["0.weight", "*.bias", "[0-9]*", "a b"]), min_size=1),
-    via=st.none() | st.just("prox"),
+names = st.sampled_from(["", "my = ", "Ω="])
+# a penalty whose gradient is 0 acts via its prox only, one of all weights together via its gradient
+chosen = st.tuples(names, texts, st.none() | st.just("prox")).flatmap(
+    lambda drawn: st.builds(
+        Chosen,
+        penalty=st.just(drawn[0] + drawn[1]),
+        on=st.none()
+        | st.lists(st.sampled_from(["0.weight", "*.bias", "[0-9]*", "a b"]), min_size=1),
+        via=st.just(None if drawn[1].startswith("PathNorm") else drawn[2]),
+    )
 )
 own = st.fixed_dictionaries(
     {"data": st.sampled_from(["a.csv", "-x/my data.npz", "ü'\".parquet"])},
@@ -379,6 +383,10 @@ def test_momentum_and_decay_are_refused_where_there_are_none(name):
         ("StepLR(0)", "StepLR: step_size must be an integer ≥ 1, got 0"),
         ("LambdaLR(1)", "there is no 'LambdaLR'"),
         ("__import__('os')", "there is no '__import__'"),
+        (
+            "ExponentialLR(1e200)",
+            "--schedule ExponentialLR(1e200): the rate of epoch 2 is beyond float64",
+        ),
         ("OneCycleLR(0.1, 3)", "OneCycleLR: step 4 of a cycle of total_steps=3"),
         ("ReduceLROnPlateau(monitor='x')", "the scheduler on 'x', expected one of"),
     ],
@@ -469,12 +477,70 @@ def test_flags_about_data_that_contradict_each_other(flags, says):
 
 
 def test_what_cannot_be_read_is_said_by_the_library(table, capsys):
-    with pytest.raises(UsageError, match=r"--data needs --target COLUMN: .*it has \['y', 'z'\]"):
+    with pytest.raises(
+        UsageError, match=r"--data needs --target COLUMN: .*fruit.csv has \['y', 'z'\]"
+    ):
         prepared(made("--data", str(table)))
     with pytest.raises(MissingError, match="has no column 'w'"):
         prepared(made("--data", str(table), "--target", "w"))
     assert cli.main(["train", "--data", "no.csv", "--target", "y"]) == 1
-    assert capsys.readouterr().err == "minireg train: datasets.read: no file 'no.csv'\n"
+    assert capsys.readouterr().err == "minireg train: no file 'no.csv'\n"
+
+
+OWN = [*(f"{i},{i % 7},{'xyz'[i % 3]}" for i in range(30))]
+
+
+def error_of(capsys, path: Path, lines: list[str], *flags: str) -> str:
+    """The one line of a command about a file of columns a, b, c, before it makes a folder."""
+    path.write_text("\n".join(["a,b,c", *lines]) + "\n", encoding="utf-8")
+    assert cli.main(["train", "--data", path.name, *flags, "--no-report", "--no-progress"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert not (path.parent / "runs").exists()
+    return error
+
+
+def test_errors_about_data_are_in_the_words_of_the_flags(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "own.csv"
+    error = error_of(capsys, path, OWN, "--target", "c", "--task", "regression")
+    assert error.endswith("; take --task classification\n")
+    numbers = [f"{i},{i % 7},{i / 7}" for i in range(30)]
+    error = error_of(capsys, path, numbers, "--target", "c", "--task", "classification")
+    assert error.endswith("; take --task regression\n")
+    error = error_of(capsys, path, OWN, "--target", "c", "--validation", "0.011")
+    assert "--validation 0.011 leaves a part of 'own' empty" in error
+    error = error_of(capsys, path, [*OWN[:2], "1,2,q"], "--target", "c", "--validation", "0.5")
+    assert "by --validation or --seed\n" in error
+    for word in ("datasets.", "task=", "validation=", "seed="):
+        assert word not in error
+    with pytest.raises(UsageError, match=r"needs --target COLUMN: own.csv has \['a', 'b', 'c'\] "):
+        prepared(made("--data", "own.csv"))
+
+
+def test_one_half_of_what_is_held_out_chooses_so_there_must_be_two_rows(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--target", "b", "--task", "regression", "--validation", "0.34"]
+    error = error_of(capsys, tmp_path / "own.csv", OWN[:3], *flags)
+    assert "at least 2 rows must be held out" in error
+    assert "got 1 of 3: give more rows or a larger --validation" in error
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_regression_has_an_output_for_each_column_of_its_target(outputs, tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    np.savez(tmp_path / "own.npz", x=x, y=x[:, :outputs])
+    flags = ["--data", str(tmp_path / "own.npz"), "--target", "y", "--hidden", "8"]
+    ready, data = prepared(made(*flags, "--penalty", "L1(1e-3)", "--epochs", "30"))
+    for label in ("plain", "regularized"):
+        run = train_one(ready, data, label, progress=False)
+        assert run.model(data.x_train).shape == (28, outputs)
+        predicted = run.model.eval()(data.x_train).numpy()
+        loss = float(np.mean((predicted - data.y_train) ** 2))
+        assert run.last["train_loss"] == pytest.approx(loss, rel=1e-5)
+        assert loss < 0.9
 
 
 def test_images_are_taken_apart(table, monkeypatch):

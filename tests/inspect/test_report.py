@@ -131,6 +131,33 @@ def synthetic(accuracy: float | None = None, **columns: float) -> Run:
     return Run(mr.History([row]))
 
 
+# --- inputs that no unit looks at ------------------------------------------------------------------
+
+
+def test_an_input_is_unseen_exactly_if_no_answer_depends_on_it(tmp_path):
+    """The law: for random patterns of zero columns, by moving each input."""
+    rng = np.random.default_rng(0)
+    names = tuple("abcde")
+    for gone in (rng.random(5) < 0.5 for _ in range(5)):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2))
+        model[1].weight.data[:, gone] = 0.0
+        model[3].weight.data[:, 1] = 0.0  # a unit that nobody looks at is no input
+        run = Run(mr.History(), model, features=names)
+        x = rng.normal(size=(1, 5))
+        moved = [np.abs(model(x + e).numpy() - model(x).numpy()).max() for e in np.eye(5)]
+        expected = [name for name, move in zip(names, moved, strict=True) if move == 0]
+        assert run.unseen == expected
+        run.save(tmp_path / "run-a.safetensors")
+        assert Run.load(tmp_path)["a"].unseen == expected
+        assert Run(mr.History(), model).unseen == [f"input {names.index(n)}" for n in expected]
+        page = Page(report(tmp_path / "r.html", {"one": run}))
+        assert ("Inputs that no unit looks at" in page.texts["h2"]) == bool(expected)
+        if expected:
+            assert page.rows["one"] == [str(len(expected)), ", ".join(expected)]
+    assert Run(mr.History()).unseen == []
+    assert Run(mr.History(), nn.Sequential(nn.Conv2d(1, 2, 1))).unseen == []
+
+
 # --- the page stands alone --------------------------------------------------------------------
 
 
@@ -236,7 +263,7 @@ def test_assignments_settings_and_command(runs, page):
     assert "plain: penalties on 0 of 4 parameters" in page.texts["summary"]
     assert page.rows["noise"] == ["0.2"]
     assert page.rows["hidden"] == ["[16]"]
-    assert page.texts["pre"] == ["train --noise 0.2"]
+    assert "<pre>train <span>--noise</span> 0.2</pre>" in page.source
     assert page.texts["h1"] == ["Two runs"]
 
 
@@ -729,7 +756,7 @@ def test_a_term_of_strength_0_is_not_drawn(tmp_path):
 )
 def test_errors(function, tmp_path, monkeypatch):
     path = tmp_path / "r.html"
-    for wrong in ({}, {"a": mr.History()}):
+    for wrong in ({}, {"a": mr.History()}, {1: Run(mr.History())}):
         with pytest.raises(TypeError, match="runs must map"):
             function(path, wrong)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
