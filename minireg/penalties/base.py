@@ -216,9 +216,11 @@ class Penalty:
         """Euclidean distance of −g to ∂(λΩ)(w), a scalar: 0 exactly where loss + λΩ is stationary.
 
         w and the loss's gradient g there are arrays of one shape. By default it is the limit of
-        ‖w − prox(w − t·g, t)‖/t for a small t, or ‖g + ∇(λΩ)(w)‖ without a prox.
+        ‖w − prox(w − t·g, t)‖/t for a small t, or ‖g + ∇(λΩ)(w)‖ without a prox; small against w, whose
+        rounding is divided by t.
         """
-        t = 1e-6 if w.dtype == np.float64 else 1e-3
+        size, slope = float(length(w)), float(length(g))
+        t = (1e-3 if w.dtype == np.float64 else 1e-2) * (size / slope if size and slope else 1.0)
         try:
             off = (w - self.prox(w - t * g, t)) / t
         except NotImplementedError:
@@ -333,9 +335,10 @@ def add_gradients(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
 def fixed(x: ArrayLike | None, name: str) -> Any:
     """An argument as a penalty keeps it: a number or None as it is, anything else as a copied array.
 
-    A copy, as the weight that it may be a view of changes in place.
+    A copy, as the weight that it may be a view of changes in place; of lists in float64, whatever the
+    weight will be.
     """
-    return x if x is None or isinstance(x, NUMBER) else as_array(x, name).copy()
+    return x if x is None or isinstance(x, NUMBER) else as_array(x, name, np.float64).copy()
 
 
 def fitting(a: Array, w: Weight, name: str) -> Any:

@@ -6,7 +6,6 @@ Each rule is the textbook's (Parikh & Boyd 2014, section 2; Combettes & Pesquet 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -35,6 +34,8 @@ class Composed(Penalty):
     Composed(L1(1)): 2·f(1·w), f = λ‖w‖₁
     """
 
+    _made: tuple[Any, ...] = ()  # the function of this module that made it, and its arguments
+
     def __init__(
         self,
         inner: Penalty,
@@ -48,6 +49,10 @@ class Composed(Penalty):
         self._value, self._prox, self._gradient, self._distance = value, prox, gradient, distance
         self.convex, self.via = inner.convex, inner.via
         self.elementwise_step, self.shapes = inner.elementwise_step, inner.shapes
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # (functions without a name cannot be pickled, and a copy needs its own inner penalty)
+        return (*self._made[:1], self._made[1:]) if self._made else super().__reduce_ex__(protocol)
 
     def value(self, w: Weight) -> Any:
         """By the rule."""
@@ -96,16 +101,20 @@ class Composed(Penalty):
         return repr(self.inner).partition(":")[0]
 
 
-def _by_rule(penalty: Penalty, text: str, *rules: Callable[..., Any]) -> Composed:
-    """Composed of functions whose first argument is the penalty: a copy takes its own penalty along."""
-    return Composed(penalty, text, *(partial(rule, penalty) for rule in rules))
+def _by_rule(
+    made: tuple[Any, ...], penalty: Penalty, text: str, *rules: Callable[..., Any]
+) -> Composed:
+    """Composed by ``made``, a function of this module and its arguments."""
+    found = Composed(penalty, f"{text}, f = {penalty.text}", *rules)
+    found._made = made
+    return found
 
 
-def _at(rule: str, center: ArrayLike) -> Callable[[Any], Any]:
-    """The center, as a function of the weight: in its dtype, on its backend."""
+def _at(rule: str, center: ArrayLike) -> tuple[Any, Callable[[Any], Any]]:
+    """The center, and as a function of the weight: in its dtype, on its backend."""
     name = f"{rule}: center"
     given = fixed(center, name)
-    return lambda w: fitting(given, w, name)
+    return given, lambda w: fitting(given, w, name)
 
 
 def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Penalty:
@@ -133,11 +142,11 @@ def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Pena
         )
     a, k = argument, factor * argument
     return _by_rule(
-        penalty, f"{factor:g}·f({a:g}·w), f = {penalty.text}",
-        lambda f, w: factor * f.value(a * w),
-        lambda f, v, step: f.prox(a * v, step * (k * a)) / a,
-        lambda f, w: k * f.gradient(a * w),
-        lambda f, w, g: abs(k) * f.subdiff_distance(a * w, g / k),
+        (scaled, penalty, factor, argument), penalty, f"{factor:g}·f({a:g}·w)",
+        lambda w: factor * penalty.value(a * w),
+        lambda v, step: penalty.prox(a * v, step * (k * a)) / a,
+        lambda w: k * penalty.gradient(a * w),
+        lambda w, g: abs(k) * penalty.subdiff_distance(a * w, g / k),
     )  # fmt: skip
 
 
@@ -160,13 +169,13 @@ def translated(penalty: Penalty, center: ArrayLike) -> Penalty:
     array([2., 4.])
     """
     check_kind("translated", Penalty, penalty=penalty)
-    c = _at("translated", center)
+    given, c = _at("translated", center)
     return _by_rule(
-        penalty, f"f(w − c), f = {penalty.text}",
-        lambda f, w: f.value(w - c(w)),
-        lambda f, v, step: f.prox(v - c(v), step) + c(v),
-        lambda f, w: f.gradient(w - c(w)),
-        lambda f, w, g: f.subdiff_distance(w - c(w), g),
+        (translated, penalty, given), penalty, "f(w − c)",
+        lambda w: penalty.value(w - c(w)),
+        lambda v, step: penalty.prox(v - c(v), step) + c(v),
+        lambda w: penalty.gradient(w - c(w)),
+        lambda w, g: penalty.subdiff_distance(w - c(w), g),
     )  # fmt: skip
 
 
@@ -189,20 +198,20 @@ def plus_quadratic(penalty: Penalty, l2: float, center: ArrayLike = 0.0) -> Pena
     [1.25, 0.0]
     """
     check_kind("plus_quadratic", Penalty, penalty=penalty)
-    c = _at("plus_quadratic", center)
+    given, c = _at("plus_quadratic", center)
     if isinstance(l2, Coefficient):
         raise TypeError(
             "plus_quadratic: l2 must be a number; schedule an L2 term beside the penalty"
         )
     checked_strength("plus_quadratic", "l2", l2)
     return _by_rule(
-        penalty, f"f(w) + ½·{l2:g}‖w − c‖², f = {penalty.text}",
-        lambda f, w: f.value(w) + 0.5 * l2 * np.square(w - c(w)).sum(),
-        lambda f, v, step: f.prox(
+        (plus_quadratic, penalty, l2, given), penalty, f"f(w) + ½·{l2:g}‖w − c‖²",
+        lambda w: penalty.value(w) + 0.5 * l2 * np.square(w - c(w)).sum(),
+        lambda v, step: penalty.prox(
             (v + step * l2 * c(v)) / (1 + step * l2), step / (1 + step * l2)
         ),
-        lambda f, w: f.gradient(w) + l2 * (w - c(w)),
-        lambda f, w, g: f.subdiff_distance(w, g + l2 * (w - c(w))),
+        lambda w: penalty.gradient(w) + l2 * (w - c(w)),
+        lambda w, g: penalty.subdiff_distance(w, g + l2 * (w - c(w))),
     )  # fmt: skip
 
 
@@ -221,14 +230,14 @@ def conjugate(penalty: Penalty) -> Penalty:
     """
     check_kind("conjugate", Penalty, penalty=penalty)
 
-    def prox(f: Penalty, v: Array, step: Any) -> Array:
+    def prox(v: Array, step: Any) -> Array:
         if np.ndim(step) == 0 and not step > 0:
             raise ValueError(f"conjugate: the prox needs a step > 0, got {step!r}")
-        return v - step * f.prox(v / step, 1 / step)
+        return v - step * penalty.prox(v / step, 1 / step)
 
-    def value(f: Penalty, w: Any) -> Any:
+    def value(w: Any) -> Any:
         raise NotImplementedError(
-            f"conjugate: the value of the conjugate of {f!r} has no rule; its prox has"
+            f"conjugate: the value of the conjugate of {penalty!r} has no rule; its prox has"
         )
 
-    return _by_rule(penalty, f"f*(w), f = {penalty.text}", value, prox)
+    return _by_rule((conjugate, penalty), penalty, "f*(w)", value, prox)

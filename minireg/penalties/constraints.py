@@ -169,7 +169,8 @@ class Simplex(Constraint):
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {a − μ : μ ≥ 0, and μ = 0 where w > 0} for the best number a."""
-        descent, free = -widened(g), w > 0
+        # (a share that rounding of the level has left is none)
+        descent, free = -widened(g), w > near(w) * self.radius
         return like(length(beyond(descent, free, multiplier(descent, free))), w)
 
 
@@ -295,7 +296,7 @@ class L1Ball(Ball):
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to a·∂‖w‖₁ for the best multiplier a ≥ 0 (0 inside the ball)."""
         w, g, given = widened(w), widened(g), w
-        free = w != 0
+        free = np.abs(w) > near(given) * self.radius  # (less is what rounding has left)
         descent = np.where(free, -g * np.sign(w), np.abs(g))
         best = np.maximum(multiplier(descent, free), 0)
         a = np.where(self._on_sphere(w), best, 0)

@@ -379,5 +379,5 @@ class L0(Penalty):
         return np.where(np.abs(v) > (2 * step * self.strength) ** 0.5, v, np.zeros_like(v))
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
-        """‖g‖ over the non-zero entries: zeros are locally optimal whatever the gradient."""
-        return length(np.where(w == 0, 0, g))
+        """‖g‖ over the non-zero entries: zeros are locally optimal whatever the gradient, if λ > 0."""
+        return length(np.where(w == 0, 0, g)) if self.strength else length(g)

@@ -1,6 +1,7 @@
 """get_params and set_params: what a penalty was made with, as scikit-learn's estimators have it."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from support.device import PENALTIES
 from minireg.penalties import (
     L1,
     L2,
+    SLOPE,
+    Box,
     Coefficient,
     Composed,
     ElasticNet,
@@ -18,6 +21,7 @@ from minireg.penalties import (
     MaxNorm,
     PathNorm,
     Penalty,
+    Quadratic,
     SparseGroupLasso,
     Strength,
     conjugate,
@@ -213,3 +217,34 @@ def test_a_penalty_of_one_s_own_has_parameters_too():
         AttributeError, match=r"'lam' is not kept; in __init__ write self.lam = lam"
     ):
         Forgetful(1.0).get_params()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+def test_a_rule_is_copied_and_pickled_with_a_penalty_of_its_own(rule, twin):
+    made = scaled(RULES[rule](L1(0.3)), 2.0)
+    other, v = twin(made), np.array([1.0, -2.0])
+    np.testing.assert_array_equal(other.prox(v, 0.5), made.prox(v, 0.5))
+    assert repr(other) == repr(made)
+    (key,) = made.get_params()
+    other.set_params(**{key: 0.9})
+    assert (other.prox(v, 0.5) != made.prox(v, 0.5)).any()
+    assert made.get_params() == {key: 0.3}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda c: Box(c, c),
+        lambda c: L2(1e300, center=c),
+        lambda c: translated(L1(50.0), c),
+        lambda c: plus_quadratic(L1(0.0), 1e300, c),
+        lambda c: L2(1.0, weight=c),
+        lambda c: Quadratic(1e300, [[1.0]], center=c),
+        lambda c: Quadratic(1.0, c),
+        lambda c: SLOPE(1.0, c[0]),
+    ],
+)
+def test_a_list_is_kept_in_float64(make):
+    v = np.full((1, 1), 0.5)
+    np.testing.assert_array_equal(make([[0.1]]).prox(v, 1.0), make(np.array([[0.1]])).prox(v, 1.0))

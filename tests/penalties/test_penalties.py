@@ -38,6 +38,7 @@ from minireg.penalties import (
     SparseGroupLasso,
     SpectralBall,
     SpectralNorm,
+    Strength,
     plus_quadratic,
     scaled,
     soft_threshold,
@@ -1475,3 +1476,49 @@ def test_what_explicit_groups_need_on_a_device_is_copied_once(kind):
                 for a, b in zip(expected, found, strict=True):
                     assert b.dtype == dtype  # lengths are summed in float64 there
                     np.testing.assert_allclose(b.get(), a, rtol=4 * np.finfo(dtype).eps)
+
+
+# --- certificates know their own rounding ---------------------------------------------------------
+
+
+class OwnHuber(Penalty):
+    """A penalty of one's own: value and prox, and the certificate that follows from them."""
+
+    strength = Strength()
+
+    def __init__(self, strength):
+        self.strength = strength
+
+    def value(self, w):
+        size = np.abs(w)
+        return self.strength * np.where(size <= 1, 0.5 * w * w, size - 0.5).sum()
+
+    def prox(self, v, step):
+        k = step * self.strength
+        return np.where(np.abs(v) <= 1 + k, v / (1 + k), v - k * np.sign(v))
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_certificate_that_follows_from_a_prox_is_not_rounding(unit):
+    w = unit * draw(200) * 3
+    penalty = scaled(OwnHuber(0.7), argument=1 / unit)
+    slope = penalty.gradient(w)
+    assert penalty.subdiff_distance(w, -slope) < 1e-12 * np.linalg.norm(slope)
+    assert penalty.subdiff_distance(w, slope) == pytest.approx(2 * np.linalg.norm(slope), rel=0.01)
+
+
+@pytest.mark.parametrize("make", [Simplex, L1Ball])
+def test_what_the_projection_leaves_by_rounding_is_no_interior(make):
+    ball = make(1.0)
+    for seed in range(300):
+        v = 3 * draw(5, seed=seed) + 1
+        w = ball.prox(v, 1.0)
+        nearly = np.where(w == 0, np.copysign(1e-16, v) if make is L1Ball else 1e-16, w)
+        for u in (w, nearly):
+            assert ball.subdiff_distance(u, w - v) < 1e-13
+
+
+def test_l0_of_strength_0_is_no_penalty():
+    w, g = np.array([0.0, 2.0]), np.array([3.0, -4.0])
+    assert L0(0.0).subdiff_distance(w, g) == 5
+    assert L0(1e-9).subdiff_distance(w, g) == 4
