@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import nn, optim
-from .analysis.solver import Composite
+from .analysis.solver import COARSE, Composite
 from .backend import Array, move
 from .engine import grad
 from .inspect.ledger import Ledger
 from .messages import check_kind, check_option, check_shape
 from .mode import no_grad
-from .nn.functional import softmax
+from .nn.functional import softmax, softplus
 from .objective import AnyLoss, Objective, Specification
 from .penalties import L2, Penalty, scaled
 from .random import Stream
@@ -36,7 +36,7 @@ from .tensor import Tensor
 from .training import fit, passing_interrupts
 
 try:
-    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import train_test_split
     from sklearn.utils import check_array, check_random_state
@@ -58,7 +58,22 @@ OPTIMIZERS: dict[str, Any] = {
 }  # fmt: skip
 
 
-# --- what classifiers and what regressors share ---------------------------------------------------
+# --- what estimators share ---------------------------------------------------
+
+
+class _Estimator(BaseEstimator):
+    """Parameters that are all set, or none."""
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, those of penalties too; ``ValueError`` for an unknown one, and then
+        nothing has changed.
+        """
+        if params:
+            clone(self)._set(**params)  # (what is wrong is raised here)
+        return self._set(**params)
+
+    def _set(self, **params: Any) -> Self:
+        return super().set_params(**params)
 
 
 class _Classifier(ClassifierMixin):
@@ -113,7 +128,7 @@ class _Regressor(RegressorMixin):
 
 
 @dataclass(eq=False, repr=False)
-class _MLP(BaseEstimator):
+class _MLP(_Estimator):
     """Layers, penalties and training, the same for labels and numbers."""
 
     hidden_layer_sizes: int | tuple[int, ...] = (100,)
@@ -143,10 +158,9 @@ class _MLP(BaseEstimator):
             found |= {f"penalties__{name}__{key}": v for key, v in penalty.get_params().items()}
         return found
 
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters by name, those of penalties too; ``ValueError`` for an unknown one."""
+    def _set(self, **params: Any) -> Self:
         inner = {key: params.pop(key) for key in [*params] if key.startswith("penalties__")}
-        super().set_params(**params)
+        super()._set(**params)
         if unknown := inner.keys() - (known := self.get_params()).keys():
             raise ValueError(f"set_params: got {sorted(unknown)}, expected some of {sorted(known)}")
         for name, penalty in self._named_penalties().items():
@@ -159,7 +173,7 @@ class _MLP(BaseEstimator):
         owner, hidden = type(self).__name__, self.hidden_layer_sizes
         check_option(owner, tuple(ACTIVATIONS), activation=self.activation)
         check_option(owner, (None, *NORMS), norm=self.norm)
-        sizes = [hidden] if isinstance(hidden, int | np.integer) else [*hidden]
+        sizes = [hidden] if isinstance(hidden, int | float | np.number) else [*hidden]
         check_option(owner, 1, **{f"hidden_layer_sizes[{i}]": n for i, n in enumerate(sizes)})
         init, drop, layers = (
             Stream("init", seeds[0]),
@@ -284,7 +298,7 @@ class MLPRegressor(_Regressor, _MLP):
 
 
 @dataclass(eq=False, repr=False)
-class _Penalized(BaseEstimator):
+class _Penalized(_Estimator):
     """Linear models by :func:`minireg.solve`."""
 
     penalty: Penalty | None = None
@@ -292,6 +306,12 @@ class _Penalized(BaseEstimator):
     fit_intercept: bool = True
     tol: float = 1e-12
     max_iter: int = 10_000
+
+    def _set(self, **params: Any) -> Self:
+        inner = [key for key in params if key.startswith("penalty__")]
+        if inner and params.get("penalty", self.penalty) is None:
+            raise ValueError(f"set_params: got {inner} and no penalty; write penalty=L2(0.1) first")
+        return super()._set(**params)
 
     def _rows(self, sample_weight: ArrayLike | None, *data: Array) -> tuple[list[Array], Any]:
         """The rows of ``data`` whose weight is not 0, and their weights; all and None without weights."""
@@ -315,26 +335,41 @@ class _Penalized(BaseEstimator):
             raise ValueError(f"{owner}: {penalty!r} has a schedule, which nothing would move on")
         check_option(owner, "[0, inf)", tol=self.tol)
         check_option(owner, 1, max_iter=self.max_iter)
+        if not callable(loss) or getattr(loss, "reduction", "mean") == "none":
+            raise TypeError(
+                f"{owner}: loss must give one number for output and target, got {loss!r}; write "
+                "nn.MSELoss()"
+            )
         loss = loss if weight is None else _weighted(owner, loss, weight)
         init = Stream("init", 0)  # (the caller's seed stays)
         model = nn.Linear(x.shape[1], outputs, self.fit_intercept, np.float64, init).to("numpy")
         model.weight.assign(0.0)
         if model.bias is not None:
             model.bias.assign(start)
-        # the same problem around the mean and in another unit, where it is better conditioned
+        # the same problem around the mean and in another unit, where it is better conditioned: a power
+        # of 2, which rounds nothing (bounds and zeros stay exact)
         mean = np.average(x, axis=0, weights=weight) * bool(self.fit_intercept)
-        unit = float(np.square(x - mean).mean() ** 0.5) or 1.0
-        x, penalty = (x - mean) / unit, scaled(penalty, argument=1 / unit)
+        off = np.where(bool(self.fit_intercept) & (np.ptp(x, axis=0) == 0), 0.0, x - mean)
+        top = float(np.abs(off).max()) or 1.0  # (squares of 1e200 are inf)
+        size = np.log2(top * np.square(off / top).mean() ** 0.5 or 1.0)
+        unit = 2.0 ** round(float(np.clip(size, -500, 1023)))  # (and of its inverse)
+        x, penalty = off / unit, scaled(penalty, argument=1 / unit)
         tol = self.tol * _size(loss, x, y, outputs, start) + 1e-15 * _size(loss, x, y, outputs, 0)
         found = Composite(model, loss, penalty, x, y, "weight").solve(tol, self.max_iter - 1)
-        self.certificate_, self.converged_ = found.certificate, found.converged
+        self.certificate_ = found.certificate
+        self.converged_ = found.converged and found.relative <= COARSE
         self.n_iter_, self.coef_ = found.steps + 1, model.weight.numpy() / unit
         bias = np.zeros(outputs) if model.bias is None else model.bias.numpy()
         self.intercept_: Any = bias - self.coef_ @ mean
-        if not found.converged:
+        if not self.converged_:
+            said = f"expected {tol:.1e}; standardise X, or pass a larger max_iter or tol"
+            if found.converged:
+                said = (
+                    f"but a coefficient by {found.relative:.1g} of what it may be at 0; its column is too "
+                    "small beside the others: standardise X"
+                )
             warnings.warn(
-                f"{owner}: {found.certificate:.1e} from stationary after {self.n_iter_} iterations, "
-                f"expected {tol:.1e}; standardise X, or pass a larger max_iter or tol",
+                f"{owner}: {found.certificate:.1e} from stationary after {self.n_iter_} iterations, {said}",
                 ConvergenceWarning, stacklevel=3,
             )  # fmt: skip
         return self
@@ -343,6 +378,17 @@ class _Penalized(BaseEstimator):
         check_is_fitted(self)
         x: Any = validate_data(self, X, reset=False, dtype=np.float64)
         return x @ np.atleast_2d(self.coef_).T + self.intercept_
+
+
+@dataclass(frozen=True)
+class _Logistic:
+    """BCEWithLogitsLoss of targets 0 and 1, whose logits may be small: it suspects no probabilities."""
+
+    reduction: str = "mean"
+
+    def __call__(self, output: Any, target: Any) -> Any:
+        each = softplus((1 - 2 * target) * output)
+        return each if self.reduction == "none" else each.mean()
 
 
 def _weighted(owner: str, loss: AnyLoss, weight: Array) -> AnyLoss:
@@ -381,25 +427,30 @@ class PenalizedRegression(_Regressor, _Penalized):
     penalty : any penalty with a prox on the coefficients w (outputs, features), also a constraint;
         ``L2(0.0)`` for none. None is that of ``Ridge()``, L2(2/n). With one output the positions of
         ``GroupLasso(λ, groups=[[0, 1], [2]])`` are features; with several, ``axis=0`` makes a group of each
-        feature.
+        feature. Along ``axis=0`` one output has no neighbours: a TotalVariation there does nothing.
     loss : a smooth one of :mod:`minireg.nn`, or a function of output and target (n, outputs) that returns
         a scalar Tensor; None is ``MSELoss()``. ``SmoothL1Loss()`` is Huber's.
     fit_intercept : whether there is a b.
     tol : ≥ 0; it ends where the certificate is at most tol times the largest that the gradient of the loss
-        may be at w = 0, so that the size of X and y does not matter.
-    max_iter : steps at most, ≥ 1; beyond it there is a ``ConvergenceWarning``.
+        may be at w = 0, all columns together, so that one unit for all of X or y does not matter. Units
+        that differ from column to column do: standardise X. tol=0 asks for what rounding allows, 1e-15.
+    max_iter : steps at most, ≥ 1.
 
     If loss and penalty are convex the solution is a global minimum. MCP, SCAD and other penalties that are
     not convex end in a stationary point, which the certificate proves, and which depends on the start,
-    w = 0; another one may be lower.
+    w = 0; another one may be lower, and it may be a saddle (equal columns get equal coefficients). Of L0
+    w = 0 is stationary already, so it stays there: take MCP, or SelectFromModel.
 
     Attributes
     ----------
     coef_, intercept_ : (features,) and a number for y (n,), (outputs, features) and (outputs,) for
         y (n, outputs), in float64.
     certificate_ : the distance of −∇loss to the penalty's subdifferential (and of ∂loss/∂b to 0), for X
-        divided by one number, so that its mean square is 1, and with an intercept taken from its means.
-    converged_, n_iter_ : whether the certificate is small enough, and after how many iterations.
+        divided by one power of 2, so that its mean square is about 1, and with an intercept taken from its
+        means.
+    converged_, n_iter_ : whether the certificate is small enough, also that of each coefficient beside what
+        the size of its own column allows (a hundredth, so that none is left out beside a column 1e13 times
+        as large), and after how many iterations; else there is a ``ConvergenceWarning``.
     n_features_in_, feature_names_in_ : as everywhere in scikit-learn.
 
     ``fit`` raises ``ValueError`` and ``TypeError`` for options out of range, a scheduled strength, NaN and
@@ -421,7 +472,12 @@ class PenalizedRegression(_Regressor, _Penalized):
         (x, target), weight = self._rows(sample_weight, x, target)
         start = np.average(target, axis=0, weights=weight) if self.fit_intercept else 0.0
         loss = nn.MSELoss() if self.loss is None else self.loss
-        self._solve(x, target, target.shape[1], loss, weight, 2 / target.shape[1], start)
+        shift = (
+            start if isinstance(loss, nn.MSELoss) else 0.0
+        )  # where y is far from 0, it rounds less
+        outputs = target.shape[1]
+        self._solve(x, target - shift, outputs, loss, weight, 2 / outputs, start - shift)
+        self.intercept_ = self.intercept_ + shift
         if not self._target_shape:
             self.coef_, self.intercept_ = self.coef_[0], float(self.intercept_[0])
         return self
@@ -462,7 +518,7 @@ class PenalizedClassifier(_Classifier, _Penalized):
         codes, classes = self._codes(labels), len(self.classes_)
         if classes > 2:
             return self._solve(x, codes, classes, nn.CrossEntropyLoss(), weight, 1.0)
-        return self._solve(x, codes[:, None] * 1.0, 1, nn.BCEWithLogitsLoss(), weight, 1.0)
+        return self._solve(x, codes[:, None] * 1.0, 1, _Logistic(), weight, 1.0)
 
     def decision_function(self, X: ArrayLike) -> Array:
         """The logits: (n,) of ``classes_[1]`` for 2 classes, else (n, classes)."""

@@ -44,14 +44,16 @@ BUDGETS = {
     "of it, the engine": Budget("tensor engine mode", 500, 435, 581),  # 460, and jacobian
     # 950 as planned; Box and Quadratic came after it, 50 and 65 lines; then 332 for eight more
     # (MCP, SCAD, LogSum 101; SLOPE, TotalVariation 135; NonNegative, Simplex 37; Orthogonality 40)
-    # and L2.from_fisher; 40 for get_params and set_params, which grid searches ask for
-    "penalties": Budget("penalties", 1437, 880, 1051),
+    # and L2.from_fisher; 40 for get_params and set_params, which grid searches ask for; 7 for rules that
+    # can be pickled
+    "penalties": Budget("penalties", 1444, 880, 1051),
     "gpu": Budget("gpu", 750, 1030, 1011),
     # 950 as planned; 32 laws of ops and penalties came after the plan, each with its planted fault
     # (the last: special points of an op), and float32 says where, what, and within what
     "check": Budget("check", 1130, 1081, 1262),
-    # 1500 as planned; calibration_error came after it
-    "analysis": Budget("analysis", 1535, 1210, 1479),
+    # 1500 as planned; calibration_error came after it; 28 for the size of each column, beside which tol
+    # is judged
+    "analysis": Budget("analysis", 1563, 1210, 1479),
     # 710 as planned; 49 for the state of a ledger, held to its parameters when it is loaded; 77 came from
     # training with History, which a run makes when it is loaded; 85 for runs in files, and models in
     # words; 11 for names of classes; 5 for a term that comes later than the first row; 24 for the inputs that
@@ -72,7 +74,9 @@ BUDGETS = {
     # taken silently (a frame's index, a row for names, "1,5" beside "3", a name twice) or refused in
     # another library's words
     "data": Budget("files datasets", 796),
-    "scikit-learn": Budget("sklearn", 251),  # 250 as planned, and X in any unit
+    # 250 as planned, and X in any unit; 37 for columns that hide others, parameters set together or not
+    # at all, logits that are no probabilities, and what a loss must be
+    "scikit-learn": Budget("sklearn", 288),
     # 1,500 as planned, and 2,100 for the format of the course: pictures took twice the 400 planned
     # (ten kinds of marks, labels that avoid each other, frames kept as differences); the judge and
     # the exercises took 800 more (rules that find wrong answers for which no author has written a

@@ -20,14 +20,18 @@ from minireg.penalties import (
     MCP,
     SCAD,
     SLOPE,
+    Box,
     Coefficient,
     ElasticNet,
     GroupLasso,
     L1Ball,
     NonNegative,
     PathNorm,
+    Penalty,
     Simplex,
+    Strength,
     scaled,
+    translated,
 )
 
 sklearn = pytest.importorskip("sklearn", minversion="1.6")
@@ -84,6 +88,7 @@ def close(got, want):
 CHECKED = {
     "regression": PenalizedRegression(),
     "lasso": PenalizedRegression(L1(0.1)),
+    "scaled": PenalizedRegression(scaled(L1(0.1), 2.0)),
     "logistic": PenalizedClassifier(),
     "labels": MLPClassifier((20,), max_iter=30, lr=0.01),
     "numbers": MLPRegressor((20,), max_iter=40, lr=0.01),
@@ -270,6 +275,107 @@ def test_the_size_of_the_data_does_not_matter(diabetes, unit):
     close(got.coef_, want.coef_)
 
 
+@pytest.mark.parametrize("big", [1e13, 1e14, 1e15])
+@pytest.mark.parametrize("penalty", [L1(0.2), L2(0.0), MCP(0.2)])
+def test_a_column_that_hides_the_others_is_said(penalty, big):
+    """Times in nanoseconds beside temperatures: the coefficient 0 of these was called converged."""
+    x = draw(200, 2)
+    y = 3 * x[:, 1] + 0.1 * draw(200, seed=1)
+    with pytest.warns(ConvergenceWarning, match="standardise X"):
+        got = PenalizedRegression(penalty).fit(x * [big, 1.0], y)
+    assert not got.converged_
+    assert (
+        PenalizedRegression(penalty)
+        .fit(StandardScaler().fit_transform(x * [big, 1.0]), y)
+        .converged_
+    )
+
+
+@pytest.mark.parametrize("constant", [0.1, 1e9, 0.0])
+def test_a_constant_column_gets_no_coefficient_and_no_warning(diabetes, constant):
+    x, y = diabetes
+    with_one = np.c_[x, np.full(len(x), constant)]
+    for penalty in (L1(2.0), L2(0.0)):
+        got = PenalizedRegression(penalty).fit(with_one, y)
+        assert got.converged_
+        assert got.coef_[-1] == 0
+        close(got.coef_[:-1], PenalizedRegression(penalty).fit(x, y).coef_)
+
+
+@pytest.mark.parametrize("off", [1e6, 1e8])
+def test_a_target_far_from_0(diabetes, off):
+    x, y = diabetes
+    y = np.round(y)
+    near, far = (PenalizedRegression(L1(2.0)).fit(x, t) for t in (y, y + off))
+    np.testing.assert_allclose(far.coef_, near.coef_, rtol=0, atol=1e-8)
+    assert far.intercept_ - off == pytest.approx(near.intercept_, abs=1e-15 * off * 10)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e170, 1e300])
+def test_squares_that_float64_does_not_hold(diabetes, size):
+    x, y = diabetes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        got = PenalizedRegression(L2(0.0)).fit(x * size, y)
+    if got.converged_:
+        close(got.predict(x * size), PenalizedRegression(L2(0.0)).fit(x, y).predict(x))
+
+
+@pytest.mark.parametrize("center", [[0.3, 0.7], [1 / 3, 0.1], [0.9, 1.7]])
+def test_where_a_center_is_reached_the_certificate_is_0(center):
+    x = draw(60, 2) * 1.37
+    got = PenalizedRegression(translated(L1(50.0), [center])).fit(x, x @ [1.0, 2.0])
+    assert got.converged_
+    assert got.coef_.tolist() == center
+
+
+def test_bounds_are_exact():
+    for seed in range(20):
+        x = draw(20, 3, seed=seed) * (seed + 1) / 3
+        got = PenalizedRegression(Box(-0.7, 0.7)).fit(x, 3 * x.sum(axis=1))
+        assert np.abs(got.coef_).max() == 0.7
+    assert PenalizedRegression(Box([[0.1] * 3], [[0.3] * 3])).fit(x, x[:, 0]).coef_.max() == 0.3
+
+
+@pytest.mark.parametrize("ball", [Simplex(1.0), L1Ball(1.0)])
+def test_corners_of_a_ball_are_certified(ball):
+    for seed in range(40):
+        x = np.random.default_rng(seed).uniform(0.1, 9) * draw(20, 3, seed=seed)
+        assert PenalizedRegression(ball, max_iter=2000).fit(x, 3 * x.sum(axis=1)).converged_
+
+
+class OwnHuber(Penalty):
+    """A penalty of one's own, with no certificate but what its prox gives."""
+
+    strength = Strength()
+
+    def __init__(self, strength):
+        self.strength = strength
+
+    def value(self, w):
+        size = np.abs(w)
+        return self.strength * np.where(size <= 1, 0.5 * w * w, size - 0.5).sum()
+
+    def prox(self, v, step):
+        k = step * self.strength
+        return np.where(np.abs(v) <= 1 + k, v / (1 + k), v - k * np.sign(v))
+
+
+def test_a_penalty_of_ones_own_converges(diabetes):
+    got = PenalizedRegression(OwnHuber(3.0)).fit(*diabetes)
+    assert got.converged_
+    x, y = diabetes
+    gradient = 2 * (x - x.mean(axis=0)).T @ (got.predict(x) - y) / len(y)
+    np.testing.assert_allclose(-gradient, OwnHuber(3.0).gradient(got.coef_), atol=1e-7)
+
+
+def test_small_logits_are_no_probabilities():
+    x = np.linspace(-1, 1, 40)[:, None]
+    y = np.r_[[0, 1] * 5, [0, 1, 1] * 10]
+    logits = PenalizedClassifier(L2(0.02)).fit(x, y).decision_function(x)  # (a warning is an error)
+    assert 0 < logits.min() < 0.3 < 0.6 < logits.max() < 1
+
+
 def test_a_constant_target_is_met_at_once(diabetes):
     got = PenalizedRegression(L1(0.1)).fit(diabetes[0], np.full(len(diabetes[1]), 0.1))
     assert got.converged_
@@ -291,6 +397,21 @@ def test_what_does_not_converge_says_how_far_it_came(diabetes):
         (PenalizedRegression(PathNorm(0.1)), NotImplementedError, "no closed-form prox"),
         (PenalizedRegression(L1(Coefficient(lambda t: 0.1))), ValueError, "has a schedule"),
         (PenalizedRegression(tol=-1.0), ValueError, "tol must be a finite number ≥ 0"),
+        (
+            PenalizedRegression(loss="mse"),
+            TypeError,
+            r"loss must give one number.*write nn.MSELoss\(\)",
+        ),
+        (
+            PenalizedRegression(loss=mr.nn.MSELoss(reduction="none")),
+            TypeError,
+            "loss must give one",
+        ),
+        (
+            small(hidden_layer_sizes=3.0),
+            ValueError,
+            r"hidden_layer_sizes\[0\] must be an integer ≥ 1",
+        ),
         (PenalizedClassifier(max_iter=0), ValueError, "max_iter must be an integer ≥ 1"),
         (small(activation="relu6"), ValueError, "activation must be 'identity'"),
         (small(norm="group"), ValueError, "norm must be None, 'batch'"),
@@ -451,6 +572,27 @@ def test_an_unknown_parameter_is_refused():
     )
 
 
+@pytest.mark.parametrize(
+    "bad", ["penalties__l1__strength", "penalties__l1__strenth", "penalties__no", "no"]
+)
+def test_all_parameters_are_set_or_none(bad):
+    net = small(penalties={"l1": L1(0.1), "l2": L2(0.1)})
+    with pytest.raises(ValueError, match=r"strength|expected|Invalid"):
+        net.set_params(lr=0.5, penalties__l2__strength=0.7, **{bad: -1.0})
+    assert (net.lr, net.penalties["l1"].strength, net.penalties["l2"].strength) == (0.02, 0.1, 0.1)
+    model = PenalizedRegression(L1(0.1))
+    with pytest.raises(ValueError, match="strength must be"):
+        model.set_params(tol=0.5, penalty__strength=-1.0)
+    assert (model.tol, model.penalty.strength) == (1e-12, 0.1)
+
+
+def test_no_penalty_has_no_strength():
+    with pytest.raises(ValueError, match=r"penalty__strength.*no penalty; write penalty=L2"):
+        PenalizedRegression().set_params(penalty__strength=0.1)
+    made = PenalizedRegression().set_params(penalty=L1(0.1), penalty__strength=0.2)
+    assert made.penalty.strength == 0.2
+
+
 def test_a_clone_is_equal_and_apart():
     made = [PenalizedRegression(L2(0.5, center=np.ones(3))), small(penalties={"l1": scaled(L1(0.1))}),
             PenalizedClassifier(SLOPE(0.1, [2.0, 1.0]))]  # fmt: skip
@@ -467,7 +609,8 @@ def test_a_copy_predicts_the_same(cancer, twin):
     x, y = cancer
     for estimator in (small(penalties={"l1": L1(1e-3)}, dropout=0.1, ledger=True, max_iter=2),
                       PenalizedClassifier(GroupLasso(0.1, groups=[[0, 1], [2]])), numbers(max_iter=2),
-                      PenalizedRegression(MCP(0.1))):  # fmt: skip
+                      PenalizedRegression(MCP(0.1)),
+                      PenalizedRegression(scaled(translated(L1(0.1), 0.5), 2.0))):  # fmt: skip
         fitted = estimator.fit(x, y)
         np.testing.assert_array_equal(twin(fitted).predict(x), fitted.predict(x))
 

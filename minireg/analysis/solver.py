@@ -151,7 +151,7 @@ class Composite:
         rounding does not count.
         """
         # (a prox that is not convex jumps after a step that is not small)
-        t = self.lr if self.penalty.convex else 1e-6 * self.lr
+        t = self.lr if self.penalty.convex else 1e-9 * self.lr
         largest = 0.0
         for (p, g), scale in zip(gradient.items(), self._scales(), strict=True):
             w = p.data
