@@ -21,7 +21,7 @@ from ..engine import grad
 from ..messages import expected, within
 from ..mode import enable_grad
 from ..ops.arrays import length, like
-from ..ops.table import array_like, op
+from ..ops.table import array_like, op, ratio
 from ..tensor import Tensor
 
 NUMBER = int | float | np.number
@@ -219,8 +219,8 @@ class Penalty:
         ‖w − prox(w − t·g, t)‖/t for a small t, or ‖g + ∇(λΩ)(w)‖ without a prox; small against w, whose
         rounding is divided by t.
         """
-        size, slope = float(length(w)), float(length(g))
-        t = (1e-3 if w.dtype == np.float64 else 1e-2) * (size / slope if size and slope else 1.0)
+        t = (1e-3 if w.dtype == np.float64 else 1e-2) * ratio(length(w), length(g))
+        t = np.where(t > 0, t, 1).astype(w.dtype)  # (on w's device: a number would wait for it)
         try:
             off = (w - self.prox(w - t * g, t)) / t
         except NotImplementedError:

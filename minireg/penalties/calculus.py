@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ..backend import Array
 from ..messages import check_kind, within
-from .base import Coefficient, Penalty, Weight, checked_strength, fitting, fixed
+from .base import NUMBER, Coefficient, Penalty, Weight, checked_strength, fitting, fixed
 
 
 class Composed(Penalty):
@@ -231,7 +231,7 @@ def conjugate(penalty: Penalty) -> Penalty:
     check_kind("conjugate", Penalty, penalty=penalty)
 
     def prox(v: Array, step: Any) -> Array:
-        if np.ndim(step) == 0 and not step > 0:
+        if isinstance(step, NUMBER) and not step > 0:
             raise ValueError(f"conjugate: the prox needs a step > 0, got {step!r}")
         return v - step * penalty.prox(v / step, 1 / step)
 
