@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,11 +21,22 @@ import numpy as np
 from .checkpoint import replacing
 from .inspect.history import finite
 from .messages import check_option
-from .trials import Key, Store
+from .trials import Key, Store, same
 from .trials import key as key_of
-from .workers import Ending, NotedError, Outcome, Point, Trial, message, outcomes
+from .workers import (
+    Ending,
+    NotedError,
+    Outcome,
+    Point,
+    Trial,
+    digest,
+    inner,
+    message,
+    outcomes,
+)
 
 Row = dict[str, Any]
+COLUMNS = ("mean", "std", "se", "seeds", "error")  # of a summary, and of what failed
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Halving:
 
     Parameters
     ----------
-    figure : what to judge by, as the function returns it.
+    figure : what to judge by, as the function returns it; with ``mode`` it may change in a store.
     most : the budget of a full result, an integer ≥ 1.
     budget : the name under which the function gets it.
     least : the smallest budget, in [1, most].
@@ -172,10 +182,10 @@ class Sweep:
         ``std`` is that of the sample (n − 1), NaN for one seed; ``se`` = std/√n is the standard error
         of the mean. ``KeyError`` for an unknown figure.
         """
-        points: dict[str, tuple[dict[str, Any], list[float]]] = {}
+        points: dict[Any, tuple[dict[str, Any], list[float]]] = {}
         for row, value in zip(self.rows, self[figure], strict=True):
             point = {p: row[p] for p in self.parameters}
-            points.setdefault(repr(point), (point, []))[1].append(value)
+            points.setdefault((*map(same, point.values()),), (point, []))[1].append(value)
         return [
             {
                 **point,
@@ -213,7 +223,7 @@ class Sweep:
         if fewer:
             warnings.warn(
                 f"Sweep.best: means are of {most} seeds, but of fewer at {'; '.join(fewer)}; compare "
-                "equal seeds, or look at .failed",
+                "equal seeds",
                 stacklevel=2,
             )
         return (min if mode == "min" else max)(known, key=lambda row: row["mean"])
@@ -225,7 +235,7 @@ class Sweep:
 
         It is the largest λ whose mean is at most m + s, where m is the mean at the best λ, and
         s = std/√n its standard error over the n seeds (``mode="max"``: at least m − s): the simplest
-        fit that the best is not clearly better than.
+        fit that the best is not clearly better than. A point with fewer seeds than the best is not chosen.
 
         Parameters
         ----------
@@ -259,26 +269,28 @@ class Sweep:
         at_best = [
             row
             for row in self.full.summary(figure)
-            if all(repr(row[name]) == repr(best[name]) for name in others)
+            if all(same(row[name]) == same(best[name]) for name in others)
         ]
         for row in at_best:
-            if not _is_number(row[parameter]):
+            if not is_number(row[parameter]):
                 raise ValueError(
                     f"Sweep.one_standard_error: {parameter!r} has no order at {row[parameter]!r}; "
                     "name a parameter whose values are numbers"
                 )
         sign = 1 if mode == "min" else -1
         near = [r for r in at_best if sign * (r["mean"] - best["mean"]) <= best["se"]]
+        near = [row for row in near if row["seeds"] >= best["seeds"]]  # of fewer it may be luck
         return max(near, key=lambda row: row[parameter])
 
     def _varied(self) -> str:
         """The only parameter with several values."""
         rows = self.full.rows
-        varied = [p for p in self.parameters if len({repr(row[p]) for row in rows}) > 1]
+        varied = [p for p in self.parameters if len({same(row[p]) for row in rows}) > 1]
         if len(varied) != 1:
             raise ValueError(
-                f"Sweep.one_standard_error: {varied or 'no parameter'} of {list(self.parameters)} "
-                "has several values; pass parameter= the one to order by"
+                f"Sweep.one_standard_error: {' and '.join(varied) or 'no parameter'} of "
+                f"{list(self.parameters)} {'have' if varied else 'has'} several values; pass parameter= "
+                "the one to order by"
             )
         return varied[0]
 
@@ -313,7 +325,9 @@ class Sweep:
 
     def __repr__(self) -> str:
         end = "" if self.stopped == "finished" else f", {self.stopped}"
-        lines = [f"Sweep over {', '.join(self.parameters)}: {len(self.rows)} runs{end}"]
+        lines = [
+            f"Sweep over {', '.join(self.parameters)}: {len(self.rows)} run{'s' * (len(self.rows) != 1)}{end}"
+        ]
         for figure in self.figures:
             for row in self.summary(figure):
                 spread = "" if math.isnan(row["std"]) else f" ± {row['std']:.4g}"
@@ -330,22 +344,33 @@ class Sweep:
 
 
 def _mean(values: list[float]) -> float:
+    if not all(map(math.isfinite, values)):
+        return sum(v for v in values if not math.isfinite(v))  # inf − inf is NaN
     try:
         return statistics.fmean(values)
-    except (OverflowError, ValueError):  # the sum is too large, or inf − inf
-        return sum(values) / len(values)
+    except OverflowError:  # of the sum
+        return math.fsum(v / len(values) for v in values)
 
 
 def _deviation(values: list[float]) -> float:
-    enough = len(values) > 1 and all(map(math.isfinite, values))
-    return statistics.stdev(values) if enough else math.nan
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return math.nan
+    try:
+        return statistics.stdev(values)
+    except OverflowError:
+        return math.inf
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether values such as this have an order.
+
+    >>> is_number(np.float32(0.1)), is_number(True), is_number(math.nan)
+    (True, False, False)
+    """
     return (
-        isinstance(value, int | float | np.number)
+        isinstance(value, int | float | np.integer | np.floating)
         and not isinstance(value, bool)
-        and value == value
+        and not math.isnan(value)
     )
 
 
@@ -381,6 +406,8 @@ def tabulated(
         row = {**point, "seed": seed}
         if isinstance(ending, dict):
             figures = figures or tuple(ending)
+            if both := {*row} & {*ending}:
+                raise ValueError(f"Sweep: {sorted(both)} are parameters and figures")
             if set(ending) == set(figures):
                 rows.append(row | ending)
                 continue
@@ -400,21 +427,18 @@ def _endings(
     store: Store | None,
     compute: Callable[[list[Trial]], Generator[Outcome, None, None]],
     on_run: Callable[[Row], object] | None,
+    judged: str | None,
 ) -> list[Ending]:
     """How each run ended, None for those that Ctrl-C left; what the store has is not computed.
 
-    ``runs`` has so many ``seeds`` of a point, then those of the next.
+    ``runs`` has so many ``seeds`` of a point, then those of the next. ``KeyError`` as soon as one has not
+    the figure that is to be ``judged``.
     """
     keys: list[Key] = []
     endings: list[Ending] = [None] * len(runs)
     if store is not None:
         keys = [key_of(point, seed) for point, seed in runs]
-        count = Counter(keys)
-        if twice := [run for run, k in zip(runs, keys, strict=True) if count[k] > 1]:
-            raise ValueError(
-                f"sweep: twice in the grid, or in seeds: {twice[0][0]}, seed {twice[0][1]}"
-            )
-        store.plan(keys)
+        store.plan(runs)
         kept = store.trials()
         endings = [kept[k].figures for k in keys]
     # seed by seed: whenever it is interrupted, points have runs of the same seeds, give or take one
@@ -431,6 +455,10 @@ def _endings(
                 if on_run is not None:
                     row = ending if isinstance(ending, dict) else {"error": ending}
                     on_run({**runs[i][0], "seed": runs[i][1], **row})
+                if judged is not None and isinstance(ending, dict) and judged not in ending:
+                    raise KeyError(
+                        f"Halving: there is no figure {judged!r}, the function returned {[*ending]}"
+                    )
     except KeyboardInterrupt:
         pass
     return endings
@@ -438,19 +466,17 @@ def _endings(
 
 def _name(function: Callable[..., Any], key: Any) -> str:
     """What function it is, for a store; ``ValueError`` if its name does not say all."""
-    inner = inspect.unwrap(function)
-    while isinstance(inner, partial):
-        inner = inner.func
-    seen = inspect.isfunction(inner) and inner is function and not inner.__closure__
-    if key is None and (not seen or inner.__name__ == "<lambda>"):
+    there = inner(function)
+    seen = inspect.isfunction(there) and there is function and not there.__closure__
+    if key is None and (not seen or there.__name__ == "<lambda>"):
         raise ValueError(
             f"sweep: a store must know what it holds, but {function!r:.60} has no name of its own, or "
             "holds more than its name says; pass key= a name or settings, or a function without closure"
         )
-    module = inner.__module__
+    module = there.__module__
     if module == "__main__":
         module = Path(getattr(sys.modules["__main__"], "__file__", None) or "__main__").stem
-    return f"{module}:{getattr(inner, '__qualname__', type(inner).__qualname__)}"
+    return f"{module}:{getattr(there, '__qualname__', type(there).__qualname__)}"
 
 
 def experiment_of(
@@ -463,9 +489,10 @@ def experiment_of(
     """
     return {
         "function": _name(function, key),
+        "the function's code": digest(function) if key is None else None,  # a key says what counts
         "key": key,
         "parameters": [*parameters],
-        "halving": halving and asdict(halving),
+        "halving": halving and plain(asdict(halving)),
     }
 
 
@@ -495,11 +522,15 @@ def sweep(
         ``"local"`` for a Dask cluster of ``n_jobs`` processes on this machine (in a script under
         ``if __name__ == "__main__"``). Workers need the same versions of Python, NumPy and minireg.
     retries : how many times a run is repeated whose worker died; with a scheduler of your own its
-        setting ``distributed.scheduler.allowed-failures`` counts.
+        setting ``distributed.scheduler.allowed-failures`` counts. With joblib, which cannot tell whose
+        run it was that ended all workers, at least once.
     store : a SQLite file that keeps every run as it ends. Done again with the same file, only what
         is missing or failed is computed; a file of another function, key, set of parameters or
-        halving is refused. ``Sweep.load`` reads it.
-    key : with a store, what else the figures depend on: settings, a version, a name.
+        halving is refused. ``Sweep.load`` reads it. Two sweeps may write one file at once: they share
+        no work, and what ends first is kept. A function whose code or defaults have changed is
+        another one; what it calls is not looked at.
+    key : with a store, what the figures depend on: settings, a version, a name. The function's code
+        then does not count: a new version of it needs a new key.
     halving : a :class:`Halving`, by which only the best points get the full budget.
     on_run : ``on_run(row)`` is called in this process after each run that is computed, when the store
         has it, with its row of ``rows`` or ``failed``.
@@ -508,9 +539,10 @@ def sweep(
     have the order of the grid whoever computes them. A run that ends in an error, or whose worker is
     killed, gives a warning and a row of ``failed``; the others go on. After Ctrl-C the finished runs
     are returned, with ``stopped == "interrupted"``. Raises ``TypeError`` or ``ValueError`` for a
-    function, grid, seeds, n_jobs or store that are none, ``ImportError`` without joblib or Dask where
-    they are asked for, ``ConnectionError`` if the scheduler does not answer or has no workers,
-    ``OSError`` if the store cannot be written and, if no run succeeds, the error of the first.
+    function, grid, seeds, n_jobs or store that are none, ``KeyError`` for a figure of ``halving`` that
+    there is none of, ``ImportError`` without joblib or Dask where they are asked for,
+    ``ConnectionError`` if the scheduler does not answer or has no workers, ``OSError`` if the store
+    cannot be written and, if no run succeeds, the error of the first.
 
     >>> import minireg as mr
     >>> result = mr.sweep(lambda l2, seed: (l2 - 1) ** 2 + seed, {"l2": [0, 1, 3]}, seeds=[0, 2])
@@ -522,9 +554,17 @@ def sweep(
     if not isinstance(grid, Mapping):
         raise TypeError(f"sweep: grid must be a mapping of names to values, got {grid!r:.60}")
     for name, values in (*((f"grid[{k!r}]", v) for k, v in grid.items()), ("seeds", seeds)):
-        if isinstance(values, str) or not hasattr(values, "__len__"):
-            fix = "range(3)" if name == "seeds" else f"[{values!r}]"
+        if (
+            isinstance(values, str)
+            or not hasattr(values, "__len__")
+            or getattr(values, "shape", None) == ()
+        ):
+            made = f"list({name})" if hasattr(values, "__next__") else f"[{values!r:.60}]"
+            fix = "range(3)" if name == "seeds" else made
             raise TypeError(f"sweep: {name} must be a sequence, got {values!r:.60}; write {fix}")
+        often = Counter(map(same, each := [*values]))
+        if twice := [value for value in each if often[same(value)] > 1]:
+            raise ValueError(f"sweep: {name} has {twice[0]!r:.60} twice")
     if not isinstance(n_jobs, int) or n_jobs == 0:
         raise ValueError(f"sweep: n_jobs must be an integer other than 0, got {n_jobs!r}")
     if scheduler not in (None, "local") and n_jobs != 1:
@@ -532,11 +572,19 @@ def sweep(
             f"sweep: n_jobs={n_jobs} is of this machine, {scheduler!r} has its own workers"
         )
     check_option("sweep", 0, retries=retries)
+    if not all(isinstance(name, str) for name in grid):
+        raise TypeError(f"sweep: parameters are named by text, got {[*grid]!r:.60}")
+    if not isinstance(halving, Halving | None):
+        raise TypeError(f"sweep: halving must be a Halving, got {halving!r:.60}")
+    if not isinstance(scheduler, str | None):
+        raise TypeError(f"sweep: scheduler must be an address, got {scheduler!r:.60}")
     if not grid or not all(len(values) for values in grid.values()) or not len(seeds):
         raise ValueError(f"sweep: nothing to run, got grid={dict(grid)!r} and seeds={seeds!r}")
     names = [*grid, *([halving.budget] if halving else [])]
     if "seed" in names:
         raise ValueError("sweep: 'seed' is not a grid parameter; pass seeds=[…]")
+    if taken := [name for name in names if name in COLUMNS]:
+        raise ValueError(f"sweep: a table has a column {taken[0]!r}; name the parameter otherwise")
     if halving and halving.budget in grid:
         raise ValueError(f"sweep: {halving.budget!r} is halving's budget, leave it out of the grid")
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
@@ -556,7 +604,8 @@ def sweep(
                 continue
             extra = {halving.budget: budget} if halving else {}
             rung = [(point | extra, seed) for point in points for seed in seeds]
-            ended = _endings(rung, len(seeds), file, compute, on_run)
+            judged = halving.figure if halving else None
+            ended = _endings(rung, len(seeds), file, compute, on_run, judged)
             runs, endings = runs + rung, endings + ended
             found = tabulated(names, rung, ended, halving)
             if found.missing or not found.rows or not halving:

@@ -17,9 +17,10 @@ import numpy as np
 
 _OURS = 0x6D725377  # application_id in the file's header: "mrSw"
 _TABLES = (
-    "CREATE TABLE experiment (text TEXT)",
+    "CREATE TABLE experiment (text TEXT, checksum TEXT)",
+    # as "run" are kept point and seed with the types that they came with
     "CREATE TABLE trials (place INTEGER PRIMARY KEY, point TEXT NOT NULL, seed TEXT NOT NULL, "
-    "figures TEXT, error TEXT, checksum TEXT, UNIQUE (point, seed))",
+    "run TEXT NOT NULL, figures TEXT, error TEXT, checksum TEXT, UNIQUE (point, seed))",
 )
 _PATIENCE = 60  # seconds to wait for another process that writes
 _CODES = {"FULL": errno.ENOSPC, "READONLY": errno.EACCES, "CANTOPEN": errno.EACCES}
@@ -48,6 +49,35 @@ def unpack(text: str) -> Any:
     np.float32(1.0)
     """
     return json.loads(text, object_hook=_unpacked)
+
+
+def same(value: Any) -> Any:
+    """What two values have in common if they are one: equal numbers of any type are, but True is not 1.
+
+    Text for values that :func:`pack` takes; others are what no other is, as long as they are there.
+
+    >>> same(np.float64(1)) == same(1) == same(1.0), same(np.float32(0.1)) == same(0.1)
+    (True, False)
+    """
+    try:
+        return pack(_valued(value))
+    except TypeError:
+        return id(value)
+
+
+def _valued(value: Any) -> Any:
+    """A value with Python's numbers, of which those without a fraction are integers."""
+    if isinstance(value, np.generic) and value.dtype.kind in "biufU":
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is list:
+        return [*map(_valued, value)]
+    if type(value) is tuple:
+        return (*map(_valued, value),)
+    if type(value) is dict:
+        return {_valued(k): _valued(v) for k, v in value.items()}
+    return value
 
 
 def _packed(value: Any) -> Any:
@@ -91,16 +121,16 @@ class Kept(NamedTuple):
     error: str | None
 
 
-Key = tuple[str, str]  # point and seed, packed
+Key = tuple[str, str]  # of point and seed
 
 
 def key(point: Mapping[str, Any], seed: Any) -> Key:
-    """What a trial is found by; the order of the parameters does not count.
+    """What a trial is found by; neither the order of the parameters nor the type of numbers counts.
 
-    >>> key({"l2": 0.1, "l1": 1}, 0) == key({"l1": 1, "l2": 0.1}, 0)
+    >>> key({"l2": 1, "l1": 0.1}, 0) == key({"l1": np.float64(0.1), "l2": 1.0}, 0)
     True
     """
-    return pack(dict(sorted(point.items()))), pack(seed)
+    return pack(_valued(dict(sorted(point.items())))), pack(_valued(seed))
 
 
 class Store:
@@ -119,7 +149,7 @@ class Store:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "sweep.sqlite"
     >>> with Store(path, {"function": "f", "parameters": ["l2"]}) as store:
-    ...     store.plan([key({"l2": 0.1}, 0), key({"l2": 0.2}, 0)])
+    ...     store.plan([({"l2": 0.1}, 0), ({"l2": 0.2}, 0)])
     ...     store.add(key({"l2": 0.1}, 0), {"loss": 0.5})
     ...     [trial.figures for trial in store.trials().values()]
     [{'loss': 0.5}, None]
@@ -140,10 +170,13 @@ class Store:
             if experiment:
                 self._make(experiment)
             self.experiment = self._read()
-            if experiment and (differs := _differences(self.experiment, experiment)):
-                raise ValueError(
-                    f"sweep: {str(path)!r} holds another experiment, of {differs}; choose another store"
-                )
+            if experiment and pack(self.experiment) != pack(experiment):
+                if differs := _differences(self.experiment, experiment):
+                    raise ValueError(
+                        f"sweep: {str(path)!r} holds another experiment, of {differs}; choose "
+                        "another store"
+                    )
+                self._hold("UPDATE experiment SET text = ?, checksum = ?", experiment)
         except BaseException:
             self._db.close()
             raise
@@ -161,7 +194,13 @@ class Store:
             if not tables and self._all("PRAGMA application_id") == [(0,)]:
                 for statement in (f"PRAGMA application_id = {_OURS}", *_TABLES):
                     self._db.execute(statement)
-                self._db.execute("INSERT INTO experiment VALUES (?)", [pack(experiment)])
+                self._hold("INSERT INTO experiment VALUES (?, ?)", experiment)
+
+    def _hold(self, statement: str, experiment: dict[str, Any]) -> None:
+        """Write what the trials are trials of."""
+        with self._told():
+            text = pack(experiment)
+            self._db.execute(statement, [text, _checksum(text)])
 
     def _read(self) -> dict[str, Any]:
         """The experiment of the file."""
@@ -170,15 +209,18 @@ class Store:
         if (found := self._all("PRAGMA quick_check(1)")) != [("ok",)]:
             raise self._damaged(found[0][0])
         with self._told():
-            ((text,),) = self._all("SELECT text FROM experiment")
+            ((text, checksum),) = self._all("SELECT * FROM experiment")
+            if checksum != _checksum(text):
+                raise ValueError("the checksum of the experiment is wrong")
             return unpack(text)
 
-    def plan(self, keys: Iterable[Key]) -> None:
-        """Note trials that are to be done, in this order; those that are there stay."""
+    def plan(self, runs: Iterable[tuple[dict[str, Any], Any]]) -> None:
+        """Note points and seeds that are to be done, in this order; those that are there stay."""
+        texts = [(*key(point, seed), pack((point, seed))) for point, seed in runs]
         with self._writing():
             self._db.executemany(
-                "INSERT OR IGNORE INTO trials (point, seed, checksum) VALUES (?, ?, ?)",
-                [(*key, _checksum(*key, None, None)) for key in keys],
+                "INSERT OR IGNORE INTO trials (point, seed, run, checksum) VALUES (?, ?, ?, ?)",
+                [(*text, _checksum(*text, None, None)) for text in texts],
             )
 
     def add(self, key: Key, ending: dict[str, float] | str) -> None:
@@ -189,10 +231,13 @@ class Store:
         else:
             figures = pack(ending)
         with self._writing():
+            ((run,),) = self._db.execute(
+                "SELECT run FROM trials WHERE point = ? AND seed = ?", key
+            ).fetchall()
             self._db.execute(
                 "UPDATE trials SET figures = ?, error = ?, checksum = ? "
                 "WHERE point = ? AND seed = ? AND figures IS NULL",
-                (figures, error, _checksum(*key, figures, error), *key),
+                (figures, error, _checksum(*key, run, figures, error), *key),
             )
 
     def trials(self) -> dict[Key, Kept]:
@@ -202,10 +247,9 @@ class Store:
             for place, *texts, checksum in self._all("SELECT * FROM trials ORDER BY place"):
                 if checksum != _checksum(*texts):
                     raise ValueError(f"the checksum of trial {place} is wrong")
-                point, seed, figures, error = texts
-                found[point, seed] = Kept(
-                    unpack(point), unpack(seed), figures and unpack(figures), error
-                )
+                *own, run, figures, error = texts
+                point, seed = unpack(run)
+                found[own[0], own[1]] = Kept(point, seed, figures and unpack(figures), error)
         return found
 
     def _all(self, statement: str) -> list[tuple[Any, ...]]:
@@ -234,7 +278,7 @@ class Store:
             if name == "ERROR":  # no such table
                 raise self._damaged(error) from error
             raise OSError(_CODES.get(name, errno.EIO), str(error), str(self.path)) from error
-        except (sqlite3.DatabaseError, ValueError, TypeError, LookupError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise self._damaged(error) from error
 
     def _damaged(self, why: object) -> ValueError:
@@ -251,6 +295,8 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     return ", ".join(
         f"{name} {there.get(name)!r}, here {here.get(name)!r}"
         for name in {**here, **there}
+        if name
+        not in ("halving figure", "halving mode")  # which choose points, and change no trial
         if pack(there.get(name)) != pack(here.get(name))
     )
 

@@ -6,7 +6,9 @@ it: joblib and Dask start another, and the trial is repeated.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import logging
 import os
 import pickle
@@ -14,12 +16,13 @@ import platform
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -33,8 +36,8 @@ Trial = tuple[int, Point, Any]  # its number, parameters and seed
 Ending = dict[str, float] | Exception | None  # its figures or its error; None: Ctrl-C
 Outcome = tuple[int, Ending]
 
-#: How many seconds a scheduler has to answer.
-PATIENCE = 10
+#: How many seconds a scheduler has to answer, and workers that are gone to come again.
+PATIENCE, LOST = 10, 60
 KILLED = "its worker was killed; was there memory enough?"
 
 
@@ -54,19 +57,70 @@ def outcomes(
         yield from _joblib(function, trials, n_jobs, retries)
 
 
-def run(function: Callable[..., Any], trial: Trial, away: bool = False) -> Outcome:
-    """One trial; ``away`` in another process, to which errors must be sent, and interrupts told."""
+def run(function: Callable[..., Any], trial: Trial, away: str | None = None) -> Outcome:
+    """One trial; ``away`` in another process, to which errors must be sent, and interrupts told: the
+    function's digest there, which an older one of its name in this process has not.
+    """
     number, point, seed = trial
     try:
+        if away is not None and digest(function) != away:
+            raise RuntimeError(
+                f"sweep: this worker has another version of {function!r:.60} in memory; start the "
+                "workers, or Python, anew"
+            )
         with passing_interrupts():
             return number, _numbers(function(**point, seed=seed), taken={*point, "seed"})
     except KeyboardInterrupt:
-        if not away:
+        if away is None:
             raise
         return number, None
     except Exception as error:
         error.add_note(f"sweep: at {point}, seed {seed}")
-        return number, _portable(error) if away else error
+        return number, error if away is None else _portable(error)
+
+
+def inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What a function wraps.
+
+    >>> inner(partial(message, None)) is message
+    True
+    """
+    function = inspect.unwrap(function)
+    while isinstance(function, partial):
+        function = inspect.unwrap(function.func)
+    return function
+
+
+def digest(function: Callable[..., Any]) -> str:
+    """Of a function's code and defaults as they are in memory; comments and line numbers do not count.
+
+    Nor does what it calls. Empty for what is not written in Python.
+
+    >>> digest(lambda l2, seed: 1) == digest(lambda l2, seed: 1) != digest(lambda l2, seed: 2)
+    True
+    """
+    there = inner(function)
+    there = there if inspect.isroutine(there) else type(there).__call__
+    there = getattr(there, "__func__", there)
+    if not inspect.isfunction(there):
+        return ""
+    found = _written(there.__code__), _written(there.__defaults__), _written(there.__kwdefaults__)
+    return hashlib.sha256("".join(found).encode()).hexdigest()[:16]
+
+
+def _written(value: Any) -> str:
+    """Code, a constant or a default as text that is the same in every process of one Python version."""
+    if inspect.iscode(value):
+        names = value.co_names, value.co_varnames, value.co_freevars, value.co_flags
+        return f"{value.co_code.hex()} {names} {_written(value.co_consts)}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_written, value))})"
+    if isinstance(value, frozenset | set):
+        return f"{{{', '.join(sorted(map(_written, value)))}}}"
+    if isinstance(value, dict):
+        return _written([*value.items()])
+    plain = value is None or value is ... or isinstance(value, int | float | complex | str | bytes)
+    return repr(value) if plain else type(value).__qualname__
 
 
 def message(error: BaseException) -> str:
@@ -91,7 +145,9 @@ def _numbers(result: Any, taken: set[str]) -> dict[str, float]:
     try:
         figures = result if isinstance(result, Mapping) else {"value": result}
         numbers = {str(k): float(v) for k, v in figures.items()}
-    except (TypeError, ValueError) as error:
+        if not numbers:
+            raise TypeError("it has no figure")
+    except (OverflowError, TypeError, ValueError) as error:
         raise TypeError(
             "sweep: the function must return a number or a mapping of named numbers, got "
             f"{result!r:.80}"
@@ -133,7 +189,7 @@ def _joblib(
     """
     joblib = needed("sweep(n_jobs=) needs joblib", "joblib", "'minireg[sweep]'")
     width = joblib.effective_n_jobs(n_jobs)
-    waiting = {trial[0]: trial for trial in trials}
+    waiting, sent = {trial[0]: trial for trial in trials}, digest(function)
 
     def ended(some: Iterable[Trial], n_jobs: int) -> Iterator[Outcome]:
         # as many trials are under way as there are workers, started in order: so it is known which
@@ -141,7 +197,7 @@ def _joblib(
             n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
         )
         call = joblib.delayed(run)
-        endings = parallel(call(function, trial, away=True) for trial in some)
+        endings = parallel(call(function, trial, sent) for trial in some)
         try:
             for number, ending in endings:
                 del waiting[number]
@@ -196,19 +252,21 @@ def _dask(
             found = client.run(_versions_there, code)
         except Exception as error:
             raise _unsendable(function, error) from error
-        _check_versions(found, scheduler)
-        rest, started = deque(trials), {}
+        _check_versions(versions() | {"function": digest(function)}, found, scheduler)
+        rest, started, sent = deque(trials), {}, digest(function)
         running = distributed.as_completed(loop=client.loop)
 
         def fill() -> None:
             while rest and running.count() < max(1, sum(client.nthreads().values())):
-                future = client.submit(_run_there, code, rest[0], pure=False)
+                future = client.submit(_run_there, code, rest[0], sent, pure=False)
                 started[future] = rest.popleft()[0]
                 running.add(future)
 
         stack.callback(lambda: client.cancel([*started]))  # Ctrl-C: what waits is not begun
         fill()
-        for future in running:
+        while running.count():
+            _wait(client, running, scheduler)
+            future = next(running)
             number = started.pop(future)
             try:
                 outcome: Outcome = future.result()
@@ -220,6 +278,23 @@ def _dask(
                 raise _unsendable(function, error) from error
             fill()
             yield outcome
+
+
+def _wait(client: Any, running: Any, scheduler: str) -> None:
+    """Until an outcome is there; ``ConnectionError`` if all workers are gone, and none comes."""
+    seen = asked = time.monotonic()
+    while not running.has_ready():
+        time.sleep(0.01)
+        if (now := time.monotonic()) < asked + 1:
+            continue
+        asked = now
+        with suppress(OSError):  # of a scheduler that is lost, as whose futures will tell
+            seen = now if client.nthreads() else seen
+        if now > seen + LOST:
+            raise ConnectionError(
+                f"sweep: the workers of {scheduler} are gone, and none came within {LOST} s; start them "
+                f"with: dask worker {scheduler} --nthreads 1"
+            )
 
 
 def _client(stack: ExitStack, distributed: Any, n_jobs: int, scheduler: str, retries: int) -> Any:
@@ -284,18 +359,18 @@ def versions() -> dict[str, str]:
 
 def _versions_there(code: bytes) -> dict[str, str]:
     """On a worker: its versions, or an error if it cannot import the function."""
-    pickle.loads(code)
-    return versions()
+    return versions() | {"function": digest(pickle.loads(code))}
 
 
-def _run_there(code: bytes, trial: Trial) -> Outcome:
+def _run_there(code: bytes, trial: Trial, sent: str) -> Outcome:
     """On a worker, which would be lost if a task with a function that it cannot import came."""
-    return run(pickle.loads(code), trial, away=True)
+    return run(pickle.loads(code), trial, sent)
 
 
-def _check_versions(workers: Mapping[str, Mapping[str, str]], scheduler: str) -> None:
+def _check_versions(
+    here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]], scheduler: str
+) -> None:
     """``RuntimeError`` unless all have the versions of this process."""
-    here = versions()
     for worker, found in workers.items():
         for name in here:
             if found[name] != here[name]:

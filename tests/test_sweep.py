@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import types
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -188,7 +189,7 @@ def test_defect_9_an_interrupt_gives_back_the_finished_rows_and_makes_none(n_job
     assert found.stopped == "interrupted"
     assert found["l2"] == [0, 1] or (n_jobs == 2 and 2 not in found["l2"])
     assert found.failed == ()
-    assert "runs, interrupted" in repr(found)
+    assert ", interrupted\n" in repr(found)
 
 
 def test_fit_alone_still_returns_after_an_interrupt():
@@ -235,6 +236,63 @@ def test_values_of_any_kind_can_be_swept():
 def test_a_grid_without_runs_is_refused(grid):
     with pytest.raises(ValueError, match="sweep: "):
         mr.sweep(figures, grid)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, 1), (1, 1.0), (0.1, np.float64(0.1)), (0, np.int8(0))]
+)
+@pytest.mark.parametrize("options", [{}, {"store": "s.sqlite"}])
+def test_a_value_given_twice_is_refused(one, other, options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for args in (({"l2": [3, one, other]}, [0]), ({"l2": [3]}, [one, other])):
+        with pytest.raises(ValueError, match=r"sweep: (grid\['l2'\]|seeds) has .* twice"):
+            mr.sweep(luck, args[0], seeds=args[1], **options)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_points_that_print_alike_are_two_points():
+    flat = np.zeros(2000)
+    peak = flat.copy()
+    peak[1000] = 5
+    quadratic = [mr.penalties.Quadratic(1.0, matrix=m * np.eye(2)) for m in (1, 9)]
+    for values, of in (
+        ([flat, peak], np.sum),
+        (np.stack([flat, peak]), np.sum),
+        (quadratic, lambda p: float(p.value(mr.tensor(np.ones(2))).numpy())),
+    ):
+        found = mr.sweep(lambda w, seed, of=of: float(of(w)), {"w": values}, seeds=[0, 1])
+        assert [(row["mean"], row["seeds"]) for row in found.summary("value")] == [
+            (float(of(w)), 2) for w in values
+        ]
+
+
+def test_equal_numbers_of_another_type_are_the_same_trial(tmp_path, calls):
+    store = tmp_path / "sweep.sqlite"
+    for l2 in (1.0, 1, np.float32(1)):
+        mr.sweep(counted, {"l2": [l2]}, seeds=[np.int64(2)], store=store)
+    assert calls() == 1
+    assert type(mr.Sweep.load(store)["l2"][0]) is float
+
+
+@pytest.mark.parametrize(
+    ("grid", "options", "says"),
+    [
+        ({"l2": np.array(3)}, {}, r"grid\['l2'\] must be a sequence, got array\(3\)"),
+        ({"l2": iter([1])}, {}, r"write list\(grid\['l2'\]\)"),
+        ({1: [1]}, {}, r"parameters are named by text, got \[1\]"),
+        ({"l2": [1]}, {"halving": {"figure": "value"}}, "halving must be a Halving, got {"),
+        ({"l2": [1]}, {"scheduler": 3}, "scheduler must be an address, got 3"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(grid, options, says):
+    with pytest.raises(TypeError, match=f"sweep: .*{says}"):
+        mr.sweep(luck, grid, **options)
+
+
+@pytest.mark.parametrize("result", [{}, 10**400, {"loss": 1j}])
+def test_what_is_no_number_is_no_figure(result):
+    with pytest.raises(TypeError, match="must return a number or a mapping of named numbers, got"):
+        mr.sweep(lambda l2, seed: result, {"l2": [1]})
 
 
 def test_misuse_is_told():
@@ -370,8 +428,71 @@ def test_a_store_of_another_experiment_is_refused(tmp_path):
         ValueError, match="of function 'test_sweep:figures', here 'test_sweep:trouble'"
     ):
         mr.sweep(trouble, {"l2": [1]}, store=store)
-    with pytest.raises(ValueError, match=r"twice in the grid, or in seeds: {'l2': 1}, seed 0"):
-        mr.sweep(trouble, {"l2": [1, 1]}, store=tmp_path / "t.sqlite")
+
+
+MODULE = """
+def changing(l2, seed, scale={scale}):
+    # {comment}
+    total = sum(l2 * s for s in (1, 2) if s in {{1, 2}})
+    return {{"loss": {body}}}
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Writes a function into a module, and imports it as it then is."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    monkeypatch.setattr(
+        sys, "dont_write_bytecode", True
+    )  # that of the same second is not looked at
+
+    def write(body="total", scale=1, comment="a comment"):
+        text = MODULE.format(body=body, scale=scale, comment=comment)
+        (tmp_path / "sweep_module.py").write_text(text, "utf-8")
+        importlib.invalidate_caches()
+        sys.modules.pop("sweep_module", None)
+        return importlib.import_module("sweep_module").changing
+
+    importlib.import_module("joblib.externals.loky").get_reusable_executor().shutdown()
+    yield write
+    importlib.import_module("joblib.externals.loky").get_reusable_executor().shutdown()
+    sys.modules.pop("sweep_module", None)
+
+
+def test_a_function_that_has_changed_is_another_experiment(module, tmp_path):
+    store, keyed = tmp_path / "s.sqlite", tmp_path / "k.sqlite"
+    before = mr.sweep(module(), {"l2": [1]}, store=store)
+    assert mr.sweep(module(comment="another"), {"l2": [1]}, store=store) == before
+    for change in ({"body": "total + 1"}, {"scale": 2}, {"body": "sum([total])"}):
+        with pytest.raises(
+            ValueError, match=r"holds another experiment, of the function's code '\w+', here '\w+'"
+        ):
+            mr.sweep(module(**change), {"l2": [1]}, store=store)
+    mr.sweep(module(), {"l2": [1]}, store=keyed, key="first")
+    mr.sweep(module(body="total + 0"), {"l2": [1]}, store=keyed, key="first")
+
+
+def test_the_digest_is_the_same_in_every_process():
+    code = "import test_sweep, minireg.workers; print(minireg.workers.digest(test_sweep.member))"
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    for seed in "12":
+        env = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed}
+        # pytest rewrites the asserts of this module, but there is none in the function
+        found = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=env
+        )
+        assert found.stdout.strip() == workers.digest(member)
+
+
+def member(l2, seed, names=("a", "b"), on=frozenset("xyz")):
+    return [l2 for name in names if name in {"a", "b", "c", "d"} and name not in on]
+
+
+def test_a_worker_that_has_an_older_function_computes_nothing(module):
+    assert mr.sweep(module(), {"l2": [1, 2]}, n_jobs=2)["loss"] == [3.0, 6.0]
+    with pytest.raises(RuntimeError, match="this worker has another version of <function changing"):
+        mr.sweep(module(body="0 * total"), {"l2": [1, 2]}, n_jobs=2)  # joblib keeps its workers
 
 
 def test_json_has_no_nan(tmp_path):
@@ -478,6 +599,29 @@ def test_what_a_scheduler_may_lack_is_said(monkeypatch):
             mr.sweep(figures, GRID, scheduler=wrong)
 
 
+@pytest.mark.slow
+def test_a_cluster_whose_workers_go_ends_the_sweep_and_old_code_is_told(
+    module, tmp_path, calls, monkeypatch
+):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "LOST", 2)
+    (calls.folder / "slow").touch()
+    store = tmp_path / "sweep.sqlite"
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None
+    ) as there:
+        options = {"scheduler": there.scheduler_address}
+        assert mr.sweep(module(), {"l2": [1]}, **options)["loss"] == [3.0]
+        with pytest.raises(RuntimeError, match=r"worker tcp.* has function \w+, expected \w+"):
+            mr.sweep(module(body="0 * total"), {"l2": [1]}, **options)
+        grid = {"l2": [float(i) for i in range(300)]}
+        with pytest.raises(ConnectionError, match=r"workers of tcp.* are gone, and none came"):
+            mr.sweep(counted, grid, store=store, on_run=lambda row: there.scale(0), **options)
+    kept = mr.Sweep.load(store)
+    assert 0 < len(kept.rows) < 300
+    assert len(kept.rows) + len(kept.missing) == 300
+
+
 def test_jobs_are_of_this_machine():
     with pytest.raises(ValueError, match="n_jobs=2 is of this machine, 'tcp://"):
         mr.sweep(figures, GRID, scheduler="tcp://127.0.0.1:1", n_jobs=2)
@@ -582,8 +726,21 @@ def test_a_halving_that_is_none_is_refused(options, says):
 def test_a_halving_and_its_grid_must_fit():
     with pytest.raises(ValueError, match="'epochs' is halving's budget"):
         mr.sweep(learnt, {"l2": [1], "epochs": [2]}, halving=HALVING)
-    with pytest.raises(KeyError, match="no column 'lost', expected one of"):
-        mr.sweep(learnt, **NINE, halving=mr.Halving("lost", 9))
+
+
+def test_a_figure_that_there_is_none_of_costs_one_trial_which_the_store_keeps(tmp_path):
+    store, told = tmp_path / "s.sqlite", []
+    with pytest.raises(
+        KeyError, match=r"Halving: there is no figure 'lost', the function returned"
+    ):
+        mr.sweep(
+            learnt, **NINE, halving=replace(HALVING, figure="lost"), store=store, on_run=told.append
+        )
+    assert len(told) == 1
+    found = mr.sweep(learnt, **NINE, halving=HALVING, store=store, on_run=told.append)
+    assert len(told) == len(found.rows)
+    assert repr(mr.Sweep.load(store)) == repr(found)  # of which one loss is NaN
+    assert mr.Sweep.load(store).halving == HALVING
 
 
 # --- the one-standard-error rule ----------------------------------------------------------------
@@ -608,7 +765,7 @@ def test_the_largest_within_one_standard_error_of_the_best():
 def test_other_parameters_are_held_at_the_best():
     found = mr.sweep(bowl, {"lr": [0.1, 0.0], "l2": [2, 3, 9]}, seeds=[0, 1])
     assert found.one_standard_error("value", "l2") == found.summary("value")[4]
-    with pytest.raises(ValueError, match=r"\['lr', 'l2'\] .* several values; pass parameter="):
+    with pytest.raises(ValueError, match=r"lr and l2 of .* have several values; pass parameter="):
         found.one_standard_error("value")
     with pytest.raises(ValueError, match=r"parameter must be one of \['lr', 'l2'\], got 'l1'"):
         found.one_standard_error("value", "l1")
@@ -617,8 +774,51 @@ def test_other_parameters_are_held_at_the_best():
         words.one_standard_error("value")
 
 
-def test_means_of_what_overflows():
-    found = mr.sweep(lambda l2, seed: 1.7e308, {"l2": [0]}, seeds=[0, 1])
-    assert found.summary("value")[0]["mean"] == math.inf
-    found = mr.sweep(lambda l2, seed: math.inf if seed else -math.inf, {"l2": [0]}, seeds=[0, 1])
-    assert math.isnan(found.summary("value")[0]["mean"])
+def test_law_mean_and_deviation_are_those_of_scaled_values():
+    for values in (
+        [1.7e308, 1.7e308],
+        [1.7e308, 1.6e308, 1.5e308],
+        [-1e308, 1e308, 1.7e308],
+        [1, 2],
+    ):
+        of = dict(enumerate(values))
+        found = mr.sweep(lambda l2, seed, of=of: of[seed], {"l2": [0]}, seeds=range(len(values)))
+        (row,) = found.summary("value")
+        scaled = np.array(values) / 2.0**600
+        assert row["mean"] / 2.0**600 == pytest.approx(scaled.mean(), rel=1e-12)
+        assert row["std"] / 2.0**600 == pytest.approx(scaled.std(ddof=1), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [((math.inf, -math.inf), math.nan), ((math.inf, 1.0), math.inf), ((math.nan, 1.0), math.nan)],
+)
+def test_means_of_what_is_not_finite(values, mean):
+    found = mr.sweep(lambda l2, seed: values[seed], {"l2": [0]}, seeds=[0, 1])
+    (row,) = found.summary("value")
+    assert row["mean"] == pytest.approx(mean, nan_ok=True)
+    assert math.isnan(row["std"])
+
+
+def test_one_lucky_seed_is_not_chosen():
+    def lucky(l2, seed):
+        if l2 == 3 and seed:
+            raise FloatingPointError("diverged")
+        return 0.1 * l2 + seed
+
+    with pytest.warns(UserWarning, match="2 of 9 runs failed"):
+        found = mr.sweep(lucky, {"l2": [1, 2, 3]}, seeds=[0, 1, 2])
+    with pytest.warns(UserWarning, match="of fewer at l2=3: 1"):
+        assert found.best("value")["l2"] == 3  # which is said
+    rows = [{**row, "value": row["value"] + (row["l2"] == 3)} for row in found.rows]
+    found = replace(found, rows=tuple(rows))  # 1.3 at 3, of one seed; 1.1 ± 0.58 at 1
+    with pytest.warns(UserWarning, match="of fewer at l2=3: 1"):
+        assert found.one_standard_error("value")["l2"] == 2
+
+
+@pytest.mark.parametrize("name", ["mean", "std", "se", "seeds", "error"])
+def test_parameters_that_a_table_has_as_columns_are_refused(name):
+    with pytest.raises(ValueError, match=f"a table has a column '{name}'; name the parameter"):
+        mr.sweep(figures, {name: [1]})
+    with pytest.raises(ValueError, match=f"a table has a column '{name}'"):
+        mr.sweep(figures, {"l2": [1]}, halving=mr.Halving("sum", 9, budget=name))

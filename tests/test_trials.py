@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 import minireg as mr
-from minireg.trials import Store, key, pack, unpack
+from minireg.trials import Store, key, pack, same, unpack
 
 EXPERIMENT = {"function": "m:f", "key": None, "parameters": ["l2", "l1"], "halving": None}
-KEYS = [key({"l2": i / 10, "l1": 1}, seed) for i in range(4) for seed in (0, 1)]
+RUNS = [({"l2": i / 10, "l1": 1}, seed) for i in range(4) for seed in (0, 1)]
+KEYS = [key(*run) for run in RUNS]
 
 # --- values -------------------------------------------------------------------------------------
 
@@ -71,6 +72,29 @@ def test_law_only_equal_bits_have_equal_keys(a, b):
     assert (pack(a) == pack(b)) == (bits(a) == bits(b))
 
 
+numbers = st.integers() | st.floats(allow_nan=False) | nps.arrays(
+    st.sampled_from(["i1", "u8", "f2", "f4", "f8"]), (), elements={"allow_nan": False}
+).map(lambda array: array[()])  # fmt: skip
+
+
+@settings(deadline=None)
+@given(numbers, numbers)
+def test_law_equal_numbers_of_any_type_are_the_same(a, b):
+    for x, y in ((a, b), (a, float(a)), (b, int(b) if math.isfinite(b) else b)):
+        assert (same([x]) == same([y])) == (plainly(x) == plainly(y))
+
+
+def plainly(number):
+    """Python compares integers with floats exactly."""
+    return number.item() if isinstance(number, np.generic) else number
+
+
+def test_what_no_text_can_keep_is_the_same_as_itself_only():
+    a, b = np.zeros(2), np.zeros(2)
+    assert same(a) == same(a) != same(b)
+    assert len({same(True), same(1), same("1"), same((1,)), same([1]), same(None)}) == 6
+
+
 def test_a_nan_keeps_its_payload():
     odd = struct.unpack("<d", bytes.fromhex("010000000000f8ff"))[0]
     assert struct.pack("<d", unpack(pack(odd))).hex() == "010000000000f8ff"
@@ -88,7 +112,7 @@ def test_what_no_text_can_keep_is_refused(value):
 @pytest.fixture
 def path(tmp_path):
     with Store(tmp_path / "sweep.sqlite", EXPERIMENT) as store:
-        store.plan(KEYS)
+        store.plan(RUNS)
         store.add(KEYS[0], {"loss": 0.1, "zeros": math.inf})
         store.add(KEYS[1], "ValueError: no")
     return tmp_path / "sweep.sqlite"
@@ -108,7 +132,7 @@ def test_it_keeps_figures_errors_and_what_is_to_be_done(path):
 
 def test_figures_are_not_replaced_an_error_is(path):
     with Store(path, EXPERIMENT) as store:
-        store.plan(KEYS)
+        store.plan(RUNS)
         store.add(KEYS[0], "late")
         store.add(KEYS[0], {"loss": 9.0})
         store.add(KEYS[1], {"loss": 1.0})
@@ -225,9 +249,9 @@ from minireg.trials import Store, key
 from test_trials import EXPERIMENT
 with Store(sys.argv[1], EXPERIMENT) as store:
     for i in range(10**6):
-        k = key({"l2": i, "l1": 1}, 0)
-        store.plan([k])
-        store.add(k, {"loss": 0.5})
+        run = {"l2": i, "l1": 1}, 0
+        store.plan([run])
+        store.add(key(*run), {"loss": 0.5})
         print("kept", flush=True)
 """
 

@@ -29,12 +29,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..inspect.history import finite
-from ..sweep import Sweep, plain, tabulated
+from ..sweep import Sweep, is_number, plain, tabulated
 from ..tables import Cell, Column, Table, number
+from ..trials import key, same
 from . import common
 from .common import MissingError, UsageError
+from .folder import FORMAT
+from .spelled import Chosen
 
 STORE, RECORD = "sweep.sqlite", "history.json"
+DATA = ("dataset", "data", "target", "task", "noise", "validation", "seed")  # what data depend on
 SHOWN = 5  # failures, and what is missing; then how many more
 LONGEST = 40  # lines of a table
 ABLATED = (
@@ -76,7 +80,7 @@ def compare(args: argparse.Namespace) -> int:
 
 def say(paths: list[Path], args: argparse.Namespace, about: dict[str, Any]) -> None:
     """Print what paths hold as :func:`add_flags` asks; ``about`` is for the JSON object."""
-    found = [_judged(name, sweep, args) for name, sweep in _sweeps(paths)]
+    found = [_judged(*each, args) for each in _sweeps(paths)]
     if args.json:
         print(json.dumps(finite(plain(about | {"compared": found})), allow_nan=False))
         return
@@ -87,9 +91,9 @@ def say(paths: list[Path], args: argparse.Namespace, about: dict[str, Any]) -> N
 # --- what the paths hold ------------------------------------------------------------------------
 
 
-def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep]]:
-    """The sweeps by name; all run folders together are one."""
-    found: list[tuple[str, Sweep]] = []
+def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str]]]:
+    """The sweeps by name, and what is to say of each; all run folders together are one."""
+    found: list[tuple[str, Sweep, list[str]]] = []
     records: dict[Path, dict[str, Any]] = {}
     for path in dict.fromkeys(paths):
         file = path
@@ -102,12 +106,12 @@ def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep]]:
             records[file.parent] = _record(file)
             continue
         try:
-            found.append((str(path), Sweep.load(file)))
+            found.append((str(path), Sweep.load(file), []))
         except (FileNotFoundError, ValueError) as error:
             raise MissingError(str(error)) from error
     if records:
-        found.append((f"{len(records)} runs", _from_runs(records)))
-    for name, sweep in found:
+        found.append((f"{_count(len(records), 'run')} of minireg train", *_from_runs(records)))
+    for name, sweep, _ in found:
         if not sweep.rows:
             failed, missing = len(sweep.failed), len(sweep.missing)
             raise MissingError(
@@ -117,52 +121,92 @@ def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep]]:
 
 
 def _record(file: Path) -> dict[str, Any]:
-    """The settings and runs of a run folder."""
+    """The settings, data and runs of a run folder."""
     try:
         found = json.loads(file.read_text("utf-8"))
-        settings, runs = found["settings"], found["runs"]
-        assert isinstance(settings, dict)
-        restored = bool(settings.get("patience"))
-        endings = {label: _ending(run, restored) for label, run in runs.items()}
-        return {"settings": settings, "runs": endings}
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        settings, runs, data = found["settings"], found["runs"], found["data"]["sums"]
+        if (number := found["format"]) != FORMAT:
+            raise ValueError(f"its format is {number!r}, expected {FORMAT}: of another version")
+        source = same([settings[name] for name in DATA])
+        seed, restored = settings.pop("seed"), bool(settings["patience"])
+        settings["dataset"] = settings["dataset"] or settings["data"]
+        del settings["data"]
+        settings["penalty"] = [" ".join(Chosen(**p).words) for p in settings["penalty"]]
+        # the rate of the last epoch is a column, too: what names a point is the setting
+        endings = {label: _ending(run, restored, {*settings}) for label, run in runs.items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise MissingError(f"{file} is no record of minireg train: {error!r}") from error
+    return {"settings": settings, "seed": seed, "runs": endings, "source": source, "data": data}
 
 
-def _ending(run: dict[str, Any], restored: bool) -> dict[str, float] | None:
+def _ending(run: dict[str, Any], restored: bool, taken: set[str]) -> dict[str, float] | None:
     """The figures of the weights that a run ended with; None if it did not reach its end."""
     if run["stopped"] not in ("epochs", "early stopping"):
         return None
     epoch = (run["best_epoch"] or 0) if restored else 0  # early stopping put the best one's back
-    last = {name: column[epoch - 1] for name, column in run["columns"].items()}
+    last = {n: column[epoch - 1] for n, column in run["columns"].items() if n not in taken}
     return {name: math.nan if value is None else float(value) for name, value in last.items()}
 
 
-def _from_runs(records: dict[Path, dict[str, Any]]) -> Sweep:
-    """One table of run folders: a point for each way in which their settings differ."""
-    labels = [*dict.fromkeys(label for record in records.values() for label in record["runs"])]
-    labels = [label for label in labels if label != "plain"] or ["regularized"]
+def _from_runs(records: dict[Path, dict[str, Any]]) -> tuple[Sweep, list[str]]:
+    """One table of run folders: a point for each way in which their settings differ, and what is to
+    say of them. It does not depend on their order. ``MissingError`` for runs of other data.
+    """
+    records = dict(sorted(records.items()))
+    _same_data(records)
+    labels = sorted({label for record in records.values() for label in record["runs"]} - {"plain"})
+    labels = labels or ["regularized"]
     settings = [record["settings"] for record in records.values()]
-    names = [*dict.fromkeys(name for each in settings for name in each if name != "seed")]
-    names = [n for n in names if len({repr(each.get(n)) for each in settings}) > 1] or names[:1]
-    runs, endings, seen = [], [], set()
+    names = [*dict.fromkeys(name for each in settings for name in each)]
+    names = [n for n in names if len({same(each.get(n)) for each in settings}) > 1] or names[:1]
+    found: dict[Any, tuple[Path, tuple[dict[str, Any], int], dict[str, float] | None]] = {}
+    notes = []
     for label in labels:
-        for record in records.values():
+        for path, record in records.items():
             point = {name: record["settings"].get(name) for name in names}
             point |= {"run": label} if len(labels) > 1 else {}
-            run = point, record["settings"].get("seed", 0)
-            if repr(run) not in seen:  # the same run once more adds nothing
-                seen.add(repr(run))
-                runs.append(run)
-                endings.append(record["runs"].get(label))
-    return tabulated([*runs[0][0]], runs, endings)
+            run, ending = (point, record["seed"]), record["runs"].get(label)
+            first, _, before = found.setdefault(key(*run), (path, run, ending))
+            if first != path:
+                notes.append(f"the same run twice, it counts once: {first} and {path}")
+            if before is None:  # a copy that was interrupted
+                found[key(*run)] = path, run, ending
+    runs, endings = [run for _, run, _ in found.values()], [end for *_, end in found.values()]
+    finished = [ending for ending in endings if ending is not None]
+    # a term that is off has no figures
+    shared = (
+        [name for name in finished[0] if all(name in ending for ending in finished)]
+        if finished
+        else []
+    )
+    kept = [ending and {name: ending[name] for name in shared} for ending in endings]
+    return tabulated([*runs[0][0]], runs, kept), notes
+
+
+def _same_data(records: dict[Path, dict[str, Any]]) -> None:
+    """``MissingError`` if runs whose settings say the same data had others."""
+    first: dict[Any, Path] = {}
+    for path, record in records.items():
+        known = first.setdefault(record["source"], path)
+        if record["data"] != records[known]["data"]:
+            raise MissingError(
+                f"{known} and {path} are runs of other data, though their settings say the same; "
+                "compare them apart"
+            )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 # --- what is said of them -----------------------------------------------------------------------
 
 
-def _judged(name: str, sweep: Sweep, args: argparse.Namespace) -> dict[str, Any]:
+def _judged(name: str, sweep: Sweep, said: list[str], args: argparse.Namespace) -> dict[str, Any]:
     """A sweep as ``--json`` prints it."""
+    if args.over is not None and args.over not in sweep.parameters:
+        known = ", ".join(sweep.parameters)
+        raise UsageError(f"--over: {name} has no parameter {args.over!r}, expected one of {known}")
     ablation = sweep.parameters == (ABLATED,)
     figure = args.figure or preferred(sweep.figures, ablation)
     if figure not in sweep.figures:
@@ -184,7 +228,7 @@ def _judged(name: str, sweep: Sweep, args: argparse.Namespace) -> dict[str, Any]
         "stopped_early": {"budgets": early, "runs": len(sweep.rows) - len(full.rows)},
         "failed": sweep.to_dict()["failed"],
         "missing": [*sweep.missing],
-        "notes": notes,
+        "notes": [*said, *notes],
     }
 
 
@@ -214,7 +258,7 @@ def _chosen(
     best = rule = None
     notes: list[str] = []
     rows = sweep.full.rows
-    varied = [n for n in sweep.full.parameters if len({repr(row[n]) for row in rows}) > 1]
+    varied = [n for n in sweep.full.parameters if len({same(row[n]) for row in rows}) > 1]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -253,15 +297,15 @@ def _ablation(sweep: Sweep, figure: str, mode: str) -> list[dict[str, Any]]:
     for name in every:
         rest = tuple(n for n in every if n != name)
         row: dict[str, Any] = {"regularizer": name}
-        for key, of, over in (("brings", (name,), ()), ("lost", every, rest)):
-            row[key], row[f"{key}_se"], row[f"{key}_seeds"] = gain(of, over)
+        for name_of, of, over in (("brings", (name,), ()), ("lost", every, rest)):
+            row[name_of], row[f"{name_of}_se"], row[f"{name_of}_seeds"] = gain(of, over)
         gains.append(row)
     return gains
 
 
 def _sorted(points: list[dict[str, Any]], parameters: tuple[str, ...]) -> list[dict[str, Any]]:
     """In the order of the parameters whose values are numbers."""
-    ordered = [p for p in parameters if all(type(point[p]) in (int, float) for point in points)]
+    ordered = [p for p in parameters if all(is_number(point[p]) for point in points)]
     return sorted(points, key=lambda point: [point[p] for p in ordered])
 
 
@@ -288,7 +332,7 @@ def _table(judged: dict[str, Any], width: int) -> Table:
         (Column(name, whole=True), [text(point[name]) for point in points]) for name in names
     ]
     columns += [
-        (Column("mean", ""), [point["mean"] for point in points]),
+        (Column("mean", ""), apart([point["mean"] for point in points])),
         (Column("std", ""), [finite(point["std"]) for point in points]),
         (Column("seeds", "d"), [point["seeds"] for point in points]),
     ]
@@ -300,6 +344,21 @@ def _table(judged: dict[str, Any], width: int) -> Table:
     place = len(columns) - (columns[-1][0].name == "chosen")
     columns.insert(place, (Column(drawn[0], whole=True), [*drawn[1:]]))
     return _filled(columns, judged)
+
+
+def apart(values: list[float]) -> list[str]:
+    """Numbers with the digits that tell them apart, at most the seven of float32.
+
+    >>> apart([0.5, 0.25]), apart([1.1021, 1.1024])
+    (['0.500', '0.250'], ['1.1021', '1.1024'])
+    """
+    different = len({value for value in values if math.isfinite(value)})
+    texts: list[str] = []
+    for spec in ("", "#.5g", "#.6g", "#.7g"):
+        texts = [number(value, spec) for value in values]
+        if len({*texts}) >= different:
+            break
+    return texts
 
 
 def _longest(judged: dict[str, Any]) -> list[dict[str, Any]]:
@@ -340,7 +399,7 @@ def _fitting(columns: Filled, width: int, spare: Iterable[str]) -> Filled:
 
 
 def _filled(columns: Filled, judged: dict[str, Any]) -> Table:
-    title = f"{judged['name']}: {judged['figure']}, {judged['runs']} runs"
+    title = f"{judged['name']}: {judged['figure']}, {_count(judged['runs'], 'run')}"
     rows = zip(*(cells for _, cells in columns), strict=True)
     return Table([column for column, _ in columns], rows, title)
 
@@ -357,7 +416,7 @@ def _picture(
         share = 0.5 if high == low else (value - low) / (high - low)
         return round(min(max(share, 0.0), 1.0) * (width - 1))
 
-    left, right = number(low), number(high)
+    left, right = apart([low, high])
     lines = [left + right.rjust(width - len(left)) if len(left + right) < width else left[:width]]
     for point, (start, end) in zip(points, spans, strict=True):
         line = [" "] * width
@@ -384,7 +443,9 @@ def _said(judged: dict[str, Any]) -> list[str]:
         lines += _ablation_said(judged)
     if runs := judged["stopped_early"]["runs"]:
         budgets = ", ".join(map(str, judged["stopped_early"]["budgets"]))
-        lines.append(f"stopped early by halving, no results: {runs} runs (budgets {budgets})")
+        lines.append(
+            f"stopped early by halving, no results: {_count(runs, 'run')} (budgets {budgets})"
+        )
     for title in ("failed", "missing"):
         rows = judged[title]
         for row in rows[:SHOWN]:
@@ -397,7 +458,7 @@ def _said(judged: dict[str, Any]) -> list[str]:
 
 def _mean(row: dict[str, Any], figure: str) -> str:
     error = "" if math.isnan(row["se"]) else f", standard error {number(row['se'])}"
-    return f"{figure} {number(row['mean'])} ({row['seeds']} seed{'s' * (row['seeds'] != 1)}{error})"
+    return f"{figure} {number(row['mean'])} ({_count(row['seeds'], 'seed')}{error})"
 
 
 def _ablation_said(judged: dict[str, Any]) -> list[str]:
@@ -430,10 +491,13 @@ def text(value: Any) -> str:
     >>> text(1e-3), text([]), text([8, 8])
     ('0.001', 'none', '[8, 8]')
     """
+    value = plain(value)
     if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
         return " + ".join(value) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return short if float(short := f"{value:g}") == value else repr(value)
+    return str(value)
 
 
 def _at(row: dict[str, Any], point: dict[str, Any], names: list[str]) -> bool:
-    return all(repr(row[name]) == repr(point[name]) for name in names)
+    return all(same(row[name]) == same(point[name]) for name in names)

@@ -52,7 +52,7 @@ from ..trials import Store, key
 from ..workers import message
 from . import common, compare
 from .common import MissingError, UsageError, in_range
-from .compare import ABLATED, STORE
+from .compare import ABLATED, DATA, STORE
 from .folder import RunFolder, made
 from .settings import SEE, TrainSettings, add_flags
 from .trial import prepared, read, train_one, tried
@@ -60,7 +60,6 @@ from .trial import prepared, read, train_one, tried
 # What --ablate switches off, beside each --penalty: its name → the setting.
 SWITCHES = {n: n for n in ("l2", "l1", "dropout", "label_smoothing", "weight_decay")}
 SWITCHES["early_stopping"] = "patience"
-DATA = ("dataset", "data", "target", "task", "noise", "validation", "seed")  # what they depend on
 PARTS = ("train", "validation", "test")
 LISTED = 8  # values of a setting, at most
 

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import sys
 
+import numpy as np
 import pytest
 
 import minireg as mr
@@ -23,6 +24,10 @@ def trial(l2, seed):
         raise FloatingPointError("diverged")
     loss = 0.5 + 0.1 * abs(math.log10(l2) + 2) + 0.15 * seed
     return {"validation_loss": loss, "validation_accuracy": 1 - loss / 2, "zeros": 0.0}
+
+
+def close(l2, seed):
+    return 1.10212 + 2e-5 * l2
 
 
 GRID = {"l2": [1.0, 1e-3, 1e-2, 1e-1]}
@@ -172,6 +177,101 @@ def test_a_run_that_did_not_end_is_missing_and_the_same_run_counts_once(runs, tm
     (found,) = json.loads(shown(capsys, *args, "--json"))["compared"]
     assert [row["seeds"] for row in found["points"]] == [2, 2]
     assert [row["seed"] for row in found["missing"]] == [3]
+
+
+def edited(run, folder, change):
+    """A copy of a run folder of which ``change`` has edited the record."""
+    record = json.loads((run / "history.json").read_text("utf-8"))
+    change(record)
+    folder.mkdir()
+    (folder / "history.json").write_text(json.dumps(record), "utf-8")
+    return folder
+
+
+def test_a_point_is_named_by_its_setting_not_by_a_column_of_that_name(runs, tmp_path, capsys):
+    """A schedule ends with another rate than --lr."""
+    paths = []
+    for lr in (0.1, 0.2):
+        for seed in (1, 2):
+
+            def change(record, lr=lr, seed=seed):
+                record["settings"] |= {"lr": lr, "seed": seed, "l2": 0.5, "schedule": "cosine"}
+                record["data"]["sums"]["x_train"] = f"of seed {seed}"
+                record["runs"]["regularized"]["columns"]["lr"] = [lr, lr / (7 + seed)]
+
+            paths.append(edited(runs[0], tmp_path / f"{lr}-{seed}", change))
+    (found,) = json.loads(shown(capsys, *paths, "--json"))["compared"]
+    assert found["parameters"] == ["lr"]
+    assert [(row["lr"], row["seeds"]) for row in found["points"]] == [(0.1, 2), (0.2, 2)]
+
+
+@pytest.fixture(scope="module")
+def penalized(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("penalized")
+    for name, words in {
+        "none": ["--l2", "0", "--l1", "0"],
+        "mcp": ["--penalty", "MCP(0.001)"],
+        "scad": ["--penalty", "SCAD(1e-3)", "--on", "0.weight"],
+    }.items():
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert cli.main([*TRAIN, *words, "--out", str(folder / name)]) == 0
+    return sorted(folder.iterdir())
+
+
+def test_runs_of_other_terms_are_compared_by_the_figures_they_share(penalized, capsys):
+    first, second = (shown(capsys, *paths, "--json") for paths in (penalized, reversed(penalized)))
+    assert first == second
+    (found,) = json.loads(first)["compared"]
+    assert (found["failed"], found["runs"]) == ([], 3)
+    assert [row["penalty"] for row in found["points"]] == [
+        ["MCP(0.001)"], [], ["SCAD(1e-3) --on 0.weight"]]  # fmt: skip
+    assert "penalty=SCAD(1e-3) --on 0.weight" in cli.compare.where(found["points"][2], ["penalty"])
+
+
+def test_a_finished_run_wins_over_an_interrupted_copy(runs, tmp_path, capsys):
+    def stop(record):
+        record["runs"]["regularized"]["stopped"] = "interrupted"
+
+    copies = [edited(runs[0], tmp_path / name, stop) for name in ("0", "1")]
+    (found,) = json.loads(shown(capsys, copies[0], *runs, copies[1], "--json"))["compared"]
+    assert (found["missing"], [row["seeds"] for row in found["points"]]) == ([], [2, 2])
+    assert sum("the same run twice" in note for note in found["notes"]) == 2
+
+
+def test_runs_of_other_data_are_refused(runs, tmp_path, capsys):
+    other = edited(
+        runs[0], tmp_path / "other", lambda r: r["data"]["sums"].update(x_train="of another")
+    )
+    assert "are runs of other data" in refused(capsys, 1, *runs, other)
+
+
+def test_own_data_are_named_by_their_file(runs, tmp_path, capsys):
+    def own(record):
+        record["settings"] |= {"dataset": None, "data": "fruit.csv", "target": "kind"}
+
+    text = shown(capsys, edited(runs[0], tmp_path / "own", own))
+    assert "best: dataset=fruit.csv: validation_loss" in text
+    assert text.startswith("1 run of minireg train: validation_loss, 1 run\n") or "1 run of" in text
+    assert "nan" not in text
+
+
+def test_a_record_of_another_version_is_refused(runs, tmp_path, capsys):
+    path = edited(runs[0], tmp_path / "later", lambda record: record.update(format=99))
+    assert "its format is 99, expected 1" in refused(capsys, 1, path)
+
+
+@pytest.mark.parametrize("over", ["seed", "l3"])
+def test_over_what_is_no_parameter_is_misuse(over, store, capsys):
+    error = refused(capsys, 2, store, "--over", over)
+    assert f"--over: {store} has no parameter '{over}', expected one of l2" in error
+
+
+def test_values_that_are_close_are_told_apart(tmp_path, capsys):
+    mr.sweep(close, {"l2": [1, 2, 3]}, store=tmp_path / "sweep.sqlite")
+    text = shown(capsys, tmp_path)
+    assert all(figure in text for figure in ("1.10214", "1.10216", "1.10218"))
+    assert cli.compare.text(0.12345678) != cli.compare.text(0.12345679)
+    assert cli.compare.text(np.float64(1e-3)) == "0.001"
 
 
 # --- what cannot be compared --------------------------------------------------------------------

@@ -777,6 +777,8 @@ HOST = {
     "sweep.plain": "figures for JSON",
     "sweep.experiment_of": "names what a store holds",
     "trials": "a file of figures",
+    "workers.inner": "names what a store holds",
+    "workers.digest": "names what a store holds",
     "workers.message": "an error as text",
     "workers.versions": "asked of processes",
 }
