@@ -14,12 +14,14 @@ from . import common
 from .reference import reference
 
 EXTRAS = {
-    "cli": "rich",
+    "cli": "rich safetensors",
     "viz": "matplotlib graphviz",
     "lessons": "marimo latex2mathml markdown_it nbformat",
     "io": "safetensors",
+    "data": "pyarrow",
     "sweep": "joblib threadpoolctl",
     "cluster": "dask distributed threadpoolctl",
+    "sklearn": "sklearn",
 }
 
 
@@ -48,10 +50,9 @@ def info(args: argparse.Namespace) -> int:
         print(f"default backend: {backend.get(backend.get_backend()).name}")
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         print(f"default backend: MINIREG_BACKEND is not usable: {error}")
-    for extra, packages in EXTRAS.items():
-        for package in packages.split():
-            there = importlib.util.find_spec(package) is not None
-            print(f"{package}: {'installed' if there else f'pip install minireg[{extra}]'}")
+    for package, extra in {p: e for e, named in EXTRAS.items() for p in named.split()}.items():
+        there = importlib.util.find_spec(package) is not None
+        print(f"{package}: {'installed' if there else f'pip install minireg[{extra}]'}")
     for pool in _blas_pools():
         print(
             f"BLAS: {pool['internal_api']} {pool['version']}, {pool.get('architecture')} kernels, "
