@@ -270,7 +270,7 @@ def test_ctrl_c_in_a_training_is_no_verdict_on_the_claim(capsys, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         program()
-    monkeypatch.setattr(course, "select", lambda topic, ids: [program, program])
+    monkeypatch.setattr(course, "select", lambda topic, ids, find: [program, program])
     code, out = run(capsys)
     assert (code, out.out, out.err) == (130, "", "minireg claims: interrupted\n")
     cut_short()  # by itself, fit gives back what it has
