@@ -246,6 +246,7 @@ def test_mcp_where_it_is_convex_is_skglm_s(diabetes):
     assert 0 < (got.coef_ == 0).sum() < 10
 
 
+@pytest.mark.slow
 def test_hubers_loss(diabetes):
     x, y = diabetes
     far = np.where(np.arange(len(y)) == 0, 1e4, y / 50)
@@ -468,6 +469,7 @@ def test_random_state_governs_everything_and_no_other_seed_moves(cancer):
     mr.manual_seed(0)
 
 
+@pytest.mark.slow
 def test_the_inputs_that_a_group_lasso_switches_off_do_not_matter(cancer):
     x, y = cancer
     lasso = mr.Term(GroupLasso(0.05, axis=0), on="0.weight", via="prox")
@@ -667,6 +669,7 @@ def run(code):
     )
 
 
+@pytest.mark.slow
 def test_the_package_does_not_import_it():
     done = run(
         "import sys, minireg; assert not {'sklearn', 'minireg.sklearn'} & sys.modules.keys()"

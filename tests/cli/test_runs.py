@@ -152,6 +152,7 @@ def test_what_is_shown_is_what_an_uninterrupted_run_shows(whole, tmp_path, capsy
     assert json.loads(capsys.readouterr().out) == expected | {"folder": str(tmp_path / "b")}
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_files(whole, tmp_path, monkeypatch, capsys):
     """After each file that a run writes, its end included."""
     flags, replacing = ["--epochs", "1", "--no-report"], os.replace
