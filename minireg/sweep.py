@@ -201,8 +201,8 @@ class Sweep:
         """The row of :meth:`summary` with the smallest (``mode="max"``: largest) mean of a figure.
 
         Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains, and
-        for another mode. A warning says where runs are missing, so that means are of different
-        seeds. What :class:`Halving` stopped early is never the best.
+        for another mode. A warning says where runs are missing, or of other seeds, so that means are of
+        different seeds. What :class:`Halving` stopped early is never the best.
         """
         check_option("Sweep.best", ("min", "max"), mode=mode)
         points = self.full.summary(figure)
@@ -224,6 +224,13 @@ class Sweep:
             warnings.warn(
                 f"Sweep.best: means are of {most} seeds, but of fewer at {'; '.join(fewer)}; compare "
                 "equal seeds",
+                stacklevel=2,
+            )
+        elif len({*(seeds := self._seeds(known)).values()}) > 1:  # an easy seed is no good λ
+            listed = "; ".join(f"{name}: {', '.join(map(str, s))}" for name, s in seeds.items())
+            warnings.warn(
+                f"Sweep.best: means are of other seeds at other points ({listed}), whose data and first "
+                "weights differ: none is best until all have the same seeds",
                 stacklevel=2,
             )
         return (min if mode == "min" else max)(known, key=lambda row: row["mean"])
@@ -319,6 +326,15 @@ class Sweep:
         text = json.dumps(finite(self.to_dict()), indent=1, allow_nan=False)
         with replacing(path) as temporary:
             temporary.write_text(text + "\n", "utf-8")
+
+    def _seeds(self, points: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
+        """The seeds of each point."""
+        found: dict[str, tuple[Any, ...]] = {}
+        for point in points:
+            key = [same(point[p]) for p in self.parameters]
+            rows = [r for r in self.full.rows if [same(r[p]) for p in self.parameters] == key]
+            found[self._text(point)] = tuple(sorted(row["seed"] for row in rows))
+        return found
 
     def _text(self, row: Mapping[str, Any]) -> str:
         return ", ".join(f"{p}={row[p]!r}" for p in self.parameters)

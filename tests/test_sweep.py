@@ -822,3 +822,17 @@ def test_parameters_that_a_table_has_as_columns_are_refused(name):
         mr.sweep(figures, {name: [1]})
     with pytest.raises(ValueError, match=f"a table has a column '{name}'"):
         mr.sweep(figures, {"l2": [1]}, halving=mr.Halving("sum", 9, budget=name))
+
+
+def test_points_of_other_seeds_are_said_to_be(tmp_path):
+    """One easy seed made the worse of two points the best, without a word."""
+    store = tmp_path / "s.sqlite"
+    for a, seeds in ((0, [0, 1]), (1, [1, 2])):
+        mr.sweep(shifted, {"a": [a]}, seeds=seeds, store=store)
+    found = mr.Sweep.load(store)
+    with pytest.warns(UserWarning, match=r"other seeds at other points \(a=0: 0, 1; a=1: 1, 2\)"):
+        found.best("value")
+
+
+def shifted(a, seed):
+    return a - 5 * seed

@@ -248,7 +248,7 @@ def best_of(figure: str) -> Literal["min", "max"]:
     >>> best_of("test_accuracy"), best_of("test_loss")
     ('max', 'min')
     """
-    return "max" if figure.endswith("accuracy") else "min"
+    return "max" if figure.endswith(("accuracy", "true_labels_given")) else "min"
 
 
 def _chosen(
@@ -270,6 +270,11 @@ def _chosen(
                 notes.append(f"no one-standard-error rule: more {varied[0]} is no simpler fit")
             else:
                 rule = sweep.one_standard_error(figure, over, mode)
+                if sweep.halving:
+                    kept, all_ = (len(s.summary(figure)) for s in (sweep.full, sweep))
+                    notes.append(
+                        f"chosen among {kept} of {all_} points, those with the full training"
+                    )
         except ValueError as error:
             notes.append(str(error).partition(": ")[2])
     return best, rule, [*notes, *dict.fromkeys(str(w.message).partition(": ")[2] for w in caught)]

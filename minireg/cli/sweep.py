@@ -1,7 +1,8 @@
 """``minireg sweep``: train at every point of a grid of settings, with several seeds each, and compare.
 
 what happens
-  Flags of minireg train that are given several values span a grid. The regularized training
+  Flags of minireg train that are given several values span a grid (not --hidden, which is a list
+  itself, and not --data, --penalty with its --on and --via, or --seed). The regularized training
   runs at every point of it with --seeds seeds: first all points with the first seed, then
   with the next. Its figures, of the weights it ends with and (best_…) of its best epoch,
   which the validation half chooses, go into DIR/sweep.sqlite as soon as it ends. Then comes what

@@ -17,6 +17,7 @@ import pytest
 
 import minireg as mr
 from minireg.cli import main as cli
+from minireg.cli.compare import best_of
 
 
 def trial(l2, seed):
@@ -328,3 +329,8 @@ def test_a_store_that_may_not_be_read_is_said(store, tmp_path, capsys):
     shutil.copy(store, path := tmp_path / "x.sqlite")
     path.chmod(0)
     assert "x.sqlite" in refused(capsys, 1, path)
+
+
+def test_true_labels_given_are_better_if_there_are_more():
+    assert [best_of(f"{best}true_labels_given") for best in ("", "best_")] == ["max", "max"]
+    assert best_of("best_wrong_labels_learnt") == "min"
