@@ -67,9 +67,9 @@ BUDGETS = {
     # finite; 70 evaluation in pieces; 40 hooks and classes; 33 a hook of sweeps, which go seed by seed,
     # what two experiments differ in, and workers that leave Ctrl-C to the sweep; 171 for nothing to be
     # lost or taken for the same: options that are arrays, what hooks change, Ctrl-C at a whole update,
-    # labels without a name; 133 that sweeps do not mix up: 38 values and seeds told apart by what they are, 45
-    # functions by their code, here and on workers, 20 workers that are all gone, 30 arguments and figures
-    # that are none
+    # labels without a name; 133 that sweeps do not mix up: 38 values and seeds told apart by what they
+    # are, 45 functions by their code, here and on workers, 20 workers that are all gone, 30 arguments and
+    # figures that are none
     "runs": Budget("training batches checkpoint progress trials workers sweep", 2229, 510, 860),
     # 199 what ships and Fashion-MNIST's files; 156 data sets of one's own; 348 columns of arrays, frames
     # and files, more than half of it what cannot be trained on, and where that stands; 76 for what was
