@@ -6,14 +6,18 @@ import errno
 import hashlib
 import json
 import math
-import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from .messages import needed
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _OURS = 0x6D725377  # application_id in the file's header: "mrSw"
 _TABLES = (
@@ -164,8 +168,10 @@ class Store:
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"sweep: no folder {str(self.path.parent)!r} for a store")
         uri = f"{self.path.resolve().as_uri()}?mode={'rwc' if experiment else 'rw'}"
+        self._sqlite: Any = needed("a store needs SQLite", "sqlite3", "sqlite3, or Python with it")
         with self._told():
-            self._db = sqlite3.connect(uri, _PATIENCE, isolation_level=None, uri=True)
+            connect = self._sqlite.connect
+            self._db: sqlite3.Connection = connect(uri, _PATIENCE, isolation_level=None, uri=True)
         try:
             if experiment:
                 self._make(experiment)
@@ -273,12 +279,18 @@ class Store:
         """What SQLite says, as other files say it."""
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except self._sqlite.OperationalError as error:
             name = error.sqlite_errorname.split("_")[1]
             if name == "ERROR":  # no such table
                 raise self._damaged(error) from error
             raise OSError(_CODES.get(name, errno.EIO), str(error), str(self.path)) from error
-        except (sqlite3.DatabaseError, ValueError, TypeError, LookupError, AttributeError) as error:
+        except (
+            self._sqlite.DatabaseError,
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+        ) as error:
             raise self._damaged(error) from error
 
     def _damaged(self, why: object) -> ValueError:

@@ -26,7 +26,11 @@ SCRIPTS = {
         [],
         r"differ by at most \d\.\de-.*bit for bit.*float32",
     ),
-    "scikit_learn": (["sklearn"], [], r"of 30 inputs left, 0\.9\d+ on new data.*switched off: "),
+    "scikit_learn": (
+        ["sklearn", "pandas"],
+        [],
+        r"of 30 inputs left, 0\.9\d+ on new data.*switched off: ",
+    ),
     "logging_": (["tensorboard"], [], r"epochs of \d+ figures.*share of the gradient: .*'l1'"),
 }
 FAST = {"researcher"}  # a process each, and what it loads

@@ -20,7 +20,7 @@ import pytest
 
 from minireg import backend, checkpoint, datasets
 from minireg.check.penalties import CHECKS
-from minireg.cli import check, common, folder, info, train
+from minireg.cli import check, common, folder, info, train, trial
 from minireg.cli import main as cli
 from minireg.cli.settings import TrainSettings
 from minireg.inspect.ledger import Ledger
@@ -113,7 +113,7 @@ def test_the_caution_stands_below_the_comparison_and_below_the_headline(
     assert re.search(
         r"regularized.*one draw <of> the seed\n.*written to", capsys.readouterr().out, re.S
     )
-    assert "<p>one draw &lt;of&gt; the seed</p>" in (tmp_path / "report.html").read_text()
+    assert "one draw &lt;of&gt; the seed</p>" in (tmp_path / "report.html").read_text()
 
 
 def test_ctrl_c_while_the_report_is_drawn_loses_no_figure(tmp_path, capsys, monkeypatch):
@@ -858,7 +858,7 @@ def test_regularizers_win_on_seeds_that_chose_nothing(tmp_path, capsys, monkeypa
     figures are of test data; plain's best epoch is chosen by validation data.
     """
     # the ledger watches and changes nothing but rounding; without it this takes half the time
-    monkeypatch.setattr(train, "Ledger", lambda *args, **options: None)
+    monkeypatch.setattr(trial, "Ledger", lambda *args, **options: None)
     head = ("accuracy", "loss", "by heart", "true label")
     lines = [f"{'':4}{'plain, end':>41}{'plain, best':>41}{'regularized, end':>41}",
              "seed" + 3 * f"{head[0]:>12}{head[1]:>7}{head[2]:>10}{head[3]:>12}"]  # fmt: skip
