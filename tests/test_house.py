@@ -70,7 +70,7 @@ BUDGETS = {
     # labels without a name; 133 that sweeps do not mix up: 38 values and seeds told apart by what they
     # are, 45 functions by their code, here and on workers, 20 workers that are all gone, 30 arguments and
     # figures that are none
-    "runs": Budget("training batches checkpoint progress trials workers sweep", 2233, 510, 860),
+    "runs": Budget("training batches checkpoint progress trials workers sweep", 2239, 510, 860),
     # 199 what ships and Fashion-MNIST's files; 156 data sets of one's own; 348 columns of arrays, frames
     # and files, more than half of it what cannot be trained on, and where that stands; 76 for what was
     # taken silently (a frame's index, a row for names, "1,5" beside "3", a name twice) or refused in
