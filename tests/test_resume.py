@@ -12,7 +12,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -173,6 +173,22 @@ X0, X1 = np.zeros(3), np.ones(3)
 
 class EndedError(Exception):
     pass
+
+
+@contextmanager
+def full_disk(monkeypatch, after=6):
+    """Inside, only so many files take their place."""
+    replace, calls = os.replace, []
+
+    def full(source, target):
+        calls.append(target)
+        if len(calls) > after:
+            raise OSError("No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        yield
 
 
 def interrupted(patch: pytest.MonkeyPatch, run: Run, **options: object) -> None:
@@ -494,18 +510,8 @@ def test_a_link_stays_one_and_both_files_can_be_read(how, tmp_path, monkeypatch)
         assert not checkpoint.previous(path).is_symlink()
     interrupted(monkeypatch, Run("momentum"), checkpoint=path, every=3)
     assert Run("momentum", seed=7).fit(resume=path).ends() == Run("momentum").fit().ends()
-    replace, calls = os.replace, []
-
-    def full(source, target):
-        calls.append(target)
-        if len(calls) > 6:
-            raise OSError("No space left on device")
-        replace(source, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", full)
-        with pytest.raises(OSError, match="No space left"):
-            Run("momentum").fit(checkpoint=path, every=1)
+    with full_disk(monkeypatch), pytest.raises(OSError, match="No space left"):
+        Run("momentum").fit(checkpoint=path, every=1)
     assert Run("momentum", seed=7).fit(resume=path).ends() == Run("momentum").fit().ends()
     path.resolve().write_bytes(b"")
     with pytest.raises(ValueError, match=r"the one before is '.*data\.previous\.safetensors'"):
@@ -548,18 +554,8 @@ def test_a_shuffling_iterable_is_not_resumed_in_silence(tmp_path):
 
 def test_a_full_disk_ends_the_training_and_leaves_a_checkpoint(tmp_path, monkeypatch):
     path, run = tmp_path / "run.safetensors", Run("momentum")
-    replace, calls = os.replace, []
-
-    def full(source, target):
-        calls.append(target)
-        if len(calls) > 6:
-            raise OSError("No space left on device")
-        replace(source, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", full)
-        with pytest.raises(OSError, match="No space left"):
-            run.fit(checkpoint=path, every=1)
+    with full_disk(monkeypatch), pytest.raises(OSError, match="No space left"):
+        run.fit(checkpoint=path, every=1)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "run.previous.safetensors",
         "run.safetensors",

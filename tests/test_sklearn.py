@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.arrays import draw
+from support.own import OwnHuber
 
 import minireg as mr
 from minireg.penalties import (
@@ -27,9 +28,7 @@ from minireg.penalties import (
     L1Ball,
     NonNegative,
     PathNorm,
-    Penalty,
     Simplex,
-    Strength,
     scaled,
     translated,
 )
@@ -343,23 +342,6 @@ def test_corners_of_a_ball_are_certified(ball):
     for seed in range(40):
         x = np.random.default_rng(seed).uniform(0.1, 9) * draw(20, 3, seed=seed)
         assert PenalizedRegression(ball, max_iter=2000).fit(x, 3 * x.sum(axis=1)).converged_
-
-
-class OwnHuber(Penalty):
-    """A penalty of one's own, with no certificate but what its prox gives."""
-
-    strength = Strength()
-
-    def __init__(self, strength):
-        self.strength = strength
-
-    def value(self, w):
-        size = np.abs(w)
-        return self.strength * np.where(size <= 1, 0.5 * w * w, size - 0.5).sum()
-
-    def prox(self, v, step):
-        k = step * self.strength
-        return np.where(np.abs(v) <= 1 + k, v / (1 + k), v - k * np.sign(v))
 
 
 def test_a_penalty_of_ones_own_converges(diabetes):

@@ -179,7 +179,7 @@ def said_of(known: Mapping[str, Any]) -> str:
     rows = ", ".join(f"{count} {part}" for part, count in known["rows"].items())
     flipped = f" ({known['flipped']} training labels flipped)" if known["flipped"] else ""
     features = ": ".join(
-        filter(None, (f"{known['features']} features", some(known["feature_names"])))
+        filter(None, (f"{known['features']} features", some(known["feature_names"], 8)))
     )
     names = known["class_names"]
     kind = f"{len(names)} classes: {some(names)}" if names else known["task"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from support import strict
 from support.arrays import draw
+from support.own import OwnHuber
 
 import minireg as mr
 from minireg import nn, optim, penalties
@@ -38,7 +39,6 @@ from minireg.penalties import (
     SparseGroupLasso,
     SpectralBall,
     SpectralNorm,
-    Strength,
     plus_quadratic,
     scaled,
     soft_threshold,
@@ -1479,23 +1479,6 @@ def test_what_explicit_groups_need_on_a_device_is_copied_once(kind):
 
 
 # --- certificates know their own rounding ---------------------------------------------------------
-
-
-class OwnHuber(Penalty):
-    """A penalty of one's own: value and prox, and the certificate that follows from them."""
-
-    strength = Strength()
-
-    def __init__(self, strength):
-        self.strength = strength
-
-    def value(self, w):
-        size = np.abs(w)
-        return self.strength * np.where(size <= 1, 0.5 * w * w, size - 0.5).sum()
-
-    def prox(self, v, step):
-        k = step * self.strength
-        return np.where(np.abs(v) <= 1 + k, v / (1 + k), v - k * np.sign(v))
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
