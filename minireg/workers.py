@@ -196,8 +196,8 @@ def _joblib(
         parallel = joblib.Parallel(
             n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
         )
-        call = joblib.delayed(run)
-        endings = parallel(call(function, trial, sent) for trial in some)
+        with _deaf():
+            endings = parallel(joblib.delayed(run)(function, trial, sent) for trial in some)
         try:
             for number, ending in endings:
                 del waiting[number]

@@ -192,6 +192,15 @@ def test_defect_9_an_interrupt_gives_back_the_finished_rows_and_makes_none(n_job
     assert ", interrupted\n" in repr(found)
 
 
+def deaf(l2, seed):
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_workers_of_this_machine_do_not_hear_ctrl_c():
+    """It comes to all processes of a terminal, also to those that have only just begun."""
+    assert mr.sweep(deaf, {"l2": [0, 1]}, n_jobs=2)["value"] == [1, 1]
+
+
 def test_fit_alone_still_returns_after_an_interrupt():
     mr.sweep(stopped_in_fit, {"l2": [2]})
     assert stopped_in_fit(2, 0) == 2
