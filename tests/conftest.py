@@ -164,6 +164,15 @@ def chromium() -> Iterator[Any]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def expect() -> Iterator[Any]:
+    """Playwright's ``expect``, which waits as long as its clicks do: two cores are shared by all tests."""
+    found = pytest.importorskip("playwright.sync_api").expect
+    found.set_options(timeout=30_000)
+    yield found
+    found.set_options(timeout=5_000)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A random generator that is the same in every run."""

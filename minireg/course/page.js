@@ -169,8 +169,8 @@ async function connect() {
     }
     const server = onServer(sessionStorage.getItem("token") ?? "");
     try {
-      const found = await server.keep({});
-      const send = change => server.keep(change).catch(() => ({}));
+      let last = server.keep({}); // one after the other: what was written last is kept
+      const found = await last, send = change => (last = last.then(() => server.keep(change)).catch(() => ({})));
       return { ask: inTurn(server), found, read: () => send({}), write: (key, value) => send({ [key]: value }) };
     } catch (error) { noPython(error.message); }
   } else noPython();

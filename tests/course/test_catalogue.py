@@ -234,11 +234,6 @@ def test_the_local_server_shows_them(name):
 
 
 @pytest.fixture(scope="module")
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
-
-
-@pytest.fixture(scope="module")
 def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("catalogue")
     site(folder, lessons())

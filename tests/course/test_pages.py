@@ -239,11 +239,6 @@ def test_a_server_shows_pages_and_the_font_only():
 
 
 @pytest.fixture(scope="module")
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
-
-
-@pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """Pages without Python."""
     folder = tmp_path_factory.mktemp("plain")
@@ -621,6 +616,35 @@ def test_python_on_this_machine(chromium, expect, tmp_path, monkeypatch):
         with visit(chromium, server.url(TWO), locale="en-US") as second:  # in another browser
             ready(second, expect)
             assert second.locator("#ex-left_over textarea").input_value() == RIGHT
+
+
+@pytest.mark.slow
+def test_what_was_written_last_is_kept_however_long_a_request_takes(
+    chromium, expect, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MINIREG_HOME", str(tmp_path))
+    with (
+        serving(served) as server,
+        background(server),
+        visit(chromium, server.url(TWO), locale="en-US") as shown,
+    ):
+        ready(shown, expect)
+        shown.evaluate("""() => {
+            const ask = fetch, wait = ms => new Promise(done => setTimeout(done, ms));
+            let late = 500; // the first of the two
+            window.fetch = async (...all) => {
+                const ms = late; late = 0;
+                await wait(ms);
+                const reply = await ask(...all);
+                document.title += " kept";
+                return reply;
+            };
+        }""")
+        for text in ("first", "second"):
+            shown.locator("#ex-left_over textarea").fill(text)
+        expect(shown).to_have_title(re.compile("kept.*kept"))
+        kept = json.loads((tmp_path / "answers.json").read_text("utf-8"))
+        assert kept["2/left_over"]["code"] == "second"
 
 
 @pytest.mark.slow

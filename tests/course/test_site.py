@@ -338,11 +338,6 @@ def test_the_package_is_the_same_each_time_and_lacks_what_only_pages_keep():
 
 
 @pytest.fixture(scope="module")
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
-
-
-@pytest.fixture(scope="module")
 def deep(tmp_path_factory):
     """The address of a site below the root of its server."""
     root = tmp_path_factory.mktemp("root")
