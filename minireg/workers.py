@@ -6,6 +6,7 @@ it: joblib and Dask start another, and the trial is repeated.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib
 import inspect
@@ -21,9 +22,9 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -188,7 +189,7 @@ def _joblib(
     by one, which shows the one that kills its worker, and the rest goes on.
     """
     joblib = needed("sweep(n_jobs=) needs joblib", "joblib", "'minireg[sweep]'")
-    width = joblib.effective_n_jobs(n_jobs)
+    width, task = joblib.effective_n_jobs(n_jobs), joblib.delayed(_run_below)
     waiting, sent = {trial[0]: trial for trial in trials}, digest(function)
 
     def ended(some: Iterable[Trial], n_jobs: int) -> Iterator[Outcome]:
@@ -197,7 +198,7 @@ def _joblib(
             n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
         )
         with _deaf():
-            endings = parallel(joblib.delayed(run)(function, trial, sent) for trial in some)
+            endings = parallel(task(os.getpid(), function, trial, sent) for trial in some)
         try:
             for number, ending in endings:
                 del waiting[number]
@@ -229,6 +230,25 @@ def _joblib(
         except BrokenExecutor:
             for trial in [*waiting.values()][:width]:
                 yield from alone(trial)
+
+
+def _run_below(parent: int, function: Callable[..., Any], trial: Trial, sent: str) -> Outcome:
+    """In a worker, which ends with its parent; in a thread, or on another machine, it is none of it."""
+    if os.getppid() == parent:
+        _end_with(parent)
+    return run(function, trial, sent)
+
+
+@cache  # once in a process
+def _end_with(parent: int) -> None:
+    """End this process with its parent: one that is killed can tell no worker, and joblib's would wait."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 # --- Dask ---------------------------------------------------------------------------------------
@@ -314,6 +334,7 @@ def _client(stack: ExitStack, distributed: Any, n_jobs: int, scheduler: str, ret
                 )
             )
     try:
+        _check_answers(distributed, getattr(address, "scheduler_address", address))
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
         stack.enter_context(client)
         client.wait_for_workers(1, timeout=PATIENCE)
@@ -322,12 +343,24 @@ def _client(stack: ExitStack, distributed: Any, n_jobs: int, scheduler: str, ret
             f"sweep: the scheduler {scheduler} has no workers, or did not answer within {PATIENCE} s; "
             f"start them with: dask worker {scheduler} --nthreads 1"
         ) from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Dask has no kind of its own
         raise ConnectionError(
             f"sweep: no scheduler at {scheduler!r}: {error}; expected 'local', or the address that "
             "`dask scheduler` prints, such as 'tcp://10.0.0.1:8786'"
         ) from error
     return client
+
+
+def _check_answers(distributed: Any, address: str) -> None:
+    """An error unless a scheduler answers: a Client that meets none prints it later, or waits for ever."""
+
+    async def greet() -> None:
+        options = distributed.Security().get_connection_args("client")
+        greeting = distributed.core.connect(address, PATIENCE, **options)
+        (await asyncio.wait_for(greeting, PATIENCE + 1)).abort()
+
+    with ThreadPoolExecutor(1) as thread:  # a notebook has a loop running in this one
+        thread.submit(asyncio.run, greet()).result()
 
 
 @contextmanager

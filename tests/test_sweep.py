@@ -192,6 +192,49 @@ def test_defect_9_an_interrupt_gives_back_the_finished_rows_and_makes_none(n_job
     assert ", interrupted\n" in repr(found)
 
 
+WAITS = """
+import os, pathlib, time
+import minireg as mr
+
+def waits(l2, seed):
+    pathlib.Path(os.environ["NOTES"], str(os.getpid())).touch()
+    time.sleep(300)
+
+if __name__ == "__main__":
+    mr.sweep(waits, {"l2": [1, 2]}, n_jobs=2)
+"""
+
+
+def lives(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+def test_workers_end_with_a_process_that_is_killed(tmp_path, how):
+    """They went on with their trials, and then waited for five minutes."""
+    script = tmp_path / "script.py"
+    script.write_text(WAITS, "utf-8")
+    (notes := tmp_path / "notes").mkdir()
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NOTES": str(notes)}
+    process = subprocess.Popen([sys.executable, script], env=env)
+    while process.poll() is None and len([*notes.iterdir()]) < 2:
+        time.sleep(0.01)
+    pids = [int(note.name) for note in notes.iterdir()]
+    process.send_signal(getattr(signal, how))
+    process.wait()
+    end = time.monotonic() + 60
+    while any(map(lives, pids)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert len(pids) == 2
+    assert not any(map(lives, pids))
+
+
 def deaf(l2, seed):
     return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
@@ -606,6 +649,37 @@ def test_what_a_scheduler_may_lack_is_said(monkeypatch):
         monkeypatch.setattr(workers, "PATIENCE", 1)
         with pytest.raises(ConnectionError, match=r"no scheduler at|did not answer"):
             mr.sweep(figures, GRID, scheduler=wrong)
+
+
+WRONG = """
+import socket, sys
+import minireg as mr
+from minireg import workers
+
+if __name__ == "__main__":
+    silent = socket.create_server(("127.0.0.1", 0))
+    for address in ("http://wrong:1", f"tcp://127.0.0.1:{silent.getsockname()[1]}"):
+        workers.PATIENCE = 1
+        try:
+            mr.sweep(print, {"l2": [1]}, scheduler=address)
+        except ConnectionError as error:
+            print(error)
+"""
+
+
+@pytest.mark.slow
+def test_of_a_scheduler_that_is_none_one_line_is_said(tmp_path):
+    """Dask printed a traceback of its own at the end, and of a port that says nothing it never came back."""
+    pytest.importorskip("distributed")
+    (script := tmp_path / "script.py").write_text(WRONG, "utf-8")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, env=env, timeout=120
+    )
+    assert told.stderr == ""
+    assert len(lines := told.stdout.splitlines()) == 2
+    assert "no scheduler at 'http://wrong:1': unknown address scheme 'http'" in lines[0]
+    assert "did not answer" in lines[1] or "no scheduler at" in lines[1]
 
 
 @pytest.mark.slow
