@@ -53,6 +53,8 @@ ACTIVATIONS: dict[str, Any] = {
     "gelu": nn.GELU, "silu": nn.SiLU,
 }  # fmt: skip
 NORMS: dict[str, Any] = {"batch": nn.BatchNorm, "layer": nn.LayerNorm, "rms": nn.RMSNorm}
+TINY = 1e-145  # of a target: what tol leaves of it would be 0 when squared
+APART = 8  # columns so many times as large as others are brought to one size
 OPTIMIZERS: dict[str, Any] = {
     "sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop
 }  # fmt: skip
@@ -354,6 +356,11 @@ class _Penalized(_Estimator):
         size = np.log2(top * np.square(off / top).mean() ** 0.5 or 1.0)
         unit = 2.0 ** round(float(np.clip(size, -500, 1023)))  # (and of its inverse)
         x, penalty = off / unit, scaled(penalty, argument=1 / unit)
+        if penalty.convex and penalty.elementwise_step:  # (else another point may be stationary)
+            root = np.square(x).mean(axis=0) ** 0.5
+            sizes = 2.0 ** np.round(np.log2(root, where=root > 0, out=np.zeros_like(root)))
+            if sizes.max() > APART * sizes.min():
+                x, unit, penalty = x / sizes, unit * sizes, _Columns(penalty, sizes)
         tol = self.tol * _size(loss, x, y, outputs, start) + 1e-15 * _size(loss, x, y, outputs, 0)
         found = Composite(model, loss, penalty, x, y, "weight").solve(tol, self.max_iter - 1)
         self.certificate_ = found.certificate
@@ -378,6 +385,22 @@ class _Penalized(_Estimator):
         check_is_fitted(self)
         x: Any = validate_data(self, X, reset=False, dtype=np.float64)
         return x @ np.atleast_2d(self.coef_).T + self.intercept_
+
+
+class _Columns(Penalty):
+    """f(w / sizes), a size for each column: exact, as f's prox takes a step for each element."""
+
+    elementwise_step = True
+
+    def __init__(self, inner: Penalty, sizes: Array) -> None:
+        self.inner, self.sizes = inner, sizes
+
+    def value(self, w: Any) -> Any:
+        return self.inner.value(w / self.sizes)
+
+    def prox(self, v: Array, step: Any) -> Array:
+        steps = step / np.square(self.sizes) * np.ones_like(v)
+        return self.inner.prox(v / self.sizes, steps) * self.sizes
 
 
 @dataclass(frozen=True)
@@ -432,8 +455,9 @@ class PenalizedRegression(_Regressor, _Penalized):
         a scalar Tensor; None is ``MSELoss()``. ``SmoothL1Loss()`` is Huber's.
     fit_intercept : whether there is a b.
     tol : ≥ 0; it ends where the certificate is at most tol times the largest that the gradient of the loss
-        may be at w = 0, all columns together, so that one unit for all of X or y does not matter. Units
-        that differ from column to column do: standardise X. tol=0 asks for what rounding allows, 1e-15.
+        may be at w = 0, all columns together, so that one unit for all of X or y does not matter. Nor do
+        units that differ from column to column, if the penalty is convex and its prox takes a step for each
+        element (``elementwise_step``); else standardise X. tol=0 asks for what rounding allows, 1e-15.
     max_iter : steps at most, ≥ 1.
 
     If loss and penalty are convex the solution is a global minimum. MCP, SCAD and other penalties that are
@@ -446,8 +470,8 @@ class PenalizedRegression(_Regressor, _Penalized):
     coef_, intercept_ : (features,) and a number for y (n,), (outputs, features) and (outputs,) for
         y (n, outputs), in float64.
     certificate_ : the distance of −∇loss to the penalty's subdifferential (and of ∂loss/∂b to 0), for X
-        divided by one power of 2, so that its mean square is about 1, and with an intercept taken from its
-        means.
+        divided by a power of 2, so that its mean square is about 1 (by one for each column, where some are
+        8 times as large as others and the penalty allows it), and with an intercept taken from its means.
     converged_, n_iter_ : whether the certificate is small enough, also that of each coefficient beside what
         the size of its own column allows (a hundredth, so that none is left out beside a column 1e13 times
         as large), and after how many iterations; else there is a ``ConvergenceWarning``.
@@ -475,6 +499,10 @@ class PenalizedRegression(_Regressor, _Penalized):
         shift = (
             start if isinstance(loss, nn.MSELoss) else 0.0
         )  # where y is far from 0, it rounds less
+        if 0 < np.abs(target - shift).max() < TINY:
+            raise ValueError(
+                f"fit: y is {target.ravel()!r:.60}, whose squares are 0; give it another unit"
+            )
         outputs = target.shape[1]
         self._solve(x, target - shift, outputs, loss, weight, 2 / outputs, start - shift)
         self.intercept_ = self.intercept_ + shift

@@ -275,8 +275,41 @@ def test_the_size_of_the_data_does_not_matter(diabetes, unit):
     close(got.coef_, want.coef_)
 
 
+@pytest.mark.parametrize("big", [1e3, 1e6, 1e13, 1e15])
+@pytest.mark.parametrize(
+    "penalty",
+    [L1(0.2), L2(0.0), Box(-2.0, 2.0), GroupLasso(0.2, groups=[[0, 1]]), translated(L1(0.2), 1.0)],
+)
+def test_law_the_units_of_columns_do_not_matter(penalty, big):
+    """The penalty is that of the coefficients as they are; it took all steps, or a column was left out."""
+    x = draw(200, 2)
+    y = 3 * x[:, 1] + 0.1 * draw(200, seed=1)
+    units = np.array([big, 1.0])
+    got = PenalizedRegression(penalty).fit(x * units, y)
+    assert got.converged_
+    assert got.n_iter_ < 200
+    off = x * units - (x * units).mean(axis=0)
+    gradient = -2 * off.T @ (y - y.mean() - off @ got.coef_) / len(y)
+    steps = 1 / np.square(off).sum(
+        axis=0
+    )  # stationary: the prox of a step of each column moves nothing
+    moved = penalty.prox((got.coef_ - steps * gradient)[None], steps[None])[0] - got.coef_
+    assert np.abs(moved * units).max() < 1e-9
+
+
+@pytest.mark.parametrize("make", [PenalizedRegression, PenalizedClassifier])
+def test_columns_a_million_times_as_large_cost_no_steps(make):
+    x, y = draw(200, 10), draw(200, seed=1) + 1.0 * draw(200, 10)[:, 0]
+    y = y > 0 if make is PenalizedClassifier else y
+    units = np.logspace(0, 6, 10)
+    even, got = (make(L2(0.0)).fit(x * u, y) for u in (1.0, units))
+    assert got.converged_
+    assert got.n_iter_ < 2 * even.n_iter_ + 50
+    np.testing.assert_allclose(got.coef_ * units, even.coef_, rtol=1e-6)
+
+
 @pytest.mark.parametrize("big", [1e13, 1e14, 1e15])
-@pytest.mark.parametrize("penalty", [L1(0.2), L2(0.0), MCP(0.2)])
+@pytest.mark.parametrize("penalty", [OwnHuber(0.0), MCP(0.2)])
 def test_a_column_that_hides_the_others_is_said(penalty, big):
     """Times in nanoseconds beside temperatures: the coefficient 0 of these was called converged."""
     x = draw(200, 2)
@@ -289,6 +322,16 @@ def test_a_column_that_hides_the_others_is_said(penalty, big):
         .fit(StandardScaler().fit_transform(x * [big, 1.0]), y)
         .converged_
     )
+
+
+@pytest.mark.parametrize("size", [1e-147, 1e-170, 1e-300])
+def test_a_target_whose_squares_are_0_is_refused(diabetes, size):
+    """The coefficients were 0, and called converged."""
+    x, y = diabetes
+    with pytest.raises(ValueError, match="whose squares are 0; give it another unit"):
+        PenalizedRegression(L2(0.0)).fit(x, y * size / 400)
+    got = PenalizedRegression(L2(0.0)).fit(x, y * 1e-144)
+    close(got.coef_ * 1e144, PenalizedRegression(L2(0.0)).fit(x, y).coef_)
 
 
 @pytest.mark.parametrize("constant", [0.1, 1e9, 0.0])
