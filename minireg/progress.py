@@ -2,10 +2,11 @@
 
 What is in the file (:func:`minireg.checkpoint.read_tree`): ``model`` (parameters and buffers),
 ``optimizer``, ``scheduler``, ``early_stopping``, ``ledger``, ``history``, ``classes``, ``strengths`` (those
-that are numbers, and the updates of each Coefficient), ``layers`` (which parameters are trained, and
-each Dropout's p), ``streams`` (of the model, a loss and the optimizer), ``shuffle``, ``seeds`` (of new
-streams), ``epoch`` (where in it), and ``configuration``: what must be the same for the numbers to be. Of
-what a hook may change it says how what the file keeps was at the start, and the rest how it is now.
+that are numbers, and the updates of each Coefficient), ``vectors`` (that each SpectralNorm follows, of each
+parameter), ``layers`` (which parameters are trained, and each Dropout's p), ``format``, ``streams`` (of the
+model, a loss and the optimizer), ``shuffle``, ``seeds`` (of new streams), ``epoch`` (where in it), and
+``configuration``: what must be the same for the numbers to be. Of what a hook may change it says how what
+the file keeps was at the start, and the rest how it is now.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from .backend import is_array, of, raw
-from .checkpoint import checksum, read_tree, write_tree
+from .backend import is_array, move, of, raw
+from .checkpoint import check_format, checksum, read_tree, write_tree
 from .inspect.history import History, Name, as_classes, rows_of
 from .inspect.ledger import Ledger
 from .messages import check_option
@@ -31,9 +32,11 @@ from .nn import Dropout, Module
 from .objective import Objective
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
+from .penalties import SpectralNorm
 from .penalties.base import Coefficient, Penalty, Strength
 from .random import Stream, load_seeds, seeds_state
 
+FORMAT = 1  # of a checkpoint
 _STOPPED = "epochs", "early stopping", "hook", "interrupted"
 
 
@@ -100,6 +103,7 @@ class Progress:
         """
         tree = read_tree("fit: resume", path)
         try:
+            check_format(tree.get("format"), FORMAT)
             self._compare(tree["configuration"])
             done = len(next(iter(tree["history"].values()), ()))
             if done + (tree["epoch"]["done"] > 0) > epochs:
@@ -123,6 +127,7 @@ class Progress:
                 )
         rows = self.history.rows
         return {
+            "format": FORMAT,
             "configuration": self._present() | self.configuration,
             "model": self.model.state_dict(),
             **{name: part and part.state_dict() for name, part in self._parts().items()},
@@ -130,6 +135,10 @@ class Progress:
                 "numbers": [getattr(penalty, name) for penalty, name in self._strengths()],
                 "updates": [c.updates for c in self._coefficients()],
             },
+            "vectors": [
+                [norm.vectors.get(id(p), ())[1:] for p in self.model.parameters()]
+                for norm in self._norms()
+            ],
             "layers": {
                 "trained": [p.requires_grad for p in self.model.parameters()],
                 "dropout": [m.p for m in self._dropouts().values()],
@@ -162,6 +171,10 @@ class Progress:
         for coefficient, updates in zip(self._coefficients(), strengths["updates"], strict=True):
             check_option("Coefficient", 0, updates=updates)
             coefficient.updates = updates
+        for norm, kept in zip(self._norms(), tree["vectors"], strict=True):
+            for p, vectors in zip(self.model.parameters(), kept, strict=True):
+                if vectors:
+                    norm.follow(p, *(move(a, p.backend) for a in vectors))
         layers = tree["layers"]
         for layer, p in zip(self._dropouts().values(), layers["dropout"], strict=True):
             check_option("Dropout", "[0, 1]", p=p)
@@ -199,6 +212,10 @@ class Progress:
     def _coefficients(self) -> list[Coefficient]:
         terms = self.objective.terms.values()
         return list(dict.fromkeys(c for t in terms for c in t.penalty.coefficients()))
+
+    def _norms(self) -> list[SpectralNorm]:
+        terms = self.objective.terms.values()
+        return [t.penalty for t in terms if isinstance(t.penalty, SpectralNorm)]
 
     def _strengths(self) -> list[tuple[Penalty, str]]:
         """Every strength that is a number: whose it is, and its name."""

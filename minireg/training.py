@@ -368,6 +368,14 @@ def fit(
                 f"written there, after the epochs in which {every} more updates are full",
                 stacklevel=2,
             )
+
+    def ends(hook: Callable[..., object] | None, *given: object) -> bool:
+        """Call a hook, and look at what it has frozen or thawed; True ends the training, nothing else."""
+        answer = hook and hook(*given)
+        if hook:
+            goal.bind(model).attach(optimizer)
+        return isinstance(answer, bool | np.bool_) and bool(answer)
+
     history, shuffle = History(), Stream("shuffle", seed or 0)
     updates, parts = fed.updates(batch_size or 1), (scheduler, early_stopping, ledger)
     at = Progress(model, goal, optimizer, *parts, history, shuffle, updates, intake.classes)
@@ -389,7 +397,7 @@ def fit(
             )
     elif early_stopping is not None:
         early_stopping.reset()
-    goal.attach(optimizer)
+    goal.bind(model).attach(optimizer)  # once more: a checkpoint may have thawed a layer
     history.classes = at.classes
     if checkpoint is not None and resume is None:
         at.save(checkpoint)  # better to fail now than after an epoch
@@ -419,7 +427,7 @@ def fit(
                         scheduler.step()
                     at.done, at.steps = at.done + 1, at.steps + 1
                     at.seconds = time.perf_counter() - start
-                    ended = on_step is not None and _ends(on_step(at.steps, terms, model))
+                    ended = ends(on_step, at.steps, terms, model)
                     del terms  # and the gradient of each
                     at.whole = whole
                     if ended:
@@ -453,7 +461,7 @@ def fit(
                     history[early_stopping.monitor][-1], model
                 ):
                     history.stopped = "early stopping"
-                ended = on_epoch is not None and _ends(on_epoch({**row}, model))
+                ended = ends(on_epoch, {**row}, model)
                 if ended and history.stopped == "epochs":
                     history.stopped = "hook"
                 at.order, at.whole = shuffle.state, True
@@ -479,11 +487,6 @@ def fit(
             early_stopping.restore(model)
             history.best_epoch = early_stopping.best_look
     return history
-
-
-def _ends(answer: object) -> bool:
-    """Whether a hook's answer ends the training: True does, and nothing else that it may return."""
-    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 def trajectory(

@@ -229,25 +229,32 @@ def test_what_a_hook_ended_goes_on(at, tmp_path):
     assert found.stopped == "epochs"
 
 
-def test_what_a_hook_changes_in_the_model_stays_when_resumed(tmp_path):
+@pytest.mark.parametrize("via", ["gradient", "prox"])
+@pytest.mark.parametrize("each", ["epoch", "step"])
+def test_what_a_hook_changes_in_the_model_stays_when_resumed(each, via, tmp_path):
     """A dropout that is annealed, a layer that is thawed: kept, as rates and strengths are."""
     pytest.importorskip("safetensors")
     path = tmp_path / "run.safetensors"
 
     def started(seed):
         training = Training(seed)
-        training.objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": training.l2})
+        terms = {"l2": mr.Term(training.l2, via=via)}
+        training.objective = mr.Objective(nn.CrossEntropyLoss(), terms)
         training.model[0].requires_grad_(False)
         return training
 
     def on_epoch(row, model):
         model[2].p = 0.3 / row["epoch"]
-        model[0].requires_grad_(row["epoch"] >= 2)
+        model[0].requires_grad_(row["epoch"] >= 2 and each == "epoch")
 
+    def on_step(step, terms, model):
+        model[0].requires_grad_(step % 3 == 0)
+
+    hooks = {"on_epoch": on_epoch, **({"on_step": on_step} if each == "step" else {})}
     whole, first, again = (started(s) for s in (0, 0, 7))
-    expected = whole.fit(epochs=6, on_epoch=on_epoch)
-    first.fit(epochs=3, checkpoint=path, on_epoch=on_epoch)
-    found = again.fit(epochs=6, resume=path, on_epoch=on_epoch)
+    expected = whole.fit(epochs=6, **hooks)
+    first.fit(epochs=3, checkpoint=path, **hooks)
+    found = again.fit(epochs=6, resume=path, **hooks)
     assert again.weights() == whole.weights()
     assert without_time(found) == without_time(expected)
     assert again.model[2].p == whole.model[2].p == pytest.approx(0.05)
