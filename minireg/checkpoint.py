@@ -365,6 +365,18 @@ def read_tree(owner: str, path: str | Path) -> Any:
     return tree
 
 
+def check_format(found: object, expected: int) -> None:
+    """``ValueError`` that says what to do unless a file has the format that is read here.
+
+    >>> check_format(1, 1)
+    """
+    if found != expected:
+        raise ValueError(
+            f"its format is {found}, expected {expected}: of another version of minireg; read it with that "
+            "one, or make it anew"
+        )
+
+
 def _packed(owner: str, value: Any, at: str, arrays: dict[str, Any]) -> Any:
     """The value as JSON, with its arrays entered; {kind: …} is what JSON does not have."""
 

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .checkpoint import check_format
 from .messages import needed
 
 if TYPE_CHECKING:
     import sqlite3
 
 _OURS = 0x6D725377  # application_id in the file's header: "mrSw"
+_FORMAT = 1  # user_version there
 _TABLES = (
+    f"PRAGMA application_id = {_OURS}",
+    f"PRAGMA user_version = {_FORMAT}",
     "CREATE TABLE experiment (text TEXT, checksum TEXT)",
     # as "run" are kept point and seed with the types that they came with
     "CREATE TABLE trials (place INTEGER PRIMARY KEY, point TEXT NOT NULL, seed TEXT NOT NULL, "
@@ -198,7 +202,7 @@ class Store:
         with self._writing():
             tables = self._all("SELECT name FROM sqlite_master")
             if not tables and self._all("PRAGMA application_id") == [(0,)]:
-                for statement in (f"PRAGMA application_id = {_OURS}", *_TABLES):
+                for statement in _TABLES:
                     self._db.execute(statement)
                 self._hold("INSERT INTO experiment VALUES (?, ?)", experiment)
 
@@ -214,6 +218,10 @@ class Store:
             raise ValueError(f"sweep: {str(self.path)!r} is no store of a sweep")
         if (found := self._all("PRAGMA quick_check(1)")) != [("ok",)]:
             raise self._damaged(found[0][0])
+        try:
+            check_format(self._all("PRAGMA user_version")[0][0], _FORMAT)
+        except ValueError as error:
+            raise ValueError(f"sweep: {str(self.path)!r}: {error}") from None
         with self._told():
             ((text, checksum),) = self._all("SELECT * FROM experiment")
             if checksum != _checksum(text):

@@ -180,6 +180,18 @@ def test_a_foreign_file_is_refused_and_left_alone(write, tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_store_of_another_version_says_so(tmp_path):
+    Store(path := tmp_path / "x.sqlite", EXPERIMENT).__exit__()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 0")
+    db.close()
+    for experiment in (EXPERIMENT, None):
+        with pytest.raises(
+            ValueError, match="its format is 0, expected 1: of another version of minireg"
+        ):
+            Store(path, experiment)
+
+
 def test_an_empty_file_becomes_a_store_but_is_none(tmp_path):
     (path := tmp_path / "x.sqlite").touch()
     with pytest.raises(ValueError, match="no store"):

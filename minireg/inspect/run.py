@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoint import read_tree, write_tree
+from ..checkpoint import check_format, read_tree, write_tree
 from ..messages import check_option
 from ..nn import Dropout, Flatten, Linear, Module, Sequential
 from ..objective import Assignment
@@ -185,8 +185,7 @@ def _run_of(path: Path) -> Run:
     """The run of a file; errors as of :meth:`Run.load`."""
     tree = read_tree("Run.load", path)
     try:
-        if (number := tree["format"]) != FORMAT:
-            raise ValueError(f"its format is {number}, expected {FORMAT}; take a newer minireg")
+        check_format(tree["format"], FORMAT)
         check_option("Run", 0, wrong=tree["wrong"])
         return Run(
             History.from_dict(tree["history"]),

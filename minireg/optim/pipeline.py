@@ -546,7 +546,7 @@ class Optimizer:
             if lacking or not more <= _SCHEDULED:
                 raise ValueError(
                     f"{owner}: group {i} lacks {sorted(lacking)} and has {sorted(more - _SCHEDULED)} "
-                    "besides; is it of another kind of optimizer?"
+                    "besides; is it of another optimizer? Of PyTorch's load the weights alone, and begin anew"
                 )
             self._check(merged := {**group, **saved})
             options += [merged] * len(group["params"])

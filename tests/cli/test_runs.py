@@ -331,7 +331,7 @@ WRONG = {
                       "without it, --resume trains that run again"),
     "a run of a newer format": (
         lambda f: checkpoint.write_tree("test", f / "run-plain.safetensors", {"format": 2}, keep=False),
-        "its format is 2, expected 1; take a newer minireg"),
+        "its format is 2, expected 1: of another version of minireg; read it"),
 }  # fmt: skip
 
 

@@ -245,7 +245,7 @@ def forged(tree: dict, key: str) -> object:
 
 
 SAYS = {
-    "format": "its format is 2, expected 1; take a newer minireg",
+    "format": "its format is 2, expected 1: of another version of minireg; read it",
     "wrong": "wrong must be an integer ≥ 0",
     "assignments": "missing 4 required positional arguments|missing",
     "ledger": "KeyError",

@@ -507,6 +507,15 @@ def test_a_state_is_loaded_whole_or_changes_nothing(label):
     assert refused > loaded > 0
 
 
+def test_what_to_do_with_a_state_of_pytorch_is_said():
+    w = mr.tensor([1.0], requires_grad=True)
+    there = {"lr": 0.1, "momentum": 0.9, "dampening": 0, "weight_decay": 0, "nesterov": False}
+    group = {**there, "maximize": False, "foreach": None, "fused": None, "params": [0]}
+    state = {"state": {0: {"momentum_buffer": np.ones(1)}}, "param_groups": [group]}
+    with pytest.raises(ValueError, match="Of PyTorch's load the weights alone, and begin anew"):
+        mr.optim.SGD([w], 0.1, 0.9).load_state_dict(state)
+
+
 def test_states_that_do_not_fit_are_refused_by_name():
     """Defect 8: all of these were taken, to fail later or train on nonsense."""
     p = parameter(draw(2, 3))
@@ -521,7 +530,7 @@ def test_states_that_do_not_fit_are_refused_by_name():
         return state
 
     cases = [
-        (sgd, adam.state_dict(), "SGD.load_state_dict: group 0 lacks .*'momentum'.* another kind of opt"),
+        (sgd, adam.state_dict(), "SGD.load_state_dict: group 0 lacks .*'momentum'.* of another optimizer"),
         (adam, {}, r"Adam.load_state_dict: state lacks \['param_groups', 'state'\]"),
         (adam, changed(adam, lambda s: s["state"][0].pop("exp_avg_sq")),
          "parameter 0: got the states .* expected step, exp_avg, exp_avg_sq"),
