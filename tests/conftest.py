@@ -17,6 +17,8 @@ from support import browser
 
 import minireg as mr
 from minireg import engine
+from minireg.course.lessons import lessons
+from minireg.course.site import site
 from minireg.ops import table as ops_table
 
 
@@ -155,6 +157,14 @@ def runtime() -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as a wheel, built once."""
     return browser.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def course_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the whole course without Python, written once: to look at, not to change."""
+    folder = tmp_path_factory.mktemp("course")
+    site(folder, lessons())
+    return folder
 
 
 @pytest.fixture(scope="module")

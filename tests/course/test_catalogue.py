@@ -19,7 +19,7 @@ from minireg.course.catalogue import PAGES, TOPICS, Term, terms, titled
 from minireg.course.claims import SOURCES, WRONG, by_place, load, places, wrong
 from minireg.course.lessons import lessons
 from minireg.course.pages import VERDICTS, indexed, named
-from minireg.course.site import pages, served, site
+from minireg.course.site import pages, site
 
 ALL, TERMS = load(), terms()
 HAN = "[\u4e00-\u9fff]"
@@ -166,9 +166,10 @@ def test_a_text_is_followed_place_by_place():
 
 def test_every_place_of_a_source_has_its_row():
     """As many as the source names: none is lost between two others."""
+    known = by_place()
     for c in ALL.values():
         for text, said in places(c.source).items():
-            rows = [at for at, found in by_place()[text].items() if c.id in [o.id for o in found]]
+            rows = [at for at, found in known[text].items() if c.id in [o.id for o in found]]
             named_there = [*dict.fromkeys(PLACE.findall(said))]
             assert len(rows) >= len({*named_there}), (c.id, text, said, rows)
 
@@ -224,20 +225,12 @@ def test_what_the_lessons_say_most_is_explained():
         assert word in known
 
 
-# --- served and in a browser ----------------------------------------------------------------------
-
-
-def test_the_local_server_shows_them(name):
-    kind, content = served(name)
-    assert kind.startswith("text/html")
-    assert b'"python":"server"' in content
+# --- in a browser ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("catalogue")
-    site(folder, lessons())
-    with serve_folder(folder) as found:
+def url(course_site):
+    with serve_folder(course_site) as found:
         yield found
 
 
@@ -260,8 +253,19 @@ def test_text_is_large_and_dark_enough_and_nothing_is_too_wide(chromium, url, ex
 NONE = {"en": "None. Try another word, or clear the filters.", "zh": "没有。换一个词，或清除筛选。"}
 
 
+@pytest.fixture(scope="module", params=["en-US", "zh-CN"])
+def lang(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def searched(chromium, url, lang):
+    """The page of claims in a language, opened once for all that is looked for."""
+    with visit(chromium, f"{url}claims.html", locale=lang) as shown:
+        yield shown
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("lang", ["en-US", "zh-CN"])
 @pytest.mark.parametrize(
     ("asked", "found"),
     [("10.19", {"C36", "C37", "C38", "C96", "C97"}), ("theorem 10.19", {"C96", "C97"}),
@@ -272,24 +276,22 @@ NONE = {"en": "None. Try another word, or clear the filters.", "zh": "没有。�
      ("早停", {"C106", "C107"}), ("normalization", {"C11", "C129"}), ("no such thing", set()),
      ("没有这样的话", set())],
 )  # fmt: skip
-def test_a_claim_is_found_by_number_chinese_and_english(chromium, url, expect, lang, asked, found):
+def test_a_claim_is_found_by_number_chinese_and_english(searched, expect, lang, asked, found):
     """In both languages, whichever is shown."""
-    with visit(chromium, f"{url}claims.html", locale=lang) as shown:
-        expect(shown.locator(READY)).to_be_attached()
-        whole = f"共 {len(ALL)} 条" if lang == "zh-CN" else f"all {len(ALL)}"
-        expect(shown.locator("#count")).to_have_text(whole, use_inner_text=True)
-        shown.locator("input[name=q]").fill(asked)
-        ids = set(shown.locator(".row:visible").evaluate_all("rows => rows.map(row => row.id)"))
-        assert ids >= found
-        assert len(ids) < 45
-        assert bool(ids) == bool(found)
-        if "10.19" in asked or re.fullmatch(r"(?i)c\d+", asked):
-            assert ids == found
-        some = (
-            f"{whole}，符合的有 {len(ids)} 条" if lang == "zh-CN" else f"{len(ids)} of {len(ALL)}"
-        )
-        said = some if ids else NONE[lang[:2]]
-        expect(shown.locator("#count")).to_have_text(said, use_inner_text=True)
+    expect(searched.locator(READY)).to_be_attached()
+    whole = f"共 {len(ALL)} 条" if lang == "zh-CN" else f"all {len(ALL)}"
+    searched.locator("input[name=q]").fill("")
+    expect(searched.locator("#count")).to_have_text(whole, use_inner_text=True)
+    searched.locator("input[name=q]").fill(asked)
+    ids = set(searched.locator(".row:visible").evaluate_all("rows => rows.map(row => row.id)"))
+    assert ids >= found
+    assert len(ids) < 45
+    assert bool(ids) == bool(found)
+    if "10.19" in asked or re.fullmatch(r"(?i)c\d+", asked):
+        assert ids == found
+    some = f"{whole}，符合的有 {len(ids)} 条" if lang == "zh-CN" else f"{len(ids)} of {len(ALL)}"
+    said = some if ids else NONE[lang[:2]]
+    expect(searched.locator("#count")).to_have_text(said, use_inner_text=True)
 
 
 @pytest.mark.slow
@@ -315,7 +317,6 @@ def test_one_thing_written_in_several_ways_is_one_search(chromium, url, expect, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lang", ["en-US", "zh-CN"])
 def test_what_is_looked_for_is_what_is_shown(chromium, url, expect, lang):
     """Keys of verdicts and topics, and labels of every card, are not."""
     with visit(chromium, f"{url}claims.html#q=true", locale=lang) as shown:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import subprocess
+import runpy
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
@@ -20,9 +21,10 @@ from support.reading import Reading, words
 
 from minireg.course import exercises, pages
 from minireg.course.claims import LESSONS, WRONG, load
-from minireg.course.lessons import find, lessons
+from minireg.course.lessons import Lesson, find, lessons
 from minireg.course.pages import (
     FONT,
+    KEPT,
     embedded,
     indexed,
     named,
@@ -64,6 +66,12 @@ def opened(lesson):
     return lesson.open()
 
 
+@cache
+def drawn(number):
+    """The page of a lesson."""
+    return page(find(number))
+
+
 def test_a_page_has_each_part_once_and_three_exercises_of_two_kinds(lesson, opened):
     for kind in (Title, Predict, Scene, Why, Code, Keep, Close):
         assert len(opened.of(kind)) == 1, kind.__name__
@@ -76,7 +84,7 @@ def test_a_page_has_each_part_once_and_three_exercises_of_two_kinds(lesson, open
 
 
 def test_a_page_keeps_to_its_length(lesson, opened):
-    html = page(lesson)
+    html = drawn(lesson.number)
     seen = Reading(html)
     print(lesson, dict(seen.words), seen.words.total(), seen.formulas, seen.code, len(html))
     predict, why, code = map(opened.one, (Predict, Why, Code))
@@ -94,7 +102,7 @@ def test_a_page_keeps_to_its_length(lesson, opened):
 
 
 def test_parts_stand_in_the_order_of_the_course(lesson):
-    found = [s for s in Reading(page(lesson)).sections if not s.startswith("ex-")]
+    found = [s for s in Reading(drawn(lesson.number)).sections if not s.startswith("ex-")]
     order = ["h1", "predict", "mr-scene", "why", "code", "told", "exercises", "keep"]
     assert found == [part for part in order if part != "told" or lesson.number]
 
@@ -114,7 +122,7 @@ def test_all_is_said_in_both_languages(opened):
 
 
 def test_a_page_tells_claims_that_exist_the_wrong_ones_first(lesson, opened):
-    cards = re.findall(r'data-claim="(C\d+)"', page(lesson))
+    cards = re.findall(r'data-claim="(C\d+)"', drawn(lesson.number))
     assert sorted(cards) == sorted(i for told in opened.of(Told) for i in (*told.ids, *told.also))
     for told in opened.of(Told):
         wrong = [load()[i].verdict in WRONG for i in cards[: len(told.ids)]]
@@ -126,15 +134,29 @@ def test_no_claim_is_told_twice():
     assert len(told) == len({*told})
 
 
+@pytest.fixture(scope="module")
+def make_pages():
+    """The tool, run in this process."""
+    return runpy.run_path(str(ROOT / "tools" / "make_pages.py"))["main"]
+
+
 @pytest.mark.slow
-def test_what_is_kept_is_current_and_the_author_made_no_mistake(lesson, opened):
+def test_what_is_kept_is_current_and_the_author_made_no_mistake(
+    lesson, opened, make_pages, monkeypatch, capsys
+):
     scene = opened.one(Scene)
-    scene.check()
     for part in (*opened.of(Predict), *opened.of(Exercise)):
         assert exercises.faults(part, scene) == []
-    tool = [sys.executable, "tools/make_pages.py", str(lesson.number), "--check"]
-    checked = subprocess.run(tool, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
+    monkeypatch.setattr(Lesson, "open", lambda self: opened)  # its pictures are drawn once
+    monkeypatch.setattr(sys, "argv", ["make_pages.py", str(lesson.number), "--check"])
+    assert make_pages() == 0, capsys.readouterr().err
+
+
+def test_what_a_lesson_claims_beyond_its_texts_is_so(lesson):
+    """By the figures that it keeps, which the test above measures again."""
+    figures = json.loads((KEPT / f"{lesson.number:02}.json").read_text("utf-8"))["figures"]
+    assert figures
+    assert not [figure for figure in figures if figure.endswith("FAILED")]
 
 
 def test_a_prediction_of_an_earlier_lesson_is_asked_again(lesson, opened):
@@ -149,7 +171,7 @@ def test_a_prediction_of_an_earlier_lesson_is_asked_again(lesson, opened):
 
 
 def test_a_page_asks_for_nothing_but_its_own_files(lesson):
-    html = page(lesson)
+    html = drawn(lesson.number)
     links = re.findall(r'(?:src|href)="([^"#][^"]*)"', html) + re.findall(
         r"url\(([^#)][^)]*)\)", html
     )
@@ -169,8 +191,8 @@ def test_the_font_has_its_table_of_mathematics_and_is_small():
     pytest.importorskip("brotli")
     font = fonts.TTFont(path)
     assert "MATH" in font
-    drawn = {*"".join(re.findall(r"<m[ion][^>]*>([^<]*)", "".join(page(find(n)) for n in NUMBERS)))}
-    assert drawn - {chr(n) for n in font.getBestCmap()} <= {"&", ";", "\n"}
+    letters = {*"".join(re.findall(r"<m[ion][^>]*>([^<]*)", "".join(map(drawn, NUMBERS))))}
+    assert letters - {chr(n) for n in font.getBestCmap()} <= {"&", ";", "\n"}
 
 
 def test_a_text_that_is_not_kept_is_said():
@@ -239,16 +261,8 @@ def test_a_server_shows_pages_and_the_font_only():
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """Pages without Python."""
-    folder = tmp_path_factory.mktemp("plain")
-    site(folder, lessons())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def url(plain):
-    with serve_folder(plain) as found:
+def url(course_site):
+    with serve_folder(course_site) as found:
         yield found
 
 
@@ -663,8 +677,10 @@ def test_a_server_asks_for_the_key(chromium, expect, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["a web server", "a file"])
-def test_without_python_the_page_says_so_and_the_rest_works(chromium, expect, plain, url, place):
-    at = url if place == "a web server" else f"file://{plain}/"
+def test_without_python_the_page_says_so_and_the_rest_works(
+    chromium, expect, course_site, url, place
+):
+    at = url if place == "a web server" else f"file://{course_site}/"
     with visit(chromium, f"{at}{TWO}", locale="en-US") as shown:
         expect(shown.locator("html[data-ready=alone]")).to_be_attached()
         expect(shown.locator(".run .python")).to_contain_text("minireg lesson 2")

@@ -296,10 +296,8 @@ READY = "html[data-ready]"
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("questions")
-    site.site(folder, lessons())
-    with served(folder) as found:
+def url(course_site):
+    with served(course_site) as found:
         yield found
 
 

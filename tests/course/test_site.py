@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import time
 import zipfile
 from html.parser import HTMLParser
@@ -51,38 +52,30 @@ class Links(HTMLParser):
 # --- pages ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The site without Python."""
-    folder = tmp_path_factory.mktemp("whole")
-    site(folder, lessons())
-    return folder
-
-
-def test_a_site_is_whole_and_no_link_leads_nowhere(whole):
-    found = names(whole)
+def test_a_site_is_whole_and_no_link_leads_nowhere(course_site):
+    found = names(course_site)
     assert found == sorted(
         ["index.html", FONT, "site.json", *(one.page for one in lessons()), *PAGES]
     )
-    assert json.loads((whole / "site.json").read_text())["minireg"].keys() == {*found} - {
+    assert json.loads((course_site / "site.json").read_text())["minireg"].keys() == {*found} - {
         "site.json"
     }
     for name in found:
         if name.endswith(".html"):
-            html = (whole / name).read_text("utf-8")
+            html = (course_site / name).read_text("utf-8")
             links = Links(html)
             assert {"index.html"} <= links.found <= {*found, ""}, name
             if name != "playground.html":  # which is all controls
                 one = re.match(r"\d", name) is not None
                 assert links.ranges == (CARDS if name == "index.html" else one)
             assert "default-src 'none'" in html
-    assert Links((whole / "index.html").read_text("utf-8")).found == {
+    assert Links((course_site / "index.html").read_text("utf-8")).found == {
         n for n in found if n.endswith(".html")
     }
 
 
-def test_a_card_a_lesson_in_order_and_the_index_is_small(whole):
-    html = (whole / "index.html").read_text("utf-8")
+def test_a_card_a_lesson_in_order_and_the_index_is_small(course_site):
+    html = (course_site / "index.html").read_text("utf-8")
     cards = re.findall(r'<li class="card" data-lesson="(\d+)" data-exercises="([\w ]+)">', html)
     assert [int(number) for number, _ in cards] == [one.number for one in lessons()]
     assert all(len(ids.split()) == 3 for _, ids in cards)
@@ -338,10 +331,10 @@ def test_the_package_is_the_same_each_time_and_lacks_what_only_pages_keep():
 
 
 @pytest.fixture(scope="module")
-def deep(tmp_path_factory):
+def deep(course_site, tmp_path_factory):
     """The address of a site below the root of its server."""
     root = tmp_path_factory.mktemp("root")
-    site(root / "a" / "b", lessons())
+    shutil.copytree(course_site, root / "a" / "b")
     with serve_folder(root) as found:
         yield f"{found}a/b/"
 
@@ -392,8 +385,8 @@ def test_what_a_reader_has_done_is_said(chromium, deep, expect):
 
 
 @pytest.mark.slow
-def test_the_index_works_from_a_file(chromium, whole, expect):
-    with visit(chromium, f"file://{whole}/index.html", locale="en-US") as shown:
+def test_the_index_works_from_a_file(chromium, course_site, expect):
+    with visit(chromium, f"file://{course_site}/index.html", locale="en-US") as shown:
         expect(shown.locator("html[data-ready]")).to_be_attached()
         shown.locator('.card[data-lesson="2"] a').click()
         expect(shown.locator("html[data-ready=alone]")).to_be_attached()
