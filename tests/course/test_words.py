@@ -1,6 +1,5 @@
 """What each claim says in Chinese, and how certain it is: complete, and no stronger than the texts."""
 
-import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -92,28 +91,6 @@ def test_the_reservations_of_the_texts_are_kept(name):
     assert re.search(HEDGES[name], WORDS[name]["statement_zh"]), WORDS[name]["statement_zh"]
 
 
-SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-
-
-def numbers(text):
-    """The numbers in a text, 3·10⁻⁸ and 10⁵ among them, each with half a unit of its last digit."""
-    plain = re.sub(
-        r"(·?)10([⁻⁰¹²³⁴-⁹]+)",
-        lambda m: ("" if m[1] else "1") + "e" + m[2].translate(SUPERSCRIPT),
-        text,
-    )
-    for digits, power in re.findall(r"(\d*\.?\d+)(?:e(-?\d+))?", plain):
-        scale = 10.0 ** int(power or 0)
-        decimals = len(digits.partition(".")[2])
-        yield float(digits) * scale, 0.5 * 10.0**-decimals * scale
-
-
-def forms(figure):
-    """How a sentence may give a figure: as it is, what is missing to 1, each also in per cent."""
-    value = 10**figure.value if "log₁₀" in figure.what else abs(figure.value)
-    return [value, abs(1 - value), 100 * value, 100 * abs(1 - value)]
-
-
 # --- figures --------------------------------------------------------------------------------------
 
 #: English that a formula may hold: names of functions, methods and models.
@@ -147,18 +124,3 @@ def test_a_figure_is_the_same_in_chinese(name):
         same = r"\d*\.?\d+|[⁰¹²³⁴-⁹]+|[₀-₉]+|[λθηκμρσγβεφαΣΠ∂∇]"
         en, both = sorted(re.findall(same, figure.what)), sorted(re.findall(same, zh))
         assert {*en} == {*both}, (figure.what, zh)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ALL if ALL[name].verdict in WRONG])
-def test_a_number_was_measured_or_is_one_the_program_was_given(name):
-    """To its last digit, or to 5 %: a training ends a little elsewhere on another machine."""
-    c = ALL[name]
-    figures = c().figures
-    measured = [value for figure in figures for value in forms(figure)]
-    texts = [c.statement, c.corrected, inspect.getsource(c.measure), *(f.what for f in figures)]
-    given = [x for x, _ in numbers(" ".join(texts))]
-    for part in ("seems", "refutation"):
-        for x, half in numbers(WORDS[name][part]["en"]):
-            near = [value for value in measured if abs(x - value) <= max(half, 0.05 * x)]
-            assert near or x in given, f"{part}: {x}"
