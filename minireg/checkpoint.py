@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
+import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -237,27 +239,18 @@ def _read_npz(file: BinaryIO) -> dict[str, np.ndarray[Any, Any]]:
             if name in arrays:
                 raise ValueError(f"two entries are called {name!r}")
             with archive.open(info) as entry:
-                _check_header(name, entry, info.file_size)
-                entry.seek(0)
-                arrays[name] = np.lib.format.read_array(entry, allow_pickle=False)
+                try:
+                    arrays[name] = np.lib.format.read_array(entry, allow_pickle=False)
+                except ValueError as error:
+                    why = str(error).partition(" when ")[0]  # allow_pickle is no option here
+                    raise ValueError(f"entry {name!r}: {why}") from error
+                more = entry.read(1)
+            if more or arrays[name].dtype.kind not in "biufc":
+                what = (
+                    "holds more than its header says" if more else f"has dtype {arrays[name].dtype}"
+                )
+                raise ValueError(f"entry {name!r} {what}, expected an array of numbers")
     return arrays
-
-
-def _check_header(name: str, entry: Any, size: int) -> None:
-    """``ValueError`` unless the entry is an array of numbers, as long as its header says."""
-    if entry.read(6) != b"\x93NUMPY":
-        raise ValueError(f"entry {name!r} is no array")
-    entry.seek(0)
-    major, _ = np.lib.format.read_magic(entry)
-    read = np.lib.format.read_array_header_1_0
-    shape, _, dtype = (read if major == 1 else np.lib.format.read_array_header_2_0)(entry)
-    if dtype.kind not in "biufc":
-        raise ValueError(f"entry {name!r} has dtype {dtype}, expected numbers")
-    expected, held = dtype.itemsize * int(np.prod(shape, dtype=object)), size - entry.tell()
-    if held != expected:
-        raise ValueError(
-            f"entry {name!r} holds {held:,} bytes, expected {expected:,} for the shape {shape} in its header"
-        )
 
 
 # --- .safetensors: the library reads and writes it; names that come twice, bfloat16 and checksums ---
@@ -332,14 +325,23 @@ def write_tree(owner: str, path: str | Path, tree: Any, keep: bool = True) -> No
     """
     check_path(owner, path)
     arrays: dict[str, Any] = {}
-    packed = json.dumps(_packed(owner, tree, "", arrays))
+
+    def entered(value: Any, at: str) -> Any:
+        if not is_array(value):
+            raise TypeError(f"{owner}: a checkpoint cannot hold {at}, a {type(value).__name__}")
+        while at in arrays:  # "a/b" may be a name, too
+            at += "'"
+        arrays[at] = value
+        return {"scalar" if isinstance(value, np.generic) else "array": at}
+
+    text = json.dumps(packed(tree, entered))
     if keep and Path(path).is_file():
         with replacing(previous(path)) as second:
             try:
                 os.link(os.path.realpath(path), second)  # of a link the file
             except OSError:  # a file system without links
                 shutil.copyfile(path, second)
-    _write_safetensors(owner, path, _arrays(arrays), {_TREE: packed})
+    _write_safetensors(owner, path, _arrays(arrays), {_TREE: text})
 
 
 def read_tree(owner: str, path: str | Path) -> Any:
@@ -355,7 +357,8 @@ def read_tree(owner: str, path: str | Path) -> Any:
             arrays, metadata = _read_safetensors(file)
             if _SEAL not in metadata or _TREE not in metadata:
                 raise ValueError("it holds no checkpoint, as fit(..., checkpoint=PATH) writes it")
-            tree = _unpacked(_json(metadata[_TREE]), arrays)
+            taken = {"array": lambda a: a, "scalar": lambda a: a[()]}
+            tree = unpacked(_json(metadata[_TREE]), lambda at, kind: taken[kind](arrays.pop(at)))
             if arrays:
                 raise ValueError(f"nothing says what the arrays {[*arrays]} are")
     except ValueError as error:
@@ -377,40 +380,46 @@ def check_format(found: object, expected: int) -> None:
         )
 
 
-def _packed(owner: str, value: Any, at: str, arrays: dict[str, Any]) -> Any:
-    """The value as JSON, with its arrays entered; {kind: …} is what JSON does not have."""
+# --- values as JSON ------------------------------------------------------------------------------
 
-    def inner(key: Any, v: Any) -> Any:
-        return _packed(owner, v, f"{at}/{key}" if at else str(key), arrays)
+Leaf = Callable[[Any, str], Any]
 
-    if is_array(value):
-        while at in arrays:  # "a/b" may be a name, too
-            at += "'"
-        arrays[at] = value
-        return {"scalar" if isinstance(value, np.generic) else "array": at}
-    if isinstance(value, dict):
-        return {"dict": [[inner("key", key), inner(key, v)] for key, v in value.items()]}
-    if isinstance(value, list | tuple):
-        items = [inner(i, v) for i, v in enumerate(value)]
-        return items if isinstance(value, list) else {"tuple": items}
-    if isinstance(value, int | float | str | None):
+
+def packed(value: Any, leaf: Leaf, at: str = "") -> Any:
+    """None, bools, numbers, text, lists, tuples and dicts as strict JSON; {kind: …} is what that lacks.
+
+    ``leaf`` packs anything else, as {kind: …} with a kind of its own; it is told where it stands.
+
+    >>> packed({1: (float("inf"),)}, repr)
+    {'dict': [[1, {'tuple': [{'float': '000000000000f07f'}]}]]}
+    """
+    inner = lambda key, v: packed(v, leaf, f"{at}/{key}" if at else str(key))
+    kind = type(value)
+    if kind is float and not math.isfinite(value):
+        return {"float": struct.pack("<d", value).hex()}
+    if value is None or kind in (bool, int, float, str):
         return value
-    raise TypeError(f"{owner}: a checkpoint cannot hold {at}, a {type(value).__name__}")
+    if kind in (list, tuple):
+        items = [inner(i, v) for i, v in enumerate(value)]
+        return items if kind is list else {"tuple": items}
+    if kind is dict:
+        return {"dict": [[inner("key", key), inner(key, v)] for key, v in value.items()]}
+    return leaf(value, at)
 
 
-def _unpacked(value: Any, arrays: dict[str, Any]) -> Any:
-    """What :func:`_packed` has packed; takes its arrays out of ``arrays``."""
+def unpacked(value: Any, leaf: Leaf) -> Any:
+    """What :func:`packed` has packed; ``leaf`` gets what is under another kind, and the kind."""
+    inner = lambda v: unpacked(v, leaf)
     match value:
-        case {"array": name}:
-            return arrays.pop(name)
-        case {"scalar": name}:
-            return arrays.pop(name)[()]
+        case {"float": text}:
+            return struct.unpack("<d", bytes.fromhex(text))[0]
         case {"dict": pairs}:
-            return {_unpacked(key, arrays): _unpacked(v, arrays) for key, v in pairs}
+            return {inner(key): inner(v) for key, v in pairs}
         case {"tuple": items}:
-            return tuple(_unpacked(v, arrays) for v in items)
+            return (*map(inner, items),)
         case list():
-            return [_unpacked(v, arrays) for v in value]
+            return [*map(inner, value)]
         case dict():
-            raise ValueError(f"it holds {value!r:.60}, which is of no kind")
+            ((kind, held),) = value.items()
+            return leaf(held, kind)
     return value

@@ -6,7 +6,6 @@ import inspect
 import itertools
 import json
 import math
-import statistics
 import sys
 import warnings
 from collections import Counter
@@ -20,20 +19,10 @@ import numpy as np
 
 from .checkpoint import replacing
 from .inspect.history import finite
-from .messages import check_option
+from .messages import check_kind, check_option
 from .trials import Key, Store, same
 from .trials import key as key_of
-from .workers import (
-    Ending,
-    NotedError,
-    Outcome,
-    Point,
-    Trial,
-    digest,
-    inner,
-    message,
-    outcomes,
-)
+from .workers import Ending, NotedError, Outcome, Point, Trial, digest, inner, message, outcomes
 
 Row = dict[str, Any]
 COLUMNS = ("mean", "std", "se", "seeds", "error")  # of a summary, and of what failed
@@ -151,10 +140,7 @@ class Sweep:
             raise ValueError(
                 f"Sweep.load: {str(path)!r} is no store of a sweep: {error!r}"
             ) from error
-        failures = [NotedError(t.error) if t.error else None for t in trials]
-        endings = [
-            f if t.figures is None else t.figures for t, f in zip(trials, failures, strict=True)
-        ]
+        endings = [NotedError(t.error) if t.error else t.figures for t in trials]
         return tabulated(names, runs, endings, halving)
 
     @property
@@ -186,16 +172,7 @@ class Sweep:
         for row, value in zip(self.rows, self[figure], strict=True):
             point = {p: row[p] for p in self.parameters}
             points.setdefault((*map(same, point.values()),), (point, []))[1].append(value)
-        return [
-            {
-                **point,
-                "mean": _mean(values),
-                "std": _deviation(values),
-                "se": _deviation(values) / math.sqrt(len(values)),
-                "seeds": len(values),
-            }
-            for point, values in points.values()
-        ]
+        return [point | _statistics(np.array(values, float)) for point, values in points.values()]
 
     def best(self, figure: str, mode: Literal["min", "max"] = "min") -> dict[str, Any]:
         """The row of :meth:`summary` with the smallest (``mode="max"``: largest) mean of a figure.
@@ -278,15 +255,14 @@ class Sweep:
             for row in self.full.summary(figure)
             if all(same(row[name]) == same(best[name]) for name in others)
         ]
-        for row in at_best:
-            if not is_number(row[parameter]):
-                raise ValueError(
-                    f"Sweep.one_standard_error: {parameter!r} has no order at {row[parameter]!r}; "
-                    "name a parameter whose values are numbers"
-                )
+        if odd := [row[parameter] for row in at_best if not is_number(row[parameter])]:
+            raise ValueError(
+                f"Sweep.one_standard_error: {parameter!r} has no order at {odd[0]!r}; name a parameter "
+                "whose values are numbers"
+            )
         sign = 1 if mode == "min" else -1
-        near = [r for r in at_best if sign * (r["mean"] - best["mean"]) <= best["se"]]
-        near = [row for row in near if row["seeds"] >= best["seeds"]]  # of fewer it may be luck
+        kept = [row for row in at_best if row["seeds"] >= best["seeds"]]  # of fewer it may be luck
+        near = [row for row in kept if sign * (row["mean"] - best["mean"]) <= best["se"]]
         return max(near, key=lambda row: row[parameter])
 
     def _varied(self) -> str:
@@ -359,22 +335,14 @@ class Sweep:
         ]
 
 
-def _mean(values: list[float]) -> float:
-    if not all(map(math.isfinite, values)):
-        return sum(v for v in values if not math.isfinite(v))  # inf − inf is NaN
-    try:
-        return statistics.fmean(values)
-    except OverflowError:  # of the sum
-        return math.fsum(v / len(values) for v in values)
-
-
-def _deviation(values: list[float]) -> float:
-    if len(values) < 2 or not all(map(math.isfinite, values)):
-        return math.nan
-    try:
-        return statistics.stdev(values)
-    except OverflowError:
-        return math.inf
+def _statistics(values: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """The columns of a summary; in a unit in which no sum overflows, a power of 2 that rounds nothing."""
+    n, unit = len(values), int(np.frexp(np.abs(values).max())[1])
+    with np.errstate(all="ignore"):
+        scaled = np.ldexp(values, -unit)
+        std = float(np.ldexp(scaled.std(ddof=1), unit)) if n > 1 else math.nan
+        mean = float(np.ldexp(scaled.mean(), unit))
+    return {"mean": mean, "std": std, "se": std / n**0.5, "seeds": n}
 
 
 def is_number(value: Any) -> bool:
@@ -567,8 +535,7 @@ def sweep(
     """
     if not callable(function):
         raise TypeError(f"sweep: function must be callable, got {function!r:.60}")
-    if not isinstance(grid, Mapping):
-        raise TypeError(f"sweep: grid must be a mapping of names to values, got {grid!r:.60}")
+    check_kind("sweep", Mapping, "names to values", grid=grid)
     for name, values in (*((f"grid[{k!r}]", v) for k, v in grid.items()), ("seeds", seeds)):
         if (
             isinstance(values, str)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .checkpoint import check_format
+from .checkpoint import check_format, packed, unpacked
 from .messages import needed
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ def pack(value: Any) -> str:
     >>> unpack(pack((0.1, float("inf"), [None])))
     (0.1, inf, [None])
     """
-    return json.dumps(_packed(value), allow_nan=False)
+    return json.dumps(packed(value, _scalar))
 
 
 def unpack(text: str) -> Any:
@@ -56,7 +54,7 @@ def unpack(text: str) -> Any:
     >>> unpack('{"numpy": ["<f4", "0000803f"]}')
     np.float32(1.0)
     """
-    return json.loads(text, object_hook=_unpacked)
+    return unpacked(json.loads(text), _of_numpy)
 
 
 def same(value: Any) -> Any:
@@ -88,18 +86,7 @@ def _valued(value: Any) -> Any:
     return value
 
 
-def _packed(value: Any) -> Any:
-    kind = type(value)
-    if value is None or kind in (bool, int, str):
-        return value
-    if kind is float:
-        return value if math.isfinite(value) else {"float": struct.pack("<d", value).hex()}
-    if kind is list:
-        return [*map(_packed, value)]
-    if kind is tuple:
-        return {"tuple": [*map(_packed, value)]}
-    if kind is dict:
-        return {"dict": [[_packed(k), _packed(v)] for k, v in value.items()]}
+def _scalar(value: Any, _: str) -> Any:
     if isinstance(value, np.generic) and value.dtype.char not in "OVgG":  # a longdouble has padding
         return {"numpy": [value.dtype.str, value.tobytes().hex()]}
     raise TypeError(
@@ -108,13 +95,10 @@ def _packed(value: Any) -> Any:
     )
 
 
-def _unpacked(found: dict[str, Any]) -> Any:
-    ((kind, value),) = found.items()
-    if kind == "float":
-        return struct.unpack("<d", bytes.fromhex(value))[0]
-    if kind == "numpy":
-        return np.ndarray((), value[0], bytes.fromhex(value[1]))[()]
-    return {"tuple": tuple, "dict": dict}[kind](value)
+def _of_numpy(held: Any, kind: str) -> Any:
+    if kind != "numpy":
+        raise ValueError(f"{kind!r} is no kind of value")
+    return np.ndarray((), held[0], bytes.fromhex(held[1]))[()]
 
 
 # --- the file -----------------------------------------------------------------------------------

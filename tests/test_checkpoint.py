@@ -138,7 +138,7 @@ def test_no_pickle_is_written_or_read(tmp_path):
     with pytest.raises((TypeError, ValueError)):
         mr.save(tmp_path / "objects.npz", {"objects": objects})
     np.savez(tmp_path / "pickled.npz", objects=objects)
-    with pytest.raises(ValueError, match="'objects' has dtype object, expected numbers"):
+    with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
         mr.load(tmp_path / "pickled.npz")
 
 
@@ -272,13 +272,13 @@ DAMAGED = {
     "a pickle": (b"\x80\x04N.", "not a zip file"),
     "a truncated head": (GOOD[30:], ""),
     "a truncated tail": (GOOD[:-30], "not a zip file"),
-    "an entry of text": (npz([("notes", b"hello")]), "entry 'notes' is no array"),
-    "strings": (npz([("w.npy", npy(np.array(["a"])))]), "entry 'w' has dtype <U1, expected numbers"),
+    "an entry of text": (npz([("notes", b"hello")]), "entry 'notes': EOF"),
+    "strings": (npz([("w.npy", npy(np.array(["a"])))]), "entry 'w' has dtype <U1, expected an array of numbers"),
     "dates": (npz([("w.npy", npy(np.array(["2020-01-01"], "M8[D]")))]), "datetime64[D]"),
     "fields": (npz([("w.npy", npy(np.zeros(1, [("a", "f4")])))]), "'a'"),
-    "objects": (npz([("w.npy", npy(np.array([None], object)))]), "dtype object"),
-    "4 TB": (npz([("w.npy", declared((4 << 39,)))]), "holds 24 bytes, expected 17,592,186,044,416"),
-    "too short": (npz([("w.npy", declared((9,)))]), "holds 24 bytes, expected 72 for the shape (9,)"),
+    "objects": (npz([("w.npy", npy(np.array([None], object)))]), "Object arrays cannot"),
+    "4 TB": (npz([("w.npy", declared((4 << 39,)))]), "(2199023255552,)"),
+    "too short": (npz([("w.npy", declared((9,)))]), "expected 72 bytes got 24"),
     "a header that is no header": (npz([("w.npy", b"\x93NUMPY\x01\x00\x04\x00 {!\n")]), "EOF"),
 }  # fmt: skip
 
