@@ -341,10 +341,8 @@ def _numbers(what: str, given: Any, words: bool = False) -> Array:
         return as_array(given, what)
     except TypeError as error:
         listed = isinstance(given, list | tuple)
-        refused = hasattr(given, "filled") or getattr(
-            given, "requires_grad", False
-        )  # masked arrays
-        if refused or not (listed or hasattr(given, "__array__")):
+        masked, recorded = hasattr(given, "filled"), getattr(given, "requires_grad", False)
+        if masked or recorded or not (listed or hasattr(given, "__array__")):
             raise
         try:
             objects = np.array(given, object) if listed else np.asarray(given).astype(object)

@@ -20,6 +20,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -393,7 +394,10 @@ def packed(value: Any, leaf: Leaf, at: str = "") -> Any:
     >>> packed({1: (float("inf"),)}, repr)
     {'dict': [[1, {'tuple': [{'float': '000000000000f07f'}]}]]}
     """
-    inner = lambda key, v: packed(v, leaf, f"{at}/{key}" if at else str(key))
+
+    def inner(key: Any, v: Any) -> Any:
+        return packed(v, leaf, f"{at}/{key}" if at else str(key))
+
     kind = type(value)
     if kind is float and not math.isfinite(value):
         return {"float": struct.pack("<d", value).hex()}
@@ -409,7 +413,7 @@ def packed(value: Any, leaf: Leaf, at: str = "") -> Any:
 
 def unpacked(value: Any, leaf: Leaf) -> Any:
     """What :func:`packed` has packed; ``leaf`` gets what is under another kind, and the kind."""
-    inner = lambda v: unpacked(v, leaf)
+    inner: Callable[[Any], Any] = partial(unpacked, leaf=leaf)
     match value:
         case {"float": text}:
             return struct.unpack("<d", bytes.fromhex(text))[0]

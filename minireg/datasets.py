@@ -249,11 +249,6 @@ def _raw(name: str) -> _Raw:
     return _from_idx(name) if name == "fashion-mnist" else _shipped(name)
 
 
-def _check_name(owner: str, name: str) -> None:
-    if not isinstance(name, str) or name not in TABLE:
-        raise ValueError(f"{owner}: unknown data set {name!r}, expected one of {sorted(TABLE)}")
-
-
 # --- loading ---------------------------------------------------------------------------------
 
 
@@ -270,7 +265,7 @@ def arrays(name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     >>> x.shape, x[0, :4].tolist(), y[0].item()
     ((442, 10), [59.0, 2.0, 32.1, 101.0], 151.0)
     """
-    _check_name("datasets.arrays", name)
+    check_option("datasets.arrays", tuple(TABLE), name=name)
     x, y, *_ = _raw(name)
     return x, y.astype(np.int64 if TABLE[name][0] == "classification" else np.float64)
 
@@ -359,7 +354,7 @@ def load(
     >>> mr.datasets.load("wine", noise=0.2)
     Dataset(wine: 125 training (25 labels flipped), 53 validation, 13 features, 3 classes)
     """
-    _check_name("datasets.load", name)
+    check_option("datasets.load", tuple(TABLE), name=name)
     if validation is not None:
         check_option("datasets.load", "(0, 1)", validation=validation)
     task, _ = TABLE[name]

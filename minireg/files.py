@@ -27,15 +27,8 @@ from .messages import needed, within
 
 Values = np.ndarray[Any, Any]
 Block = tuple[tuple[str, ...], Values]
-MISSING = {
-    "",
-    "na",
-    "n/a",
-    "nan",
-    "null",
-    "<na>",
-    "nat",
-}  # whichever case; "None" may be a category
+# whichever case; "None" may be a category
+MISSING = {"", "na", "n/a", "nan", "null", "<na>", "nat"}
 MOST_TEXTS = 200  # different texts in a column: more are no categories, and too many columns
 
 _DATE = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{2,4})([ T].*)?")
@@ -243,12 +236,14 @@ def column(owner: str, name: str, values: Any) -> Values:
         )
     cells = [_cell(owner, name, i, cell) for i, cell in enumerate(a.tolist())]
     known = [c for c in cells if c is not None]
-    if known and not any(isinstance(c, str) for c in known):
+    others = [c for c in known if not isinstance(c, str)]
+    if others and len(others) == len(known):
         filled = np.array([np.nan if c is None else c for c in cells])
         return filled if filled.dtype.kind in "biuf" else filled.astype(np.float64)
-    if any(not isinstance(c, str) for c in known):
-        other = next(c for c in known if not isinstance(c, str))
-        raise TypeError(f"{owner}: {name} mixes texts with numbers ({other!r}); make them one kind")
+    if others:
+        raise TypeError(
+            f"{owner}: {name} mixes texts with numbers ({others[0]!r}); make them one kind"
+        )
     return np.array([*cells, None], object)[:-1]
 
 

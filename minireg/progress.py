@@ -22,6 +22,7 @@ from itertools import zip_longest
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
+from weakref import ref
 
 from .backend import is_array, move, of, raw
 from .checkpoint import check_format, checksum, read_tree, write_tree
@@ -174,7 +175,8 @@ class Progress:
         for norm, kept in zip(self._norms(), tree["vectors"], strict=True):
             for p, vectors in zip(self.model.parameters(), kept, strict=True):
                 if vectors:
-                    norm.follow(p, *(move(a, p.backend) for a in vectors))
+                    v, noise = (move(a, p.backend) for a in vectors)
+                    norm.vectors[id(p)] = ref(p), v, noise
         layers = tree["layers"]
         for layer, p in zip(self._dropouts().values(), layers["dropout"], strict=True):
             check_option("Dropout", "[0, 1]", p=p)
@@ -246,11 +248,8 @@ class Progress:
 
     def describe(self, data: Mapping[str, Mapping[str, str]], **options: Any) -> None:
         """Note what holds at the start in words: what the file keeps, the options, the data."""
-        parameters = [
-            f"{n}: {p.dtype} on {p.backend}"
-            for n, p in self.model.named_parameters()
-            if p.requires_grad
-        ]
+        named = self.model.named_parameters()
+        parameters = [f"{n}: {p.dtype} on {p.backend}" for n, p in named if p.requires_grad]
         strengths = [f"{type(p).__name__}.{n} = {getattr(p, n)}" for p, n in self._strengths()]
         self.configuration = {
             "the trained parameters": "\n".join(parameters),
@@ -259,9 +258,7 @@ class Progress:
             "the strengths": "\n".join(strengths),
             **{name: repr(value) for name, value in options.items()},
         } | {
-            f"{which} of {part}": text
-            for part, texts in data.items()
-            for which, text in texts.items()
+            f"{which} of {part}": text for part, texts in data.items() for which, text in texts.items()
         }  # fmt: skip
 
     def _present(self) -> dict[str, str]:

@@ -177,11 +177,8 @@ class _MLP(_Estimator):
         check_option(owner, (None, *NORMS), norm=self.norm)
         sizes = [hidden] if isinstance(hidden, int | float | np.number) else [*hidden]
         check_option(owner, 1, **{f"hidden_layer_sizes[{i}]": n for i, n in enumerate(sizes)})
-        init, drop, layers = (
-            Stream("init", seeds[0]),
-            Stream("dropout", seeds[1]),
-            list[nn.Module](),
-        )
+        init, drop = Stream("init", seeds[0]), Stream("dropout", seeds[1])
+        layers: list[nn.Module] = []
         for before, size in pairwise([features, *sizes]):
             layers.append(nn.Linear(before, size, dtype=dtype, generator=init))
             layers += [NORMS[self.norm](size, dtype=dtype)] if self.norm else []
@@ -496,9 +493,8 @@ class PenalizedRegression(_Regressor, _Penalized):
         (x, target), weight = self._rows(sample_weight, x, target)
         start = np.average(target, axis=0, weights=weight) if self.fit_intercept else 0.0
         loss = nn.MSELoss() if self.loss is None else self.loss
-        shift = (
-            start if isinstance(loss, nn.MSELoss) else 0.0
-        )  # where y is far from 0, it rounds less
+        # where y is far from 0, it rounds less
+        shift = start if isinstance(loss, nn.MSELoss) else 0.0
         if 0 < np.abs(target - shift).max() < TINY:
             raise ValueError(
                 f"fit: y is {target.ravel()!r:.60}, whose squares are 0; give it another unit"

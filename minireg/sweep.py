@@ -19,7 +19,7 @@ import numpy as np
 
 from .checkpoint import replacing
 from .inspect.history import finite
-from .messages import check_kind, check_option
+from .messages import check_kind, check_option, within
 from .trials import Key, Store, same
 from .trials import key as key_of
 from .workers import Ending, NotedError, Outcome, Point, Trial, digest, inner, message, outcomes
@@ -351,11 +351,7 @@ def is_number(value: Any) -> bool:
     >>> is_number(np.float32(0.1)), is_number(True), is_number(math.nan)
     (True, False, False)
     """
-    return (
-        isinstance(value, int | float | np.integer | np.floating)
-        and not isinstance(value, bool)
-        and not math.isnan(value)
-    )
+    return within("[-inf, inf]", value)
 
 
 def plain(value: Any) -> Any:

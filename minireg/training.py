@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from .batches import OF_LABELS, Data, Intake, Pair, Part, figures
 from .checkpoint import check_path
 from .inspect.history import History, Name, as_classes
 from .inspect.ledger import Ledger
-from .messages import check_option
+from .messages import check_option, needed
 from .nn import Module
 from .nn.losses import Loss
 from .objective import AnyLoss, Objective, Terms
@@ -634,29 +634,17 @@ def _gaps(row: dict[str, float]) -> dict[str, float]:
 
 @contextmanager
 def _rich_bar(label: str, epochs: int) -> Iterator[Callable[[dict[str, float]], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
+    bars = _rich("progress")
     columns = (
-        TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
+        "{task.description:<12}", bars.BarColumn(), bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(), "{task.fields[figures]}",
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    names = {"train": "train_loss", "val": "validation_loss", "val acc": "validation_accuracy"}
+    with bars.Progress(*columns, console=_rich("console").Console(stderr=True)) as bar:
         task = bar.add_task(label, total=epochs, figures="")
 
         def advance(row: dict[str, float]) -> None:
-            names = {
-                "train_loss": "train",
-                "validation_loss": "val",
-                "validation_accuracy": "val acc",
-            }
-            figures = "  ".join(f"{n} {row[k]:.3f}" for k, n in names.items() if k in row)
+            figures = "  ".join(f"{n} {row[k]:.3f}" for n, k in names.items() if k in row)
             bar.update(task, advance=1, figures=figures)
 
         yield advance
@@ -664,15 +652,11 @@ def _rich_bar(label: str, epochs: int) -> Iterator[Callable[[dict[str, float]], 
 
 def _bar(progress: bool | None, label: str, epochs: int) -> Any:
     """A context that yields a function to call after each epoch."""
-    if progress is not False:
-        try:
-            from rich.console import Console
-        except ImportError as error:
-            if progress:
-                raise ImportError(
-                    "fit: progress=True needs rich: pip install 'minireg[cli]'"
-                ) from error
-            return nullcontext(lambda row: None)
-        if progress or Console(stderr=True).is_terminal:
-            return _rich_bar(label, epochs)
-    return nullcontext(lambda row: None)
+    if progress is None:
+        with suppress(ImportError):
+            progress = _rich("console").Console(stderr=True).is_terminal
+    return _rich_bar(label, epochs) if progress else nullcontext(lambda row: None)
+
+
+def _rich(part: str) -> Any:
+    return needed("fit: progress=True needs rich", f"rich.{part}", "'minireg[cli]'")

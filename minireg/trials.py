@@ -28,6 +28,7 @@ _TABLES = (
     "CREATE TABLE trials (place INTEGER PRIMARY KEY, point TEXT NOT NULL, seed TEXT NOT NULL, "
     "run TEXT NOT NULL, figures TEXT, error TEXT, checksum TEXT, UNIQUE (point, seed))",
 )
+_BROKEN = ValueError, TypeError, LookupError, AttributeError  # what text that is none leads to
 _PATIENCE = 60  # seconds to wait for another process that writes
 _CODES = {"FULL": errno.ENOSPC, "READONLY": errno.EACCES, "CANTOPEN": errno.EACCES}
 
@@ -276,13 +277,7 @@ class Store:
             if name == "ERROR":  # no such table
                 raise self._damaged(error) from error
             raise OSError(_CODES.get(name, errno.EIO), str(error), str(self.path)) from error
-        except (
-            self._sqlite.DatabaseError,
-            ValueError,
-            TypeError,
-            LookupError,
-            AttributeError,
-        ) as error:
+        except (self._sqlite.DatabaseError, *_BROKEN) as error:
             raise self._damaged(error) from error
 
     def _damaged(self, why: object) -> ValueError:

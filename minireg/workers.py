@@ -170,9 +170,8 @@ def _portable(error: Exception) -> Exception:
 
 
 def _unsendable(function: Callable[..., Any], error: BaseException) -> TypeError:
-    why = (
-        message(error.__cause__ or error).strip(' "\n').splitlines()[-1]
-    )  # or a remote traceback's
+    # (the last line of a remote traceback)
+    why = message(error.__cause__ or error).strip(' "\n').splitlines()[-1]
     return TypeError(
         f"sweep: {function!r:.60} cannot run in another process: {why}; define it at the top of a "
         "module that the workers can import, and open files and locks inside it"
@@ -383,11 +382,8 @@ def versions() -> dict[str, str]:
     ['python', 'numpy', 'minireg']
     """
     python = ".".join(platform.python_version_tuple()[:2])
-    return {
-        "python": python,
-        "numpy": np.__version__,
-        "minireg": sys.modules["minireg"].__version__,
-    }
+    ours = sys.modules["minireg"].__version__
+    return {"python": python, "numpy": np.__version__, "minireg": ours}
 
 
 def _versions_there(code: bytes) -> dict[str, str]:

@@ -273,7 +273,7 @@ DAMAGED = {
     "a truncated head": (GOOD[30:], ""),
     "a truncated tail": (GOOD[:-30], "not a zip file"),
     "an entry of text": (npz([("notes", b"hello")]), "entry 'notes': EOF"),
-    "strings": (npz([("w.npy", npy(np.array(["a"])))]), "entry 'w' has dtype <U1, expected an array of numbers"),
+    "strings": (npz([("w.npy", npy(np.array(["a"])))]), "'w' has dtype <U1, expected an array of numbers"),
     "dates": (npz([("w.npy", npy(np.array(["2020-01-01"], "M8[D]")))]), "datetime64[D]"),
     "fields": (npz([("w.npy", npy(np.zeros(1, [("a", "f4")])))]), "'a'"),
     "objects": (npz([("w.npy", npy(np.array([None], object)))]), "Object arrays cannot"),

@@ -928,7 +928,7 @@ def test_from_arrays_says_what_is_wrong(what):
 # --- refusals ---------------------------------------------------------------------------------------
 
 REFUSED = {
-    "name": ({"name": "tulips"}, r"unknown data set 'tulips', expected one of \['breast_cancer', 'diabetes'"),
+    "name": ({"name": "tulips"}, "name must be 'digits', .* or 'fashion-mnist', got 'tulips'"),
     "noise": ({"name": "wine", "noise": 1.0}, r"noise must be in \[0, 1\), got 1.0"),
     "negative noise": ({"name": "wine", "noise": -0.1}, r"noise must be in \[0, 1\), got -0.1"),
     "noise on numbers": ({"name": "diabetes", "noise": 0.1}, "'diabetes' is a regression"),
@@ -947,9 +947,7 @@ def test_load_says_what_it_expected(label):
 
 
 def test_arrays_says_what_it_expected():
-    with pytest.raises(
-        ValueError, match=r"^datasets.arrays: unknown data set 'x', expected one of"
-    ):
+    with pytest.raises(ValueError, match=r"^datasets.arrays: name must be 'digits'"):
         arrays("x")
 
 

@@ -1,6 +1,5 @@
 """fit: deterministic, honest in its columns, and it ends well however it ends."""
 
-import builtins
 import gc
 import json
 import sys
@@ -694,14 +693,8 @@ def test_a_cell_run_again_with_the_same_optimizer_applies_its_own_prox_only():
 
 
 def without_rich(monkeypatch):
-    real = builtins.__import__
-
-    def refuse(name, *args):
-        if name.partition(".")[0] == "rich":
-            raise ImportError(name)
-        return real(name, *args)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    for part in ("console", "progress"):
+        monkeypatch.setitem(sys.modules, f"rich.{part}", None)
 
 
 def test_progress_without_rich_names_the_extra(monkeypatch):

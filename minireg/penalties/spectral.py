@@ -153,18 +153,14 @@ class SpectralNorm(Penalty):
             image = a @ v
             _, image, v = block_power(a, np.square(image).sum(axis=0), image, v, BLIND)
         if is_grad_enabled() and w.requires_grad:
+            vectors, key = self.vectors, id(w)
             if v.shape[1] < len(v):
                 scatter(v, noise)
-            self.follow(w, v, np.roll(noise, 1))
+            vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v, np.roll(noise, 1)
         first = image[:, 0]
         size = np.sqrt(np.square(first).sum())
         first = unit(first, (len(first) * float(np.finfo(first.dtype).tiny)) ** 0.5)
         return (size, v[:, 0], first) if wide else (size, first, v[:, 0])
-
-    def follow(self, w: Tensor, v: Array, noise: Array) -> None:
-        """Go on from these vectors at the next call with w; ``vectors[id(w)][1:]`` are those it has."""
-        vectors, key = self.vectors, id(w)
-        vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v, noise
 
     def _rounds(self, a: Array, v: Array) -> tuple[Array, Array]:
         """Images and right vectors once they have converged, after at most ``iterations`` rounds."""
