@@ -149,16 +149,15 @@ class Sweep:
         if self.halving is None:
             return self
         name, most = self.halving.budget, self.halving.most
-
-        def kept(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-            return tuple(row for row in rows if row[name] == most)
-
-        rows, failed, missing = kept(self.rows), kept(self.failed), kept(self.missing)
-        return replace(self, rows=rows, failed=failed, missing=missing, halving=None)
+        parts: dict[str, Any] = {
+            part: tuple(row for row in getattr(self, part) if row[name] == most)
+            for part in ("rows", "failed", "missing")
+        }
+        return replace(self, **parts, halving=None)
 
     def __getitem__(self, column: str) -> list[Any]:
-        if column not in (*self.parameters, "seed", *self.figures):
-            known = [*self.parameters, "seed", *self.figures]
+        known = [*self.parameters, "seed", *self.figures]
+        if column not in known:
             raise KeyError(f"Sweep: no column {column!r}, expected one of {known}")
         return [row[column] for row in self.rows]
 
@@ -531,7 +530,7 @@ def sweep(
     """
     if not callable(function):
         raise TypeError(f"sweep: function must be callable, got {function!r:.60}")
-    check_kind("sweep", Mapping, "names to values", grid=grid)
+    check_kind("sweep", Mapping, "write a mapping of names to values", grid=grid)
     for name, values in (*((f"grid[{k!r}]", v) for k, v in grid.items()), ("seeds", seeds)):
         if (
             isinstance(values, str)
