@@ -42,7 +42,7 @@ from ..check.penalties import PenaltyReport, check_penalty
 from ..penalties import Penalty
 from ..tables import Cell, Column, Table
 from . import common
-from .common import MissingError, UsageError, in_range
+from .common import MissingError, UsageError, flags, in_range
 
 COLOURS = {"ok": "green", "wrong": "bold red", "n/a": "dim"}
 
@@ -51,21 +51,23 @@ def declare(commands: common.Commands) -> None:
     """Declare the command."""
     short = "do value, gradient, prox and certificates of a penalty fit together?"
     parser = common.declare(commands, "check-penalty", check, short, __doc__)
-    add, count = parser.add_argument, in_range(1, whole=True)
-    about = (
-        "a module or a file, and a penalty in it: an instance, or a class that takes its strength"
-    )
-    add("penalty", metavar="WHERE:NAME", help=about)
-    about = "what a class is made with; default 0.5"
-    add("--strength", type=in_range(1e-12), default=0.5, metavar="λ", help=about)
-    about = "of the weight; default: the one the penalty names, mostly 4 3"
-    add("--shape", type=count, nargs="+", metavar="N", help=about)
-    about = "random points per check, in addition to those at kinks; default 20"
-    add("--trials", type=count, default=20, metavar="N", help=about)
+    add, count = flags(parser, check), in_range(1, whole=True)
+    add("penalty", metavar="WHERE:NAME")
+    add("--strength", type=in_range(1e-12), default=0.5, metavar="λ")
+    add("--shape", type=count, nargs="+", metavar="N")
+    add("--trials", type=count, default=20, metavar="N")
 
 
 def check(args: argparse.Namespace) -> int:
-    """``minireg check-penalty``."""
+    """``minireg check-penalty``.
+
+    Attributes
+    ----------
+    penalty : a module or a file, and a penalty in it: an instance, or a class that takes its strength
+    strength : what a class is made with; default 0.5
+    shape : of the weight; default: the one the penalty names, mostly 4 3
+    trials : random points per check, in addition to those at kinks; default 20
+    """
     where, _, name = args.penalty.rpartition(":")
     if not where or not name:
         raise UsageError(

@@ -6,8 +6,9 @@ import argparse
 import difflib
 import importlib.util
 import inspect
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,6 +32,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse, except that the command's parser reports unknown arguments itself."""
+        self._given: list[argparse.Action] = []
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
@@ -38,6 +40,14 @@ class Parser(argparse.ArgumentParser):
             hint = f"; did you mean {near[0]}?" if near else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return found, unknown
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """As argparse, except that no value of a flag is lost to a later one."""
+        if type(action) is argparse._StoreAction and action.option_strings:
+            if action in self._given:
+                raise argparse.ArgumentError(action, "given twice")
+            self._given.append(action)
+        return super()._get_values(action, arg_strings)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """As argparse, except that errors of writing to stdout are raised."""
@@ -67,6 +77,29 @@ def declare(commands: Commands, name: str, run: Command, short: str, about: str 
     )
     parser.set_defaults(execute=run)
     return parser
+
+
+def flag(name: str) -> str:
+    """The flag of a setting.
+
+    >>> flag("label_smoothing")
+    '--label-smoothing'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+def flags(parser: Any, about: Any) -> Callable[..., Any]:
+    """``add_argument`` of a parser or group. The help of a flag is what the docstring of ``about``, a
+    function or a class, says of its name, filled in with ``words``.
+    """
+    found = re.findall(r"^(\w+) : (.+(?:\n    .+)*)", inspect.getdoc(about) or "", re.M)
+    said = {name: " ".join(text.split()) for name, text in found}
+
+    def add(name: str, words: Mapping[str, str] = {}, **options: Any) -> None:
+        text = said.get(name.lstrip("-").replace("-", "_"), "").format_map(words)
+        parser.add_argument(name, help=text, **options)
+
+    return add
 
 
 def in_range(low: float, high: float = float("inf"), whole: bool = False) -> Callable[[str], float]:

@@ -21,10 +21,9 @@ import importlib.util
 import json
 import math
 import shutil
-import statistics
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,21 +32,17 @@ from ..sweep import Sweep, is_number, plain, tabulated
 from ..tables import Cell, Column, Table, number
 from ..trials import key, same
 from . import common
-from .common import MissingError, UsageError
-from .folder import FORMAT
-from .spelled import Chosen
+from .common import MissingError, UsageError, flags
+from .folder import RECORD, Kept
+from .settings import TrainSettings
 
-STORE, RECORD = "sweep.sqlite", "history.json"
+STORE = "sweep.sqlite"
 DATA = ("dataset", "data", "target", "task", "noise", "validation", "seed")  # what data depend on
 SHOWN = 5  # failures, and what is missing; then how many more
 LONGEST = 40  # lines of a table
-ABLATED = (
-    "regularizers"  # the parameter of an ablation: its values are the names of those that are on
-)
-# Settings of which more does not regularize more.
-NO_STRENGTH = (
-    *("lr", "momentum", "epochs", "batch_size", "clip_norm", "patience", "noise", "validation"),
-)
+ABLATED = "regularizers"  # of an ablation: the names of those that are on
+# Settings, and arguments of penalties, of which more does not regularize more.
+NO_STRENGTH = "lr momentum epochs batch_size clip_norm patience noise validation radius gamma a eps"
 WIDEST, NARROWEST = 40, 9  # columns of the picture
 
 
@@ -55,31 +50,40 @@ def declare(commands: common.Commands) -> None:
     """Declare the command."""
     short = "curves over λ of sweeps and runs, the best λ and the one-standard-error λ"
     parser = common.declare(commands, "compare", compare, short, __doc__)
-    about = "a sweep's store, a folder with one, or a run folder of minireg train"
-    parser.add_argument("paths", nargs="+", type=common.folder, metavar="PATH", help=about)
-    add_flags(parser.add_argument)
+    flags(parser, compare)("paths", nargs="+", type=common.folder, metavar="PATH")
+    add_flags(parser)
 
 
-def add_flags(add: Callable[..., Any]) -> None:
+def add_flags(group: Any) -> None:
     """Add the flags of what is said: those of ``minireg sweep``, too."""
-    about = "what to compare by; default validation_loss, of an ablation test_accuracy or test_loss"
-    add("--figure", metavar="NAME", help=about)
-    add(
-        "--mode", choices=("min", "max"), help="which is best; default max for accuracies, else min"
-    )
-    about = "which λ the one-standard-error rule is about; default the only one that varies"
-    add("--over", metavar="NAME", help=about)
-    add("--json", action="store_true", help="print one JSON object instead")
+    add = flags(group, say)
+    add("--figure", metavar="NAME")
+    add("--mode", choices=("min", "max"))
+    add("--over", type=lambda text: text.replace("-", "_"), metavar="NAME")
+    add("--json", action="store_true")
 
 
 def compare(args: argparse.Namespace) -> int:
-    """``minireg compare``."""
+    """``minireg compare``.
+
+    Attributes
+    ----------
+    paths : a sweep's store, a folder with one, or a run folder of minireg train
+    """
     say(args.paths, args, {})
     return 0
 
 
 def say(paths: list[Path], args: argparse.Namespace, about: dict[str, Any]) -> None:
-    """Print what paths hold as :func:`add_flags` asks; ``about`` is for the JSON object."""
+    """Print what paths hold; ``about`` is for the JSON object.
+
+    Attributes
+    ----------
+    figure : what to compare by; default validation_loss, of an ablation test_accuracy or test_loss
+    mode : which is best; default max for accuracies, else min
+    over : which λ the one-standard-error rule is about; default the only one that varies
+    json : print one JSON object instead
+    """
     found = [_judged(*each, args) for each in _sweeps(paths)]
     if args.json:
         print(json.dumps(finite(plain(about | {"compared": found})), allow_nan=False))
@@ -94,105 +98,69 @@ def say(paths: list[Path], args: argparse.Namespace, about: dict[str, Any]) -> N
 def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str]]]:
     """The sweeps by name, and what is to say of each; all run folders together are one."""
     found: list[tuple[str, Sweep, list[str]]] = []
-    records: dict[Path, dict[str, Any]] = {}
+    folders: dict[Path, Kept] = {}
     for path in dict.fromkeys(paths):
-        file = path
-        if path.is_dir():
-            there = [path / name for name in (STORE, RECORD) if (path / name).is_file()]
-            if not there:
-                raise MissingError(f"{path} holds neither {STORE} nor {RECORD}: nothing to compare")
-            file = there[0]
+        there = [path / name for name in (STORE, RECORD) if (path / name).is_file()]
+        if path.is_dir() and not there:
+            raise MissingError(f"{path} holds neither {STORE} nor {RECORD}: nothing to compare")
+        file = there[0] if there else path
         if file.name == RECORD:
-            records[file.parent] = _record(file)
+            folders[file.parent] = Kept.of(file.parent)
             continue
         try:
             found.append((str(path), Sweep.load(file), []))
         except (FileNotFoundError, ValueError) as error:
             raise MissingError(str(error)) from error
-    if records:
-        found.append((f"{_count(len(records), 'run')} of minireg train", *_from_runs(records)))
+    if folders:
+        found.append((f"{_count(len(folders), 'run')} of minireg train", *_from_runs(folders)))
     for name, sweep, _ in found:
         if not sweep.rows:
-            failed, missing = len(sweep.failed), len(sweep.missing)
-            raise MissingError(
-                f"{name}: nothing to compare, no run has finished ({failed} failed, {missing} missing)"
-            )
+            counts = f"{len(sweep.failed)} failed, {len(sweep.missing)} missing"
+            raise MissingError(f"{name}: nothing to compare, no run has finished ({counts})")
     return found
 
 
-def _record(file: Path) -> dict[str, Any]:
-    """The settings, data and runs of a run folder."""
-    try:
-        found = json.loads(file.read_text("utf-8"))
-        settings, runs, data = found["settings"], found["runs"], found["data"]["sums"]
-        if (number := found["format"]) != FORMAT:
-            raise ValueError(f"its format is {number!r}, expected {FORMAT}: of another version")
-        source = same([settings[name] for name in DATA])
-        seed, restored = settings.pop("seed"), bool(settings["patience"])
-        settings["dataset"] = settings["dataset"] or settings["data"]
-        del settings["data"]
-        settings["penalty"] = [" ".join(Chosen(**p).words) for p in settings["penalty"]]
-        # the rate of the last epoch is a column, too: what names a point is the setting
-        endings = {label: _ending(run, restored, {*settings}) for label, run in runs.items()}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise MissingError(f"{file} is no record of minireg train: {error!r}") from error
-    return {"settings": settings, "seed": seed, "runs": endings, "source": source, "data": data}
-
-
-def _ending(run: dict[str, Any], restored: bool, taken: set[str]) -> dict[str, float] | None:
-    """The figures of the weights that a run ended with; None if it did not reach its end."""
-    if run["stopped"] not in ("epochs", "early stopping"):
-        return None
-    epoch = (run["best_epoch"] or 0) if restored else 0  # early stopping put the best one's back
-    last = {n: column[epoch - 1] for n, column in run["columns"].items() if n not in taken}
-    return {name: math.nan if value is None else float(value) for name, value in last.items()}
-
-
-def _from_runs(records: dict[Path, dict[str, Any]]) -> tuple[Sweep, list[str]]:
-    """One table of run folders: a point for each way in which their settings differ, and what is to
-    say of them. It does not depend on their order. ``MissingError`` for runs of other data.
+def _from_runs(folders: dict[Path, Kept]) -> tuple[Sweep, list[str]]:
+    """One table of run folders, whatever their order: a point for each way in which their settings differ;
+    and what is to say of them. ``MissingError`` for runs of other data.
     """
-    records = dict(sorted(records.items()))
-    _same_data(records)
-    labels = sorted({label for record in records.values() for label in record["runs"]} - {"plain"})
-    labels = labels or ["regularized"]
-    settings = [record["settings"] for record in records.values()]
-    names = [*dict.fromkeys(name for each in settings for name in each)]
-    names = [n for n in names if len({same(each.get(n)) for each in settings}) > 1] or names[:1]
-    found: dict[Any, tuple[Path, tuple[dict[str, Any], int], dict[str, float] | None]] = {}
+    # of copies that which has ended is the first
+    order = sorted(folders, key=lambda path: (not folders[path].ended("regularized"), path))
+    named = {path: _named(folders[path].settings) for path in order}
+    names = [*named[order[0]]]
+    names = [n for n in names if len({same(s[n]) for s in named.values()}) > 1] or names[:1]
+    sources: dict[Any, Path] = {}
+    runs: dict[Any, tuple[Path, tuple[dict[str, Any], int], dict[str, float] | None]] = {}
     notes = []
-    for label in labels:
-        for path, record in records.items():
-            point = {name: record["settings"].get(name) for name in names}
-            point |= {"run": label} if len(labels) > 1 else {}
-            run, ending = (point, record["seed"]), record["runs"].get(label)
-            first, _, before = found.setdefault(key(*run), (path, run, ending))
-            if first != path:
-                notes.append(f"the same run twice, it counts once: {first} and {path}")
-            if before is None:  # a copy that was interrupted
-                found[key(*run)] = path, run, ending
-    runs, endings = [run for _, run, _ in found.values()], [end for *_, end in found.values()]
-    finished = [ending for ending in endings if ending is not None]
-    # a term that is off has no figures
-    shared = (
-        [name for name in finished[0] if all(name in ending for ending in finished)]
-        if finished
-        else []
-    )
-    kept = [ending and {name: ending[name] for name in shared} for ending in endings]
-    return tabulated([*runs[0][0]], runs, kept), notes
-
-
-def _same_data(records: dict[Path, dict[str, Any]]) -> None:
-    """``MissingError`` if runs whose settings say the same data had others."""
-    first: dict[Any, Path] = {}
-    for path, record in records.items():
-        known = first.setdefault(record["source"], path)
-        if record["data"] != records[known]["data"]:
+    for path in order:
+        kept, settings = folders[path], named[path]
+        known = sources.setdefault(same([getattr(kept.settings, name) for name in DATA]), path)
+        if kept.data["sums"] != folders[known].data["sums"]:
+            both = f"both are of {settings['dataset']} with the same settings"
             raise MissingError(
-                f"{known} and {path} are runs of other data, though their settings say the same; "
-                "compare them apart"
+                f"{known} and {path} are runs of other data, though {both}; compare them apart"
             )
+        figures: dict[str, float] | None = None
+        if kept.ended("regularized"):
+            run = kept.runs["regularized"]
+            # the rate of the last epoch is a figure, too: what names a point is the setting
+            figures = {n: v for n, v in run.figures(run.last).items() if n not in settings}
+        at = {name: settings[name] for name in names}, kept.settings.seed
+        first, *_ = runs.setdefault(key(*at), (path, at, figures))
+        if first != path:
+            notes.append(f"the same run twice, it counts once: {first} and {path}")
+    endings = [ending for *_, ending in runs.values()]
+    # a term that is off has no figures
+    shared = [{*ending} for ending in endings if ending]
+    endings = [e and {n: v for n, v in e.items() if all(n in s for s in shared)} for e in endings]
+    return tabulated(names, [at for _, at, _ in runs.values()], endings), notes
+
+
+def _named(settings: TrainSettings) -> dict[str, Any]:
+    """The settings that name points."""
+    found = vars(settings) | {"dataset": settings.dataset or settings.data}
+    found["penalty"] = [" ".join(chosen.words) for chosen in settings.penalty]
+    return {name: value for name, value in found.items() if name not in ("data", "seed")}
 
 
 def _count(number: int, noun: str) -> str:
@@ -266,7 +234,7 @@ def _chosen(
             if over is None and len(varied) != 1:
                 many = f"{', '.join(varied)} vary: --over {(varied or [''])[0]} asks for its λ"
                 notes.append(f"no one-standard-error rule: {many if varied else 'nothing varies'}")
-            elif over is None and varied[0] in NO_STRENGTH:
+            elif over is None and varied[0].rpartition(".")[2] in NO_STRENGTH.split():
                 notes.append(f"no one-standard-error rule: more {varied[0]} is no simpler fit")
             else:
                 rule = sweep.one_standard_error(figure, over, mode)
@@ -284,26 +252,22 @@ def _ablation(sweep: Sweep, figure: str, mode: str) -> list[dict[str, Any]]:
     """Of each regularizer what it brings and what is lost without it: means of differences between
     trainings with the same seed, > 0 where they are better with it, and their standard errors.
     """
-    values: dict[tuple[str, ...], dict[Any, float]] = {}
-    for run in sweep.rows:
-        values.setdefault(tuple(run[ABLATED]), {})[run["seed"]] = run[figure]
+    values = {(tuple(run[ABLATED]), run["seed"]): run[figure] for run in sweep.rows}
     every = max((tuple(r[ABLATED]) for r in (*sweep.rows, *sweep.failed, *sweep.missing)), key=len)
-
-    def gain(of: tuple[str, ...], over: tuple[str, ...]) -> tuple[float, float, int]:
-        a, b = values.get(of, {}), values.get(over, {})
-        sign = 1 if mode == "max" else -1
-        # rounded, as 0.3 - 0.2 is less than 0.1: what is equal differs by 0
-        found = [round(sign * (a[seed] - b[seed]), 12) for seed in a if seed in b]
-        few = len(found) < 2 or not all(map(math.isfinite, found))
-        error = math.nan if few else statistics.stdev(found) / math.sqrt(len(found))
-        return statistics.fmean(found or [math.nan]), error, len(found)
-
-    gains = []
+    sign, gains = 1 if mode == "max" else -1, []
     for name in every:
-        rest = tuple(n for n in every if n != name)
         row: dict[str, Any] = {"regularizer": name}
-        for name_of, of, over in (("brings", (name,), ()), ("lost", every, rest)):
-            row[name_of], row[f"{name_of}_se"], row[f"{name_of}_seeds"] = gain(of, over)
+        rest = tuple(n for n in every if n != name)
+        for kind, of, over in (("brings", (name,), ()), ("lost", every, rest)):
+            # rounded, as 0.3 - 0.2 is less than 0.1: what is equal differs by 0
+            pairs = [
+                {"seed": seed, "gain": round(sign * (value - values[over, seed]), 12)}
+                for (names, seed), value in values.items()
+                if names == of and (over, seed) in values
+            ]
+            nothing = {"mean": math.nan, "se": math.nan, "seeds": 0}
+            mean = next(iter(Sweep((), ("gain",), tuple(pairs)).summary("gain")), nothing)
+            row |= {kind: mean["mean"], f"{kind}_se": mean["se"], f"{kind}_seeds": mean["seeds"]}
         gains.append(row)
     return gains
 
@@ -320,35 +284,46 @@ def _show(judged: dict[str, Any]) -> None:
     if importlib.util.find_spec("rich") is not None:
         terminal = common.console()
         console, width = (terminal if terminal.is_terminal else None), terminal.width
-    table = _table(judged, width) if judged["ablation"] is None else _ablation_table(judged, width)
-    said = [textwrap.fill(line, width, subsequent_indent="  ") for line in _said(judged)]
+    table, legend = (_table if judged["ablation"] is None else _ablation_table)(judged, width)
+    lines = [*legend, *_said(judged)]
+    said = "\n".join(textwrap.fill(line, width, subsequent_indent="  ") for line in lines)
+    shown = table if judged["points"] else table.title
     if console is None:
-        print("\n".join([table.text(), *said]), end="\n\n")
+        print(shown, said, sep="\n", end="\n\n")
     else:
-        console.print(table)
-        console.print("\n".join(said), end="\n\n", markup=False, highlight=False)
+        console.print(shown)
+        console.print(said, end="\n\n", markup=False, highlight=False)
 
 
-def _table(judged: dict[str, Any], width: int) -> Table:
-    """A line a point; where the picture would be too narrow, columns of numbers are left out."""
+def _table(judged: dict[str, Any], width: int) -> tuple[Table, list[str]]:
+    """A line a point; where the picture would be too narrow, columns of numbers are left out, and points are
+    numbered. And what explains it.
+    """
     points, names = _longest(judged), judged["parameters"]
     marks = {"best": judged["best"], "1 se": judged["one_standard_error"]}
-    columns: Filled = [
+    said = [" ".join(m for m, row in marks.items() if row and _at(row, p, names)) for p in points]
+    named: Filled = [
         (Column(name, whole=True), [text(point[name]) for point in points]) for name in names
     ]
-    columns += [
+    figures: Filled = [
         (Column("mean", ""), apart([point["mean"] for point in points])),
         (Column("std", ""), [finite(point["std"]) for point in points]),
         (Column("seeds", "d"), [point["seeds"] for point in points]),
+        (Column("chosen", whole=True), [Cell(words, "bold green") for words in said]),
     ]
-    said = [" ".join(m for m, row in marks.items() if row and _at(row, p, names)) for p in points]
-    columns.append((Column("chosen", whole=True), [Cell(words, "bold green") for words in said]))
-    columns = _fitting(columns, width - 3 - NARROWEST, ("seeds", "std", "chosen"))
+    room = width - 3 - NARROWEST
+    numbers: Filled = [(Column("point", "d"), [*range(1, len(points) + 1)])]
+    columns = _fitting([named + figures, named + figures[:1], numbers + figures[:1]], room)
+    legend = [
+        f"{n}: {where(p, names)}" for n, p in enumerate(points, 1) if columns[0] is numbers[0]
+    ]
     left = min(WIDEST, max(NARROWEST, width - _width(columns) - 3))
-    drawn = _picture(points, judged["best"], names, left)
+    drawn = _picture(points, judged, left)
     place = len(columns) - (columns[-1][0].name == "chosen")
-    columns.insert(place, (Column(drawn[0], whole=True), [*drawn[1:]]))
-    return _filled(columns, judged)
+    columns.insert(place, (Column(drawn[0], whole=True), drawn[1:]))
+    marked = "o: the mean, *: of the best, ---: one standard deviation to both sides"
+    off = "; <, >: off the scale" if {*"<>"} & {*"".join(drawn[1:])} else ""
+    return _filled(columns, judged), [*legend, marked + off] if points else []
 
 
 def apart(values: list[float]) -> list[str]:
@@ -376,14 +351,15 @@ def _longest(judged: dict[str, Any]) -> list[dict[str, Any]]:
     return [points[i] for i in sorted(i for _, _, i in sorted(means)[:LONGEST])]
 
 
-def _ablation_table(judged: dict[str, Any], width: int) -> Table:
+def _ablation_table(judged: dict[str, Any], width: int) -> tuple[Table, list[str]]:
     """A line for each regularizer."""
     rows = judged["ablation"]
     columns: Filled = [(Column("regularizer", whole=True), [row["regularizer"] for row in rows])]
     for name in ("brings", "lost"):
         columns.append((Column(name, "+"), [finite(row[name]) for row in rows]))
         columns.append((Column("± se", ""), [finite(row[f"{name}_se"]) for row in rows]))
-    return _filled(_fitting(columns, width, ("± se",)), judged)
+    narrow = [*columns[:2], columns[3]]
+    return _filled(_fitting([columns, narrow], width), judged), []
 
 
 Filled = list[tuple[Column, list[Any]]]
@@ -395,12 +371,9 @@ def _width(columns: Filled) -> int:
     return sum(2 + max(map(len, column)) for column in texts)
 
 
-def _fitting(columns: Filled, width: int, spare: Iterable[str]) -> Filled:
-    """The columns without as many of the spare ones, in this order, as make the others fit."""
-    for name in spare:
-        if _width(columns) > width:
-            columns = [(column, cells) for column, cells in columns if column.name != name]
-    return columns
+def _fitting(layouts: list[Filled], width: int) -> Filled:
+    """The first that fits, or the last."""
+    return next((columns for columns in layouts if _width(columns) <= width), layouts[-1])
 
 
 def _filled(columns: Filled, judged: dict[str, Any]) -> Table:
@@ -409,12 +382,19 @@ def _filled(columns: Filled, judged: dict[str, Any]) -> Table:
     return Table([column for column, _ in columns], rows, title)
 
 
-def _picture(
-    points: list[dict[str, Any]], best: dict[str, Any] | None, names: list[str], width: int
-) -> list[str]:
-    """The scale, then a line for each point: its mean, and one standard deviation to both sides."""
+def _picture(points: list[dict[str, Any]], judged: dict[str, Any], width: int) -> list[str]:
+    """The scale, then a line for each point: its mean, and one standard deviation to both sides.
+
+    What is further from the better half than ten times that half's span, and than the best from 0, has
+    diverged: it is off the scale, which would show nothing else.
+    """
+    sign = 1 if judged["mode"] == "min" else -1
+    means = sorted(sign * p["mean"] for p in points if math.isfinite(p["mean"]))
+    half = means[: max(2, math.ceil(len(means) / 2))]
+    most = half[-1] + max(10 * (half[-1] - half[0]), abs(half[0])) if half else 0.0
     spans = [(p["mean"] - s, p["mean"] + s) for p in points for s in [finite(p["std"]) or 0.0]]
-    ends = [end for span in spans for end in span if math.isfinite(end)]
+    there = [sign * point["mean"] <= most for point in points]
+    ends = [end for span, on in zip(spans, there, strict=True) if on for end in span]
     low, high = min(ends, default=0.0), max(ends, default=0.0)
 
     def place(value: float) -> int:
@@ -423,11 +403,14 @@ def _picture(
 
     left, right = apart([low, high])
     lines = [left + right.rjust(width - len(left)) if len(left + right) < width else left[:width]]
-    for point, (start, end) in zip(points, spans, strict=True):
+    for point, (start, end), on in zip(points, spans, there, strict=True):
         line = [" "] * width
-        if math.isfinite(start) and math.isfinite(end):
+        if on:
             line[place(start) : place(end) + 1] = "-" * (place(end) + 1 - place(start))
-            line[place(point["mean"])] = "*" if best and _at(best, point, names) else "o"
+            best = judged["best"] and _at(judged["best"], point, judged["parameters"])
+            line[place(point["mean"])] = "*" if best else "o"
+        elif not math.isnan(point["mean"]):
+            line[-1 if point["mean"] > high else 0] = ">" if point["mean"] > high else "<"
         lines.append("".join(line))
     return lines
 
@@ -448,9 +431,9 @@ def _said(judged: dict[str, Any]) -> list[str]:
         lines += _ablation_said(judged)
     if runs := judged["stopped_early"]["runs"]:
         budgets = ", ".join(map(str, judged["stopped_early"]["budgets"]))
-        lines.append(
-            f"stopped early by halving, no results: {_count(runs, 'run')} (budgets {budgets})"
-        )
+        what = "stopped early by halving, no results"
+        what = what if judged["points"] else "halving has not come to a full training; there are"
+        lines.append(f"{what}: {_count(runs, 'run')} (budgets {budgets})")
     for title in ("failed", "missing"):
         rows = judged[title]
         for row in rows[:SHOWN]:

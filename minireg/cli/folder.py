@@ -20,7 +20,7 @@ from ..checkpoint import checksum, replacing
 from ..datasets import Dataset
 from ..inspect import Run
 from ..inspect.run import some
-from .common import MissingError, UsageError
+from .common import MissingError, UsageError, need
 from .settings import TrainSettings
 
 try:
@@ -28,7 +28,7 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 1  # of history.json
+RECORD, FORMAT = "history.json", 1
 RUN, CHECKPOINT = "run-{}.safetensors", "checkpoint-{}.safetensors"  # by label
 Writer = Callable[[Path], object]
 
@@ -66,14 +66,11 @@ class RunFolder:
         try:
             path = made(path, new=out is None)
             if any(path.iterdir()) and not force:
-                raise MissingError(
-                    f"{path} is not empty; choose another --out, or add --force to replace what a "
-                    "run has left there"
-                )
-            (path / "history.json").touch(exist_ok=force)
+                fix = "choose another --out, or add --force to replace what a run has left there"
+                raise MissingError(f"{path} is not empty; {fix}")
+            (path / RECORD).touch(exist_ok=force)
         except OSError as error:
-            reason = f"cannot make the run folder {path}: {error.strerror}"
-            raise MissingError(reason) from error
+            raise MissingError(f"cannot make the run folder {path}: {error.strerror}") from error
         return cls(path)
 
     def write(self, writers: Mapping[str, Writer]) -> None:
@@ -99,26 +96,25 @@ class RunFolder:
     @property
     def problems(self) -> list[str]:
         """A sentence for each reason why files could not be written."""
-        failed: dict[str, list[str]] = {}
-        for name, reason in self.reasons.items():
-            if reason:
-                failed.setdefault(reason, []).append(name)
-        return [f"cannot write {', '.join(names)}: {reason}" for reason, names in failed.items()]
+        failed = {
+            reason: [n for n, r in self.reasons.items() if r == reason]
+            for reason in self.reasons.values()
+        }
+        return [f"cannot write {', '.join(names)}: {why}" for why, names in failed.items() if why]
 
 
 def made(path: Path, new: bool) -> Path:
     """Make the folder and say its path; with a number if another run began in the same second."""
-    first = path
-    first.parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(2):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        found = path if number == 1 else path.with_name(f"{path.name}-{number}")
         try:
-            path.mkdir(exist_ok=not new)
+            found.mkdir(exist_ok=not new)
             break
         except FileExistsError:
-            if not path.is_dir():
+            if not found.is_dir():
                 raise
-            path = first.with_name(f"{first.name}-{number}")
-    return path
+    return found
 
 
 @dataclass
@@ -136,8 +132,9 @@ class Kept:
     @classmethod
     def of(cls, path: Path) -> Kept:
         """Of a folder; ``OSError`` without history.json, ``MissingError`` that says what is wrong with it."""
+        need(safetensors="io")
         try:
-            found = json.loads((path / "history.json").read_text("utf-8"))
+            found = json.loads((path / RECORD).read_text("utf-8"))
             if (number := found.get("format")) != FORMAT:
                 raise ValueError(f"its format is {number}, expected {FORMAT}: of another version")
             settings, data = TrainSettings(**found["settings"]), found["data"]
@@ -146,9 +143,7 @@ class Kept:
             if settings.command != found["command"]:
                 raise ValueError("its command is not that of its settings")
         except (ValueError, TypeError, LookupError, AttributeError, UsageError) as error:
-            raise MissingError(
-                f"{path}/history.json holds no settings of a run: {error}"
-            ) from error
+            raise MissingError(f"{path}/{RECORD} holds no settings of a run: {error}") from error
         try:
             return cls(settings, data, Run.load(path) if any(path.glob(RUN.format("*"))) else {})
         except ValueError as error:
@@ -178,11 +173,9 @@ def said_of(known: Mapping[str, Any]) -> str:
     """The data in a sentence."""
     rows = ", ".join(f"{count} {part}" for part, count in known["rows"].items())
     flipped = f" ({known['flipped']} training labels flipped)" if known["flipped"] else ""
-    features = ": ".join(
-        filter(None, (f"{known['features']} features", some(known["feature_names"], 8)))
-    )
-    names = known["class_names"]
-    kind = f"{len(names)} classes: {some(names)}" if names else known["task"]
+    names, classes = known["feature_names"], known["class_names"]
+    features = f"{known['features']} features{': ' * bool(names)}{some(names, 8)}"
+    kind = f"{len(classes)} classes: {some(classes)}" if classes else known["task"]
     return f"{known['name']}: rows {rows}{flipped}; {features}; {kind}."
 
 

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader went away: nothing more to say
         return 0
     except UsageError as error:
-        parser().exit(2, f"{command}: {error}\n")
+        parser().exit(2, f"{command}: {error} (see {command} --help)\n")
     except KeyboardInterrupt:
         problem, code = "interrupted", 130
     except OSError as error:

@@ -27,7 +27,7 @@ from typing import Any
 
 from ..inspect import report
 from . import common
-from .common import MissingError, UsageError
+from .common import MissingError, UsageError, flags
 from .folder import Kept, said_of, whole
 from .train import LABELS, about
 
@@ -36,18 +36,23 @@ def declare(commands: common.Commands) -> None:
     """Declare the command."""
     short = "draw the report of runs again, of several on one page"
     parser = common.declare(commands, "report", draw, short, __doc__)
-    add = parser.add_argument
-    add("run", type=common.folder, nargs="+", metavar="RUN", help="a folder of minireg train")
-    about = "where the page is written; default report.html in the folder, if it is one"
-    add("--out", type=common.folder, metavar="FILE", help=about)
+    add = flags(parser, draw)
+    add("run", type=common.folder, nargs="+", metavar="RUN")
+    add("--out", type=common.folder, metavar="FILE")
 
 
 def draw(args: argparse.Namespace) -> int:
-    """``minireg report``."""
+    """``minireg report``.
+
+    Attributes
+    ----------
+    run : a folder of minireg train
+    out : where the page is written; default report.html in the folder, if it is one
+    """
     folders = [*{path.resolve(): path for path in args.run}.values()]
     if args.out is None and len(folders) > 1:
         raise UsageError("of several folders there is one page; say where, --out FILE")
-    common.need(matplotlib="viz", safetensors="io")
+    common.need(matplotlib="viz")
     found = {path: Kept.of(path) for path in folders}
     for path, kept in found.items():
         if not kept.runs:

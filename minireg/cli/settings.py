@@ -1,11 +1,11 @@
-"""TrainSettings: what both trainings of ``minireg train`` are made with, and their flags."""
+"""TrainSettings: what both trainings of ``minireg train`` are made with; each setting is a flag."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,12 +13,8 @@ from typing import Any, Literal, NamedTuple
 from .. import datasets, nn, optim
 from ..objective import Objective, Term
 from ..penalties import L1, L2
-from .common import UsageError, in_range
+from .common import UsageError, flag, flags, in_range
 from .spelled import PENALTIES, SCHEDULES, Chosen, listing, near, read
-
-SEE = "(see minireg train --help)"
-LATER: Any = None  # filled in by the other settings, or by the data
-LISTS = ("hidden", "penalty")  # settings whose one value is a list
 
 
 class Kind(NamedTuple):
@@ -65,12 +61,146 @@ DERIVED: dict[str, Callable[[int, int, float], str]] = {
 }
 
 
+# The settings with which groups of flags begin.
+GROUPS = {"dataset": "data", "hidden": "network", "optimizer": "training"}
+GROUPS["l2"] = "regularizers (0 switches one off)"
+
+# --- what flags take ------------------------------------------------------------------------------
+
+
+class _Value(argparse.Action):
+    """A setting of one value, of which a sweep takes several, also one flag after the other."""
+
+    def __init__(self, *args: Any, several: bool, **options: Any) -> None:
+        super().__init__(*args, **{"nargs": "+", **options})
+        self.several = several
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        before = getattr(namespace, self.dest, [])
+        taken = [*(before if isinstance(before, list) else [before]), *values]
+        if len(taken) > 1 and not self.several:
+            name, got = self.option_strings[0], f"got {len(taken)}; minireg sweep compares several"
+            parser.error(f"train takes one value of {name}, {got}")
+        if twice := [value for value in taken if taken.count(value) > 1]:
+            raise argparse.ArgumentError(self, f"{twice[0]} is given twice")
+        setattr(namespace, self.dest, taken if len(taken) > 1 else taken[0])
+
+
+class _Penalty(argparse.Action):
+    """``--penalty`` begins one; ``--on`` and ``--via`` say more of the last."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        chosen = [*getattr(namespace, "penalty", [])]
+        if self.dest == "penalty":
+            chosen.append(values)
+        elif not chosen:
+            raise argparse.ArgumentError(
+                self, "is about the --penalty before it, and there is none"
+            )
+        elif getattr(chosen[-1], self.dest) is not None:
+            raise argparse.ArgumentError(self, f"given twice for {chosen[-1].penalty}")
+        else:
+            try:
+                chosen[-1] = replace(chosen[-1], **{self.dest: values})
+            except ValueError as error:
+                raise argparse.ArgumentError(self, str(error)) from error
+        namespace.penalty = chosen
+
+
+def _told(text: str, listed: Callable[[], str], take: Callable[[str], Any]) -> Any:
+    """What ``take`` gives, whose errors are the flag's; for ``help`` a list ends the command."""
+    if text == "help":
+        print(listed())
+        raise SystemExit(0)
+    try:
+        return take(text)
+    except Exception as error:  # whatever the library says of it
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _penalty(text: str) -> Chosen:
+    return _told(text, lambda: listing(PENALTIES), Chosen)
+
+
+def _schedule(text: str) -> str:
+    """A schedule's short name, or a spelled one, as it is."""
+
+    def listed() -> str:
+        derived = [f"{name}: {spell(60, 1200, 0.02)}" for name, spell in DERIVED.items()]
+        head = "of 60 epochs, 1200 updates, --lr 0.02"
+        return "\n".join([head, *derived, "", listing(SCHEDULES)])
+
+    def take(text: str) -> str:
+        text, names = text.strip(), ["none", *DERIVED]
+        if text.isidentifier() and text not in {*names, *SCHEDULES}:
+            raise ValueError(f"there is no {text!r:.40}{near(text, [*names, *SCHEDULES])}")
+        if text not in names:
+            read(text, SCHEDULES)
+        return text
+
+    return _told(text, listed, take)
+
+
+SHARE, STRENGTH, COUNT = in_range(0, 1), in_range(0), in_range(1, whole=True)
+WHOLE, WAYS = in_range(0, whole=True), ("prox", "gradient")
+
+
+def _setting(
+    default: Any, takes: Any, metavar: str | None = None, action: Any = _Value, **options: Any
+) -> Any:
+    """A setting, of which a sweep takes several values; what its flag ``takes`` is an argparse type, or
+    choices.
+    """
+    known = {"action": action, "metavar": metavar, **options}
+    known["type" if callable(takes) else "choices"] = takes
+    made: Any = {"default_factory": default.copy} if isinstance(default, list) else {}
+    return field(**made or {"default": default}, metadata=known)
+
+
+_one = partial(_setting, action="store")
+
+
+# --- the settings ---------------------------------------------------------------------------------
+
+
 @dataclass
 class TrainSettings:
-    """The settings of both trainings, one for each flag; None is replaced by what fits the others.
+    """The settings of both trainings, one for each flag, of which this is the help.
 
-    ``UsageError`` for settings that contradict each other. They are what JSON holds:
-    ``TrainSettings(**settings.to_dict())`` are the same.
+    Attributes
+    ----------
+    dataset : {datasets}; default digits
+    data : your own instead: a table in .csv, .parquet or .npz
+    target : of --data: what to predict
+    task : of --data; default: what the target looks like
+    noise : share of the training labels to flip; default 0.2, of --data 0
+    validation : held out; default 0.3, or the test part that the data set comes with; half of it chooses
+        the best epoch, half is looked at only
+    hidden : widths of the hidden layers; default 512 512
+    norm : normalisation after each hidden Linear; default none
+    l2 : ½λ‖w‖² on the weights; default 0.001, or 0 with --penalty
+    l1 : λ‖w‖₁ on the weights; default 0.0002, or 0 with --penalty
+    l1_via : soft threshold after each step (exact zeros), or subgradient; default prox
+    penalty : any other, in quotes: 'GroupLasso(1e-3, axis=0)'; repeat it for more; "help" lists all;
+        NAME=… gives it a name in the tables{braces}
+    dropout : probability of dropping a hidden unit; default 0.5
+    label_smoothing : mix the target with the uniform distribution; default 0.2
+    optimizer : sgd (Nesterov momentum), adam, adamw, rmsprop, sgld (temperature 1/n, n rows), proximal
+        (ISTA) or accelerated (FISTA); default sgd
+    lr : learning rate, at its highest if scheduled; default {rates} or 0.001
+    momentum : default 0.9 (sgd) or 0 (rmsprop)
+    weight_decay : the optimizer's own decay of weights, in the regularized run; default 0
+    schedule : of the learning rate: {schedules}, made for --epochs; or in quotes 'StepLR(20, gamma=0.5)';
+        "help" lists all; default none
+    epochs : default 60
+    batch_size : default 64
+    clip_norm : clip the gradient norm; default off
+    patience : early stopping after N epochs without a better validation loss; default 0 = off
+    seed : of split, noise, weights; default 0
+    backend : default numpy
+
+    None is replaced by what fits the others, ``UsageError`` for settings that contradict each other. They
+    are what JSON holds: ``TrainSettings(**asdict(settings))`` are the same.
 
     >>> TrainSettings(optimizer="adam").lr, TrainSettings(dataset="diabetes").noise
     (0.001, 0.0)
@@ -78,31 +208,31 @@ class TrainSettings:
     minireg train --dataset wine --noise 0.2 --hid
     """
 
-    dataset: str | None = LATER  # digits, or None with data
-    data: str | None = None
-    target: str | None = None
-    task: str | None = None  # of data: said by the file
-    noise: float = LATER  # 0.2 of labels, but none of one's own data
-    validation: float | None = None  # the data set's own, or 0.3
-    hidden: list[int] = field(default_factory=lambda: [512, 512])
-    norm: str = "none"
-    l2: float = LATER  # 1e-3, or 0 with penalties
-    l1: float = LATER  # 2e-4, or 0 with penalties
-    l1_via: Literal["prox", "gradient"] = "prox"
-    penalty: list[Chosen] = field(default_factory=list)
-    dropout: float = 0.5
-    label_smoothing: float = LATER  # 0.2 of labels
-    optimizer: str = "sgd"
-    lr: float = LATER  # by optimizer
-    momentum: float | None = None  # by optimizer
-    weight_decay: float = 0.0
-    schedule: str = "none"
-    epochs: int = 60
-    batch_size: int = 64
-    clip_norm: float | None = None
-    patience: int = 0
-    seed: int = 0
-    backend: str = "numpy"
+    dataset: str | None = _one(None, datasets.TABLE, "NAME")
+    data: str | None = _one(None, str, "FILE")
+    target: str | None = _one(None, str, "COLUMN")
+    task: str | None = _one(None, ("classification", "regression"))
+    noise: float = _setting(None, SHARE, "RATE")
+    validation: float | None = _setting(None, in_range(0.01, 1), "SHARE")
+    hidden: list[int] = _one([512, 512], COUNT, "N", nargs="+")  # noqa: RUF009
+    norm: str = _setting("none", ("none", "batch", "layer", "rms"))
+    l2: float = _setting(None, STRENGTH, "λ")
+    l1: float = _setting(None, STRENGTH, "λ")
+    l1_via: Literal["prox", "gradient"] = _setting("prox", WAYS)
+    penalty: list[Chosen] = _setting([], _penalty, "[NAME=]P", _Penalty)  # noqa: RUF009
+    dropout: float = _setting(0.5, SHARE, "P")
+    label_smoothing: float = _setting(None, SHARE, "ε")
+    optimizer: str = _setting("sgd", OPTIMIZERS, "NAME")
+    lr: float = _setting(None, STRENGTH, "η")
+    momentum: float | None = _setting(None, SHARE, "μ")
+    weight_decay: float = _setting(0.0, STRENGTH, "WD")
+    schedule: str = _setting("none", _schedule, "S")
+    epochs: int = _setting(60, COUNT, "N")
+    batch_size: int = _setting(64, COUNT, "N")
+    clip_norm: float | None = _setting(None, in_range(1e-12), "C")
+    patience: int = _setting(0, WHOLE, "N")
+    seed: int = _one(0, WHOLE, "N")
+    backend: str = _one("numpy", ("numpy", "cupy"))
 
     def __post_init__(self) -> None:
         self._settle_data()
@@ -112,57 +242,65 @@ class TrainSettings:
             self.momentum = kind.momentum
         elif kind.momentum is None:
             some = " and ".join(n for n, k in OPTIMIZERS.items() if k.momentum is not None)
-            raise UsageError(
-                f"--momentum is of {some}, and has no effect on {self.optimizer} {SEE}"
-            )
+            raise UsageError(f"--momentum is of {some}, and has no effect on {self.optimizer}")
         if self.weight_decay and not kind.decays:
             raise UsageError(
-                f"--weight-decay: {self.optimizer} has none of its own; --l2 is a decay {SEE}"
+                f"--weight-decay: {self.optimizer} has none of its own; --l2 is a decay"
             )
         # JSON has plain mappings
         self.penalty = [p if isinstance(p, Chosen) else Chosen(**p) for p in self.penalty]
+        if several := [chosen.penalty for chosen in self.penalty if chosen.axes]:
+            raise UsageError(
+                f"--penalty: train takes no braces, got {several[0]}; minireg sweep does"
+            )
         self.l2 = self.l2 if self.l2 is not None else 0.0 if self.penalty else 1e-3
         self.l1 = self.l1 if self.l1 is not None else 0.0 if self.penalty else 2e-4
         try:
             Objective(nn.MSELoss(), self.terms())
         except ValueError as error:  # names that are taken
-            raise UsageError(f"--penalty: {error} {SEE}") from error
+            raise UsageError(f"--penalty: {error}") from error
 
     def _settle_data(self) -> None:
         if self.data is None:
             self.dataset = self.dataset or "digits"
             task: str | None = datasets.TABLE[self.dataset][0]
-            for name in ("target", "task"):
-                if getattr(self, name) is not None:
-                    raise UsageError(f"--{name} is about --data FILE, which is not given {SEE}")
+            if lost := [name for name in ("target", "task") if getattr(self, name) is not None]:
+                raise UsageError(f"--{lost[0]} is about --data FILE, which is not given")
         else:
             task = self.task
             if self.dataset is not None:
-                raise UsageError(
-                    f"--data {self.data} and --dataset {self.dataset} are two sets of data; give one {SEE}"
-                )
+                both = f"--data {self.data} and --dataset {self.dataset}"
+                raise UsageError(f"{both} are two sets of data; give one")
             self.noise = 0.0 if self.noise is None else self.noise
             self.validation = 0.3 if self.validation is None else self.validation
-        for name, flag in {"noise": "noise", "label_smoothing": "label-smoothing"}.items():
+        for name in ("noise", "label_smoothing"):
             value = getattr(self, name)
             if value is None and task is not None:
                 setattr(self, name, 0.2 if task == "classification" else 0.0)
             elif value and task == "regression":
+                data = self.dataset or self.data
+                raise UsageError(f"{flag(name)} is about labels, but {data} is a regression")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], point: Mapping[str, Any] = {}) -> TrainSettings:
+        """The settings that are given, others aside, at a point of their :meth:`grid`."""
+        known = cls.__dataclass_fields__
+        made = {n: v for n, v in {**given, **point}.items() if n in known}
+        chosen = [p if isinstance(p, Chosen) else Chosen(**p) for p in made.get("penalty", [])]
+        return cls(**made | {"penalty": [p.at(point) for p in chosen]})
+
+    @classmethod
+    def grid(cls, given: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """The settings with several values, in the order of the command line, then those in braces."""
+        one = {f.name for f in fields(cls) if f.metadata["action"] is _Value}
+        found = {n: v for n, v in given.items() if n in one and isinstance(v, list)}
+        for chosen in given.get("penalty", []):
+            if twice := found.keys() & chosen.axes.keys():
                 raise UsageError(
-                    f"--{flag} is about labels, but {self.dataset or self.data} is a regression {SEE}"
+                    f"--penalty: {min(twice)} is there twice; give names, as in a=L1(…)"
                 )
-
-    @classmethod
-    def given(cls, args: argparse.Namespace, **point: Any) -> TrainSettings:
-        """The settings of a command line; those with several values at a ``point`` of its grid."""
-        named = {k: v for k, v in vars(args).items() if k in cls.__dataclass_fields__}
-        return cls(**named | point)
-
-    @classmethod
-    def grid(cls, args: argparse.Namespace) -> dict[str, list[Any]]:
-        """The settings with several values on a command line, in its order."""
-        one = {name: value for name, value in vars(args).items() if name not in LISTS}
-        return {name: value for name, value in one.items() if isinstance(value, list)}
+            found |= chosen.axes
+        return found
 
     def for_data(self, data: datasets.Dataset) -> TrainSettings:
         """The settings with what one's own data decide: the task, and whether labels are smoothed."""
@@ -179,7 +317,7 @@ class TrainSettings:
             name, number = chosen.name, 2
             while name in found:
                 if chosen.named:
-                    raise UsageError(f"--penalty: two penalties are named {name!r} {SEE}")
+                    raise UsageError(f"--penalty: two penalties are named {name!r}")
                 name, number = f"{chosen.name}_{number}", number + 1
             found[name] = chosen.term()
         return found
@@ -193,10 +331,6 @@ class TrainSettings:
         derived = DERIVED.get(self.schedule)
         text = derived(self.epochs, updates, self.lr) if derived else self.schedule
         return read(text, SCHEDULES)(optimizer=optimizer)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All settings by name."""
-        return asdict(self)
 
     @property
     def stem(self) -> str:
@@ -217,9 +351,9 @@ class TrainSettings:
         """The command line that makes the same runs."""
         words = ["minireg", "train"]
         for name, values in self.texts.items():
-            flag = f"--{name.replace('_', '-')}"
             # a value may look like a flag
-            words += [f"{flag}={values[0]}"] if values[0].startswith("-") else [flag, *values]
+            joined = values[0].startswith("-")
+            words += [f"{flag(name)}={values[0]}"] if joined else [flag(name), *values]
         return shlex.join(words)
 
     def __str__(self) -> str:
@@ -229,81 +363,6 @@ class TrainSettings:
 
 
 # --- flags ---------------------------------------------------------------------------------------
-
-
-class _Value(argparse.Action):
-    """A setting of one value, which a sweep takes several of. ``take`` converts a word."""
-
-    def __init__(
-        self, *args: Any, take: Callable[[str], Any], several: bool, **options: Any
-    ) -> None:
-        super().__init__(*args, **options | {"nargs": "+"})
-        self.take, self.several = take, several
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
-        words, flag = values, self.option_strings[0]
-        taken = _taken(self, lambda: [self.take(word) for word in words])
-        if len(words) > 1 and not self.several:
-            parser.error(
-                f"train takes one value of {flag}, got {len(words)}; minireg sweep {flag} "
-                f"{shlex.join(words)} compares them"
-            )
-        if len(set(taken)) < len(taken):
-            raise argparse.ArgumentError(self, f"a value is given twice in {shlex.join(words)}")
-        setattr(namespace, self.dest, taken if len(taken) > 1 else taken[0])
-
-
-class _Penalty(argparse.Action):
-    """``--penalty`` begins one; ``--on`` and ``--via`` say more of the last."""
-
-    def __init__(self, *args: Any, take: Callable[[str], Any] = str, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.take = take
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
-        chosen = list(getattr(namespace, "penalty", []))
-        if self.dest == "penalty":
-            chosen.append(_taken(self, lambda: self.take(values)))
-        elif not chosen:
-            raise argparse.ArgumentError(
-                self, "is about the --penalty before it, and there is none"
-            )
-        elif getattr(chosen[-1], self.dest) is not None:
-            raise argparse.ArgumentError(self, f"given twice for {chosen[-1].penalty}")
-        else:
-            chosen[-1] = _taken(self, lambda: replace(chosen[-1], **{self.dest: values}))
-        namespace.penalty = chosen
-
-
-def _taken(action: argparse.Action, make: Callable[[], Any]) -> Any:
-    """What ``make`` gives; its error becomes the flag's."""
-    try:
-        return make()
-    except Exception as error:  # whatever the library says of it
-        raise argparse.ArgumentError(action, str(error)) from error
-
-
-def _schedule(text: str) -> str:
-    """A schedule's short name, or a spelled one, as it is."""
-    text = text.strip()
-    if text not in (names := ["none", *DERIVED]):
-        if text.isidentifier() and text not in SCHEDULES:
-            raise ValueError(f"there is no {text!r:.40}{near(text, [*names, *SCHEDULES])}")
-        read(text, SCHEDULES)
-    return text
-
-
-def _or_list(text: str, take: Callable[[str], Any], lines: Callable[[], str]) -> Any:
-    """What a word becomes; for ``help`` a list of what there is ends the command."""
-    if text == "help":
-        print(lines())
-        raise SystemExit(0)
-    return take(text)
-
-
-def _schedules() -> str:
-    derived = [f"{name}: {spell(60, 1200, 0.02)}" for name, spell in DERIVED.items()]
-    return "\n".join(["of 60 epochs, 1200 updates, --lr 0.02", *derived, "", listing(SCHEDULES)])
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -321,86 +380,19 @@ def add_flags(parser: argparse.ArgumentParser, several: bool = False) -> None:
     ``several``: each flag of one number or choice takes several values; :meth:`TrainSettings.grid` are
     those that do.
     """
-    share, strength, count = in_range(0, 1), in_range(0), in_range(1, whole=True)
-    names = ", ".join(f"{n} ({line.split(',')[0]})" for n, (_, line) in datasets.TABLE.items())
     parser.formatter_class, parser.usage = _Help, "%(prog)s [FLAG VALUE ...]"
-
-    def group(title: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        add = parser.add_argument_group(title, argument_default=argparse.SUPPRESS).add_argument
-        return add, partial(add, action=_Value, several=several)
-
-    add, one = group("data")
-    add("--dataset", choices=datasets.TABLE, metavar="NAME", help=f"{names}; default digits")
-    about = "your own instead: a table in .csv, .parquet or .npz"
-    add("--data", metavar="FILE", help=about)
-    add("--target", metavar="COLUMN", help="of --data: what to predict")
-    about = "of --data; default: what the target looks like"
-    add("--task", choices=("classification", "regression"), help=about)
-    about = "share of the training labels to flip; default 0.2, of --data 0"
-    one("--noise", take=share, metavar="RATE", help=about)
-    about = (
-        "held out; default 0.3, or the test part that the data set comes with; half of it chooses "
-        "the best epoch, half is looked at only"
-    )
-    one("--validation", take=in_range(0.01, 1), metavar="SHARE", help=about)
-
-    add, one = group("network")
-    about = "widths of the hidden layers; default 512 512"
-    add("--hidden", type=count, nargs="+", metavar="N", help=about)
-    about = "normalisation after each hidden Linear; default none"
-    one("--norm", take=str, choices=("none", "batch", "layer", "rms"), help=about)
-
-    add, one = group("regularizers (0 switches one off)")
-    about = "½λ‖w‖² on the weights; default 0.001, or 0 with --penalty"
-    one("--l2", take=strength, metavar="λ", help=about)
-    about = "λ‖w‖₁ on the weights; default 0.0002, or 0 with --penalty"
-    one("--l1", take=strength, metavar="λ", help=about)
-    about = "soft threshold after each step (exact zeros), or subgradient; default prox"
-    one("--l1-via", take=str, choices=("prox", "gradient"), help=about)
-    about = (
-        "any other, in quotes: 'GroupLasso(1e-3, axis=0)'; repeat it for more; \"help\" lists all; "
-        "NAME=… gives it a name in the tables"
-    )
-    take: Callable[[str], Any] = partial(_or_list, take=Chosen, lines=lambda: listing(PENALTIES))
-    add("--penalty", take=take, action=_Penalty, metavar="[NAME=]P", help=about)
-    about = "parameters of the --penalty before, as in 0.weight or '*.bias'; default: the weights"
-    add("--on", action=_Penalty, nargs="+", metavar="PATTERN", help=about)
-    about = (
-        "how the --penalty before acts; default gradient, where there is one. prox follows each step, "
-        "with t = lr, of momentum μ lr/(1 − μ), of adam, adamw and rmsprop one t for each weight"
-    )
-    add("--via", action=_Penalty, choices=("prox", "gradient"), help=about)
-    about = "probability of dropping a hidden unit; default 0.5"
-    one("--dropout", take=share, metavar="P", help=about)
-    about = "mix the target with the uniform distribution; default 0.2"
-    one("--label-smoothing", take=share, metavar="ε", help=about)
-
-    add, one = group("training")
-    about = (
-        "sgd (Nesterov momentum), adam, adamw, rmsprop, sgld (temperature 1/n, n rows), proximal "
-        "(ISTA) or accelerated (FISTA); default sgd"
-    )
-    one("--optimizer", take=str, choices=OPTIMIZERS, metavar="NAME", help=about)
-    rates = ", ".join(
-        f"{kind.lr:g} ({name})" for name, kind in OPTIMIZERS.items() if kind.lr != 1e-3
-    )
-    about = f"learning rate, at its highest if scheduled; default {rates} or 0.001"
-    one("--lr", take=strength, metavar="η", help=about)
-    one("--momentum", take=share, metavar="μ", help="default 0.9 (sgd) or 0 (rmsprop)")
-    about = "the optimizer's own decay of weights, in the regularized run; default 0"
-    one("--weight-decay", take=strength, metavar="WD", help=about)
-    about = (
-        f"of the learning rate: {', '.join(DERIVED)}, made for --epochs; or in quotes 'StepLR(20, "
-        'gamma=0.5)\'; "help" lists all; default none'
-    )
-    take = partial(_or_list, take=_schedule, lines=_schedules)
-    one("--schedule", take=take, metavar="S", help=about)
-    one("--epochs", take=count, metavar="N", help="default 60")
-    one("--batch-size", take=count, metavar="N", help="default 64")
-    about = "clip the gradient norm; default off"
-    one("--clip-norm", take=in_range(1e-12), metavar="C", help=about)
-    about = "early stopping after N epochs without a better validation loss; default 0 = off"
-    one("--patience", take=in_range(0, whole=True), metavar="N", help=about)
-    about = "of split, noise, weights; default 0"
-    add("--seed", type=in_range(0, whole=True), metavar="N", help=about)
-    add("--backend", choices=("numpy", "cupy"), help="default numpy")
+    sets = [f"{name} ({line.split(',')[0]})" for name, (_, line) in datasets.TABLE.items()]
+    rates = [f"{k.lr:g} ({name})" for name, k in OPTIMIZERS.items() if k.lr != 1e-3]
+    braces = ["; of values in braces each is a point: 'L1({1e-4, 1e-3})'"] * several
+    lists = {"datasets": sets, "rates": rates, "schedules": DERIVED, "braces": braces}
+    words = {name: ", ".join(texts) for name, texts in lists.items()}
+    group: Any = parser
+    for setting in fields(TrainSettings):
+        if title := GROUPS.get(setting.name):
+            group = parser.add_argument_group(title, argument_default=argparse.SUPPRESS)
+        taken = {"several": several} if setting.metadata["action"] is _Value else {}
+        flags(group, TrainSettings)(flag(setting.name), words, **setting.metadata, **taken)
+        if setting.name == "penalty":
+            add = flags(group, Chosen)
+            add("--on", action=_Penalty, nargs="+", metavar="PATTERN")
+            add("--via", action=_Penalty, choices=WAYS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import itertools
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -17,6 +18,11 @@ from ..optim import lr_scheduler
 from ..penalties import Penalty
 
 Known = Mapping[str, Any]  # names that a text may call
+
+
+class Several(list[Any]):
+    """Values in braces, of which a sweep takes one at a time."""
+
 
 # Without those that take functions or other schedules, which are no literals.
 _APART = ("Composed", "Penalty", "ClosedForm", "LRScheduler", "LambdaLR", "SequentialLR")
@@ -36,11 +42,21 @@ _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.UnaryOp, ast.USub, ast.UAdd,
 _LONGEST = 2000  # characters; Python's parser nests as deep as the text wants
 
 
-def read(text: str, known: Known) -> partial[Any]:
+def points(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """All of a grid.
+
+    >>> points({"l2": [0, 1], "l1": [2]})
+    [{'l2': 0, 'l1': 2}, {'l2': 1, 'l1': 2}]
+    """
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def read(text: str, known: Known, braces: bool = False) -> partial[Any]:
     """What a text such as ``L1(1e-3)`` would make: one of the known names, called with literals.
 
-    Nothing is evaluated: arguments are numbers, texts, True, False, None, and lists and tuples of them.
-    ``ValueError`` in one line for anything else, and for arguments that the name does not take.
+    Nothing is evaluated: arguments are numbers, texts, True, False, None, and lists and tuples of them;
+    with ``braces`` also :class:`Several` of them. ``ValueError`` in one line for anything else, and for
+    arguments that the name does not take.
 
     >>> read("MCP(0.1, gamma=4)", PENALTIES)()
     MCP(0.1, gamma=4): Σ λ|w| − w²/2γ up to γλ
@@ -62,8 +78,8 @@ def read(text: str, known: Known) -> partial[Any]:
         raise ValueError(f"there is no {name.id!r:.40}{near(name.id, known)}")
     if not isinstance(found, ast.Call):
         raise ValueError(f"{shown} lacks its arguments; write {signature(name.id, known)}")
-    args = [_literal(node, text) for node in found.args]
-    options = {f"{k.arg}": _literal(k.value, text) for k in found.keywords}
+    args = [_literal(node, text, braces) for node in found.args]
+    options = {f"{k.arg}": _literal(k.value, text, braces) for k in found.keywords}
     try:
         if len(options) < len(found.keywords):
             raise TypeError("an argument is given twice")
@@ -82,12 +98,14 @@ def _parsed(text: str) -> ast.AST | None:
         return None
 
 
-def _literal(node: ast.AST, text: str) -> Any:
+def _literal(node: ast.AST, text: str, braces: bool) -> Any:
     """The value of an argument; ``ValueError`` unless it is written out."""
+    parts = node.elts if braces and isinstance(node, ast.Set) else [node]
     try:
-        if all(isinstance(part, _LITERALS) for part in ast.walk(node)):
-            return ast.literal_eval(node)
-    except ValueError:  # a sign before what is no number
+        if all(isinstance(inner, _LITERALS) for part in parts for inner in ast.walk(part)):
+            found = ast.literal_eval(node)
+            return Several(sorted(found)) if isinstance(found, set) else found
+    except (ValueError, TypeError):  # a sign before what is no number; braces around a list
         pass
     raise ValueError(
         f"{ast.get_source_segment(text, node)!r:.40} in {text!r:.80} is no number, text, list, tuple, "
@@ -143,12 +161,23 @@ def listing(known: Known) -> str:
 
 @dataclass
 class Chosen:
-    """A penalty of the command line: its text, which may begin with ``name=``, its --on and --via.
+    """A penalty of the command line.
+
+    Attributes
+    ----------
+    penalty : its text, which may begin with ``name=``
+    on : parameters of the --penalty before, as in 0.weight or '*.bias'; default: the weights
+    via : how the --penalty before acts; default gradient, where there is one. prox follows each step, with
+        t = lr, of momentum μ lr/(1 − μ), of adam, adamw and rmsprop one t for each weight
+    axes : of values in braces, those of a sweep's grid, between which :meth:`at` chooses
 
     ``ValueError`` for what no :class:`~minireg.Term` can be made of.
 
     >>> Chosen("mine=L1(0.1)", on=["0.*"], via="prox").term()
     Term(penalty=L1(0.1): λ‖w‖₁, on=('0.*',), via='prox')
+    >>> several = Chosen("MCP({0.1, 0.01}, gamma=4)")
+    >>> several.axes, several.at({"mcp.strength": 0.1}).penalty
+    ({'mcp.strength': [0.01, 0.1]}, 'MCP(strength=0.1, gamma=4)')
     """
 
     penalty: str
@@ -158,9 +187,28 @@ class Chosen:
     def __post_init__(self) -> None:
         name, equals, text = self.penalty.partition("=")
         self.named = bool(equals) and name.strip().isidentifier()  # not L1(strength=1)
-        self._make = read(text if self.named else self.penalty, PENALTIES)
+        self._make = read(text if self.named else self.penalty, PENALTIES, braces=True)
         self.name = name.strip() if self.named else self._make.func.__name__.lower()
-        self.term()  # refused now rather than in the training
+        given = self._make.keywords.items()
+        self.axes = {f"{self.name}.{n}": [*v] for n, v in given if isinstance(v, Several)}
+        for point in points(self.axes):  # refused now rather than in the training
+            self.at(point).term()
+
+    def at(self, point: Mapping[str, Any]) -> Chosen:
+        """The penalty with the values of a point of the grid, if it has some."""
+        return replace(self, penalty=self.text(point)) if self.axes.keys() & point.keys() else self
+
+    def text(self, point: Mapping[str, Any]) -> str:
+        """Its text with the values of a point in place of those in braces, or "..." where it has none."""
+        if not self.axes:
+            return self.penalty
+        held = {
+            n: point.get(f"{self.name}.{n}", ...) if isinstance(v, Several) else v
+            for n, v in self._make.keywords.items()
+        }
+        words = ", ".join(f"{n}={v!r}" for n, v in held.items())
+        name = f"{self.name}=" if self.named else ""
+        return f"{name}{self._make.func.__name__}({words})".replace("Ellipsis", "...")
 
     def term(self) -> Term:
         """A new penalty, where it acts and how."""

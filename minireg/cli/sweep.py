@@ -2,7 +2,8 @@
 
 what happens
   Flags of minireg train that are given several values span a grid (not --hidden, which is a list
-  itself, and not --data, --penalty with its --on and --via, or --seed). The regularized training
+  itself, and not --data or --seed), and so do values in braces within a --penalty, whose axis is
+  called PENALTY.ARGUMENT. The regularized training
   runs at every point of it with --seeds seeds: first all points with the first seed, then
   with the next. Its figures, of the weights it ends with and (best_…) of its best epoch,
   which the validation half chooses, go into DIR/sweep.sqlite as soon as it ends. Then comes what
@@ -19,6 +20,7 @@ what --ablate compares
 examples
   minireg sweep --l2 1e-4 1e-3 1e-2 --l1 0
   minireg sweep --l2 1e-4 1e-3 1e-2 --dropout 0 0.5 --seeds 3 --n-jobs -1 --over l2
+  minireg sweep --penalty "GroupLasso({1e-4, 1e-3, 1e-2}, axis=0)" --on 0.weight --via prox
   minireg sweep --ablate --dataset wine --out runs/ablation
   minireg sweep --lr 0.005 0.01 0.02 0.05 --halving --scheduler tcp://10.0.0.1:8786
 """
@@ -29,7 +31,6 @@ import argparse
 import contextlib
 import hashlib
 import importlib.util
-import itertools
 import math
 import shlex
 import sys
@@ -45,24 +46,23 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, backend, datasets
-from ..inspect.run import COUNTS
+from ..inspect.run import COUNTS, some
 from ..messages import needed
 from ..sweep import Halving, Row, Sweep, experiment_of, sweep
 from ..tables import number
 from ..trials import Store, key
 from ..workers import message
 from . import common, compare
-from .common import MissingError, UsageError, in_range
+from .common import MissingError, UsageError, flag, flags, in_range
 from .compare import ABLATED, DATA, STORE
 from .folder import RunFolder, made
-from .settings import SEE, TrainSettings, add_flags
+from .settings import TrainSettings, add_flags
+from .spelled import points
 from .trial import prepared, read, train_one, tried
 
 # What --ablate switches off, beside each --penalty: its name → the setting.
 SWITCHES = {n: n for n in ("l2", "l1", "dropout", "label_smoothing", "weight_decay")}
 SWITCHES["early_stopping"] = "patience"
-PARTS = ("train", "validation", "test")
-LISTED = 8  # values of a setting, at most
 
 
 def declare(commands: common.Commands) -> None:
@@ -70,34 +70,31 @@ def declare(commands: common.Commands) -> None:
     short = "train with several λ and seeds, or with and without each regularizer, and compare"
     parser = common.declare(commands, "sweep", run, short, __doc__)
     add_flags(parser, several=True)
-    add = parser.add_argument_group("sweep").add_argument
-    about = "how many seeds at each point, of which --seed is the first; default 5"
-    add("--seeds", type=in_range(1, whole=True), default=5, metavar="N", help=about)
-    about = "no grid: what each regularizer brings alone, and what is lost without it"
-    add("--ablate", action="store_true", help=about)
-    about = "a third of the points goes on to three times the epochs, up to --epochs"
-    add("--halving", action="store_true", help=about)
-    about = "trainings at a time, in as many processes; -1: one for each core; default 1"
-    add("--n-jobs", type=_jobs, default=1, metavar="N", help=about)
-    about = 'a Dask scheduler, tcp://HOST:PORT; or "local": a Dask cluster of --n-jobs processes'
-    add("--scheduler", metavar="ADDRESS", help=about)
-    about = "how often a training is repeated whose worker died; default 2"
-    add("--retries", type=in_range(0, whole=True), default=2, metavar="N", help=about)
-    add = parser.add_argument_group("output").add_argument
-    about = "folder, new or of this sweep, which then goes on; default runs/sweep-DATA-DATE-TIME"
-    add("--out", type=common.folder, metavar="DIR", help=about)
-    compare.add_flags(add)
-
-
-def _jobs(text: str) -> int:
-    """An argparse type: a number of processes."""
-    if not text.removeprefix("-").isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number other than 0, got {text!r}")
-    return int(text)
+    add = flags(parser.add_argument_group("sweep"), run)
+    add("--seeds", type=in_range(1, whole=True), default=5, metavar="N")
+    add("--ablate", action="store_true")
+    add("--halving", action="store_true")
+    add("--n-jobs", type=int, default=1, metavar="N")
+    add("--scheduler", metavar="ADDRESS")
+    add("--retries", type=in_range(0, whole=True), default=2, metavar="N")
+    group = parser.add_argument_group("output")
+    flags(group, run)("--out", type=common.folder, metavar="DIR")
+    compare.add_flags(group)
 
 
 def run(args: argparse.Namespace) -> int:
-    """``minireg sweep``."""
+    """``minireg sweep``.
+
+    Attributes
+    ----------
+    seeds : how many seeds at each point, of which --seed is the first; default 5
+    ablate : no grid: what each regularizer brings alone, and what is lost without it
+    halving : a third of the points goes on to three times the epochs, up to --epochs
+    n_jobs : trainings at a time, in as many processes; -1: one for each core; default 1
+    scheduler : a Dask scheduler, tcp://HOST:PORT; or "local": a Dask cluster of --n-jobs processes
+    retries : how often a training is repeated whose worker died; default 2
+    out : folder, new or of this sweep, which then goes on; default runs/sweep-DATA-DATE-TIME
+    """
     engine = {"distributed": "cluster"} if args.scheduler else {"joblib": "sweep"}
     common.need(threadpoolctl="sweep", **(engine if args.scheduler or args.n_jobs != 1 else {}))
     plan, data = _planned(args)
@@ -111,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{len(there)} of {plan.total} trials were there")
         print(flush=True)
     found = _computed(plan, folder.path / STORE, there, args)
-    about = {"folder": str(folder.path), "settings": plan.settings.to_dict()}
+    about = {"folder": str(folder.path), "settings": asdict(plan.settings)}
     about["trials"] = {"planned": plan.total, "there": len(there), "done": len(found.rows)}
     if found.rows:
         compare.say([folder.path], args, about)
@@ -177,7 +174,10 @@ class Plan:
             with Store(folder / STORE, experiment) as store:
                 trials = store.trials()
         except ValueError as error:
-            raise MissingError(str(error).removeprefix("sweep: ")) from error
+            said = str(error).removeprefix("sweep: ")
+            raise MissingError(
+                said.replace("key data", f"the data in {self.settings.data}")
+            ) from error
         keys = {key(point, seed) for point in points(self.grid) for seed in self.seeds}
         return [
             {**trial.point, "seed": trial.seed, **trial.figures}
@@ -191,43 +191,28 @@ class Plan:
             names = ", ".join(regularizers(self.settings))
             lines = [f"none of {names}; each alone; all but one; all"]
         else:
-            lines = [f"{name}: {_values(values)}" for name, values in self.grid.items()]
+            lines = [f"{n}: {some([*map(compare.text, v)], 8)}" for n, v in self.grid.items()]
         counts = (len(points(self.grid)), "point"), (len(self.seeds), "seed"), (self.total, "trial")
         at, seeds, trials = (f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts)
         return "\n".join([*lines, f"{at}, {seeds}: {'at most ' * bool(self.halving)}{trials}"])
 
 
-def _values(values: list[Any]) -> str:
-    """Some of the values of a setting."""
-    texts = [compare.text(value) for value in values]
-    if len(texts) > LISTED:
-        texts = [*texts[: LISTED - 2], "…", f"{texts[-1]} ({len(texts)} values)"]
-    return ", ".join(texts)
-
-
-def points(grid: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """All of a grid.
-
-    >>> points({"l2": [0, 1], "l1": [2]})
-    [{'l2': 0, 'l1': 2}, {'l2': 1, 'l1': 2}]
-    """
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-
-
 def _planned(args: argparse.Namespace) -> tuple[Plan, datasets.Dataset]:
     """The plan, of which every value was tried before anything is trained, and the first data."""
-    grid, fields = TrainSettings.grid(args), TrainSettings.__dataclass_fields__
+    grid = TrainSettings.grid(vars(args))
     _refuse(args, grid)
-    given = {n: v for n, v in vars(args).items() if n in fields and n not in grid}
-    given["penalty"] = [asdict(chosen) for chosen in given.get("penalty", [])]
+    fields = TrainSettings.__dataclass_fields__.keys() - grid.keys()
+    given = {name: value for name, value in vars(args).items() if name in fields}
+    chosen = given.get("penalty", [])
+    given["penalty"] = [asdict(penalty) for penalty in chosen]
     if given.get("data"):
         given["data"] = str(Path(given["data"]).resolve())  # workers may be in another folder
     every = points(grid)
-    settled = [TrainSettings(**given | point) for point in every]
+    settled = [TrainSettings.of(given, point) for point in every]
     first, data = prepared(settled[0])
     for name, values in grid.items():
         for value in values[1:]:
-            tried(TrainSettings(**given | every[0] | {name: value}).for_data(data), data)
+            tried(TrainSettings.of(given, every[0] | {name: value}).for_data(data), data)
     known = figure_names(data.task)
     figure = args.figure or compare.preferred(known, args.ablate)
     if figure not in known:
@@ -236,9 +221,10 @@ def _planned(args: argparse.Namespace) -> tuple[Plan, datasets.Dataset]:
     if args.halving:
         halving = Halving(figure, first.epochs, mode=args.mode or compare.best_of(figure))
         given.pop("epochs", None)
-    dicts = [settings.for_data(data).to_dict() for settings in settled]
+    dicts = [asdict(settings.for_data(data)) for settings in settled]
     apart = {"data", "seed", *grid, *(["epochs"] if halving else [])}
     shared = {n: v for n, v in dicts[0].items() if n not in apart and all(d[n] == v for d in dicts)}
+    shared["penalty"] = [asdict(p) | {"penalty": p.text({})} for p in chosen]
     digest = _digest(first.data) if first.data else None
     what = {"minireg": __version__, "data": digest, "settings": shared}
     if args.ablate:
@@ -250,12 +236,14 @@ def _planned(args: argparse.Namespace) -> tuple[Plan, datasets.Dataset]:
 
 def _refuse(args: argparse.Namespace, grid: dict[str, list[Any]]) -> None:
     """``UsageError`` for flags that do not go together."""
-    flags = [f"--{name.replace('_', '-')}" for name in grid]
     if args.ablate and (grid or args.halving):
-        what = f"several values of {flags[0]}" if grid else "--halving"
+        several = [flag(name if "." not in name else "penalty") for name in grid]
+        what = f"several values of {several[0]}" if several else "--halving"
         raise UsageError(f"--ablate compares one setting's regularizers; leave out {what}")
     if args.halving and "epochs" in grid:
         raise UsageError("--halving decides on the epochs; give one value of --epochs, the most")
+    if args.n_jobs == 0:
+        raise UsageError("--n-jobs: expected a whole number other than 0, got 0")
     if args.scheduler not in (None, "local") and args.n_jobs != 1:
         raise UsageError(f"--n-jobs is of this machine; {args.scheduler} has its own workers")
     if args.over is not None and args.over not in grid:
@@ -291,9 +279,13 @@ def ablated(settings: TrainSettings, on: Sequence[str]) -> TrainSettings:
 def _ablation(settings: TrainSettings) -> dict[str, list[Any]]:
     """None of the regularizers, each alone, all but one, all: of two, alone is all but one."""
     names = regularizers(settings)
-    if not names or len({*names}) < len(names):
-        problem = f"two are named alike in {', '.join(names)}" if names else "no regularizer is on"
-        raise UsageError(f"--ablate: {problem} {SEE}")
+    taken = ["none", "all"]
+    for name in names:
+        if name in taken:
+            raise UsageError(f"--ablate: the name {name!r} is taken; choose another")
+        taken.append(name)
+    if not names:
+        raise UsageError("--ablate: no regularizer is on")
     alone = [(name,) for name in names]
     without = [tuple(n for n in names if n != name) for name in names]
     return {ABLATED: [*dict.fromkeys([(), *alone, *without, tuple(names)])]}
@@ -315,17 +307,17 @@ def trained(
     point["seed"] = seed
     threads = needed("minireg sweep needs threadpoolctl", "threadpoolctl", "'minireg[sweep]'")
     with _ONE_AT_A_TIME, threads.threadpool_limits(1), np.errstate(all="ignore"):
-        settings = TrainSettings(**given | point)
+        settings = TrainSettings.of(given, point)
         data = _data(digest, *(getattr(settings, name) for name in DATA))
         settings = settings.for_data(data)
         if on is not None:
             settings = ablated(settings, on)
         with backend.use_backend(settings.backend):
             run = train_one(settings, data, "regularized", progress=False, books=False)
-    names, best = _measured(data.task), run.history.rows[(run.best_epoch or 0) - 1]
-    figures = {name: run.figures(run.last).get(name, 0) for name in names}  # 0 of no wrong labels
+    best = run.figures(run.history.rows[(run.best_epoch or 0) - 1])
+    figures = run.figures(run.last) | {f"best_{name}": value for name, value in best.items()}
     figures |= {"epochs_trained": len(run.history), "best_epoch": run.best_epoch or math.nan}
-    return figures | {f"best_{name}": run.figures(best).get(name, 0) for name in names}
+    return {n: figures.get(n, 0) for n in figure_names(data.task)}  # 0 of no wrong labels
 
 
 @lru_cache(maxsize=1)  # trials come seed by seed, so it is read once for each
@@ -341,19 +333,16 @@ def _digest(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _measured(task: str) -> list[str]:
-    kinds = ("loss", "accuracy") if task == "classification" else ("loss",)
-    counts = COUNTS if task == "classification" else ()
-    return [*(f"{part}_{kind}" for kind in kinds for part in PARTS), *counts, "zeros"]
-
-
 def figure_names(task: str) -> list[str]:
     """The figures of a trial.
 
     >>> figure_names("regression")[:3]
     ['train_loss', 'validation_loss', 'test_loss']
     """
-    names = _measured(task)
+    labels = task == "classification"
+    kinds = ("loss", "accuracy")[: 1 + labels]
+    names = [f"{part}_{kind}" for kind in kinds for part in ("train", "validation", "test")]
+    names += [*(COUNTS if labels else ()), "zeros"]
     return [*names, "epochs_trained", "best_epoch", *(f"best_{name}" for name in names)]
 
 
@@ -391,13 +380,7 @@ def _progress(plan: Plan, there: list[Row], mode: str | None) -> Iterator[Callab
     if not terminal or not terminal.is_terminal:
         yield lambda row: None
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import Progress
 
     sign = 1 if (mode or compare.best_of(plan.figure)) == "min" else -1
     values: dict[str, list[float]] = {}
@@ -409,13 +392,7 @@ def _progress(plan: Plan, there: list[Row], mode: str | None) -> Iterator[Callab
         means = [(sum(v) / most, where) for where, v in values.items() if len(v) == most]
         return f"best {min(means)[1]}: {number(sign * min(means)[0])}" if means else ""
 
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=terminal) as bar:
+    with Progress(console=terminal) as bar:
         said = [best(row) for row in there]
         task = bar.add_task(said[-1] if said else "", total=plan.total, completed=len(there))
         yield lambda row: bar.update(task, advance=1, description=best(row))

@@ -34,7 +34,7 @@ import json
 import shlex
 import signal
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ from ..inspect.run import comparison_table, headline, term_table, unseen_table
 from ..objective import assignment_table
 from ..tables import ASCII
 from . import common
-from .common import MissingError, UsageError
+from .common import MissingError, UsageError, flag, flags
 from .folder import CHECKPOINT, FORMAT, RUN, Kept, RunFolder, Writer, known_of, said_of, whole
 from .settings import TrainSettings, add_flags
 from .trial import prepared, train_one
@@ -73,22 +73,29 @@ def declare(commands: common.Commands) -> None:
     short = "train a network without and with regularizers and compare the two"
     parser = common.declare(commands, "train", train, short, __doc__)
     add_flags(parser)
-    add = parser.add_argument_group("output").add_argument
-    about = "run folder, new or empty; default runs/DATASET-DATE-TIME"
-    add("--out", type=common.folder, metavar="DIR", help=about)
-    add("--force", action="store_true", help="write into --out even if it is not empty")
-    about = "go on with the run in this folder, which was interrupted; its settings are kept there"
-    add("--resume", type=common.folder, metavar="RUN", help=about)
-    add("--json", action="store_true", help="print one JSON object instead of tables")
-    add("--no-report", action="store_true", help="skip report.html and overview.png")
-    add("--no-progress", action="store_true", help="no progress bar")
+    add = flags(parser.add_argument_group("output"), train)
+    add("--out", type=common.folder, metavar="DIR")
+    add("--force", action="store_true")
+    add("--resume", type=common.folder, metavar="RUN")
+    for name in ("json", "no_report", "no_progress"):
+        add(flag(name), action="store_true")
 
 
 def train(args: argparse.Namespace) -> int:
-    """``minireg train``."""
+    """``minireg train``.
+
+    Attributes
+    ----------
+    out : run folder, new or empty; default runs/DATASET-DATE-TIME
+    force : write into --out even if it is not empty
+    resume : go on with the run in this folder, which was interrupted; its settings are kept there
+    json : print one JSON object instead of tables
+    no_report : skip report.html and overview.png
+    no_progress : no progress bar
+    """
     if args.resume is not None:
         return _resume(args)
-    settings = TrainSettings.given(args)
+    settings = TrainSettings.of(vars(args))
     _need(settings, args)
     settings, data = prepared(settings)
     folder = RunFolder.new(args.out, settings.stem, args.force)
@@ -99,8 +106,8 @@ def _resume(args: argparse.Namespace) -> int:
     """Go on where a run was interrupted; all is checked before anything changes."""
     given = {name for name, value in vars(args).items() if value is not None and value is not False}
     if others := given - {"command", "execute", "resume", "json", "no_report", "no_progress"}:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
-        raise UsageError(f"--resume goes on with the settings of its run; leave out {flags}")
+        out = ", ".join(map(flag, sorted(others)))
+        raise UsageError(f"--resume goes on with the settings of its run; leave out {out}")
     common.need(safetensors="io")
     folder = RunFolder(args.resume)
     kept = Kept.of(folder.path)
@@ -150,7 +157,7 @@ def _finish(
     """Do what is left of a run, of which data None says that both trainings have ended."""
     try:
         return _finished(kept, data, folder, args)
-    except KeyboardInterrupt:  # once more, while what was interrupted was being kept or shown
+    except KeyboardInterrupt:  # of the training, or once more, while that was being kept or shown
         _say_how_to_go_on(folder)
         return 130
 
@@ -172,7 +179,7 @@ def _again(folder: RunFolder) -> str:
 def _finished(
     kept: Kept, data: datasets.Dataset | None, folder: RunFolder, args: argparse.Namespace
 ) -> int:
-    """As :func:`_finish`, until Ctrl-C."""
+    """As :func:`_finish`, until Ctrl-C, which comes when all is kept and shown."""
     settings, runs = kept.settings, kept.runs
     there = {p.name for p in folder.path.iterdir()} if data is None else set()
     # better to fail now than after the training
@@ -181,26 +188,36 @@ def _finished(
         raise MissingError("; ".join(folder.problems))
     if args.force:
         folder.remove(FILES)  # of an earlier run
-    failure, interrupted = _train_both(kept, data, folder, args) if data else ("", False)
+    failure, interrupted = "", False
+    try:
+        if data is not None:
+            _train_both(kept, data, folder, args)
+    except MissingError as error:
+        failure = str(error)
+    except KeyboardInterrupt:
+        interrupted = True
     for label in LABELS:
         if kept.ended(label) and not folder.reasons.get(RUN.format(label)):
             folder.remove(name.format(label) for name in EACH[2:])
     if runs and not args.no_report and not all((folder.path / name).exists() for name in DRAWN):
-        interrupted |= _draw(kept, folder)
+        try:
+            _draw(kept, folder)
+        except KeyboardInterrupt:  # all else is kept, and is shown
+            interrupted = True
     if args.json:
         _print_json(kept, folder)
     else:
         _show(settings, folder, runs)
-    if interrupted:
-        _say_how_to_go_on(folder)
     if problems := ([failure] if failure else []) + folder.problems:
         if runs and folder.files:
             names = f"{', '.join(folder.files)} of {' and '.join(runs)}"
             problems.append(f"{names} are in {folder.path}")
-        if any(folder.reasons.get(RUN.format(label)) for label in LABELS):
+        if interrupted or any(folder.reasons.get(RUN.format(label)) for label in LABELS):
             problems.append(f"when there is room, go on with: {_again(folder)}")
         raise MissingError("; ".join(problems))
-    return 130 if interrupted else 0
+    if interrupted:
+        raise KeyboardInterrupt
+    return 0
 
 
 # --- training ----------------------------------------------------------------------------------
@@ -208,9 +225,9 @@ def _finished(
 
 def _train_both(
     kept: Kept, data: datasets.Dataset, folder: RunFolder, args: argparse.Namespace
-) -> tuple[str, bool]:
-    """Train what has not ended, each run kept as soon as it is there; returns what failed, and whether
-    Ctrl-C ended it.
+) -> None:
+    """Train what has not ended, each run kept as soon as it is there; ``MissingError`` for what failed,
+    ``KeyboardInterrupt`` if Ctrl-C ended it.
     """
     label = LABELS[0]
     try:
@@ -233,13 +250,13 @@ def _train_both(
                 folder.remove(DRAWN)  # of an interruption
                 folder.write(record(kept))  # whatever becomes of the next
                 if not kept.ended(label):
-                    return "", True
-    except KeyboardInterrupt:  # outside fit, which ends by itself
+                    raise KeyboardInterrupt
+    except KeyboardInterrupt:
         folder.write(record(kept))
-        return "", True
+        raise
     except (ArithmeticError, MemoryError, OSError, RuntimeError, ValueError) as error:
-        return f"the {label} run failed: {str(error) or type(error).__name__}", False
-    return "", False
+        why = str(error) or type(error).__name__
+        raise MissingError(f"the {label} run failed: {why}") from error
 
 
 # --- what is kept ------------------------------------------------------------------------------
@@ -249,7 +266,7 @@ def record(kept: Kept) -> dict[str, Writer]:
     """The figures and weights of the run folder: name of the file → what writes it."""
     settings, runs = kept.settings, kept.runs
     histories = {label: run.history.to_dict() | _best(run) for label, run in runs.items()}
-    about = {"format": FORMAT, "settings": settings.to_dict(), "command": settings.command}
+    about = {"format": FORMAT, "settings": asdict(settings), "command": settings.command}
     about |= {"data": kept.data, "rule": BEST, "runs": histories}
     text = json.dumps(finite(about), indent=1, allow_nan=False) + "\n"
     writers = {"history.json": whole(lambda path: path.write_text(text, "utf-8"))}
@@ -273,18 +290,13 @@ def about(kept: Kept) -> dict[str, Any]:
     }
 
 
-def _draw(kept: Kept, folder: RunFolder) -> bool:
-    """Write the report, and the overview where there is something to see; whether Ctrl-C ended it."""
+def _draw(kept: Kept, folder: RunFolder) -> None:
+    """Write the report, and the overview where there is something to see."""
     runs = kept.runs
-    page = partial(report, runs=runs, **about(kept))
-    try:
-        folder.write({"report.html": whole(page)})
-        if all(len(run.history) for run in runs.values()):
-            draw = lambda path: overview(runs).savefig(path, format="png", dpi=110)
-            folder.write({"overview.png": whole(draw)})
-    except KeyboardInterrupt:  # all else is kept, and is shown
-        return True
-    return False
+    folder.write({"report.html": whole(partial(report, runs=runs, **about(kept)))})
+    if all(len(run.history) for run in runs.values()):
+        draw = lambda path: overview(runs).savefig(path, format="png", dpi=110)
+        folder.write({"overview.png": whole(draw)})
 
 
 def _best(run: Run) -> dict[str, Any]:
@@ -312,7 +324,7 @@ def _print_json(kept: Kept, folder: RunFolder) -> None:
         if run.ledger is not None and run.ledger.history:
             books = run.ledger.whole
             figures[label]["ledger"] = {"residual": books.residual, "entries": books.summary()}
-    about = {"settings": kept.settings.to_dict(), "data": kept.data, "folder": str(folder.path)}
+    about = {"settings": asdict(kept.settings), "data": kept.data, "folder": str(folder.path)}
     about["rule"] = BEST
     print(json.dumps(finite(about | {"runs": figures}), allow_nan=False))
 

@@ -6,6 +6,7 @@ import contextlib
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from ..optim.lr_scheduler import ClosedForm, LRScheduler
 from ..random import manual_seed
 from ..training import fit, passing_interrupts
 from .common import MissingError, UsageError
-from .settings import OPTIMIZERS, SEE, TrainSettings
+from .settings import OPTIMIZERS, TrainSettings
 
 
 def prepared(settings: TrainSettings) -> tuple[TrainSettings, datasets.Dataset]:
@@ -31,7 +32,7 @@ def prepared(settings: TrainSettings) -> tuple[TrainSettings, datasets.Dataset]:
     except (ImportError, OSError, TypeError, ValueError) as error:
         if settings.data and settings.target is None:
             said = _in_flags(error).replace(" has no column ''; it", "")
-            raise UsageError(f"--data needs --target COLUMN: {said} {SEE}") from error
+            raise UsageError(f"--data needs --target COLUMN: {said}") from error
         raise MissingError(_in_flags(error)) from error
     if (held := len(data.x_validation)) < 2:
         raise MissingError(
@@ -39,16 +40,6 @@ def prepared(settings: TrainSettings) -> tuple[TrainSettings, datasets.Dataset]:
             f"of {held + len(data.x_train)}: give more rows or a larger --validation"
         )
     return tried(settings.for_data(data), data), data
-
-
-def tried(settings: TrainSettings, data: datasets.Dataset) -> TrainSettings:
-    """The settings, if what is spelled in them passes a try on two rows; else ``UsageError``."""
-    if settings.penalty or settings.schedule != "none":
-        try:
-            _try(settings, data)
-        except (IndexError, NotImplementedError, TypeError, ValueError) as error:
-            raise UsageError(f"{error} {SEE}") from error
-    return settings
 
 
 def _in_flags(error: Exception) -> str:
@@ -64,39 +55,43 @@ def _in_flags(error: Exception) -> str:
 
 def read(settings: TrainSettings) -> datasets.Dataset:
     """The data; errors are those of :func:`minireg.datasets.read` and ``load``."""
+    options: dict[str, Any] = {"noise": settings.noise, "validation": settings.validation}
+    options["seed"] = settings.seed
     if settings.data is None:
-        name = str(settings.dataset)
-        return datasets.load(name, settings.noise, settings.validation, seed=settings.seed)
-    return datasets.read(
-        settings.data,
-        settings.target or "",  # of which the error lists the columns
-        task=settings.task,
-        validation=settings.validation,
-        noise=settings.noise,
-        seed=settings.seed,
-    )
+        return datasets.load(str(settings.dataset), **options)
+    # without a target the error lists the columns
+    return datasets.read(settings.data, settings.target or "", task=settings.task, **options)
+
+
+def tried(settings: TrainSettings, data: datasets.Dataset) -> TrainSettings:
+    """The settings, if what is spelled in them passes a try on two rows; else ``UsageError``."""
+    try:
+        if settings.penalty or settings.schedule != "none":
+            with backend.use_backend(settings.backend), np.errstate(all="ignore"):
+                _try(settings, data)
+    except (IndexError, NotImplementedError, TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    return settings
 
 
 def _try(settings: TrainSettings, data: datasets.Dataset) -> None:
     """One update, and the last rate of the schedule."""
-    with backend.use_backend(settings.backend), np.errstate(all="ignore"), passing_interrupts():
-        parts = model, objective, _, scheduler = _parts(settings, data, on=True)
-        if isinstance(scheduler, ClosedForm):
-            by_update = scheduler.interval == "step"
-            last = _updates(settings, data) if by_update else settings.epochs
-            try:
-                scheduler.multiplier(last, 0)
-            except OverflowError as error:
-                when = f"{'update' if by_update else 'epoch'} {last}"
-                raise ValueError(
-                    f"--schedule {settings.schedule}: the rate of {when} is beyond float64"
-                ) from error
-        for name, term in objective.bind(model).terms.items():
-            if term.via == "prox":  # those without one say why
-                term.penalty.prox(objective.chosen(name)[0].data, 0.0)
-        rows = data.x_train[:2], data.y_train[:2]
-        with contextlib.suppress(ArithmeticError, MemoryError):  # the training itself will say so
-            fit(*parts[:3], rows, rows, epochs=1, scheduler=scheduler, progress=False)
+    model, objective, optimizer, scheduler = _parts(settings, data, on=True)
+    if isinstance(scheduler, ClosedForm):
+        by_update = scheduler.interval == "step"
+        last = _updates(settings, data) if by_update else settings.epochs
+        try:
+            scheduler.multiplier(last, 0)
+        except OverflowError as error:
+            what = f"the rate of {'update' if by_update else 'epoch'} {last} is beyond float64"
+            raise ValueError(f"--schedule {settings.schedule}: {what}") from error
+    for name, term in objective.bind(model).terms.items():
+        if term.via == "prox":  # those without one say why
+            term.penalty.prox(objective.chosen(name)[0].data, 0.0)
+    rows = data.x_train[:2], data.y_train[:2]
+    options: dict[str, Any] = {"epochs": 1, "scheduler": scheduler, "progress": False}
+    with passing_interrupts(), contextlib.suppress(ArithmeticError, MemoryError):
+        fit(model, objective, optimizer, rows, rows, **options)  # the training itself will say so
 
 
 def train_one(
@@ -122,26 +117,18 @@ def train_one(
     if (flipped := data.flipped).any():
         noisy = data.x_train[flipped]
         watch |= {"wrong": (noisy, data.y_train[flipped]), "true": (noisy, data.y_true[flipped])}
+    options: dict[str, Any] = {"progress": None if progress else False, "label": label}
+    if settings.patience:
+        options["early_stopping"] = optim.EarlyStopping(settings.patience)
+    if checkpoint and keep:
+        options |= {"checkpoint": checkpoint, "every": 0.03}
+    if checkpoint and checkpoint.exists():
+        options["resume"] = checkpoint
     history = fit(
-        model,
-        objective,
-        optimizer,
-        data.train,
-        (x[::2], y[::2]),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        clip_norm=settings.clip_norm,
-        scheduler=scheduler,
-        early_stopping=optim.EarlyStopping(settings.patience) if settings.patience else None,
-        ledger=ledger,
-        watch=watch,
-        checkpoint=checkpoint if keep else None,
-        every=0.03 if checkpoint and keep else None,
-        resume=checkpoint if checkpoint and checkpoint.exists() else None,
-        progress=None if progress else False,
-        label=label,
-    )
+        model, objective, optimizer, data.train, (x[::2], y[::2]), epochs=settings.epochs,
+        batch_size=settings.batch_size, seed=settings.seed, clip_norm=settings.clip_norm,
+        scheduler=scheduler, ledger=ledger, watch=watch, **options,
+    )  # fmt: skip
     wrong, names = int(flipped.sum()), data.feature_names
     return Run(history, model, objective.assignments(), ledger, wrong, names)
 

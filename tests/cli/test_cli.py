@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import importlib.util
 import io
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.commands import over
 
 from minireg import backend, checkpoint, datasets
 from minireg.check.penalties import CHECKS
@@ -72,7 +74,7 @@ def test_train_json_is_one_object_and_repeats_exactly(tmp_path, capsys):
 
 def test_json_and_the_record_hold_what_the_headline_compares(tmp_path, capsys):
     """The best epoch, the figures of the test data there, and counts of wrong labels; with the rule."""
-    flags = [*QUICK, "--epochs", "8", "--no-report", "--out", str(tmp_path), "--force"]
+    flags = over(QUICK, "--epochs", 8, "--no-report", "--out", tmp_path, "--force")
     assert cli.main([*flags, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     record = json.loads((tmp_path / "history.json").read_text())
@@ -95,7 +97,7 @@ def test_json_and_the_record_hold_what_the_headline_compares(tmp_path, capsys):
 
 def test_where_the_defaults_are_judged_by_a_seed_that_chose_them_it_is_said():
     def said(*flags):
-        settings = TrainSettings.given(cli.parser().parse_args(["train", *flags]))
+        settings = TrainSettings.of(vars(cli.parser().parse_args(["train", *flags])))
         return "tuned on seeds 0–4" in train.caution(settings)
 
     assert said()
@@ -144,7 +146,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_the_ledger_in_json_and_csv(way, tmp_path, capsys):
     flags, entries = WAYS[way]
-    assert cli.main([*QUICK, *flags, "--json", "--no-report", "--out", str(tmp_path)]) == 0
+    assert cli.main(over(QUICK, *flags, "--json", "--no-report", "--out", tmp_path)) == 0
     books = json.loads(capsys.readouterr().out)["runs"]["regularized"]["ledger"]
     assert [row["entry"] for row in books["entries"]] == entries
     assert sum(row["share"] for row in books["entries"]) == pytest.approx(1, abs=1e-3)
@@ -515,7 +517,7 @@ def test_two_runs_into_the_same_new_folder_are_not_mixed(tmp_path, capsys, monke
 )
 def test_a_run_that_fails_says_which_and_why_in_one_line(flags, says, tmp_path, capsys):
     """Reliability 14: no traceback, no warning for each op."""
-    error = in_one_line(capsys, [*ONCE, *flags, "--out", str(tmp_path)])
+    error = in_one_line(capsys, over(ONCE, *flags, "--out", tmp_path))
     assert re.search(says, error)
     assert json.loads((tmp_path / "history.json").read_text())["runs"] == {}
 
@@ -531,7 +533,7 @@ def test_what_fails_before_the_first_run_is_said_in_one_line(tmp_path, capsys, m
 
 def test_the_finished_run_is_kept_when_the_second_diverges(tmp_path, capsys):
     flags = ["--l2", "1e6", "--epochs", "4"]
-    assert cli.main([*QUICK, *flags, "--no-report", "--out", str(tmp_path), "--json"]) == 1
+    assert cli.main(over(QUICK, *flags, "--no-report", "--out", tmp_path, "--json")) == 1
     out, error = capsys.readouterr()
     assert re.match(r"minireg train: the regularized run failed: .* after epoch \d", error)
     assert error.count("\n") == 1
@@ -826,6 +828,15 @@ def test_every_command_describes_itself(command, capsys):
     usage, described, *_ = capsys.readouterr().out.split("\n\n")
     assert usage.startswith("usage")
     assert len(described.split()) >= 6
+
+
+def test_every_flag_has_its_help():
+    """The helps of most stand in docstrings."""
+    (commands,) = (a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction))
+    flags = [(n, a.dest, a.help) for n, p in commands.choices.items() for a in p._actions]
+    assert len(flags) > 100
+    assert not [flag for flag in flags if len(flag[2] or "") < 6]
+    assert not [flag for flag in flags if re.search(r"[{}]", re.sub(r"\{1e-4.*?\}", "", flag[2]))]
 
 
 def test_the_reference_page_is_current(capsys):

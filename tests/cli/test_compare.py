@@ -11,13 +11,16 @@ import re
 import shutil
 import sqlite3
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import minireg as mr
 from minireg.cli import main as cli
+from minireg.cli import train
 from minireg.cli.compare import best_of
+from minireg.cli.folder import Kept
 
 
 def trial(l2, seed):
@@ -117,6 +120,40 @@ def test_it_fits_any_terminal_and_encoding(encoding, columns, store, capsys, mon
     assert any("*" in line for line in lines)
 
 
+def four(l2, l1, dropout, label_smoothing, seed):
+    return {"validation_loss": l2 + l1 + dropout + label_smoothing + seed}
+
+
+@pytest.mark.parametrize("columns", [40, 60, 120])
+def test_many_parameters_fit_any_terminal(columns, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    grid = {name: [0.1, 0.2] for name in ("l2", "l1", "dropout", "label_smoothing")}
+    mr.sweep(four, grid, seeds=[0, 1], store=tmp_path / "sweep.sqlite")
+    _, head, *lines = shown(capsys, tmp_path).splitlines()
+    assert max(map(len, [head, *lines])) <= columns
+    assert ("label_smoothing" in head) == (columns > 40)
+    text = " ".join(" ".join(lines).split())
+    assert ("16: l2=0.2, l1=0.2, dropout=0.2, label_smoothing=0.2 o:" in text) == (columns == 40)
+    assert "o: the mean, *: of the best, ---: one standard deviation to both sides" in text
+
+
+def diverging(l2, seed):
+    return {"validation_loss": {1.0: 1e9, 2.0: math.inf, 3.0: math.nan}.get(l2, 0.5 + l2 + seed)}
+
+
+def test_what_diverged_does_not_flatten_the_curve(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    values = [0.01, 0.1, 0.2, 1.0, 2.0, 3.0]
+    mr.sweep(diverging, {"l2": values}, store=tmp_path / "sweep.sqlite")
+    head, *rows = shown(capsys, tmp_path).splitlines()[1:8]
+    best, second, third = (row.index(mark) for row, mark in zip(rows, "*oo", strict=False))
+    assert best + 15 < second < third - 15
+    assert re.search(r" 0.510 +0.700  chosen", head)
+    assert [row.rstrip()[-1] for row in rows[3:5]] == [">", ">"]
+    assert rows[5].split() == ["3", "nan", "–", "1"]
+    assert "to both sides; <, >: off the scale" in " ".join(shown(capsys, tmp_path).split())
+
+
 def test_without_rich_it_is_the_same_text(store, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     text = shown(capsys, store)
@@ -168,12 +205,12 @@ def test_run_folders_are_points_named_by_what_differs(runs, capsys):
 
 
 def test_a_run_that_did_not_end_is_missing_and_the_same_run_counts_once(runs, tmp_path, capsys):
-    record = json.loads((runs[0] / "history.json").read_text("utf-8"))
-    record["runs"]["regularized"]["stopped"] = "interrupted"
-    record["settings"]["seed"] = 3
+    def stop(kept):
+        kept.runs["regularized"].history.stopped = "interrupted"
+        kept.settings = replace(kept.settings, seed=3)
+
     shutil.copytree(runs[0], tmp_path / "again")
-    (tmp_path / "half").mkdir()
-    (tmp_path / "half" / "history.json").write_text(json.dumps(record), "utf-8")
+    edited(runs[0], tmp_path / "half", stop)
     args = (*runs, tmp_path / "again", tmp_path / "half")
     (found,) = json.loads(shown(capsys, *args, "--json"))["compared"]
     assert [row["seeds"] for row in found["points"]] == [2, 2]
@@ -181,11 +218,11 @@ def test_a_run_that_did_not_end_is_missing_and_the_same_run_counts_once(runs, tm
 
 
 def edited(run, folder, change):
-    """A copy of a run folder of which ``change`` has edited the record."""
-    record = json.loads((run / "history.json").read_text("utf-8"))
-    change(record)
+    """A copy of a run folder of which ``change`` has edited what is kept."""
+    change(kept := Kept.of(run))
     folder.mkdir()
-    (folder / "history.json").write_text(json.dumps(record), "utf-8")
+    for name, write in train.record(kept).items():
+        write(folder / name)
     return folder
 
 
@@ -195,10 +232,10 @@ def test_a_point_is_named_by_its_setting_not_by_a_column_of_that_name(runs, tmp_
     for lr in (0.1, 0.2):
         for seed in (1, 2):
 
-            def change(record, lr=lr, seed=seed):
-                record["settings"] |= {"lr": lr, "seed": seed, "l2": 0.5, "schedule": "cosine"}
-                record["data"]["sums"]["x_train"] = f"of seed {seed}"
-                record["runs"]["regularized"]["columns"]["lr"] = [lr, lr / (7 + seed)]
+            def change(kept, lr=lr, seed=seed):
+                kept.settings = replace(kept.settings, lr=lr, seed=seed, l2=0.5, schedule="cosine")
+                kept.data["sums"]["x_train"] = f"of seed {seed}"
+                kept.runs["regularized"].history.rows[-1]["lr"] = lr / (7 + seed)
 
             paths.append(edited(runs[0], tmp_path / f"{lr}-{seed}", change))
     (found,) = json.loads(shown(capsys, *paths, "--json"))["compared"]
@@ -230,8 +267,8 @@ def test_runs_of_other_terms_are_compared_by_the_figures_they_share(penalized, c
 
 
 def test_a_finished_run_wins_over_an_interrupted_copy(runs, tmp_path, capsys):
-    def stop(record):
-        record["runs"]["regularized"]["stopped"] = "interrupted"
+    def stop(kept):
+        kept.runs["regularized"].history.stopped = "interrupted"
 
     copies = [edited(runs[0], tmp_path / name, stop) for name in ("0", "1")]
     (found,) = json.loads(shown(capsys, copies[0], *runs, copies[1], "--json"))["compared"]
@@ -241,14 +278,15 @@ def test_a_finished_run_wins_over_an_interrupted_copy(runs, tmp_path, capsys):
 
 def test_runs_of_other_data_are_refused(runs, tmp_path, capsys):
     other = edited(
-        runs[0], tmp_path / "other", lambda r: r["data"]["sums"].update(x_train="of another")
+        runs[0], tmp_path / "other", lambda kept: kept.data["sums"].update(x_train="of another")
     )
-    assert "are runs of other data" in refused(capsys, 1, *runs, other)
+    says = f"{runs[0]} and {other} are runs of other data, though both are of wine with the same"
+    assert says in refused(capsys, 1, *runs, other)
 
 
 def test_own_data_are_named_by_their_file(runs, tmp_path, capsys):
-    def own(record):
-        record["settings"] |= {"dataset": None, "data": "fruit.csv", "target": "kind"}
+    def own(kept):
+        kept.settings = replace(kept.settings, dataset=None, data="fruit.csv", target="kind")
 
     text = shown(capsys, edited(runs[0], tmp_path / "own", own))
     assert "best: dataset=fruit.csv: validation_loss" in text
@@ -257,7 +295,9 @@ def test_own_data_are_named_by_their_file(runs, tmp_path, capsys):
 
 
 def test_a_record_of_another_version_is_refused(runs, tmp_path, capsys):
-    path = edited(runs[0], tmp_path / "later", lambda record: record.update(format=99))
+    shutil.copytree(runs[0], path := tmp_path / "later")
+    record = json.loads((path / "history.json").read_text("utf-8"))
+    (path / "history.json").write_text(json.dumps(record | {"format": 99}), "utf-8")
     assert "its format is 99, expected 1" in refused(capsys, 1, path)
 
 
@@ -309,7 +349,7 @@ def test_what_cannot_be_compared_is_said_in_one_line(store, tmp_path, capsys):
         '{"settings": {}, "runs": {"a": 1}}',
     ):
         (tmp_path / "run" / "history.json").write_text(record)
-        assert "is no record of minireg train" in refused(capsys, 1, tmp_path / "run")
+        assert "holds no settings of a run" in refused(capsys, 1, tmp_path / "run")
     error = refused(capsys, 2, store, "--figure", "loss")
     assert (
         "has no figure 'loss', expected one of ['validation_loss', 'validation_accuracy'" in error

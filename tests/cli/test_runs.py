@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.commands import over
 
 import minireg as mr
 from minireg import checkpoint, datasets, optim, progress, training
@@ -76,7 +77,7 @@ def stop(folder: Path, after: int, error: type = KeyboardInterrupt, *flags: str)
     with pytest.MonkeyPatch.context() as patch:
         interrupted(patch, after, error)
         try:
-            assert cli.main([*QUICK, *flags, "--out", str(folder)]) == 130
+            assert cli.main(over(QUICK, *flags, "--out", folder)) == 130
         except KilledError:
             assert error is KilledError
 
@@ -87,7 +88,7 @@ def uninterrupted(folder: Path, *flags: str) -> Path:
         clock = SimpleNamespace(perf_counter=lambda: 0.0)
         patch.setattr(training, "time", clock)
         patch.setattr(progress, "time", clock)
-        assert cli.main([*QUICK, *flags, "--out", str(folder)]) == 0
+        assert cli.main(over(QUICK, *flags, "--out", folder)) == 0
     return folder
 
 
@@ -156,7 +157,7 @@ def test_what_is_shown_is_what_an_uninterrupted_run_shows(whole, tmp_path, capsy
 def test_killed_between_any_two_files(whole, tmp_path, monkeypatch, capsys):
     """After each file that a run writes, its end included."""
     flags, replacing = ["--epochs", "1", "--no-report"], os.replace
-    assert cli.main([*QUICK, *flags, "--out", str(tmp_path / "whole")]) == 0
+    assert cli.main(over(QUICK, *flags, "--out", tmp_path / "whole")) == 0
     expected = held(tmp_path / "whole")
     written = []
 
@@ -172,7 +173,7 @@ def test_killed_between_any_two_files(whole, tmp_path, monkeypatch, capsys):
         with monkeypatch.context() as patch:
             patch.setattr(os, "replace", last)
             with contextlib.suppress(KilledError):
-                done = cli.main([*QUICK, *flags, "--out", str(folder)]) == 0
+                done = cli.main(over(QUICK, *flags, "--out", folder)) == 0
         if done:
             break
         assert cli.main(["train", "--resume", str(folder), "--no-report"]) == 0

@@ -8,13 +8,14 @@ import inspect
 import json
 import re
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.commands import over
 
 import minireg as mr
 from minireg import datasets, optim
@@ -70,13 +71,13 @@ def parsed(*flags: str, several: bool = False) -> argparse.Namespace:
 
 
 def made(*flags: str) -> TrainSettings:
-    return TrainSettings.given(parsed(*flags))
+    return TrainSettings.of(vars(parsed(*flags)))
 
 
 def refused(capsys, *flags: str) -> str:
     """The one line of a command that is refused before anything is trained."""
     with pytest.raises(SystemExit) as stop:
-        cli.main([*QUICK, *flags])
+        cli.main(over(QUICK, *flags))
     out, error = capsys.readouterr()
     assert (stop.value.code, out) == (2, "")
     assert error.startswith("minireg train: ")
@@ -133,7 +134,7 @@ others = st.fixed_dictionaries(
 @given(shipped | own, others)
 def test_settings_come_back_from_json_and_from_their_command(data, rest):
     first = TrainSettings(**data, **rest)
-    text = json.dumps(first.to_dict(), allow_nan=False)
+    text = json.dumps(asdict(first), allow_nan=False)
     again = TrainSettings(**json.loads(text))
     assert again == first
     assert [*again.terms()] == [*first.terms()]
@@ -281,6 +282,47 @@ def test_a_wrong_penalty_is_one_line_before_the_training(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", [n for n in PENALTIES if "1" in SPELLED[n][0].partition("(")[2]])
+def test_what_is_in_braces_is_what_is_written_out(name):
+    """The law, with the first number of each penalty's text in braces."""
+    text = re.sub(
+        r"(?<=[(=,]) *([\d.+-]*\d[\d.e-]*)(?=[,)])", r"{\1, \1}", SPELLED[name][0], count=1
+    )
+    found = Chosen(f"mine={text}")
+    ((axis, (value,)),) = found.axes.items()
+    assert axis.startswith("mine.")
+    written = found.at({axis: value, "l2": 0})
+    assert repr(written.term()) == repr(Chosen(SPELLED[name][0]).term())
+    assert written.axes == {}
+    assert written.name == "mine"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["L1({})", "L1({1: 2})", "L1({[1]})", "L1({1, 'a'})", "L1({1, {2}})", "L2(1, [{1}])",
+     "L1({open('x')})", "L1({2**9})", "L1({1, -2})"],
+)  # fmt: skip
+def test_what_braces_may_not_hold(text):
+    with pytest.raises(ValueError, match=r"is no number, text, list|must be a finite number"):
+        Chosen(text)
+
+
+def test_train_takes_no_braces(capsys):
+    says = "--penalty: train takes no braces, got L1({1, 2}); minireg sweep does"
+    assert says in refused(capsys, "--penalty", "L1({1, 2})")
+    with pytest.raises(SystemExit):
+        cli.main(["sweep", "--help"])
+    assert "of values in braces each is a point" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "flags", [["--data", "a.csv"], ["--seed", "1"], ["--hidden", "8"], ["--out", "a"]]
+)
+def test_a_flag_that_comes_twice_loses_no_value(flags, capsys):
+    says = f"argument {flags[0]}: given twice"
+    assert says in refused(capsys, *flags, f"{flags[0]}={flags[1]}")
+
+
 def test_on_and_via_belong_to_the_penalty_before_them():
     flags = ["--penalty", "GroupLasso(1e-3, axis=0)", "--on", "0.weight", "2.*", "--via", "prox"]
     found = made(
@@ -309,7 +351,7 @@ def test_a_penalty_replaces_the_default_strengths_and_no_others():
 
 def test_a_penalty_acts_where_and_as_it_is_told(tmp_path, capsys):
     flags = ["--penalty", "rows=GroupLasso(0.025, axis=1)", "--on", "0.weight", "--via", "prox"]
-    args = [*SMALL, "--no-report", *flags, "--epochs", "20", "--out", str(tmp_path)]
+    args = over(SMALL, "--no-report", *flags, "--epochs", 20, "--out", tmp_path)
     assert cli.main(args) == 0
     shown = capsys.readouterr().out
     assert re.search(r"0\.weight .*rows \(prox\)", shown)
@@ -453,7 +495,7 @@ def test_what_the_task_decides_waits_for_the_data(table):
     assert (first.noise, first.label_smoothing, first.task) == (0.0, None, None)
     ready, data = prepared(first)
     assert (ready.label_smoothing, ready.task, data.task) == (0.0, "regression", "regression")
-    assert ready == TrainSettings(**json.loads(json.dumps(ready.to_dict())))
+    assert ready == TrainSettings(**json.loads(json.dumps(asdict(ready))))
     assert prepared(ready)[0] == ready
     assert made(*flags, "--task", "regression").label_smoothing == 0.0
     with pytest.raises(
@@ -514,7 +556,7 @@ def test_errors_about_data_are_in_the_words_of_the_flags(tmp_path, monkeypatch, 
     assert "by --validation or --seed\n" in error
     for word in ("datasets.", "task=", "validation=", "seed="):
         assert word not in error
-    with pytest.raises(UsageError, match=r"needs --target COLUMN: own.csv has \['a', 'b', 'c'\] "):
+    with pytest.raises(UsageError, match=r"needs --target COLUMN: own.csv has \['a', 'b', 'c'\]"):
         prepared(made("--data", "own.csv"))
 
 
@@ -572,29 +614,32 @@ def test_a_grid_is_what_has_several_values():
         "0.5",
     ]
     args = parsed(*flags, "--penalty", "L1(1)", several=True)
-    grid = TrainSettings.grid(args)
+    grid = TrainSettings.grid(vars(args))
     assert grid == {"l2": [1e-4, 1e-3], "optimizer": ["sgd", "adam"]}
     assert [*grid] == ["l2", "optimizer"]
-    found = TrainSettings.given(args, l2=1e-3, optimizer="adam")
+    found = TrainSettings.of(vars(args), {"l2": 1e-3, "optimizer": "adam"})
     assert found == TrainSettings(
         l2=1e-3, optimizer="adam", lr=0.5, hidden=[8, 4], penalty=[Chosen("L1(1)")]
     )
     swapped = parsed("--schedule", "none", "cosine", "--dropout", "0", "0.5", several=True)
-    assert [*TrainSettings.grid(swapped)] == ["schedule", "dropout"]
-    assert TrainSettings.grid(parsed("--l2", "0.1", several=True)) == {}
+    assert [*TrainSettings.grid(vars(swapped))] == ["schedule", "dropout"]
+    assert TrainSettings.grid(vars(parsed("--l2", "0.1", several=True))) == {}
 
 
 def test_a_value_twice_is_no_grid(capsys):
     with pytest.raises(SystemExit):
         parsed("--l2", "1e-3", "0.001", several=True)
-    assert "--l2: a value is given twice in 1e-3 0.001" in capsys.readouterr().err
+    assert "--l2: 0.001 is given twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--l2", "1e-4", "1e-3"], ["--optimizer", "sgd", "adam"],
                                    ["--schedule", "cosine", "StepLR(2, 0.5)", "none"]])  # fmt: skip
 def test_train_takes_one_value_and_names_the_sweep(words, capsys):
-    says = f"got {len(words) - 1}; minireg sweep {shlex.join(words)} compares them"
-    assert f"train takes one value of {words[0]}, {says}" in refused(capsys, *words)
+    flag, *values = words
+    says = f"train takes one value of {flag}, got {len(values)}; minireg sweep compares several"
+    assert says in refused(capsys, *words)
+    says = f"train takes one value of {flag}, got 2; "  # the second is one too many
+    assert says in refused(capsys, *(f"{flag}={value}" for value in values))
 
 
 @pytest.mark.parametrize("width", [40, 80])

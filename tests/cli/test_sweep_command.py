@@ -17,6 +17,7 @@ import time
 
 import numpy as np
 import pytest
+from support.commands import over
 
 import minireg as mr
 from minireg.cli import main as cli
@@ -35,7 +36,7 @@ def run(*args, code=0):
     """What the command says on stdout and stderr."""
     out, error = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-        assert cli.main([*SMALL, *map(str, args)]) == code
+        assert cli.main(over(SMALL, *args)) == code
     return out.getvalue(), error.getvalue()
 
 
@@ -45,9 +46,9 @@ def refused(*args, code=1):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         if code == 2:
             with pytest.raises(SystemExit, match="2"):
-                cli.main([*SMALL, *map(str, args)])
+                cli.main(over(SMALL, *args))
         else:
-            assert cli.main([*SMALL, *map(str, args)]) == code
+            assert cli.main(over(SMALL, *args)) == code
     assert out.getvalue() == ""
     said = error.getvalue()
     assert said.startswith("minireg sweep: ")
@@ -196,6 +197,15 @@ def test_interrupted_before_the_first_trial_nothing_is_shown(tmp_path, monkeypat
     assert "interrupted; 0 of 4 trials are in" in error
 
 
+def test_a_halving_that_was_interrupted_early_says_what_there_is(tmp_path, monkeypatch):
+    interrupting(monkeypatch, 3)
+    grid = ["--l2", *map(str, (1e-4, 1e-3, 1e-2)), "--seeds", "1", "--epochs", "9", "--halving"]
+    said, error = run(*grid, "--out", tmp_path, code=130)
+    assert "halving has not come to a full training; there are: 3 runs (budgets 1)" in said
+    assert "mean" not in said
+    assert "interrupted; 3 of 4 trials are in" in error
+
+
 def test_failed_trials_are_listed_and_the_table_shown(tmp_path):
     grid = ["--lr", "0.01", "1e30", "--seeds", "1"]
     said, error = run(*grid, "--out", tmp_path / "some", code=1)
@@ -244,6 +254,40 @@ def test_halving_gives_the_best_points_all_epochs(tmp_path):
     full = mr.Sweep.load(tmp_path / "sweep.sqlite").full
     assert len(full.rows) == 4
     assert {*full["epochs_trained"]} == {4}
+
+
+GROUPS = "GroupLasso({}, axis=0)"
+
+
+def test_values_in_braces_are_an_axis_of_the_grid(tmp_path):
+    """The law: a trial is that of the penalty written out."""
+    more = ["--on", "0.weight", "--via", "prox", "--seeds", "2", "--out", tmp_path]
+    said, _ = run("--penalty", GROUPS.format("{1e-1, 1e-3}"), *more)
+    assert "grouplasso.strength: 0.001, 0.1\n2 points, 2 seeds: 4 trials\n" in said
+    assert "within one standard error: grouplasso.strength=0.1: validation_loss" in said
+    for row in rows(tmp_path):
+        λ = row["grouplasso.strength"]
+        penalty = {"penalty": GROUPS.format(λ), "on": ["0.weight"], "via": "prox"}
+        given = {"dataset": "wine", "hidden": [4], "epochs": 2, "penalty": [penalty]}
+        alone = trained(given, None, seed=row["seed"])
+        assert alone == {name: row[name] for name in alone}
+    said, _ = run("--penalty", GROUPS.format("{0.1, 0.2}"), *more)  # goes on
+    assert "2 of 4 trials were there" in said
+    other = ["--penalty", "GroupLasso({0.1, 0.2}, axis=1)", *more]
+    assert "holds another experiment, of key settings penalty" in refused(*other)
+
+
+def test_two_axes_of_penalties_and_a_flag(tmp_path):
+    flags = ["--penalty", "a=MCP({0.1, 0.2}, gamma={3, 4})", "--l2", "0", "1", "--seeds", "1"]
+    said, _ = run(*flags, "--over", "a.strength", "--out", tmp_path)
+    assert "l2: 0, 1\na.strength: 0.1, 0.2\na.gamma: 3, 4\n8 points" in said
+    assert "8 trials" in said
+
+
+def test_over_is_spelled_as_its_flag(tmp_path):
+    flags = ["--label-smoothing", "0", "0.5", "--dropout", "0", "0.5", "--seeds", "2"]
+    said, _ = run(*flags, "--over", "label-smoothing", "--out", tmp_path)
+    assert "within one standard error: label_smoothing=" in said
 
 
 # --- ablation -----------------------------------------------------------------------------------
@@ -345,16 +389,22 @@ def test_penalties_decay_and_early_stopping_are_switched_off_by_name():
         (["--ablate", "--l2", "1", "2"], "--ablate compares .* leave out several values of --l2"),
         (["--ablate", "--halving"], "leave out --halving"),
         (["--ablate", *OFF], "no regularizer is on"),
-        (["--ablate", "--penalty", "dropout=L1(1)"], "two are named alike"),
+        (["--ablate", "--penalty", "dropout=L1(1)"], "the name 'dropout' is taken; choose another"),
         (["--halving", "--epochs", "1", "2"], "give one value of --epochs, the most"),
-        (["--n-jobs", "0"], "expected a whole number other than 0, got '0'"),
-        (["--n-jobs", "-x"], "other than 0, got '-x'|expected one argument"),
+        (["--n-jobs", "0"], "expected a whole number other than 0, got 0"),
+        (["--n-jobs", "-x"], "expected one argument"),
         (["--n-jobs", "2", "--scheduler", "tcp://x:1"], "tcp://x:1 has its own workers"),
         (["--seeds", "0"], "--seeds: must be ≥ 1, got 0"),
         (["--l2", "1", "2", "--over", "l1"], "--over l1 has no several values; these have: l2"),
         (["--figure", "loss"], "there is no 'loss', expected one of train_loss"),
         (["--seedz", "2"], "did you mean --seed"),
-        (["--l2", "1", "1"], "given twice"),
+        (["--l2", "1", "1"], "--l2: 1.0 is given twice"),
+        (["--l2=1", "--l2=1"], "--l2: 1.0 is given twice"),
+        (["--seeds", "2", "--seeds", "3"], "--seeds: given twice"),
+        (["--ablate", "--penalty", "none=L1(1)"], "the name 'none' is taken; choose another"),
+        (["--penalty", "L1({1,2})", "--penalty", "L1({3,4})"], "l1.strength is there twice; give names"),
+        (["--ablate", "--penalty", "L1({1,2})"], "leave out several values of --penalty"),
+        (["--penalty", "L1({-1, 2})"], "strength must be a finite number ≥ 0, got -1"),
         (["--schedule", "cosine", "StepLR(0)"], "StepLR: step_size"),
         (["--penalty", "GroupLasso(1, axis=7)"], r"axis=\(7,\) for a weight of shape"),
         (["--optimizer", "sgd", "adam", "--momentum", "0.5"], "--momentum is of sgd"),
@@ -391,7 +441,7 @@ def test_two_at_once_do_not_share_a_folder(swept):
     run(*GRID, "--out", folder)
 
 
-def test_a_file_of_data_that_has_changed_is_another_experiment(tmp_path):
+def test_a_file_of_data_that_has_changed_is_another_experiment(tmp_path, capsys):
     rng = np.random.default_rng(0)
     file, flags = tmp_path / "a.csv", ["sweep", "--hidden", "2", "--epochs", "1", "--seeds", "1"]
     table = np.c_[rng.normal(size=(30, 2)), np.arange(30) % 2]
@@ -406,7 +456,9 @@ def test_a_file_of_data_that_has_changed_is_another_experiment(tmp_path):
     digest = command._digest(str(file))
     table[0, 0] = 9
     write()
+    capsys.readouterr()
     assert cli.main(flags) == 1
+    assert f"another experiment, of the data in {file} '{digest}'" in capsys.readouterr().err
     given = {"data": str(file), "target": "y"}
     with pytest.raises(ValueError, match="is not the file with which the sweep began"):
         trained(given, digest, seed=0)
@@ -445,7 +497,7 @@ def test_without_rich_and_safetensors_it_is_the_same(swept, monkeypatch):
 
 def started(*args):
     return subprocess.Popen(
-        [sys.executable, "-m", "minireg", *SMALL, *map(str, args)],
+        [sys.executable, "-m", "minireg", *over(SMALL, *args)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
         env=os.environ | {"PYTHONIOENCODING": "utf-8", "COLUMNS": "80"}, start_new_session=True,
     )  # fmt: skip
