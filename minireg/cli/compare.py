@@ -393,7 +393,7 @@ def _picture(points: list[dict[str, Any]], judged: dict[str, Any], width: int) -
     half = means[: max(2, math.ceil(len(means) / 2))]
     most = half[-1] + max(10 * (half[-1] - half[0]), abs(half[0])) if half else 0.0
     spans = [(p["mean"] - s, p["mean"] + s) for p in points for s in [finite(p["std"]) or 0.0]]
-    there = [sign * point["mean"] <= most for point in points]
+    there = [math.isfinite(p["mean"]) and sign * p["mean"] <= most for p in points]
     ends = [end for span, on in zip(spans, there, strict=True) if on for end in span]
     low, high = min(ends, default=0.0), max(ends, default=0.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -306,21 +307,27 @@ class TrainSettings:
         """The settings with what one's own data decide: the task, and whether labels are smoothed."""
         return replace(self, task=data.task) if self.data else self
 
+    @property
+    def chosen(self) -> dict[str, Chosen]:
+        """Each --penalty by the name of its term; a second one of a class is numbered. ``UsageError`` for two
+        of a name.
+        """
+        found: dict[str, Chosen] = {}
+        taken = [name for name in ("l2", "l1") if getattr(self, name)]
+        for chosen in self.penalty:
+            numbered = (f"{chosen.name}{f'_{n}' * (n > 1)}" for n in itertools.count(1))
+            name = next(name for name in numbered if name not in (*taken, *found))
+            if chosen.named and name != chosen.name:
+                raise UsageError(f"--penalty: two penalties are named {chosen.name!r}")
+            found[name] = chosen
+        return found
+
     def terms(self) -> dict[str, Term]:
-        """The penalties by name; a second one of a class is numbered. ``UsageError`` for two of a name."""
-        found: dict[str, Term] = {}
-        if self.l2:
-            found["l2"] = Term(L2(self.l2))
+        """The penalties by name."""
+        found = {"l2": Term(L2(self.l2))} if self.l2 else {}
         if self.l1:
             found["l1"] = Term(L1(self.l1), via=self.l1_via)
-        for chosen in self.penalty:
-            name, number = chosen.name, 2
-            while name in found:
-                if chosen.named:
-                    raise UsageError(f"--penalty: two penalties are named {name!r}")
-                name, number = f"{chosen.name}_{number}", number + 1
-            found[name] = chosen.term()
-        return found
+        return found | {name: chosen.term() for name, chosen in self.chosen.items()}
 
     def scheduler(
         self, optimizer: optim.Optimizer, updates: int

@@ -259,9 +259,8 @@ def regularizers(settings: TrainSettings) -> list[str]:
     >>> regularizers(TrainSettings(l2=0, l1=0, patience=3))
     ['dropout', 'label_smoothing', 'early_stopping']
     """
-    terms = [*settings.terms()]
-    penalties = terms[len(terms) - len(settings.penalty) :]
-    return [name for name, flag in SWITCHES.items() if getattr(settings, flag)] + penalties
+    on = [name for name, setting in SWITCHES.items() if getattr(settings, setting)]
+    return [*on, *settings.chosen]
 
 
 def ablated(settings: TrainSettings, on: Sequence[str]) -> TrainSettings:
@@ -270,22 +269,18 @@ def ablated(settings: TrainSettings, on: Sequence[str]) -> TrainSettings:
     >>> regularizers(ablated(TrainSettings(), ["l1"]))
     ['l1']
     """
-    names = regularizers(settings)[-len(settings.penalty) :] if settings.penalty else []
-    kept = [p for name, p in zip(names, settings.penalty, strict=True) if name in on]
-    off: dict[str, Any] = {flag: 0 for name, flag in SWITCHES.items() if name not in on}
+    kept = [chosen for name, chosen in settings.chosen.items() if name in on]
+    off: dict[str, Any] = {setting: 0 for name, setting in SWITCHES.items() if name not in on}
     return replace(settings, **off, penalty=kept)
 
 
 def _ablation(settings: TrainSettings) -> dict[str, list[Any]]:
     """None of the regularizers, each alone, all but one, all: of two, alone is all but one."""
-    names = regularizers(settings)
-    taken = ["none", "all"]
-    for name in names:
-        if name in taken:
-            raise UsageError(f"--ablate: the name {name!r} is taken; choose another")
-        taken.append(name)
-    if not names:
+    if not (names := regularizers(settings)):
         raise UsageError("--ablate: no regularizer is on")
+    words = [*names, "none", "all"]  # as compare calls the two ends
+    if twice := [name for name in names if words.count(name) > 1]:
+        raise UsageError(f"--ablate: the name {twice[0]!r} is taken; choose another")
     alone = [(name,) for name in names]
     without = [tuple(n for n in names if n != name) for name in names]
     return {ABLATED: [*dict.fromkeys([(), *alone, *without, tuple(names)])]}

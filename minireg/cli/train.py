@@ -29,10 +29,8 @@ examples
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import shlex
-import signal
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -158,18 +156,8 @@ def _finish(
     try:
         return _finished(kept, data, folder, args)
     except KeyboardInterrupt:  # of the training, or once more, while that was being kept or shown
-        _say_how_to_go_on(folder)
+        print(f"minireg train: interrupted; go on with: {_again(folder)}", file=sys.stderr)
         return 130
-
-
-def _say_how_to_go_on(folder: RunFolder) -> None:
-    """The line after Ctrl-C, which another Ctrl-C does not cut off."""
-    before = None
-    with contextlib.suppress(ValueError):  # of a thread
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    print(f"minireg train: interrupted; go on with: {_again(folder)}", file=sys.stderr, flush=True)
-    if before is not None:
-        signal.signal(signal.SIGINT, before)
 
 
 def _again(folder: RunFolder) -> str:
