@@ -80,10 +80,10 @@ def check(args: argparse.Namespace) -> int:
         report = check_penalty(penalty, shape, trials=args.trials)
     except ValueError as error:  # it is 0 everywhere
         raise MissingError(str(error)) from error
-    if importlib.util.find_spec("rich") is None or not (console := common.console()).is_terminal:
+    if (terminal := common.terminal()) is None:
         print(report)
     else:
-        console.print(_table(report, narrow=console.width < 100))
+        terminal.print(_table(report, narrow=terminal.width < 100))
     return 0 if report else 1
 
 

@@ -155,3 +155,9 @@ def console(**options: Any) -> Any:
             raise BrokenPipeError
 
     return Terminal(**options)
+
+
+def terminal(**options: Any) -> Any:
+    """:func:`console`, or None without rich and where the stream is no terminal."""
+    found = console(**options) if importlib.util.find_spec("rich") else None
+    return found if found and found.is_terminal else None

@@ -17,7 +17,6 @@ examples
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import math
 import shutil
@@ -223,28 +222,27 @@ def _chosen(
     sweep: Sweep, figure: str, mode: Literal["min", "max"], over: str | None
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[str]]:
     """The best, what the one-standard-error rule chooses, and why there is none."""
-    best = rule = None
-    notes: list[str] = []
-    rows = sweep.full.rows
+    best = rule = why = None
+    rows, notes = sweep.full.rows, []
     varied = [n for n in sweep.full.parameters if len({same(row[n]) for row in rows}) > 1]
+    if over is None and len(varied) > 1:
+        why = f"{', '.join(varied)} vary: --over {varied[0]} asks for its λ"
+    elif over is None and not varied:
+        why = "nothing varies"
+    elif over is None and varied[0].rpartition(".")[2] in NO_STRENGTH.split():
+        why = f"more {varied[0]} is no simpler fit"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             best = sweep.best(figure, mode)
-            if over is None and len(varied) != 1:
-                many = f"{', '.join(varied)} vary: --over {(varied or [''])[0]} asks for its λ"
-                notes.append(f"no one-standard-error rule: {many if varied else 'nothing varies'}")
-            elif over is None and varied[0].rpartition(".")[2] in NO_STRENGTH.split():
-                notes.append(f"no one-standard-error rule: more {varied[0]} is no simpler fit")
-            else:
-                rule = sweep.one_standard_error(figure, over, mode)
-                if sweep.halving:
-                    kept, all_ = (len(s.summary(figure)) for s in (sweep.full, sweep))
-                    notes.append(
-                        f"chosen among {kept} of {all_} points, those with the full training"
-                    )
+            rule = None if why else sweep.one_standard_error(figure, over, mode)
         except ValueError as error:
             notes.append(str(error).partition(": ")[2])
+    if best and why:
+        notes.append(f"no one-standard-error rule: {why}")
+    if rule and sweep.halving:
+        kept, all_ = (len(s.summary(figure)) for s in (sweep.full, sweep))
+        notes.append(f"chosen among {kept} of {all_} points, those with the full training")
     return best, rule, [*notes, *dict.fromkeys(str(w.message).partition(": ")[2] for w in caught)]
 
 
@@ -279,20 +277,17 @@ def _sorted(points: list[dict[str, Any]], parameters: tuple[str, ...]) -> list[d
 
 
 def _show(judged: dict[str, Any]) -> None:
-    console = None
-    width = shutil.get_terminal_size().columns
-    if importlib.util.find_spec("rich") is not None:
-        terminal = common.console()
-        console, width = (terminal if terminal.is_terminal else None), terminal.width
+    terminal = common.terminal()
+    width = terminal.width if terminal else shutil.get_terminal_size().columns
     table, legend = (_table if judged["ablation"] is None else _ablation_table)(judged, width)
     lines = [*legend, *_said(judged)]
     said = "\n".join(textwrap.fill(line, width, subsequent_indent="  ") for line in lines)
     shown = table if judged["points"] else table.title
-    if console is None:
+    if terminal is None:
         print(shown, said, sep="\n", end="\n\n")
     else:
-        console.print(shown)
-        console.print(said, end="\n\n", markup=False, highlight=False)
+        terminal.print(shown)
+        terminal.print(said, end="\n\n", markup=False, highlight=False)
 
 
 def _table(judged: dict[str, Any], width: int) -> tuple[Table, list[str]]:

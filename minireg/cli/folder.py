@@ -52,26 +52,25 @@ class RunFolder:
                     raise MissingError(f"another minireg is writing to {path}") from error
 
     @classmethod
-    def new(cls, out: Path | None, stem: str, force: bool = False) -> RunFolder:
-        """A folder for a run, reserved by creating its history.json.
-
-        Parameters
-        ----------
-        out : its path, new or empty; by default a new folder in runs/, named by ``stem`` and the time.
-        force : ``out`` need not be empty.
-
-        ``MissingError`` if it is not empty or cannot be made.
+    def new(cls, out: Path | None, stem: str) -> RunFolder:
+        """The folder ``out``, made if need be; by default a new one in runs/, named by ``stem`` and the time,
+        and by a number if another run began in the same second. ``MissingError`` if it cannot be made.
         """
-        path = out or Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        first = Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+        path = out or next(p for p in itertools.chain([first], others) if not p.exists())
         try:
-            path = made(path, new=out is None)
-            if any(path.iterdir()) and not force:
-                fix = "choose another --out, or add --force to replace what a run has left there"
-                raise MissingError(f"{path} is not empty; {fix}")
-            (path / RECORD).touch(exist_ok=force)
+            path.mkdir(parents=True, exist_ok=out is not None)
         except OSError as error:
             raise MissingError(f"cannot make the run folder {path}: {error.strerror}") from error
         return cls(path)
+
+    def reserve(self, force: bool) -> None:
+        """Begin history.json; ``MissingError`` if there is anything else, unless ``force`` is on."""
+        if any(self.path.iterdir()) and not force:
+            fix = "choose another --out, or add --force to replace what a run has left there"
+            raise MissingError(f"{self.path} is not empty; {fix}")
+        (self.path / RECORD).touch(exist_ok=force)
 
     def write(self, writers: Mapping[str, Writer]) -> None:
         """Write files: name → function that writes it. If one fails, the next are still written."""
@@ -101,20 +100,6 @@ class RunFolder:
             for reason in self.reasons.values()
         }
         return [f"cannot write {', '.join(names)}: {why}" for why, names in failed.items() if why]
-
-
-def made(path: Path, new: bool) -> Path:
-    """Make the folder and say its path; with a number if another run began in the same second."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        found = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        try:
-            found.mkdir(exist_ok=not new)
-            break
-        except FileExistsError:
-            if not found.is_dir():
-                raise
-    return found
 
 
 @dataclass

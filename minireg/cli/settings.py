@@ -108,8 +108,8 @@ class _Penalty(argparse.Action):
         namespace.penalty = chosen
 
 
-def _told(text: str, listed: Callable[[], str], take: Callable[[str], Any]) -> Any:
-    """What ``take`` gives, whose errors are the flag's; for ``help`` a list ends the command."""
+def _spelled(take: Callable[[str], Any], listed: Callable[[], str], text: str) -> Any:
+    """What ``take`` makes of a text, its errors those of the flag; for ``help`` a list ends the command."""
     if text == "help":
         print(listed())
         raise SystemExit(0)
@@ -119,31 +119,25 @@ def _told(text: str, listed: Callable[[], str], take: Callable[[str], Any]) -> A
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _penalty(text: str) -> Chosen:
-    return _told(text, lambda: listing(PENALTIES), Chosen)
-
-
 def _schedule(text: str) -> str:
     """A schedule's short name, or a spelled one, as it is."""
+    text, names = text.strip(), ["none", *DERIVED]
+    if text.isidentifier() and text not in {*names, *SCHEDULES}:
+        raise ValueError(f"there is no {text!r:.40}{near(text, [*names, *SCHEDULES])}")
+    if text not in names:
+        read(text, SCHEDULES)
+    return text
 
-    def listed() -> str:
-        derived = [f"{name}: {spell(60, 1200, 0.02)}" for name, spell in DERIVED.items()]
-        head = "of 60 epochs, 1200 updates, --lr 0.02"
-        return "\n".join([head, *derived, "", listing(SCHEDULES)])
 
-    def take(text: str) -> str:
-        text, names = text.strip(), ["none", *DERIVED]
-        if text.isidentifier() and text not in {*names, *SCHEDULES}:
-            raise ValueError(f"there is no {text!r:.40}{near(text, [*names, *SCHEDULES])}")
-        if text not in names:
-            read(text, SCHEDULES)
-        return text
-
-    return _told(text, listed, take)
+def _schedules() -> str:
+    derived = [f"{name}: {spell(60, 1200, 0.02)}" for name, spell in DERIVED.items()]
+    return "\n".join(["of 60 epochs, 1200 updates, --lr 0.02", *derived, "", listing(SCHEDULES)])
 
 
 SHARE, STRENGTH, COUNT = in_range(0, 1), in_range(0), in_range(1, whole=True)
 WHOLE, WAYS = in_range(0, whole=True), ("prox", "gradient")
+PENALTY = partial(_spelled, Chosen, partial(listing, PENALTIES))
+SCHEDULE = partial(_spelled, _schedule, _schedules)
 
 
 def _setting(
@@ -220,14 +214,14 @@ class TrainSettings:
     l2: float = _setting(None, STRENGTH, "λ")
     l1: float = _setting(None, STRENGTH, "λ")
     l1_via: Literal["prox", "gradient"] = _setting("prox", WAYS)
-    penalty: list[Chosen] = _setting([], _penalty, "[NAME=]P", _Penalty)  # noqa: RUF009
+    penalty: list[Chosen] = _setting([], PENALTY, "[NAME=]P", _Penalty)  # noqa: RUF009
     dropout: float = _setting(0.5, SHARE, "P")
     label_smoothing: float = _setting(None, SHARE, "ε")
     optimizer: str = _setting("sgd", OPTIMIZERS, "NAME")
     lr: float = _setting(None, STRENGTH, "η")
     momentum: float | None = _setting(None, SHARE, "μ")
     weight_decay: float = _setting(0.0, STRENGTH, "WD")
-    schedule: str = _setting("none", _schedule, "S")
+    schedule: str = _setting("none", SCHEDULE, "S")
     epochs: int = _setting(60, COUNT, "N")
     batch_size: int = _setting(64, COUNT, "N")
     clip_norm: float | None = _setting(None, in_range(1e-12), "C")

@@ -30,7 +30,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import importlib.util
 import math
 import shlex
 import sys
@@ -38,7 +37,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -55,7 +53,7 @@ from ..workers import message
 from . import common, compare
 from .common import MissingError, UsageError, flag, flags, in_range
 from .compare import ABLATED, DATA, STORE
-from .folder import RunFolder, made
+from .folder import RunFolder
 from .settings import TrainSettings, add_flags
 from .spelled import points
 from .trial import prepared, read, train_one, tried
@@ -99,8 +97,7 @@ def run(args: argparse.Namespace) -> int:
     common.need(threadpoolctl="sweep", **(engine if args.scheduler or args.n_jobs != 1 else {}))
     plan, data = _planned(args)
     common.need_backend(plan.settings.backend)
-    path = args.out or Path("runs") / f"sweep-{data.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = RunFolder(made(path, new=args.out is None))  # held until this function ends
+    folder = RunFolder.new(args.out, f"sweep-{data.name}")  # held until this function ends
     there = plan.there(folder.path)
     if not args.json:
         print(f"{data}\n{plan}")
@@ -371,8 +368,7 @@ def _computed(plan: Plan, store: Path, there: list[Row], args: argparse.Namespac
 @contextlib.contextmanager
 def _progress(plan: Plan, there: list[Row], mode: str | None) -> Iterator[Callable[[Row], None]]:
     """A function to call with each row; in a terminal it moves a bar, and says which is best so far."""
-    terminal = importlib.util.find_spec("rich") and common.console(stderr=True)
-    if not terminal or not terminal.is_terminal:
+    if (terminal := common.terminal(stderr=True)) is None:
         yield lambda row: None
         return
     from rich.progress import Progress

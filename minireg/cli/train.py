@@ -96,7 +96,8 @@ def train(args: argparse.Namespace) -> int:
     settings = TrainSettings.of(vars(args))
     _need(settings, args)
     settings, data = prepared(settings)
-    folder = RunFolder.new(args.out, settings.stem, args.force)
+    folder = RunFolder.new(args.out, settings.stem)
+    folder.reserve(args.force)
     return _finish(Kept(settings, known_of(settings, data)), data, folder, args)
 
 

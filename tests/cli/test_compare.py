@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import math
@@ -157,10 +158,8 @@ def test_what_diverged_does_not_flatten_the_curve(tmp_path, capsys, monkeypatch)
 def test_without_rich_it_is_the_same_text(store, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     text = shown(capsys, store)
-    find = cli.compare.importlib.util.find_spec
-    monkeypatch.setattr(
-        cli.compare.importlib.util, "find_spec", lambda name: None if name == "rich" else find(name)
-    )
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "rich" else find(n))
     assert shown(capsys, store) == text
 
 
