@@ -148,8 +148,9 @@ def _setting(
     """
     known = {"action": action, "metavar": metavar, **options}
     known["type" if callable(takes) else "choices"] = takes
-    made: Any = {"default_factory": default.copy} if isinstance(default, list) else {}
-    return field(**made or {"default": default}, metadata=known)
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata=known)
+    return field(default=default, metadata=known)
 
 
 _one = partial(_setting, action="store")
@@ -280,9 +281,10 @@ class TrainSettings:
     def of(cls, given: Mapping[str, Any], point: Mapping[str, Any] = {}) -> TrainSettings:
         """The settings that are given, others aside, at a point of their :meth:`grid`."""
         known = cls.__dataclass_fields__
-        made = {n: v for n, v in {**given, **point}.items() if n in known}
+        made: dict[str, Any] = {n: v for n, v in {**given, **point}.items() if n in known}
         chosen = [p if isinstance(p, Chosen) else Chosen(**p) for p in made.get("penalty", [])]
-        return cls(**made | {"penalty": [p.at(point) for p in chosen]})
+        made["penalty"] = [p.at(point) for p in chosen]
+        return cls(**made)
 
     @classmethod
     def grid(cls, given: Mapping[str, Any]) -> dict[str, list[Any]]:
