@@ -32,11 +32,11 @@ COLUMNS = ("mean", "std", "se", "seeds", "error")  # of a summary, and of what f
 class Halving:
     """Successive halving: all points with a small budget, then the best of them with a larger one.
 
-    The last rung has the budget ``most``, each before it a ``factor``-th of the next's, rounded down,
-    while that is at least ``least``. After a rung of n points the best ⌈n / factor⌉ go on, judged by
-    the mean of a figure over the seeds; of equal ones the first in the grid. A point with a NaN or a
-    failed seed goes no further, and where a single one is left, it is trained with ``most`` at once.
-    Each trial starts anew: n points cost about n · most · (rungs / factor^(rungs − 1)).
+    After a rung of n points the best ⌈n / factor⌉ go on, judged by the mean of a figure over the seeds;
+    of equal ones the first in the grid. A point with a NaN or a failed seed goes no further. The last
+    rung has the budget ``most``, each before it a ``factor``-th of the next's, rounded down: as many
+    rungs as it takes to come to one point, fewer where a budget would be below ``least``. Each trial
+    starts anew: n points cost about n · most · rungs / factor^(rungs − 1).
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class Halving:
     ``ValueError`` for other values. K. Jamieson and A. Talwalkar, "Non-stochastic Best Arm
     Identification and Hyperparameter Optimization", AISTATS 2016.
 
-    >>> Halving("loss", 20, least=2).budgets
-    [2, 6, 20]
+    >>> Halving("loss", 20).rungs(9)
+    [(9, 2), (3, 6), (1, 20)]
     """
 
     figure: str
@@ -68,13 +68,13 @@ class Halving:
         if self.least > self.most:
             raise ValueError(f"Halving: least={self.least} is more than most={self.most}")
 
-    @property
-    def budgets(self) -> list[int]:
-        """That of each rung."""
-        found = [self.most]
-        while (below := found[0] // self.factor) >= self.least:
-            found.insert(0, below)
-        return found
+    def rungs(self, points: int) -> list[tuple[int, int]]:
+        """How many points each rung has, at most, and its budget."""
+        counts, budgets = [points], [self.most]
+        while counts[-1] > 1 and (below := budgets[0] // self.factor) >= self.least:
+            counts.append(math.ceil(counts[-1] / self.factor))
+            budgets.insert(0, below)
+        return [*zip(counts, budgets, strict=True)]
 
     def survivors(self, rung: Sweep, points: list[Point], seeds: int) -> list[Point]:
         """Those of the points of a rung, each with so many seeds, that go on, in their order."""
@@ -577,9 +577,7 @@ def sweep(
         if store is not None:
             experiment = experiment_of(function, key, names, halving)
             file = stack.enter_context(Store(store, experiment))
-        for budget in halving.budgets if halving else [None]:
-            if halving and len(points) == 1 and budget != halving.most:
-                continue
+        for _, budget in halving.rungs(len(points)) if halving else [(0, 0)]:
             extra = {halving.budget: budget} if halving else {}
             rung = [(point | extra, seed) for point in points for seed in seeds]
             judged = halving.figure if halving else None

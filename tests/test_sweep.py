@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import itertools
 import json
 import math
 import os
@@ -741,6 +742,21 @@ def test_halving_gives_the_full_budget_to_the_best_alone():
     assert {row["epochs"] for row in found.full.rows} == {9}
     assert "at l2=2, epochs=3: 1.338 ± 0.007071 (stopped early)" in repr(found)
     assert repr(found.rows) == repr(mr.sweep(learnt, **NINE, halving=HALVING, n_jobs=2).rows)
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 4, 9, 10, 60])
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("most", [1, 5, 27, 60])
+def test_the_rungs_of_a_halving_end_with_the_full_budget(points, factor, most):
+    for least in {1, most // 2 or 1, most}:
+        rungs = mr.Halving("loss", most, least=least, factor=factor).rungs(points)
+        assert (rungs[0][0], rungs[-1][1]) == (points, most)
+        for (n, budget), (kept, longer) in itertools.pairwise(rungs):
+            assert (kept, budget) == (-(-n // factor), longer // factor)
+        assert rungs[0][1] >= least
+        # no rung more than it takes to find one, and none less if its budget is not too small
+        assert all(n > 1 for n, _ in rungs[:-1])
+        assert rungs[-1][0] == 1 or rungs[0][1] // factor < least
 
 
 def test_ties_go_to_the_first_in_the_grid_and_nan_goes_no_further():

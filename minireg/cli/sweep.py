@@ -149,12 +149,9 @@ class Plan:
     @property
     def total(self) -> int:
         """How many trials there are; with halving at most."""
-        points, total = math.prod(map(len, self.grid.values())), 0
-        for budget in self.halving.budgets if self.halving else [None]:
-            if self.halving is None or points > 1 or budget == self.halving.most:
-                total += points * len(self.seeds)
-                points = math.ceil(points / (self.halving.factor if self.halving else 1))
-        return total
+        points = math.prod(map(len, self.grid.values()))
+        rungs = self.halving.rungs(points) if self.halving else [(points, 0)]
+        return len(self.seeds) * sum(count for count, _ in rungs)
 
     @property
     def function(self) -> Callable[..., dict[str, float]]:

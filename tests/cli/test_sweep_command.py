@@ -201,7 +201,7 @@ def test_a_halving_that_was_interrupted_early_says_what_there_is(tmp_path, monke
     interrupting(monkeypatch, 3)
     grid = ["--l2", *map(str, (1e-4, 1e-3, 1e-2)), "--seeds", "1", "--epochs", "9", "--halving"]
     said, error = run(*grid, "--out", tmp_path, code=130)
-    assert "halving has not come to a full training; there are: 3 runs (budgets 1)" in said
+    assert "halving has not come to a full training; there are: 3 runs (budgets 3)" in said
     assert "mean" not in said
     assert "interrupted; 3 of 4 trials are in" in error
 
