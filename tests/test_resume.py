@@ -105,6 +105,8 @@ CASES = {
     "strengths that change": {"penalties": warm},
     "ledger": {"ledger": True, "penalties": lambda: ENDS,
                "optimizer": lambda p: optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.01)},
+    "ledger of each step": {"ledger": "last", "penalties": lambda: ENDS, "clip_norm": 0.1,
+                            "optimizer": lambda p: optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.01)},
     "ledger of RMSprop": {"ledger": True, "penalties": warm,
                           "optimizer": lambda p: optim.RMSprop(p, 0.01, momentum=0.5)},
     "ledger of FISTA": {"ledger": True,
@@ -134,7 +136,7 @@ class Run:
         self.options = {
             "scheduler": case["scheduler"](self.optimizer) if "scheduler" in case else None,
             "early_stopping": optim.EarlyStopping(stop) if stop else None,
-            "ledger": mr.Ledger(self.optimizer, accumulate=True) if ledger else None,
+            "ledger": mr.Ledger(self.optimizer, accumulate=ledger is True) if ledger else None,
             "clip_norm": case.get("clip_norm"),
             "dropout_draws": case.get("dropout_draws", 0),
         }
@@ -223,6 +225,14 @@ def test_interrupted_and_resumed_is_uninterrupted(label, tmp_path, monkeypatch):
         interrupted(monkeypatch, Run(label), checkpoint=path, every=step)
         again = Run(label, seed=7).fit(resume=path)  # other weights and streams, until it resumes
         assert again.ends() == expected, f"interrupted after {step} updates"
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_ended_between_the_last_update_and_the_end_of_an_epoch(label, tmp_path):
+    """By a hook, or Ctrl-C while it is evaluated: a ledger's record lost what that update did."""
+    path, whole = tmp_path / "run.safetensors", Run(label).fit()
+    Run(label).fit(checkpoint=path, on_step=lambda step, *given: step == UPDATES)
+    assert Run(label, seed=7).fit(resume=path).ends() == whole.ends()
 
 
 def test_interrupted_after_every_single_update(tmp_path, monkeypatch):

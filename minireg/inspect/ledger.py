@@ -270,7 +270,7 @@ class Ledger:
     optimizer : the one to watch, until :meth:`close` or until another ledger watches it.
     model : names the parameters where no objective does.
     accumulate : also keep ``whole``, the books of all steps since the ledger was opened,
-        and ``since``, those since the last :meth:`record`.
+        and ``since``, those since the last :meth:`record`, not only of the last step.
 
     Attributes
     ----------
@@ -354,6 +354,7 @@ class Ledger:
         """Called after the step, with all (parameter, gradient, group)."""
         if due:
             self.last, self.steps = Books(), self.steps + 1
+            self.since = self.since if self.accumulate else self.last
         for p, _, group in due:
             self._book(p, group)
         moved = {id(group) for _, _, group in due}
@@ -401,7 +402,7 @@ class Ledger:
         Coupled decay has them where the step is as long for every element, as under SGD (its
         momentum prolongs them); under Adam no such number exists.
         """
-        books = self.since if self.accumulate else self.last
+        books = self.since if self.accumulate else self.since or self.last
         found: dict[str, float] = {**columns, "step": self.steps, "residual": books.residual}
         found["zeros"] = sum(int((row.after == 0).sum()) for row in books.values())
         for k, (decay, shrink) in self._decays.items():
@@ -420,18 +421,18 @@ class Ledger:
     def whole(self) -> Books:
         """The books of all steps so far; empty unless ``accumulate``."""
         books = Books()
-        for name, row in (*self._recorded.items(), *self.since.items()):
+        for name, row in (*self._recorded.items(), *self.since.items()) if self.accumulate else ():
             _add(books, name, row)
         return books
 
     def state_dict(self) -> dict[str, Any]:
         """History, totals and each term's momentum, as copies, by position of the parameter.
 
-        The books of the last step are not in it.
+        The books of the last step are in it only while a record of them is due.
         """
         place = {p: i for i, p in enumerate(self.optimizer._parameters())}
         totals = {
-            part: {name: (row.before, row.after, row.others) for name, row in books.items()}
+            part: {n: (r.before, r.after, {k: r[k] for k in r.booked()}) for n, r in books.items()}
             for part, books in (("since", self.since), ("recorded", self._recorded))
         }
         return copy.deepcopy({
