@@ -1,12 +1,13 @@
 """Progress: all that a training is made of on its way, which a checkpoint keeps and gives back.
 
-What is in the file (:func:`minireg.checkpoint.read_tree`): ``model`` (parameters and buffers),
-``optimizer``, ``scheduler``, ``early_stopping``, ``ledger``, ``history``, ``classes``, ``strengths`` (those
-that are numbers, and the updates of each Coefficient), ``vectors`` (that each SpectralNorm follows, of each
-parameter), ``layers`` (which parameters are trained, and each Dropout's p), ``format``, ``streams`` (of the
-model, a loss and the optimizer), ``shuffle``, ``seeds`` (of new streams), ``epoch`` (where in it), and
-``configuration``: what must be the same for the numbers to be. Of what a hook may change it says how what
-the file keeps was at the start, and the rest how it is now.
+What is in the file (:func:`minireg.checkpoint.read_tree`): ``model`` and ``loss`` (parameters and
+buffers), ``optimizer``, ``scheduler`` (and others that it has), ``early_stopping``, ``ledger``,
+``history``, ``classes``, ``strengths`` (those that are numbers, and the updates of each Coefficient),
+``vectors`` (that each SpectralNorm follows, of each parameter), ``layers`` (which parameters are trained,
+and each Dropout's p), ``format``, ``streams`` (of the model, a loss and the optimizer), ``shuffle``,
+``seeds`` (of new streams), ``epoch`` (where in it), and ``configuration``: what must be the same for the
+numbers to be. Of what a hook may change it says how what the file keeps was at the start, and the rest how
+it is now.
 """
 
 from __future__ import annotations
@@ -110,7 +111,10 @@ class Progress:
             if done + (tree["epoch"]["done"] > 0) > epochs:
                 part = " and part of the next" if tree["epoch"]["done"] else ""
                 raise ValueError(f"it has done {done} epochs{part}, epochs={epochs} is all of them")
-            copy.deepcopy(self).load(tree)
+            copied, _ = copy.deepcopy(
+                (self, self.optimizer.schedules)
+            )  # which hold on to each other
+            copied.load(tree)
         except Exception as error:  # whatever a forged tree leads to
             reason = str(error) if isinstance(error, ValueError) else repr(error)
             raise ValueError(
@@ -206,7 +210,12 @@ class Progress:
     def _parts(self) -> dict[str, Any]:
         """What has a ``state_dict``; the ledger after the optimizer, whose state restarts it."""
         names = "optimizer", "scheduler", "early_stopping", "ledger"
-        return {name: getattr(self, name) for name in names}
+        others = {f"schedule {i}": s for i, s in enumerate(self._schedules()[1:])}
+        return {name: getattr(self, name) for name in names} | others
+
+    def _schedules(self) -> list[LRScheduler | None]:
+        """The scheduler, and what else sets the rate by its formula, as one that a hook steps."""
+        return [self.scheduler, *(s for s in self.optimizer.schedules if s is not self.scheduler)]
 
     def _dropouts(self) -> dict[str, Dropout]:
         return {n: m for n, m in self.model.named_modules() if isinstance(m, Dropout)}
@@ -273,7 +282,7 @@ class Progress:
             "the loss": _held(self.objective.loss),
             "the penalties": "\n".join(f"{n}: {_held(t.penalty)} via {t.via}" for n, t in terms.items()),
             "the optimizer": f"{type(optimizer).__name__} {_held(getattr(optimizer, 'penalty', None))}",
-            "the scheduler": type(self.scheduler).__name__,
+            "the scheduler": ", ".join(type(s).__name__ for s in self._schedules()),
             "early stopping": repr(stop and (stop.patience, stop.min_delta, stop.monitor)),
             "the ledger": repr(self.ledger and f"accumulate={self.ledger.accumulate}"),
         }  # fmt: skip

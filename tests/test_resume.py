@@ -244,6 +244,26 @@ def test_interrupted_after_every_single_update(tmp_path, monkeypatch):
     assert Run("all of it", seed=99).fit(resume=path).ends() == whole.ends()
 
 
+def warmed(seed: int = 0, other: type = schedules.LinearLR) -> Run:
+    """Of two schedules of the optimizer fit steps one, a hook the other."""
+    run = Run("cosine", seed)
+    warm = other(run.optimizer, 0.1, total_iters=9)
+    run.options["on_step"] = lambda *given: warm.step()
+    return run
+
+
+def test_a_schedule_that_a_hook_steps_goes_on(tmp_path, monkeypatch):
+    """It began anew, and the rate was that of a warm-up in the midst of the training."""
+    path, whole = tmp_path / "run.safetensors", warmed().fit()
+    for step in (3, 2 * UPDATES):
+        interrupted(monkeypatch, warmed(), checkpoint=path, every=step)
+        assert warmed(seed=7).fit(resume=path).ends() == whole.ends()
+    told = "the scheduler: CosineAnnealingLR, LinearLR there, CosineAnnealingLR{} here"
+    for one, more in ((Run("cosine"), ""), (warmed(other=schedules.ConstantLR), ", ConstantLR")):
+        with pytest.raises(ValueError, match=told.format(more)):
+            one.fit(resume=path)
+
+
 def test_checkpoints_change_nothing(tmp_path):
     expected = Run("all of it").fit().ends()
     for every in (None, 3):
