@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,12 +31,14 @@ from .inspect.history import History, Name, as_classes, rows_of
 from .inspect.ledger import Ledger
 from .messages import check_option
 from .nn import Dropout, Module
+from .nn.losses import Loss
 from .objective import Objective
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
 from .penalties import SpectralNorm
 from .penalties.base import Coefficient, Penalty, Strength
 from .random import Stream, load_seeds, seeds_state
+from .tensor import Tensor
 
 FORMAT = 1  # of a checkpoint
 _STOPPED = "epochs", "early stopping", "hook", "interrupted"
@@ -111,9 +113,8 @@ class Progress:
             if done + (tree["epoch"]["done"] > 0) > epochs:
                 part = " and part of the next" if tree["epoch"]["done"] else ""
                 raise ValueError(f"it has done {done} epochs{part}, epochs={epochs} is all of them")
-            copied, _ = copy.deepcopy(
-                (self, self.optimizer.schedules)
-            )  # which hold on to each other
+            # together, as schedules and their optimizer lead to each other
+            copied, _ = copy.deepcopy((self, self.optimizer.schedules))
             copied.load(tree)
         except Exception as error:  # whatever a forged tree leads to
             reason = str(error) if isinstance(error, ValueError) else repr(error)
@@ -135,7 +136,7 @@ class Progress:
             "format": FORMAT,
             "configuration": self._present() | self.configuration,
             "model": self.model.state_dict(),
-            **{name: part and part.state_dict() for name, part in self._parts().items()},
+            **{n: None if p is None else p.state_dict() for n, p in self._parts().items()},
             "strengths": {
                 "numbers": [getattr(penalty, name) for penalty, name in self._strengths()],
                 "updates": [c.updates for c in self._coefficients()],
@@ -211,7 +212,8 @@ class Progress:
         """What has a ``state_dict``; the ledger after the optimizer, whose state restarts it."""
         names = "optimizer", "scheduler", "early_stopping", "ledger"
         others = {f"schedule {i}": s for i, s in enumerate(self._schedules()[1:])}
-        return {name: getattr(self, name) for name in names} | others
+        loss = self.objective.loss if _keeps_state(self.objective.loss) else None
+        return {name: getattr(self, name) for name in names} | others | {"loss": loss}
 
     def _schedules(self) -> list[LRScheduler | None]:
         """The scheduler, and what else sets the rate by its formula, as one that a hook steps."""
@@ -248,9 +250,8 @@ class Progress:
             places += self.objective.loss.named_modules("loss")
         found: dict[Stream, str] = {}
         for path, place in places:
-            for name, value in vars(place).items():
-                if isinstance(value, Stream):
-                    found.setdefault(value, f"{path}.{name}" if path else name)
+            for keys, stream in _within(vars(place)):
+                found.setdefault(stream, ".".join([path, *map(str, keys)]).removeprefix("."))
         return {name: stream for stream, name in found.items()}
 
     # --- what must be the same -----------------------------------------------------------------
@@ -297,7 +298,21 @@ class Progress:
                     raise ValueError(f"{name}: {one:.160} there, {other:.160} here")
 
 
+def _within(value: Any) -> Iterator[tuple[tuple[Any, ...], Stream]]:
+    """The streams in dicts and lists, each with the keys that lead to it."""
+    if isinstance(value, Stream):
+        yield (), value
+    elif isinstance(value, dict | list | tuple):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from (((key, *keys), stream) for keys, stream in _within(inner))
+
+
 # --- in words ------------------------------------------------------------------------------------
+
+
+def _keeps_state(loss: Any) -> bool:
+    """Whether a loss may have parameters and buffers: one of :mod:`minireg.nn` has options alone."""
+    return isinstance(loss, Module) and not isinstance(loss, Loss)
 
 
 def _held(value: Any) -> str:
@@ -318,6 +333,7 @@ def _held(value: Any) -> str:
         f"{name}={_words(v)}"
         for name, v in held.items()
         if name != "training" and not isinstance(v, Stream)
+        if not (isinstance(v, Tensor) and _keeps_state(value))
         if isinstance(v, Coefficient) or not isinstance(getattr_static(value, name), Strength)
     ]
     return f"{type(value).__qualname__}({', '.join(texts)})"

@@ -247,8 +247,8 @@ def fit(
         also stand for outputs (N, 1). NaN and infinity are refused, before the first epoch or at their
         batch (but in the targets of a loss that is not :mod:`minireg.nn`'s, which may want them).
     epochs : ≥ 1.
-    batch_size, seed : of a pair: samples a batch, ≥ 1 (None is 32), reshuffled every epoch, and the
-        seed of that (None is 0); weights and dropout follow :func:`minireg.manual_seed`. An iterable
+    batch_size, seed : of a pair: samples a batch, ≥ 1 (None is 32; a single one left over joins the
+        batch before it), reshuffled every epoch, and the seed of that (None is 0); weights and dropout follow :func:`minireg.manual_seed`. An iterable
         has batches and an order of its own. Pairs are evaluated in pieces of the size of a batch, or
         larger ones of some megabytes; the figures are those of all samples (:func:`evaluate`).
     classes : the names of the labels 0, 1, …, for targets that are words or other numbers; by default
@@ -281,7 +281,9 @@ def fit(
         that names what differs (a function, as a loss of one's own or a schedule, is known by its name
         alone); their state comes from the file, and with it rates and momenta.
         The end is then the same, bit for bit, as if nothing had come between, on the same machine
-        (``seconds`` apart, and a GPU's own random numbers, which cannot be kept). ``epochs`` is the
+        (``seconds`` apart, and a GPU's own random numbers, which cannot be kept). Of a model and a loss
+        the file has parameters, buffers and streams (in lists and dicts, too); what else changes in
+        them, such as a number that ``forward`` counts up, is not kept. ``epochs`` is the
         number in all: at least what was done, and more than it was if you like; a training that a hook
         ended goes on, one that stopped early has ended. ``checkpoint`` may be the same file.
         An iterable's order is not kept: the end is the same only if the next pass over it gives what pass

@@ -64,6 +64,23 @@ def spectral() -> nn.Module:
     return model
 
 
+class Uncertain(nn.Module):
+    """A loss of one's own, whose weight is trained and whose running mean and noise are its own."""
+
+    def __init__(self, weight=0.0):
+        super().__init__()
+        self.log_scale, self.mean = nn.Parameter(np.float32(weight)), mr.tensor(0.0)
+        self.streams = {"noise": [mr.random.Stream("noise")]}
+
+    def forward(self, output, target):
+        loss = nn.functional.cross_entropy(output, target)
+        self.mean.assign(0.9 * self.mean.numpy() + 0.1 * loss.item())
+        noise = float(self.streams["noise"][0].normal((1,))[0])
+        return (loss - 0.1 * self.mean.item()) * mr.exp(-self.log_scale) + self.log_scale * (
+            1 + noise
+        )
+
+
 ENDS = {"l1": mr.Term(L1(1e-2), via="prox"), "l2": L2(1e-2)}
 WARM = {
     "l2": L2(Coefficient(lambda t: 1e-3 * t)),
@@ -93,6 +110,7 @@ CASES = {
     "spectral norm": {"model": spectral},
     "power iteration": {"model": lambda: nn.Sequential(nn.Linear(4, 40), nn.Tanh(), nn.Linear(40, 40)),
                         "penalties": lambda: {"norm": penalties.SpectralNorm(0.3)}},
+    "a loss that is trained": {"loss": Uncertain, "optimizer": lambda p: optim.Adam(p, 0.05)},
     "float64": {"model": lambda: mlp().double()},
     "clipping": {"clip_norm": 0.1},
     "cosine": {"scheduler": lambda o: schedules.CosineAnnealingLR(o, 10)},
@@ -130,8 +148,9 @@ class Run:
             label
         ]
         self.model = case["model"]()
-        self.optimizer = case["optimizer"](self.model.parameters())
-        self.objective = mr.Objective(nn.CrossEntropyLoss(), case["penalties"]())
+        loss = case.get("loss", nn.CrossEntropyLoss)()
+        self.optimizer = case["optimizer"]([*self.model.parameters(), *loss.parameters()])
+        self.objective = mr.Objective(loss, case["penalties"]())
         stop, ledger = case.get("early_stopping"), case.get("ledger")
         self.options = {
             "scheduler": case["scheduler"](self.optimizer) if "scheduler" in case else None,
@@ -157,6 +176,7 @@ class Run:
             {c: float(v) for c, v in row.items() if c != "seconds"} for row in self.history.rows
         ]
         about = rows, self.history.stopped, self.history.best_epoch
+        about += (self.objective.loss.state_dict(),)
         states = [part.state_dict() for part in parts if part is not None]
         return bits([self.model.state_dict(), *states, about])
 
