@@ -184,12 +184,13 @@ def _head(file: BinaryIO) -> bytes:
 
 
 def checksum(array: np.ndarray[Any, Any]) -> str:
-    """SHA-256 of the bytes of an array, in hexadecimal.
+    """SHA-256 of the bytes of an array, as a file has them (little-endian), in hexadecimal.
 
     >>> checksum(np.zeros(3))[:8]
     '9d908ecf'
     """
-    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return hashlib.sha256(little.reshape(-1).view(np.uint8).data).hexdigest()
 
 
 def load(path: str | Path) -> dict[str, np.ndarray[Any, Any]]:

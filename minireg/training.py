@@ -248,9 +248,10 @@ def fit(
         batch (but in the targets of a loss that is not :mod:`minireg.nn`'s, which may want them).
     epochs : ≥ 1.
     batch_size, seed : of a pair: samples a batch, ≥ 1 (None is 32; a single one left over joins the
-        batch before it), reshuffled every epoch, and the seed of that (None is 0); weights and dropout follow :func:`minireg.manual_seed`. An iterable
-        has batches and an order of its own. Pairs are evaluated in pieces of the size of a batch, or
-        larger ones of some megabytes; the figures are those of all samples (:func:`evaluate`).
+        batch before it), reshuffled every epoch, and the seed of that (None is 0); weights and dropout
+        follow :func:`minireg.manual_seed`. An iterable has batches and an order of its own. Pairs are
+        evaluated in pieces of the size of a batch, or larger ones of some megabytes; the figures are
+        those of all samples (:func:`evaluate`).
     classes : the names of the labels 0, 1, …, for targets that are words or other numbers; by default
         the sorted labels of the training pair, and (False, True) of bools. A loss of two classes
         that is no cross entropy gets 0.0 and 1.0. ``history.classes`` says which they were. The labels

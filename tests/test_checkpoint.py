@@ -14,6 +14,7 @@ import pytest
 
 import minireg as mr
 from minireg import nn, optim
+from minireg.checkpoint import checksum
 
 SUFFIXES = [
     "npz",
@@ -55,6 +56,16 @@ def test_arrays_come_back(name, suffix, tmp_path):
     assert sorted(state) == sorted([name, "other"])
     assert (state[name].dtype, state[name].shape) == (array.dtype, array.shape)
     assert state[name].tobytes() == array.tobytes()
+
+
+@every_suffix
+@pytest.mark.parametrize("dtype", [">f2", ">f4", ">f8", ">i8", ">u2"])
+def test_arrays_of_another_byte_order_come_back(dtype, suffix, tmp_path):
+    """The file was called damaged: it has the bytes in its own order, of which there was no checksum."""
+    path, array = tmp_path / f"state.{suffix}", np.array([[1, 2], [300, 4]], dtype)
+    mr.save(path, {"a": array})
+    assert (mr.load(path)["a"] == array).all()
+    assert checksum(array) == checksum(array.astype(dtype.replace(">", "<")))
 
 
 @every_suffix
