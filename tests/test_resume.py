@@ -284,6 +284,29 @@ def test_a_schedule_that_a_hook_steps_goes_on(tmp_path, monkeypatch):
             one.fit(resume=path)
 
 
+@pytest.mark.parametrize("ledger", [False, True])
+@pytest.mark.parametrize(("make", "options"), [
+    (optim.Adam, {"amsgrad": True}), (optim.RMSprop, {"centered": True}),
+    (optim.RMSprop, {"momentum": 0.9}), (optim.SGD, {"momentum": 0.9, "nesterov": True}),
+    (optim.SGD, {"momentum": 0.9, "dampening": 0.5}), (optim.ProximalGradient, {"accelerated": True}),
+])  # fmt: skip
+def test_an_option_that_a_hook_sets_begins_as_without_the_break(make, options, ledger, tmp_path):
+    """The checkpoint of that epoch could not be read: it lacked what the next step begins."""
+    path = tmp_path / "run.safetensors"
+
+    def started(seed=0):
+        run = Run("momentum", seed)
+        run.optimizer = make(run.model.parameters(), lr=0.02)
+        run.options["ledger"] = mr.Ledger(run.optimizer, accumulate=True) if ledger else None
+        change = lambda row: row["epoch"] == 2 and run.optimizer.param_groups[0].update(options)
+        run.options["on_epoch"] = lambda row, model: change(row)
+        return run
+
+    whole = started().fit()
+    started().fit(2, checkpoint=path)
+    assert started(seed=7).fit(resume=path).ends() == whole.ends()
+
+
 def test_checkpoints_change_nothing(tmp_path):
     expected = Run("all of it").fit().ends()
     for every in (None, 3):

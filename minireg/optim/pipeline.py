@@ -524,7 +524,8 @@ class Optimizer:
         Arrays are moved to the backend and dtype of their parameter; a ledger books the restored momentum
         as "earlier". Raises ``TypeError`` or ``ValueError``, before anything changes, for a state of
         another kind of optimizer or for other groups, parameters or shapes, for an option out of range
-        and for a missing array.
+        and for a missing array. What an option keeps that was set since the last step, as amsgrad, begins
+        with the next one.
         """
         owner = f"{type(self).__name__}.load_state_dict"
         check_mapping(owner, "state", state, "optimizer.state_dict()")
@@ -566,9 +567,10 @@ class Optimizer:
     ) -> dict[str, Any]:
         """The saved state of a parameter, on its backend and in its dtype."""
         check_mapping(name, "state", kept, "{name: array}")
-        if not {"step", *self._state_names(group)} <= kept.keys() <= {"step", *self.state_arrays}:
+        always = ["step", *(key for key, option in self.state_arrays.items() if not option)]
+        if not {*always} <= kept.keys() <= {"step", *self.state_arrays}:  # an option may be new
             raise ValueError(
-                f"{name}: got the states {[*kept]}, expected step, {', '.join(self._state_names(group))}"
+                f"{name}: got the states {[*kept]}, expected {', '.join(always)} and its options' arrays"
             )
         check_option(name, 0, step=kept["step"])
         found: dict[str, Any] = {"step": int(kept["step"])}
