@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from .backend import NUMPY, Array, as_array, is_tensor, move, of, raw
 from .checkpoint import checksum
+from .files import check_index
 from .inspect.history import Name
 from .mode import no_grad
 from .nn import Embedding, Module, losses
@@ -171,6 +172,7 @@ class Intake:
         self._ignored = getattr(self.loss, "ignore_index", None)
         if self._ignored is None and not isinstance(self.loss, losses.Loss):
             self._ignored = -100
+        self._columns: list[str] = []
         self._indices = any(isinstance(m, Embedding) for m in self.model.modules())
 
     def part(self, name: str, given: Any) -> Part:
@@ -203,6 +205,8 @@ class Intake:
 
     def arrays(self, name: str, x: Any, y: Any, whole: bool = False) -> tuple[Array, Array]:
         """x and y as arrays of one length, of which all is finite; ``whole`` of a pair."""
+        check_index(f"{self.owner}: {name}", x, y)
+        self._check_columns(name, x)
         inputs = _numbers(f"{self.owner}: x of {name}", x)
         targets = self._targets(name, y, whole)
         check_lengths(f"{self.owner}: {name}", inputs, targets)
@@ -222,6 +226,19 @@ class Intake:
                     check_finite(f"{self.owner}: {part} of {name}", a, columns)
             found.append(move(a, self._like.backend))
         return found[0], found[1]
+
+    def _check_columns(self, name: str, x: Any) -> None:
+        """``ValueError`` for a frame with other names than the first one: columns go by their places."""
+        columns = [*getattr(x, "columns", ())]
+        if columns and all(isinstance(c, str) for c in columns):
+            self._columns = self._columns or columns
+            if columns != self._columns:
+                pairs = zip_longest(columns, self._columns, fillvalue="nothing")
+                got, expected = next(pair for pair in pairs if pair[0] != pair[1])
+                raise ValueError(
+                    f"{self.owner}: x of {name} has the column {got!r} where the training data have "
+                    f"{expected!r}; give it the same columns in the same order, x[train.columns]"
+                )
 
     def _targets(self, name: str, given: Any, whole: bool) -> Array:
         """The targets as numbers: as they are, or what the classes say."""

@@ -103,6 +103,7 @@ def of_arrays(owner: str, x: Any, y: Any, names: Sequence[str] | None = None) ->
     >>> of_arrays("demo", {"age": [31, 52], "sex": ["f", "m"]}, [True, False]).blocks[1]
     (('sex',), array(['f', 'm'], dtype=object))
     """
+    check_index(owner, x, y)
     target = _target(owner, "y", y)
     blocks = _of_frame(owner, x, names) if _is_frame(x) else [_of_array(f"{owner}: x", x, names)]
     lengths = {len(values) for _, values in blocks}
@@ -112,6 +113,19 @@ def of_arrays(owner: str, x: Any, y: Any, names: Sequence[str] | None = None) ->
             "equal numbers, > 0"
         )
     return Columns(blocks, target)
+
+
+def check_index(owner: str, x: Any, y: Any) -> None:
+    """``ValueError`` for a frame and a series of pandas whose rows, paired by place, have other names."""
+    one, other = (getattr(given, "index", None) for given in (x, y))
+    named = hasattr(one, "equals") and hasattr(other, "equals") and len(x) == len(y)
+    if named and not one.equals(other):
+        pairs = enumerate(zip(one, other, strict=False))
+        row, (ours, theirs) = next((p for p in pairs if p[1][0] != p[1][1]), (0, (one, other)))
+        raise ValueError(
+            f"{owner}: x and y have different indices, {ours!r:.40} and {theirs!r:.40} in row {row}; put "
+            "them in one order, as with y.loc[x.index], or pass y.to_numpy() if they are"
+        )
 
 
 def _target(owner: str, name: str, y: Any) -> Values:

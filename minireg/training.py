@@ -96,7 +96,8 @@ def evaluate(
     model, objective : as for :func:`fit`; the model's mode is restored. Of an objective the loss alone
         counts, without its penalties.
     data : a pair (x, y) of inputs (N, …) and targets (N, …), or an iterable of such batches, one pass;
-        as :func:`fit` takes them.
+        as :func:`fit` takes them. A frame's columns must be in the order of training, which a model does
+        not know.
     classes : the names of the labels 0, 1, … for targets that are words: ``history.classes``.
     batch_size : ≥ 1, samples of a pair that the model sees at once; more where they make little work, up
         to some megabytes. The value is that of all samples together, to rounding: means are weighted by
@@ -243,7 +244,8 @@ def fit(
         one pass; an epoch takes two of ``train``, the second to evaluate, and one of the others).
         Arrays and what is like them, data frames and PyTorch's tensors too, are moved to the model's
         backend and float dtype; integer labels,
-        and integer inputs of a model with an Embedding, stay integers. Targets (N,) of a regression
+        and integer inputs of a model with an Embedding, stay integers. Rows and columns go by their
+        places: frames whose columns, or x and y whose indices have other names are refused. Targets (N,) of a regression
         also stand for outputs (N, 1). NaN and infinity are refused, before the first epoch or at their
         batch (but in the targets of a loss that is not :mod:`minireg.nn`'s, which may want them).
     epochs : ≥ 1.

@@ -543,6 +543,33 @@ def test_what_is_not_finite_is_named_by_place(label):
         run(**options)
 
 
+def test_columns_and_rows_of_other_names_are_refused():
+    """They were taken by their places: wrong figures, or targets of other rows, without a word."""
+    pandas = pytest.importorskip("pandas")
+    frame, y = pandas.DataFrame(X, columns=[*"abcd"]), pandas.Series(Y)
+    told = "x of {} has the column 'b' where the training data have 'a'; .* x\\[train.columns\\]"
+    for name in ("validation", r"watch\['other'\]", "batch 1 of train"):
+        validation = (frame[[*"bacd"]], y) if name == "validation" else (frame, y)
+        watch = {"other": (frame[[*"bacd"]], y)} if "watch" in name else {}
+        train = [(frame, y), (frame[[*"bacd"]], y)] if "train" in name else (frame, y)
+        with pytest.raises(ValueError, match=told.format(name)):
+            run(train, validation=validation, watch=watch)
+    with pytest.raises(ValueError, match="has the column 'nothing' where .* have 'd'"):
+        run((frame, y), validation=(frame[[*"abc"]], y))
+    expected = ends(run((X, Y), validation=(X, Y)))
+    assert ends(run((frame, y), validation=(X, y))) == expected
+    for validation in ((pandas.DataFrame(X), y), (frame, Y)):
+        assert ends(run((frame, Y), validation=validation)) == expected
+    told = "train: x and y have different indices, 0 and 29 in row 0; .* y.loc\\[x.index\\]"
+    with pytest.raises(ValueError, match=told):
+        run((frame, y[::-1]))
+    for evaluated in (partial(mr.evaluate, mlp(), nn.CrossEntropyLoss()), run):
+        with pytest.raises(ValueError, match="different indices"):
+            evaluated((frame, y[::-1]))
+    for x, t in ((frame[::-1], y[::-1]), (frame[::-1], y.to_numpy()[::-1])):
+        assert ends(run((x, t))) == ends(run((X[::-1], Y[::-1])))
+
+
 def test_a_column_is_named_as_the_frame_does():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(spoilt(X, (7, 2)), columns=["age", "height", "pulse", "sex"])

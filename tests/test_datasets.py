@@ -679,6 +679,11 @@ MOSTLY = ["1.5", "2", "?", "4"] * 10
 # what is given, the error, and what its message says
 WRONG = {
     "rows": (lambda: from_arrays(X, SIDES[1:]), ValueError, "x has 40 rows and y 39"),
+    "other rows": (
+        lambda: from_arrays(frame(), FORMS["a frame"][1]()[::-1]),
+        ValueError,
+        r"x and y have different indices, 0 and 39 in row 0; .* y.loc\[x.index\]",
+    ),
     "no rows": (
         lambda: from_arrays(X[:0], []),
         ValueError,
