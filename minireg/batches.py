@@ -173,6 +173,7 @@ class Intake:
         if self._ignored is None and not isinstance(self.loss, losses.Loss):
             self._ignored = -100
         self._columns: list[str] = []
+        self._spelled = False  # words such as "1" came up, of which integers are no codes
         self._indices = any(isinstance(m, Embedding) for m in self.model.modules())
 
     def part(self, name: str, given: Any) -> Part:
@@ -245,7 +246,7 @@ class Intake:
         what = f"{self.owner}: y of {name}"
         found = _numbers(what, given, words=True)
         if found.dtype.kind not in "Ob":
-            named = any(not isinstance(c, str | bool) for c in self.classes)
+            named = self._spelled or any(not isinstance(c, str | bool) for c in self.classes)
             if self.classes and found.dtype.kind in "iu" and not named:
                 if whole or of(found) is NUMPY:  # a batch on a GPU is not waited for
                     self._check_codes(what, found)
@@ -266,12 +267,15 @@ class Intake:
         if not self.classes:
             self.classes = self._distinct(what, labels, learns=whole and self.learns)
         numbers = {c: i for i, c in enumerate(self.classes)}
+        self._spelled |= any(isinstance(n, str) and n.isdecimal() for n in labels)
         if self._ignored is not None:
             numbers.setdefault(self._ignored, self._ignored)
         if strange := [i for i, label in enumerate(labels) if label not in numbers]:
+            label, spelled = labels[strange[0]], str(labels[strange[0]])
+            hint = f"; write {spelled!r}, as with y.astype(str)" if spelled in numbers else ""
             raise ValueError(
-                f"{what} has the label {labels[strange[0]]!r} in row {strange[0]}, which is none of the "
-                f"classes {_listed(self.classes)}; these are classes=, or the labels of the training data"
+                f"{what} has the label {label!r} in row {strange[0]}, which is none of the classes "
+                f"{_listed(self.classes)}{hint}; these are classes=, or the labels of the training data"
             )
         codes = np.array([numbers[label] for label in labels]).reshape(found.shape)
         if isinstance(self.loss, OF_LABELS) or not isinstance(self.loss, losses.Loss):

@@ -383,6 +383,17 @@ def test_labels_that_have_no_number_are_named(label):
         run(**options)
 
 
+def test_integers_are_no_codes_of_words_that_spell_numbers():
+    """They were taken for the places of the words: 1 for "2", and all figures were wrong."""
+    words = np.array(["1", "2", "3"])[Y]
+    told = "the label 1 in row 0, which is none of the classes '1', '2', '3'; write '1', as with y.astype"
+    for options in ({"classes": ["1", "2", "3"]}, {}):
+        with pytest.raises(ValueError, match=told):
+            run((X, words), validation=(X[:2], np.array([1, 2])), **options)
+    codes = run((X, Y), validation=(X[:2], np.array([1, 2])), classes=["3", "4", "1"])
+    assert ends(codes) == ends(run((X, Y), validation=(X[:2], np.array([1, 2]))))
+
+
 def test_mixed_labels_have_numbers_once_classes_say_so():
     model = partial(nn.Linear, 4, 2)
     codes = np.array([1, 0] * 15)
