@@ -431,7 +431,7 @@ def figures(
     """
     values, counts, held = [], [], []
     right = counted = 0
-    labelled, training = False, model.training
+    labelled, modes = False, [(m, m.training) for m in model.modules()]
     model.eval()
     try:
         with no_grad():
@@ -444,14 +444,15 @@ def figures(
                         values.append(_value(loss, output, y))
                 else:
                     held.append((output, y))
-                if y.dtype.kind in "iu" and y.ndim == 1 and output.ndim == 2:
+                if y.dtype.kind in "iu" and y.ndim == 1 and getattr(output, "ndim", 0) == 2:
                     labelled, kept = True, y != getattr(loss, "ignore_index", -100)
                     right += int(((output.data.argmax(axis=1) == y) & kept).sum())
                     counted += int(kept.sum())
             if held:
                 values = [_value(loss, *_joined(held))]
     finally:
-        model.train(training)
+        for module, mode in modes:
+            module.training = mode
     found = {"loss": values[0] if len(values) == 1 else _together(loss, values, counts)}
     return found | ({"accuracy": right / counted if counted else math.nan} if labelled else {})
 

@@ -93,7 +93,7 @@ def evaluate(
 
     Parameters
     ----------
-    model, objective : as for :func:`fit`; the model's mode is restored. Of an objective the loss alone
+    model, objective : as for :func:`fit`; the modes of all modules are restored. Of an objective the loss alone
         counts, without its penalties.
     data : a pair (x, y) of inputs (N, …) and targets (N, …), or an iterable of such batches, one pass;
         as :func:`fit` takes them. A frame's columns must be in the order of training, which a model does
@@ -104,7 +104,7 @@ def evaluate(
         what the loss divides by (labels that count, class weights, elements), sums add up, and any loss
         but those of :mod:`minireg.nn` sees the outputs of all samples at once.
 
-    Returns ``{"loss": …}``, for labels and outputs (N, C) also ``"accuracy"``, which like the loss
+    Returns ``{"loss": …}``, for labels and outputs that are one array (N, C) also ``"accuracy"``, which like the loss
     leaves out the labels ``loss.ignore_index`` (-100 for a loss without one); NaN if all are left
     out. ``TypeError`` and ``ValueError`` for data as :func:`fit`, ``ValueError`` for a loss that is no
     number.

@@ -677,6 +677,36 @@ def test_outputs_of_several_kinds_are_joined_or_refused(monkeypatch):
         mr.evaluate(Two(lambda x: x.sum()), loss, (X, X + 1), batch_size=8)
 
 
+def test_several_outputs_have_no_accuracy():
+    """The accuracy of a tuple was asked for after the updates of the first epoch."""
+
+    class Two(nn.Module):
+        def __init__(self):
+            self.classes, self.copy = nn.Linear(4, C), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.classes(x), self.copy(x)
+
+    loss = lambda o, y: nn.functional.cross_entropy(o[0], y) + (o[1] ** 2).mean()
+    _, history = run((X, Y), validation=(X, Y), model=Two, loss=loss)
+    assert len(history) == 3
+    assert not [c for c in history.last if "accuracy" in c]
+
+
+def test_an_evaluation_leaves_each_module_in_its_mode():
+    model = mlp()
+    for training in (True, False):
+        model.train(training)
+        model[1].train(not training)
+        mr.evaluate(model, nn.CrossEntropyLoss(), (X, Y))
+        assert [m.training for m in model.modules()] == [training] * 2 + [not training] + [
+            training
+        ] * 3
+    with pytest.raises(ZeroDivisionError):
+        mr.evaluate(model, lambda o, y: 1 / 0, (X, Y))
+    assert model[1].training
+
+
 def test_fit_evaluates_in_pieces_what_is_large(monkeypatch):
     class Sizes(nn.Module):
         def __init__(self):
