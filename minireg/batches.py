@@ -114,8 +114,12 @@ class Batches:
         return iter(self)
 
     def description(self) -> dict[str, str]:
-        """In words what must be the same for a training to go on, as far as one can know."""
-        return {"x": "an iterable", "y": "an iterable"}
+        """In words what must be the same for a training to go on, as far as one can know: of a list all."""
+        if not isinstance(self.given, list | tuple):
+            return {"x": "an iterable", "y": "an iterable"}
+        held = [Pair(*batch).description() for batch in self]
+        joined = {n: np.frombuffer("".join(d[n] for d in held).encode(), "u1") for n in ("x", "y")}
+        return {n: f"{len(held)} batches {checksum(a)}" for n, a in joined.items()}
 
 
 Part = Pair | Batches

@@ -93,8 +93,8 @@ def evaluate(
 
     Parameters
     ----------
-    model, objective : as for :func:`fit`; the modes of all modules are restored. Of an objective the loss alone
-        counts, without its penalties.
+    model, objective : as for :func:`fit`; the modes of all modules are restored. Of an objective the loss
+        alone counts, without its penalties.
     data : a pair (x, y) of inputs (N, …) and targets (N, …), or an iterable of such batches, one pass;
         as :func:`fit` takes them. A frame's columns must be in the order of training, which a model does
         not know.
@@ -104,10 +104,10 @@ def evaluate(
         what the loss divides by (labels that count, class weights, elements), sums add up, and any loss
         but those of :mod:`minireg.nn` sees the outputs of all samples at once.
 
-    Returns ``{"loss": …}``, for labels and outputs that are one array (N, C) also ``"accuracy"``, which like the loss
-    leaves out the labels ``loss.ignore_index`` (-100 for a loss without one); NaN if all are left
-    out. ``TypeError`` and ``ValueError`` for data as :func:`fit`, ``ValueError`` for a loss that is no
-    number.
+    Returns ``{"loss": …}``, for labels and outputs that are one array (N, C) also ``"accuracy"``, which
+    like the loss leaves out the labels ``loss.ignore_index`` (-100 for a loss without one); NaN if all
+    are left out. ``TypeError`` and ``ValueError`` for data as :func:`fit`, ``ValueError`` for a loss that
+    is no number.
 
     >>> from minireg import nn
     >>> evaluate(nn.Sequential(), nn.MSELoss(), (np.ones((2, 1)), np.zeros((2, 1))))
@@ -243,11 +243,11 @@ def fit(
         batches that begins anew each time (a list, a ``DataLoader``; no generator, which ends after
         one pass; an epoch takes two of ``train``, the second to evaluate, and one of the others).
         Arrays and what is like them, data frames and PyTorch's tensors too, are moved to the model's
-        backend and float dtype; integer labels,
-        and integer inputs of a model with an Embedding, stay integers. Rows and columns go by their
-        places: frames whose columns, or x and y whose indices have other names are refused. Targets (N,) of a regression
-        also stand for outputs (N, 1). NaN and infinity are refused, before the first epoch or at their
-        batch (but in the targets of a loss that is not :mod:`minireg.nn`'s, which may want them).
+        backend and float dtype; integer labels, and integer inputs of a model with an Embedding, stay
+        integers. Rows and columns go by their places: frames whose columns, or x and y whose indices
+        have other names are refused. Targets (N,) of a regression also stand for outputs (N, 1). NaN and
+        infinity are refused, before the first epoch or at their batch (but in the targets of a loss that
+        is not :mod:`minireg.nn`'s, which may want them).
     epochs : ≥ 1.
     batch_size, seed : of a pair: samples a batch, ≥ 1 (None is 32; a single one left over joins the
         batch before it), reshuffled every epoch, and the seed of that (None is 0); weights and dropout
@@ -286,12 +286,12 @@ def fit(
         The end is then the same, bit for bit, as if nothing had come between, on the same machine
         (``seconds`` apart, and a GPU's own random numbers, which cannot be kept). Of a model and a loss
         the file has parameters, buffers and streams (in lists and dicts, too); what else changes in
-        them, such as a number that ``forward`` counts up, is not kept. ``epochs`` is the
-        number in all: at least what was done, and more than it was if you like; a training that a hook
-        ended goes on, one that stopped early has ended. ``checkpoint`` may be the same file.
-        An iterable's order is not kept: the end is the same only if the next pass over it gives what pass
-        2·k + 1 would have given after k epochs. A list does; a loader that shuffles does not, unless
-        you put its generator where it was, so there is a warning unless it is a sequence.
+        them, such as a number that ``forward`` counts up, is not kept. ``epochs`` is the number in all:
+        at least what was done, and more than it was if you like; a training that a hook ended goes on,
+        one that stopped early has ended. ``checkpoint`` may be the same file. An iterable's order is not
+        kept: the end is the same only if the next pass over it gives what pass 2·k + 1 would have given
+        after k epochs. A list does, which is compared as a pair is; a loader that shuffles does not,
+        unless you put its generator where it was, so there is a warning unless it is a sequence.
     on_step : ``on_step(step, terms, model)`` is called after each update, the ``step``-th of all, with
         the :class:`~minireg.objective.Terms` it was made of; after the scheduler's step, if it has
         one, and before a checkpoint.

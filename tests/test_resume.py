@@ -453,6 +453,23 @@ def test_an_iterable_goes_on_at_the_end_of_an_epoch(label, given, tmp_path):
     assert steps == [*first, *range(2 * UPDATES + 1, len(whole.history) * UPDATES + 1)]
 
 
+def test_a_list_of_other_batches_is_refused(tmp_path):
+    """It was taken, as an iterable of which nothing is known."""
+    path, batches = tmp_path / "run.safetensors", [*Anew()]
+    fed(Run("momentum"), batches, 1, checkpoint=path)
+    x, y = batches[1]
+    others = {"x": [x + np.float32(1e-6), y], "y": [x, y[::-1]]}
+    for part, batch in others.items():
+        with pytest.raises(
+            ValueError, match=f"{part} of train: 4 batches .* there, 4 batches .* here"
+        ):
+            fed(Run("momentum"), [batches[0], batch, *batches[2:]], resume=path)
+    with pytest.raises(ValueError, match=r"x of train: 4 batches .* there, 3 batches .* here"):
+        fed(Run("momentum"), batches[:3], resume=path)
+    with pytest.raises(ValueError, match=r"x of train: 4 batches .* there, an iterable here"):
+        fed(Run("momentum"), Anew(), resume=path)
+
+
 def test_when_those_of_an_iterable_are_written(tmp_path, monkeypatch):
     written, path = [], tmp_path / "run.safetensors"
     monkeypatch.setattr(Progress, "save", lambda self, path: written.append(self.steps))
@@ -496,7 +513,7 @@ def test_classes_are_in_checkpoints(tmp_path):
     for options in (
         {"checkpoint": path},
         {"resume": path},
-    ):  # the second time not one batch is seen
+    ):  # the second time not one batch is trained on
         assert mr.fit(*parts, epochs=1, progress=False, **options).classes == (False, True)
 
 
@@ -634,6 +651,7 @@ def test_a_shuffling_iterable_is_not_resumed_in_silence(tmp_path):
         UserWarning, match="there were 4 passes, to train and to evaluate, in 2 epochs"
     ):
         fed(Run("momentum"), Anew(), 3, resume=path)
+    fed(Run("momentum"), list(Anew()), 2, checkpoint=path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fed(Run("momentum"), list(Anew()), 3, resume=path)
