@@ -378,9 +378,9 @@ def from_arrays(
     Parameters
     ----------
     x : numbers (n, features) as an array, lists or another library's tensor; images (n, height, width,
-        …), which keep their shape; or a data frame or mapping of columns, of which those of texts become
-        a column of 0 and 1 for each text in the training part, ``colour=red``. A text that comes up in
-        the validation part alone is 0 in all of them.
+        …), which keep their shape; or a data frame or mapping of columns, of which those of texts (and of
+        pandas' dtype "category") become a column of 0 and 1 for each text in the training part,
+        ``colour=red``. A text that comes up in the validation part alone is 0 in all of them.
     y : labels (n,) (texts, bools or integers), or numbers (n,) or (n, outputs).
     validation : the share held out, in (0, 1), drawn without regard to classes; or the numbers of the
         rows held out; or a pair (x, y) of their own, as a tuple, which does not decide the task.
@@ -550,12 +550,12 @@ def _labels(
             f"{owner}: labels must be (n,), got {y.shape}; of one-hot y.argmax(axis=1)"
         )
     if y.dtype.kind == "f":
-        broken = np.flatnonzero(y != np.round(y))
+        broken = np.flatnonzero((y != np.round(y)) | (np.abs(y) >= 2.0**63))
         if len(broken):
             row = int(broken[0])
             raise ValueError(
-                f"{owner}: labels must be texts, bools or integers, got {y[row]} in {columns.where(row)} of "
-                f'{what}; take task="regression"'
+                f"{owner}: labels must be texts, bools or integers below 2⁶³, got {y[row]} in "
+                f'{columns.where(row)} of {what}; take task="regression"'
             )
         y = y.astype(np.int64)
     kinds, labels = np.unique(y, return_inverse=True)

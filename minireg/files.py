@@ -36,6 +36,12 @@ _RANKS = {"u": 1, "i": 1, "f": 2}  # of targets' dtypes: those of a lower rank b
 # numbers that Python does not read: 3,14 and 1.000,5 and 1,000.5, and 1.000.000
 _COMMA = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?|[-+]?\d{1,3}(\.\d{3}){2,}")
 
+_SIGN = re.compile(r" ?[%‰$€£¥] ?")
+
+
+class Category(str):
+    """A text that is the name of a kind even if it spells a number, as a frame's column says."""
+
 
 @dataclass
 class Columns:
@@ -184,6 +190,8 @@ def _twice(names: Sequence[str]) -> str | None:
 
 
 def _block(owner: str, name: str, values: Any) -> Block:
+    if str(getattr(values, "dtype", "")) == "category":  # of pandas, whatever the categories are
+        values = [v if v != v else Category(v) for v in values]
     a = column(owner, f"column {name!r}", values)
     return (name,), a if a.dtype == object else a[:, None]
 
@@ -333,12 +341,13 @@ def check_texts(owner: str, name: str, texts: Values, where: Callable[[int], str
         row = next(i for i, text in enumerate(texts) if wanted(text))
         return f"{texts[row]!r} in {where(row)}"
 
+    if isinstance(texts[0], Category):
+        return
     kinds, counts = np.unique(texts, return_counts=True)
-    commas = any(map(_COMMA.fullmatch, kinds))
-    if commas and all(map(_means_number, kinds)):
+    if not all(map(_is_number, kinds)) and all(map(_means_number, kinds)):
         raise ValueError(
-            f"{owner}: {name} has numbers with a comma or thousands, {first(_COMMA.fullmatch)}; write 3.14 "
-            "and 1000"
+            f"{owner}: {name} has numbers with a comma, thousands or a sign, "
+            f"{first(lambda t: not _is_number(t))}; write 3.14, 1000 and -5, without %"
         )
     if all(map(_DATE.fullmatch, kinds)):
         raise ValueError(
@@ -365,7 +374,8 @@ def _is_number(text: str) -> bool:
 
 
 def _means_number(text: str) -> bool:
-    return _is_number(text) or bool(_COMMA.fullmatch(text))
+    bare = _SIGN.sub("", text).replace("−", "-")
+    return _is_number(bare) or bool(_COMMA.fullmatch(bare))
 
 
 def categories(owner: str, name: str, texts: Values) -> Values:

@@ -670,6 +670,28 @@ def test_a_column_keeps_what_is_missing_for_the_message():
         assert column("demo", "c", given).tolist() == ["a", None]
 
 
+@pytest.mark.parametrize(
+    "kinds", [[8001, 3011], ["8001", "3011"], [0.5, 2.0], [True, False], ["5%", "1%"]]
+)
+def test_a_column_of_categories_is_one_whatever_they_are(kinds):
+    """Those that are numbers were taken for numbers, or refused as numbers in texts."""
+    pandas = pytest.importorskip("pandas")
+    x = pandas.DataFrame({"zip": pandas.Categorical([*kinds] * 20), "n": X[:, 0]})
+    found = from_arrays(x, SIDES)
+    assert found.feature_names == (*(f"zip={kind}" for kind in sorted(map(str, kinds))), "n")
+    np.testing.assert_array_equal(found.x_train[:, :2].sum(axis=1), 1)
+    x.loc[3, "zip"] = np.nan
+    with pytest.raises(ValueError, match=r"row 3, column 'zip' \(missing\)"):
+        from_arrays(x, SIDES)
+
+
+@pytest.mark.parametrize("label", [2.0**63, -1e19, 1e300])
+def test_labels_beyond_integers_are_not_one_class(label):
+    y = np.where(SIDES == 1, label, 2 * label)
+    with pytest.raises(ValueError, match="must be texts, bools or integers below 2⁶³, got "):
+        from_arrays(X, y, task="classification")
+
+
 HOLES = X.copy()
 HOLES[5, 1], HOLES[3, 2], HOLES[3, 0], HOLES[9, 0] = np.nan, np.inf, -np.inf, np.nan
 DATES = ["2026-01-02", "2026-02-03"] * 20
@@ -770,7 +792,7 @@ WRONG = {
     "commas": (
         lambda: from_arrays({"d": ["3,14", "-1.000,5"] * 20}, SIDES),
         ValueError,
-        "numbers with a comma or thousands, '3,14' in row 0; write 3.14",
+        "numbers with a comma, thousands or a sign, '3,14' in row 0; write 3.14",
     ),
     "numbers as texts": (
         lambda: from_arrays({"d": ["1", "2.5"] * 20}, SIDES),
@@ -837,7 +859,7 @@ WRONG = {
     "fractions as labels": (
         lambda: from_arrays(X, SIDES + 0.5, task="classification"),
         ValueError,
-        r"labels must be texts, bools or integers, got 0\.5 in row 0",
+        r"labels must be texts, bools or integers below 2⁶³, got 0\.5 in row 0",
     ),
     "one-hot": (
         lambda: from_arrays(X, np.eye(2)[SIDES], task="classification"),

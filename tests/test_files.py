@@ -254,16 +254,24 @@ WRONG = {
         "d.csv: the target 'y' holds dates, '1.2.2026' in line 2",
     ),
     "commas": (BASE.replace(",", ";").replace("red", "3,14").replace("blue", "2,7"), "y",
-               "column 'c' has numbers with a comma or thousands, '2,7' in line 2"),
+               "column 'c' has numbers with a comma, thousands or a sign, '2,7' in line 2"),
     "commas and numbers": (
         "a;y\n" + "3;p\n1,5;q\n" * 10, "y",
-        "column 'a' has numbers with a comma or thousands, '1,5' in line 3; write 3.14"),
+        "column 'a' has numbers with a comma, thousands or a sign, '1,5' in line 3; write 3.14"),
     "commas, numbers, and a mark": (
         "a;y\n" + "3;p\n1,5;q\n" * 10 + "?;p\n", "y",
         r"column 'a' holds numbers, but also '\?' in line 22 \(1 of 21"),
     "commas and numbers in the target": (
         "a;y\n" + "3;4\n2;1,5\n" * 10, "y", "the target 'y' has numbers with a comma"),
-    "thousands": ("a;y\n" + "1.000.000;p\n12;q\n" * 10, "y", "or thousands, '1.000.000' in line 2"),
+    **{f"signs {signs}": (
+        "a;y\n" + "".join(f"{s};{'pq'[i % 2]}\n" for i, s in enumerate(signs * 5)), "y",
+        rf"column 'a' has numbers with .* or a sign, '{first}' in line [23]; write 3.14, 1000 and -5")
+       for signs, first in ((("5%", "10 %", "2.5%"), "5%"), (("-$10", "$5", "1000"), "-.10"),
+                            (("3", "−10", "−2,5"), "−10"), (("5 €", "1.000.000 €"), "5 €"))},
+    "mostly signs": (
+        "a;y\n" + "5%;p\n−1;q\n" * 10 + "?;p\n", "y",
+        r"column 'a' holds numbers, but also '\?' in line 22 \(1 of 21"),
+    "thousands": ("a;y\n" + "1.000.000;p\n12;q\n" * 10, "y", "thousands or a sign, '1.000.000' in line 2"),
     "an ID": ("id,y\n" + "".join(f"p{i},{i % 2}\n" for i in range(30)), "y",
               "column 'id' has 21 different texts in 21 rows.*Drop the column"),
     "one class": (BASE.replace("yes", "no"), "y", "the target 'y' has one class only, no"),
