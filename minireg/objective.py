@@ -382,8 +382,9 @@ class Objective:
     def bind(self, model: Module) -> Objective:
         """Choose the parameters of ``model`` that each term applies to; returns itself.
 
-        Calling the objective does so for a new model, and after parameters were replaced, frozen or
-        unfrozen. ``TypeError`` for anything but a Module, ``ValueError`` if a selector matches none.
+        Calling the objective does so for a new model, for terms that were added, and after parameters
+        were replaced, frozen or unfrozen. ``TypeError`` for anything but a Module, ``ValueError`` if a
+        selector matches none.
         """
         hint = "a function becomes one as the forward of a class"
         check_kind("Objective", Module, hint, model=model)
@@ -462,7 +463,7 @@ class Objective:
         if model is not self._model:
             self.bind(model)
         parameters = dict(model.named_parameters())
-        if _signature(parameters) != self._known:
+        if _signature(parameters) != self._known or self._chosen.keys() != self.terms.keys():
             self.bind(model)
         output = model(x)
         values = named_parts(self.loss, output, as_column(self.loss, output, y))

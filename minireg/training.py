@@ -170,13 +170,17 @@ def _check(
 
 
 def _check_monitor(
-    owner: str, column: str | None, loss: AnyLoss, parts: Mapping[str, Part]
+    owner: str, column: str | None, goal: Objective, draws: int, parts: Mapping[str, Part]
 ) -> None:
     """``ValueError`` if the history of a training on these parts will have no such column.
 
-    (A loss of one's own may have labels, which no one knows before the outputs.)
+    (A loss of one's own may have labels, which no one knows before the outputs, and terms.)
     """
-    if column is None or column.partition("/")[0] in _OF_TERMS:
+    loss, terms = goal.loss, ["data", *goal.terms, *(["dropout"] if draws else [])]
+    terms += ["smoothing"] if getattr(loss, "label_smoothing", 0) else []
+    kind, _, term = (column or "").partition("/")
+    others = isinstance(loss, Loss) and type(loss).__module__ != Loss.__module__
+    if column is None or (kind in _OF_TERMS and (term in terms or others)):
         return
     if "validation" in column and "validation" not in parts:
         raise ValueError(f"fit: {owner} on {column!r} needs validation data")
@@ -188,7 +192,8 @@ def _check_monitor(
     known += ["accuracy_gap"] if "validation" in labels else []
     if column not in known:
         raise ValueError(
-            f"fit: {owner} on {column!r}, expected one of {known} or a term's, as in 'value/data'"
+            f"fit: {owner} on {column!r}, expected one of {known} or, as in 'value/data', one of "
+            f"{[*_OF_TERMS]} of {terms}"
         )
 
 
@@ -203,6 +208,10 @@ def _parts(intake: Intake, train: Data, validation: Data | None, watch: Any) -> 
         if name in ("train", "validation"):
             raise ValueError(
                 f"fit: watch has a part {name!r}, which is given by {name}=; rename it"
+            )
+        if not isinstance(name, str) or "/" in name:
+            raise ValueError(
+                f"fit: names in watch must be text without '/', as 'test', got {name!r:.60}"
             )
         data[name] = intake.part(f"watch[{name!r}]", given)
     return data
@@ -353,10 +362,10 @@ def fit(
     intake = Intake("fit", model, goal.loss, as_classes("fit", classes))
     data = _parts(intake, train, validation, watch)
     if early_stopping is not None:
-        _check_monitor("early stopping", early_stopping.monitor, goal.loss, data)
+        _check_monitor("early stopping", early_stopping.monitor, goal, dropout_draws, data)
     if scheduler is not None:
         either = {"validation": data["train"], **data}
-        _check_monitor("the scheduler", scheduler.monitor, goal.loss, either)
+        _check_monitor("the scheduler", scheduler.monitor, goal, dropout_draws, either)
     fed = seen = data["train"]
     whole = isinstance(fed, Pair)
     if whole:

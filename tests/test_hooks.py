@@ -229,6 +229,20 @@ def test_what_a_hook_ended_goes_on(at, tmp_path):
     assert found.stopped == "epochs"
 
 
+@pytest.mark.parametrize("each", ["on_epoch", "on_step"])
+def test_a_term_that_a_hook_adds_acts_from_the_next_update(each):
+    """It was a KeyError 'new'."""
+    training, at = Training(), 1 if each == "on_epoch" else UPDATES
+
+    def add(first, *given):
+        if (first if each == "on_step" else first["epoch"]) == at:
+            training.objective.terms["new"] = mr.Term(L2(0.1))
+
+    history = training.fit(**{each: add})
+    assert np.isnan(history["norm/new"]).tolist() == [True, False, False, False]
+    assert history["norm/new"][1] > 0
+
+
 @pytest.mark.parametrize("via", ["gradient", "prox"])
 @pytest.mark.parametrize("each", ["epoch", "step"])
 def test_what_a_hook_changes_in_the_model_stays_when_resumed(each, via, tmp_path):

@@ -308,6 +308,26 @@ def test_any_column_can_be_monitored(monitor):
     assert history.best_epoch == int(np.argmin(history[monitor])) + 1
 
 
+def test_law_what_may_be_monitored_is_what_the_history_has():
+    """ "value/l2x" was noticed after an epoch."""
+    loss, dropped = (
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        lambda: nn.Sequential(nn.Linear(4, 6), nn.Dropout(0.5), nn.Linear(6, C)),
+    )
+    options = {"epochs": 1, "dropout_draws": 2, "watch": {"own": (X, Y)}}
+    options["objective"] = mr.Objective(loss, {"l2": L2(1e-3)})
+    _, history = run(dropped(), **options)
+    assert {"value/smoothing", "cosine/dropout", "own_accuracy"} <= history.last.keys()
+    for column in history.last:
+        run(dropped(), **options, early_stopping=optim.EarlyStopping(monitor=column))
+        for wrong in (f"{column}x", f"x{column}"):
+            with pytest.raises(ValueError, match=f"early stopping on '{wrong}', expected one of"):
+                run(dropped(), **options, early_stopping=optim.EarlyStopping(monitor=wrong))
+    for wrong in ("value", "value/", "value/dropout", "norm/smoothing"):
+        with pytest.raises(ValueError, match="expected one of"):
+            run(early_stopping=optim.EarlyStopping(monitor=wrong))
+
+
 def test_a_monitor_that_is_no_column_is_told():
     with pytest.raises((KeyError, ValueError), match="'val_loss', expected one of"):
         run(early_stopping=optim.EarlyStopping(monitor="val_loss"))
@@ -525,6 +545,8 @@ REFUSED = {
     "not a pair": ({"train": X}, TypeError, r"must be a pair \(x, y\) or an iterable of .*, got ndarray"),
     "a triple": ({"validation": (X, Y, Y)}, TypeError, "fit: validation must be a pair"),
     "watched": ({"watch": {"train": (X, Y)}}, ValueError, "watch has a part 'train', which is given by"),
+    "watched as a term": ({"watch": {"value/q": (X, Y)}}, ValueError, "without '/', as 'test', got 'val"),
+    "watched by number": ({"watch": {3: (X, Y)}}, ValueError, "names in watch must be text without '/'"),
     "watched lengths": ({"watch": {"a": (X, Y[1:])}}, ValueError, r"watch\['a'\] has 30 inputs and 29"),
     "lengths": ({"train": (X, Y[:-1])}, ValueError, "fit: train has 30 inputs and 29 targets"),
     "empty": ({"validation": (X[:0], Y[:0])}, ValueError, "validation has 0 inputs and 0 targets"),
