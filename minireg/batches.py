@@ -169,9 +169,12 @@ class Intake:
     model: Module
     loss: AnyLoss
     classes: tuple[Name, ...] = ()
-    learns: bool = True  # from the first part, that of training
+    once: bool = (
+        False  # one pass is made, to evaluate; else the first part, of training, is learnt from
+    )
 
     def __post_init__(self) -> None:
+        self.learns = not self.once
         self._like = next(self.model.parameters(), Tensor(as_array([0.0])))
         self._ignored = getattr(self.loss, "ignore_index", None)
         if self._ignored is None and not isinstance(self.loss, losses.Loss):
@@ -198,7 +201,7 @@ class Intake:
                     f"{self.owner}: {name} must be a pair (x, y) or an iterable of batches (x, y), "
                     f"got {_kind(given)}"
                 )
-            if isinstance(given, Iterator):
+            if isinstance(given, Iterator) and not self.once:
                 raise TypeError(
                     f"{self.owner}: {name} is a {_kind(given)}, which ends after one pass, and every "
                     "epoch takes two, to train and to evaluate; pass list(batches), or an object "
@@ -463,7 +466,7 @@ def figures(
 
 def _value(loss: AnyLoss, output: Any, y: Array) -> float:
     value = named_parts(loss, output, y)["data"]
-    if value.size != 1:
+    if value.shape:
         raise ValueError(
             f"the loss must be a number, got shape {value.shape}; take it with reduction='mean'"
         )

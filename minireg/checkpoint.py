@@ -18,7 +18,7 @@ import os
 import shutil
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -75,13 +75,13 @@ def _safetensors() -> Any:
     return needed(".safetensors files need", "safetensors.numpy", "'minireg[io]'")
 
 
-def _suffix(owner: str, path: Any) -> str:
+def _suffix(owner: str, path: Any, allowed: Sequence[str] = _SUFFIXES) -> str:
     if not isinstance(path, str | os.PathLike):
         swapped = "; the path comes first" if owner == "save" else ""
         raise TypeError(f"{owner}: path must be a file name, got {type(path).__name__}{swapped}")
     suffix = Path(path).suffix
-    if suffix not in _SUFFIXES:
-        raise ValueError(f"{owner}: {str(path)!r} must end in one of {', '.join(_SUFFIXES)}")
+    if suffix not in allowed:
+        raise ValueError(f"{owner}: {str(path)!r} must end in {' or '.join(allowed)}")
     return suffix
 
 
@@ -315,8 +315,7 @@ def previous(path: str | Path) -> Path:
 
 def check_path(owner: str, path: Any) -> None:
     """Raise as :func:`load` does unless a checkpoint may have this name."""
-    if _suffix(owner, path) != ".safetensors":
-        raise ValueError(f"{owner}: {str(path)!r} must end in .safetensors")
+    _suffix(owner, path, (".safetensors",))
 
 
 def write_tree(owner: str, path: str | Path, tree: Any, keep: bool = True) -> None:

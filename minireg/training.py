@@ -94,10 +94,12 @@ def evaluate(
     Parameters
     ----------
     model, objective : as for :func:`fit`; the modes of all modules are restored. Of an objective the loss
-        alone counts, without its penalties.
-    data : a pair (x, y) of inputs (N, …) and targets (N, …), or an iterable of such batches, one pass;
-        as :func:`fit` takes them. A frame's columns must be in the order of training, which a model does
-        not know.
+        alone counts, without its penalties; of a loss its data term, as ``train_loss`` in the history:
+        of cross entropy without the label smoothing, which is a regularizer, so that figures of models
+        with different ones compare. The whole is ``loss(model(x), y)``.
+    data : a pair (x, y) of inputs (N, …) and targets (N, …), or an iterable of such batches, of which
+        one pass is made (a generator will do); as :func:`fit` takes them. A frame's columns must be in
+        the order of training, which a model does not know.
     classes : the names of the labels 0, 1, … for targets that are words: ``history.classes``.
     batch_size : ≥ 1, samples of a pair that the model sees at once; more where they make little work, up
         to some megabytes. The value is that of all samples together, to rounding: means are weighted by
@@ -115,7 +117,7 @@ def evaluate(
     """
     check_option("evaluate", 1, batch_size=batch_size)
     loss = objective.loss if isinstance(objective, Objective) else objective
-    intake = Intake("evaluate", model, loss, as_classes("evaluate", classes), learns=False)
+    intake = Intake("evaluate", model, loss, as_classes("evaluate", classes), once=True)
     return figures(model, loss, intake.part("data", data).pieces(model, batch_size))
 
 

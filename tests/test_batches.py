@@ -432,6 +432,14 @@ def test_tensors_that_numpy_lacks_are_named(kind):
 # --- evaluate takes what fit takes ------------------------------------------------------------------
 
 
+def test_an_evaluation_takes_one_pass_of_a_generator():
+    model, loss = mlp(), nn.CrossEntropyLoss()
+    expected = mr.evaluate(model, loss, cut(X, Y))
+    assert mr.evaluate(model, loss, iter(cut(X, Y))) == expected
+    with pytest.raises(ValueError, match="evaluate: data gave no batches"):
+        mr.evaluate(model, loss, iter([]))
+
+
 def test_evaluate_takes_what_fit_takes():
     model, history = run((X, WORDS[Y]))
     objective = mr.Objective(nn.CrossEntropyLoss(), {"l2": L2(1.0)})
@@ -565,7 +573,7 @@ def test_columns_and_rows_of_other_names_are_refused():
         train = [(frame, y), (frame[[*"bacd"]], y)] if "train" in name else (frame, y)
         with pytest.raises(ValueError, match=told.format(name)):
             run(train, validation=validation, watch=watch)
-    with pytest.raises(ValueError, match="has the column 'nothing' where .* have 'd'"):
+    with pytest.raises(ValueError, match=r"has the column 'nothing' where .* have 'd'"):
         run((frame, y), validation=(frame[[*"abc"]], y))
     expected = ends(run((X, Y), validation=(X, Y)))
     assert ends(run((frame, y), validation=(X, y))) == expected
@@ -658,6 +666,8 @@ def test_all_labels_ignored_in_every_piece_is_nan_as_in_one(monkeypatch):
 def test_a_loss_that_is_no_number_is_told():
     with pytest.raises(ValueError, match=r"the loss must be a number, got shape \(30,\)"):
         mr.evaluate(nn.Sequential(), nn.CrossEntropyLoss(reduction="none"), (X[:, :C], Y))
+    with pytest.raises(ValueError, match=r"the loss must be a number, got shape \(1,\)"):
+        mr.evaluate(nn.Sequential(), nn.CrossEntropyLoss(reduction="none"), (X[:1, :C], Y[:1]))
 
 
 def test_outputs_of_several_kinds_are_joined_or_refused(monkeypatch):

@@ -115,7 +115,7 @@ def test_an_empty_state_comes_back(suffix, tmp_path):
 @pytest.mark.parametrize("name", ["weights.pt", "weights", "weights.npz.gz", "weights.NPZ"])
 def test_another_suffix_is_refused(name, tmp_path):
     path = tmp_path / name
-    message = f"{str(path)!r} must end in one of .npz, .safetensors"
+    message = f"{str(path)!r} must end in .npz or .safetensors"
     with pytest.raises(ValueError, match=re.escape(message)):
         mr.save(path, {"w": np.ones(1)})
     path.write_bytes(b"")

@@ -561,6 +561,8 @@ def test_what_cannot_be_kept_is_said_at_once(tmp_path, monkeypatch):
     run, path = Run("momentum"), tmp_path / "run.safetensors"
     with pytest.raises(ValueError, match=r"must end in \.safetensors"):
         run.fit(checkpoint="run.npz")
+    with pytest.raises(ValueError, match=r"^fit: checkpoint: 'a\.pt' must end in \.safetensors$"):
+        run.fit(checkpoint="a.pt")
     with pytest.raises(ValueError, match="every must be an integer ≥ 1"):
         run.fit(checkpoint=path, every=0)
     with pytest.raises(ValueError, match="say where, checkpoint=PATH"):
@@ -857,6 +859,20 @@ def test_a_history_comes_back_from_json(tmp_path):
     assert again.rows == history.rows
     mr.History().to_json(path)
     assert mr.History.from_json(path) == mr.History()
+
+
+def test_rows_of_ones_own_come_back_from_json(tmp_path):
+    """Columns that the first row lacks were left out, and NumPy's numbers were none."""
+    path = tmp_path / "history.json"
+    rows = [{"epoch": 1, "a": np.float32(0.5)}, {"epoch": np.int64(2), "b": 2.0}]
+    history = mr.History(rows)
+    history.to_json(path)
+    found = mr.History.from_json(path)
+    assert bits(found.rows) == bits([{"epoch": 1, "a": 0.5, "b": math.nan},
+                                     {"epoch": 2, "a": math.nan, "b": 2.0}])  # fmt: skip
+    assert bits(found["b"]) == bits(history["b"]) == bits([math.nan, 2.0])
+    with pytest.raises(KeyError, match=r"no column 'c', expected one of \['epoch', 'a', 'b'\]"):
+        history["c"]
 
 
 @pytest.mark.parametrize("text", [

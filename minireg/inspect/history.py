@@ -65,9 +65,12 @@ class History:
     classes: tuple[Name, ...] = ()
 
     def __getitem__(self, column: str) -> list[float]:
-        if self.rows and column not in self.rows[0]:
-            raise KeyError(f"History: no column {column!r}, expected one of {list(self.rows[0])}")
-        return [row[column] for row in self.rows]
+        if self.rows and column not in (names := self._columns()):
+            raise KeyError(f"History: no column {column!r}, expected one of {names}")
+        return [row.get(column, math.nan) for row in self.rows]
+
+    def _columns(self) -> list[str]:
+        return [*dict.fromkeys(column for row in self.rows for column in row)]
 
     def add(self, row: dict[str, float]) -> None:
         """One more row; a figure that not every epoch has (a term that came later) is NaN in the others.
@@ -98,11 +101,11 @@ class History:
     @property
     def terms(self) -> list[str]:
         """Names of the terms, in the objective's order."""
-        return [c.partition("/")[2] for c in (self.rows or [{}])[0] if c.startswith("value/")]
+        return [c.partition("/")[2] for c in self._columns() if c.startswith("value/")]
 
     def to_dict(self) -> dict[str, Any]:
         """Columns, classes and the reason for stopping, ready for JSON."""
-        columns = {c: self[c] for c in (self.rows or [{}])[0]}
+        columns = {c: self[c] for c in self._columns()}
         about = {"stopped": self.stopped, "best_epoch": self.best_epoch, "classes": [*self.classes]}
         return about | {"columns": columns}
 
@@ -168,6 +171,7 @@ def finite(value: Any) -> Any:
         return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [finite(v) for v in value]
+    value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

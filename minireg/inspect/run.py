@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoint import check_format, read_tree, write_tree
+from ..checkpoint import check_format, check_path, read_tree, write_tree
 from ..messages import check_option
 from ..nn import Dropout, Flatten, Linear, Module, Sequential
 from ..objective import Assignment
@@ -19,6 +19,7 @@ from .kept import ledger_of, ledger_state, model_of, model_state
 from .ledger import Ledger
 
 FORMAT = 1  # of the file of a run
+_FILES = "run-*.safetensors"
 # The last words of a ledger's entry, which say how its term acted.
 WAYS = ("fresh", "carried", "clip", "prox")
 
@@ -118,8 +119,9 @@ class Run:
     def save(self, path: str | Path) -> None:
         """Keep all of it in one file, from which :meth:`load` gives it again.
 
-        ``path`` is FOLDER/run-LABEL.safetensors. The model must be a Sequential of minireg's layers, which
-        are kept in words, or ``TypeError``; errors of the file as :func:`minireg.save`.
+        ``path`` is FOLDER/run-LABEL.safetensors, or ``ValueError``. The model must be a Sequential of
+        minireg's layers, which are kept in words, or ``TypeError``; errors of the file as
+        :func:`minireg.save`.
         """
         tree = {
             "format": FORMAT, "history": self.history.to_dict(), "wrong": self.wrong,
@@ -128,6 +130,11 @@ class Run:
             "ledger": self.ledger and ledger_state(self.ledger),
             "features": [*self.features],
         }  # fmt: skip
+        check_path("Run.save", path)
+        if not Path(path).match(_FILES):
+            raise ValueError(
+                f"Run.save: {str(path)!r} must be FOLDER/{_FILES}, * a label: what Run.load looks for"
+            )
         write_tree("Run.save", path, tree, keep=False)
 
     @staticmethod
@@ -146,7 +153,7 @@ class Run:
         Sequential()
           (0) Linear(2, 1)  y = x Wᵀ + b
         """
-        paths = sorted(Path(folder).glob("run-*.safetensors"))
+        paths = sorted(Path(folder).glob(_FILES))
         if not paths:
             what = "no run has ended in" if Path(folder).is_dir() else "there is no folder"
             raise FileNotFoundError(f"Run.load: {what} {str(folder)!r}")

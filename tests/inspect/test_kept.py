@@ -227,6 +227,16 @@ def test_words_are_read_and_never_run(layers, tmp_path, monkeypatch):
 # --- what is wrong is named -------------------------------------------------------------------------
 
 
+def test_a_name_under_which_no_run_is_found_is_refused(tmp_path):
+    """It was written, and load did not see it."""
+    for name in ("best.safetensors", "arun-a.safetensors", "run.safetensors"):
+        with pytest.raises(ValueError, match=r"must be FOLDER/run-\*\.safetensors, \* a label"):
+            mr.Run(mr.History()).save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"must end in \.safetensors"):
+        mr.Run(mr.History()).save(tmp_path / "run-a.npz")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_where_there_is_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^Run\.load: there is no folder '.*nowhere'$"):
         mr.Run.load(tmp_path / "nowhere")
