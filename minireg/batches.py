@@ -169,9 +169,7 @@ class Intake:
     model: Module
     loss: AnyLoss
     classes: tuple[Name, ...] = ()
-    once: bool = (
-        False  # one pass is made, to evaluate; else the first part, of training, is learnt from
-    )
+    once: bool = False  # to evaluate: one pass, from which nothing is learnt
 
     def __post_init__(self) -> None:
         self.learns = not self.once

@@ -123,15 +123,15 @@ def of_arrays(owner: str, x: Any, y: Any, names: Sequence[str] | None = None) ->
 
 def check_index(owner: str, x: Any, y: Any) -> None:
     """``ValueError`` for a frame and a series of pandas whose rows, paired by place, have other names."""
-    one, other = (getattr(given, "index", None) for given in (x, y))
-    named = hasattr(one, "equals") and hasattr(other, "equals") and len(x) == len(y)
-    if named and not one.equals(other):
-        pairs = enumerate(zip(one, other, strict=False))
-        row, (ours, theirs) = next((p for p in pairs if p[1][0] != p[1][1]), (0, (one, other)))
-        raise ValueError(
-            f"{owner}: x and y have different indices, {ours!r:.40} and {theirs!r:.40} in row {row}; put "
-            "them in one order, as with y.loc[x.index], or pass y.to_numpy() if they are"
-        )
+    rows: list[Any] = [getattr(given, "index", None) for given in (x, y)]
+    if not all(hasattr(r, "equals") for r in rows) or len(x) != len(y) or rows[0].equals(rows[1]):
+        return
+    for row, (ours, theirs) in enumerate(zip(*rows, strict=True)):
+        if ours != theirs:
+            raise ValueError(
+                f"{owner}: x and y have different indices, {ours!r:.40} and {theirs!r:.40} in row {row}; put "
+                "them in one order, as with y.loc[x.index], or pass y.to_numpy() if they are"
+            )
 
 
 def _target(owner: str, name: str, y: Any) -> Values:
