@@ -118,8 +118,8 @@ class Batches:
         if not isinstance(self.given, list | tuple):
             return {"x": "an iterable", "y": "an iterable"}
         held = [Pair(*batch).description() for batch in self]
-        joined = {n: np.frombuffer("".join(d[n] for d in held).encode(), "u1") for n in ("x", "y")}
-        return {n: f"{len(held)} batches {checksum(a)}" for n, a in joined.items()}
+        sums = {n: checksum(np.array([d[n] for d in held])) for n in ("x", "y")}
+        return {n: f"{len(held)} batches {found}" for n, found in sums.items()}
 
 
 Part = Pair | Batches
@@ -235,16 +235,15 @@ class Intake:
 
     def _check_columns(self, name: str, x: Any) -> None:
         """``ValueError`` for a frame with other names than the first one: columns go by their places."""
-        columns = [*getattr(x, "columns", ())]
-        if columns and all(isinstance(c, str) for c in columns):
-            self._columns = self._columns or columns
-            if columns != self._columns:
-                pairs = zip_longest(columns, self._columns, fillvalue="nothing")
-                got, expected = next(pair for pair in pairs if pair[0] != pair[1])
-                raise ValueError(
-                    f"{self.owner}: x of {name} has the column {got!r} where the training data have "
-                    f"{expected!r}; give it the same columns in the same order, x[train.columns]"
-                )
+        columns = [c for c in getattr(x, "columns", ()) if isinstance(c, str)]
+        self._columns = self._columns or columns
+        if columns and columns != self._columns:
+            pairs = zip_longest(columns, self._columns, fillvalue="nothing")
+            got, expected = next(pair for pair in pairs if pair[0] != pair[1])
+            raise ValueError(
+                f"{self.owner}: x of {name} has the column {got!r} where the training data have "
+                f"{expected!r}; give it the same columns in the same order, x[train.columns]"
+            )
 
     def _targets(self, name: str, given: Any, whole: bool) -> Array:
         """The targets as numbers: as they are, or what the classes say."""

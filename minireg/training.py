@@ -207,13 +207,10 @@ def _parts(intake: Intake, train: Data, validation: Data | None, watch: Any) -> 
     if not isinstance(watch, Mapping | None):
         raise TypeError(f"fit: watch must be a mapping of names to pairs (x, y), got {watch!r:.60}")
     for name, given in (watch or {}).items():
-        if name in ("train", "validation"):
+        if not isinstance(name, str) or "/" in name or name in ("train", "validation"):
             raise ValueError(
-                f"fit: watch has a part {name!r}, which is given by {name}=; rename it"
-            )
-        if not isinstance(name, str) or "/" in name:
-            raise ValueError(
-                f"fit: names in watch must be text without '/', as 'test', got {name!r:.60}"
+                "fit: names in watch must be text without '/', other than 'train' and 'validation', got "
+                f"{name!r:.60}"
             )
         data[name] = intake.part(f"watch[{name!r}]", given)
     return data

@@ -544,8 +544,8 @@ X, Y = labelled()
 REFUSED = {
     "not a pair": ({"train": X}, TypeError, r"must be a pair \(x, y\) or an iterable of .*, got ndarray"),
     "a triple": ({"validation": (X, Y, Y)}, TypeError, "fit: validation must be a pair"),
-    "watched": ({"watch": {"train": (X, Y)}}, ValueError, "watch has a part 'train', which is given by"),
-    "watched as a term": ({"watch": {"value/q": (X, Y)}}, ValueError, "without '/', as 'test', got 'val"),
+    "watched": ({"watch": {"train": (X, Y)}}, ValueError, "names in watch must be .*, got 'train'"),
+    "watched as a term": ({"watch": {"value/q": (X, Y)}}, ValueError, "without '/', .* got 'value/q'"),
     "watched by number": ({"watch": {3: (X, Y)}}, ValueError, "names in watch must be text without '/'"),
     "watched lengths": ({"watch": {"a": (X, Y[1:])}}, ValueError, r"watch\['a'\] has 30 inputs and 29"),
     "lengths": ({"train": (X, Y[:-1])}, ValueError, "fit: train has 30 inputs and 29 targets"),

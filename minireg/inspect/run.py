@@ -132,9 +132,7 @@ class Run:
         }  # fmt: skip
         check_path("Run.save", path)
         if not Path(path).match(_FILES):
-            raise ValueError(
-                f"Run.save: {str(path)!r} must be FOLDER/{_FILES}, * a label: what Run.load looks for"
-            )
+            raise ValueError(f"Run.save: {str(path)!r} must be FOLDER/{_FILES}, as load finds it")
         write_tree("Run.save", path, tree, keep=False)
 
     @staticmethod

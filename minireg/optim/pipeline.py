@@ -569,9 +569,7 @@ class Optimizer:
         check_mapping(name, "state", kept, "{name: array}")
         always = ["step", *(key for key, option in self.state_arrays.items() if not option)]
         if not {*always} <= kept.keys() <= {"step", *self.state_arrays}:  # an option may be new
-            raise ValueError(
-                f"{name}: got the states {[*kept]}, expected {', '.join(always)} and its options' arrays"
-            )
+            raise ValueError(f"{name}: got the states {[*kept]}, expected {always} and options'")
         check_option(name, 0, step=kept["step"])
         found: dict[str, Any] = {"step": int(kept["step"])}
         for key in kept.keys() - found.keys():

@@ -230,7 +230,7 @@ def test_words_are_read_and_never_run(layers, tmp_path, monkeypatch):
 def test_a_name_under_which_no_run_is_found_is_refused(tmp_path):
     """It was written, and load did not see it."""
     for name in ("best.safetensors", "arun-a.safetensors", "run.safetensors"):
-        with pytest.raises(ValueError, match=r"must be FOLDER/run-\*\.safetensors, \* a label"):
+        with pytest.raises(ValueError, match=r"must be FOLDER/run-\*\.safetensors, as load"):
             mr.Run(mr.History()).save(tmp_path / name)
     with pytest.raises(ValueError, match=r"must end in \.safetensors"):
         mr.Run(mr.History()).save(tmp_path / "run-a.npz")
