@@ -35,8 +35,7 @@ _DATE = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{2,4})([ T
 _RANKS = {"u": 1, "i": 1, "f": 2}  # of targets' dtypes: those of a lower rank become the higher
 # numbers that Python does not read: 3,14 and 1.000,5 and 1,000.5, and 1.000.000
 _COMMA = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?|[-+]?\d{1,3}(\.\d{3}){2,}")
-
-_SIGN = re.compile(r" ?[%‰$€£¥] ?")
+_SIGN = re.compile(r" ?[%‰$€£¥] ?")  # and what may stand beside any of them
 
 
 class Category(str):

@@ -131,7 +131,6 @@ class Progress:
                     f"fit: checkpoint: the stream {name!r} has drawn on a GPU, which does not show its "
                     "state; train without checkpoint="
                 )
-        rows = self.history.rows
         return {
             "format": FORMAT,
             "configuration": self._present() | self.configuration,
@@ -150,7 +149,7 @@ class Progress:
                 "dropout": [m.p for m in self._dropouts().values()],
             },
             "classes": [*self.classes],
-            "history": {c: [row[c] for row in rows] for c in (rows or [{}])[0]},
+            "history": self.history.to_dict()["columns"],
             "epoch": {
                 "done": self.done, "steps": self.steps, "seconds": self.seconds,
                 "stopped": self.history.stopped, "statistics": self.statistics,
