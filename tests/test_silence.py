@@ -61,6 +61,20 @@ def nan_gradient():
     return np.isnan(w.data).all()
 
 
+class Frozen(nn.BatchNorm):
+    """As the page has it."""
+
+    training = property(lambda self: False, lambda self, mode: None)
+
+
+def moves(norm):
+    """Whether a training moves the statistics of a layer in evaluation mode."""
+    model = nn.Sequential(norm(3).eval())
+    before = model[0].running_mean.numpy().copy()
+    mr.fit(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters()), (LOGITS, LABELS), epochs=1)
+    return bool((model[0].running_mean.numpy() != before).any())
+
+
 def nan_batch():
     layer = nn.BatchNorm(3)
     layer(mr.tensor(np.full((2, 3), np.nan, np.float32)))
@@ -93,6 +107,9 @@ SILENT = {
     "forgetting `eval()`": no_eval,
     "a frozen parameter in an optimizer": frozen,
     "a gradient that is NaN": nan_gradient,
+    "`eval()` of one layer, to keep a BatchNorm's statistics": lambda: (
+        moves(nn.BatchNorm) and not moves(Frozen)
+    ),
     "NaN in a batch, BatchNorm": nan_batch,
     "momentum above 1": lambda: course(60, momentum=1.5)[-1] > 1e3,
     "dampening above 1": lambda: (course(5, momentum=0.9, dampening=5.0)[1:] > 0).all(),
