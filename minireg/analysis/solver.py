@@ -83,6 +83,8 @@ class Composite:
             raise ValueError("solve: every parameter of the model is frozen")
         backend = self.params[0].backend
         inputs, targets = move(exact(x, "solve: x"), backend), move(exact(y, "solve: y"), backend)
+        if inputs.shape[:1] == (0,):
+            raise ValueError(f"solve: x has shape {inputs.shape}, expected at least one row")
         self.x = Tensor(inputs.astype(np.float64, copy=False))
         self.y = targets if targets.dtype.kind in "iu" else targets.astype(np.float64, copy=False)
         objective = Objective(loss, {"penalty": Term(penalty, on, via="prox")}).bind(model)
@@ -140,9 +142,16 @@ class Composite:
     def distances(self, gradient: dict[Tensor, Array]) -> list[float]:
         """The certificate of each parameter."""
         return [
-            float(self.penalty.subdiff_distance(p.data, g) if p in self.penalised else length(g))
+            self._distance(p.data, g) if p in self.penalised else float(length(g))
             for p, g in gradient.items()
         ]
+
+    def _distance(self, w: Array, g: Array) -> float:
+        """Outside a constraint, where the extrapolation may be, that of the nearest point inside."""
+        found = float(self.penalty.subdiff_distance(w, g))
+        if found == np.inf:
+            found = float(self.penalty.subdiff_distance(self.penalty.prox(w, 0.0), g))
+        return found
 
     def relative(self, gradient: dict[Tensor, Array]) -> float:
         """The certificate over what the gradient may be at most at 0: the largest of an element.
@@ -292,7 +301,7 @@ def solve(
     Returns a :class:`Solution`; the parameters are left in the model. FISTA with restart (Beck &
     Teboulle 2009; O'Donoghue & Candès 2015) with the step 1/L, L being the largest eigenvalue of
     the loss's Hessian, measured. Raises ``TypeError`` for what is no Module or no Penalty,
-    ``ValueError`` for a model that is frozen, a loss that is random and other options,
+    ``ValueError`` for a model that is frozen, no rows, a loss that is random and other options,
     ``NotImplementedError`` for a penalty without a prox or a value, ``FloatingPointError`` for a loss that is
     not finite.
 
@@ -489,7 +498,10 @@ def _largest(problem: Composite, field: str, tol: float, max_steps: int) -> floa
     with problem.in_float64():
         for p in problem.penalised:
             p.assign(0.0)
-        largest()  # raises if no strength is large enough
+        try:
+            largest()
+        except NotImplementedError as error:
+            raise NotImplementedError(f"path: {error}; pass strengths=[…] themselves") from error
         setattr(problem.penalty, field, FAR)
         problem.solve(tol, max_steps)
         problem.lr = 0.0

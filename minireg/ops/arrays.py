@@ -91,9 +91,11 @@ def as_matrix(w: Any) -> Any:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """What LAPACK says of NaN ("did not converge") in words that help."""
+def explained(a: Any) -> Iterator[None]:
+    """What LAPACK says of NaN in a ("did not converge", or nothing) in words that help."""
     try:
+        if of(a) is NUMPY and not np.isfinite(a).all():
+            raise np.linalg.LinAlgError
         yield
     except np.linalg.LinAlgError as error:
         raise np.linalg.LinAlgError(
@@ -107,14 +109,14 @@ def svd(w: Array) -> tuple[Array, Array, Array]:
 
     As a stack of one: a stack of matrices up to 32×32 CuPy decomposes without the host.
     """
-    with explained():
+    with explained(w):
         u, s, vt = np.linalg.svd(as_matrix(w)[None], full_matrices=False)
     return u[0], s[0], vt[0]
 
 
 def eigh(a: Array) -> tuple[Array, Array]:
     """Eigenvalues, rising, and eigenvectors of a symmetric matrix; a stack as in :func:`svd`."""
-    with explained():
+    with explained(a):
         values, vectors = np.linalg.eigh(a[None])
     return values[0], vectors[0]
 

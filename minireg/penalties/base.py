@@ -20,7 +20,7 @@ from ..backend import NUMPY, Array, as_array, blocks, is_array, move, of, unscal
 from ..engine import grad
 from ..messages import expected, within
 from ..mode import enable_grad
-from ..ops.arrays import length, like
+from ..ops.arrays import length, like, widened
 from ..ops.table import array_like, op, ratio
 from ..tensor import Tensor
 
@@ -142,6 +142,7 @@ class Penalty:
     joint : whether it takes all weights of a term together, as :class:`PathNorm` does.
     separable : a sum of one function over all elements; then ``gradient`` takes ``out=``.
     elementwise_step : whether ``prox`` also takes an array of steps, which Adam and RMSprop need.
+    euclidean : whether it ignores them, as a projection on a ball does.
     via : "gradient" or "prox", how a :class:`minireg.Term` acts by default.
 
     Every penalty raises ``ValueError`` for a strength that is not finite and ≥ 0 and for a step < 0,
@@ -165,6 +166,7 @@ class Penalty:
     joint: bool = False  # whether it takes all weights of a term together
     separable: bool = False  # a sum of one function over all elements; gradient takes out=
     elementwise_step: bool = False  # whether prox also takes a step for each element
+    euclidean: bool = False  # whether prox then ignores them: a projection
     shapes: tuple[tuple[int, ...], ...] = ((4, 3),)  # examples of weights that it takes
     via: Literal["gradient", "prox"] = "gradient"  # the default of Term
 
@@ -172,8 +174,8 @@ class Penalty:
         # both describe the formulas of this class, so a subclass does not inherit them
         cls.separable = vars(cls).get("separable", False)
         cls.parts = vars(cls).get("parts", Penalty.parts)  # type: ignore[method-assign]
-        if "prox" in vars(cls):
-            cls.prox = _with_checked_step(cls.prox)  # type: ignore[method-assign]
+        for name in _MEASURES & vars(cls).keys():
+            setattr(cls, name, (_of_step if name == "prox" else _of_floats)(vars(cls)[name]))
 
     def value(self, w: Weight) -> Any:
         """λ·Ω(w): of an array a scalar, of a Tensor a differentiable scalar Tensor."""
@@ -249,7 +251,10 @@ class Penalty:
 
     def __call__(self, w: Weight) -> Any:
         """The value as :meth:`value` gives it, also of a list; backward is the closed-form gradient."""
-        return penalty_value(array_like(w, type(self).__name__), penalty=self)
+        found: Any = array_like(w, type(self).__name__, np.float64)
+        if not hasattr(w, "dtype") and found.dtype.kind == "i":  # (numbers that Python holds)
+            found = found.astype(np.float64)
+        return penalty_value(found, penalty=self)
 
     def over(self, parameters: Iterable[Tensor]) -> Any:
         """The value of a term: the sum over its parameters, None for no parameters."""
@@ -315,12 +320,34 @@ class Penalty:
         return f"{type(self).__name__}({self.parameters_text()}): {self.text}"
 
 
-def _with_checked_step(prox: Callable[..., Array]) -> Callable[..., Array]:
+_MEASURES = {"value", "gradient", "prox", "subdiff_distance", "max_strength"}
+
+
+def _floating(w: Any) -> Any:
+    """w, float16 in float32; ``TypeError`` for integers, which overflow, and complex numbers."""
+    kind = getattr(w, "dtype", np.dtype(float))  # (a kernel's Symbol has none)
+    return w if kind.kind == "f" and kind != np.float16 else widened(w)
+
+
+def _of_floats(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def checked(self: Penalty, *args: Any, **options: Any) -> Any:
+        wide = [*map(_floating, args)]
+        if method.__name__ == "value" and args and wide[0] is not args[0]:
+            return like(method(self, *wide, **options), args[0])
+        return method(self, *args, **options)
+
+    return checked
+
+
+def _of_step(prox: Callable[..., Array]) -> Callable[..., Array]:
     @wraps(prox)
     def checked(self: Penalty, v: Array, step: Any) -> Array:
-        # (an array of steps comes from an optimizer; looking at it might wait for a device)
-        if isinstance(step, str | None) or (isinstance(step, NUMBER) and not step >= 0):
-            raise ValueError(f"{type(self).__name__}.prox: step must be ≥ 0, got {step!r}")
+        _floating(v)
+        # (to look at steps on a device would wait for it; NaN is what a training that diverges has)
+        low = isinstance(step, np.ndarray) and bool((step < 0).any())
+        if low or isinstance(step, str | None) or (isinstance(step, NUMBER) and not step >= 0):
+            raise ValueError(f"{type(self).__name__}.prox: step must be ≥ 0, got {step!r:.60}")
         return prox(self, v, step)
 
     return checked
@@ -336,9 +363,13 @@ def fixed(x: ArrayLike | None, name: str) -> Any:
     """An argument as a penalty keeps it: a number or None as it is, anything else as a copied array.
 
     A copy, as the weight that it may be a view of changes in place; of lists in float64, whatever the
-    weight will be.
+    weight will be. ``ValueError`` for NaN (on a device it is not looked for: that would wait).
     """
-    return x if x is None or isinstance(x, NUMBER) else as_array(x, name, np.float64).copy()
+    given = x is None or isinstance(x, NUMBER)
+    kept: Any = x if given else as_array(x, name, np.float64).copy()
+    if isinstance(kept, np.ndarray | NUMBER) and np.isnan(kept).any():
+        raise ValueError(f"{name} must be numbers, got NaN")
+    return kept
 
 
 def fitting(a: Array, w: Weight, name: str) -> Any:

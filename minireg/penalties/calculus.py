@@ -21,7 +21,8 @@ class Composed(Penalty):
 
     Parameters
     ----------
-    inner : the penalty it is made from; it gives ``convex``, ``via``, ``elementwise_step``, ``shapes``.
+    inner : the penalty it is made from; it gives ``convex``, ``via``, ``shapes``, ``elementwise_step`` and
+        ``euclidean``.
     text : one line for the repr.
     value, prox : functions of w, and of v and step.
     gradient, distance : functions of w, and of w and g; by default autograd's gradient and the distance
@@ -48,7 +49,8 @@ class Composed(Penalty):
         self.inner, self.text = inner, text
         self._value, self._prox, self._gradient, self._distance = value, prox, gradient, distance
         self.convex, self.via = inner.convex, inner.via
-        self.elementwise_step, self.shapes = inner.elementwise_step, inner.shapes
+        self.elementwise_step, self.euclidean = inner.elementwise_step, inner.euclidean
+        self.shapes = inner.shapes
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # (functions without a name cannot be pickled, and a copy needs its own inner penalty)
@@ -70,6 +72,10 @@ class Composed(Penalty):
         """By the rule, or from the prox where there is none."""
         rule = self._distance
         return super().subdiff_distance(w, g) if rule is None else rule(w, g)
+
+    def max_strength(self, g: Array) -> Any:
+        """``NotImplementedError``: no strength is its own."""
+        raise NotImplementedError(f"max_strength has no rule for {self!r}: no strength is its own")
 
     def coefficients(self) -> list[Coefficient]:
         """Those of the penalty it is made from."""
@@ -221,14 +227,16 @@ def conjugate(penalty: Penalty) -> Penalty:
     Its prox is v − step·prox(v/step, 1/step) of f, by Moreau's identity. For a norm, step 1 projects on
     the unit ball of the dual norm, scaled by λ.
 
-    ``TypeError`` for anything but a Penalty, ``NotImplementedError`` of its value, which has no rule, and
-    ``ValueError`` of its prox for a step of 0.
+    ``TypeError`` for anything but a Penalty, ``ValueError`` for one that is not convex, which no conjugate
+    gives back, and of its prox for a step of 0; ``NotImplementedError`` of its value, which has no rule.
 
     >>> from minireg.penalties import L1
     >>> conjugate(L1(1.0)).prox(np.array([3.0, -0.5]), step=2.0)
     array([ 1. , -0.5])
     """
     check_kind("conjugate", Penalty, penalty=penalty)
+    if not penalty.convex:
+        raise ValueError(f"conjugate: expected a convex penalty, got {penalty!r}")
 
     def prox(v: Array, step: Any) -> Array:
         if isinstance(step, NUMBER) and not step > 0:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..backend import Array, of
-from ..ops.arrays import as_matrix, largest, length, like, norms, svd, widened
+from ..ops.arrays import as_matrix, largest, length, like, norms, svd
 from ..ops.table import ratio
 from ..tensor import Tensor
 from .base import NUMBER, Formula, Level, Penalty, Strength, Weight, constant, fitting, fixed
@@ -44,21 +44,33 @@ class Constraint(Penalty):
     """w in a convex set: 0 inside, ∞ outside; a subclass says what lies ``outside``."""
 
     via: Literal["gradient", "prox"] = "prox"
-    elementwise_step = True
+    elementwise_step = euclidean = True
 
-    def outside(self, w: Array) -> Any:
-        """Whether w, or each of its parts, is out of bounds by more than rounding: booleans."""
+    def outside(self, w: Array, rounding: float) -> Any:
+        """Whether w, or each of its parts, is out of bounds by more than this share of them: booleans.
+
+        It is what is not inside, as NaN is neither below nor above.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define outside")
 
     def value(self, w: Weight) -> Any:
         """0 in the set (up to rounding), ∞ outside; a constant to autograd."""
         raw = w.data if isinstance(w, Tensor) else w
-        indicator = np.where(self.outside(raw).any(), np.inf, 0.0)
+        indicator = np.where(self.outside(raw, slack(raw)).any(), np.inf, 0.0)
         return constant(indicator.astype(raw.dtype), w)
 
     def gradient(self, w: Array) -> Array:
         """0, an element of the normal cone at every w."""
         return np.zeros_like(w)
+
+    def normal_distance(self, w: Array, g: Array) -> Any:
+        """The distance of −g to the normal cone at w, a point of the set."""
+        raise NotImplementedError(f"{type(self).__name__} does not define normal_distance")
+
+    def subdiff_distance(self, w: Array, g: Array) -> Any:
+        """The distance of −g to the normal cone at w; ∞ outside the set, where there is none."""
+        outside = self.outside(w, max(near(w), slack(w)))
+        return np.where(outside.any(), np.inf, self.normal_distance(w, g)).astype(w.dtype)
 
 
 class Box(Constraint):
@@ -79,6 +91,7 @@ class Box(Constraint):
     formula = Formula(r"[\,l \le w \le h\,]", "0", r"\min(\max(v, l), h)")
     prior = "uniform inside the box"
     text = "low ≤ w ≤ high"
+    euclidean = False  # in every metric it is the same projection
 
     def __init__(self, low: ArrayLike, high: ArrayLike) -> None:
         self.low, self.high = fixed(low, "Box: low"), fixed(high, "Box: high")
@@ -92,16 +105,16 @@ class Box(Constraint):
     def _bounds(self, w: Array) -> tuple[Any, Any]:
         return fitting(self.low, w, "Box: low"), fitting(self.high, w, "Box: high")
 
-    def outside(self, w: Array) -> Any:
+    def outside(self, w: Array, rounding: float) -> Any:
         """Elements below low or above high."""
         low, high = self._bounds(w)
-        return (w < low - slack(w) * abs(low)) | (w > high + slack(w) * abs(high))
+        return ~((w >= low - rounding * abs(low)) & (w <= high + rounding * abs(high)))
 
     def prox(self, v: Array, step: float | Array) -> Array:
         """v clipped to the box."""
         return np.clip(v, *self._bounds(v))
 
-    def subdiff_distance(self, w: Array, g: Array) -> Any:
+    def normal_distance(self, w: Array, g: Array) -> Any:
         """‖g‖ without what of −g points outwards at a bound."""
         low, high = self._bounds(w)
         rounding = near(w) * np.abs(w)
@@ -155,22 +168,21 @@ class Simplex(Constraint):
     def __init__(self, radius: Level = 1.0) -> None:
         self.radius = radius
 
-    def outside(self, w: Array) -> Any:
+    def outside(self, w: Array, rounding: float) -> Any:
         """Whether an element is negative, or the sum is not r."""
-        w = widened(w)
-        rounding = slack(w) * self.radius
-        return (w < -rounding).any() | (abs(w.sum() - self.radius) > rounding)
+        near, off = rounding * self.radius, abs(w.sum(dtype=np.float64) - self.radius)
+        return ~((w >= -near).all() & (off <= near))
 
     def prox(self, v: Array, step: float | Array) -> Array:
         """max(v − c, 0), with the level c at which the sum is r."""
-        wide = widened(v)
+        wide = v.astype(np.float64)
         below = wide - largest(wide)  # rounding is of the size of r, however large v is
         return like(np.maximum(below - water_level(below, self.radius), 0), v)
 
-    def subdiff_distance(self, w: Array, g: Array) -> Any:
+    def normal_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {a − μ : μ ≥ 0, and μ = 0 where w > 0} for the best number a."""
         # (a share that rounding of the level has left is none)
-        descent, free = -widened(g), w > near(w) * self.radius
+        descent, free = -g.astype(np.float64), w > near(w) * self.radius
         return like(length(beyond(descent, free, multiplier(descent, free))), w)
 
 
@@ -187,9 +199,9 @@ class Ball(Constraint):
         """The norm that is bounded: a scalar, or a column with one per group."""
         raise NotImplementedError(f"{type(self).__name__} does not define norm")
 
-    def outside(self, w: Array) -> Any:
+    def outside(self, w: Array, rounding: float) -> Any:
         """Whether w, or each group, is longer than the radius."""
-        return self.norm(w) > self.radius * (1 + slack(w))
+        return ~(self.norm(w) <= self.radius * (1 + rounding))
 
     def _on_sphere(self, w: Array) -> Any:
         """Whether w, or each group, is at the bound up to rounding."""
@@ -235,7 +247,7 @@ class MaxNorm(Ball):
         factor = np.where(lengths > self.radius, ratio(self.radius, lengths), 1)
         return self.groups.back(rows * factor.astype(rows.dtype), v)
 
-    def subdiff_distance(self, w: Array, g: Array) -> Any:
+    def normal_distance(self, w: Array, g: Array) -> Any:
         """‖g‖ without, for a group at the bound, the part of −g that points outwards."""
         rows, slope = self.groups.rows(w), self.groups.rows(g)
         if not self.radius:  # w = 0 is the only point, hence optimal
@@ -287,19 +299,19 @@ class L1Ball(Ball):
 
     def norm(self, w: Array) -> Any:
         """‖w‖₁."""
-        return np.abs(widened(w)).sum()
+        return np.abs(w).sum(dtype=np.float64)
 
     def prox(self, v: Array, step: float | Array) -> Array:
         """A soft threshold, as large as ‖w‖₁ ≤ r needs (Duchi et al. 2008)."""
         return project_l1(v, self.radius)
 
-    def subdiff_distance(self, w: Array, g: Array) -> Any:
+    def normal_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to a·∂‖w‖₁ for the best multiplier a ≥ 0 (0 inside the ball)."""
-        w, g, given = widened(w), widened(g), w
+        w, g, given = w.astype(np.float64), g.astype(np.float64), w
         free = np.abs(w) > near(given) * self.radius  # (less is what rounding has left)
         descent = np.where(free, -g * np.sign(w), np.abs(g))
         best = np.maximum(multiplier(descent, free), 0)
-        a = np.where(self._on_sphere(w), best, 0)
+        a = np.where(self._on_sphere(given), best, 0)
         return like(length(beyond(descent, free, a)), given)
 
 
@@ -331,7 +343,7 @@ class SpectralBall(Ball):
         clipped = ((u * np.minimum(s, self.radius)) @ vt).reshape(v.shape)
         return np.where((s > self.radius).any(), clipped, v)
 
-    def subdiff_distance(self, w: Array, g: Array) -> Any:
+    def normal_distance(self, w: Array, g: Array) -> Any:
         """Distance of −g to {U₁TV₁ᵀ : T ⪰ 0} over the singular values at r (0 inside)."""
         u, s, vt = svd(w)
         descent = as_matrix(-g if self.radius else 0 * g)  # at radius 0 w = 0 is optimal

@@ -79,11 +79,16 @@ class L2(Penalty):
         self.center, self.weight = fixed(center, "L2: center"), fixed(weight, "L2: weight")
         # (an array on a device is not checked: that would wait for it)
         host = isinstance(self.weight, np.ndarray | int | float | np.number)
-        if host and not np.all(self.weight >= 0):
-            raise ValueError(f"L2: weight must be ≥ 0, got {weight!r:.60}")
+        if host and not np.all((self.weight >= 0) & (self.weight < np.inf)):
+            raise ValueError(f"L2: weight must be finite and ≥ 0, got {weight!r:.60}")
         self.separable = self.separable and center is None and weight is None
         if center is not None:
             self.text = "½λ‖w − c‖²"
+        if weight is not None:
+            value, *rest = self.formula
+            rest = [f.replace(r"\lambda", r"\lambda a\,") for f in rest]
+            self.formula = Formula(value.replace("^2", "_a^2"), *rest)  # a: the weight
+            self.prior = self.prior.replace("(nλ)", "(nλ·weight)")
         shaped = [a.shape for a in (self.center, self.weight) if hasattr(a, "shape")]
         self.shapes = tuple(shaped[:1]) or self.shapes
 
@@ -91,7 +96,8 @@ class L2(Penalty):
     def from_sklearn(cls, alpha: float, n: int) -> L2:
         """The penalty of scikit-learn's ``Ridge(alpha)`` with n observations, with MSELoss: λ = 2·alpha/n.
 
-        ``ValueError`` for n < 1 or a negative alpha.
+        MSELoss is the mean over outputs, too: of y (rows, outputs) n is rows · outputs. ``ValueError`` for
+        n < 1 or a negative alpha.
 
         >>> L2.from_sklearn(5.0, n=100)
         L2(0.1): ½λ‖w‖²
@@ -100,11 +106,17 @@ class L2(Penalty):
         return cls(2 * alpha / n)
 
     def to_sklearn(self, n: int) -> dict[str, float]:
-        """``alpha`` of Ridge and ``C`` of LogisticRegression for n observations.
+        """``alpha`` of Ridge (of y (rows, outputs) n is rows · outputs) and ``C`` of LogisticRegression.
+
+        n is the number of observations. ``ValueError`` for an L2 with center or weight, which they lack.
 
         >>> L2(0.1).to_sklearn(n=100)
         {'alpha': 5.0, 'C': 0.1}
         """
+        if self.center is not None or self.weight is not None:
+            raise ValueError(
+                f"L2.to_sklearn: no estimator there has a center or weight, got {self!r}"
+            )
         return {"alpha": n * self.strength / 2, "C": _inverse(n * self.strength)}
 
     @classmethod
@@ -124,7 +136,8 @@ class L2(Penalty):
         x, y : the rows of the earlier task, as model and loss take them; they are taken one by one.
         strength : λ ≥ 0, a number or a :class:`Coefficient`; n_old/n_new weighs all rows alike.
 
-        ``TypeError`` for what is no Module, ``ValueError`` for no rows or another number of targets.
+        ``TypeError`` for what is no Module, ``ValueError`` for no rows, another number of targets and a
+        model that is frozen.
 
         >>> import minireg as mr
         >>> model, loss = mr.nn.Linear(1, 1, dtype=np.float64), mr.nn.MSELoss()
@@ -140,6 +153,8 @@ class L2(Penalty):
                 f"L2.from_fisher: got {len(x)} rows and {len(y)} targets, expected as many, at least 1"
             )
         named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        if not named:
+            raise ValueError("L2.from_fisher: every parameter of the model is frozen")
         fisher = {n: np.zeros_like(p.data) for n, p in named.items()}
         for i in range(len(x)):
             value = loss(model(x[i : i + 1]), y[i : i + 1])
@@ -217,7 +232,8 @@ class L1(Penalty):
     def from_sklearn(cls, alpha: float) -> L1:
         """The penalty of scikit-learn's ``Lasso(alpha)``, with MSELoss: λ = 2·alpha.
 
-        Twice, as its loss has a half. ``ValueError`` for a negative alpha.
+        Twice, as its loss has a half; of y (rows, outputs) give ``alpha / outputs``, as MSELoss is the mean
+        over outputs, too. ``ValueError`` for a negative alpha.
 
         >>> L1.from_sklearn(0.1)
         L1(0.2): λ‖w‖₁
@@ -285,8 +301,9 @@ class ElasticNet(Penalty):
     def from_sklearn(cls, alpha: float, l1_ratio: float = 0.5) -> ElasticNet:
         """The penalty of scikit-learn's ``ElasticNet(alpha, l1_ratio)``, with MSELoss.
 
-        Both strengths are doubled, as its loss is *half* the mean squared error. ``ValueError`` for an
-        ``l1_ratio`` outside [0, 1] or a negative alpha.
+        Both strengths are doubled, as its loss is *half* the mean squared error; of y (rows, outputs) give
+        ``alpha / outputs``, as for :class:`L1`. ``ValueError`` for an ``l1_ratio`` outside [0, 1] or a
+        negative alpha.
 
         >>> ElasticNet.from_sklearn(0.1, l1_ratio=0.25)
         ElasticNet(l1=0.05, l2=0.15): l1·‖w‖₁ + ½·l2·‖w‖²
@@ -368,7 +385,8 @@ class L0(Penalty):
 
     def value(self, w: Weight) -> Any:
         """λ times the number of non-zero entries; a constant to autograd."""
-        return constant(self.strength * (array_of(w) != 0).sum().astype(w.dtype), w)
+        ones = np.abs(np.sign(array_of(w)))  # (of NaN NaN)
+        return constant(self.strength * ones.sum(), w)
 
     def gradient(self, w: Array) -> Array:
         """0: the value is constant wherever it is differentiable."""
@@ -376,8 +394,8 @@ class L0(Penalty):
 
     def prox(self, v: Array, step: float | Array) -> Array:
         """Hard threshold at √(2·step·λ); at the threshold itself both are optimal, 0 is chosen."""
-        return np.where(np.abs(v) > (2 * step * self.strength) ** 0.5, v, np.zeros_like(v))
+        return np.where(np.abs(v) <= (2 * step * self.strength) ** 0.5, np.zeros_like(v), v)
 
     def subdiff_distance(self, w: Array, g: Array) -> Any:
         """‖g‖ over the non-zero entries: zeros are locally optimal whatever the gradient, if λ > 0."""
-        return length(np.where(w == 0, 0, g)) if self.strength else length(g)
+        return length(g * np.abs(np.sign(w))) if self.strength else length(g)

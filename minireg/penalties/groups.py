@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backend import Array, move, of
-from ..messages import check_option
+from ..messages import check_option, within
 from ..ops.arrays import largest, length, like, norms, widened
 from ..ops.table import array_of, ratio
 from .base import Formula, Level, Penalty, Strength, Weight
@@ -61,7 +61,7 @@ class Groups:
         axis = 1 if axis is ... else axis
         self.owner, self.axis = owner, (axis,) if isinstance(axis, int) else axis
         listed = self.axis if self.axis is not None else ()
-        good = isinstance(listed, tuple) and all(isinstance(a, int) for a in listed)
+        good = isinstance(listed, tuple) and all(within(int, a) for a in listed)
         if not good or len(set(listed)) < len(listed):
             raise TypeError(
                 f"{owner}: axis must be an integer, a tuple of different ones or None, got {axis!r}"
@@ -196,6 +196,9 @@ class GroupLasso(Penalty):
         self.axis, self.groups = axis, Groups(type(self).__name__, axis, groups)
         if scale == "none":
             self.text = self.text.replace("√|g|·", "")
+            plain = [f.replace(r",\ s_g = \sqrt{|g|}", "").replace("s_g", "") for f in self.formula]
+            self.formula = Formula(*plain)
+            self.prior = self.prior.replace(" s_g", "")
 
     def _argument(self, name: str) -> Any:
         return self.groups.members if name == "groups" else super()._argument(name)
@@ -206,7 +209,7 @@ class GroupLasso(Penalty):
     def value(self, w: Weight) -> Any:
         """λ Σ s_g‖w_g‖."""
         rows = self.groups.rows(w)
-        return like(self.strength * (self._scales(rows) * norms(rows)).sum(), w)
+        return self.strength * (self._scales(rows) * norms(rows)).sum()
 
     def gradient(self, w: Array) -> Array:
         """λ s_g w_g/‖w_g‖, 0 where w_g = 0."""

@@ -187,21 +187,23 @@ class LogSum(Folded):
 
     def value(self, w: Weight) -> Any:
         """λ Σ log(1 + |w|/ε)."""
-        return self.strength * np.log(1 + np.abs(w) / self.eps).sum()
+        return self.strength * np.log1p(np.abs(w) / self.eps).sum()
 
     def slope(self, size: Any) -> Any:
         """λ/(ε + size)."""
         return self.strength / (self.eps + size)
 
     def prox(self, v: Array, step: float | Array) -> Array:
-        """The larger root of the stationarity equation, or 0 where that is better."""
+        """The larger root of the stationarity equation, or 0 where that is as good."""
         size, k = np.abs(v), step * self.strength + np.zeros_like(v)
-        square = np.maximum(np.square(size + self.eps) - 4 * k, 0)  # 0: nothing is stationary
-        root = np.maximum(size - self.eps + square**0.5, 0) / 2
-        saved = 0.5 * np.square(size) - 0.5 * np.square(root - size)
-        better = saved > k * np.log(1 + root / self.eps)
-        alive = np.where(k > self.eps**2, better, size * self.eps > k)
-        return np.where(alive, np.sign(v) * root, np.zeros_like(v))
+        # in units of |v| + ε, and the root as |v| less what it is cut by: nothing overflows or cancels
+        unit = size + self.eps
+        part = k / unit / unit
+        cut = 2 * (k / unit) / (1 + np.maximum(1 - 4 * part, 0) ** 0.5)
+        root = np.maximum(size - cut, 0)
+        worse = (root / unit) * ((size + cut) / unit) <= 2 * part * np.log1p(root / self.eps)
+        dead = np.where(k > self.eps**2, worse, size <= k / self.eps)
+        return np.where(dead, np.zeros_like(v), v - np.sign(v) * cut)
 
     def max_strength(self, g: Array) -> Any:
         """The smallest λ at which w = 0 is stationary: ε·max|g|."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..backend import NUMPY, Array, as_array, move, of
+from ..messages import check_option
 from ..ops.arrays import largest, like, widened
 from .base import Copies, Formula, Level, Penalty, Strength, Weight, followed
 from .groups import Groups
@@ -70,9 +71,10 @@ class SLOPE(Penalty):
         self.strength, self.weights = strength, move(given, NUMPY.name).astype(np.float64)
         self._copies: Copies = {}
         w, self.shapes = self.weights, (self.weights.shape,)
-        if not (w.ndim == 1 and w.size and w[0] > 0 and w[-1] >= 0 and (np.diff(w) <= 0).all()):
+        down = w.ndim == 1 and w.size and 0 < w[0] < np.inf and w[-1] >= 0
+        if not (down and (np.diff(w) <= 0).all()):
             raise ValueError(
-                "SLOPE: weights must be numbers ≥ 0 that do not rise, the first > 0, one for each "
+                "SLOPE: weights must be finite numbers ≥ 0 that do not rise, the first > 0, one for each "
                 f"element of the weight, got {weights!r:.60}"
             )
 
@@ -119,8 +121,8 @@ class SLOPE(Penalty):
 
     def max_strength(self, g: Array) -> Any:
         """The largest of (sum of the k largest |g|)/(sum of the first k weights), the dual norm."""
-        largest_sums = np.cumsum(-np.sort(-np.abs(g).reshape(-1)))
-        return largest(largest_sums / np.cumsum(self._weights(g)))
+        sums = np.cumsum(-np.sort(-np.abs(g).reshape(-1)), dtype=np.float64)
+        return like(largest(sums / np.cumsum(self._weights(g), dtype=np.float64)), g)
 
 
 def fewer_jumps(y: Array, lam: float) -> Array:
@@ -175,7 +177,8 @@ class TotalVariation(Penalty):
     strength : λ ≥ 0, a number or a :class:`Coefficient`.
     axis : along which neighbours are compared, an integer.
 
-    ``ValueError`` for a negative strength and, at a weight w, for an axis that it does not have;
+    ``ValueError`` for a negative strength, for what is no integer and, at a weight w, for an axis that it
+    does not have;
     ``NotImplementedError`` of ``max_strength``. The prox is exact, one line after the other on the CPU,
     for a weight on a GPU too. Equal neighbours add nothing to the gradient.
 
@@ -194,6 +197,7 @@ class TotalVariation(Penalty):
     strength: Strength = Strength()
 
     def __init__(self, strength: Level, axis: int = -1) -> None:
+        check_option("TotalVariation", int, axis=axis)
         self.strength, self.axis = strength, axis
         self.groups = Groups("TotalVariation", axis)
 

@@ -19,10 +19,9 @@ from ..ops.arrays import (
     like,
     rank_tolerance,
     svd,
-    widened,
 )
 from ..ops.iterations import block_power, chebyshev, ritz, scatter, settled, unit
-from ..ops.table import ratio
+from ..ops.table import array_of, ratio
 from ..random import Stream
 from ..tensor import Tensor
 from .base import Formula, Level, Penalty, Strength, Weight, penalty_value
@@ -36,11 +35,16 @@ def near(w: Array) -> float:
 def water_level(x: Array, radius: float | Array) -> Any:
     """The level c with Σ max(x − c, 0) = radius, a scalar: the largest of (sum of the k largest − radius)/k.
 
+    x is in float64: running sums of many float32 lose what the radius is made of.
+
     >>> float(water_level(np.array([3.0, 1.0]), 2.0))
     1.0
     """
     sums = np.cumsum(-np.sort(-x.reshape(-1)))
-    return largest((sums - radius) / of(x).xp.arange(1, x.size + 1, dtype=x.dtype))
+    level = largest((sums - radius) / of(x).xp.arange(1, x.size + 1, dtype=x.dtype))
+    # (one step of Newton's method, for what rounding of the running sums has left)
+    above = np.maximum(x - level, 0)
+    return level + ratio(above.sum() - radius, (above > 0).sum())
 
 
 def project_l1(v: Array, radius: float | Array) -> Array:
@@ -52,7 +56,7 @@ def project_l1(v: Array, radius: float | Array) -> Array:
     >>> project_l1(np.array([3.0, -1.0]), 2.0)
     array([2., 0.])
     """
-    size = np.abs(widened(v))
+    size = np.abs(v.astype(np.float64))
     top = largest(size)
     below = size - top
     cut = water_level(below, radius)
@@ -181,7 +185,7 @@ class SpectralNorm(Penalty):
 
     def value(self, w: Weight) -> Any:
         """λσ₁."""
-        with explained():
+        with explained(array_of(w)):
             return self.strength * np.linalg.norm(as_matrix(w), 2)
 
     def gradient(self, w: Array) -> Array:
@@ -267,7 +271,7 @@ class NuclearNorm(Penalty):
 
     def value(self, w: Weight) -> Any:
         """λΣσ_k."""
-        with explained():
+        with explained(array_of(w)):
             return self.strength * np.linalg.norm(as_matrix(w), "nuc")
 
     def gradient(self, w: Array) -> Array:
@@ -350,7 +354,8 @@ class Orthogonality(Penalty):
         """Each σ becomes the one positive root s of s − σ + 4·step·λ(s³ − s) = 0."""
         u, size, vt = svd(v)
         k = 4 * step * self.strength
-        s = np.maximum(size, 1)  # above the root, from where Newton's method falls to it
+        # above the root, from where Newton's method falls to it
+        s = np.minimum(np.maximum(size, 1), size ** (1 / 3) / (k or 1) ** (1 / 3) + 1)
         for _ in range(60):
             s = s - ratio(k * (s**3 - s) + s - size, k * (3 * s**2 - 1) + 1)
         return ((u * s) @ vt).reshape(v.shape)

@@ -594,3 +594,14 @@ def test_solve_refuses_a_frozen_model_and_a_tolerance_that_is_no_number():
     model.requires_grad_(False)
     with pytest.raises(ValueError, match="frozen"):
         mr.solve(model, nn.MSELoss(), penalties.L1(0.1), x, x[:, :1])
+
+
+def test_no_rows_and_no_strengths_are_said():
+    x, y, model = np.ones((3, 2)), np.ones((3, 1)), mr.nn.Linear(2, 1)
+    for ask in (mr.solve, mr.path):
+        with pytest.raises(
+            ValueError, match=r"solve: x has shape \(0, 2\), expected at least one row"
+        ):
+            ask(model, mr.nn.MSELoss(), mr.penalties.L1(0.1), x[:0], y[:0])
+    with pytest.raises(NotImplementedError, match=r"path: L2: no finite .*; pass strengths=\[…\]"):
+        mr.path(model, mr.nn.MSELoss(), mr.penalties.L2(0.1), x, y)

@@ -110,3 +110,11 @@ def test_refusals():
     for rows, targets in ((x, y[:3]), (x[:0], y[:0])):
         with pytest.raises(ValueError, match=f"got {len(rows)} rows and {len(targets)} targets"):
             L2.from_fisher(model, LOSS, rows, targets, 1.0)
+
+
+def test_a_frozen_model_has_no_terms():
+    model = mr.nn.Linear(2, 1)
+    for p in model.parameters():
+        p.requires_grad = False
+    with pytest.raises(ValueError, match="every parameter of the model is frozen"):
+        L2.from_fisher(model, mr.nn.MSELoss(), np.ones((3, 2)), np.ones((3, 1)), 1.0)

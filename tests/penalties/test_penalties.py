@@ -3,6 +3,7 @@
 import itertools
 import math
 import tracemalloc
+from contextlib import suppress
 from functools import cache
 
 import numpy as np
@@ -1047,7 +1048,7 @@ def test_a_prox_with_a_step_that_is_none_is_refused(step):
 
 @pytest.mark.parametrize("weight", [-1.0, [1.0, -1e-9], math.nan, mr.Tensor(np.array([1.0, -1.0]))])
 def test_a_negative_weight_of_l2_is_refused(weight):
-    with pytest.raises(ValueError, match="L2: weight must be ≥ 0, got"):
+    with pytest.raises(ValueError, match=r"L2: weight must be (finite and ≥ 0|numbers), got"):
         L2(0.1, weight=weight)
 
 
@@ -1237,8 +1238,8 @@ def test_arrays_of_any_shape(label, shape):
     assert np.shape(penalty.value(w)) == value.shape == ()
     assert penalty.gradient(w).shape == penalty.prox(w, 0.1).shape == shape
     assert np.isfinite(penalty.prox(w, 0.1)).all()
-    assert np.isfinite(penalty.subdiff_distance(w, w))
-    if type(penalty).max_strength is not penalties.Penalty.max_strength:
+    assert np.isfinite(penalty.subdiff_distance(w, w)) == np.isfinite(penalty.value(w))
+    with suppress(NotImplementedError):
         assert penalty.max_strength(w) >= 0
 
 
