@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import combinations, cycle, islice, product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from ..messages import check_option
 from ..nn.module import Parameter
 from ..ops.arrays import length
 from ..penalties.base import NUMBER, Penalty
-from ..penalties.calculus import Composed
 from ..penalties.constraints import Constraint
 from ..tables import Column, Table
 from ..tensor import Tensor
@@ -33,7 +32,10 @@ from .report import WRONG, Check, Finding, Report, run
 
 Array = np.ndarray[Any, Any]
 Figures = Iterator[float]
-SIZES = 1.0, 1e-4, 10.0, 1e-2  # of weights, in turn
+SIZES = -4, 3  # of weights, as powers of 10
+EPS = float(np.finfo(float).eps)
+TINY = 10.0 ** np.arange(-12, 3, 2)  # sizes at which a number is the strength
+STARTS = 1.0, 1e4, 1e-4  # sizes at which a penalty may have an effect
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,9 +112,12 @@ class _Case:
         for _ in range(self.trials):
             yield self.point(size)
 
-    def sized(self) -> Iterator[list[Array]]:
-        """Random weights of all sizes in turn."""
-        return map(self.point, islice(cycle(SIZES), self.trials))
+    def sized(self) -> Iterator[tuple[float, list[Array]]]:
+        """Sizes, rising through all of :data:`SIZES`, and random weights of each."""
+        low, high = SIZES
+        for i in range(self.trials):
+            size = 10.0 ** (low + (high - low) * (i + self.rng.uniform()) / self.trials)
+            yield size, self.point(size)
 
     def value(self, *ws: Array) -> float:
         """Ω(w)."""
@@ -132,9 +137,13 @@ class _Case:
         return 0.5 * float(np.square(u - v).sum()) + step * self.value(u)
 
     def drawn(self, at: Array | None = None) -> tuple[Array, float, Array]:
-        """(v, step, prox(v, step)) at a random step, and a random v unless it is given."""
-        v = (self.point()[0] if at is None else at) * self.rng.uniform(0.5, 3)
-        step = self.longest * self.rng.uniform(0.05, 1)
+        """(v, step, prox(v, step)) at a random step, and a random v unless it is given.
+
+        Every second time both are of another size: a prox may be right for short steps only.
+        """
+        size = 10.0 ** (self.rng.integers(2) * self.rng.uniform(-3, 2))
+        v = (self.point()[0] if at is None else at) * self.rng.uniform(0.5, 3) * size
+        step = self.longest * self.rng.uniform(0.05, 1) * (min(size, 1) if self.weakness else size)
         return v, step, self.prox(v, step)
 
     def draws(self) -> Iterator[tuple[Array, float, Array]]:
@@ -147,11 +156,11 @@ class _Case:
         if self.penalty.convex or len(self.shapes) > 1:
             return 0.0
         worst = 0.0
-        for size in 10.0 ** np.arange(-4, 2):
+        for size in 10.0 ** np.arange(-8, 2):
             (w,), h = self.point(size), 1e-2 * size
             for move in h * np.eye(w.size).reshape(-1, *w.shape):
-                ends = self.value(w + move) + self.value(w - move)
-                worst = max(worst, (2 * self.value(w) - ends) / h**2)
+                here, ends = self.value(w), self.value(w + move) + self.value(w - move)
+                worst = max(worst, (2 * here - ends - 1e-14 * abs(here)) / h**2)
         return worst if worst > 1e-2 else 0.0
 
     @property
@@ -172,7 +181,7 @@ class _Case:
         """The fewest of its numbers that together double the value when they double."""
         named = {name: getattr(self.penalty, name, None) for name in vars(self.penalty)}
         numbers = [name for name, value in named.items() if isinstance(value, NUMBER)]
-        points = [self.point(size) for size in SIZES]
+        points = [self.point(size) for size in TINY]
         for count in range(1, len(numbers) + 1):
             for names in combinations(numbers, count):
                 with suppress(Exception):  # not every number may double: an axis, a count
@@ -232,7 +241,7 @@ def _value(case: _Case) -> Figures:
 
 def _autograd(case: _Case) -> Figures:
     case.smooth()
-    for w in case.sized():
+    for _, w in case.sized():
         leaves = [Tensor(a, requires_grad=True) for a in w]
         found: Any = grad(case.penalty.value(*leaves), leaves)
         for closed, automatic in zip(case.gradient(*w), found, strict=True):
@@ -242,10 +251,11 @@ def _autograd(case: _Case) -> Figures:
 def _differences(case: _Case) -> Figures:
     case.smooth()
     h = 1e-6
-    for w, size in zip(case.sized(), cycle(SIZES)):
+    for size, w in case.sized():
         u = case.point(size)
-        rise = case.value(*_moved(w, h, u)) - case.value(*_moved(w, -h, u))
-        yield _off(rise / (2 * h), _dot(case.gradient(*w), u))
+        above, below = (case.value(*_moved(w, h * sign, u)) for sign in (1, -1))
+        rounding = 4 * EPS * abs(above) / h
+        yield max(_off((above - below) / (2 * h), _dot(case.gradient(*w), u)) - rounding, 0.0)
 
 
 def _subgradient(case: _Case) -> Figures:
@@ -306,14 +316,18 @@ def _brute_force(case: _Case) -> Figures:
     for v, step, u in case.draws():
         objective = partial(case.prox_objective, v, step)
         starts = [u] if case.penalty.convex else [u, v, 0 * v]  # several local minima
-        lowest = min(_search(objective, start, case.rng) for start in starts)
-        excess = (objective(u) - lowest) / max(1.0, abs(lowest))
+        found, lowest = objective(u), min(_search(objective, start, case.rng) for start in starts)
+        beside = [abs(objective(u * (1 + k * EPS)) - found) for k in (-3, -2, -1, 1, 2, 3)]
+        rounding = 2 * max((x for x in beside if x < np.inf), default=0.0)
+        excess = (found - lowest - rounding) / max(1.0, abs(lowest))
         yield max(2 * excess, 0.0) ** 0.5  # (NaN stays NaN)
 
 
 def _lowest(case: _Case) -> str:
     note = "√(2·(φ(prox) − lowest φ found))"
-    return note + (f"; steps below 1/ρ, ρ ≈ {case.weakness:.2g}" if case.weakness else "")
+    if not case.weakness:
+        return note
+    return f"{note}; steps up to {case.longest:.2g} < 1/ρ, Ω bends down by ρ ≈ {case.weakness:.2g}"
 
 
 def _optimal(case: _Case) -> Figures:
@@ -323,7 +337,7 @@ def _optimal(case: _Case) -> Figures:
         for move in (1e-2 * axis, 1e-2 * u, 1e-2 * v, *case.point()):
             for z in (u + move, u - move):
                 below = case.value(u) + float(((v - u) * (z - u)).sum()) / step
-                yield below - case.value(z)
+                yield (below - case.value(z)) / max(1.0, abs(below))
 
 
 def _firm(case: _Case) -> Figures:
@@ -331,7 +345,9 @@ def _firm(case: _Case) -> Figures:
     for v, step, u in case.draws():
         other = v + case.rng.choice([0.1, 3.0]) * case.point()[0]
         moved = case.prox(other, step) - u
-        yield float((moved * (moved - (other - v))).sum())
+        yield float((moved * (moved - (other - v))).sum()) / max(
+            1.0, float(np.square(other - v).sum())
+        )
 
 
 def _envelope(case: _Case) -> Figures:
@@ -342,9 +358,9 @@ def _envelope(case: _Case) -> Figures:
         inside = 0.0 if isinstance(case.penalty, Constraint) else case.value(u)
         return inside + float(np.square(u - v).sum()) / (2 * step)
 
-    h = 1e-5
     for _ in range(case.trials):  # random points only: at a kink of the prox differences err by h
         v, step, u = case.drawn()
+        h = 1e-5 * float(np.abs(v).max())
         along = case.point()[0]
         slope = (envelope(v + h * along, step) - envelope(v - h * along, step)) / (2 * h)
         yield _off(slope, float(((v - u) * along).sum()) / step)
@@ -382,16 +398,12 @@ def _unchanged(case: _Case) -> str:
 
 
 def _each_step(case: _Case) -> Figures:
-    inner = case.penalty
-    while isinstance(inner, Composed):
-        inner = inner.inner
-    elementwise = inner.elementwise_step and not isinstance(inner, Constraint)
+    elementwise = case.penalty.elementwise_step and not case.penalty.euclidean
     _only_if(elementwise, "takes one step for all elements")
     for v, step, u in case.draws():
         yield _off(case.prox(v, np.full_like(v, step)), u)
-        steps = case.longest * case.rng.uniform(0.05, 1, v.shape)
-        u = case.prox(v, steps)
-        yield float(case.penalty.subdiff_distance(u, (u - v) / steps))
+        steps = step * case.rng.uniform(0.05, 1, v.shape)
+        yield _uncertain(case, v, steps, case.prox(v, steps))
 
 
 def _parts(case: _Case) -> Figures:
@@ -410,7 +422,13 @@ def _parts(case: _Case) -> Figures:
 
 def _certificate(case: _Case) -> Figures:
     for v, step, u in case.draws():
-        yield float(case.penalty.subdiff_distance(u, (u - v) / step))
+        yield _uncertain(case, v, step, u)
+
+
+def _uncertain(case: _Case, v: Array, step: Any, u: Array) -> float:
+    """The certificate at u = prox(v, step), without the rounding of v that the step divides."""
+    found = float(case.penalty.subdiff_distance(u, (u - v) / step))
+    return max(found - 4 * EPS * float(length(v / step)), 0.0)
 
 
 def _limit(case: _Case) -> Figures:
@@ -419,7 +437,8 @@ def _limit(case: _Case) -> Figures:
     _only_if(not derived, "subdiff_distance is derived from the prox")
     for _, _, u in case.draws():
         g = case.point()[0]
-        t = 1e-7 / max(1.0, float(np.abs(case.gradient(g)[0]).max()))
+        size = min(1.0, float(length(u)) or 1.0)  # (a ball may be small)
+        t = 1e-7 * size / max(1.0, float(np.abs(case.gradient(g)[0]).max()))
         far = float(np.sqrt(np.square((u - case.prox(u - t * g, t)) / t).sum()))
         yield _off(float(case.penalty.subdiff_distance(u, g)), far)
 
@@ -437,7 +456,8 @@ def _max_strength(case: _Case) -> Figures:
             for factor in (1 - 1e-6, 1 + 1e-9, 1e6)
         )
         yield _off(above, far)
-        yield float(_off(below, far) == 0)
+        if top:  # (0 may be optimal at every strength, by the other of two)
+            yield float(_off(below, far) == 0)
 
 
 # --- dtypes, inputs and optimizers ---------------------------------------------------------------
@@ -479,9 +499,20 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 
 
 def _effect(name: str, via: str, case: _Case) -> Figures:
-    """With a constant loss three steps must make the penalty smaller."""
+    """With a constant loss three steps must make the penalty smaller, at some size of the weights."""
+    change = 0.0
+    for scale in STARTS:
+        change = _changed(name, via, case, scale)
+        if not abs(change) <= 1e-12:
+            break
+    yield change
+
+
+def _changed(name: str, via: str, case: _Case, scale: float) -> float:
     # entries of all sizes, because some penalties do not shrink large ones
-    leaves = [Parameter(a * np.geomspace(1e-4, 3, a.size).reshape(a.shape)) for a in case.point()]
+    leaves = [
+        Parameter(scale * a * np.geomspace(1e-4, 3, a.size).reshape(a.shape)) for a in case.point()
+    ]
 
     def size() -> float:
         """The penalty; where it is infinite, how far a prox of step 0 moves the weights."""
@@ -496,7 +527,7 @@ def _effect(name: str, via: str, case: _Case) -> Figures:
         optimizer.add_prox(leaves, case.penalty)
     else:
         case.smooth()  # steps shorter than the smallest weight, for every strength
-        optimizer.param_groups[0]["lr"] *= 1e-5
+        optimizer.param_groups[0]["lr"] *= 1e-5 * min(scale, 1.0)
     start = case.value(*(p.data for p in leaves))
     _only_if(start, "is 0 where it starts")
     before = size()
@@ -508,7 +539,7 @@ def _effect(name: str, via: str, case: _Case) -> Figures:
         optimizer.step()
     change = (size() - before) / abs(before) if before else np.inf
     # (inside a constraint, extrapolation may leave it a little)
-    yield change if np.isfinite(start) or change <= -0.9 else change + 1
+    return change if np.isfinite(start) or change <= -0.9 else change + 1
 
 
 def _change(case: _Case) -> str:
@@ -571,8 +602,9 @@ def check_penalty(
     Returns a :class:`PenaltyReport`. The strength is the number of the penalty that doubles the
     value when it doubles, under any name (for a sum two of them together); without one, as for SCAD
     and MCP, fewer checks apply. If ``penalty.convex`` is False, steps stay below 1/ρ, where Ω +
-    ½ρ‖w‖² is convex (Moreau 1965; Rockafellar & Wets 1998). ``TypeError`` for what is no penalty;
-    ``ValueError`` if trials < 1, or if the penalty is 0 at all points, for example of strength 0.
+    ½ρ‖w‖² is convex (Moreau 1965; Rockafellar & Wets 1998), and the report says up to which. ``TypeError``
+    for what is no penalty or has no ``value``; ``ValueError`` if trials < 1, for a weight without elements,
+    or if the penalty is 0 at all points, for example of strength 0.
 
     >>> import minireg as mr
     >>> class Ridge(mr.penalties.Penalty):
@@ -585,8 +617,14 @@ def check_penalty(
     """
     if not isinstance(penalty, Penalty):
         raise TypeError(f"check_penalty: expected a Penalty instance, got {penalty!r:.80}")
+    if type(penalty).value is Penalty.value:
+        raise TypeError(f"check_penalty: {type(penalty).__name__} does not define value")
     shapes: Any = penalty.shapes if shape is None else shape
     shapes = [shapes] if not shapes or isinstance(shapes[0], int) else list(shapes)
+    if any(0 in s for s in shapes):
+        raise ValueError(
+            f"check_penalty: a weight of shape {shape} has no elements; pass another shape"
+        )
     check_option("check_penalty", 1, trials=trials)
     case = _Case(penalty, shapes, trials, seed)
     if _is_flat(case):

@@ -656,11 +656,65 @@ def test_every_check_has_a_planted_fault():
     assert caught <= set(CHECKS)
 
 
-def test_an_empty_penalty_is_not_ok():
+def test_what_cannot_be_checked_is_said():
     class Nothing(Penalty):
         pass
 
-    assert not check_penalty(Nothing())
+    with pytest.raises(TypeError, match="Nothing does not define value"):
+        check_penalty(Nothing())
+    with pytest.raises(ValueError, match=r"a weight of shape \(0, 3\) has no elements"):
+        check_penalty(L2(0.5), (0, 3))
+
+
+ODD = {
+    "a group lasso beside a stronger L1": (SparseGroupLasso(1.0, l1=5.0), {}),
+    "a small threshold": (penalties.MCP(1e-6), {}), "and another": (penalties.SCAD(1e-6), {}),
+    "a small ball": (L2Ball(1e-6), {}), "a small simplex": (penalties.Simplex(1e-6), {}),
+    "a large simplex": (penalties.Simplex(100.0), {}),
+    "one element": (penalties.Orthogonality(0.5), {"shape": (1, 1), "trials": 4}),
+    "a small eps": (penalties.LogSum(1e-6, eps=1e-6), {}), "weak": (L0(1e-6), {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", ODD)
+def test_a_right_penalty_of_odd_size_passes(label):
+    penalty, options = ODD[label]
+    report = check_penalty(penalty, **{"trials": 6, **options})
+    assert report, report
+
+
+class Long(L1):
+    """Right for steps up to 3."""
+
+    def prox(self, v, step):
+        return super().prox(v, min(step, 3.0))
+
+
+class Short(L1):
+    """Right for steps from 0.01 on."""
+
+    def prox(self, v, step):
+        return super().prox(v, max(step, 0.01))
+
+
+class Near(L1):
+    """Right up to |w| = 40."""
+
+    separable = False
+
+    def gradient(self, w):
+        return np.where(np.abs(w) > 40, 0, super().gradient(w))
+
+
+@pytest.mark.parametrize("kind", [Long, Short, Near])
+def test_what_is_right_at_some_sizes_only_is_found(kind):
+    for seed in range(5):
+        assert not check_penalty(kind(0.5), seed=seed)
+
+
+def test_the_report_says_up_to_which_step_it_asked():
+    note = check_penalty(penalties.MCP(0.5, gamma=3.0))["prox: brute force"].note
+    assert "steps up to 2 < 1/ρ, Ω bends down by ρ ≈ 0.33" in note, note
 
 
 def test_misuse():
