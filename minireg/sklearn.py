@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
@@ -28,7 +28,7 @@ from .engine import grad
 from .inspect.ledger import Ledger
 from .messages import check_kind, check_option, check_shape
 from .mode import no_grad
-from .nn.functional import softmax, softplus
+from .nn.functional import log_softmax, softmax, softplus
 from .objective import AnyLoss, Objective, Specification
 from .penalties import L2, Penalty, scaled
 from .random import Stream
@@ -104,6 +104,10 @@ class _Classifier(ClassifierMixin):
         """The probability of each class, (n, classes), in the order of ``classes_``."""
         return softmax(self._logits(X))
 
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Its logarithm, which stays finite where the probability is 0 to rounding."""
+        return log_softmax(self._logits(X))
+
 
 class _Regressor(RegressorMixin):
     """Targets (n,) or (n, outputs) from ``_columns``."""
@@ -151,6 +155,10 @@ class _MLP(_Estimator):
 
     def _named_penalties(self) -> dict[str, Penalty]:
         given = self.penalties if isinstance(self.penalties, Mapping) else {}  # or fit says what
+        if odd := [n for n in given if "__" in str(n)]:
+            raise ValueError(
+                f"{type(self).__name__}: '__' divides the names of parameters, got penalties named {odd}"
+            )
         return {n: t.penalty for n, t in Objective(nn.MSELoss(), given).terms.items()}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -175,7 +183,7 @@ class _MLP(_Estimator):
         owner, hidden = type(self).__name__, self.hidden_layer_sizes
         check_option(owner, tuple(ACTIVATIONS), activation=self.activation)
         check_option(owner, (None, *NORMS), norm=self.norm)
-        sizes = [hidden] if isinstance(hidden, int | float | np.number) else [*hidden]
+        sizes = [*hidden] if isinstance(hidden, Iterable) else [hidden]
         check_option(owner, 1, **{f"hidden_layer_sizes[{i}]": n for i, n in enumerate(sizes)})
         init, drop = Stream("init", seeds[0]), Stream("dropout", seeds[1])
         layers: list[nn.Module] = []
@@ -192,6 +200,7 @@ class _MLP(_Estimator):
         if not callable(make):
             check_option(owner, tuple(OPTIMIZERS), optimizer=make)
             make = OPTIMIZERS[make]
+        self._named_penalties()  # (what is wrong with a name is raised here)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=4).tolist()
         if self.early_stopping:
             check_option(owner, "(0, 1)", validation_fraction=self.validation_fraction)
@@ -271,9 +280,16 @@ class MLPClassifier(_Classifier, _MLP):
         """Train on X (n, features) and labels y (n,) of any type; returns itself."""
         x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         loss = nn.CrossEntropyLoss(label_smoothing=self.label_smoothing)
-        return self._train(x, self._codes(labels), len(self.classes_), loss)
+        codes = self._codes(labels)
+        if self.early_stopping and (alone := np.bincount(codes) < 2).any():
+            raise ValueError(
+                f"fit: early_stopping keeps rows of every class back, got one row of "
+                f"{self.classes_[alone].tolist()}, expected at least 2"
+            )
+        return self._train(x, codes, len(self.classes_), loss)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MLPRegressor(_Regressor, _MLP):
     """A network for numbers, under the mean squared error; all else as :class:`MLPClassifier`.
 
@@ -332,6 +348,7 @@ class _Penalized(_Estimator):
         check_kind(owner, Penalty, "write L1(0.1)", penalty=penalty)
         if penalty.coefficients():
             raise ValueError(f"{owner}: {penalty!r} has a schedule, which nothing would move on")
+        check_option(owner, (True, False), fit_intercept=self.fit_intercept)
         check_option(owner, "[0, inf)", tol=self.tol)
         check_option(owner, 1, max_iter=self.max_iter)
         if not callable(loss) or getattr(loss, "reduction", "mean") == "none":
@@ -353,7 +370,8 @@ class _Penalized(_Estimator):
         size = np.log2(top * np.square(off / top).mean() ** 0.5 or 1.0)
         unit = 2.0 ** round(float(np.clip(size, -500, 1023)))  # (and of its inverse)
         x, penalty = off / unit, scaled(penalty, argument=1 / unit)
-        if penalty.convex and penalty.elementwise_step:  # (else another point may be stationary)
+        # (not convex, another point may be stationary)
+        if penalty.convex and penalty.elementwise_step and not penalty.euclidean:
             root = np.square(x).mean(axis=0) ** 0.5
             sizes = 2.0 ** np.round(np.log2(root, where=root > 0, out=np.zeros_like(root)))
             if sizes.max() > APART * sizes.min():
@@ -442,6 +460,8 @@ class PenalizedRegression(_Regressor, _Penalized):
     * ``ElasticNet(alpha, l1_ratio)`` : ``ElasticNet.from_sklearn(alpha, l1_ratio)``;
     * ``Ridge(alpha)`` : ``L2.from_sklearn(alpha, n)``, which is λ = 2·alpha/n.
 
+    With k outputs, over which it sums, alpha/k stands for alpha.
+
     Parameters
     ----------
     penalty : any penalty with a prox on the coefficients w (outputs, features), also a constraint;
@@ -453,8 +473,9 @@ class PenalizedRegression(_Regressor, _Penalized):
     fit_intercept : whether there is a b.
     tol : ≥ 0; it ends where the certificate is at most tol times the largest that the gradient of the loss
         may be at w = 0, all columns together, so that one unit for all of X or y does not matter. Nor do
-        units that differ from column to column, if the penalty is convex and its prox takes a step for each
-        element (``elementwise_step``); else standardise X. tol=0 asks for what rounding allows, 1e-15.
+        units that differ from column to column, if the penalty is convex, no ball or simplex, and its prox
+        takes a step for each element (``elementwise_step``); else standardise X. tol=0 asks for what
+        rounding allows, 1e-15.
     max_iter : steps at most, ≥ 1.
 
     If loss and penalty are convex the solution is a global minimum. MCP, SCAD and other penalties that are
@@ -507,6 +528,7 @@ class PenalizedRegression(_Regressor, _Penalized):
         return self
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class PenalizedClassifier(_Classifier, _Penalized):
     """Logistic regression under any penalty with a prox, solved until a certificate says so.
 

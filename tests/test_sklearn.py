@@ -26,6 +26,8 @@ from minireg.penalties import (
     ElasticNet,
     GroupLasso,
     L1Ball,
+    L2Ball,
+    MaxNorm,
     NonNegative,
     PathNorm,
     Simplex,
@@ -295,6 +297,58 @@ def test_law_the_units_of_columns_do_not_matter(penalty, big):
     )  # stationary: the prox of a step of each column moves nothing
     moved = penalty.prox((got.coef_ - steps * gradient)[None], steps[None])[0] - got.coef_
     assert np.abs(moved * units).max() < 1e-9
+
+
+@pytest.mark.parametrize("ball", [L2Ball(0.5), L1Ball(0.5), MaxNorm(0.5), Simplex(0.5)])
+def test_a_ball_is_round_whatever_the_units_of_columns(ball):
+    """A projection takes no step for each column; it was taken to, and the wrong point to be optimal."""
+    x = draw(200, 3) * [1.0, 1.0, 100.0]
+    y = x @ [1.0, 2.0, -0.03] + 0.1 * draw(200, seed=1)
+    got = PenalizedRegression(ball).fit(x, y)
+    off = x - x.mean(axis=0)
+    gradient = -2 * off.T @ (y - y.mean() - off @ got.coef_) / len(y)
+    step = 1 / np.square(off).sum()
+    moved = ball.prox((got.coef_ - step * gradient)[None], step)[0] - got.coef_
+    assert got.converged_
+    assert np.abs(moved).max() < 1e-10
+
+
+def test_several_outputs_share_the_mean():
+    x, y = draw(50, 3), draw(50, 3) @ draw(3, 4, seed=1) + draw(50, 4, seed=2)
+    close(
+        PenalizedRegression(L1.from_sklearn(0.2 / 4)).fit(x, y).coef_,
+        linear_model.Lasso(0.2, tol=1e-12).fit(x, y).coef_,
+    )
+    close(
+        PenalizedRegression(L2.from_sklearn(50.0, 50 * 4)).fit(x, y).coef_,
+        linear_model.Ridge(50.0).fit(x, y).coef_,
+    )
+
+
+def test_misuse_is_said_in_words_of_the_estimator():
+    x, y = draw(50, 3), np.repeat([0, 1], 25)
+    for make in (MLPClassifier, MLPRegressor, PenalizedClassifier, PenalizedRegression):
+        with pytest.raises(TypeError, match=rf"^{make.__name__}\.__init__"):
+            make(foo=1)
+    with pytest.raises(ValueError, match="fit_intercept must be True or False, got 'no'"):
+        PenalizedRegression(fit_intercept="no").fit(x, y)
+    with pytest.raises(
+        ValueError, match=r"hidden_layer_sizes\[0\] must be an integer ≥ 1, got None"
+    ):
+        MLPClassifier(None).fit(x, y)
+    named = MLPClassifier(penalties={"a__b": L1(0.1)})
+    for ask in (lambda: named.fit(x, y), named.get_params, lambda: named.set_params(lr=0.1)):
+        with pytest.raises(ValueError, match=r"'__' divides the names of parameters, got .*a__b"):
+            ask()
+    with pytest.raises(ValueError, match=r"got one row of \['z'\], expected at least 2"):
+        MLPClassifier(early_stopping=True).fit(x, ["z", *["a", "b"] * 24, "a"])
+
+
+def test_the_logarithm_of_a_probability_stays_finite():
+    x = np.linspace(-1, 1, 20)[:, None]
+    model = PenalizedClassifier(L2(1e-3)).fit(x, x[:, 0] > 0)
+    close(np.exp(model.predict_log_proba(x)), model.predict_proba(x))
+    assert np.isfinite(model.predict_log_proba([[1e6]])).all()
 
 
 @pytest.mark.parametrize("make", [PenalizedRegression, PenalizedClassifier])
