@@ -373,7 +373,7 @@ class _Penalized(_Estimator):
         # (not convex, another point may be stationary)
         if penalty.convex and penalty.elementwise_step and not penalty.euclidean:
             root = np.square(x).mean(axis=0) ** 0.5
-            sizes = 2.0 ** np.round(np.log2(root, where=root > 0, out=np.zeros_like(root)))
+            sizes = 2.0 ** np.round(np.log2(np.where(root > 0, root, 1.0)))
             if sizes.max() > APART * sizes.min():
                 x, unit, penalty = x / sizes, unit * sizes, _Columns(penalty, sizes)
         tol = self.tol * _size(loss, x, y, outputs, start) + 1e-15 * _size(loss, x, y, outputs, 0)
