@@ -11,7 +11,7 @@ import gzip
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,10 +26,12 @@ from .files import (
     of_arrays,
     read_columns,
 )
+from .inspect.run import some
 from .messages import check_kind, check_option, describe
 from .random import Stream
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
+Scales = dict[str, tuple[float, float]]
 ByteArray = np.ndarray[Any, np.dtype[np.uint8]]
 PACKAGED = Path("/usr/share/datasets")  # where Debian's packages of data sets put their files
 
@@ -72,6 +74,11 @@ class Dataset:
         of breast cancer mean, error and worst of each of ten measurements, of your own data those of
         each column of texts (and each other column alone); else empty.
     class_names : what each label stands for, label k for ``class_names[k]``.
+    scales, target_scales : by what was standardised, {name: (mean, deviation)}, in its own unit, so that
+        new rows can be: (x − mean)/deviation. Images have one for all pixels, under ""; features that
+        are 0 and 1 for a text, ``colour=red``, have none.
+    notes : what to know of data of your own before a figure is believed, which ``repr`` shows, too: a
+        class or a text that one part lacks, a column that is constant.
 
     ``FrozenInstanceError`` on assignment.
 
@@ -92,6 +99,9 @@ class Dataset:
     classes: int
     groups: tuple[tuple[int, ...], ...] = ()
     class_names: tuple[str, ...] = ()
+    scales: Scales = field(default_factory=dict)
+    target_scales: Scales = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def flipped(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -110,12 +120,17 @@ class Dataset:
         """(x, y) held out; its labels are never flipped."""
         return self.x_validation, self.y_validation
 
+    def absent(self, y: np.ndarray[Any, Any]) -> list[str]:
+        """The classes that labels ``y`` of some rows lack."""
+        return [name for k, name in enumerate(self.class_names) if k not in y]
+
     def __repr__(self) -> str:
         features = "×".join(map(str, self.x_train.shape[1:]))
         kind = f"{self.classes} classes" if self.classes else self.task
         return (
             f"Dataset({self.name}: {len(self.x_train)} training ({int(self.flipped.sum())} labels "
-            f"flipped), {len(self.x_validation)} validation, {features} features, {kind})"
+            f"flipped), {len(self.x_validation)} validation, "
+            f"{'; '.join([f'{features} features, {kind}', *self.notes])})"
         )
 
 
@@ -365,7 +380,7 @@ def load(
         published if validation is None else validation, noise, standardize, seed,
     )  # fmt: skip
     names = CLASS_NAMES.get(name, made.class_names)[: made.classes]
-    return replace(made, class_names=names, groups=GROUPS.get(name, ()))
+    return replace(made, class_names=names, groups=GROUPS.get(name, ()), notes=())
 
 
 def from_arrays(
@@ -474,14 +489,18 @@ def _made(
         check_texts(owner, f"the target {columns.target!r}", columns.y, columns.where)
     train, test = _split(owner, name, len(columns), validation, Stream("split", seed))
     class_names: tuple[str, ...] = ()
+    target_scales: Scales = {}
+    constant: list[str] = []
     if task == "classification":
         class_names, y = _labels(owner, columns, train)
         y_true, y_test = y[train], y[test]
         y_train, _ = flip_labels(y_true, noise, len(class_names), Stream("noise", seed))
     else:
-        y = _numbers(owner, columns)
-        outputs = (columns.target,) * y.shape[1]
-        y_true, y_test = _scaled(owner, outputs, y[train], y[test], standardize)
+        y, outputs = _numbers(owner, columns), (columns.target,)
+        if y.shape[1] > 1:
+            outputs = tuple(f"{columns.target}{i}" for i in range(y.shape[1]))
+        made = _scaled(owner, outputs, y[train], y[test], standardize)
+        y_true, y_test, _, target_scales, constant, *_ = made
         y_train = y_true
     blocks = [
         _coded(owner, *block, columns.where, train, test, standardize) for block in columns.blocks
@@ -498,10 +517,17 @@ def _made(
         places = range(sum(map(len, groups)), sum(map(len, groups)) + len(block.names))
         groups += [(*places,)] if block.together else [(i,) for i in places]
     together = any(block.together for block in blocks)
-    return Dataset(
-        name, task, x_train, y_train, x_test, y_test, y_true,
-        names, len(class_names), tuple(groups) if together else (), class_names,
+    scales = {name: scale for block in blocks for name, scale in block.scales.items()}
+    data = Dataset(
+        name, task, x_train, y_train, x_test, y_test, y_true, names, len(class_names),
+        tuple(groups) if together else (), class_names, scales, target_scales,
     )  # fmt: skip
+    notes = [note for block in blocks for note in block.notes]
+    if constant := [*(name for block in blocks for name in block.constant), *constant]:
+        notes.append(f"constant: {some(constant, 5)}")
+    if absent := data.absent(y_test):
+        notes.append(f"no validation row of class {some(absent, 5)}")
+    return replace(data, notes=tuple(notes))
 
 
 def _task(y: np.ndarray[Any, Any]) -> str:
@@ -588,11 +614,16 @@ def _numbers(owner: str, columns: Columns) -> np.ndarray[Any, Any]:
 
 
 class _Block(NamedTuple):
-    """Coded columns of both parts; ``together`` if they are the texts of one column."""
+    """Coded columns of both parts, by what they were scaled, which are constant, and what else to know;
+    ``together`` if they are the texts of one column.
+    """
 
     train: FloatArray
     test: FloatArray
     names: tuple[str, ...]
+    scales: Scales
+    constant: list[str]
+    notes: tuple[str, ...] = ()
     together: bool = False
 
 
@@ -601,22 +632,27 @@ def _coded(
     train: np.ndarray[Any, Any], test: np.ndarray[Any, Any], standardize: bool,
 ) -> _Block:  # fmt: skip
     if values.dtype != object:
-        return _Block(*_scaled(owner, names, values[train], values[test], standardize), names)
-    check_texts(owner, f"column {names[0]!r}", values, where)
-    kinds = categories(owner, names[0], values[train])
+        return _scaled(owner, names, values[train], values[test], standardize)
+    name = names[0]
+    check_texts(owner, f"column {name!r}", values, where)
+    kinds = categories(owner, name, values[train])
     ours, theirs = ((values[rows, None] == kinds).astype(np.float32) for rows in (train, test))
-    return _Block(ours, theirs, tuple(f"{names[0]}={kind}" for kind in kinds), together=True)
+    unseen = np.setdiff1d(values[test], kinds).tolist()
+    notes = (f"no training row has {some(unseen, 5)} in column {name!r}",) if unseen else ()
+    coded = tuple(f"{name}={kind}" for kind in kinds)
+    return _Block(ours, theirs, coded, {}, [name] if len(kinds) == 1 else [], notes, together=True)
 
 
 def _scaled(
     owner: str, names: tuple[str, ...], train: np.ndarray[Any, Any], test: np.ndarray[Any, Any],
     standardize: bool,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+) -> _Block:  # fmt: skip
     """Both parts as float32, standardised by the first."""
     found = []
     with np.errstate(all="ignore"):  # what overflows is named instead
+        mean, deviation, constant = _scale(train)
         for part in (train, test):
-            a = (_standardized(part, train) if standardize else part).astype(np.float32)
+            a = ((part - mean) / deviation if standardize else part).astype(np.float32)
             if not np.isfinite(a).all():
                 at = np.argwhere(~np.isfinite(a))[0].tolist()
                 name = f" of {names[at[1]]!r}" if names else ""
@@ -625,15 +661,17 @@ def _scaled(
                     "float64; give the column another unit"
                 )
             found.append(a)
-    return found[0], found[1]
+    pairs = zip(np.ravel(mean).tolist(), np.ravel(deviation).tolist(), strict=True)
+    scales = dict(zip(names or ("",), pairs, strict=True)) if standardize else {}
+    unmoved = [name for name, same in zip(names, np.ravel(constant), strict=False) if same]
+    return _Block(found[0], found[1], names, scales, unmoved)
 
 
-def _standardized(x: np.ndarray[Any, Any], reference: np.ndarray[Any, Any]) -> FloatArray:
-    """Each column to mean 0 and deviation 1 in ``reference``, in float64; images as a whole."""
+def _scale(x: np.ndarray[Any, Any]) -> tuple[Any, Any, Any]:
+    """Mean and deviation of each column in float64, and whether it is constant; of images as a whole."""
     axis = 0 if x.ndim == 2 else None
     # rounding gives equal numbers a deviation of about 1e-17, but a range of exactly 0
-    constant = reference.max(axis=axis) == (least := reference.min(axis=axis))
-    mean = np.where(constant, least, reference.mean(axis=axis, dtype=np.float64))
-    deviation = np.where(constant, 1, reference.std(axis=axis, dtype=np.float64))
-    scaled: FloatArray = (x - mean) / np.where(np.isinf(deviation), np.nan, deviation)
-    return scaled
+    constant = x.max(axis=axis) == (least := x.min(axis=axis))
+    mean = np.where(constant, least, x.mean(axis=axis, dtype=np.float64))
+    deviation = np.where(constant, 1, x.std(axis=axis, dtype=np.float64))
+    return mean, np.where(np.isinf(deviation), np.nan, deviation), constant

@@ -352,7 +352,7 @@ def test_a_regression_target_is_scaled_by_its_training_part():
 def test_a_constant_feature_becomes_zero(value):
     """Its deviation is 0 up to rounding, which must not be blown up to 1."""
     x = np.full((7, 1), value)
-    np.testing.assert_allclose(datasets._standardized(x, x), 0, atol=1e-9)
+    np.testing.assert_allclose(datasets._scaled("demo", (), x, x, True).train, 0, atol=1e-9)
 
 
 # --- label noise ------------------------------------------------------------------------------------
@@ -563,6 +563,47 @@ def test_columns_of_texts_are_coded_on_the_training_part():
     w = np.array([[1.0, 2.0, 0.0, 0.0, 4.0]])
     assert lasso.value(w) == pytest.approx(7.0)
     np.testing.assert_allclose(data.x_train[:, 4], [1, -1, 1, -1])  # a bool is a number
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_new_rows_are_standardised_by_the_scales_that_are_kept(offset):
+    """The law: (raw − mean)/deviation is what the data set holds, for every part and the target."""
+    x = {"age": X[:, 0] * 7 + offset, "colour": [*"ab"] * 20, "same": np.full(40, 3.0)}
+    for y in (X[:, 1] * 5 + offset, X[:, 1:] * 5 + offset):
+        data, rows = from_arrays(x, y, validation=[*range(10)]), np.arange(10, 40)
+        assert [*data.scales] == ["age", "same"]
+        for place, name in ((0, "age"), (3, "same")):
+            mean, deviation = data.scales[name]
+            raw = np.asarray(x[name])
+            for got, part in ((data.x_train, rows), (data.x_validation, np.arange(10))):
+                np.testing.assert_allclose(
+                    got[:, place], (raw[part] - mean) / deviation, rtol=1e-6, atol=1e-7
+                )
+        outputs = y.reshape(40, -1)
+        assert [*data.target_scales] == (["y"] if y.ndim == 1 else ["y0", "y1"])
+        for k, (mean, deviation) in enumerate(data.target_scales.values()):
+            expected = (outputs[:10, k] - mean) / deviation
+            np.testing.assert_allclose(data.y_validation[:, k], expected, rtol=1e-6, atol=1e-7)
+    image = from_arrays(X.reshape(40, 1, 3), SIDES)
+    assert [*image.scales] == [""]
+    for data in (from_arrays(x, SIDES), from_arrays(x, y, standardize=False)):
+        assert not data.target_scales
+    assert not data.scales
+
+
+def test_what_one_part_lacks_and_what_is_constant_is_named():
+    colour = ["red", "blue", "red", "blue", "red", "violet"]
+    x = {"age": range(6), "colour": colour, "same": [2.5] * 6, "word": ["x"] * 6}
+    data = from_arrays(x, [*"aabbaa"], validation=[4, 5])
+    assert data.notes == (
+        "no training row has violet in column 'colour'",
+        "constant: same, word",
+        "no validation row of class b",
+    )
+    assert repr(data).endswith(f"2 classes; {'; '.join(data.notes)})")
+    assert data.absent(data.y_train) == []
+    assert from_arrays(X, np.ones(40)).notes == ("constant: y",)
+    assert from_arrays(X, SIDES).notes == load("digits").notes == ()
 
 
 def test_the_validation_part_as_a_pair_or_by_rows():
@@ -940,7 +981,7 @@ WRONG = {
     "a target beyond": (
         lambda: from_arrays(X, X[:, :2] * 1e200),
         ValueError,
-        "of 'y' is beyond float32",
+        "of 'y0' is beyond float32",
     ),
 }
 
