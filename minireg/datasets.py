@@ -209,9 +209,7 @@ def read_idx(path: str | Path) -> ByteArray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-_FILES = [
-    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-]
+_FILES = [f"{part}-{k}-ubyte" for part in ("train", "t10k") for k in ("images-idx3", "labels-idx1")]
 
 
 def _find(name: str) -> list[Path]:
@@ -405,8 +403,8 @@ def from_arrays(
         texts stay 0 and 1.
     seed : of the split and of the flipped labels.
     task : "classification" or "regression". By default texts and bools are labels, floats are not, and
-        integers are if there are at most 20 different ones and each comes twice on average; what was
-        decided is shown by ``repr``.
+        integers are if there are at most 20 different ones and each comes twice on average (ratings 1 to
+        10 are, unless this says "regression"); what was decided is shown by ``repr``.
     name : what messages and reports call it.
     feature_names : in place of the columns' own names, or of x0, x1, ….
 
@@ -441,18 +439,21 @@ def read(
     path: str | Path, target: str | int, *, task: str | None = None, validation: Any = 0.3,
     noise: float = 0.0, standardize: bool = True, seed: int = 0,
 ) -> Dataset:  # fmt: skip
-    """A data set from a file whose columns have names: ``.csv``, ``.npz`` or ``.parquet``.
+    """A data set from a file whose columns have names: ``.csv``, ``.tsv``, ``.npz`` or ``.parquet``.
 
     Parameters
     ----------
-    path : the file. CSV has a line of names and is UTF-8, with ``,``, ``;`` or tabs between its cells
-        (the one that parts the first line most often); a column is of numbers or bools if all its
-        cells are, and else of texts. Of an .npz each array (n,) is a column, one (n, features) several,
+    path : the file. CSV has a line of names and is UTF-8, with ``,``, ``;``, ``|`` or tabs between its
+        cells (the one that parts the first line most often, or that Excel's ``sep=;`` names above it); a
+        column is of integers if no cell has a point, of numbers or bools if all its cells are, and else
+        of texts. Codes (``01234``, or 16 digits and more) and dates (``20240131``) are no numbers, and
+        are refused. Of an .npz each array (n,) is a column, one (n, features) several,
         and a single one (n, height, width, …) images. Parquet needs the extra ``data`` (pyarrow); the index
         of a pandas frame is no column (``frame.reset_index()`` makes columns of it).
     target : the column to predict, by name or place (-1 is the last).
     task, validation, noise, standardize, seed : as for :func:`from_arrays`, but rows are held out by
-        share or number only.
+        share or number only. Labels ``0.0, 1.0, 2.0`` are floats: a regression unless ``task`` says
+        otherwise.
 
     The data set has the file's name. Raises as :func:`from_arrays` does, naming line (of a CSV; else
     row, from 0) and column, also for a file that is no such file, lines of unequal length, and names that
@@ -463,7 +464,7 @@ def read(
     >>> path = Path(tempfile.mkdtemp()) / "fruit.csv"
     >>> _ = path.write_text("weight,colour,kind\\n150,red,apple\\n120,yellow,banana\\n160,red,apple\\n")
     >>> mr.datasets.read(path, "kind", validation=[2])
-    Dataset(fruit: 2 training (0 labels flipped), 1 validation, 3 features, 2 classes)
+    Dataset(fruit: 2 training (0 labels flipped), 1 validation, 3 features, 2 classes; no validation row ...
     """
     columns, file = read_columns("datasets.read", path, target), Path(path)
     owner = f"datasets.read: {file.name}"
@@ -496,9 +497,9 @@ def _made(
         y_true, y_test = y[train], y[test]
         y_train, _ = flip_labels(y_true, noise, len(class_names), Stream("noise", seed))
     else:
-        y, outputs = _numbers(owner, columns), (columns.target,)
-        if y.shape[1] > 1:
-            outputs = tuple(f"{columns.target}{i}" for i in range(y.shape[1]))
+        y = _numbers(owner, columns)
+        several = y.shape[1] > 1
+        outputs = tuple(f"{columns.target}{i if several else ''}" for i in range(y.shape[1]))
         made = _scaled(owner, outputs, y[train], y[test], standardize)
         y_true, y_test, _, target_scales, constant, *_ = made
         y_train = y_true
@@ -524,9 +525,9 @@ def _made(
     )  # fmt: skip
     notes = [note for block in blocks for note in block.notes]
     if constant := [*(name for block in blocks for name in block.constant), *constant]:
-        notes.append(f"constant: {some(constant, 5)}")
+        notes.append(f"constant: {some([*map(repr, constant)], 5)}")
     if absent := data.absent(y_test):
-        notes.append(f"no validation row of class {some(absent, 5)}")
+        notes.append(f"no validation row of class {some([*map(repr, absent)], 5)}")
     return replace(data, notes=tuple(notes))
 
 
@@ -572,9 +573,7 @@ def _labels(
     """The names of the classes, and the number of each row's (n,)."""
     y, what = columns.y, f"the target {columns.target!r}"
     if y.ndim > 1:
-        raise ValueError(
-            f"{owner}: labels must be (n,), got {y.shape}; of one-hot y.argmax(axis=1)"
-        )
+        raise ValueError(f"{owner}: labels must be (n,), got {y.shape}; of one-hot y.argmax(1)")
     if y.dtype.kind == "f":
         broken = np.flatnonzero((y != np.round(y)) | (np.abs(y) >= 2.0**63))
         if len(broken):
@@ -637,7 +636,7 @@ def _coded(
     check_texts(owner, f"column {name!r}", values, where)
     kinds = categories(owner, name, values[train])
     ours, theirs = ((values[rows, None] == kinds).astype(np.float32) for rows in (train, test))
-    unseen = np.setdiff1d(values[test], kinds).tolist()
+    unseen = [*map(repr, np.setdiff1d(values[test], kinds).tolist())]
     notes = (f"no training row has {some(unseen, 5)} in column {name!r}",) if unseen else ()
     coded = tuple(f"{name}={kind}" for kind in kinds)
     return _Block(ours, theirs, coded, {}, [name] if len(kinds) == 1 else [], notes, together=True)

@@ -5,6 +5,7 @@ What cannot be trained on is refused here, with the line or row and the column w
 
 from __future__ import annotations
 
+import codecs
 import csv
 import os
 import re
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from io import StringIO
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from numbers import Real
 from operator import itemgetter
 from pathlib import Path
@@ -31,7 +32,12 @@ Block = tuple[tuple[str, ...], Values]
 MISSING = {"", "na", "n/a", "nan", "null", "<na>", "nat"}
 MOST_TEXTS = 200  # different texts in a column: more are no categories, and too many columns
 
-_DATE = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{2,4})([ T].*)?")
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{2,4})([ T].*)?|"
+    r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
+)
+# digits that are no number: 01234, and more of them than float64 tells apart
+_CODE = re.compile(r"0\d+|\d{16,}")
 _RANKS = {"u": 1, "i": 1, "f": 2}  # of targets' dtypes: those of a lower rank become the higher
 # numbers that Python does not read: 3,14 and 1.000,5 and 1,000.5, and 1.000.000
 _COMMA = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?|[-+]?\d{1,3}(\.\d{3}){2,}")
@@ -66,9 +72,7 @@ class Columns:
     @property
     def kinds(self) -> list[str]:
         """What each block and the target are, as messages show it."""
-        shown = [
-            ("columns " + ", ".join(names) if names else "images", a) for names, a in self.blocks
-        ]
+        shown = [(f"columns {', '.join(n)}" if n else "images", a) for n, a in self.blocks]
         return [
             f"{name} of {'texts' if a.dtype == object else f'numbers {a.shape[1:]}'}"
             for name, a in [*shown, (f"target {self.target}", self.y)]
@@ -79,18 +83,15 @@ class Columns:
         if self.kinds != others.kinds:
             pairs = zip_longest(self.kinds, others.kinds, fillvalue="nothing")
             ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
-            raise ValueError(
-                f"{owner}: validation has {theirs}, expected {ours:.200} as in x and y"
-            )
+            what = f"{theirs}, expected {ours:.200} as in x and y"
+            raise ValueError(f"{owner}: validation has {what}")
         if _RANKS.get(others.y.dtype.kind, 0) > _RANKS.get(self.y.dtype.kind, 0):
             raise ValueError(
                 f"{owner}: validation has a target of {others.y.dtype}, expected {self.y.dtype} as in y; "
                 "make them one dtype"
             )
-        blocks = [
-            (names, np.concatenate([a, b]))
-            for (names, a), (_, b) in zip(self.blocks, others.blocks, strict=True)
-        ]
+        both = zip(self.blocks, others.blocks, strict=True)
+        blocks = [(names, np.concatenate([a, b])) for (names, a), (_, b) in both]
         n = len(self)
         where = lambda row: f"row {row}" if row < n else f"row {row - n} of validation"
         return Columns(blocks, np.concatenate([self.y, others.y]), self.target, where)
@@ -175,11 +176,8 @@ def check_names(owner: str, names: Sequence[str], n: int) -> None:
     """
     twice = _twice(names)
     if twice is not None or not n or len(names) != n:
-        got = (
-            f"{len(names)} names for {n} columns"
-            if twice is None
-            else f"{twice!r} twice; rename one"
-        )
+        counts = f"{len(names)} names for {n} columns"
+        got = counts if twice is None else f"{twice!r} twice; rename one"
         raise ValueError(f"{owner}: each column must have a name of its own, got {got}")
 
 
@@ -241,9 +239,7 @@ def column(owner: str, name: str, values: Any) -> Values:
     array(['red', None], dtype=object)
     """
     if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(
-            f"{owner}: {name} is masked, which hides values; fill it, as with .filled(0)"
-        )
+        raise TypeError(f"{owner}: {name} is masked, which hides values; fill it, as by .filled(0)")
     a = _on_host(f"{owner}: {name}", values)
     a = a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a
     if a.ndim != 1:
@@ -306,7 +302,7 @@ def check_whole(owner: str, columns: Columns) -> None:
 
     >>> check_whole("demo", of_arrays("demo", {"age": [31, np.nan]}, [0, 1]))
     Traceback (most recent call last):
-    ValueError: demo: 1 value is missing or infinite: row 1, column 'age' (missing); drop such rows ...
+    ValueError: demo: 1 value is missing or infinite: row 1, column 'age' (missing); take such rows ...
     """
     found: list[tuple[int, str]] = []  # row, what is said
     count = 0
@@ -328,8 +324,8 @@ def check_whole(owner: str, columns: Columns) -> None:
         said = "; ".join(text for _, text in sorted(found, key=itemgetter(0))[:3])
         are, more = "value is" if count == 1 else "values are", "; …" if count > 3 else ""
         raise ValueError(
-            f"{owner}: {count:,} {are} missing or infinite: {said}{more}; drop such rows or fill them "
-            "in, as with pandas' dropna() or fillna(df.median())"
+            f"{owner}: {count:,} {are} missing or infinite: {said}{more}; take such rows out or fill "
+            "in a number or word (in pandas df.dropna(), df.fillna(df.median()))"
         )
 
 
@@ -346,12 +342,20 @@ def check_texts(owner: str, name: str, texts: Values, where: Callable[[int], str
     if not all(map(_is_number, kinds)) and all(map(_means_number, kinds)):
         raise ValueError(
             f"{owner}: {name} has numbers with a comma, thousands or a sign, "
-            f"{first(lambda t: not _is_number(t))}; write 3.14, 1000 and -5, without %"
+            f"{first(lambda t: not _is_number(t))}; write 3.14, 1000 and -5, without %, as a spreadsheet "
+            "set to English saves them, or pandas: read_csv(PATH, sep=';', decimal=',').to_csv(PATH, "
+            "index=False)"
         )
     if all(map(_DATE.fullmatch, kinds)):
         raise ValueError(
             f"{owner}: {name} holds dates, {first(bool)}; make them numbers, such as days since a first "
             "one, or drop the column"
+        )
+    if any(map(_CODE.fullmatch, kinds)) and all(map(_is_number, kinds)):
+        raise ValueError(
+            f"{owner}: {name} holds digits that are no number, {first(_CODE.fullmatch)} (a 0 before "
+            "others, or 16 digits and more); put a letter before codes, write numbers without such a 0, or "
+            "drop the column"
         )
     numbers = sum(int(n) for kind, n in zip(kinds, counts, strict=True) if _means_number(kind))
     if numbers == len(texts):
@@ -419,18 +423,18 @@ def read_columns(owner: str, path: str | Path, target: str | int) -> Columns:
     if not path.is_file():
         raise FileNotFoundError(f"{owner}: no file {str(path)!r}")
     owner = f"{owner}: {path.name}"
-    arrays, where = READERS[path.suffix.lower()](owner, path)
+    suffix = path.suffix.lower()
+    arrays, where = READERS[suffix](owner, path)
     names = [*arrays]
     if within(range(-len(names), len(names)), target):
         target = names[int(target)]
     if target not in arrays:
         shown = {name.casefold(): name for name in names}
         near = get_close_matches(str(target).casefold(), shown, cutoff=0.5)
-        hint = (
-            f"did you mean {' or '.join(repr(shown[n]) for n in near)}?"
-            if near
-            else f"it has {names!r:.300}"
-        )
+        meant = " or ".join(repr(shown[n]) for n in near)
+        hint = f"did you mean {meant}?" if near else f"it has {names!r:.300}"
+        if suffix == ".parquet":
+            hint += " (the index of a frame is none; frame.reset_index() makes columns of it)"
         raise ValueError(f"{owner} has no column {target!r}; {hint}")
     if len(names) < 2:
         raise ValueError(f"{owner} has no column beside the target {target!r}")
@@ -457,18 +461,17 @@ Read = tuple[dict[str, Values], Callable[[int], str]]
 
 def _csv(owner: str, path: Path) -> Read:
     content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{owner} is UTF-16, as Excel's “Unicode text”; save the file as UTF-8")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{owner}, line {line} is no UTF-8 ({error.reason}); save the file as UTF-8"
-        ) from error
+        where = f"{owner}, line {line}"
+        raise ValueError(f"{where} is no UTF-8 ({error.reason}); save the file as UTF-8") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise ValueError(
-            f"{owner}, line {line} has a NUL, which no text has; save the file as UTF-8"
-        )
+        raise ValueError(f"{owner}, line {line} has a NUL, which no text has; save it as UTF-8")
     head, rows, lines = _lines(owner, StringIO(text, newline=""))
     cells = zip(*rows, strict=True)
     arrays = {name: parsed(texts) for name, texts in zip(head, cells, strict=True)}
@@ -476,10 +479,10 @@ def _csv(owner: str, path: Path) -> Read:
     above = all(arrays[name].dtype.kind in "if" for name in numbers)
     if above and not _rise(numbers):
         raise ValueError(
-            f"{owner}, line 1 must name the columns, but looks like a row: {numbers!r:.60} stand above "
-            "numbers; put a line of names before it, or a letter before names that are numbers"
+            f"{owner}, line {lines[0]} must name the columns, but looks like a row: {numbers!r:.60} stand "
+            "above numbers; put a line of names before it, or a letter before names that are numbers"
         )
-    return arrays, lambda row: f"line {lines[row]}"
+    return arrays, lambda row: f"line {lines[row + 1]}"
 
 
 def _rise(names: Sequence[str]) -> bool:
@@ -491,9 +494,11 @@ def _rise(names: Sequence[str]) -> bool:
 
 
 def _lines(owner: str, file: TextIO) -> tuple[list[str], list[list[str]], list[int]]:
-    """(names, rows of cells, the line of each row): as many cells everywhere."""
+    """(names, rows of cells, the line of the names and of each row): as many cells everywhere."""
     first = next((line for line in file if line.strip()), "")
-    delimiter = max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+    delimiter = max(",;\t|", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+    if told := re.fullmatch(r"(?i)sep=([^\w\s\"]|\t)", first.strip("\r\n ")):  # of Excel
+        delimiter = told[1]
     file.seek(0)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
 
@@ -507,28 +512,28 @@ def _lines(owner: str, file: TextIO) -> tuple[list[str], list[list[str]], list[i
         except csv.Error as error:
             raise ValueError(f"{owner}, line {start}: {error}") from error
 
-    rows = numbered()
-    _, head = next(rows, (0, []))
+    rows = islice(numbered(), told is not None, None)
+    top, head = next(rows, (0, []))
     head = [name.strip() for name in head]
     if not head:
         raise ValueError(f"{owner} is empty; expected a line of names, then rows")
     if all(map(_is_number, head)):
-        raise ValueError(f"{owner}, line 1 must name the columns, got the numbers {head!r:.60}")
+        raise ValueError(f"{owner}, line {top} must name the columns, got the numbers {head!r:.60}")
     if "" in head:
         raise ValueError(
-            f"{owner}, line 1: column {head.index('') + 1} of {len(head)} has no name; name it, or leave "
+            f"{owner}, line {top}: column {head.index('') + 1} of {len(head)} has no name; name it, or leave "
             "it out (pandas writes its index so, without index=False)"
         )
     if (twice := _twice(head)) is not None:
         raise ValueError(
-            f"{owner}, line 1: two columns are called {twice!r}; rename one, or put a line of names before "
-            "the first if that is a row"
+            f"{owner}, line {top}: two columns are called {twice!r}; rename one, or put a line of names "
+            "before the first if that is a row"
         )
-    lines, cells = [], []
+    lines, cells = [top], []
     for line, row in rows:
         if len(row) != len(head):
             raise ValueError(
-                f"{owner}, line {line} has {len(row)} cells, expected {len(head)} as in line 1; quote a "
+                f"{owner}, line {line} has {len(row)} cells, expected {len(head)} as in line {top}; quote a "
                 f'cell that holds {delimiter!r}, as "a{delimiter}b"'
             )
         lines.append(line)
@@ -544,15 +549,17 @@ def parsed(texts: Sequence[str]) -> Values:
     >>> parsed(["1", "2"]), parsed(["1", ""]), parsed(["true", "False"]), parsed(["red", "NA"])
     (array([1, 2]), array([ 1., nan]), array([ True, False]), array(['red', None], dtype=object))
     """
+    stripped = [text.strip() for text in texts]
+    cells = [None if text.casefold() in MISSING else text for text in stripped]
+    known = [cell for cell in cells if cell is not None]
+    if any(map(_CODE.fullmatch, known)) or (known and all(map(_DATE.fullmatch, known))):
+        return np.array([*cells, None], object)[:-1]
     if "_" not in "".join(texts):  # which Python's own numbers may have
         for kind in (int, float):
             try:
                 return np.array([*map(kind, texts)], np.int64 if kind is int else np.float64)
             except (ValueError, OverflowError):
                 continue
-    stripped = [text.strip() for text in texts]
-    cells = [None if text.casefold() in MISSING else text for text in stripped]
-    known = [cell for cell in cells if cell is not None]
     if all(map(_is_number, known)):
         return np.array([np.nan if cell is None else float(cell) for cell in cells])
     if len(known) == len(cells) and {cell.casefold() for cell in known} <= {"true", "false"}:
@@ -590,5 +597,5 @@ def _parquet(owner: str, path: Path) -> Read:
 
 
 READERS: dict[str, Callable[[str, Path], Read]] = {
-    ".csv": _csv, ".npz": _npz, ".parquet": _parquet
+    ".csv": _csv, ".tsv": _csv, ".npz": _npz, ".parquet": _parquet
 }  # fmt: skip

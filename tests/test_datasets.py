@@ -596,13 +596,13 @@ def test_what_one_part_lacks_and_what_is_constant_is_named():
     x = {"age": range(6), "colour": colour, "same": [2.5] * 6, "word": ["x"] * 6}
     data = from_arrays(x, [*"aabbaa"], validation=[4, 5])
     assert data.notes == (
-        "no training row has violet in column 'colour'",
-        "constant: same, word",
-        "no validation row of class b",
+        "no training row has 'violet' in column 'colour'",
+        "constant: 'same', 'word'",
+        "no validation row of class 'b'",
     )
     assert repr(data).endswith(f"2 classes; {'; '.join(data.notes)})")
     assert data.absent(data.y_train) == []
-    assert from_arrays(X, np.ones(40)).notes == ("constant: y",)
+    assert from_arrays(X, np.ones(40)).notes == ("constant: 'y'",)
     assert from_arrays(X, SIDES).notes == load("digits").notes == ()
 
 
@@ -792,7 +792,7 @@ WRONG = {
         lambda: from_arrays(HOLES, SIDES),
         ValueError,
         r"4 values are missing or infinite: row 3, column 'x0' \(-inf\); row 3, column 'x2' \(inf\); "
-        r"row 5, column 'x1' \(missing\); …; drop such rows",
+        r"row 5, column 'x1' \(missing\); …; take such rows out",
     ),
     "a hole in a frame": (
         lambda: from_arrays({"a": X[:, 0], "b": [None, *"ab" * 19, "c"]}, SIDES),

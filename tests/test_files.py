@@ -38,6 +38,8 @@ def write_parquet(path: Path) -> None:
 FORMATS = {
     "comma": ("d.csv", write_csv),
     "semicolon": ("d.csv", lambda path: write_csv(path, ";")),
+    "bar": ("d.csv", lambda path: write_csv(path, "|")),
+    "tab in a .tsv": ("d.tsv", lambda path: write_csv(path, "\t")),
     "tab": ("d.csv", lambda path: write_csv(path, "\t")),
     "with a mark of its encoding": ("d.csv", lambda path: write_csv(path, encoding="utf-8-sig")),
     "Windows": ("D.CSV", lambda path: write_csv(path, end="\r\n")),
@@ -157,6 +159,35 @@ def test_integers_that_rise_are_names(names, tmp_path):
     assert data.feature_names == (*names.split(","),)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_the_separator_that_excel_names_is_taken(delimiter, tmp_path):
+    write_csv(tmp_path / "d.csv", delimiter)
+    expected = read(tmp_path / "d.csv", "kind")
+    text = (tmp_path / "d.csv").read_text("utf-8")
+    (tmp_path / "d.csv").write_text(f"sep={delimiter}\n{text}", "utf-8")
+    same(read(tmp_path / "d.csv", "kind"), expected)
+    assert read_columns("demo", tmp_path / "d.csv", "kind").where(0) == "line 3"
+
+
+@pytest.mark.parametrize("numbers", [["0", "10"], ["0.5", "00.5"], ["123456789012345", "1e300"]])
+def test_digits_are_numbers_unless_they_are_codes(numbers):
+    assert parsed(numbers).tolist() == [*map(float, numbers)]
+
+
+def test_codes_are_classes_if_that_is_said(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text(BASE.replace("no", "01").replace("yes", "02"), encoding="utf-8")
+    assert read(path, "y", task="classification").class_names == ("01", "02")
+
+
+def test_a_target_that_is_the_index_of_a_frame(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pytest.importorskip("pandas").DataFrame({"a": [1.0, 2.0], "b": [1, 2]})
+    frame.set_index("b").to_parquet(tmp_path / "d.parquet")
+    with pytest.raises(ValueError, match=r"no column 'b'.*reset_index\(\) makes columns of it"):
+        read(tmp_path / "d.parquet", "b")
+
+
 def test_cells_as_csv_may_hold_them(tmp_path):
     path = tmp_path / "a.csv"
     text = 'a , b,y\n\n1 ,"x, ""y""\nz",p\n 2e1,w,q\n\n3, w ,p\n-4.,w,q\n'
@@ -221,7 +252,7 @@ WRONG = {
     "an open quote": ('a,y\n1,2\n"1,2\n', "y", "d.csv, line 3: unexpected end of data"),
     "a quote within": ('a,y\n"1"2,2\n', "y", "d.csv, line 2: .*expected after"),
     "Latin-1": (BASE.replace("red", "é", 1).encode("latin-1"), "y", "d.csv, line 3 is no UTF-8"),
-    "UTF-16": (BASE.encode("utf-16"), "y", "d.csv, line 1 is no UTF-8"),
+    "UTF-16": (BASE.encode("utf-16"), "y", "d.csv is UTF-16, as .*; save the file as UTF-8"),
     "UTF-16 without its mark": (BASE.encode("utf-16-le"), "y", "d.csv, line 1 has a NUL.*as UTF-8"),
     "a NUL": (BASE.replace("red", "r\0d", 1), "y", "d.csv, line 3 has a NUL, which no text has"),
     "only the target": ("y\n1\n2\n", "y", "d.csv has no column beside the target 'y'"),
@@ -237,7 +268,8 @@ WRONG = {
         BASE.replace("5,", "NA,", 1).replace("\n7,red", "\n ,null"),
         "y",
         r"d.csv: 3 values are missing or infinite: line 7, column 'a' \(missing\); line 9, column 'a' "
-        r"\(missing\); line 9, column 'c' \(missing\); drop such rows",
+        r"\(missing\); line 9, column 'c' \(missing\); take such rows out or fill in a number or word "
+        r"\(in pandas df.dropna\(\)",
     ),
     "missing target": (BASE.replace("no", "", 1), "y", r"line 3, column 'y' \(missing\)"),
     "infinite": (BASE.replace("5,", "-inf,", 1), "y", r"line 7, column 'a' \(-inf\)"),
@@ -257,7 +289,7 @@ WRONG = {
                "column 'c' has numbers with a comma, thousands or a sign, '2,7' in line 2"),
     "commas and numbers": (
         "a;y\n" + "3;p\n1,5;q\n" * 10, "y",
-        "column 'a' has numbers with a comma, thousands or a sign, '1,5' in line 3; write 3.14"),
+        "column 'a' has numbers with a comma, thousands or a sign, '1,5' in line 3; write 3.14.*decimal"),
     "commas, numbers, and a mark": (
         "a;y\n" + "3;p\n1,5;q\n" * 10 + "?;p\n", "y",
         r"column 'a' holds numbers, but also '\?' in line 22 \(1 of 21"),
@@ -272,6 +304,17 @@ WRONG = {
         "a;y\n" + "5%;p\n−1;q\n" * 10 + "?;p\n", "y",
         r"column 'a' holds numbers, but also '\?' in line 22 \(1 of 21"),
     "thousands": ("a;y\n" + "1.000.000;p\n12;q\n" * 10, "y", "thousands or a sign, '1.000.000' in line 2"),
+    "codes": (BASE.replace("red", "01234").replace("blue", "12345"), "y",
+              r"'c' holds digits that are no number, '01234' in line 3 \(a 0 before .*put a letter"),
+    "codes with a hole": (BASE.replace("red", "01234").replace("blue", "7", 9).replace("blue", ""), "y",
+                          r"line 20, column 'c' \(missing\)"),
+    "codes as the target": (BASE.replace("no", "01").replace("yes", "02"), "y", "target 'y' holds digits"),
+    "long codes": (BASE.replace("red", "9007199254740993").replace("blue", "1"), "y",
+                   "'c' holds digits that are no number, '9007199254740993' in line 3"),
+    "dates of digits": (BASE.replace("red", "20240131").replace("blue", "20231201"), "y",
+                        "'c' holds dates, '20231201' in line 2; make them numbers"),
+    "a place below Excel's line": ("sep=;\na;y\n1;2\n1;2;3\n", "y",
+                                   "line 4 has 3 cells, expected 2 as in line 2"),
     "an ID": ("id,y\n" + "".join(f"p{i},{i % 2}\n" for i in range(30)), "y",
               "column 'id' has 21 different texts in 21 rows.*Drop the column"),
     "one class": (BASE.replace("yes", "no"), "y", "the target 'y' has one class only, no"),
@@ -355,7 +398,9 @@ def test_where_there_is_no_file(tmp_path):
     for name in ("none.csv", "folder.csv"):
         with pytest.raises(FileNotFoundError, match=f"^datasets.read: no file '.*{name}'"):
             read(tmp_path / name, "y")
-    with pytest.raises(ValueError, match=r"'a.xlsx' must end in .csv, .npz, .parquet; pandas'"):
+    with pytest.raises(
+        ValueError, match=r"'a.xlsx' must end in .csv, .tsv, .npz, .parquet; pandas'"
+    ):
         read("a.xlsx", "y")
 
 

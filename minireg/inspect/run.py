@@ -6,6 +6,7 @@ import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,10 @@ class Run:
     wrong : how many training labels are wrong; the history then watches these inputs with their wrong
         labels as "wrong" and with the true ones as "true".
     features : the names of the model's inputs, if they have some.
+    data : what is known of the data, {} if nothing. ``sums``, a checksum of each array of a
+        :class:`minireg.datasets.Dataset` by its name, tells which runs were measured on the same rows;
+        ``rows``, {part: how many}, what a share of them is worth; ``target_scales`` what the unit of a
+        mean squared error is.
 
     Nothing is checked here; :func:`minireg.report` raises ``TypeError`` for anything but a Run.
     :meth:`load` gives the runs of a folder again.
@@ -63,6 +68,7 @@ class Run:
     ledger: Ledger | None = None
     wrong: int = 0
     features: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def last(self) -> dict[str, float]:
@@ -76,11 +82,12 @@ class Run:
     @property
     def best_epoch(self) -> int | None:
         """The epoch whose weights were put back; otherwise the one of the highest validation accuracy
-        or, without labels, of the lowest validation loss, the first if several.
+        or, if several have it and without labels, of the lowest validation loss.
         """
-        losses = self.column("validation_loss")
-        scores = np.asarray(self.column("validation_accuracy") or [-x for x in losses])
-        best = int(np.nanargmax(scores)) + 1 if np.isfinite(scores).any() else None
+        losses = [-x for x in self.column("validation_loss")]
+        scores = [*zip(*filter(None, (self.column("validation_accuracy"), losses)), strict=True)]
+        finite = [score for score in scores if all(map(math.isfinite, score))]
+        best = scores.index(max(finite)) + 1 if finite else None
         return self.history.best_epoch or best
 
     @property
@@ -128,7 +135,7 @@ class Run:
             "model": self.model and model_state("Run.save", self.model),
             "assignments": [astuple(a) for a in self.assignments],
             "ledger": self.ledger and ledger_state(self.ledger),
-            "features": [*self.features],
+            "features": [*self.features], "data": dict(self.data),
         }  # fmt: skip
         check_path("Run.save", path)
         if not Path(path).match(_FILES):
@@ -199,6 +206,7 @@ def _run_of(path: Path) -> Run:
             tree["ledger"] and ledger_of(tree["ledger"]),
             tree["wrong"],
             tuple(map(str, tree["features"])),
+            dict(tree.get("data", {})),
         )
     except Exception as error:  # whatever a forged tree leads to
         reason = str(error) if isinstance(error, ValueError) else repr(error)
@@ -228,15 +236,37 @@ def _moments(runs: Runs) -> list[tuple[str, str, Mapping[str, float]]]:
 # --- in words --------------------------------------------------------------------------------
 
 
+def incomparable(runs: Runs) -> str:
+    """A sentence that says that runs were measured on different rows, "" if they were not.
+
+    >>> incomparable({s: Run(History(), data={"sums": {"y_validation": s}}) for s in "ab"})[:36]
+    'Not all runs were measured on the sa'
+    """
+    said = "Not all runs were measured on the same rows (other data, seed or share held out): "
+    end = "figures are to be compared only where they were."
+    return said + end if len(_by_rows(runs)) > 1 else ""
+
+
+def _by_rows(runs: Runs) -> list[Runs]:
+    """The runs, those together that were measured on the same rows."""
+    groups: dict[Any, dict[str, Run]] = {}
+    for label, run in runs.items():
+        sums = run.data.get("sums", {})
+        groups.setdefault((sums.get("x_validation"), sums.get("y_validation")), {})[label] = run
+    return [*groups.values()]
+
+
 def headline(runs: Runs) -> str:
-    """Sentences on who ends best and by how much, whether another run, stopped at its best epoch, does
-    as well, and what became of wrong training labels.
+    """Sentences on who ends best and by how much, of those that were measured on the same rows, whether
+    another run, stopped at its best epoch, does as well, and what became of wrong training labels.
 
     >>> from minireg import History
     >>> headline({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
     '“a” ends with a validation loss of 0.750.'
     """
-    return " ".join([*_ranking(runs), *_learnt(runs), *_endings(runs)])
+    ranked = [said for group in _by_rows(runs) for said in _ranking(group)]
+    said = [*ranked, *_learnt(runs), *_endings(runs), *dict.fromkeys(_units(runs))]
+    return " ".join(filter(None, [incomparable(runs), *said]))
 
 
 def _shown(value: float | None, spec: str) -> str:
@@ -260,20 +290,22 @@ def _ranking(runs: Runs) -> Iterator[str]:
         return
     (best, winner), *others = ends
     name = key.replace("train_", "training ").replace("_", " ")
+    rows = runs[winner].data.get("rows", {}).get(key.partition("_")[0], 0) if spec else 0
     text = f"“{winner}” ends with a {name} of {_shown(best, spec)}"
     for value, label in others[:1]:
         than = _difference(best - value, spec, " than") or "the same as"
-        text += f", {than} “{label}” ({_shown(value, spec)})"
+        text += f", {than} “{label}” ({_shown(value, spec)}){_in_rows(best, value, rows)}"
     yield f"{text}."
     stopped = [one for one in _ranked(runs, key, ("best",)) if one[1] != winner]
     for value, label in stopped[:1]:
         run, change = runs[label], value - best
         text = f"Stopped at its best epoch ({run.best_epoch}), “{label}” has {_shown(value, spec)}"
         if run.bare and (change if spec else -change) >= 0:
-            how = f"better, by {_amount(change, spec)}" if change else "as well"
-            yield f"{text}: early stopping alone does {how}."
+            better = change and f"better, by {_amount(change, spec)}"
+            text += f": early stopping alone does {better or 'as well'}"
         else:
-            yield f"{text}, {_difference(change, spec) or 'just as much'}."
+            text += f", {_difference(change, spec) or 'just as much'}"
+        yield f"{text}{_in_rows(best, value, rows)}."
 
 
 def _ranked(runs: Runs, key: str, moments: Container[str]) -> list[tuple[float, str]]:
@@ -290,6 +322,24 @@ def _difference(change: float, spec: str, than: str = "") -> str:
     """ "0.100 more"; "" where there is none."""
     side = "more" if change > 0 else "less"
     return f"{_amount(change, spec)} {side}{than}" if change else ""
+
+
+def _in_rows(one: float, other: float, rows: int) -> str:
+    """How many of the rows two accuracies differ by, and whether that is within two standard errors of
+    two independent answers; answers to the same rows are alike, so that less would do.
+    """
+    if not (count := round(rows * abs(one - other))):
+        return ""
+    error = math.sqrt(rows * (one * (1 - one) + other * (1 - other)))
+    return f": {count} of {rows} rows{', which may be chance' * (count < 2 * error)}"
+
+
+def _units(runs: Runs) -> Iterator[str]:
+    """What the losses of a standardised target are in."""
+    for run in runs.values():
+        if scales := run.data.get("target_scales"):
+            found = ", ".join(f"{_shown(sd, '')} ({name})" for name, (_, sd) in scales.items())
+            yield f"Losses are in units of the target's variance; its standard deviation is {found}."
 
 
 def _learnt(runs: Runs) -> Iterator[str]:
@@ -367,6 +417,9 @@ def _figures(run: Run, row: Mapping[str, float]) -> dict[str, str]:
     counted = run.figures(row) if row else {}
     for key, (_, name) in COUNTS.items():
         found[name] = f"{counted[key]} of {run.wrong}" if key in counted else "–"
+    scales, loss = [*run.data.get("target_scales", {}).values()], row.get("test_loss")
+    rmse = scales[0][1] * math.sqrt(loss) if len(scales) == 1 and loss is not None else None
+    found["test error in the target's unit"] = _shown(rmse, "")
     zeros, count = row.get("zeros", 0), row.get("weights", 0)
     found["weights that are exactly 0"] = _shown(zeros / count, ".1%") if count else "–"
     found["seconds"] = f"{counted['seconds']:.1f}" if run.column("seconds") else "–"

@@ -141,22 +141,23 @@ def histogram(canvas: FigureBase, found: Mapping[str, Array], looks: Mapping[str
     others = {n: w[np.isfinite(w) & (w != 0)] for n, w in found.items()}
     reach = max((float(np.abs(w).max()) for w in others.values() if w.size), default=1.0)
     turn = 90 if len(found) > 2 else 0
+    # an odd number of bins, of which one is around 0; few for few weights, so that no bin holds only one
+    bins = min(61, 2 * int(max((w.size for w in found.values()), default=1) ** 0.5 / 2) + 5)
     for i, (label, w) in enumerate(found.items()):
         zeros, colour = float((w == 0).mean()), looks[label].colour
         bars.bar(i, zeros, color=colour)
         bars.text(i, zeros + 0.02, f"{zeros:.1%}", ha="center", size="small", rotation=turn)
-        height, bins = np.histogram(others[label], 61, (-reach, reach))
-        axes.stairs(height / w.size, bins, color=colour, alpha=0.15, fill=True)
-        axes.stairs(height / w.size, bins, color=colour, lw=1.4, label=named(label))
+        height, edges = np.histogram(others[label], bins, (-reach, reach))
+        axes.stairs(height / w.size, edges, color=colour, alpha=0.15, fill=True)
+        axes.stairs(height / w.size, edges, color=colour, lw=1.4, label=named(label))
     bars.set(xlabel="exactly 0", xticks=[], xlim=(-0.8, len(found) - 0.2), ylim=(0, 1.2))
     bars.set(ylabel="share of all weights", yticks=(0, 0.5, 1))
     bars.spines.left.set_bounds(0, 1)
-    axes.set(xlabel="weights that are not 0")
-    if any(w.size for w in others.values()):
-        axes.set_yscale("log")
+    axes.set(xlabel=f"weights that are not 0, in {bins} bins")
+    axes.spines.left.set_position(("axes", 1))  # its scale is another than that of the bars
+    axes.yaxis.tick_right()
     for side in (bars, axes):
         in_percent(side.yaxis)
-    axes.yaxis.set_minor_formatter(lambda v, _: "")
     return axes
 
 

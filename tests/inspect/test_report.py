@@ -15,7 +15,8 @@ from minireg import nn, penalties
 from minireg.inspect import Run, overview, report
 from minireg.inspect.charts import cosines, looks_of, matrices, movers
 from minireg.inspect.ledger import Ledger
-from minireg.inspect.run import comparison, headline
+from minireg.inspect.run import _in_rows, comparison, headline, incomparable
+from minireg.pictures.plots import histogram
 
 pytest.importorskip("matplotlib", reason="the report draws with matplotlib (extra viz)")
 
@@ -298,7 +299,21 @@ def test_exact_zeros_are_counted_apart(tmp_path):
     assert [bar.get_height() for bar in bars.patches] == pytest.approx([0.4])
     drawn = others.patches[-1].get_data()
     assert drawn.values.sum() == pytest.approx(0.6)
-    assert drawn.values[30] == 0  # the bin around 0 holds none of the exact zeros
+    assert drawn.values[len(drawn.values) // 2] == 0  # around 0 there are none of the exact zeros
+    assert others.get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("size", [1, 40, 4000])
+def test_few_weights_lie_in_few_bins_of_which_one_is_around_0(size):
+    from matplotlib.figure import Figure
+
+    found = {"a": np.random.default_rng(0).normal(size=(size, 1))}
+    axes = histogram(Figure(), found, looks_of({"a": Run(mr.History())})[0])
+    drawn = axes.patches[-1].get_data()
+    assert len(drawn.values) % 2 == 1
+    assert len(drawn.values) <= min(61, np.sqrt(size) + 5)
+    np.testing.assert_allclose(drawn.edges, -drawn.edges[::-1], atol=1e-12)
+    assert drawn.values.sum() == pytest.approx(1)
 
 
 def test_matrices_are_paired_by_shape(runs):
@@ -560,13 +575,87 @@ def test_early_stopping_alone_is_said_of_a_run_without_regularizers_and_by_how_m
     )
 
 
-def test_the_best_epoch_is_the_first_of_the_highest_accuracy_then_of_the_lowest_loss():
+def test_the_best_epoch_is_of_the_highest_accuracy_and_of_those_of_the_lowest_loss():
     rows = [{"epoch": i, "validation_loss": loss} for i, loss in enumerate((0.3, 0.1, 0.2, 0.1), 1)]
     assert Run(mr.History(rows)).best_epoch == 2
     for row, accuracy in zip(rows, (0.5, 0.6, 0.8, 0.8), strict=True):
         row["validation_accuracy"] = accuracy
+    assert Run(mr.History(rows)).best_epoch == 4
+    rows[3]["validation_loss"] = float("nan")
     assert Run(mr.History(rows)).best_epoch == 3
+    assert Run(mr.History([rows[3]])).best_epoch is None
     assert Run(mr.History(rows, best_epoch=1)).best_epoch == 1
+
+
+def on(place: str, run: Run, **data) -> Run:
+    """The run, measured on the rows of this name."""
+    about = {"sums": {"x_validation": place, "y_validation": place, "x_train": repr(data)}} | data
+    return dataclasses.replace(run, data=about)
+
+
+def test_only_runs_of_the_same_rows_are_ranked(tmp_path):
+    """The law: of any runs, no sentence compares two that were measured on different rows."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        where = {label: str(rng.integers(3)) for label in "abcdef"}
+        runs = {n: on(rows, curve(rng.random(), losses=(0.1,))) for n, rows in where.items()}
+        text = headline(runs)
+        for sentence in text.split(". "):
+            assert len({where[label] for label in re.findall("“(.)”", sentence)}) <= 1
+        several = len({*where.values()}) > 1
+        assert (incomparable(runs) in text and several) == bool(incomparable(runs))
+    same = {
+        "a": on("x", curve(0.9, losses=(0.1,)), rows={"training": 3}),
+        "b": on("x", curve(0.8, losses=(0.1,))),
+    }
+    assert not incomparable(same)
+    assert "10.0\xa0points more than “b”" in headline(same)
+    other = same | {"c": on("y", curve(0.5, losses=(0.1,)))}
+    page = Page(report(tmp_path / "r.html", other))
+    assert any(text.startswith(incomparable(other)) for text in page.texts["p"])
+    assert headline(other).endswith("“c” ends with a test accuracy of 50.0\xa0%.")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "rows", "said"),
+    [
+        (28, 27, 30, "3.3\xa0points more than “b” (90.0\xa0%): 1 of 30 rows, which may be chance."),
+        (270, 240, 300, "10.0\xa0points more than “b” (80.0\xa0%): 30 of 300 rows."),
+        (27, 27, 30, "the same as “b” (90.0\xa0%)."),
+    ],
+)
+def test_a_difference_of_accuracies_is_told_in_rows(one, other, rows, said):
+    runs = {
+        n: on("x", curve(right / rows, losses=(0.1,)), rows={"test": rows})
+        for n, right in (("a", one), ("b", other))
+    }
+    assert headline(runs).endswith(f"%, {said}")
+
+
+def test_what_may_be_chance_is_at_most_two_standard_errors_of_independent_answers():
+    """Against drawn answers of two networks that are equally good: it is said 19 times of 20."""
+    rng, rows = np.random.default_rng(0), 200
+    for share in (0.5, 0.9):
+        drawn = rng.binomial(rows, share, (1000, 2)) / rows
+        doubted = [_in_rows(a, b, rows).endswith("chance") or a == b for a, b in drawn]
+        assert 0.92 < np.mean(doubted) < 0.98
+
+
+def test_the_losses_of_a_standardised_target_have_a_unit(tmp_path):
+    y = np.random.default_rng(0).normal(7, 1.5, 40)
+    data = mr.datasets.from_arrays(np.arange(40.0)[:, None], y, validation=range(10))
+    mean, deviation = data.target_scales["y"]
+    answers = nn.Linear(1, 1)(mr.tensor(data.x_validation)).numpy()
+    run = synthetic(test_loss=float(np.mean((answers - data.y_validation) ** 2)))
+    run = dataclasses.replace(run, data={"target_scales": data.target_scales})
+    assert headline({"a": run}).endswith(
+        f"Losses are in units of the target's variance; its standard deviation is {deviation:.3f} (y)."
+    )
+    page = Page(report(tmp_path / "r.html", {"a": run, "b": synthetic(test_loss=1.0)}))
+    expected = np.sqrt(np.mean((mean + deviation * answers.ravel() - y[:10]) ** 2))
+    assert page.figures("test error in the target's unit") == pytest.approx([expected], rel=0.01)
+    run.save(tmp_path / "run-a.safetensors")
+    assert Run.load(tmp_path)["a"].data["target_scales"] == data.target_scales
 
 
 def test_early_stopping_and_losses():
