@@ -368,7 +368,7 @@ class _Penalized(_Estimator):
         off = np.where(bool(self.fit_intercept) & (np.ptp(x, axis=0) == 0), 0.0, x - mean)
         top = float(np.abs(off).max()) or 1.0  # (squares of 1e200 are inf)
         size = np.log2(top * np.square(off / top).mean() ** 0.5 or 1.0)
-        unit = 2.0 ** round(float(np.clip(size, -500, 1023)))  # (and of its inverse)
+        unit: Any = 2.0 ** round(float(np.clip(size, -500, 1023)))  # (and of its inverse)
         x, penalty = off / unit, scaled(penalty, argument=1 / unit)
         # (not convex, another point may be stationary)
         if penalty.convex and penalty.elementwise_step and not penalty.euclidean:

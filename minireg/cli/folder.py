@@ -140,7 +140,14 @@ def known_of(settings: TrainSettings, data: Dataset) -> dict[str, Any]:
 
     Of one's own also the absolute path, as --resume may be called from another folder.
     """
-    held = len(data.x_validation)
+    held, nowhere = len(data.x_validation), data.absent(data.y_validation)
+    halves = {"validation": data.y_validation[::2], "test": data.y_validation[1::2]}
+    lacking = [
+        f"no {part} row of class {name!r}"
+        for part, y in halves.items()
+        for name in data.absent(y)
+        if name not in nowhere
+    ]
     return {
         "name": data.name,
         "file": settings.data and str(Path(settings.data).absolute()),
@@ -150,6 +157,9 @@ def known_of(settings: TrainSettings, data: Dataset) -> dict[str, Any]:
         "features": math.prod(data.x_train.shape[1:]),
         "feature_names": [*data.feature_names],
         "class_names": [*data.class_names],
+        "scales": {name: [*pair] for name, pair in data.scales.items()},
+        "target_scales": {name: [*pair] for name, pair in data.target_scales.items()},
+        "notes": [*data.notes, *lacking],
         "sums": {n: checksum(a) for n, a in vars(data).items() if isinstance(a, np.ndarray)},
     }
 
@@ -161,7 +171,8 @@ def said_of(known: Mapping[str, Any]) -> str:
     names, classes = known["feature_names"], known["class_names"]
     features = f"{known['features']} features{': ' * bool(names)}{some(names, 8)}"
     kind = f"{len(classes)} classes: {some(classes)}" if classes else known["task"]
-    return f"{known['name']}: rows {rows}{flipped}; {features}; {kind}."
+    notes = known.get("notes", [])
+    return f"{known['name']}: rows {rows}{flipped}; {'; '.join([features, kind, *notes])}."
 
 
 def whole(write: Writer) -> Writer:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from ..inspect import report
+from ..inspect.run import incomparable
 from . import common
 from .common import MissingError, UsageError, flags
 from .folder import Kept, said_of, whole
@@ -64,6 +65,8 @@ def draw(args: argparse.Namespace) -> int:
             f"{p}: {label}": run for p, kept in found.items() for label, run in kept.runs.items()
         }
         options = _of_several(found, out)
+        if warning := incomparable(runs):
+            print(f"minireg report: warning: {warning}", file=sys.stderr)
     if left := [str(p) for p, kept in found.items() if not all(map(kept.ended, LABELS))]:
         options["note"] += f" Not finished: {', '.join(left)}; go on with minireg train --resume."
     try:
@@ -83,17 +86,6 @@ def _of_several(found: Mapping[Path, Kept], out: Path) -> dict[str, Any]:
     shown = {n: {p: " ".join(texts.get(n, ["–"])) for p, texts in about.items()} for n in names}
     differ = {n: of for n, of in shown.items() if len({*of.values()}) > 1}
     settings = {f"{n}, {path}": text for n, of in differ.items() for path, text in of.items()}
-    data = {path: _compared(kept.data) for path, kept in found.items()}
     note = " ".join(dict.fromkeys(said_of(kept.data) for kept in found.values()))
-    if any(one != data[next(iter(data))] for one in data.values()):
-        warning = "these are runs of different data, whose figures are not to be compared"
-        print(f"minireg report: warning: {warning}", file=sys.stderr)
-        note = f"{warning.capitalize()}. {note}"
     title = f"minireg report: {len(found)} folders"
     return {"title": title, "command": "\n".join(commands), "settings": settings, "note": note}
-
-
-def _compared(known: Mapping[str, Any]) -> list[Any]:
-    """What two data sets have in common if only seed, noise and share held out are others."""
-    names = ("name", "task", "features", "feature_names", "class_names")
-    return [sum(known["rows"].values()), *(known[name] for name in names)]

@@ -235,7 +235,7 @@ def _train_both(
                     said = f"warning: {error}; {label} goes on without, from {lost}, and so would --resume"
                     print(f"minireg train: {said}", file=sys.stderr)
                     run = trained(keep=False)
-                kept.runs[label] = run
+                kept.runs[label] = replace(run, data=kept.data)
                 folder.remove(DRAWN)  # of an interruption
                 folder.write(record(kept))  # whatever becomes of the next
                 if not kept.ended(label):
@@ -331,8 +331,8 @@ def _show(settings: TrainSettings, folder: RunFolder, runs: dict[str, Run]) -> N
         _show_terms(console, done["regularized"])
     if done:
         note = (
-            "end: the weights that the run holds; best: its epoch of the highest validation accuracy "
-            "(or lowest loss), which early stopping would choose. Nothing is chosen by the test data"
+            "end: the last epoch; best: the first of the highest validation accuracy (or lowest loss); "
+            "restored: what --patience put back, by the loss. Nothing is chosen by the test data"
         )
         if settings.noise:
             note += f"\n{settings.noise:.0%} of the training labels are wrong, no other label is"

@@ -82,12 +82,11 @@ class Run:
     @property
     def best_epoch(self) -> int | None:
         """The epoch whose weights were put back; otherwise the one of the highest validation accuracy
-        or, if several have it and without labels, of the lowest validation loss.
+        or, without labels, of the lowest validation loss, the first if several.
         """
-        losses = [-x for x in self.column("validation_loss")]
-        scores = [*zip(*filter(None, (self.column("validation_accuracy"), losses)), strict=True)]
-        finite = [score for score in scores if all(map(math.isfinite, score))]
-        best = scores.index(max(finite)) + 1 if finite else None
+        losses = self.column("validation_loss")
+        scores = np.asarray(self.column("validation_accuracy") or [-x for x in losses])
+        best = int(np.nanargmax(scores)) + 1 if np.isfinite(scores).any() else None
         return self.history.best_epoch or best
 
     @property
@@ -206,7 +205,7 @@ def _run_of(path: Path) -> Run:
             tree["ledger"] and ledger_of(tree["ledger"]),
             tree["wrong"],
             tuple(map(str, tree["features"])),
-            dict(tree.get("data", {})),
+            dict(tree["data"]),
         )
     except Exception as error:  # whatever a forged tree leads to
         reason = str(error) if isinstance(error, ValueError) else repr(error)

@@ -403,7 +403,7 @@ def test_resumed_from_another_folder_it_finds_its_data(tmp_path, monkeypatch, ca
     assert record["command"].startswith("minireg train --data own.csv --target c ")
     shown = " ".join(capsys.readouterr().out.split())
     assert (
-        "own: rows 28 training, 6 validation, 6 test; 2 features: a, b; 3 classes: x, y, z."
+        "own: rows 28 training, 6 validation, 6 test; 2 features: a, b; 3 classes: x, y, z; no test row"
         in shown
     )
     known = record["data"]
@@ -512,14 +512,14 @@ def test_several_folders_on_one_page(drawn, tmp_path, capsys):
     assert (
         "wine: rows 125 training, 27 validation, 26 test (25 training labels flipped); 13" in page
     )
-    assert "different data" not in page + capsys.readouterr().err
+    assert "same rows" not in page + capsys.readouterr().err
     iris = tmp_path / "iris"
     flags = ["--dataset", "iris", "--hidden", "8", "--epochs", "1", "--no-report", "--no-progress"]
     assert cli.main(["train", *flags, "--out", str(iris)]) == 0
     capsys.readouterr()
     error = in_one_line(capsys, ["report", str(drawn), str(iris), "--out", str(out)], code=0)
-    assert "warning: these are runs of different data" in error
-    assert "These are runs of different data, whose figures" in out.read_text("utf-8")
+    assert "warning: Not all runs were measured on the same rows" in error
+    assert "<p>Not all runs were measured on the same rows" in out.read_text("utf-8")
     capsys.readouterr()
 
 
