@@ -5,7 +5,9 @@ what is compared
   run folder of minireg train. Run folders are taken together: each is a point, named by the
   settings that differ, and runs that differ in their seed only are one point. A line of the
   picture is a point: its mean over the seeds, and one standard deviation to both sides.
-  The one-standard-error λ is the largest whose mean is within one standard error of the best.
+  The one-standard-error λ is the largest whose mean is within one standard error of the best,
+  among the points with as many seeds as that. None is best where points have other seeds, or
+  runs another data set, target or task, whose figures do not measure the same.
   Of minireg sweep --ablate: what each regularizer brings alone, and what is lost without it.
   What failed, is missing or was stopped early is said, and never counts as a result.
 
@@ -37,6 +39,7 @@ from .settings import TrainSettings
 
 STORE = "sweep.sqlite"
 DATA = ("dataset", "data", "target", "task", "noise", "validation", "seed")  # what data depend on
+QUESTION = ("dataset", "target", "task")  # runs of which differ are not ranked
 SHOWN = 5  # failures, and what is missing; then how many more
 LONGEST = 40  # lines of a table
 ABLATED = "regularizers"  # of an ablation: the names of those that are on
@@ -94,9 +97,11 @@ def say(paths: list[Path], args: argparse.Namespace, about: dict[str, Any]) -> N
 # --- what the paths hold ------------------------------------------------------------------------
 
 
-def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str]]]:
-    """The sweeps by name, and what is to say of each; all run folders together are one."""
-    found: list[tuple[str, Sweep, list[str]]] = []
+def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str], str]]:
+    """The sweeps by name, what is to say of each, and why none is best or ""; all run folders together are
+    one.
+    """
+    found: list[tuple[str, Sweep, list[str], str]] = []
     folders: dict[Path, Kept] = {}
     for path in dict.fromkeys(paths):
         there = [path / name for name in (STORE, RECORD) if (path / name).is_file()]
@@ -107,21 +112,21 @@ def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str]]]:
             folders[file.parent] = Kept.of(file.parent)
             continue
         try:
-            found.append((str(path), Sweep.load(file), []))
+            found.append((str(path), Sweep.load(file), [], ""))
         except (FileNotFoundError, ValueError) as error:
             raise MissingError(str(error)) from error
     if folders:
         found.append((f"{_count(len(folders), 'run')} of minireg train", *_from_runs(folders)))
-    for name, sweep, _ in found:
+    for name, sweep, *_ in found:
         if not sweep.rows:
             counts = f"{len(sweep.failed)} failed, {len(sweep.missing)} missing"
             raise MissingError(f"{name}: nothing to compare, no run has finished ({counts})")
     return found
 
 
-def _from_runs(folders: dict[Path, Kept]) -> tuple[Sweep, list[str]]:
+def _from_runs(folders: dict[Path, Kept]) -> tuple[Sweep, list[str], str]:
     """One table of run folders, whatever their order: a point for each way in which their settings differ;
-    and what is to say of them. ``MissingError`` for runs of other data.
+    what is to say of them; and why none is best. ``MissingError`` for runs of other data.
     """
     # of copies that which has ended is the first
     order = sorted(folders, key=lambda path: (not folders[path].ended("regularized"), path))
@@ -152,7 +157,9 @@ def _from_runs(folders: dict[Path, Kept]) -> tuple[Sweep, list[str]]:
     # a term that is off has no figures
     shared = [{*ending} for ending in endings if ending]
     endings = [e and {n: v for n, v in e.items() if all(n in s for s in shared)} for e in endings]
-    return tabulated(names, [at for _, at, _ in runs.values()], endings), notes
+    other = [n for n in QUESTION if len({s[n] for s in named.values()}) > 1]
+    why = f"none is best: {other[0]} differs, so they answer other questions" if other else ""
+    return tabulated(names, [at for _, at, _ in runs.values()], endings), notes, why
 
 
 def _named(settings: TrainSettings) -> dict[str, Any]:
@@ -169,7 +176,9 @@ def _count(number: int, noun: str) -> str:
 # --- what is said of them -----------------------------------------------------------------------
 
 
-def _judged(name: str, sweep: Sweep, said: list[str], args: argparse.Namespace) -> dict[str, Any]:
+def _judged(
+    name: str, sweep: Sweep, said: list[str], unranked: str, args: argparse.Namespace
+) -> dict[str, Any]:
     """A sweep as ``--json`` prints it."""
     if args.over is not None and args.over not in sweep.parameters:
         known = ", ".join(sweep.parameters)
@@ -179,7 +188,9 @@ def _judged(name: str, sweep: Sweep, said: list[str], args: argparse.Namespace) 
     if figure not in sweep.figures:
         raise UsageError(f"{name} has no figure {figure!r}, expected one of {[*sweep.figures]}")
     mode = args.mode or best_of(figure)
-    best, rule, notes = (None, None, []) if ablation else _chosen(sweep, figure, mode, args.over)
+    best, rule, notes = (
+        (None, None, []) if ablation else _chosen(sweep, figure, mode, args.over, unranked)
+    )
     full, most = sweep.full, sweep.halving and sweep.halving.most
     early = [] if sweep.halving is None else sorted({*sweep[sweep.halving.budget]} - {most})
     return {
@@ -219,10 +230,12 @@ def best_of(figure: str) -> Literal["min", "max"]:
 
 
 def _chosen(
-    sweep: Sweep, figure: str, mode: Literal["min", "max"], over: str | None
+    sweep: Sweep, figure: str, mode: Literal["min", "max"], over: str | None, unranked: str
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[str]]:
     """The best, what the one-standard-error rule chooses, and why there is none."""
     best = rule = why = None
+    if unranked := unranked or _unranked(sweep.full):
+        return None, None, [unranked]
     rows, notes = sweep.full.rows, []
     varied = [n for n in sweep.full.parameters if len({same(row[n]) for row in rows}) > 1]
     if over is None and len(varied) > 1:
@@ -240,10 +253,27 @@ def _chosen(
             notes.append(str(error).partition(": ")[2])
     if best and why:
         notes.append(f"no one-standard-error rule: {why}")
+    points = sweep.full.summary(figure)
+    if best and rule and (few := [p for p in points if p["seeds"] < best["seeds"]]):
+        left_out = "; ".join(where(point, sweep.full.parameters) for point in few)
+        notes.append(
+            f"the one-standard-error rule leaves out {left_out}: fewer seeds than the best"
+        )
     if rule and sweep.halving:
-        kept, all_ = (len(s.summary(figure)) for s in (sweep.full, sweep))
-        notes.append(f"chosen among {kept} of {all_} points, those with the full training")
+        kept = f"{len(points)} of {len(sweep.summary(figure))} points"
+        notes.append(f"chosen among {kept}, those with the full training")
     return best, rule, [*notes, *dict.fromkeys(str(w.message).partition(": ")[2] for w in caught)]
+
+
+def _unranked(sweep: Sweep) -> str:
+    """Why none of the points is best where they have other seeds, "" if one is."""
+    seeds: dict[str, set[int]] = {}
+    for row in sweep.rows:
+        seeds.setdefault(where(row, sweep.parameters), set()).add(row["seed"])
+    if not seeds or set().union(*seeds.values()) in seeds.values():  # at others some are missing
+        return ""
+    listed = (f"{', '.join(map(str, sorted(s)))} at {at}" for at, s in seeds.items())
+    return f"none is best until all points have the same seeds; there are {'; '.join(listed)}"
 
 
 def _ablation(sweep: Sweep, figure: str, mode: str) -> list[dict[str, Any]]:
@@ -316,20 +346,21 @@ def _table(judged: dict[str, Any], width: int) -> tuple[Table, list[str]]:
     drawn = _picture(points, judged, left)
     place = len(columns) - (columns[-1][0].name == "chosen")
     columns.insert(place, (Column(drawn[0], whole=True), drawn[1:]))
-    marked = "o: the mean, *: of the best, ---: one standard deviation to both sides"
+    best = ", *: of the best" if judged["best"] else ""
+    marked = f"o: the mean{best}, ---: one standard deviation to both sides"
     off = "; <, >: off the scale" if {*"<>"} & {*"".join(drawn[1:])} else ""
     return _filled(columns, judged), [*legend, marked + off] if points else []
 
 
 def apart(values: list[float]) -> list[str]:
-    """Numbers with the digits that tell them apart, at most the seven of float32.
+    """Numbers with the digits that tell them apart, at most six: the seventh of float32 may be rounding.
 
-    >>> apart([0.5, 0.25]), apart([1.1021, 1.1024])
-    (['0.500', '0.250'], ['1.1021', '1.1024'])
+    >>> apart([0.5, 0.25]), apart([1.1021, 1.1024]), apart([0.36666667, 0.36666664])
+    (['0.500', '0.250'], ['1.1021', '1.1024'], ['0.367', '0.367'])
     """
-    different = len({value for value in values if math.isfinite(value)})
+    different = len({f"{value:.6g}" for value in values if math.isfinite(value)})
     texts: list[str] = []
-    for spec in ("", "#.5g", "#.6g", "#.7g"):
+    for spec in ("", "#.5g", "#.6g"):
         texts = [number(value, spec) for value in values]
         if len({*texts}) >= different:
             break

@@ -73,6 +73,8 @@ def test_what_is_best_failed_and_missing_is_said(store, capsys):
     assert "within one standard error: l2=0.01: validation_loss 0.650" in text
     assert "failed: l2=1, seed 1: FloatingPointError: diverged" in text
     assert "note: means are of 3 seeds, but of fewer at l2=1.0: 2" in text
+    left_out = "note: the one-standard-error rule leaves out l2=1: fewer seeds than the best"
+    assert left_out in text
     text = " ".join(shown(capsys, store.parent, "--figure", "validation_accuracy").split())
     assert "best: l2=0.01: validation_accuracy 0.675" in text
 
@@ -293,6 +295,35 @@ def test_own_data_are_named_by_their_file(runs, tmp_path, capsys):
     assert "nan" not in text
 
 
+def test_of_other_seeds_none_is_best(runs, capsys, monkeypatch):
+    """A seed that is easy is no good λ, whichever way the runs are given."""
+    monkeypatch.setenv("COLUMNS", "200")
+    pair = runs[1], runs[2]
+    assert [path.name for path in pair] == ["1e-1-2", "1e-3-1"]
+    (found,) = json.loads(shown(capsys, *pair, "--json"))["compared"]
+    assert (found["best"], found["one_standard_error"]) == (None, None)
+    why = "none is best until all points have the same seeds; there are 2 at l2=0.1; 1 at l2=0.001"
+    assert found["notes"] == [why]
+    text = shown(capsys, *pair)
+    assert f"note: {why}" in text
+    assert not re.search(r"best:|\*|\bbest$", text, re.M)
+    assert "best: l2=" in shown(capsys, *runs)
+
+
+@pytest.mark.parametrize(
+    "change", [{"dataset": "diabetes", "label_smoothing": 0.0, "noise": 0.0}, {"dataset": "digits"}]
+)
+def test_runs_that_answer_other_questions_are_not_ranked(change, runs, tmp_path, capsys):
+    def other(kept):
+        kept.settings = replace(kept.settings, **change)
+
+    paths = runs[0], edited(runs[0], tmp_path / "other", other)
+    (found,) = json.loads(shown(capsys, *paths, "--json"))["compared"]
+    assert (found["best"], found["one_standard_error"]) == (None, None)
+    assert found["notes"] == ["none is best: dataset differs, so they answer other questions"]
+    assert "best" not in shown(capsys, *paths).replace(found["notes"][0], "")
+
+
 def test_a_record_of_another_version_is_refused(runs, tmp_path, capsys):
     shutil.copytree(runs[0], path := tmp_path / "later")
     record = json.loads((path / "history.json").read_text("utf-8"))
@@ -310,6 +341,8 @@ def test_values_that_are_close_are_told_apart(tmp_path, capsys):
     mr.sweep(close, {"l2": [1, 2, 3]}, store=tmp_path / "sweep.sqlite")
     text = shown(capsys, tmp_path)
     assert all(figure in text for figure in ("1.10214", "1.10216", "1.10218"))
+    # what float32 cannot tell apart is the same
+    assert cli.compare.apart([0.36666667, 0.36666664]) == ["0.367", "0.367"]
     assert cli.compare.text(0.12345678) != cli.compare.text(0.12345679)
     assert cli.compare.text(np.float64(1e-3)) == "0.001"
 
