@@ -321,35 +321,37 @@ def _show(judged: dict[str, Any]) -> None:
 
 
 def _table(judged: dict[str, Any], width: int) -> tuple[Table, list[str]]:
-    """A line a point; where the picture would be too narrow, columns of numbers are left out, and points are
-    numbered. And what explains it.
+    """A line a point; where it would be too wide, points are numbered and figures left out, at last the
+    picture; and what explains it.
     """
     points, names = _longest(judged), judged["parameters"]
     marks = {"best": judged["best"], "1 se": judged["one_standard_error"]}
     said = [" ".join(m for m, row in marks.items() if row and _at(row, p, names)) for p in points]
-    named: Filled = [
-        (Column(name, whole=True), [text(point[name]) for point in points]) for name in names
-    ]
+    named: Filled = [(Column(n, whole=True), [text(point[n]) for point in points]) for n in names]
+    numbers: Filled = [(Column("point", "d"), [*range(1, len(points) + 1)])]
     figures: Filled = [
         (Column("mean", ""), apart([point["mean"] for point in points])),
         (Column("std", ""), [finite(point["std"]) for point in points]),
         (Column("seeds", "d"), [point["seeds"] for point in points]),
+        (Column("picture", ""), [" " * NARROWEST for _ in points]),
         (Column("chosen", whole=True), [Cell(words, "bold green") for words in said]),
     ]
-    room = width - 3 - NARROWEST
-    numbers: Filled = [(Column("point", "d"), [*range(1, len(points) + 1)])]
-    columns = _fitting([named + figures, named + figures[:1], numbers + figures[:1]], room)
-    legend = [
-        f"{n}: {where(p, names)}" for n, p in enumerate(points, 1) if columns[0] is numbers[0]
-    ]
-    left = min(WIDEST, max(NARROWEST, width - _width(columns) - 3))
-    drawn = _picture(points, judged, left)
-    place = len(columns) - (columns[-1][0].name == "chosen")
-    columns.insert(place, (Column(drawn[0], whole=True), drawn[1:]))
-    best = ", *: of the best" if judged["best"] else ""
-    marked = f"o: the mean{best}, ---: one standard deviation to both sides"
-    off = "; <, >: off the scale" if {*"<>"} & {*"".join(drawn[1:])} else ""
-    return _filled(columns, judged), [*legend, marked + off] if points else []
+    if not any(said):
+        figures.pop()
+    mean, picture, chosen = figures[:1], figures[3:4], figures[4:]
+    less = [mean + picture + chosen, mean + chosen, chosen]
+    layouts = [named + figures, named + less[0], *(numbers + columns for columns in less)]
+    columns, legend = _fitting(layouts, width - 1)
+    if columns[0] is numbers[0]:
+        legend += [f"{n}: {where(point, names)}" for n, point in enumerate(points, 1)]
+    if figures[3] in columns:
+        room = min(WIDEST, NARROWEST + max(0, width - 1 - _width(columns)))
+        scale, *lines = _picture(points, judged, room)
+        columns[columns.index(figures[3])] = Column(scale, whole=True), [*lines]
+        best = ", *: of the best" if judged["best"] else ""
+        off = "; <, >: off the scale" if {*"<>"} & {*"".join(lines)} else ""
+        legend.append(f"o: the mean{best}, ---: one standard deviation to both sides{off}")
+    return _filled(columns, judged), legend if points else []
 
 
 def apart(values: list[float]) -> list[str]:
@@ -380,12 +382,21 @@ def _longest(judged: dict[str, Any]) -> list[dict[str, Any]]:
 def _ablation_table(judged: dict[str, Any], width: int) -> tuple[Table, list[str]]:
     """A line for each regularizer."""
     rows = judged["ablation"]
-    columns: Filled = [(Column("regularizer", whole=True), [row["regularizer"] for row in rows])]
+    columns: Filled = [(Column("regularizer"), [row["regularizer"] for row in rows])]
     for name in ("brings", "lost"):
         columns.append((Column(name, "+"), [finite(row[name]) for row in rows]))
         columns.append((Column("± se", ""), [finite(row[f"{name}_se"]) for row in rows]))
-    narrow = [*columns[:2], columns[3]]
-    return _filled(_fitting([columns, narrow], width), judged), []
+    shown, legend = _fitting([columns, [*columns[:2], columns[3]], columns[:2]], width - 1)
+    legend.append(
+        "brings: with it alone against none; lost: all against all but it; + is better with it"
+    )
+    pairs = {row[f"{name}_seeds"] for row in rows for name in ("brings", "lost")}
+    if max(pairs) == 1:
+        legend.append("one seed shows no spread: --seeds 5")
+    elif shown is columns:
+        counts = " to ".join(str(n) for n in sorted({min(pairs), max(pairs)}))
+        legend.append(f"se: standard error of the mean of {counts} differences, seed by seed")
+    return _filled(shown, judged), legend
 
 
 Filled = list[tuple[Column, list[Any]]]
@@ -397,9 +408,11 @@ def _width(columns: Filled) -> int:
     return sum(2 + max(map(len, column)) for column in texts)
 
 
-def _fitting(layouts: list[Filled], width: int) -> Filled:
-    """The first that fits, or the last."""
-    return next((columns for columns in layouts if _width(columns) <= width), layouts[-1])
+def _fitting(layouts: list[Filled], width: int) -> tuple[Filled, list[str]]:
+    """The first that fits, or the last; and what it lacks."""
+    found = next((columns for columns in layouts if _width(columns) <= width), layouts[-1])
+    lost = dict.fromkeys(c.name for c, cells in layouts[0] if (c, cells) not in found and c.figures)
+    return found, [f"too narrow for: {', '.join(lost)}"] * bool(lost)
 
 
 def _filled(columns: Filled, judged: dict[str, Any]) -> Table:
@@ -454,7 +467,9 @@ def _said(judged: dict[str, Any]) -> list[str]:
         if row is not None:
             lines.append(f"{title}: {where(row, names)}: {_mean(row, figure)}")
     if judged["ablation"] is not None:
-        lines += _ablation_said(judged)
+        ends = {0: "none", len(judged["ablation"]): "all"}
+        points = [(ends.get(len(row[ABLATED])), row) for row in judged["points"]]
+        lines += [f"{end}: {_mean(row, figure)}" for end, row in points if end]
     if runs := judged["stopped_early"]["runs"]:
         budgets = ", ".join(map(str, judged["stopped_early"]["budgets"]))
         what = "stopped early by halving, no results"
@@ -473,21 +488,6 @@ def _said(judged: dict[str, Any]) -> list[str]:
 def _mean(row: dict[str, Any], figure: str) -> str:
     error = "" if math.isnan(row["se"]) else f", standard error {number(row['se'])}"
     return f"{figure} {number(row['mean'])} ({_count(row['seeds'], 'seed')}{error})"
-
-
-def _ablation_said(judged: dict[str, Any]) -> list[str]:
-    """The two ends, and what the columns are."""
-    ends = {0: "none", len(judged["ablation"]): "all"}
-    points = [(ends.get(len(row[ABLATED])), row) for row in judged["points"]]
-    lines = [f"{end}: {_mean(row, judged['figure'])}" for end, row in points if end]
-    lines.append(
-        "brings: with it alone against none; lost: all against all but it; + is better with it"
-    )
-    pairs = {row[f"{name}_seeds"] for row in judged["ablation"] for name in ("brings", "lost")}
-    if max(pairs) == 1:
-        return [*lines, "one seed shows no spread: --seeds 5"]
-    counts = " to ".join(str(n) for n in sorted({min(pairs), max(pairs)}))
-    return [*lines, f"se: standard error of the mean of {counts} differences, seed by seed"]
 
 
 def where(row: dict[str, Any], names: Iterable[str]) -> str:

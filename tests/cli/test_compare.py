@@ -134,10 +134,32 @@ def test_many_parameters_fit_any_terminal(columns, tmp_path, capsys, monkeypatch
     mr.sweep(four, grid, seeds=[0, 1], store=tmp_path / "sweep.sqlite")
     _, head, *lines = shown(capsys, tmp_path).splitlines()
     assert max(map(len, [head, *lines])) <= columns
-    assert ("label_smoothing" in head) == (columns > 40)
+    assert ("label_smoothing" in head) == (columns > 60)
     text = " ".join(" ".join(lines).split())
-    assert ("16: l2=0.2, l1=0.2, dropout=0.2, label_smoothing=0.2 o:" in text) == (columns == 40)
+    assert ("16: l2=0.2, l1=0.2, dropout=0.2, label_smoothing=0.2 o:" in text) == (columns < 120)
     assert "o: the mean, *: of the best, ---: one standard deviation to both sides" in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "gone"),
+    [
+        (20, "mean, std, seeds, picture"),
+        (30, "std, seeds, picture"),
+        (40, "std, seeds"),
+        (90, None),
+    ],
+)
+def test_what_is_chosen_is_in_the_narrowest_table_and_what_is_not_is_said(
+    columns, gone, store, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, head, *lines = shown(capsys, store).splitlines()
+    assert "chosen" in head
+    assert [line.endswith("best 1 se") for line in lines[:4]] == [False, True, False, False]
+    assert max(map(len, [head, *lines])) <= columns
+    text = " ".join(" ".join(lines).split())
+    assert re.findall(r"too narrow for: ((?:\w+, )*\w+)", text) == ([gone] if gone else [])
+    assert ("o: the mean" in text) == (columns > 30)
 
 
 def diverging(l2, seed):

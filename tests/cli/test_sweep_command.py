@@ -335,6 +335,8 @@ def test_an_ablation_fits_any_terminal_and_encoding(columns, ablation, capsys, m
     _, head, *lines = capsys.readouterr().out.splitlines()
     assert [word for word in head.split() if word.isalpha()][:2] == ["regularizer", "brings"]
     assert ("± se" in head) == (columns == 80)
+    assert (said := " ".join(lines)).count("se: standard error") == (columns == 80)
+    assert said.count("too narrow for: ± se") == (columns == 40)
     assert max(map(len, lines)) <= columns
     assert [line.split()[0] for line in lines[:4]] == FOUR
     raw = io.BytesIO()
