@@ -34,10 +34,9 @@ from ..tables import Cell, Column, Table, number
 from ..trials import key, same
 from . import common
 from .common import MissingError, UsageError, flags
-from .folder import RECORD, Kept
+from .folder import RECORD, STORE, Kept
 from .settings import TrainSettings
 
-STORE = "sweep.sqlite"
 DATA = ("dataset", "data", "target", "task", "noise", "validation", "seed")  # what data depend on
 QUESTION = ("dataset", "target", "task")  # runs of which differ are not ranked
 SHOWN = 5  # failures, and what is missing; then how many more
@@ -107,13 +106,15 @@ def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str], str]]:
         there = [path / name for name in (STORE, RECORD) if (path / name).is_file()]
         if path.is_dir() and not there:
             raise MissingError(f"{path} holds neither {STORE} nor {RECORD}: nothing to compare")
+        if not path.exists():
+            raise MissingError(f"there is no {path}: expected a folder of a run or of a sweep")
         file = there[0] if there else path
         if file.name == RECORD:
             folders[file.parent] = Kept.of(file.parent)
             continue
         try:
             found.append((str(path), Sweep.load(file), [], ""))
-        except (FileNotFoundError, ValueError) as error:
+        except ValueError as error:
             raise MissingError(str(error)) from error
     if folders:
         found.append((f"{_count(len(folders), 'run')} of minireg train", *_from_runs(folders)))

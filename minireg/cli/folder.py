@@ -29,6 +29,7 @@ except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
 RECORD, FORMAT = "history.json", 1
+STORE = "sweep.sqlite"  # of a sweep's folder
 RUN, CHECKPOINT = "run-{}.safetensors", "checkpoint-{}.safetensors"  # by label
 Writer = Callable[[Path], object]
 
@@ -118,6 +119,8 @@ class Kept:
     def of(cls, path: Path) -> Kept:
         """Of a folder; ``OSError`` without history.json, ``MissingError`` that says what is wrong with it."""
         need(safetensors="io")
+        if (path / STORE).is_file() and not (path / RECORD).exists():
+            raise MissingError(f"{path} is a sweep, not a run: minireg compare {path}")
         try:
             found = json.loads((path / RECORD).read_text("utf-8"))
             if (number := found.get("format")) != FORMAT:

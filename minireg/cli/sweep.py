@@ -52,8 +52,8 @@ from ..trials import Store, key
 from ..workers import message
 from . import common, compare
 from .common import MissingError, UsageError, flag, flags, in_range
-from .compare import ABLATED, DATA, STORE
-from .folder import RunFolder
+from .compare import ABLATED, DATA
+from .folder import STORE, RunFolder
 from .settings import TrainSettings, add_flags
 from .spelled import points
 from .trial import prepared, read, train_one, tried
@@ -109,15 +109,19 @@ def run(args: argparse.Namespace) -> int:
     about["trials"] = {"planned": plan.total, "there": len(there), "done": len(found.rows)}
     if found.rows:
         compare.say([folder.path], args, about)
-    rest = f"{len(found.rows)} of {plan.total} trials are in {folder.path}; "
-    rest += f"the same command with --out {shlex.quote(str(folder.path))} computes the rest"
+    rest = f"{len(found.rows)} of {plan.total} trials are in {folder.path}"
+    errors = [message(row["error"]) for row in found.failed]
+    if found.missing or not all(error.startswith("FloatingPointError") for error in errors):
+        out = shlex.quote(str(folder.path))  # what diverged would do so again
+        rest += f"; the same command with --out {out} computes the rest"
     if found.missing:
         print(f"minireg sweep: interrupted; {rest}", file=sys.stderr)
         return 130
     if failed := found.failed:
         where = f"{compare.where(failed[0], found.parameters)}, seed {failed[0]['seed']}"
-        first = f", the first at {where}: {message(failed[0]['error'])}"
-        raise MissingError(f"{len(failed)} trials failed{'' if found.rows else first}; {rest}")
+        first = "" if found.rows else f", the first at {where}: {errors[0]}"
+        count = f"{len(failed)} trial{'s' * (len(failed) != 1)}"
+        raise MissingError(f"{count} failed{first}; {rest}")
     return 0
 
 

@@ -17,7 +17,7 @@ from ..objective import Objective
 from ..optim.lr_scheduler import ClosedForm, LRScheduler
 from ..random import manual_seed
 from ..training import fit, passing_interrupts
-from .common import MissingError, UsageError
+from .common import MissingError, UsageError, flag
 from .settings import OPTIMIZERS, TrainSettings
 
 
@@ -106,6 +106,7 @@ def train_one(
     """One training; everything but the regularizers is the same for both labels.
 
     ``books``: the regularized one with a ledger, which takes about as long as the training itself.
+    ``FloatingPointError`` names the settings at which it diverges.
     It goes on from ``checkpoint`` if that is a file, and unless ``keep`` is False keeps it in about 3 % of
     the time.
     """
@@ -124,11 +125,19 @@ def train_one(
         options |= {"checkpoint": checkpoint, "every": 0.03}
     if checkpoint and checkpoint.exists():
         options["resume"] = checkpoint
-    history = fit(
-        model, objective, optimizer, data.train, (x[::2], y[::2]), epochs=settings.epochs,
-        batch_size=settings.batch_size, seed=settings.seed, clip_norm=settings.clip_norm,
-        scheduler=scheduler, ledger=ledger, watch=watch, **options,
-    )  # fmt: skip
+    try:
+        history = fit(
+            model, objective, optimizer, data.train, (x[::2], y[::2]), epochs=settings.epochs,
+            batch_size=settings.batch_size, seed=settings.seed, clip_norm=settings.clip_norm,
+            scheduler=scheduler, ledger=ledger, watch=watch, **options,
+        )  # fmt: skip
+    except (FloatingPointError, np.linalg.LinAlgError) as error:
+        what = str(error).removeprefix("fit: ").partition("; ")[0]
+        names = [n for n in ("lr", "l2", "l1", "weight_decay") if n == "lr" or on]
+        at = [f"{flag(n)} {v:g}" for n in names if (v := getattr(settings, n))]
+        at += [f"--penalty {' '.join(chosen.words)}" for chosen in settings.penalty if on]
+        lower = f"lower --lr{' or a strength' * on}"
+        raise FloatingPointError(f"{what}: it diverges at {', '.join(at)}; {lower}") from error
     wrong, names = int(flipped.sum()), data.feature_names
     return Run(history, model, objective.assignments(), ledger, wrong, names)
 

@@ -509,7 +509,12 @@ def test_two_runs_into_the_same_new_folder_are_not_mixed(tmp_path, capsys, monke
     [
         (
             ["--lr", "1e12", "--hidden", "16"],
-            r"the plain run failed: .*training loss is \w+ after epoch \d; lower the learn",
+            r"run failed: the training loss is \w+ after epoch \d: it diverges at --lr 1e\+12; lower --lr\n",
+        ),
+        (
+            ["--penalty", "SpectralNorm(1e30)", "--lr", "0.1", "--l1", "1e-5"],
+            r"regularized run failed: .*: it diverges at --lr 0.1, --l1 1e-05, "
+            r"--penalty SpectralNorm\(1e30\); lower --lr or a strength; ",
         ),
         (["--hidden", "1000000000000"], "the plain run failed: Unable to allocate"),
         (["--norm", "batch", "--batch-size", "1"], "the plain run failed: .*more than one|batch"),
@@ -519,7 +524,8 @@ def test_a_run_that_fails_says_which_and_why_in_one_line(flags, says, tmp_path, 
     """Reliability 14: no traceback, no warning for each op."""
     error = in_one_line(capsys, over(ONCE, *flags, "--out", tmp_path))
     assert re.search(says, error)
-    assert json.loads((tmp_path / "history.json").read_text())["runs"] == {}
+    ended = json.loads((tmp_path / "history.json").read_text())["runs"]
+    assert [*ended] == ["plain"] * ("regularized" in error)
 
 
 def test_what_fails_before_the_first_run_is_said_in_one_line(tmp_path, capsys, monkeypatch):

@@ -387,7 +387,10 @@ def refused(capsys, code, *args):
 
 
 def test_what_cannot_be_compared_is_said_in_one_line(store, tmp_path, capsys):
-    assert "no file" in refused(capsys, 1, tmp_path / "nothing")
+    error = refused(capsys, 1, path := tmp_path / "nothing")
+    assert (
+        error == f"minireg compare: there is no {path}: expected a folder of a run or of a sweep\n"
+    )
     assert "holds neither sweep.sqlite nor history.json" in refused(capsys, 1, tmp_path)
     (text := tmp_path / "x.csv").write_text("l2,loss\n" * 99)
     assert "damaged, or no store" in refused(capsys, 1, text)

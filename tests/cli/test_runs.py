@@ -468,6 +468,13 @@ def test_a_run_that_diverges_diverges_again(tmp_path, capsys):
     assert capsys.readouterr().err == first
 
 
+def test_a_sweep_is_no_run_and_its_command_is_said(tmp_path, capsys):
+    (tmp_path / "sweep.sqlite").touch()
+    for command in (["report"], ["train", "--resume"]):
+        error = in_one_line(capsys, [*command, str(tmp_path)])
+        assert error.endswith(f"{tmp_path} is a sweep, not a run: minireg compare {tmp_path}\n")
+
+
 # --- drawn again ------------------------------------------------------------------------------------
 @pytest.mark.slow
 def test_the_page_is_the_same(drawn, tmp_path, capsys):

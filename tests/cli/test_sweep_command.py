@@ -211,10 +211,22 @@ def test_failed_trials_are_listed_and_the_table_shown(tmp_path):
     said, error = run(*grid, "--out", tmp_path / "some", code=1)
     assert "failed: lr=1e+30, seed 0: FloatingPointError" in said
     assert "best: lr=0.01" in said
-    assert "1 trials failed; 1 of 2 trials are in" in error
+    assert error == f"minireg sweep: 1 trial failed; 1 of 2 trials are in {tmp_path / 'some'}\n"
     said, error = run("--lr", "1e30", "--seeds", "2", "--out", tmp_path / "all", code=1)
-    assert "2 trials failed, the first at l2=0.001, seed 0: FloatingPointError: fit: " in error
-    assert "0 of 2 trials are in" in error
+    assert "2 trials failed, the first at l2=0.001, seed 0: FloatingPointError: the train" in error
+    assert re.search(
+        r": it diverges at --lr 1e\+30, --l2 0.001, .*; lower --lr or a strength;", error
+    )
+    assert error.endswith(f"; 0 of 2 trials are in {tmp_path / 'all'}\n")
+
+
+def test_what_failed_for_another_reason_is_computed_by_the_same_command(tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(command, "train_one", full)
+    _, error = run("--seeds", "1", "--out", tmp_path, code=1)
+    assert f"the same command with --out {tmp_path} computes the rest" in error
 
 
 def test_one_point_and_one_seed_are_said_to_be_that(tmp_path):
