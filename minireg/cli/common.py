@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,10 +36,16 @@ class Parser(argparse.ArgumentParser):
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
-            near = difflib.get_close_matches(flag, self._option_string_actions, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = near(flag, self._option_string_actions)
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse, except that an unknown command is told of one that is near."""
+        if action.dest == "command" and action.choices and value not in action.choices:
+            hint = near(value, action.choices) or f"; expected one of {', '.join(action.choices)}"
+            self.error(f"there is no command {value!r}{hint}")
+        super()._check_value(action, value)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """As argparse, except that no value of a flag is lost to a later one."""
@@ -77,6 +83,17 @@ def declare(commands: Commands, name: str, run: Command, short: str, about: str 
     )
     parser.set_defaults(execute=run)
     return parser
+
+
+def near(word: str, names: Iterable[str]) -> str:
+    """The hint to a name that is meant, perhaps, or "".
+
+    >>> near("l1", ["L1", "L2"]), near("check", ["check-penalty"]), near("x", ["L1"])
+    ('; did you mean L1?', '; did you mean check-penalty?', '')
+    """
+    lower = {name.lower(): name for name in names}
+    hits = difflib.get_close_matches(word.lower(), lower, 1, 0.5)
+    return f"; did you mean {lower[hits[0]]}?" if hits else ""
 
 
 def flag(name: str) -> str:

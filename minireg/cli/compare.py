@@ -14,6 +14,9 @@ what is compared
 examples
   minireg compare runs/sweep
   minireg compare runs/a runs/b runs/c --figure validation_accuracy
+
+exit code
+  0 compared, 1 there is nothing to compare, 2 a wrong flag
 """
 
 from __future__ import annotations

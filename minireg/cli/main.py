@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 something is missing, failed or found wrong, 2 a wrong fla
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..tables import ASCII, WORDS
 from . import check, compare, course, info, report, sweep, train
 from .common import MissingError, Parser, UsageError
 
@@ -58,13 +60,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Make stdout and stderr fit to print on: there, and replacing what their encoding lacks."""
+    """Make stdout and stderr fit to print on: there, and with words for what their encoding lacks."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # started without one
             setattr(sys, name, io.StringIO())
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a λ that the encoding lacks is no traceback
+            stream.reconfigure(errors="minireg")  # a λ that the encoding lacks is no traceback
+
+
+def _in_words(error: UnicodeError) -> tuple[str, int]:
+    """What takes the place of signs that an encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end].translate(ASCII)
+    return "".join(sign if sign.isascii() else WORDS.get(sign, "?") for sign in lost), error.end
+
+
+codecs.register_error("minireg", _in_words)
 
 
 def _flush() -> None:

@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 from .. import datasets, nn, optim
 from ..objective import Objective, Term
 from ..penalties import L1, L2
-from .common import UsageError, flag, flags, in_range
-from .spelled import PENALTIES, SCHEDULES, Chosen, listing, near, read
+from .common import UsageError, flag, flags, in_range, near
+from .spelled import HELP, PENALTIES, SCHEDULES, Chosen, listing, read
 
 
 class Kind(NamedTuple):
@@ -123,7 +123,7 @@ def _schedule(text: str) -> str:
     """A schedule's short name, or a spelled one, as it is."""
     text, names = text.strip(), ["none", *DERIVED]
     if text.isidentifier() and text not in {*names, *SCHEDULES}:
-        raise ValueError(f"there is no {text!r:.40}{near(text, [*names, *SCHEDULES])}")
+        raise ValueError(f"there is no {text!r:.40}{near(text, [*names, *SCHEDULES]) or HELP}")
     if text not in names:
         read(text, SCHEDULES)
     return text
@@ -168,7 +168,8 @@ class TrainSettings:
     dataset : {datasets}; default digits
     data : your own instead: a table in .csv, .parquet or .npz
     target : of --data: what to predict
-    task : of --data; default: what the target looks like
+    task : of --data; default: texts and bools are labels, floats are not, integers are if there are at most
+        20 different ones, of which each comes twice on average
     noise : share of the training labels to flip; default 0.2, of --data 0
     validation : held out; default 0.3, or the test part that the data set comes with; half of it chooses
         the best epoch, half is looked at only

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import itertools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from .. import penalties
 from ..objective import Term
 from ..optim import lr_scheduler
 from ..penalties import Penalty
+from .common import near
 
 Known = Mapping[str, Any]  # names that a text may call
 
@@ -39,6 +39,7 @@ SCHEDULES: Known = {
     if name not in _APART
 }
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.UnaryOp, ast.USub, ast.UAdd, ast.Load)
+HELP = "; the word help lists all"
 _LONGEST = 2000  # characters; Python's parser nests as deep as the text wants
 
 
@@ -75,7 +76,7 @@ def read(text: str, known: Known, braces: bool = False) -> partial[Any]:
             f"{signature([*known][1], known)}, as one word in quotes (on Windows double ones), got {shown}"
         )
     if name.id not in known:
-        raise ValueError(f"there is no {name.id!r:.40}{near(name.id, known)}")
+        raise ValueError(f"there is no {name.id!r:.40}{near(name.id, known) or HELP}")
     if not isinstance(found, ast.Call):
         raise ValueError(f"{shown} lacks its arguments; write {signature(name.id, known)}")
     args = [_literal(node, text, braces) for node in found.args]
@@ -133,17 +134,6 @@ def signature(name: str, known: Known) -> str:
 def _refused(text: str, error: Exception, name: str, known: Known) -> ValueError:
     """The error for arguments that a name does not take, with those that it takes."""
     return ValueError(f"{text!r:.80}: {error}; write {signature(name, known)}")
-
-
-def near(word: str, names: Iterable[str]) -> str:
-    """The hint to a name that is meant, perhaps.
-
-    >>> near("l1", PENALTIES), near("Grouplaso", PENALTIES), near("x", PENALTIES)
-    ('; did you mean L1?', '; did you mean GroupLasso?', '; the word help lists all')
-    """
-    lower = {name.lower(): name for name in names}
-    hits = difflib.get_close_matches(word.lower(), lower, 1)
-    return f"; did you mean {lower[hits[0]]}?" if hits else "; the word help lists all"
 
 
 def listing(known: Known) -> str:

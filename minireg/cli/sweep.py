@@ -23,6 +23,10 @@ examples
   minireg sweep --penalty "GroupLasso({1e-4, 1e-3, 1e-2}, axis=0)" --on 0.weight --via prox
   minireg sweep --ablate --dataset wine --out runs/ablation
   minireg sweep --lr 0.005 0.01 0.02 0.05 --halving --scheduler tcp://10.0.0.1:8786
+
+exit code
+  0 every trial is there, 1 some failed, or something is missing or cannot be written,
+  2 a wrong flag or value, 130 Ctrl-C
 """
 
 from __future__ import annotations

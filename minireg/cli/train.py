@@ -24,6 +24,10 @@ examples
                                                  pixels that no unit looks at: exact zeros
   minireg train --data fruit.csv --target kind   a table of your own, of which no label is flipped
   minireg train --resume runs/wine-20261129-130901
+
+exit code
+  0 both trainings have ended, 1 one failed, or something is missing or cannot be written,
+  2 a wrong flag or value, 130 Ctrl-C
 """
 
 from __future__ import annotations

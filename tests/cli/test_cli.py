@@ -666,6 +666,51 @@ def test_every_command_speaks_every_encoding(encoding, tmp_path, monkeypatch, ca
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("encoding", "formula"),
+    [
+        ("ascii", "1/2 lambda||w||^2 on the weights"),
+        ("cp1252", "½lambda||w||² on the weights"),
+        ("utf-8", "½λ‖w‖² on the weights"),
+    ],
+)
+def test_a_sign_that_the_encoding_lacks_is_a_word(encoding, formula, monkeypatch):
+    raw = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+        with pytest.raises(SystemExit):
+            cli.main(["train", "--help"])
+        text = raw.getvalue().decode(encoding)
+    assert formula in text
+    assert "?" not in text
+    assert not re.search("[λ‖]", text) or encoding == "utf-8"
+
+
+@pytest.mark.parametrize("command", ["train", "sweep", "compare", "report", "check-penalty"])
+def test_help_lists_the_exit_codes(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    _, _, codes = capsys.readouterr().out.partition("\nexit code\n")
+    assert re.search(r"\b0 .*\b1 .*\b2 ", codes, re.S)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("check", "check-penalty"), ("compar", "compare")])
+def test_a_command_that_does_not_exist_is_told_of_the_one_that_does(typed, meant, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([typed])
+    error = capsys.readouterr().err
+    assert error.startswith(f"minireg: there is no command {typed!r}; did you mean {meant}?")
+
+
+def test_the_rule_by_which_a_task_is_inferred_stands_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "default: texts and bools are labels, floats are not, integers are if there are at" in said
+    )
+
+
 def test_json_is_whole_in_any_encoding(monkeypatch, capsys):
     raw = io.BytesIO()
     with monkeypatch.context() as patch:
