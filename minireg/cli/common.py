@@ -43,8 +43,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """As argparse, except that an unknown command is told of one that is near."""
         if action.dest == "command" and action.choices and value not in action.choices:
-            hint = near(value, action.choices) or f"; expected one of {', '.join(action.choices)}"
-            self.error(f"there is no command {value!r}{hint}")
+            self.error(f"there is no command {value!r}{near(value, action.choices)}")
         super()._check_value(action, value)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:

@@ -107,10 +107,9 @@ def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str], str]]:
     folders: dict[Path, Kept] = {}
     for path in dict.fromkeys(paths):
         there = [path / name for name in (STORE, RECORD) if (path / name).is_file()]
-        if path.is_dir() and not there:
-            raise MissingError(f"{path} holds neither {STORE} nor {RECORD}: nothing to compare")
-        if not path.exists():
-            raise MissingError(f"there is no {path}: expected a folder of a run or of a sweep")
+        if not (there or path.is_file()):
+            lacks = f"holds neither {STORE} nor {RECORD}" if path.is_dir() else "does not exist"
+            raise MissingError(f"{path} {lacks}: nothing to compare")
         file = there[0] if there else path
         if file.name == RECORD:
             folders[file.parent] = Kept.of(file.parent)
@@ -120,7 +119,7 @@ def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str], str]]:
         except ValueError as error:
             raise MissingError(str(error)) from error
     if folders:
-        found.append((f"{_count(len(folders), 'run')} of minireg train", *_from_runs(folders)))
+        found.append((f"{count(len(folders), 'run')} of minireg train", *_from_runs(folders)))
     for name, sweep, *_ in found:
         if not sweep.rows:
             counts = f"{len(sweep.failed)} failed, {len(sweep.missing)} missing"
@@ -173,16 +172,19 @@ def _named(settings: TrainSettings) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in ("data", "seed")}
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> count(1, "run"), count(2, "run")
+    ('1 run', '2 runs')
+    """
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 # --- what is said of them -----------------------------------------------------------------------
 
 
-def _judged(
-    name: str, sweep: Sweep, said: list[str], unranked: str, args: argparse.Namespace
-) -> dict[str, Any]:
+def _judged(name: str, sweep: Sweep, said: list[str], why: str, args: Any) -> dict[str, Any]:
     """A sweep as ``--json`` prints it."""
     if args.over is not None and args.over not in sweep.parameters:
         known = ", ".join(sweep.parameters)
@@ -192,9 +194,7 @@ def _judged(
     if figure not in sweep.figures:
         raise UsageError(f"{name} has no figure {figure!r}, expected one of {[*sweep.figures]}")
     mode = args.mode or best_of(figure)
-    best, rule, notes = (
-        (None, None, []) if ablation else _chosen(sweep, figure, mode, args.over, unranked)
-    )
+    best, rule, notes = _chosen(sweep, figure, mode, args.over, why)
     full, most = sweep.full, sweep.halving and sweep.halving.most
     early = [] if sweep.halving is None else sorted({*sweep[sweep.halving.budget]} - {most})
     return {
@@ -238,8 +238,8 @@ def _chosen(
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[str]]:
     """The best, what the one-standard-error rule chooses, and why there is none."""
     best = rule = why = None
-    if unranked := unranked or _unranked(sweep.full):
-        return None, None, [unranked]
+    if sweep.parameters == (ABLATED,) or (unranked := unranked or _unranked(sweep.full)):
+        return None, None, [unranked] * bool(unranked)
     rows, notes = sweep.full.rows, []
     varied = [n for n in sweep.full.parameters if len({same(row[n]) for row in rows}) > 1]
     if over is None and len(varied) > 1:
@@ -258,11 +258,9 @@ def _chosen(
     if best and why:
         notes.append(f"no one-standard-error rule: {why}")
     points = sweep.full.summary(figure)
-    if best and rule and (few := [p for p in points if p["seeds"] < best["seeds"]]):
-        left_out = "; ".join(where(point, sweep.full.parameters) for point in few)
-        notes.append(
-            f"the one-standard-error rule leaves out {left_out}: fewer seeds than the best"
-        )
+    few = [where(p, sweep.parameters) for p in points if best and p["seeds"] < best["seeds"]]
+    if rule and few:
+        notes.append(f"the one-standard-error rule leaves out {'; '.join(few)}: of fewer seeds")
     if rule and sweep.halving:
         kept = f"{len(points)} of {len(sweep.summary(figure))} points"
         notes.append(f"chosen among {kept}, those with the full training")
@@ -340,11 +338,13 @@ def _table(judged: dict[str, Any], width: int) -> tuple[Table, list[str]]:
         (Column("picture", ""), [" " * NARROWEST for _ in points]),
         (Column("chosen", whole=True), [Cell(words, "bold green") for words in said]),
     ]
-    if not any(said):
-        figures.pop()
-    mean, picture, chosen = figures[:1], figures[3:4], figures[4:]
+    mean, picture, chosen = figures[:1], figures[3:4], figures[4:] * any(said)
     less = [mean + picture + chosen, mean + chosen, chosen]
-    layouts = [named + figures, named + less[0], *(numbers + columns for columns in less)]
+    layouts = [
+        named + figures[:4] + chosen,
+        named + less[0],
+        *(numbers + columns for columns in less),
+    ]
     columns, legend = _fitting(layouts, width - 1)
     if columns[0] is numbers[0]:
         legend += [f"{n}: {where(point, names)}" for n, point in enumerate(points, 1)]
@@ -391,9 +391,7 @@ def _ablation_table(judged: dict[str, Any], width: int) -> tuple[Table, list[str
         columns.append((Column(name, "+"), [finite(row[name]) for row in rows]))
         columns.append((Column("± se", ""), [finite(row[f"{name}_se"]) for row in rows]))
     shown, legend = _fitting([columns, [*columns[:2], columns[3]], columns[:2]], width - 1)
-    legend.append(
-        "brings: with it alone against none; lost: all against all but it; + is better with it"
-    )
+    legend.append("brings: alone against none; lost: all against all but it; + is better with it")
     pairs = {row[f"{name}_seeds"] for row in rows for name in ("brings", "lost")}
     if max(pairs) == 1:
         legend.append("one seed shows no spread: --seeds 5")
@@ -420,7 +418,7 @@ def _fitting(layouts: list[Filled], width: int) -> tuple[Filled, list[str]]:
 
 
 def _filled(columns: Filled, judged: dict[str, Any]) -> Table:
-    title = f"{judged['name']}: {judged['figure']}, {_count(judged['runs'], 'run')}"
+    title = f"{judged['name']}: {judged['figure']}, {count(judged['runs'], 'run')}"
     rows = zip(*(cells for _, cells in columns), strict=True)
     return Table([column for column, _ in columns], rows, title)
 
@@ -464,11 +462,8 @@ def _said(judged: dict[str, Any]) -> list[str]:
     lines = []
     if (left := len(judged["points"]) - LONGEST) > 0:
         lines.append(f"the best {LONGEST} points; {left} more are in --json")
-    for title, row in (
-        ("best", judged["best"]),
-        ("within one standard error", judged["one_standard_error"]),
-    ):
-        if row is not None:
+    for title, kind in (("best", "best"), ("within one standard error", "one_standard_error")):
+        if row := judged[kind]:
             lines.append(f"{title}: {where(row, names)}: {_mean(row, figure)}")
     if judged["ablation"] is not None:
         ends = {0: "none", len(judged["ablation"]): "all"}
@@ -478,7 +473,7 @@ def _said(judged: dict[str, Any]) -> list[str]:
         budgets = ", ".join(map(str, judged["stopped_early"]["budgets"]))
         what = "stopped early by halving, no results"
         what = what if judged["points"] else "halving has not come to a full training; there are"
-        lines.append(f"{what}: {_count(runs, 'run')} (budgets {budgets})")
+        lines.append(f"{what}: {count(runs, 'run')} (budgets {budgets})")
     for title in ("failed", "missing"):
         rows = judged[title]
         for row in rows[:SHOWN]:
@@ -491,7 +486,7 @@ def _said(judged: dict[str, Any]) -> list[str]:
 
 def _mean(row: dict[str, Any], figure: str) -> str:
     error = "" if math.isnan(row["se"]) else f", standard error {number(row['se'])}"
-    return f"{figure} {number(row['mean'])} ({_count(row['seeds'], 'seed')}{error})"
+    return f"{figure} {number(row['mean'])} ({count(row['seeds'], 'seed')}{error})"
 
 
 def where(row: dict[str, Any], names: Iterable[str]) -> str:

@@ -13,9 +13,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from .. import __version__
-from ..tables import ASCII, WORDS
+from ..tables import WORDS
 from . import check, compare, course, info, report, sweep, train
 from .common import MissingError, Parser, UsageError
 
@@ -69,12 +70,10 @@ def _open_streams() -> None:
             stream.reconfigure(errors="minireg")  # a λ that the encoding lacks is no traceback
 
 
-def _in_words(error: UnicodeError) -> tuple[str, int]:
+def _in_words(error: Any) -> tuple[str, int]:
     """What takes the place of signs that an encoding lacks."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    lost = error.object[error.start : error.end].translate(ASCII)
-    return "".join(sign if sign.isascii() else WORDS.get(sign, "?") for sign in lost), error.end
+    words = error.object[error.start : error.end].translate(WORDS)
+    return words.encode("ascii", "replace").decode(), error.end
 
 
 codecs.register_error("minireg", _in_words)

@@ -124,8 +124,7 @@ def run(args: argparse.Namespace) -> int:
     if failed := found.failed:
         where = f"{compare.where(failed[0], found.parameters)}, seed {failed[0]['seed']}"
         first = "" if found.rows else f", the first at {where}: {errors[0]}"
-        count = f"{len(failed)} trial{'s' * (len(failed) != 1)}"
-        raise MissingError(f"{count} failed{first}; {rest}")
+        raise MissingError(f"{compare.count(len(failed), 'trial')} failed{first}; {rest}")
     return 0
 
 

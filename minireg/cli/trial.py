@@ -136,8 +136,7 @@ def train_one(
         names = [n for n in ("lr", "l2", "l1", "weight_decay") if n == "lr" or on]
         at = [f"{flag(n)} {v:g}" for n in names if (v := getattr(settings, n))]
         at += [f"--penalty {' '.join(chosen.words)}" for chosen in settings.penalty if on]
-        lower = f"lower --lr{' or a strength' * on}"
-        raise FloatingPointError(f"{what}: it diverges at {', '.join(at)}; {lower}") from error
+        raise FloatingPointError(f"{what}: it diverges; lower {' or '.join(at)}") from error
     wrong, names = int(flipped.sum()), data.feature_names
     return Run(history, model, objective.assignments(), ledger, wrong, names)
 

@@ -73,7 +73,7 @@ def test_what_is_best_failed_and_missing_is_said(store, capsys):
     assert "within one standard error: l2=0.01: validation_loss 0.650" in text
     assert "failed: l2=1, seed 1: FloatingPointError: diverged" in text
     assert "note: means are of 3 seeds, but of fewer at l2=1.0: 2" in text
-    left_out = "note: the one-standard-error rule leaves out l2=1: fewer seeds than the best"
+    left_out = "note: the one-standard-error rule leaves out l2=1: of fewer seeds"
     assert left_out in text
     text = " ".join(shown(capsys, store.parent, "--figure", "validation_accuracy").split())
     assert "best: l2=0.01: validation_accuracy 0.675" in text
@@ -388,9 +388,7 @@ def refused(capsys, code, *args):
 
 def test_what_cannot_be_compared_is_said_in_one_line(store, tmp_path, capsys):
     error = refused(capsys, 1, path := tmp_path / "nothing")
-    assert (
-        error == f"minireg compare: there is no {path}: expected a folder of a run or of a sweep\n"
-    )
+    assert error == f"minireg compare: {path} does not exist: nothing to compare\n"
     assert "holds neither sweep.sqlite nor history.json" in refused(capsys, 1, tmp_path)
     (text := tmp_path / "x.csv").write_text("l2,loss\n" * 99)
     assert "damaged, or no store" in refused(capsys, 1, text)

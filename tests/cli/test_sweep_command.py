@@ -214,9 +214,7 @@ def test_failed_trials_are_listed_and_the_table_shown(tmp_path):
     assert error == f"minireg sweep: 1 trial failed; 1 of 2 trials are in {tmp_path / 'some'}\n"
     said, error = run("--lr", "1e30", "--seeds", "2", "--out", tmp_path / "all", code=1)
     assert "2 trials failed, the first at l2=0.001, seed 0: FloatingPointError: the train" in error
-    assert re.search(
-        r": it diverges at --lr 1e\+30, --l2 0.001, .*; lower --lr or a strength;", error
-    )
+    assert re.search(r": it diverges; lower --lr 1e\+30 or --l2 0.001 or .*; ", error)
     assert error.endswith(f"; 0 of 2 trials are in {tmp_path / 'all'}\n")
 
 
