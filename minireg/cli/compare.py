@@ -143,10 +143,8 @@ def _from_runs(folders: dict[Path, Kept]) -> tuple[Sweep, list[str], str]:
         kept, settings = folders[path], named[path]
         known = sources.setdefault(same([getattr(kept.settings, name) for name in DATA]), path)
         if kept.data["sums"] != folders[known].data["sums"]:
-            both = f"both are of {settings['dataset']} with the same settings"
-            raise MissingError(
-                f"{known} and {path} are runs of other data, though {both}; compare them apart"
-            )
+            both = f"both are of {settings['dataset']} with the same settings; compare them apart"
+            raise MissingError(f"{known} and {path} are runs of other data, though {both}")
         figures: dict[str, float] | None = None
         if kept.ended("regularized"):
             run = kept.runs["regularized"]
@@ -340,11 +338,8 @@ def _table(judged: dict[str, Any], width: int) -> tuple[Table, list[str]]:
     ]
     mean, picture, chosen = figures[:1], figures[3:4], figures[4:] * any(said)
     less = [mean + picture + chosen, mean + chosen, chosen]
-    layouts = [
-        named + figures[:4] + chosen,
-        named + less[0],
-        *(numbers + columns for columns in less),
-    ]
+    wide = named + figures[:4] + chosen
+    layouts = [wide, named + less[0], *(numbers + columns for columns in less)]
     columns, legend = _fitting(layouts, width - 1)
     if columns[0] is numbers[0]:
         legend += [f"{n}: {where(point, names)}" for n, point in enumerate(points, 1)]

@@ -61,9 +61,7 @@ def draw(args: argparse.Namespace) -> int:
     out = args.out or folders[0] / "report.html"
     runs, options = found[folders[0]].runs, about(found[folders[0]])
     if len(found) > 1:
-        runs = {
-            f"{p}: {label}": run for p, kept in found.items() for label, run in kept.runs.items()
-        }
+        runs = {f"{p}: {k}": run for p, kept in found.items() for k, run in kept.runs.items()}
         options = _of_several(found, out)
         if warning := incomparable(runs):
             print(f"minireg report: warning: {warning}", file=sys.stderr)

@@ -95,9 +95,7 @@ class _Penalty(argparse.Action):
         if self.dest == "penalty":
             chosen.append(values)
         elif not chosen:
-            raise argparse.ArgumentError(
-                self, "is about the --penalty before it, and there is none"
-            )
+            raise argparse.ArgumentError(self, "is about the --penalty before it: there is none")
         elif getattr(chosen[-1], self.dest) is not None:
             raise argparse.ArgumentError(self, f"given twice for {chosen[-1].penalty}")
         else:
@@ -241,15 +239,11 @@ class TrainSettings:
             some = " and ".join(n for n, k in OPTIMIZERS.items() if k.momentum is not None)
             raise UsageError(f"--momentum is of {some}, and has no effect on {self.optimizer}")
         if self.weight_decay and not kind.decays:
-            raise UsageError(
-                f"--weight-decay: {self.optimizer} has none of its own; --l2 is a decay"
-            )
+            raise UsageError(f"--weight-decay: {self.optimizer} has none of its own; --l2 is one")
         # JSON has plain mappings
         self.penalty = [p if isinstance(p, Chosen) else Chosen(**p) for p in self.penalty]
         if several := [chosen.penalty for chosen in self.penalty if chosen.axes]:
-            raise UsageError(
-                f"--penalty: train takes no braces, got {several[0]}; minireg sweep does"
-            )
+            raise UsageError(f"--penalty: braces are for minireg sweep, got {several[0]}")
         self.l2 = self.l2 if self.l2 is not None else 0.0 if self.penalty else 1e-3
         self.l1 = self.l1 if self.l1 is not None else 0.0 if self.penalty else 2e-4
         try:
@@ -294,9 +288,7 @@ class TrainSettings:
         found = {n: v for n, v in given.items() if n in one and isinstance(v, list)}
         for chosen in given.get("penalty", []):
             if twice := found.keys() & chosen.axes.keys():
-                raise UsageError(
-                    f"--penalty: {min(twice)} is there twice; give names, as in a=L1(…)"
-                )
+                raise UsageError(f"--penalty: {min(twice)} is there twice; name them, as a=L1(…)")
             found |= chosen.axes
         return found
 

@@ -116,8 +116,8 @@ def run(args: argparse.Namespace) -> int:
     rest = f"{len(found.rows)} of {plan.total} trials are in {folder.path}"
     errors = [message(row["error"]) for row in found.failed]
     if found.missing or not all(error.startswith("FloatingPointError") for error in errors):
-        out = shlex.quote(str(folder.path))  # what diverged would do so again
-        rest += f"; the same command with --out {out} computes the rest"
+        # what diverged would do so again
+        rest += f"; the same command with --out {shlex.quote(str(folder.path))} computes the rest"
     if found.missing:
         print(f"minireg sweep: interrupted; {rest}", file=sys.stderr)
         return 130
@@ -176,9 +176,8 @@ class Plan:
                 trials = store.trials()
         except ValueError as error:
             said = str(error).removeprefix("sweep: ")
-            raise MissingError(
-                said.replace("key data", f"the data in {self.settings.data}")
-            ) from error
+            said = said.replace("key data", f"the data in {self.settings.data}")
+            raise MissingError(said) from error
         keys = {key(point, seed) for point in points(self.grid) for seed in self.seeds}
         return [
             {**trial.point, "seed": trial.seed, **trial.figures}

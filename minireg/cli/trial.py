@@ -133,8 +133,8 @@ def train_one(
         )  # fmt: skip
     except (FloatingPointError, np.linalg.LinAlgError) as error:
         what = str(error).removeprefix("fit: ").partition("; ")[0]
-        names = [n for n in ("lr", "l2", "l1", "weight_decay") if n == "lr" or on]
-        at = [f"{flag(n)} {v:g}" for n in names if (v := getattr(settings, n))]
+        switched = [n for n in ("lr", "l2", "l1", "weight_decay") if n == "lr" or on]
+        at = [f"{flag(n)} {v:g}" for n in switched if (v := getattr(settings, n))]
         at += [f"--penalty {' '.join(chosen.words)}" for chosen in settings.penalty if on]
         raise FloatingPointError(f"{what}: it diverges; lower {' or '.join(at)}") from error
     wrong, names = int(flipped.sum()), data.feature_names

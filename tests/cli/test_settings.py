@@ -257,7 +257,7 @@ def test_what_is_no_penalty_is_refused_unevaluated(text, tmp_path, monkeypatch):
         (["--penalty", "L1(-1)"], "strength must be a finite number ≥ 0, got -1; write L1(strength)"),
         (["--penalty", "L1(2**9)"], "'2**9' in 'L1(2**9)' is no number, text, list"),
         (["--penalty", "'GroupLasso(1e-3,", "axis=0)'"], "in quotes (on Windows double ones)"),
-        (["--on", "0.weight"], "--on: is about the --penalty before it, and there is none"),
+        (["--on", "0.weight"], "--on: is about the --penalty before it: there is none"),
         (["--via", "prox", "--penalty", "L1(1)"], "--via: is about the --penalty before it"),
         (["--penalty", "L1(1)", "--via", "prox", "--via", "prox"], "--via: given twice for L1(1)"),
         (["--penalty", "L1(1)", "--via", "pox"], "--via: invalid choice: 'pox'"),
@@ -308,7 +308,7 @@ def test_what_braces_may_not_hold(text):
 
 
 def test_train_takes_no_braces(capsys):
-    says = "--penalty: train takes no braces, got L1({1, 2}); minireg sweep does"
+    says = "--penalty: braces are for minireg sweep, got L1({1, 2})"
     assert says in refused(capsys, "--penalty", "L1({1, 2})")
     with pytest.raises(SystemExit):
         cli.main(["sweep", "--help"])

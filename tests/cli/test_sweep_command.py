@@ -414,7 +414,7 @@ def test_penalties_decay_and_early_stopping_are_switched_off_by_name():
         (["--l2=1", "--l2=1"], "--l2: 1.0 is given twice"),
         (["--seeds", "2", "--seeds", "3"], "--seeds: given twice"),
         (["--ablate", "--penalty", "none=L1(1)"], "the name 'none' is taken; choose another"),
-        (["--penalty", "L1({1,2})", "--penalty", "L1({3,4})"], "l1.strength is there twice; give names"),
+        (["--penalty", "L1({1,2})", "--penalty", "L1({3,4})"], "l1.strength is there twice; name them"),
         (["--ablate", "--penalty", "L1({1,2})"], "leave out several values of --penalty"),
         (["--penalty", "L1({-1, 2})"], "strength must be a finite number ≥ 0, got -1"),
         (["--schedule", "cosine", "StepLR(0)"], "StepLR: step_size"),
