@@ -336,7 +336,7 @@ ERRORS = {
         lambda: penalties.L2(0.1, center=np.ones((4, 3))).value(np.ones(3)), ValueError,
         "L2: center (4, 3) (3,)"),
     "a box upside down": (lambda: penalties.Box(1.0, -1.0), ValueError, "Box: low ≤ high 1.0 -1.0"),
-    "a box around NaN": (lambda: penalties.Box(np.nan, 1.0), ValueError, "Box: low ≤ high nan 1.0"),
+    "a box around NaN": (lambda: penalties.Box(np.nan, 1.0), ValueError, "Box: low numbers NaN"),
     "a box with a side of another shape": (
         lambda: penalties.Box(0.0, np.ones(4)).prox(np.ones(3), 1.0), ValueError, "Box: high (4,) (3,)"),
     "a quadratic of no square": (
@@ -386,7 +386,7 @@ ERRORS = {
         lambda: penalties.SpectralNorm(0.1).gradient(np.full((2, 2), np.nan)), np.linalg.LinAlgError,
         "singular values NaN detect_anomaly"),
     "nuclear norm of float16": (
-        lambda: penalties.NuclearNorm(0.1).value(np.ones((2, 2), np.float16)), TypeError,
+        lambda: penalties.NuclearNorm(0.1).gradient(np.ones((2, 2), np.float16)), TypeError,
         "singular values float32 float16"),
     "path norm of a list": (
         lambda: penalties.PathNorm(0.1)([np.ones((2, 2))]), TypeError, "PathNorm Module one by one"),
