@@ -754,6 +754,7 @@ HOST = {
     "inspect.ledger.Ledger.to_csv": "writes figures that record fetched",
     "inspect.ledger.Ledger.to_parquet": "writes figures that record fetched",
     "nn.module.Module.forward": "raises: a subclass defines it",
+    "penalties.constraints.Constraint.normal_distance": "raises: a subclass defines it",
     "ops.table.answers_for": "enters a function into the table when the package is imported",
     "optim.lr_scheduler.ClosedForm.multiplier": "raises: a subclass defines it",
     "optim.lr_scheduler.LRScheduler.rate": "raises: a subclass defines it",
