@@ -542,8 +542,18 @@ def member(l2, seed, names=("a", "b"), on=frozenset("xyz")):
     return [l2 for name in names if name in {"a", "b", "c", "d"} and name not in on]
 
 
-def test_a_worker_that_has_an_older_function_computes_nothing(module):
-    assert mr.sweep(module(), {"l2": [1, 2]}, n_jobs=2)["loss"] == [3.0, 6.0]
+def met(folder):
+    """1, when two processes have come here: so that each has computed a trial."""
+    os.makedirs(folder, exist_ok=True)
+    Path(folder, str(os.getpid())).touch()
+    while len(os.listdir(folder)) < 2:
+        time.sleep(0.01)
+    return 1
+
+
+def test_a_worker_that_has_an_older_function_computes_nothing(module, tmp_path):
+    body = f"total * __import__('test_sweep').met({str(tmp_path / 'met')!r})"
+    assert mr.sweep(module(body=body), {"l2": [1, 2]}, n_jobs=2)["loss"] == [3.0, 6.0]
     with pytest.raises(RuntimeError, match="this worker has another version of <function changing"):
         mr.sweep(module(body="0 * total"), {"l2": [1, 2]}, n_jobs=2)  # joblib keeps its workers
 
