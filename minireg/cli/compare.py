@@ -7,7 +7,7 @@ what is compared
   picture is a point: its mean over the seeds, and one standard deviation to both sides.
   The one-standard-error λ is the largest whose mean is within one standard error of the best,
   among the points with as many seeds as that. None is best where points have other seeds, or
-  runs another data set, target or task, whose figures do not measure the same.
+  runs of a seed other rows to be measured on (data, target, task, --validation).
   Of minireg sweep --ablate: what each regularizer brings alone, and what is lost without it.
   What failed, is missing or was stopped early is said, and never counts as a result.
 
@@ -40,8 +40,7 @@ from .common import MissingError, UsageError, flags
 from .folder import RECORD, STORE, Kept
 from .settings import TrainSettings
 
-DATA = ("dataset", "data", "target", "task", "noise", "validation", "seed")  # what data depend on
-QUESTION = ("dataset", "target", "task")  # runs of which differ are not ranked
+DATA = ("dataset", "data", "target", "task", "validation", "noise", "seed")  # what data depend on
 SHOWN = 5  # failures, and what is missing; then how many more
 LONGEST = 40  # lines of a table
 ABLATED = "regularizers"  # of an ablation: the names of those that are on
@@ -158,8 +157,11 @@ def _from_runs(folders: dict[Path, Kept]) -> tuple[Sweep, list[str], str]:
     # a term that is off has no figures
     shared = [{*ending} for ending in endings if ending]
     endings = [e and {n: v for n, v in e.items() if all(n in s for s in shared)} for e in endings]
-    other = [n for n in QUESTION if len({s[n] for s in named.values()}) > 1]
-    why = f"none is best: {other[0]} differs, so they answer other questions" if other else ""
+    held = "x_validation", "y_validation"
+    rows = {(run.settings.seed, *map(run.data["sums"].get, held)) for run in folders.values()}
+    other = next((n for n in DATA if n in names), "")
+    why = f"none is best: {other} differs, so figures do not measure the same"
+    why *= len(rows) > len({seed for seed, *_ in rows})
     return tabulated(names, [at for _, at, _ in runs.values()], endings), notes, why
 
 
