@@ -1,8 +1,11 @@
 """The constrained view: both forms meet, certificates tell, prices are slopes, misuse is explained."""
 
+import itertools
+
 import numpy as np
 import pytest
 from support.arrays import draw
+from support.few import slow_unless
 
 import minireg as mr
 from minireg import constrained as c
@@ -46,11 +49,10 @@ PENALTIES = {
 }  # fmt: skip
 
 
-EACH = [  # of each penalty one of the two is slow
-    pytest.param(label, share, marks=[pytest.mark.slow] * ((i + j) % 2))
-    for i, label in enumerate(PENALTIES)
-    for j, share in enumerate((0.2, 0.8))
-]
+EACH = slow_unless(  # of each penalty one of the two is slow
+    lambda label, share: share == (0.2, 0.8)[[*PENALTIES].index(label) % 2],
+    itertools.product(PENALTIES, (0.2, 0.8)),
+)
 
 
 @pytest.mark.parametrize(("label", "share"), EACH)

@@ -1,11 +1,13 @@
 """Curvature: products against differences, spectra against dense matrices, surfaces put back."""
 
+import itertools
 import sys
 
 import numpy as np
 import pytest
 from support import strict
 from support.arrays import draw
+from support.few import slow_unless
 
 import minireg as mr
 from minireg import curvature as c
@@ -231,11 +233,10 @@ SPECTRA = {
 
 
 CHOICES = [False, True], [np.float32, np.float64], ["numpy", "strict"]
-HALF = [  # for each spectrum every two choices meet; the other half is slow
-    pytest.param(*(c[i] for c, i in zip(CHOICES, at, strict=True)),
-                 marks=[pytest.mark.slow] * (sum(at) % 2))
-    for at in np.ndindex(2, 2, 2)
-]  # fmt: skip
+HALF = slow_unless(  # for each spectrum every two choices meet; the other half is slow
+    lambda *at: sum(c.index(i) for c, i in zip(CHOICES, at, strict=True)) % 2 == 0,
+    itertools.product(*CHOICES),
+)
 
 
 @pytest.mark.parametrize(("turned", "dtype", "home"), HALF)

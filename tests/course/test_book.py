@@ -32,6 +32,7 @@ def body(html):
     return html[html.index("<main>") : html.index("</main>")]
 
 
+@pytest.mark.slow
 def test_all_lessons_are_there_with_their_headings_and_answers(body):
     ids = re.findall(r'<section class="chapter(?: lesson)?" id="([\w-]+)"', body)
     numbers = [f"lesson-{lesson.number}" for lesson in lessons()]
@@ -52,12 +53,14 @@ def test_all_lessons_are_there_with_their_headings_and_answers(body):
     assert all(HEADS[name].html() in body for name in HEADS)
 
 
+@pytest.mark.slow
 def test_it_tells_every_claim_of_the_lessons_once(body):
     told = [i for n in lessons() for part in n.open().of(Told) for i in (*part.ids, *part.also)]
     assert sorted(re.findall(r'class="ruling">(C\d+)', body)) == sorted(told)
     assert len(told) > len(load()) / 2
 
 
+@pytest.mark.slow
 def test_it_has_no_control_and_asks_for_nothing_but_its_font(html, body):
     assert not re.search(r"<(button|input|textarea|select|form|details|mr-scene|script)\b", body)
     links = re.findall(r'(?:src|href)="([^"]*)"', body)

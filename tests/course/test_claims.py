@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from support import strict
 from support.faults import FAULTS, plant
+from support.few import slow_unless
 from support.gpu import on_gpu
 
 import minireg as mr
@@ -74,16 +75,12 @@ def unmeasured(c, figures):
                 yield x
 
 
-# Thousands of small steps: a second and more each, and seconds on the stand-in; a device runs them as well.
-LONG = {
-    "C04", "C05", "C17", "C18", "C42", "C59", "C60", "C72", "C75", "C79", "C84", "C90", "C91", "C105",
-    "C106", "C112", "C113", "C115", "C116", "C121",
-}  # fmt: skip
+def takes(name):
+    """Seconds that its figures took when they were recorded."""
+    return claims.measured()[name].seconds
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in ALL]
-)
+@pytest.mark.parametrize("name", slow_unless(lambda name: takes(name) < 0.3, ALL))
 def test_claim(name):
     """It holds, and what is on record is what it measures, as is what is said against it."""
     found, stored = measured(name), claims.measured()[name]
@@ -142,7 +139,7 @@ def test_claim_on_a_device(name):
     measured(name, "cupy")
 
 
-BRIEF = [name for name in ALL if name not in LONG]
+BRIEF = [name for name in ALL if takes(name) < 1]  # others take seconds there; a device runs them
 TOPIC = attrgetter("topic")
 DRAW = random.Random(268)  # which draws none that takes seconds there
 DRAWN = {  # a claim of each topic
@@ -151,9 +148,7 @@ DRAWN = {  # a claim of each topic
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in DRAWN)) for n in BRIEF]
-)
+@pytest.mark.parametrize("name", slow_unless(DRAWN.__contains__, BRIEF))
 def test_claim_where_models_live_elsewhere(name):
     with strict.registered():
         measured(name, "strict")

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.faults import FAULTS, plant
+from support.few import slow_unless
 
 import minireg as mr
 from minireg.cli import main as cli
@@ -290,7 +291,7 @@ def test_from_a_wheel_in_another_folder(installed, tmp_path):
 OTHERS = ("marimo", "sklearn", "scipy", "matplotlib")
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", slow_unless({2, 5}.__contains__, NUMBERS))
 def test_the_script_of_a_lesson_runs_with_numpy_alone(number, tmp_path, monkeypatch, capsys):
     text = course.find(number).script()
     for name in {*OTHERS}.union(n for n in sys.modules if n.partition(".")[0] in OTHERS):

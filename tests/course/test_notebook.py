@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.browser import missing
+from support.few import slow_unless
 
 from minireg.cli import main as cli
 from minireg.course import notebook
@@ -57,7 +58,7 @@ def answered(live, made):
 
 
 @pytest.mark.parametrize("lang", LANGS)
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", slow_unless({0, 5}.__contains__, NUMBERS))
 def test_a_notebook_has_all_of_its_lesson_in_one_language(number, lang):
     live = Live(number, lang)
     made = [*cells(live)]
@@ -85,9 +86,7 @@ def test_colours_of_formulas_are_those_of_the_picture():
     assert TONES["penalty"] == "#d26900"
 
 
-@pytest.mark.parametrize(
-    "number", [0, 5, *(pytest.param(n, marks=pytest.mark.slow) for n in NUMBERS if n not in (0, 5))]
-)
+@pytest.mark.parametrize("number", slow_unless({0, 5}.__contains__, NUMBERS))
 def test_all_cells_run_and_right_answers_are_right(number, capsys, monkeypatch):
     """Claims give what is on record, which tests/course/test_claims.py compares with a fresh run."""
     monkeypatch.setattr(notebook, "measure", lambda *ids: [measured()[i] for i in ids])
@@ -132,6 +131,7 @@ def test_claims_are_measured_again_in_the_language_of_the_notebook(capsys, monke
     assert capsys.readouterr().out.startswith("C50 ✗ one: 2 (≤ 1)")
 
 
+@pytest.mark.slow
 def test_of_a_slow_measurement_its_time_is_said():
     slow = [n for n in NUMBERS if any("may take a minute" in text for _, text in cells(Live(n)))]
     assert slow == [17]
@@ -191,6 +191,7 @@ def test_the_command_writes_a_valid_notebook_and_replaces_none(nbformat, tmp_pat
     assert f"{path} is there already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_a_number_all_go_into_a_folder(nbformat, tmp_path):
     assert cli.main(["lesson", "--notebook", str(tmp_path / "class")]) == 0
     found = sorted(path.stem for path in (tmp_path / "class").iterdir())

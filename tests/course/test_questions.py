@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.browser import background, served, visit
+from support.few import slow_unless
 from support.look import readable
 
 import minireg as mr
@@ -242,7 +243,7 @@ PROOFS = {
 }
 
 
-@pytest.mark.parametrize("id", ALL)
+@pytest.mark.parametrize("id", slow_unless(lambda id: id not in ("start", "sure"), ALL))
 def test_what_is_right_is_measured(id):
     assert PROOFS[id]() == ALL[id].right
 
@@ -277,6 +278,7 @@ def test_they_are_not_those_of_the_lessons():
             assert q.text.zh[:15] not in one.text
 
 
+@pytest.mark.slow
 def test_the_last_lesson_leads_to_them_and_no_other():
     last = [one.page for one in lessons() if b"questions.html" in site.served(one.page)[1]]
     assert last == [lessons()[-1].page]

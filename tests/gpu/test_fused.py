@@ -23,6 +23,7 @@ import pytest
 from support import strict
 from support.arrays import draw, host
 from support.cuda_compiler import compile_cuda
+from support.few import slow_unless
 from support.gpu import MARKS
 from support.lists import exact
 
@@ -40,9 +41,7 @@ from minireg.random import Stream
 SUPPORT = Path(__file__).parents[1] / "support"
 HEADER = "cuda_on_cpu.hpp.gch"  # compiled once; a compiler that cannot use it reads the header
 WIDTHS = [1, 2, 3, 16, 31, 32, 33, 100, 512, 1000, 1024, 1025, 4096, 8192]
-WIDE_IS_SLOW = [
-    pytest.param(n, marks=[pytest.mark.slow] * (n in (512, 1000, 4096, 8192))) for n in WIDTHS
-]
+FEW = slow_unless({1, 3, 33, 1024, 1025}.__contains__, WIDTHS)  # each is compiled
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
 by_dtype = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
 
@@ -278,7 +277,7 @@ def batches(width: int) -> list[int]:
 
 
 @by_dtype
-@pytest.mark.parametrize("width", WIDE_IS_SLOW)
+@pytest.mark.parametrize("width", FEW)
 @pytest.mark.parametrize("center", [True, False], ids=["layer", "rms"])
 def test_rows(device, center, width, dtype):
     for rows in batches(width):
@@ -384,7 +383,7 @@ def test_batch_norm_layer_moves_its_statistics(device):
 
 
 @by_dtype
-@pytest.mark.parametrize("width", WIDE_IS_SLOW)
+@pytest.mark.parametrize("width", FEW)
 def test_cross_entropy(device, width, dtype):
     for rows in batches(width):
         z, q = 5 * draw(rows, width, dtype=dtype), abs(draw(rows, width, seed=1, dtype=dtype))
@@ -816,6 +815,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Place], None]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_caught(emulator, name):
     right, wrong, test = FAULTS[name]
