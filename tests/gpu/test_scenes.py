@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import strict
 from support.arrays import draw
+from support.few import slow_unless
 from support.optimizers import make
 from support.strict import count_syncs
 from support.training import backward, data, network, step
@@ -136,7 +137,7 @@ LABELS = ["Adam, decay", "AdamW, amsgrad", "nesterov", "RMSprop, centered", "FIS
 
 
 @pytest.mark.parametrize("scene", SCENES)
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", slow_unless({"Adam, decay", "FISTA"}.__contains__, LABELS))
 def test_every_scene_ends_where_it_ends_on_the_host(label, scene):
     ends = []
     for home in HOMES:

@@ -17,6 +17,7 @@ import pytest
 from support import strict
 from support.arrays import draw
 from support.cuda_compiler import compile_cuda
+from support.few import slow_unless
 from support.gpu import agree, on_gpu
 from support.optimizers import OPTIMIZERS, PENALTIES, make
 from support.strict import count_launches, count_syncs, xp
@@ -249,9 +250,15 @@ SIZES = [(3, 4), (41,), ()]
 LAUNCHED = [n for n in OPTIMIZERS if n not in ("FISTA", "FISTA, L1")]
 
 
+THIRD = (*WAYS,)[::3]
+
+
 @pytest.mark.parametrize(
     ("way", "dtype"),
-    [*((way, "float64") for way in WAYS), *((way, "float32") for way in (*WAYS,)[::3])],
+    slow_unless(
+        lambda way, dtype: dtype == "float64" and way in THIRD,
+        [*((way, "float64") for way in WAYS), *((way, "float32") for way in THIRD)],
+    ),
 )
 @pytest.mark.parametrize(
     ("label", "upwards"),
