@@ -28,11 +28,14 @@ def _asset(name: str) -> str:
     return files("minireg.inspect").joinpath(name).read_text("utf-8")
 
 
-def _reading() -> dict[str, str]:
-    """How to read each part: its heading → a paragraph."""
-    parts = re.split(r"^## (.+)$", _asset("report.md"), flags=re.MULTILINE)[1:]
-    pairs = zip(parts[::2], parts[1::2], strict=True)
-    return {name: " ".join(text.split()) for name, text in pairs}
+def _about(name: str, shown: str) -> str:
+    """How to read a part: a paragraph, and what those words mean that are shown."""
+    text = escape(_asset("report.md")).partition(f"## {name}\n")[2].partition("\n## ")[0]
+    first, *words = re.split(r"^(.+)\n: ", text.strip(), flags=re.MULTILINE)
+    meant = zip(words[::2], words[1::2], strict=True)
+    there = [one for one in meant if re.search(rf"(?<!\w){re.escape(one[0])}(?!\w)", shown)]
+    terms = "".join(f"<dt>{word}</dt><dd>{text.strip()}</dd>" for word, text in there)
+    return f"<p>{first.strip()}</p>" + f"<dl>{terms}</dl>" * bool(terms)
 
 
 def _framed(table: Table) -> str:
@@ -130,16 +133,16 @@ def report(
     parts.append(("Settings", _framed(Table(("setting", "value"), (settings or {}).items()))))
     again = re.sub(r"(?<!\S)--[\w-]+", r"<span>\g<0></span>", escape(command or ""))
     parts.append(("Again", again and f"<pre>{again}</pre>"))  # no flag is broken at its hyphens
-    about = _reading()
+    claim = escape(headline(runs))
     sections = [
-        f"<section><h2>{name}</h2><p>{escape(about[name])}</p>{html}</section>"
+        f"<section><h2>{name}</h2>{_about(name, claim + html)}{html}</section>"
         for name, html in parts
         if html
     ]
     page = Template(_asset("report.html")).substitute(
         style=_asset("report.css"),
         title=escape(title),
-        claim=escape(headline(runs)),
+        claim=claim,
         body="".join([f"<p>{escape(note)}</p>", *sections] if note else sections),
     )
     Path(path).write_text(page, encoding="utf-8")

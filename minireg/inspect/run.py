@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,7 @@ def _run_of(path: Path) -> Run:
 
 
 Runs = Mapping[str, Run]
+Repeats = Mapping[str, Sequence[Run]]  # runs by name, of each as many, the k-th on the same rows
 
 
 def check_runs(owner: str, runs: object) -> None:
@@ -225,11 +226,6 @@ def check_runs(owner: str, runs: object) -> None:
             f"{owner}: runs must map one label (text) or more to a Run, got {runs!r:.80}; write "
             "{'run': mr.Run(history, model)}"
         )
-
-
-def _moments(runs: Runs) -> list[tuple[str, str, Mapping[str, float]]]:
-    """(label, moment, row) of all that is compared."""
-    return [(label, *moment) for label, run in runs.items() for moment in run.moments.items()]
 
 
 # --- in words --------------------------------------------------------------------------------
@@ -255,17 +251,43 @@ def _by_rows(runs: Runs) -> list[Runs]:
     return [*groups.values()]
 
 
+def _ranked_together(runs: Runs) -> list[Repeats]:
+    """Tables of who is ranked against whom. Where labels are "FOLDER: NAME", the runs of a name on other
+    rows of the same data stand together.
+    """
+    found: dict[str, dict[str, dict[str, Run]]] = {}
+    for group in _by_rows(runs):
+        short = [label.rpartition(": ")[2] for label in group]
+        names = dict(zip(group, short if len({*short}) == len(short) else group, strict=True))
+        first, *_ = group.values()
+        same = [first.data.get(what) for what in ("name", "file", "rows")]
+        begun = sorted((names[label], bool(run.last)) for label, run in group.items())
+        table = found.setdefault(f"{same} {begun}", {})
+        for label, run in group.items():
+            table.setdefault(names[label], {})[label] = run
+    return [
+        {f"“{name if len(of) > 1 else min(of)}”": [*of.values()] for name, of in table.items()}
+        for table in found.values()
+    ]
+
+
 def headline(runs: Runs) -> str:
     """Sentences on who ends best and by how much, of those that were measured on the same rows, whether
-    another run, stopped at its best epoch, does as well, and what became of wrong training labels.
+    another run, stopped at its best epoch, does as well, and what became of wrong training labels. Of
+    labels "FOLDER: NAME", the runs of a name on other rows of the same data are told together.
 
     >>> from minireg import History
     >>> headline({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
     '“a” ends with a validation loss of 0.750.'
     """
-    ranked = [said for group in _by_rows(runs) for said in _ranking(group)]
-    said = [*ranked, *_learnt(runs), *_endings(runs), *dict.fromkeys(_units(runs))]
-    return " ".join(filter(None, [incomparable(runs), *said]))
+    tables = _ranked_together(runs)
+    said = [incomparable(runs)] if len(tables) > 1 else []
+    for table in tables:
+        said += [*_ranking(table)][: 1 if len(tables) > 2 else 2]
+    few = sum(map(len, tables)) < 5
+    for told in tables if few else [{"": [*runs.values()]}]:
+        said += [*_learnt(told), *_endings(told), *_units(told)]
+    return " ".join(said)
 
 
 def _shown(value: float | None, spec: str) -> str:
@@ -273,96 +295,114 @@ def _shown(value: float | None, spec: str) -> str:
     return typeset(number(value, spec))
 
 
-def _amount(change: float, spec: str) -> str:
-    """The size of a change; for figures in percent it is in points."""
-    return _shown(abs(change), spec).replace("%", "points")
+def _span(values: Iterable[float], spec: str = ".0f") -> str:
+    """From the lowest figure to the highest."""
+    found = sorted(values)
+    return " to ".join(dict.fromkeys(_shown(value, spec) for value in (found[0], found[-1])))
 
 
-def _ranking(runs: Runs) -> Iterator[str]:
+def _ranking(table: Repeats) -> Iterator[str]:
     """Who ends best, and the best of the others at its best epoch."""
     columns = ("test_accuracy", "validation_accuracy", "test_loss", "validation_loss", "train_loss")
-    key = next((c for c in columns if any(c in run.last for run in runs.values())), "")
+    known = {column for of in table.values() for run in of for column in run.last}
+    key = next((c for c in columns if c in known), "")
     spec = ".1%" if key.endswith("accuracy") else ""
-    ends = _ranked(runs, key, ("end", "restored"))
+    ends = _ranked(table, key, 0)
     if not ends:
         yield "There is no epoch to compare."
         return
     (best, winner), *others = ends
-    name = key.replace("train_", "training ").replace("_", " ")
-    rows = runs[winner].data.get("rows", {}).get(key.partition("_")[0], 0) if spec else 0
-    text = f"“{winner}” ends with a {name} of {_shown(best, spec)}"
-    for value, label in others[:1]:
-        than = _difference(best - value, spec, " than") or "the same as"
-        text += f", {than} “{label}” ({_shown(value, spec)}){_in_rows(best, value, rows)}"
+    data, name = table[winner][0].data, key.replace("train_", "training ").replace("_", " ")
+    rows = data.get("rows", {}).get(key.partition("_")[0], 0) if spec else 0
+    text = f"{winner} ends with a {name} of {_shown(best[0], spec)}"
+    if len(best) > 1:
+        text = f"On {len(best)} held-out parts of {data.get('name') or 'the data'}, {winner} ends with a "
+        text += f"mean {name} of {_shown(best.mean(), spec)} ({_span(best, spec)})"
+    for figures, who in others[:1]:
+        than = f"{differs} than" if (differs := _difference(best, figures, spec)) else "the same as"
+        text += f", {than} {who} ({_shown(figures.mean(), spec)}){_in_rows(best, figures, rows)}"
     yield f"{text}."
-    stopped = [one for one in _ranked(runs, key, ("best",)) if one[1] != winner]
-    for value, label in stopped[:1]:
-        run, change = runs[label], value - best
-        text = f"Stopped at its best epoch ({run.best_epoch}), “{label}” has {_shown(value, spec)}"
-        if run.bare and (change if spec else -change) >= 0:
-            better = change and f"better, by {_amount(change, spec)}"
-            text += f": early stopping alone does {better or 'as well'}"
-        else:
-            text += f", {_difference(change, spec) or 'just as much'}"
-        yield f"{text}{_in_rows(best, value, rows)}."
+    early = {n: of for n, of in table.items() if any("best" in run.moments for run in of)}
+    for figures, who in [one for one in _ranked(early, key, -1) if one[1] != winner][:1]:
+        differs, of = _difference(figures, best, spec), table[who]
+        epochs = _span(run.best_epoch or len(run.history) for run in of)
+        text = f"Stopped at its best epoch ({epochs}), {who} has {_shown(figures.mean(), spec)}"
+        text += f", {differs or 'just as much'}{_in_rows(figures, best, rows)}"
+        if not differs.endswith("less" if spec else "more") and all(run.bare for run in of):
+            text += f"; early stopping alone does {'better' if differs else 'as well'}"
+        yield f"{text}."
 
 
-def _ranked(runs: Runs, key: str, moments: Container[str]) -> list[tuple[float, str]]:
-    """(figure, label) of the runs at these moments, the best first: the highest accuracy, the lowest
-    of anything else.
+def _ranked(table: Repeats, key: str, at: int) -> list[tuple[Any, str]]:
+    """(figures, name) at the end or, -1, at the best epoch, the best mean first: the highest accuracy, the
+    lowest of anything else.
     """
-    rows = [(row, label) for label, when, row in _moments(runs) if when in moments]
-    found = [(row[key], label) for row, label in rows if math.isfinite(row.get(key, math.nan))]
+    rows = {name: [[*run.moments.values()][at] for run in of] for name, of in table.items()}
+    found = [(np.array([row.get(key, math.nan) for row in of]), name) for name, of in rows.items()]
     sign = -1 if key.endswith("accuracy") else 1
-    return sorted(found, key=lambda one: sign * one[0])
+    finite = [one for one in found if np.isfinite(one[0]).all()]
+    return sorted(finite, key=lambda one: sign * one[0].mean())
 
 
-def _difference(change: float, spec: str, than: str = "") -> str:
-    """ "0.100 more"; "" where there is none."""
-    side = "more" if change > 0 else "less"
-    return f"{_amount(change, spec)} {side}{than}" if change else ""
+def _difference(these: Any, those: Any, spec: str) -> str:
+    """ "0.100 more", in the mean; for figures in percent it is in points; "" where there is none."""
+    one, other = these.mean(), those.mean()
+    amount = _shown(abs(one - other), spec).replace("%", "points")
+    side = "more" if one > other else "less"
+    return "" if math.isclose(one, other, rel_tol=1e-12) else f"{amount} {side}"
 
 
-def _in_rows(one: float, other: float, rows: int) -> str:
+def _in_rows(these: Any, those: Any, rows: int) -> str:
     """How many of the rows two accuracies differ by, and whether that is within two standard errors of
-    two independent answers; answers to the same rows are alike, so that less would do.
+    two independent answers; answers to the same rows are alike, so that less would do. Of several held-out
+    parts, on how many of them the figures differ.
     """
+    if len(these) > 1:
+        signs = [*np.sign(these - those)]
+        sides = zip(("more", "the same", "less"), map(signs.count, (1, 0, -1)), strict=True)
+        return f": {', '.join(f'{side} on {n}' for side, n in sides if n)} of {len(signs)}"
+    one, other = these[0], those[0]
     if not (count := round(rows * abs(one - other))):
         return ""
     error = math.sqrt(rows * (one * (1 - one) + other * (1 - other)))
     return f": {count} of {rows} rows{', which may be chance' * (count < 2 * error)}"
 
 
-def _units(runs: Runs) -> Iterator[str]:
+def _units(told: Repeats) -> Iterator[str]:
     """What the losses of a standardised target are in."""
-    for run in runs.values():
-        if scales := run.data.get("target_scales"):
-            found = ", ".join(f"{_shown(sd, '')} ({name})" for name, (_, sd) in scales.items())
-            yield f"Losses are in units of the target's variance; its standard deviation is {found}."
+    found: dict[str, list[float]] = {}
+    for scales in (run.data.get("target_scales", {}) for of in told.values() for run in of):
+        for name, (_, deviation) in scales.items():
+            found.setdefault(name, []).append(deviation)
+    if text := ", ".join(f"{_span(of, '')} ({name})" for name, of in found.items()):
+        yield f"Losses are in units of the target's variance; its standard deviation is {text}."
 
 
-def _learnt(runs: Runs) -> Iterator[str]:
+def _learnt(told: Repeats) -> Iterator[str]:
     """What became of the wrong training labels."""
     parts: list[str] = []
-    text = "“{}” has learnt {} of {} wrong training labels by heart and answers {} of them with the true one"
-    for label, run in runs.items():
-        if run.wrong and run.last:
-            found = run.figures(run.last)
-            heart, true = found["wrong_labels_learnt"], found["true_labels_given"]
-            parts.append(text.format(label, heart, run.wrong, true))
-            text = "“{}” {} of {}, and {}"  # for those after the first
+    text = "{} has learnt {} of {} wrong training labels by heart and answers {} of them with the true one"
+    for who, of in told.items():
+        if runs := [run for run in of if run.wrong and run.last]:
+            heart, true = (_span(run.figures(run.last)[c] for run in runs) for c in COUNTS)
+            wrong = _span(run.wrong for run in runs)
+            parts.append(text.format(who or f"Each of {len(runs)} runs", heart, wrong, true))
+            text = "{} {} of {}, and {}"  # for those after the first
     if parts:
         yield f"{', '.join(parts)}."
 
 
-def _endings(runs: Runs) -> Iterator[str]:
-    """How a run ended, unless after the last epoch."""
-    for label, run in runs.items():
-        epochs, how, kept = len(run.history), run.history.stopped, run.history.best_epoch
-        if how != "epochs" or not epochs:
-            text = f"“{label}” ended after {epochs} {'epoch' if epochs == 1 else 'epochs'}"
-            text += f" ({how})" if how != "epochs" else ""
-            yield f"{text} and holds the weights of epoch {kept}." if kept else f"{text}."
+def _endings(told: Repeats) -> Iterator[str]:
+    """How runs ended, unless after the last epoch."""
+    for who, of in told.items():
+        for how in dict.fromkeys(run.history.stopped for run in of):
+            found = [run.history for run in of if run.history.stopped == how != "epochs"]
+            if found:
+                epochs, kept = _span(map(len, found)), [h.best_epoch for h in found if h.best_epoch]
+                which = f"{len(found)} of {len(of)} runs{' of ' * bool(who)}{who}"
+                text = f"{which if len(of) > 1 else who} ended after {epochs} "
+                text += f"{'epoch' if epochs == '1' else 'epochs'} ({how})"
+                yield text + (f", with the weights of epoch {_span(kept)}." if kept else ".")
 
 
 def some(names: Sequence[str], most: int = 20) -> str:
@@ -376,20 +416,6 @@ def some(names: Sequence[str], most: int = 20) -> str:
 
 
 # --- in tables -------------------------------------------------------------------------------
-
-
-def comparison(runs: Runs) -> list[list[str]]:
-    """A header and rows of figures, for each run at its end and at its best epoch.
-
-    >>> from minireg import History
-    >>> comparison({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
-    [['', 'a, end'], ['epoch', '1'], ['training loss', '0.500'], ['validation loss', '0.750']]
-    """
-    moments = _moments(runs)
-    columns = {f"{label}, {when}": _figures(runs[label], row) for label, when, row in moments}
-    names = next(iter(columns.values()))
-    rows = [[name, *(column[name] for column in columns.values())] for name in names]
-    return [["", *columns], *(row for row in rows if {*row[1:]} != {"–"})]
 
 
 # What the comparison shows: its name → the figure, and how it is shown.
@@ -426,11 +452,21 @@ def _figures(run: Run, row: Mapping[str, float]) -> dict[str, str]:
 
 
 def comparison_table(runs: Runs) -> Table:
-    """:func:`comparison` as a table; too narrow a page leaves out best epochs, the last one first."""
-    head, *rows = comparison(runs)
-    best = [name for name in head if name.endswith(", best")][::-1]
-    columns = [Column(n, "", spare=best.index(n) + 1 if n in best else 0) for n in head[1:]]
-    return Table([head[0], *columns], rows)
+    """Figures of each run at its end and at its best epoch; too narrow a page leaves out best epochs, the
+    last one first.
+
+    >>> from minireg import History
+    >>> one = Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))
+    >>> comparison_table({"a": one}).texts
+    [['epoch', '1'], ['training loss', '0.500'], ['validation loss', '0.750']]
+    """
+    moments = [(label, *one) for label, run in runs.items() for one in run.moments.items()]
+    columns, found = [Column("")], []
+    for left, (label, when, row) in zip(range(len(moments), 0, -1), moments, strict=True):
+        columns.append(Column(f"{label}, {when}", "", spare=left if when == "best" else 0))
+        found.append(_figures(runs[label], row))
+    rows = [[name, *(of[name] for of in found)] for name in found[0]]
+    return Table(columns, [row for row in rows if {*row[1:]} != {"–"}])
 
 
 def unseen_table(runs: Runs) -> Table:

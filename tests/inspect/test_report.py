@@ -15,7 +15,7 @@ from minireg import nn, penalties
 from minireg.inspect import Run, overview, report
 from minireg.inspect.charts import cosines, looks_of, matrices, movers
 from minireg.inspect.ledger import Ledger
-from minireg.inspect.run import _in_rows, comparison, headline, incomparable
+from minireg.inspect.run import _in_rows, comparison_table, headline, incomparable
 from minireg.pictures.plots import histogram
 
 pytest.importorskip("matplotlib", reason="the report draws with matplotlib (extra viz)")
@@ -275,7 +275,21 @@ def test_every_chart_is_there_and_explained(page):
     expected |= {"weights: 0.weight (16 × 6)", "weights: 2.weight / 3.weight (3 × 16)"}
     assert expected == set(page.charts)
     assert len(page.texts["h2"]) == 11
-    assert all(f"<h2>{h}</h2><p>" in page.source for h in page.texts["h2"])
+    assert all(re.match(r"<p>\w", page.section(h)) for h in page.texts["h2"])
+
+
+def test_a_word_is_explained_where_it_stands_and_nowhere_else(page, tmp_path):
+    words = lambda page, part: re.findall("<dt>(.+?)</dt>", page.section(part))
+    assert words(page, "In figures") == ["end", "best", "gap"]
+    run = booked()
+    history = mr.History(run.history.rows, "early stopping", best_epoch=2)
+    early = Page(report(tmp_path / "r.html", {"a": dataclasses.replace(run, history=history)}))
+    assert words(early, "In figures") == ["restored", "gap"]
+    moved = words(early, "Who moved the weights")
+    assert moved == ["‖Δ‖", "share", "growth", "clip", "prox", "residual"]
+    assert not words(early, "Loss")
+    sections = re.findall("<section>(.+?)</section>", early.source, re.S)
+    assert not [text for text in sections if re.search(r"<d[dt]>\s*<|<p>\s*<|\n: ", text)]
 
 
 def test_a_term_has_one_colour_everywhere(runs, page):
@@ -542,7 +556,7 @@ def test_the_headline_is_fair_to_early_stopping():
         "Stopped at its best epoch (2), “plain” has 88.0\xa0%, 2.0\xa0points less."
     )
     above = curve(0.70, 0.90, 0.80, losses=(0.5, 0.2, 0.9))
-    end = "Stopped at its best epoch (2), “plain” has 90.0\xa0%: early stopping alone does as well."
+    end = "“plain” has 90.0\xa0%, just as much; early stopping alone does as well."
     assert headline({"plain": above, "on": on}).endswith(end)
     two = headline({"plain": below, "other": above, "on": on})
     assert "Stopped at its best epoch (2), “other” has 90.0" in two
@@ -550,21 +564,14 @@ def test_the_headline_is_fair_to_early_stopping():
 
 def test_early_stopping_alone_is_said_of_a_run_without_regularizers_and_by_how_much():
     plain, peak = train(), curve(0.70, 0.95, 0.80, losses=(0.5, 0.2, 0.9))
-    end = "Stopped at its best epoch (2), “a” has 95.0\xa0%"
+    end = "Stopped at its best epoch (2), “a” has 95.0\xa0%, 5.0\xa0points more"
+    alone = "; early stopping alone does better."
     for model, ledger, way in (
-        (plain.model, None, ": early stopping alone does better, by 5.0\xa0points."),
-        (None, None, ": early stopping alone does better, by 5.0\xa0points."),
-        (
-            nn.Sequential(nn.Dropout(0.0)),
-            None,
-            ": early stopping alone does better, by 5.0\xa0points.",
-        ),
-        (nn.Sequential(nn.Dropout(0.5)), None, ", 5.0\xa0points more."),
-        (
-            plain.model,
-            train({"l2": penalties.L2(0.1)}, booked=True).ledger,
-            ", 5.0\xa0points more.",
-        ),
+        (plain.model, None, alone),
+        (None, None, alone),
+        (nn.Sequential(nn.Dropout(0.0)), None, alone),
+        (nn.Sequential(nn.Dropout(0.5)), None, "."),
+        (plain.model, train({"l2": penalties.L2(0.1)}, booked=True).ledger, "."),
     ):
         a = dataclasses.replace(peak, model=model, ledger=ledger)
         assert headline({"a": a, "b": curve(0.9, losses=(0.2,))}).endswith(end + way)
@@ -615,6 +622,103 @@ def test_only_runs_of_the_same_rows_are_ranked(tmp_path):
     assert headline(other).endswith("“c” ends with a test accuracy of 50.0\xa0%.")
 
 
+def seeds(count: int, **kinds) -> dict[str, Run]:
+    """Folders of runs under the same names, each folder measured on rows of its own."""
+    return {
+        f"runs/{i}: {name}": on(f"seed {i}", make(i), rows={"test": 100})
+        for i in range(count)
+        for name, make in kinds.items()
+    }
+
+
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_runs_of_other_seeds_are_told_together(count):
+    """The law, against means and signs by hand: as many sentences as of one seed, and in each a run is
+    compared with those of its own rows.
+    """
+    rng = np.random.default_rng(count)
+    plain, best, on = rng.integers(80, 90, (3, count)) / 100
+    on[0] = plain[0]
+    runs = seeds(
+        count,
+        plain=lambda i: curve(0.5, best[i], plain[i], losses=(0.5, 0.2, 0.9)),
+        on=lambda i: curve(on[i], losses=(0.1,)),
+    )
+    percent = lambda x: f"{x:.1%}".replace("%", "\xa0%")
+    found = headline(runs)
+    winner, loser = ("on", "plain") if on.mean() > plain.mean() else ("plain", "on")
+    ends = {"on": on, "plain": plain}
+    low, high, mean = (percent(f(ends[winner])) for f in (np.min, np.max, np.mean))
+    spread = low if low == high else f"{low} to {high}"
+    first = f"On {count} held-out parts of the data, “{winner}” ends with a mean test accuracy of {mean} "
+    assert found.startswith(f"{first}({spread}), ")
+    signs = np.sign(ends[winner] - ends[loser])
+    sides = {"more": (signs > 0).sum(), "the same": (signs == 0).sum(), "less": (signs < 0).sum()}
+    told = ", ".join(f"{side} on {n}" for side, n in sides.items() if n)
+    assert f"“{loser}” ({percent(ends[loser].mean())}): {told} of {count}." in found
+    if winner == "on":
+        assert f"Stopped at its best epoch (2), “plain” has {percent(best.mean())}, " in found
+    assert len(found.split(". ")) == 1 + (winner == "on")
+    assert found.count("“") <= 3
+
+
+def test_means_of_the_same_figures_in_another_order_are_the_same():
+    figures = np.array([0.1, 0.2, 0.3])
+    assert figures.mean() != figures[::-1].mean()
+    runs = seeds(
+        3,
+        a=lambda i: curve(figures[i], losses=(0.1,)),
+        b=lambda i: curve(figures[2 - i], losses=(0.1,)),
+    )
+    assert ", the same as “" in headline(runs)
+
+
+def test_runs_of_other_data_or_of_the_same_rows_are_not_told_together():
+    kinds = {"a": lambda i: curve(0.9, losses=(0.1,)), "b": lambda i: curve(0.8, losses=(0.1,))}
+    runs = seeds(2, **kinds)
+    assert not headline(runs).startswith("Not all runs")
+    for change in ({"name": "wine"}, {"file": "homes.csv"}, {"rows": {"test": 50}}):
+        other = {
+            label: dataclasses.replace(run, data={**run.data, **(change if "1:" in label else {})})
+            for label, run in runs.items()
+        }
+        assert "“runs/0: a” ends with a test accuracy of 90.0\xa0%" in headline(other)
+        assert "“runs/1: a” ends with" in headline(other)
+    again = seeds(1, **kinds)
+    twice = again | {label.replace("0", "9"): run for label, run in again.items()}
+    assert "“runs/0: a” ends" in headline(twice)
+    lost = runs | {"runs/1: b": dataclasses.replace(runs["runs/1: b"], history=mr.History())}
+    assert "more than “runs/0: b”" in headline(lost)  # one without an epoch takes no other along
+
+
+def test_of_many_rows_only_the_best_are_told_and_the_rest_as_a_whole():
+    """Where labels say no kind: a sentence for each set of rows, and one for all wrong labels."""
+    counts = {"wrong_accuracy": 0.5, "true_accuracy": 0.25, "train_accuracy": 1.0}
+    run = dataclasses.replace(curve(0.9, losses=(0.1,), **counts), wrong=8)
+    runs = {f"seed {i}": on(f"seed {i}", run) for i in range(7)}
+    text = headline(runs)
+    assert text.endswith(
+        "Each of 7 runs has learnt 4 of 8 wrong training labels by heart and answers 2 of them with the "
+        "true one."
+    )
+    assert len(text.split(". ")) == 1 + 7 + 1
+
+
+def test_endings_and_wrong_labels_of_other_seeds_are_spans():
+    def make(i):
+        share = {"wrong_accuracy": i / 4, "true_accuracy": 1 - i / 4, "train_accuracy": 1.0}
+        run = curve(*[0.9] * (3 + i), losses=(0.1,) * (3 + i), **share)
+        stopped = {"stopped": "early stopping", "best_epoch": 1 + i} if i else {}
+        history = mr.History(run.history.rows, **stopped)
+        return dataclasses.replace(run, history=history, wrong=4)
+
+    assert headline(seeds(3, plain=make)).endswith(
+        "“plain” has learnt 0 to 2 of 4 wrong training labels by heart and answers 2 to 4 of them with "
+        "the true one. 2 of 3 runs of “plain” ended after 4 to 5 epochs (early stopping), with the weights "
+        "of epoch 2 to 3."
+    )
+
+
 @pytest.mark.parametrize(
     ("one", "other", "rows", "said"),
     [
@@ -636,7 +740,8 @@ def test_what_may_be_chance_is_at_most_two_standard_errors_of_independent_answer
     rng, rows = np.random.default_rng(0), 200
     for share in (0.5, 0.9):
         drawn = rng.binomial(rows, share, (1000, 2)) / rows
-        doubted = [_in_rows(a, b, rows).endswith("chance") or a == b for a, b in drawn]
+        told = (_in_rows(a, b, rows) for a, b in drawn[..., None])
+        doubted = [not text or text.endswith("chance") for text in told]
         assert 0.92 < np.mean(doubted) < 0.98
 
 
@@ -665,9 +770,7 @@ def test_early_stopping_and_losses():
     text = headline({"plain": plain, "on": synthetic(validation_loss=0.25)})
     assert text.endswith("Stopped at its best epoch (1), “plain” has 0.300, 0.050 more.")
     text = headline({"plain": plain, "on": synthetic(validation_loss=0.30)})
-    assert text.endswith(
-        "Stopped at its best epoch (1), “plain” has 0.300: early stopping alone does as well."
-    )
+    assert text.endswith("“plain” has 0.300, just as much; early stopping alone does as well.")
 
 
 def test_wrong_labels_learnt_by_heart_are_counted(tmp_path):
@@ -691,13 +794,15 @@ def test_wrong_labels_learnt_by_heart_are_counted(tmp_path):
     assert page.rows["wrong labels learnt by heart"] == ["252 of 252"] * 2 + ["56 of 252"] * 2
     assert page.rows["… answered with the true label"] == ["0 of 252"] * 2 + ["191 of 252"] * 2
     assert {"wrong labels: plain", "wrong labels: on"} < {*page.charts}
-    assert "… answered with the true label" not in str(comparison({"a": curve(0.9, losses=(0.1,))}))
+    assert "… answered with the true label" not in str(
+        comparison_table({"a": curve(0.9, losses=(0.1,))})
+    )
 
 
 def test_the_figures_of_the_best_epoch_are_its_own():
-    head, *rows = comparison({"a": curve(0.7, 0.9, 0.8, losses=(0.5, 0.2, 0.9))})
-    assert head == ["", "a, end", "a, best"]
-    figures = {name: cells for name, *cells in rows}
+    table = comparison_table({"a": curve(0.7, 0.9, 0.8, losses=(0.5, 0.2, 0.9))})
+    assert [*table.names] == ["", "a, end", "a, best"]
+    figures = {name: cells for name, *cells in table.texts}
     assert figures["test accuracy"] == ["80.0\xa0%", "90.0\xa0%"]
     assert figures["validation loss"] == ["0.900", "0.200"]
     assert figures["seconds"] == ["3.0", "2.0"]
@@ -716,7 +821,7 @@ def test_headline_tells_how_a_run_ended():
     interrupted = Run(mr.History(run.history.rows, stopped="interrupted"))
     assert headline({"a": interrupted}).endswith("“a” ended after 1 epoch (interrupted).")
     early = Run(mr.History(run.history.rows * 4, stopped="early stopping", best_epoch=2))
-    end = "“a” ended after 4 epochs (early stopping) and holds the weights of epoch 2."
+    end = "“a” ended after 4 epochs (early stopping), with the weights of epoch 2."
     assert headline({"a": early}).endswith(end)
     none = headline({"a": Run(mr.History(stopped="interrupted"))})
     assert none == "There is no epoch to compare. “a” ended after 0 epochs (interrupted)."
@@ -777,7 +882,7 @@ def test_regression_without_model(tmp_path):
 
 
 def test_huge_figures_stay_short():
-    rows = comparison({"a": synthetic(validation_loss=-1.25e13, gap=1e5)})
+    rows = comparison_table({"a": synthetic(validation_loss=-1.25e13, gap=1e5)}).texts
     assert ["validation loss", "−1.2e+13"] in rows
     assert ["gap (validation − training)", "+100000.000"] in rows
 
