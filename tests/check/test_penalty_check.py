@@ -351,7 +351,16 @@ def test_limits_follow_the_size_of_the_strength(penalty):
     assert report, report
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (5,), (1, 1), (1, 7), (2, 3, 2, 2)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (),
+        (1,),
+        (5,),
+        (1, 1),
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ((1, 7), (2, 3, 2, 2))),
+    ],
+)
 def test_any_shape_can_be_asked(shape):
     for penalty in (
         ElasticNet(0.3, 0.2),
@@ -642,7 +651,7 @@ def test_a_ball_that_is_never_reached_is_wrong():
     assert report["effect: SGD via prox"].verdict == "wrong", report
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", slow_unless({*(*FAULTS,)[::3]}.__contains__, FAULTS))
 def test_planted_fault_is_caught(fault):
     penalty, check = FAULTS[fault]
     with np.errstate(all="ignore"):

@@ -101,6 +101,7 @@ def test_all_that_the_code_uses_is_printed():
         ),
     ],
 )
+@pytest.mark.slow
 def test_what_the_tool_lacks_is_said_in_a_line(args, said, tmp_path):
     if "--chromium" in args and importlib.util.find_spec("playwright") is None:
         missing("playwright is not installed")

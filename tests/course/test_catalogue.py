@@ -135,6 +135,7 @@ def test_docs_and_page_say_the_same():
 PLACE = re.compile(r"§[^;,]+|(?:定理|引理|推论|注记|定义|表) [^;,]+|eq\. \d[\d.]*|总结")
 
 
+@pytest.mark.slow
 def test_a_text_is_followed_place_by_place():
     """Sections, places and claims are those of places.toml and of the sources, each once, in order."""
     page = PAGES["texts.html"]()

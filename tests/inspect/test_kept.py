@@ -99,6 +99,7 @@ def trees(path):
     return repr(checkpoint.read_tree("test", path)), arrays
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_byte_for_byte(tmp_path):
     pytest.importorskip("matplotlib")
     about = {"title": "t", "settings": {"l2": "0.01"}, "command": "again", "note": "n"}

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from support import strict
 from support.arrays import draw
+from support.few import slow_unless
 from support.functions import (
     ACTIVATIONS,
     CASES,
@@ -69,7 +70,11 @@ def ways(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "way"), [(name, way) for name in CASES if name in PUBLIC for way, _ in ways(name)]
+    ("name", "way"),
+    slow_unless(
+        lambda name, way: way in ("mr", "method"),
+        [(name, way) for name in CASES if name in PUBLIC for way, _ in ways(name)],
+    ),
 )
 def test_equals_numpy(name, way):
     call, numpy = dict(ways(name))[way], STABLE.get(name) or OWN.get(name) or getattr(np, name)

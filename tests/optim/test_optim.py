@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 from support.arrays import draw
+from support.few import slow_unless
 from support.lists import exact
 from support.optimizers import (
     NOISY,
@@ -321,7 +322,10 @@ free = cache(
 )  # without a penalty; those with one are asked once, and with planted faults
 
 
-@pytest.mark.parametrize("label", [n for n in OPTIMIZERS if n != "FISTA, L1"])
+@pytest.mark.parametrize(
+    "label",
+    slow_unless({*(*OPTIMIZERS,)[::2]}.__contains__, [n for n in OPTIMIZERS if n != "FISTA, L1"]),
+)
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("via", ["gradient", "prox"])
 def test_a_penalty_has_an_effect(label, penalty, via):

@@ -63,6 +63,7 @@ def test_weights_that_fall_in_a_line_are_oscar():
     )
 
 
+@pytest.mark.slow
 def test_prox_is_the_best_of_all_orders_signs_and_pools():
     """Sorted sizes less the weights, pooled by brute force and cut at 0, for every order of u."""
     rng = np.random.default_rng(4)

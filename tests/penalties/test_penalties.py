@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from support import strict
 from support.arrays import draw
+from support.few import slow_unless
 from support.own import OwnHuber
 
 import minireg as mr
@@ -782,7 +783,7 @@ def end(label, optimizer):
 
 
 @pytest.mark.parametrize("label", SPARSE)
-@pytest.mark.parametrize("optimizer", [*ADAPTIVE][1:])
+@pytest.mark.parametrize("optimizer", slow_unless({"Adam"}.__contains__, [*ADAPTIVE][1:]))
 def test_adaptive_steps_with_prox_end_where_proximal_gradient_does(optimizer, label):
     reached, expected = end(label, optimizer), end(label, "proximal gradient")
     np.testing.assert_array_equal(reached == 0, expected == 0)
