@@ -625,6 +625,7 @@ def picture(lam, choice, broken=False):
         xlabel=Say("weight θ (length of an arrow: 0.3 × pull)", "权重 θ（箭头长度：0.3 × 拉力）"),
     )  # fmt: skip
     panel.vline(0).dots(best, rows, "reference", size=4, hollow=True)
+    data = data.round(6)  # what rounding leaves where the data do not pull has no direction
     for pull, of in ((data, "data"), (back, role)):
         panel.arrow(weights + 0.016 * np.sign(pull), rows, 0.3 * pull, 0, of)
     if broken and not held:

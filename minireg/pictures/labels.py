@@ -11,6 +11,7 @@ from .words import Say, ems
 
 SIZE, LINE = 13.0, 16.0  # of letters, and of a line of them
 GAP = 4.0  # between a label and its mark
+FINE = 2  # decimals of a place: what differs in the last digits only is the same place
 NONE = np.empty((0, 2))
 
 # Where a label may stand at a spot, the first if it can: how much of it is left of the spot, how much
@@ -75,9 +76,9 @@ class Labels:
     ) -> None:
         """A mark that labels avoid, and its own label unless the words are empty."""
         if any(words):
-            spots = spots[np.isfinite(spots).all(1)]
+            spots = spots[np.isfinite(spots).all(1)].round(FINE)
             self.labels.append(Label(words, role, len(self.points), spots, on))
-        self.points.append(points)
+        self.points.append(points.round(FINE))
 
     def place(
         self, area: tuple[float, float, float, float], before: list[Place | None] | None = None
@@ -87,12 +88,12 @@ class Labels:
         ``before`` is where they stood in the frame before: they stay if that is about as good.
         """
         found: list[Place | None] = [None] * len(self.labels)
-        for k in sorted(range(len(found)), key=lambda k: len(self.labels[k].spots)):
-            label = self.labels[k]
+        within = np.round(area, FINE)
+        for k, label in sorted(enumerate(self.labels), key=lambda pair: len(pair[1].spots)):
             if not len(label.spots):
                 continue
-            boxes = self._candidates(label, area)
-            cost = self._cost(label, boxes, area) + np.arange(len(boxes)) / len(SIDES)
+            boxes = self._candidates(label, within).round(FINE)
+            cost = self._cost(label, boxes, within) + np.arange(len(boxes)) / len(SIDES)
             for box in filter(None, found):
                 beside = (boxes[:, 0] > box.x1 + GAP) | (boxes[:, 2] < box.x0 - GAP)
                 cost += 300.0 * ~(beside | (boxes[:, 1] >= box.y1) | (boxes[:, 3] <= box.y0))
@@ -101,7 +102,7 @@ class Labels:
             found[k] = Place(*boxes[int(cost.argmin())].tolist())
         return found
 
-    def _candidates(self, label: Label, area: tuple[float, float, float, float]) -> Array:
+    def _candidates(self, label: Label, area: Array) -> Array:
         """Boxes that the label may take, (n, 5), the preferred first."""
         low, high = np.reshape(area, (2, 2))
         seen = label.spots[((low <= label.spots) & (label.spots <= high)).all(1)]
@@ -120,11 +121,10 @@ class Labels:
         boxes = np.stack([x0, y0, x0 + width, y0 + LINE, left], 1)
         if not label.on:
             return boxes
-        x, y = seen.T
-        on = [x - width / 2, y - LINE / 2, x + width / 2, y + LINE / 2, 0 * x + 0.5]
-        return np.concatenate([np.stack(on, 1), boxes])
+        corner = seen - (width / 2, LINE / 2)
+        return np.r_[np.c_[corner, np.add(corner, (width, LINE)), np.full(len(seen), 0.5)], boxes]
 
-    def _cost(self, label: Label, boxes: Array, area: tuple[float, float, float, float]) -> Array:
+    def _cost(self, label: Label, boxes: Array, area: Array) -> Array:
         """How much is wrong with each box: outside, over marks, nearer to others than to its own."""
         x0, y0, x1, y1 = boxes[:, :4].T
         cost = 1000.0 * ((x0 < area[0]) | (y0 < area[1]) | (x1 > area[2]) | (y1 > area[3]))

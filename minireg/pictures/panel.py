@@ -20,7 +20,7 @@ import numpy as np
 
 from ..backend import Array
 from ..messages import check_option, check_shape
-from .labels import ANCHORS, LINE, NONE, SIZE, Labels, Place
+from .labels import ANCHORS, FINE, LINE, NONE, SIZE, Labels, Place
 from .raster import joined, png
 from .words import Say, Text, ems, number, power, say
 
@@ -487,7 +487,7 @@ def _dense(lines: Iterable[Array]) -> Array:
     for line in lines:
         for a, b in pairwise(line):
             if np.isfinite([a, b]).all():
-                n = int(min(np.abs(b - a).max() // 4 + 2, 200))
+                n = int(min(np.abs(b - a).max().round(FINE) // 4 + 2, 200))
                 parts.append(np.linspace(a, b, n))
     return np.concatenate(parts)
 

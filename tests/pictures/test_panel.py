@@ -231,8 +231,25 @@ def test_labels_do_not_meet_and_stay_inside(name, state):
         for a, b in combinations(boxes, 2):
             assert a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0
         for box in boxes:
-            assert shown.x.start <= box.x0 <= box.x1 <= shown.x.end
+            assert shown.x.start - 0.01 <= box.x0 <= box.x1 <= shown.x.end + 0.01
             assert shown.y.end <= box.y0 <= box.y1 <= shown.y.start
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_last_digits_move_no_label(name, monkeypatch, rng):
+    """They differ from machine to machine, and by where a training started."""
+    at, scene = Panel._at, SCENES[name]
+    shaken = lambda *given: at(*given) + rng.uniform(-1e-9, 1e-9, at(*given).shape)
+    for state, frame in scene.frames().items():
+        frame.svg()
+        with monkeypatch.context() as patch:
+            patch.setattr(Panel, "_at", shaken)
+            again = scene._frame(state)
+        again.svg()
+        for one, other in zip(frame.panels, again.panels, strict=True):
+            for a, b in zip(one.placed, other.placed, strict=True):
+                assert (a is None) == (b is None)
+                assert a is None or np.allclose(a, b, atol=0.05), state
 
 
 def test_labels_of_crossing_lines_stand_at_their_own():
