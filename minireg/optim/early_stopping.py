@@ -49,6 +49,12 @@ class EarlyStopping:
         self.sign = -1.0 if monitor.endswith("accuracy") else 1.0
         self.reset()
 
+    def __repr__(self) -> str:
+        names = "patience", "min_delta", "monitor", "restore_best"
+        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        best = f", best {self.sign * self.best:.4g} at look {at}" if (at := self.best_look) else ""
+        return f"EarlyStopping({options}) after {self.looks} looks{best}"
+
     def reset(self) -> None:
         """Forget all figures and weights; :func:`minireg.fit` calls it when it begins."""
         self.best = math.inf

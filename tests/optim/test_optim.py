@@ -774,6 +774,16 @@ def test_early_stopping_looks(label):
     assert (stopped, stopping.best_look) == (stops, best)
 
 
+def test_early_stopping_says_what_it_has_seen():
+    """It was ``<… object at 0x…>``."""
+    stopping = optim.EarlyStopping(3, monitor="train_accuracy")
+    options = "patience=3, min_delta=0.0, monitor='train_accuracy', restore_best=True"
+    assert repr(stopping) == f"EarlyStopping({options}) after 0 looks"
+    for value in (0.5, 0.75, 0.25):
+        stopping.update(value)
+    assert repr(stopping) == f"EarlyStopping({options}) after 3 looks, best 0.75 at look 2"
+
+
 def test_early_stopping_keeps_a_copy_of_the_best_weights():
     model, stopping = nn.Linear(2, 1), optim.EarlyStopping()
     for value, weight in ((2.0, 5.0), (1.0, 6.0), (3.0, 7.0)):
