@@ -168,6 +168,7 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         make, arguments = self.__reduce__()
         copied: Tensor = make(*copy.deepcopy(arguments, memo))
+        memo[id(self)] = copied  # (its gradient may lead back to it)
         copied.grad = copy.deepcopy(self.grad, memo)
         return copied
 

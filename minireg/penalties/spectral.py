@@ -157,10 +157,9 @@ class SpectralNorm(Penalty):
             image = a @ v
             _, image, v = block_power(a, np.square(image).sum(axis=0), image, v, BLIND)
         if is_grad_enabled() and w.requires_grad:
-            vectors, key = self.vectors, id(w)
             if v.shape[1] < len(v):
                 scatter(v, noise)
-            vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v, np.roll(noise, 1)
+            self.keep(w, v, np.roll(noise, 1))
         first = image[:, 0]
         size = np.sqrt(np.square(first).sum())
         first = unit(first, (len(first) * float(np.finfo(first.dtype).tiny)) ** 0.5)
@@ -180,8 +179,20 @@ class SpectralNorm(Penalty):
             squares, image, v = block_power(a, squares, image, v, DEGREE)
         return image, v
 
+    def keep(self, w: Tensor, v: Array, noise: Array) -> None:
+        """Go on from these vectors at w, as long as it lives."""
+        vectors, key = self.vectors, id(w)
+        vectors[key] = ref(w, lambda _: vectors.pop(key, None)), v, noise
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "vectors": {}}  # keyed by id, which a copy does not keep
+        # (by weight: a copy follows the copies of the weights that are copied with it)
+        held = [(owner(), *kept) for owner, *kept in self.vectors.values()]
+        return {**vars(self), "vectors": [row for row in held if getattr(row[0], "is_leaf", False)]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, vectors={})
+        for row in state["vectors"]:
+            self.keep(*row)
 
     def value(self, w: Weight) -> Any:
         """λσ₁."""

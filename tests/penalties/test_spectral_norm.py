@@ -467,20 +467,28 @@ def test_the_vectors_kept_are_the_short_ones(shape):
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-def test_copies_start_afresh(duplicate):
-    """The vectors belong to weights that have other identities in a copy."""
+def test_a_copy_follows_the_copies_of_the_weights(duplicate):
+    """Alone it starts afresh: its weights are no one's."""
     model = nn.Sequential(nn.Linear(5, 6), nn.Linear(6, 1)).to(np.float64)
     penalty = SpectralNorm(0.3, iterations=2)
     objective = mr.Objective(nn.MSELoss(), {"spectral": penalty})
     x, y = draw(8, 5), draw(8, 1)
-    first = objective(model, x, y)["spectral"].item()
     objective(model, x, y).backward()
     other = duplicate(penalty)
     assert other.vectors == {}
     assert (other.strength, other.iterations) == (0.3, 2)
     assert (repr(other), len(penalty.vectors)) == (repr(penalty), 2)
     twin, model_twin = duplicate((objective, model))
-    assert twin(model_twin, x, y)["spectral"].item() == first
+    values = [f(m, x, y)["spectral"].item() for f, m in ((objective, model), (twin, model_twin))]
+    assert values[0] == values[1]
+    copied = twin.terms["spectral"].penalty
+    for layer, layer_twin in zip(model, model_twin, strict=True):
+        ours, theirs = kept(penalty, layer.weight), kept(copied, layer_twin.weight)
+        np.testing.assert_array_equal(ours, theirs)
+        assert not np.shares_memory(ours, theirs)
+    del twin, model_twin, layer_twin
+    gc.collect()
+    assert copied.vectors == {}
 
 
 def test_freed_weights_leave_nothing():
