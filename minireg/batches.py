@@ -17,7 +17,7 @@ from .files import check_index
 from .inspect.history import Name
 from .mode import no_grad
 from .nn import Embedding, Module, losses
-from .objective import AnyLoss, as_column, named_parts
+from .objective import AnyLoss, named_parts
 from .random import Stream
 from .tensor import Tensor
 
@@ -441,7 +441,7 @@ def figures(
         with no_grad():
             for x, y in pieces:
                 output = model(Tensor(x))
-                y = as_column(loss, output, y)
+                y = losses.as_column(loss, output, y)
                 if type(loss) in _BY_PIECES:
                     counts.append(_count(loss, y))
                     with np.errstate(invalid=None if counts[-1] else "ignore"):  # 0 / 0

@@ -24,7 +24,7 @@ from .engine import accumulate, backprop, run_hooks
 from .gpu.trace import run_on_rows
 from .messages import check_kind, check_option
 from .mode import RECORD, enable_grad, no_grad, state
-from .nn.losses import CrossEntropyLoss, Loss, NLLLoss
+from .nn.losses import Loss, as_column
 from .nn.module import Module, Parameter
 from .optim.pipeline import NamedPenalty, Optimizer
 from .penalties import Penalty
@@ -151,23 +151,6 @@ def named_parts(loss: AnyLoss, output: ArrayLike, target: ArrayLike) -> dict[str
             "in it would end the graph"
         )
     return {"data": value}
-
-
-def as_column(loss: AnyLoss, output: Any, target: Any) -> Any:
-    """Targets (N,) of outputs (N, 1) as (N, 1) for a loss of ours, unless it takes labels.
-
-    ``ValueError`` for a function of one's own: NumPy would make (N, N) of (N, 1) − (N,).
-    """
-    shape = getattr(target, "shape", None)
-    if not shape or getattr(output, "shape", None) != (*shape, 1) or len(shape) > 1:
-        return target
-    if not isinstance(loss, Loss) and shape != (1,):
-        raise ValueError(
-            f"the loss {getattr(loss, '__name__', type(loss).__name__)} of one's own gets outputs "
-            f"{output.shape} and targets {shape}, of which NumPy makes {shape * 2}; give the targets as a "
-            "column, y[:, None]"
-        )
-    return target if isinstance(loss, CrossEntropyLoss | NLLLoss) else target.reshape(-1, 1)
 
 
 Selector = str | Parameter | Iterable[str | Parameter] | Callable[[str, Parameter], bool] | None
@@ -341,6 +324,8 @@ class Objective:
     """
 
     def __init__(self, loss: AnyLoss, penalties: Mapping[str, Specification] | None = None) -> None:
+        if isinstance(loss, Objective):
+            raise TypeError("Objective: loss is an Objective itself; pass objective.loss")
         if not callable(loss) or isinstance(loss, type):
             raise TypeError(
                 "Objective: loss must be a loss or a function of output and target, got "

@@ -22,8 +22,9 @@ from ..backend import Array, move
 from ..engine import backprop, grad
 from ..messages import check_option, needed
 from ..mode import no_grad
+from ..nn.losses import as_column
 from ..nn.module import Module
-from ..objective import AnyLoss, Objective, Selector, Term, as_column
+from ..objective import AnyLoss, Objective, Selector, Term
 from ..operators import Hessian, magnitude
 from ..ops.arrays import length
 from ..ops.table import ratio

@@ -331,8 +331,7 @@ def dropout(
     if not training or p == 0:
         return x
     floating("dropout", input=x)
-    stream = stream_of(generator, "dropout")
-    return x * stream.dropout_mask(p, array_of(x))
+    return x * stream_of(generator, "dropout").dropout_mask(p, array_of(x))
 
 
 # --- activations with options (the others are ops of the table) ----------------------------------

@@ -385,9 +385,7 @@ def binary_cross_entropy_with_logits(
     _suspect(name, x, rows=False)
     positive = t if pos_weight is None else t * _factor(name, "pos_weight", pos_weight, x)
     loss = positive * softplus(-x) + (1 - t) * softplus(x)
-    if weight is not None:
-        loss = loss * _factor(name, "weight", weight, x)
-    return _reduce(loss, reduction)
+    return _reduce(loss if weight is None else loss * _factor(name, "weight", weight, x), reduction)
 
 
 def kl_div(
@@ -711,3 +709,23 @@ class HingeLoss(Loss, function=hinge_loss):
     reduction: Reduction = "mean"
 
     formula = "max(0, m − y s)ᵖ, or Σ_{c≠y} max(0, m − s_y + s_c)ᵖ/C"
+
+
+# --- targets of a regression ---------------------------------------------------------------------
+
+
+def as_column(loss: Any, output: Any, target: Any) -> Any:
+    """Targets (N,) of outputs (N, 1) as (N, 1) for a loss of ours, unless it takes labels.
+
+    ``ValueError`` for a function of one's own: NumPy would make (N, N) of (N, 1) − (N,).
+    """
+    shape = getattr(target, "shape", None)
+    if not shape or getattr(output, "shape", None) != (*shape, 1) or len(shape) > 1:
+        return target
+    if not isinstance(loss, Loss) and shape != (1,):
+        raise ValueError(
+            f"the loss {getattr(loss, '__name__', type(loss).__name__)} of one's own gets outputs "
+            f"{output.shape} and targets {shape}, of which NumPy makes {shape * 2}; give the targets as a "
+            "column, y[:, None]"
+        )
+    return target if isinstance(loss, CrossEntropyLoss | NLLLoss) else target.reshape(-1, 1)

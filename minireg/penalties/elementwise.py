@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from ..backend import Array
 from ..engine import grad
 from ..messages import check_kind, check_option
+from ..nn.losses import as_column
 from ..nn.module import Module
 from ..ops.arrays import largest, length
 from ..ops.table import array_of
@@ -133,11 +134,12 @@ class L2(Penalty):
         ----------
         model : a Module that has learned (x, y), in the mode that it was judged in (``model.eval()``).
         loss : the negative log likelihood, for example ``nn.CrossEntropyLoss()``; a mean over rows.
-        x, y : the rows of the earlier task, as model and loss take them; they are taken one by one.
+        x, y : the rows of the earlier task, as model and loss take them, one by one; targets (N,) of a
+            regression also stand for outputs (N, 1).
         strength : λ ≥ 0, a number or a :class:`Coefficient`; n_old/n_new weighs all rows alike.
 
-        ``TypeError`` for what is no Module, ``ValueError`` for no rows, another number of targets and a
-        model that is frozen.
+        ``TypeError`` for what is no Module and for an Objective, ``ValueError`` for no rows, another number
+        of targets and a model that is frozen.
 
         >>> import minireg as mr
         >>> model, loss = mr.nn.Linear(1, 1, dtype=np.float64), mr.nn.MSELoss()
@@ -148,6 +150,8 @@ class L2(Penalty):
         [('fisher weight', [[10.0]]), ('fisher bias', [4.0])]
         """
         check_kind("L2.from_fisher", Module, model=model)
+        if hasattr(loss, "terms"):
+            raise TypeError("L2.from_fisher: loss is an Objective; pass objective.loss")
         if not len(x) == len(y) > 0:
             raise ValueError(
                 f"L2.from_fisher: got {len(x)} rows and {len(y)} targets, expected as many, at least 1"
@@ -157,7 +161,8 @@ class L2(Penalty):
             raise ValueError("L2.from_fisher: every parameter of the model is frozen")
         fisher = {n: np.zeros_like(p.data) for n, p in named.items()}
         for i in range(len(x)):
-            value = loss(model(x[i : i + 1]), y[i : i + 1])
+            output = model(x[i : i + 1])
+            value = loss(output, as_column(loss, output, y[i : i + 1]))
             found = grad(value, list(named.values()), allow_unused=True)
             for total, g in zip(fisher.values(), found, strict=True):
                 if g is not None:

@@ -103,10 +103,23 @@ def test_frozen_parameters_have_no_term_and_a_coefficient_is_counted_once():
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.parametrize(
+    "loss", [nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss(), nn.BCEWithLogitsLoss()], ids=repr
+)
+def test_targets_of_one_axis_are_a_column(loss):
+    """As for fit and solve; it raised."""
+    model, (x, y) = nn.Linear(2, 1, dtype=np.float64), task(0.3, 1, 9)
+    column = L2.from_fisher(model, loss, x, y[:, None] * 1.0, 1.0)
+    for name, (penalty, _) in L2.from_fisher(model, loss, x, y * 1.0, 1.0).items():
+        np.testing.assert_array_equal(penalty.weight, column[name][0].weight)
+
+
 def test_refusals():
     model, (x, y) = classifier(), task(0.3, 1, 5)
     with pytest.raises(TypeError, match=r"L2.from_fisher: model"):
         L2.from_fisher([model.weight], LOSS, x, y, 1.0)
+    with pytest.raises(TypeError, match=r"loss is an Objective; pass objective\.loss"):
+        L2.from_fisher(model, mr.Objective(LOSS), x, y, 1.0)
     for rows, targets in ((x, y[:3]), (x[:0], y[:0])):
         with pytest.raises(ValueError, match=f"got {len(rows)} rows and {len(targets)} targets"):
             L2.from_fisher(model, LOSS, rows, targets, 1.0)
