@@ -384,9 +384,18 @@ class Objective:
         """The parameters of the bound model that a term applies to; ``KeyError`` for no such term."""
         return list(self._chosen[term].values())
 
-    def step(self) -> None:
-        """Count an update for every :class:`~minireg.penalties.Coefficient` of the penalties."""
-        for coefficient in {c for t in self.terms.values() for c in t.penalty.coefficients()}:
+    def penalties(self, optimizer: Optimizer | None = None) -> list[Penalty]:
+        """Those of the terms, those that ``optimizer`` has of its own, and those within them; each once."""
+        own = [] if optimizer is None else optimizer.penalties()
+        return nested([*(t.penalty for t in self.terms.values()), *own])
+
+    def step(self, optimizer: Optimizer | None = None) -> None:
+        """Count an update for every :class:`~minireg.penalties.Coefficient` of the penalties.
+
+        With the ``optimizer`` also of those that it has of its own (``add_prox``, or
+        ``ProximalGradient(penalty=…)``).
+        """
+        for coefficient in coefficients(self.penalties(optimizer)):
             coefficient.step()
 
     def attach(self, optimizer: Optimizer) -> Objective:
@@ -434,8 +443,7 @@ class Objective:
         ``model`` defaults to the bound one (``RuntimeError`` without). With an ``optimizer`` a column
         shows its weight decay of each parameter, and a line names biases and norms among them.
         """
-        found = self.assignments(model, optimizer)
-        return str(assignment_table(found, decay=optimizer is not None))
+        return str(assignment_table(self.assignments(model, optimizer), optimizer is not None))
 
     def __call__(self, model: Module, x: object, y: ArrayLike) -> Terms:
         """Evaluate the loss of ``model(x)`` and y, and the penalties when they are read.
@@ -519,17 +527,24 @@ class _Unread:
         return Tensor(np.zeros_like(self.like.data)) if total is None else total
 
 
+def nested(penalties: Iterable[Penalty]) -> list[Penalty]:
+    """These penalties and those within them, each once."""
+    found = [*penalties]
+    for penalty in found:  # which grows
+        found += [value for value in vars(penalty).values() if isinstance(value, Penalty)]
+    return [*{id(penalty): penalty for penalty in found}.values()]
+
+
+def coefficients(penalties: Iterable[Penalty]) -> list[Coefficient]:
+    """Every strength that changes, of these penalties and of those within them, each once."""
+    return list(dict.fromkeys(c for p in nested(penalties) for c in p.coefficients()))
+
+
 def _numbers(penalty: Penalty) -> list[Any]:
     """The strengths of a penalty and of penalties within it; of a Coefficient its updates, too."""
-    found: list[Any] = []
-    for value in vars(penalty).values():
-        if isinstance(value, Penalty):
-            found += _numbers(value)
-        elif isinstance(value, Coefficient):
-            found += [value, value.updates]
-        elif isinstance(value, int | float):
-            found.append(value)
-    return found
+    values = [value for part in nested([penalty]) for value in vars(part).values()]
+    updates = [value.updates for value in values if isinstance(value, Coefficient)]
+    return updates + [value for value in values if isinstance(value, Coefficient | int | float)]
 
 
 @dataclass
@@ -779,8 +794,7 @@ class Terms(Mapping[str, Tensor]):
             raise RuntimeError("Terms.statistics: call backward(attribute=True) first")
         data, found = self.gradients["data"], dict(self.gradients)
         for name, term in self._acting("prox").items():
-            gradient = term.penalty.gradient
-            found[name] = {n: Tensor(gradient(p.data)) for n, p in term.chosen.items()}
+            found[name] = {n: Tensor(term.penalty.gradient(p.data)) for n, p in term.chosen.items()}
         values = {n: float(v.data) for n, v in self.items()}
         for name, effect in (implied or {}).items():
             if name in found:

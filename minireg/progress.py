@@ -23,7 +23,6 @@ from itertools import zip_longest
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
-from weakref import ref
 
 from .backend import is_array, move, of, raw
 from .checkpoint import check_format, checksum, read_tree, write_tree
@@ -32,7 +31,7 @@ from .inspect.ledger import Ledger
 from .messages import check_option
 from .nn import Dropout, Module
 from .nn.losses import Loss
-from .objective import Objective
+from .objective import Objective, coefficients
 from .optim import EarlyStopping, Optimizer
 from .optim.lr_scheduler import LRScheduler
 from .penalties import SpectralNorm
@@ -138,7 +137,7 @@ class Progress:
             **{n: None if p is None else p.state_dict() for n, p in self._parts().items()},
             "strengths": {
                 "numbers": [getattr(penalty, name) for penalty, name in self._strengths()],
-                "updates": [c.updates for c in self._coefficients()],
+                "updates": [c.updates for c in coefficients(self._penalties())],
             },
             "vectors": [
                 [norm.vectors.get(id(p), ())[1:] for p in self.model.parameters()]
@@ -173,14 +172,14 @@ class Progress:
         for (penalty, name), number in zip(self._strengths(), strengths["numbers"], strict=True):
             check_option(type(penalty).__name__, "[0, inf)", **{name: number})
             setattr(penalty, name, number)
-        for coefficient, updates in zip(self._coefficients(), strengths["updates"], strict=True):
+        changing = coefficients(self._penalties())
+        for coefficient, updates in zip(changing, strengths["updates"], strict=True):
             check_option("Coefficient", 0, updates=updates)
             coefficient.updates = updates
         for norm, kept in zip(self._norms(), tree["vectors"], strict=True):
             for p, vectors in zip(self.model.parameters(), kept, strict=True):
                 if vectors:
-                    v, noise = (move(a, p.backend) for a in vectors)
-                    norm.vectors[id(p)] = ref(p), v, noise
+                    norm.keep(p, *(move(a, p.backend) for a in vectors))
         layers = tree["layers"]
         for layer, p in zip(self._dropouts().values(), layers["dropout"], strict=True):
             check_option("Dropout", "[0, 1]", p=p)
@@ -221,26 +220,21 @@ class Progress:
     def _dropouts(self) -> dict[str, Dropout]:
         return {n: m for n, m in self.model.named_modules() if isinstance(m, Dropout)}
 
-    def _coefficients(self) -> list[Coefficient]:
-        terms = self.objective.terms.values()
-        return list(dict.fromkeys(c for t in terms for c in t.penalty.coefficients()))
+    def _penalties(self) -> list[Penalty]:
+        return self.objective.penalties(self.optimizer)
 
     def _norms(self) -> list[SpectralNorm]:
-        terms = self.objective.terms.values()
-        return [t.penalty for t in terms if isinstance(t.penalty, SpectralNorm)]
+        return [penalty for penalty in self._penalties() if isinstance(penalty, SpectralNorm)]
 
     def _strengths(self) -> list[tuple[Penalty, str]]:
         """Every strength that is a number: whose it is, and its name."""
-        penalties = [t.penalty for t in self.objective.terms.values()]
-        penalties += [p for p in [getattr(self.optimizer, "penalty", None)] if p is not None]
-        found: dict[tuple[int, str], tuple[Penalty, str]] = {}
-        for penalty in penalties:  # which grows: penalties within penalties
-            for name, value in vars(penalty).items():
-                if isinstance(value, Penalty):
-                    penalties.append(value)
-                elif isinstance(getattr_static(type(penalty), name, None), Strength):
-                    found[id(penalty), name] = penalty, name
-        return [f for f in found.values() if not isinstance(vars(f[0])[f[1]], Coefficient)]
+        return [
+            (penalty, name)
+            for penalty in self._penalties()
+            for name, value in vars(penalty).items()
+            if isinstance(getattr_static(type(penalty), name, None), Strength)
+            and not isinstance(value, Coefficient)
+        ]
 
     def _streams(self) -> dict[str, Stream]:
         """Every stream of the model, a loss and the optimizer, each once."""
@@ -273,6 +267,7 @@ class Progress:
     def _present(self) -> dict[str, str]:
         """What no other part of the file keeps, in words, as it is now."""
         stop, optimizer, terms = self.early_stopping, self.optimizer, self.objective.terms
+        own: list[Any] = optimizer.penalties()
         layers = [
             f"{n} {type(m).__name__}({'' if isinstance(m, Dropout) else m.extra_repr()})"
             for n, m in self.model.named_modules()
@@ -281,7 +276,7 @@ class Progress:
             "the model": "\n".join(layers),
             "the loss": _held(self.objective.loss),
             "the penalties": "\n".join(f"{n}: {_held(t.penalty)} via {t.via}" for n, t in terms.items()),
-            "the optimizer": f"{type(optimizer).__name__} {_held(getattr(optimizer, 'penalty', None))}",
+            "the optimizer": f"{type(optimizer).__name__} {', '.join(map(_held, own or [None]))}",
             "the scheduler": ", ".join(type(s).__name__ for s in self._schedules()),
             "early stopping": repr(stop and (stop.patience, stop.min_delta, stop.monitor)),
             "the ledger": repr(self.ledger and f"accumulate={self.ledger.accumulate}"),
@@ -292,7 +287,7 @@ class Progress:
         mine = self._present() | self.configuration
         for name in dict.fromkeys(["the model", *self.configuration, *mine, *saved]):
             there, here = saved.get(name, "nothing"), mine.get(name, "nothing")
-            for one, other in zip_longest(there.split("\n"), here.split("\n")):
+            for one, other in zip_longest(there.split("\n"), here.split("\n"), fillvalue="nothing"):
                 if one != other:
                     raise ValueError(f"{name}: {one:.160} there, {other:.160} here")
 

@@ -434,7 +434,7 @@ def fit(
                         dropout_draws, on_step is not None,
                     )  # fmt: skip
                     at.statistics |= columns
-                    goal.step()
+                    goal.step(optimizer)
                     at.statistics["lr"] = float(optimizer.param_groups[0]["lr"])
                     if scheduler is not None and scheduler.interval == "step":
                         scheduler.step()
@@ -555,7 +555,7 @@ def trajectory(
     rows = [space.join([p.data for p in space.params])]
     for _ in range(steps):
         _update(model, goal, optimizer, *data, clip_norm, False, ledger is not None)
-        goal.step()
+        goal.step(optimizer)
         if scheduler is not None:
             scheduler.step()
         rows.append(space.join([p.data for p in space.params]))

@@ -716,6 +716,90 @@ def test_fit_counts_the_updates_of_a_coefficient():
     assert rise.updates == 9  # shared by two terms, counted once an update
 
 
+class Twice(Penalty):
+    """A penalty of one's own, of another one."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def value(self, w):
+        return 2 * self.inner.value(w)
+
+    def prox(self, v, step):
+        return self.inner.prox(v, 2 * step)
+
+
+def added(make):
+    """An optimizer that gets the penalty by add_prox."""
+
+    def made(parameters, penalty):
+        optimizer = make(parameters)
+        optimizer.add_prox(parameters, penalty)
+        return optimizer
+
+    return made
+
+
+HOLDERS = {
+    "ISTA": lambda p, penalty: optim.ProximalGradient(p, 0.01, penalty),
+    "FISTA": lambda p, penalty: optim.ProximalGradient(p, 0.01, penalty, accelerated=True),
+    "SGD": added(lambda p: optim.SGD(p, lr=0.01)), "Adam": added(lambda p: optim.Adam(p, lr=0.01)),
+    "RMSprop": added(lambda p: optim.RMSprop(p, lr=0.01)),
+}  # fmt: skip
+WITHIN = {"itself": lambda p: p, "scaled": lambda p: scaled(p, 2.0), "one's own": Twice}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("within", WITHIN)
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_every_coefficient_moves_once_an_update_whoever_holds_it(holder, within, shared):
+    """One in the optimizer's own penalty stayed at its beginning: a training without the penalty."""
+    if within == "one's own" and holder in ("Adam", "RMSprop"):
+        pytest.skip("no prox with a step for each element")
+    rise = Coefficient(lambda t: 10.0 * min(1, t))
+    data = draw(12, 5), draw(12, 1)
+
+    def trained(strength, other):
+        mr.manual_seed(0)
+        model = nn.Linear(5, 1, dtype=np.float64)
+        optimizer = HOLDERS[holder]([*model.parameters()], WITHIN[within](L1(strength)))
+        objective = mr.Objective(nn.MSELoss(), {"term": (WITHIN[within](L2(other)), "bias")})
+        mr.fit(model, objective, optimizer, data, epochs=2, batch_size=4, progress=False)
+        mr.trajectory(model, objective, optimizer, *data, steps=3)
+        return model.weight.numpy()
+
+    other = rise if shared else Coefficient(lambda t: 0.1)
+    assert not trained(rise, other).any()
+    assert rise.updates == other.updates == 9
+    assert trained(0.0, 0.0).any()
+
+
+def test_step_counts_what_an_optimizer_has_of_its_own_when_it_is_given():
+    rise, w = Coefficient(lambda t: 0.1 * t), mr.tensor([1.0], requires_grad=True)
+    objective = mr.Objective(nn.MSELoss(), {})
+    optimizer = optim.ProximalGradient([w], 0.1, L1(rise))
+    objective.step()
+    assert rise.updates == 0
+    objective.step(optimizer)
+    assert rise.updates == 1
+
+
+def test_what_is_attached_is_a_term_and_not_the_optimizer_s_own():
+    model, penalty, own = nn.Linear(5, 1), L1(0.1), L2(0.1)
+    optimizer = optim.ProximalGradient(model.parameters(), 0.1, own)
+    first = mr.Objective(nn.MSELoss(), {"l1": (penalty, None, "prox")}).bind(model)
+    first.attach(optimizer)
+    assert optimizer.penalties() == [own]
+    assert first.penalties(optimizer) == [penalty, own]
+    assert first.penalties() == [penalty]
+    assert mr.Objective(nn.MSELoss()).penalties(optimizer) == [own]
+
+
+def test_an_objective_is_no_loss():
+    with pytest.raises(TypeError, match=r"loss is an Objective itself; pass objective\.loss"):
+        mr.Objective(mr.Objective(nn.MSELoss()))
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_step_counts_each_coefficient_once(shared):
     first = Coefficient(lambda t: 1.0)

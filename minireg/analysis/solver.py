@@ -24,7 +24,7 @@ from ..messages import check_option, needed
 from ..mode import no_grad
 from ..nn.losses import as_column
 from ..nn.module import Module
-from ..objective import AnyLoss, Objective, Selector, Term
+from ..objective import AnyLoss, Objective, Selector, Term, coefficients
 from ..operators import Hessian, magnitude
 from ..ops.arrays import length
 from ..ops.table import ratio
@@ -77,6 +77,10 @@ class Composite:
         if not isinstance(penalty, Penalty):
             raise TypeError(
                 f"solve: expected a Penalty, got {penalty!r:.60}; write penalties.L1(…)"
+            )
+        if found := coefficients([penalty]):
+            raise ValueError(
+                f"solve: got the strength {found[0]!r}, whose schedule nothing would move on; give a number"
             )
         self.model, self.loss, self.penalty = model, loss, penalty
         self.params = [p for p in model.parameters() if p.requires_grad]
@@ -132,9 +136,8 @@ class Composite:
     def value(self) -> float:
         """Loss plus penalty."""
         with no_grad():
-            return float(self.data()) + sum(
-                float(self.penalty.value(p.data)) for p in self.penalised
-            )
+            penalties = (float(self.penalty.value(p.data)) for p in self.penalised)
+            return float(self.data()) + sum(penalties)
 
     def certificate(self, gradient: dict[Tensor, Array]) -> float:
         """How far from optimal: the distance of −gradient to the penalty's subdifferential."""
@@ -302,7 +305,8 @@ def solve(
     Returns a :class:`Solution`; the parameters are left in the model. FISTA with restart (Beck &
     Teboulle 2009; O'Donoghue & Candès 2015) with the step 1/L, L being the largest eigenvalue of
     the loss's Hessian, measured. Raises ``TypeError`` for what is no Module or no Penalty,
-    ``ValueError`` for a model that is frozen, no rows, a loss that is random and other options,
+    ``ValueError`` for a model that is frozen, no rows, a loss that is random, a strength that is a
+    :class:`~minireg.penalties.Coefficient`, and other options,
     ``NotImplementedError`` for a penalty without a prox or a value, ``FloatingPointError`` for a loss that is
     not finite.
 
@@ -385,12 +389,8 @@ class RegularizationPath:
         figure = drawing.Figure(figsize=(7, 4.4), layout="constrained")
         axes = figure.subplots()
         axes.plot(self.strengths, self.parameters[name].reshape(len(self.strengths), -1), lw=1.2)
-        axes.set(
-            xscale="log",
-            xlabel="strength λ",
-            ylabel=name,
-            xlim=(self.strengths.max(), self.strengths.min()),
-        )
+        axes.set(xscale="log", xlabel="strength λ", ylabel=name)
+        axes.set_xlim(self.strengths.max(), self.strengths.min())
         axes.axhline(0, color="#1f2328", lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         count = axes.twinx()
@@ -454,7 +454,7 @@ def path(
     field = "strength" if hasattr(penalty, "strength") else "l1"
     if not hasattr(penalty, field):
         raise TypeError(f"path: {penalty!r} has no strength to vary")
-    before = vars(penalty)[field]  # it may be a Coefficient
+    before = getattr(penalty, field)
     kept: dict[str, list[Array]] = {n: [] for n, p in model.named_parameters() if p.requires_grad}
     solutions = []
     try:

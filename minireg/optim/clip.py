@@ -21,9 +21,8 @@ from ..tensor import Tensor, next_seq
 def parameter_list(owner: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """The Tensors given, one or several, as a list; ``TypeError`` for a module, a number, …"""
     check_parameters(owner, parameters)
-    if isinstance(parameters, Tensor):
-        return [parameters]
-    found: list[Any] = list(parameters) if hasattr(parameters, "__iter__") else [parameters]
+    several = isinstance(parameters, Iterable) and not isinstance(parameters, Tensor)
+    found: list[Any] = [*parameters] if several else [parameters]
     for p in found:
         if not isinstance(p, Tensor):
             raise TypeError(

@@ -125,9 +125,8 @@ class LRScheduler:
         value, n = getattr(self, option), len(self.optimizer.param_groups)
         values = list(value) if isinstance(value, list | tuple) else [value] * n
         if len(values) != n:
-            owner = type(self).__name__
             raise ValueError(
-                f"{owner}: got {len(values)} values of {option} for {n} parameter groups"
+                f"{type(self).__name__}: got {len(values)} values of {option} for {n} parameter groups"
             )
         return values
 

@@ -153,12 +153,8 @@ class Optimizer:
 
     def _decayed_too(self) -> str:
         """A warning about biases and norms that weight decay reaches; "" if it reaches none."""
-        kinds = [
-            getattr(p, "kind", "weight")
-            for group in self.param_groups
-            for p in group["params"]
-            if group.get("weight_decay")
-        ]
+        groups = [group for group in self.param_groups if group.get("weight_decay")]
+        kinds = [getattr(p, "kind", "weight") for group in groups for p in group["params"]]
         found = {"biases": kinds.count("bias"), "scales and shifts of norms": kinds.count("norm")}
         listed = " and ".join(f"{kind} ({n})" for kind, n in found.items() if n)
         return listed and (
@@ -189,8 +185,7 @@ class Optimizer:
             if p in known:
                 raise ValueError(f"{owner}: a parameter of shape {p.shape} is in two groups")
             known.add(p)
-        unknown = group.keys() - self.defaults.keys() - {"params"}
-        if unknown:
+        if unknown := group.keys() - self.defaults.keys() - {"params"}:
             raise ValueError(
                 f"{owner}: unknown option {sorted(unknown)}, expected {sorted(self.defaults)}"
             )
@@ -259,6 +254,19 @@ class Optimizer:
             self.add_prox(new, penalty, name)
             for p in new:
                 self._lent.setdefault(p, []).append(penalty)
+
+    def penalties(self) -> list[Penalty]:
+        """Those of :meth:`add_prox`, each once: not what an objective has attached.
+
+        >>> import minireg as mr
+        >>> w = mr.tensor([1.0], requires_grad=True)
+        >>> mr.optim.ProximalGradient([w], penalty=mr.penalties.L1(0.5)).penalties()
+        [L1(0.5): λ‖w‖₁]
+        """
+        held = [
+            q for p, found in self._prox.items() for q in found if q not in self._lent.get(p, ())
+        ]
+        return list(dict.fromkeys(held))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "schedules": []}  # one that travels along enters itself again
@@ -349,14 +357,10 @@ class Optimizer:
     def _update_of(
         self, p: Tensor, g: Array, group: dict[str, Any], given: Iterable[NamedPenalty]
     ) -> Update:
-        state, names, proxes = (
-            self.state.get(p, {}),
-            self._state_names(group),
-            self._prox.get(p, {}),
-        )
-        first = not all(map(state.__contains__, names))
+        state, names = self.state.get(p, {}), self._state_names(group)
+        first, step = not all(map(state.__contains__, names)), state.get("step", 0) + 1
         penalties = tuple(penalty for _, penalty in given)
-        return Update(p, g, group, state.get("step", 0) + 1, names, first, penalties, proxes)
+        return Update(p, g, group, step, names, first, penalties, self._prox.get(p, {}))
 
     def _check_due(self, p: Tensor, grad: Tensor, given: list[NamedPenalty]) -> None:
         """Raise for a gradient of another shape, and for a penalty or prox the step would leave out."""
@@ -574,9 +578,8 @@ class Optimizer:
         found: dict[str, Any] = {"step": int(kept["step"])}
         for key in kept.keys() - found.keys():
             like = p if key != "t" else Tensor(of(p.data).xp.zeros((), p.dtype))
-            array = loaded(f"{name}: {key!r}", like, kept[key])
             found[key] = np.zeros_like(like.data)
-            found[key][...] = array
+            found[key][...] = loaded(f"{name}: {key!r}", like, kept[key])
         return found
 
     def __repr__(self) -> str:

@@ -564,13 +564,30 @@ def test_a_ball_is_reached_from_wherever_the_layer_starts(seed):
     assert mr.solve(model, nn.MSELoss(), penalties.L2Ball(0.4**0.5), x, y[:, None]).converged
 
 
-def test_path_keeps_a_coefficient_and_refuses_no_strengths():
-    ramp = penalties.Coefficient(lambda t: 0.5)
-    penalty = penalties.L1(ramp)
+RISE = penalties.Coefficient(lambda t: 100.0 * min(t, 1))
+SCHEDULED = {
+    "itself": penalties.L1(RISE),
+    "one of two": penalties.ElasticNet(0.1, RISE),
+    "within a rule": penalties.scaled(penalties.L1(RISE), 2.0),
+    "a radius": penalties.L2Ball(RISE),
+}
+
+
+@pytest.mark.parametrize("label", SCHEDULED)
+@pytest.mark.parametrize("fit", [mr.solve, mr.path, mr.constrained.Problem])
+def test_a_schedule_is_refused_as_nothing_would_move_it_on(fit, label):
+    """The solution was that of its beginning, as here without the penalty, and said to have converged."""
+    x, model = np.eye(3), nn.Linear(3, 1).to(np.float64)
+    with pytest.raises(ValueError, match="whose schedule nothing would move on; give a number"):
+        fit(model, nn.MSELoss(), SCHEDULED[label], x, x[:, :1])
+
+
+def test_path_puts_the_strength_back_and_refuses_no_strengths():
+    penalty = penalties.L1(0.5)
     x = np.eye(3)
     model = nn.Linear(3, 1).to(np.float64)
     mr.path(model, nn.MSELoss(), penalty, x, x[:, :1], strengths=np.int64(2))
-    assert vars(penalty)["strength"] is ramp
+    assert penalty.strength == 0.5
     for strengths in (0, [], 2.5, [[1.0]]):
         with pytest.raises(ValueError, match="expected a count ≥ 1 or a list"):
             mr.path(model, nn.MSELoss(), penalty, x, x[:, :1], strengths=strengths)
