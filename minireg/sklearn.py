@@ -28,7 +28,7 @@ from .engine import grad
 from .inspect.ledger import Ledger
 from .messages import check_kind, check_option, check_shape
 from .mode import no_grad
-from .nn.functional import log_softmax, softmax, softplus
+from .nn.functional import cross_entropy, log_softmax, softmax, softplus
 from .objective import AnyLoss, Objective, Specification
 from .penalties import L2, Penalty, scaled
 from .random import Stream
@@ -39,7 +39,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import train_test_split
-    from sklearn.utils import check_array, check_random_state
+    from sklearn.utils import check_array, check_random_state, compute_class_weight
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
@@ -82,6 +82,19 @@ class _Classifier(ClassifierMixin):
     """Classes from ``_columns``: a logit for each class, or one alone for the second of two."""
 
     _columns: Callable[[ArrayLike], Array]
+    class_weight: Any = None
+
+    def _class_weights(self, codes: Array, weight: Any = None) -> Any:
+        """The weight of each class, None for 1; "balanced" counts rows by their ``weight``."""
+        if self.class_weight is None:
+            return None
+        found = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        if isinstance(self.class_weight, str):
+            counts = np.bincount(codes, weight, len(found))
+            found = counts.sum() / (len(found) * np.where(counts > 0, counts, 1))
+        if not ((found >= 0) & (found < np.inf)).all():
+            raise ValueError(f"fit: class_weight must be ≥ 0, got {self.class_weight!r:.60}")
+        return found
 
     def _codes(self, y: Array) -> Array:
         """The number of each row's class; keeps ``classes_``."""
@@ -105,7 +118,7 @@ class _Classifier(ClassifierMixin):
         return softmax(self._logits(X))
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
-        """Its logarithm, which stays finite where the probability is 0 to rounding."""
+        """Its logarithm, which stays finite where the probability is 0 to rounding, but not where it is 0."""
         return log_softmax(self._logits(X))
 
 
@@ -246,6 +259,9 @@ class MLPClassifier(_Classifier, _MLP):
     dropout : probability of dropping a hidden unit, in [0, 1].
     norm : None, "batch", "layer" or "rms", before each activation.
     label_smoothing : in [0, 1], of the cross entropy.
+    class_weight : None, or the ``weight`` of :class:`minireg.nn.CrossEntropyLoss`, as
+        {class: weight} (1 for a class that is not in it), or "balanced": rows / (classes · rows of the
+        class).
     optimizer : "sgd", "adam", "adamw" or "rmsprop", or a function of (parameters, lr=…), for example
         ``partial(mr.optim.SGD, momentum=0.9)``.
     lr : learning rate.
@@ -275,13 +291,16 @@ class MLPClassifier(_Classifier, _MLP):
     """
 
     label_smoothing: float = 0.0
+    class_weight: Mapping[Any, float] | str | None = None
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on X (n, features) and labels y (n,) of any type; returns itself."""
         x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        loss = nn.CrossEntropyLoss(label_smoothing=self.label_smoothing)
         codes = self._codes(labels)
-        if self.early_stopping and (alone := np.bincount(codes) < 2).any():
+        if (weights := self._class_weights(codes)) is not None:  # (a batch may not weigh 0)
+            x, codes = x[weights[codes] > 0], codes[weights[codes] > 0]
+        loss = nn.CrossEntropyLoss(weights, label_smoothing=self.label_smoothing)
+        if self.early_stopping and (alone := np.bincount(codes) == 1).any():
             raise ValueError(
                 f"fit: early_stopping keeps rows of every class back, got one row of "
                 f"{self.classes_[alone].tolist()}, expected at least 2"
@@ -335,7 +354,7 @@ class _Penalized(_Estimator):
         weight = check_array(sample_weight, ensure_2d=False, dtype=float, input_name="weight")
         check_shape("fit", data[0].shape[:1], sample_weight=weight)
         if weight.min() < 0 or not weight.any():
-            raise ValueError(f"fit: sample_weight must be ≥ 0 and not all zero, got {weight!r:.60}")
+            raise ValueError(f"fit: weights must be ≥ 0 and not all zero, got {weight!r:.60}")
         return [a[weight > 0] for a in data], weight[weight > 0]
 
     def _solve(
@@ -346,8 +365,6 @@ class _Penalized(_Estimator):
         owner, rows = type(self).__name__, len(x) if weight is None else weight.sum()
         penalty = L2(ridge / rows) if self.penalty is None else self.penalty
         check_kind(owner, Penalty, "write L1(0.1)", penalty=penalty)
-        if penalty.coefficients():
-            raise ValueError(f"{owner}: {penalty!r} has a schedule, which nothing would move on")
         check_option(owner, (True, False), fit_intercept=self.fit_intercept)
         check_option(owner, "[0, inf)", tol=self.tol)
         check_option(owner, 1, max_iter=self.max_iter)
@@ -427,6 +444,17 @@ class _Logistic:
     def __call__(self, output: Any, target: Any) -> Any:
         each = softplus((1 - 2 * target) * output)
         return each if self.reduction == "none" else each.mean()
+
+
+@dataclass(frozen=True)
+class _Softmax:
+    """CrossEntropyLoss of some columns, a class in each."""
+
+    columns: Array
+    reduction: nn.losses.Reduction = "mean"
+
+    def __call__(self, output: Any, target: Any) -> Any:
+        return cross_entropy(output[:, self.columns], target, reduction=self.reduction)
 
 
 def _weighted(owner: str, loss: AnyLoss, weight: Array) -> AnyLoss:
@@ -541,6 +569,9 @@ class PenalizedClassifier(_Classifier, _Penalized):
     penalty, fit_intercept, tol, max_iter : as of :class:`PenalizedRegression`, with all that is said there
         of convexity and errors. None is the penalty of ``LogisticRegression()``, L2(1/n). For K classes
         ``GroupLasso(λ, axis=0)`` makes a group of each feature.
+    class_weight : None; a weight for all rows of a class, as {class: weight} (1 for a class that is not in
+        it); or "balanced", the same for every class in all: rows / (classes · rows of the class), rows
+        counted by ``sample_weight``. A row has its ``sample_weight`` times that of its class.
 
     Attributes
     ----------
@@ -548,7 +579,9 @@ class PenalizedClassifier(_Classifier, _Penalized):
     certificate_, converged_, n_iter_ : as of :class:`PenalizedRegression`.
     classes_, n_features_in_, feature_names_in_ : as everywhere in scikit-learn.
 
-    Without a penalty, data that a plane separates have no minimum: then it does not converge.
+    Without a penalty, data that a plane separates have no minimum: then it does not converge. Of three or
+    more classes one whose rows all have weight 0 stays a class; with an intercept the optimum is −inf there,
+    and the probability 0.
 
     >>> import minireg as mr, minireg.sklearn
     >>> x = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]])
@@ -557,14 +590,25 @@ class PenalizedClassifier(_Classifier, _Penalized):
     (['a', 'b', 'a', 'b'], [[0.0, -2.773]], True)
     """
 
+    class_weight: Mapping[Any, float] | str | None = None
+
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Solve for X (n, features) and labels y (n,) of any type; returns itself."""
         x, labels = validate_data(self, X, y, dtype=np.float64)
-        (x, labels), weight = self._rows(sample_weight, x, labels)
-        codes, classes = self._codes(labels), len(self.classes_)
-        if classes > 2:
-            return self._solve(x, codes, classes, nn.CrossEntropyLoss(), weight, 1.0)
-        return self._solve(x, codes[:, None] * 1.0, 1, _Logistic(), weight, 1.0)
+        (x, codes), weight = self._rows(sample_weight, x, self._codes(labels))
+        if (factors := self._class_weights(codes, weight)) is not None:
+            each = factors[codes] * (1.0 if weight is None else weight)
+            (x, codes), weight = self._rows(each, x, codes)
+        present, classes = np.unique(codes), len(self.classes_)
+        if len(present) < 2:
+            raise ValueError("fit: all rows but those of 1 class have weight 0, expected 2 classes")
+        if classes == 2:
+            return self._solve(x, codes[:, None] * 1.0, 1, _Logistic(), weight, 1.0)
+        # the loss falls until the intercept of a class without rows is −inf
+        columns = present if self.fit_intercept else np.arange(classes)
+        self._solve(x, np.searchsorted(columns, codes), classes, _Softmax(columns), weight, 1.0)
+        self.intercept_[np.setdiff1d(range(classes), columns)] = -np.inf
+        return self
 
     def decision_function(self, X: ArrayLike) -> Array:
         """The logits: (n,) of ``classes_[1]`` for 2 classes, else (n, classes)."""

@@ -91,6 +91,7 @@ CHECKED = {
     "lasso": PenalizedRegression(L1(0.1)),
     "scaled": PenalizedRegression(scaled(L1(0.1), 2.0)),
     "logistic": PenalizedClassifier(),
+    "balanced": PenalizedClassifier(class_weight="balanced"),
     "labels": MLPClassifier((20,), max_iter=30, lr=0.01),
     "numbers": MLPRegressor((20,), max_iter=40, lr=0.01),
 }
@@ -191,6 +192,100 @@ def test_multinomial_labels_and_weights(wine):
     close(got.intercept_ - got.intercept_.mean(), want.intercept_ - want.intercept_.mean())
     assert (got.predict(x) == want.predict(x)).all()
     assert [*got.classes_] == ["red", "rosé", "white"]
+
+
+CLASS_WEIGHTS = {
+    "none": [None] * 2, "balanced": ["balanced"] * 2,
+    "by name": [{0: 3.0, 1: 0.5}, {"red": 2.0, "rosé": 0.5, "white": 1.0}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", CLASS_WEIGHTS)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_weights_of_classes_are_those_of_logistic_regression(cancer, wine, classes, label):
+    (x, y), weights = (cancer, wine)[classes - 2], CLASS_WEIGHTS[label][classes - 2]
+    few = np.arange(len(y)) % 5 < 1 + 4 * (y != y[0])  # a fifth of one class
+    x, y = x[few], y[few]
+    each = [weights[c] for c in y] if label == "by name" else np.ones(len(y))
+    want = linear_model.LogisticRegression(
+        C=1 / (0.02 * np.sum(each)), class_weight=weights, tol=1e-12, max_iter=10**5
+    ).fit(x, y)
+    got = PenalizedClassifier(L2(0.02), class_weight=weights).fit(x, y)
+    assert got.converged_
+    close(got.coef_, want.coef_)
+    close(got.predict_proba(x), want.predict_proba(x))
+    each = [weights.get(c, 1.0) for c in y] if label == "by name" else None
+    if label == "balanced":
+        each = [len(y) / (classes * (y == c).sum()) for c in y]
+    plain = PenalizedClassifier(L2(0.02)).fit(x, y, sample_weight=each)
+    close(got.coef_, plain.coef_)
+
+
+@pytest.mark.parametrize("label", CLASS_WEIGHTS)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_row_of_weight_k_is_k_rows(cancer, wine, classes, label):
+    """Balanced, too: weights count there as rows do."""
+    (x, y), weights = (cancer, wine)[classes - 2], CLASS_WEIGHTS[label][classes - 2]
+    times = np.arange(len(y)) % 3
+    one = PenalizedClassifier(L2(0.02), class_weight=weights).fit(x, y, sample_weight=times)
+    rows = np.repeat(np.arange(len(y)), times)
+    other = PenalizedClassifier(L2(0.02), class_weight=weights).fit(x[rows], y[rows])
+    close(one.coef_, other.coef_)
+    close(one.intercept_, other.intercept_)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("penalty", [L2(0.02), L1(0.02), GroupLasso(0.02, axis=0)], ids=repr)
+@pytest.mark.parametrize("by", ["rows", "class"])
+def test_a_class_of_weight_0_stays_a_class(wine, penalty, intercept, by):
+    """It went from classes_, and every later column of predict_proba moved to the left."""
+    x, y = wine
+    weights = {"sample_weight": (y != "rosé") * 1.0} if by == "rows" else {}
+    given = {"class_weight": {"red": 1.0, "rosé": 0.0, "white": 1.0}} if by == "class" else {}
+    got = PenalizedClassifier(penalty, fit_intercept=intercept, **given).fit(x, y, **weights)
+    assert [*got.classes_] == ["red", "rosé", "white"]
+    assert got.converged_
+    p, log_p = got.predict_proba(x), got.predict_log_proba(x)
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(log_p), p, rtol=1e-12)
+    assert (p[:, 1] == 0).all() == intercept
+    assert "rosé" not in got.predict(x[y != "rosé"])
+    if intercept:  # the limit of ever lower intercepts: nothing that is finite is lower
+
+        def objective(w, b):
+            logits = x @ w.T + b
+            log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+            hit = log_p[np.arange(len(y)), np.searchsorted(got.classes_, y)]
+            return -hit[y != "rosé"].mean() + penalty.value(w)
+
+        least, rng = objective(got.coef_, got.intercept_), np.random.default_rng(0)
+        for scale in (1e-3, 1e-1):
+            for _ in range(50):
+                w = got.coef_ + scale * rng.normal(size=got.coef_.shape)
+                b = np.where(np.isfinite(got.intercept_), got.intercept_, rng.normal())
+                assert objective(w, b + scale * rng.normal(size=3)) > least
+
+
+def test_the_weights_of_a_network_s_classes_are_those_of_its_loss(wine):
+    x, y = wine
+    balanced = small(class_weight="balanced").fit(x, y)
+    by_hand = {c: len(y) / (3 * (y == c).sum()) for c in np.unique(y)}
+    np.testing.assert_array_equal(
+        balanced.predict_proba(x), small(class_weight=by_hand).fit(x, y).predict_proba(x)
+    )
+    seen = {c: (small(class_weight={**dict.fromkeys(by_hand, 1.0), c: 100.0}, max_iter=3)
+            .fit(x, y).predict(x) == c).mean() for c in by_hand}  # fmt: skip
+    plain = small(max_iter=3).fit(x, y)
+    assert all(share > (plain.predict(x) == c).mean() for c, share in seen.items())
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_network_keeps_a_class_of_weight_0(wine, early):
+    """A batch of such rows alone has the loss 0/0."""
+    net = small(class_weight={"red": 0.0, "rosé": 1.0, "white": 1.0}, batch_size=2, max_iter=4,
+                early_stopping=early).fit(*wine)  # fmt: skip
+    assert net.predict_proba(wine[0]).shape[1] == len(net.classes_) == 3
+    assert "red" not in net.predict(wine[0][wine[1] != "red"])
 
 
 @pytest.mark.skipif(
@@ -475,7 +570,7 @@ def test_what_does_not_converge_says_how_far_it_came(diabetes):
     [
         (PenalizedRegression(L1), TypeError, r"penalty must be a Penalty.*write L1\(0.1\)"),
         (PenalizedRegression(PathNorm(0.1)), NotImplementedError, "no closed-form prox"),
-        (PenalizedRegression(L1(Coefficient(lambda t: 0.1))), ValueError, "has a schedule"),
+        (PenalizedRegression(L1(Coefficient(lambda t: 0.1))), ValueError, "whose schedule nothing"),
         (PenalizedRegression(tol=-1.0), ValueError, "tol must be a finite number ≥ 0"),
         (
             PenalizedRegression(loss="mse"),
@@ -492,6 +587,12 @@ def test_what_does_not_converge_says_how_far_it_came(diabetes):
             ValueError,
             r"hidden_layer_sizes\[0\] must be an integer ≥ 1",
         ),
+        (PenalizedClassifier(scaled(L2(Coefficient(lambda t: 0.1)))), ValueError, "whose schedule"),
+        (PenalizedClassifier(class_weight="best"), ValueError, "class_weight"),
+        (PenalizedClassifier(class_weight={0: -1.0}), ValueError, "class_weight must be ≥ 0"),
+        (PenalizedClassifier(class_weight={1: 0.0}), ValueError, "but those of 1 class"),
+        (small(class_weight=[1.0, 2.0]), ValueError, "class_weight"),
+        (small(class_weight={0: np.nan}), ValueError, "class_weight must be ≥ 0"),
         (PenalizedClassifier(max_iter=0), ValueError, "max_iter must be an integer ≥ 1"),
         (small(activation="relu6"), ValueError, "activation must be 'identity'"),
         (small(norm="group"), ValueError, "norm must be None, 'batch'"),
