@@ -38,27 +38,25 @@ def widened(x: Any) -> Any:
 
 
 @cache
-def _limits(dtype: Any) -> tuple[float, float]:
-    """What is 0 when squared, and what loses digits (as does what is longer than its inverse)."""
-    kind = np.finfo(dtype)
-    return float(kind.tiny * kind.eps) ** 0.5, float(kind.tiny) ** 0.4
+def _edge(dtype: Any) -> float:
+    """What loses digits when squared, as does what is longer than its inverse."""
+    return float(np.finfo(dtype).tiny) ** 0.4
 
 
 def norms(rows: Any) -> Any:
     """Length of each row, as a column; float16 is measured in float32.
 
     Where squares leave the range of the dtype, a row is measured in units of its largest element.
-    What is 0 when squared (|x| < 4e-23 in float32) counts as 0.
     """
     plain: Any = partial(np.linalg.norm, axis=1, keepdims=True)
     rows = widened(rows)
     if isinstance(rows, Tensor) or not rows.size:
         return plain(rows)
-    least, edge = _limits(rows.dtype)
+    edge = _edge(rows.dtype)
 
     def in_units(rows: Array) -> Array:
         most = np.abs(rows).max(axis=1, keepdims=True)
-        odd = ((most > least) & (most <= edge)) | ((most >= 1 / edge) & (most < np.inf))
+        odd = ((most > 0) & (most <= edge)) | ((most >= 1 / edge) & (most < np.inf))
         unit = like(np.where(odd, most, 1), rows)
         return unit * plain(rows / unit)
 
@@ -66,7 +64,7 @@ def norms(rows: Any) -> Any:
         return in_units(rows)
     with np.errstate(over="ignore"):
         found = plain(rows)
-    odd = ~((found == 0) | ((found > edge) & (found < 1 / edge)))[:, 0]
+    odd = ~((found > edge) & (found < 1 / edge))[:, 0]
     if odd.any():
         found[odd] = in_units(rows[odd])
     return found

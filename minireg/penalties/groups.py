@@ -165,7 +165,7 @@ class GroupLasso(Penalty):
     ``ValueError`` for a negative strength, another scale, both axis and groups, and groups that overlap
     or are empty; ``TypeError`` for an axis that is no integer, tuple of them or None. At a weight w:
     ``ValueError`` for an axis it does not have, ``IndexError`` for a position outside, ``TypeError``
-    for integers. At w_g = 0 the gradient is 0 (a group so short that its square is 0 counts as 0).
+    for integers. At w_g = 0 the gradient is 0.
 
     >>> pen = GroupLasso(1.0, axis=1, scale="none"); w = np.array([[3.0, 4.0], [0.6, 0.8]])
     >>> float(pen.value(w)), pen.prox(w, step=1.0).round(2).tolist()
@@ -214,7 +214,7 @@ class GroupLasso(Penalty):
     def gradient(self, w: Array) -> Array:
         """λ s_g w_g/‖w_g‖, 0 where w_g = 0."""
         rows = self.groups.rows(w)
-        gradient = ratio(self.strength * self._scales(rows) * rows, norms(rows))
+        gradient = self.strength * self._scales(rows) * ratio(rows, norms(rows))
         return self.groups.back(gradient, np.zeros_like(w))
 
     def prox(self, v: Array, step: float | Array) -> Array:
@@ -231,7 +231,7 @@ class GroupLasso(Penalty):
         rows, slope = self.groups.rows(w), self.groups.rows(g)
         cut, size, steepness = self.strength * self._scales(rows), norms(rows), norms(slope)
         at_zero = slope * ratio(np.maximum(steepness - cut, 0), steepness)
-        off = np.where(size == 0, at_zero, slope + ratio(cut * rows, size))
+        off = np.where(size == 0, at_zero, slope + cut * ratio(rows, size))
         return length(self.groups.back(off, g))
 
     def max_strength(self, g: Array) -> Any:
@@ -319,7 +319,7 @@ class SparseGroupLasso(GroupLasso):
         soft = soft_threshold(slope, self.l1)
         steepness = norms(soft)
         at_zero = soft * ratio(np.maximum(steepness - cut, 0), steepness)
-        nonzero = self._l1_residual(rows, slope + ratio(cut * rows, size))
+        nonzero = self._l1_residual(rows, slope + cut * ratio(rows, size))
         off = np.where(size == 0, at_zero, nonzero)
         return length(self.groups.back(off, self._l1_residual(w, g)))
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..backend import NUMPY, Array, as_array, move, of
 from ..messages import check_option
-from ..ops.arrays import largest, like, widened
+from ..ops.arrays import largest, length, like, widened
 from .base import Copies, Formula, Level, Penalty, Strength, Weight, followed
 from .groups import Groups
 from .spectral import near
@@ -113,11 +113,10 @@ class SLOPE(Penalty):
         descent = np.where(at == 0, np.abs(slope), -slope * np.sign(at))
         order = np.argsort(-size)
         ends = np.flatnonzero(size[order][1:] < size[order][:-1] * (1 - near(w))) + 1
-        total = 0.0
         for tied, lam in zip(np.split(order, ends), np.split(weights, ends), strict=True):
             off = falling(-np.sort(-descent[tied]) - self.strength * lam)
-            total += np.square(off if size[tied[0]] else np.maximum(off, 0)).sum()
-        return move(np.asarray(total**0.5, w.dtype), of(w).name)
+            descent[tied] = off if size[tied[0]] else np.maximum(off, 0)
+        return move(like(length(descent), w), of(w).name)
 
     def max_strength(self, g: Array) -> Any:
         """The largest of (sum of the k largest |g|)/(sum of the first k weights), the dual norm."""
@@ -228,11 +227,10 @@ class TotalVariation(Penalty):
         """Distance of −g to λDᵀz, z = sign(Dw) at jumps and |z| ≤ 1 elsewhere: a prox on each piece."""
         lines, slope = (self.groups.rows(move(a, NUMPY.name)) for a in (w, g))
         owed = -slope - self._pull(lines)
-        total = np.zeros((), lines.dtype)
         for line, off in zip(lines, owed, strict=True):
             for piece in np.split(off, np.flatnonzero(np.diff(line)) + 1):
-                total += np.square(fewer_jumps(piece, self.strength)).sum() if piece.size else 0
-        return move(like(np.sqrt(total), w), of(w).name)
+                piece[...] = fewer_jumps(piece, self.strength) if piece.size else 0
+        return move(like(length(owed), w), of(w).name)
 
     def parameters_text(self) -> str:
         """λ and the axis."""
