@@ -433,8 +433,6 @@ def _uncertain(case: _Case, v: Array, step: Any, u: Array) -> float:
 
 def _limit(case: _Case) -> Figures:
     case.convex()
-    derived = type(case.penalty).subdiff_distance is Penalty.subdiff_distance
-    _only_if(not derived, "subdiff_distance is derived from the prox")
     for _, _, u in case.draws():
         g = case.point()[0]
         size = min(1.0, float(length(u)) or 1.0)  # (a ball may be small)

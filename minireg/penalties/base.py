@@ -145,8 +145,9 @@ class Penalty:
     euclidean : whether it ignores them, as a projection on a ball does.
     via : "gradient" or "prox", how a :class:`minireg.Term` acts by default.
 
-    Every penalty raises ``ValueError`` for a strength that is not finite and ≥ 0 and for a step < 0,
-    and ``NotImplementedError`` where it has no closed form (``prox``, ``max_strength``).
+    Every penalty raises ``ValueError`` for a strength or a step that is not finite and ≥ 0 and for steps
+    in an array that it does not take, and ``NotImplementedError`` where it has no closed form (``prox``,
+    ``max_strength``).
 
     >>> class Ridge(Penalty):
     ...     strength = Strength()
@@ -208,8 +209,8 @@ class Penalty:
     def prox(self, v: Array, step: float | Array) -> Array:
         """argmin_u ½‖u − v‖² + step·λΩ(u), an array of v's shape.
 
-        ``step`` is a number ≥ 0 (``ValueError``). With ``elementwise_step`` it may be an array of v's
-        shape, the prox in the metric of its inverses: argmin_u Σ ½(u − v)²/step + λΩ(u).
+        ``step`` is a finite number ≥ 0 (``ValueError``). With ``elementwise_step`` it may be an array of
+        v's shape, the prox in the metric of its inverses: argmin_u Σ ½(u − v)²/step + λΩ(u).
         ``NotImplementedError`` without a closed form.
         """
         raise NotImplementedError(f"{type(self).__name__} has no closed-form prox")
@@ -218,16 +219,25 @@ class Penalty:
         """Euclidean distance of −g to ∂(λΩ)(w), a scalar: 0 exactly where loss + λΩ is stationary.
 
         w and the loss's gradient g there are arrays of one shape. By default it is the limit of
-        ‖w − prox(w − t·g, t)‖/t for a small t, or ‖g + ∇(λΩ)(w)‖ without a prox; small against w, whose
-        rounding is divided by t.
+        ‖w − prox(w − t·g, t)‖/t for t → 0, or ‖g + ∇(λΩ)(w)‖ without a prox.
         """
-        t = (1e-3 if w.dtype == np.float64 else 1e-2) * ratio(length(w), length(g))
-        t = np.where(t > 0, t, 1).astype(w.dtype)  # (on w's device: a number would wait for it)
+        # as t falls, the quotient of a convex Ω rises to its limit (Yosida's approximation); the
+        # rounding of w rises, too, and is taken off
+        size = length(w)
+        t = (1e-3 if w.dtype == np.float64 else 1e-2) * ratio(size, length(g))
+        # (on w's device: a number would wait for it)
+        t = np.where((t > 0) & (t < np.inf), t, 1).astype(w.dtype)
         try:
-            off = (w - self.prox(w - t * g, t)) / t
+            found = length((w - self.prox(w - t * g, t)) / t)
         except NotImplementedError:
-            off = g + self.gradient(w)
-        return length(off)
+            return length(g + self.gradient(w))
+        for _ in range(10):
+            t, before = np.maximum(t / 1000, float(np.finfo(w.dtype).tiny)), found
+            off = length((w - self.prox(w - t * g, t)) / t)
+            found = np.maximum(before, off - slack(w) * size / t)
+            if of(w) is NUMPY and not found > 1.001 * before:  # (a device would have to wait)
+                break
+        return found
 
     def max_strength(self, g: Array) -> Any:
         """The smallest λ at which w = 0 is optimal, a scalar, from the loss's gradient g at 0.
@@ -262,8 +272,9 @@ class Penalty:
         return sum(parts[1:], parts[0]) if parts else None
 
     def coefficients(self) -> list[Coefficient]:
-        """Its strengths that are a :class:`Coefficient`."""
-        return [v for v in vars(self).values() if isinstance(v, Coefficient)]
+        """Its strengths that are a :class:`Coefficient`, and those of penalties within it; each once."""
+        values = (value for penalty in nested([self]) for value in vars(penalty).values())
+        return [*dict.fromkeys(value for value in values if isinstance(value, Coefficient))]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """What its constructor takes, by name, as it is now: the class called with it makes an equal one.
@@ -345,12 +356,25 @@ def _of_step(prox: Callable[..., Array]) -> Callable[..., Array]:
     def checked(self: Penalty, v: Array, step: Any) -> Array:
         _floating(v)
         # (to look at steps on a device would wait for it; NaN is what a training that diverges has)
-        low = isinstance(step, np.ndarray) and bool((step < 0).any())
-        if low or isinstance(step, str | None) or (isinstance(step, NUMBER) and not step >= 0):
-            raise ValueError(f"{type(self).__name__}.prox: step must be ≥ 0, got {step!r:.60}")
+        must = f"{type(self).__name__}.prox: step must be"
+        bad = isinstance(step, str | None) or (isinstance(step, NUMBER) and not 0 <= step < np.inf)
+        if bad or (isinstance(step, np.ndarray) and ((step < 0) | (step == np.inf)).any()):
+            raise ValueError(f"{must} finite and ≥ 0, got {step!r:.60}")
+        if not self.elementwise_step and np.ndim(step):
+            raise ValueError(f"{must} a single number, got an array of shape {np.shape(step)}")
         return prox(self, v, step)
 
     return checked
+
+
+def nested(penalties: Iterable[Penalty]) -> list[Penalty]:
+    """These penalties and those within them, as attributes or in lists and tuples, each once."""
+    found = [*penalties]
+    for penalty in found:  # which grows
+        for value in vars(penalty).values():
+            inner = value if isinstance(value, list | tuple) else [value]
+            found += [p for p in inner if isinstance(p, Penalty) and all(p is not f for f in found)]
+    return [*{id(penalty): penalty for penalty in found}.values()]
 
 
 def add_gradients(penalties: Iterable[Penalty], w: Array, total: Array) -> None:
@@ -379,6 +403,11 @@ def fitting(a: Array, w: Weight, name: str) -> Any:
         if a.ndim > w.ndim or any(n not in (1, m) for n, m in pairs):
             raise ValueError(f"{name} has shape {a.shape}, expected that of the weight, {w.shape}")
     return like(a, w)
+
+
+def slack(w: Array) -> float:
+    """How far beyond a bound, relative to it, still counts as inside: some rounding."""
+    return 256 * float(np.finfo(w.dtype).eps)
 
 
 Copies = dict[tuple[str, Any], Array]  # of an array, by backend and dtype

@@ -77,10 +77,6 @@ class Composed(Penalty):
         """``NotImplementedError``: no strength is its own."""
         raise NotImplementedError(f"max_strength has no rule for {self!r}: no strength is its own")
 
-    def coefficients(self) -> list[Coefficient]:
-        """Those of the penalty it is made from."""
-        return self.inner.coefficients()
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """With ``deep``, what belongs to the inner penalty, as ``inner__strength``; the rule stays.
 
@@ -107,10 +103,12 @@ class Composed(Penalty):
         return repr(self.inner).partition(":")[0]
 
 
-def _by_rule(
-    made: tuple[Any, ...], penalty: Penalty, text: str, *rules: Callable[..., Any]
-) -> Composed:
-    """Composed by ``made``, a function of this module and its arguments."""
+def _by_rule(made: tuple[Any, ...], text: str, *rules: Callable[..., Any]) -> Composed:
+    """Composed by ``made``: a function of this module, its penalty and its other arguments."""
+    rule, penalty = made[0].__name__, made[1]
+    check_kind(rule, Penalty, penalty=penalty)
+    if penalty.joint:
+        raise ValueError(f"{rule}: expected a penalty of one weight, got {penalty!r}, a joint one")
     found = Composed(penalty, f"{text}, f = {penalty.text}", *rules)
     found._made = made
     return found
@@ -134,13 +132,13 @@ def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Pena
     factor : > 0.
     argument : ≠ 0.
 
-    ``TypeError`` for anything but a Penalty, ``ValueError`` for a factor or argument out of range.
+    ``TypeError`` for anything but a Penalty, ``ValueError`` for a joint one and for a factor or argument
+    out of range.
 
     >>> from minireg.penalties import L1
     >>> scaled(L1(1.0), factor=2.0).prox(np.array([3.0, -1.0]), step=1.0).tolist()
     [1.0, 0.0]
     """
-    check_kind("scaled", Penalty, penalty=penalty)
     if not (within("(0, inf)", factor) and within("(-inf, inf)", argument) and argument):
         raise ValueError(
             f"scaled: got factor={factor!r}, argument={argument!r}, expected finite numbers, "
@@ -148,7 +146,7 @@ def scaled(penalty: Penalty, factor: float = 1.0, argument: float = 1.0) -> Pena
         )
     a, k = argument, factor * argument
     return _by_rule(
-        (scaled, penalty, factor, argument), penalty, f"{factor:g}·f({a:g}·w)",
+        (scaled, penalty, factor, argument), f"{factor:g}·f({a:g}·w)",
         lambda w: factor * penalty.value(a * w),
         lambda v, step: penalty.prox(a * v, step * (k * a)) / a,
         lambda w: k * penalty.gradient(a * w),
@@ -168,16 +166,16 @@ def translated(penalty: Penalty, center: ArrayLike) -> Penalty:
     penalty : f.
     center : a number, or an array or Tensor of w's shape, copied.
 
-    ``TypeError`` for anything but a Penalty, ``ValueError`` at a weight of another shape.
+    ``TypeError`` for anything but a Penalty, ``ValueError`` for a joint one and at a weight of another
+    shape.
 
     >>> from minireg.penalties import L1
     >>> translated(L1(1.0), np.array([2.0, 2.0])).prox(np.array([2.5, 5.0]), step=1.0)
     array([2., 4.])
     """
-    check_kind("translated", Penalty, penalty=penalty)
     given, c = _at("translated", center)
     return _by_rule(
-        (translated, penalty, given), penalty, "f(w − c)",
+        (translated, penalty, given), "f(w − c)",
         lambda w: penalty.value(w - c(w)),
         lambda v, step: penalty.prox(v - c(v), step) + c(v),
         lambda w: penalty.gradient(w - c(w)),
@@ -196,14 +194,13 @@ def plus_quadratic(penalty: Penalty, l2: float, center: ArrayLike = 0.0) -> Pena
     l2 : ≥ 0, no :class:`Coefficient`.
     center : a number, or an array or Tensor of w's shape, copied.
 
-    ``TypeError`` for anything but a Penalty and for a Coefficient, ``ValueError`` for an l2 < 0 and at a
-    weight of another shape.
+    ``TypeError`` for anything but a Penalty and for a Coefficient, ``ValueError`` for a joint penalty, an
+    l2 < 0 and at a weight of another shape.
 
     >>> from minireg.penalties import L1
     >>> plus_quadratic(L1(0.5), 1.0).prox(np.array([3.0, -0.25]), step=1.0).tolist()
     [1.25, 0.0]
     """
-    check_kind("plus_quadratic", Penalty, penalty=penalty)
     given, c = _at("plus_quadratic", center)
     if isinstance(l2, Coefficient):
         raise TypeError(
@@ -211,11 +208,9 @@ def plus_quadratic(penalty: Penalty, l2: float, center: ArrayLike = 0.0) -> Pena
         )
     checked_strength("plus_quadratic", "l2", l2)
     return _by_rule(
-        (plus_quadratic, penalty, l2, given), penalty, f"f(w) + ½·{l2:g}‖w − c‖²",
+        (plus_quadratic, penalty, l2, given), f"f(w) + ½·{l2:g}‖w − c‖²",
         lambda w: penalty.value(w) + 0.5 * l2 * np.square(w - c(w)).sum(),
-        lambda v, step: penalty.prox(
-            (v + step * l2 * c(v)) / (1 + step * l2), step / (1 + step * l2)
-        ),
+        lambda v, step: penalty.prox((v + step * l2 * c(v)) / (1 + step * l2), step / (1 + step * l2)),
         lambda w: penalty.gradient(w) + l2 * (w - c(w)),
         lambda w, g: penalty.subdiff_distance(w, g + l2 * (w - c(w))),
     )  # fmt: skip
@@ -227,16 +222,14 @@ def conjugate(penalty: Penalty) -> Penalty:
     Its prox is v − step·prox(v/step, 1/step) of f, by Moreau's identity. For a norm, step 1 projects on
     the unit ball of the dual norm, scaled by λ.
 
-    ``TypeError`` for anything but a Penalty, ``ValueError`` for one that is not convex, which no conjugate
-    gives back, and of its prox for a step of 0; ``NotImplementedError`` of its value, which has no rule.
+    ``TypeError`` for anything but a Penalty, ``ValueError`` for one that is joint or not convex, which no
+    conjugate gives back, and of its prox for a step of 0; ``NotImplementedError`` of its value, which has
+    no rule.
 
     >>> from minireg.penalties import L1
     >>> conjugate(L1(1.0)).prox(np.array([3.0, -0.5]), step=2.0)
     array([ 1. , -0.5])
     """
-    check_kind("conjugate", Penalty, penalty=penalty)
-    if not penalty.convex:
-        raise ValueError(f"conjugate: expected a convex penalty, got {penalty!r}")
 
     def prox(v: Array, step: Any) -> Array:
         if isinstance(step, NUMBER) and not step > 0:
@@ -248,4 +241,7 @@ def conjugate(penalty: Penalty) -> Penalty:
             f"conjugate: the value of the conjugate of {penalty!r} has no rule; its prox has"
         )
 
-    return _by_rule((conjugate, penalty), penalty, "f*(w)", value, prox)
+    found = _by_rule((conjugate, penalty), "f*(w)", value, prox)
+    if not penalty.convex:
+        raise ValueError(f"conjugate: expected a convex penalty, got {penalty!r}")
+    return found

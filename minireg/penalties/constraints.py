@@ -16,14 +16,9 @@ from ..backend import Array, of
 from ..ops.arrays import as_matrix, largest, length, like, norms, svd
 from ..ops.table import ratio
 from ..tensor import Tensor
-from .base import NUMBER, Formula, Level, Penalty, Strength, Weight, constant, fitting, fixed
+from .base import NUMBER, Formula, Level, Penalty, Strength, Weight, constant, fitting, fixed, slack
 from .groups import Axis, Groups
 from .spectral import cone_part, near, project_l1, water_level
-
-
-def slack(w: Array) -> float:
-    """How far beyond a bound, relative to it, still counts as inside: some rounding."""
-    return 256 * float(np.finfo(w.dtype).eps)
 
 
 def beyond(descent: Array, free: Array, a: Any) -> Array:

@@ -83,10 +83,6 @@ class PathNorm(Penalty):
         parts = [(a + b).reshape(-1) for a, b in zip(gs, self.gradient(*ws), strict=True)]  # pyright: ignore[reportArgumentType]
         return length(np.concatenate(parts))
 
-    def prox(self, v: Array, step: float | Array) -> Array:
-        """``NotImplementedError``: a polynomial of several weights has no closed-form prox."""
-        raise NotImplementedError("PathNorm: a product of layers has no closed-form prox")
-
 
 def _chain(weights: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(weights) == 1 and hasattr(weights[0], "parameters"):

@@ -10,16 +10,7 @@ import numpy as np
 from ..backend import NUMPY, Array, move, of
 from ..messages import check_option
 from ..mode import is_grad_enabled
-from ..ops.arrays import (
-    as_matrix,
-    eigh,
-    explained,
-    largest,
-    length,
-    like,
-    rank_tolerance,
-    svd,
-)
+from ..ops.arrays import as_matrix, eigh, explained, largest, length, like, rank_tolerance, svd
 from ..ops.iterations import block_power, chebyshev, ritz, scatter, settled, unit
 from ..ops.table import array_of, ratio
 from ..random import Stream

@@ -120,22 +120,6 @@ def test_a_check_that_is_not_there_is_named_with_those_that_are():
 
 
 def test_a_penalty_of_ten_lines_is_enough():
-    class Huber(Penalty):
-        """λ Σ of w²/2 up to |w| = 1, |w| − ½ beyond."""
-
-        strength = Strength()
-
-        def __init__(self, strength):
-            self.strength = strength
-
-        def value(self, w):
-            size = np.abs(w)
-            return self.strength * np.where(size <= 1, 0.5 * w * w, size - 0.5).sum()
-
-        def prox(self, v, step):
-            k = step * self.strength
-            return np.where(np.abs(v) <= 1 + k, v / (1 + k), soft_threshold(v, k))
-
     report = check_penalty(Huber(0.5))
     assert report, report
     assert report["gradient = autograd"].figure == 0.0  # derived from value
@@ -439,6 +423,21 @@ class Lasso(Penalty):
         return np.abs(g).max()
 
 
+class Huber(Lasso):
+    """λ Σ of w²/2 up to |w| = 1, |w| − ½ beyond; without a certificate of its own."""
+
+    gradient, subdiff_distance = Penalty.gradient, Penalty.subdiff_distance
+    max_strength = Penalty.max_strength
+
+    def value(self, w):
+        size = np.abs(w)
+        return self.strength * np.where(size <= 1, 0.5 * w * w, size - 0.5).sum()
+
+    def prox(self, v, step):
+        k = step * self.strength
+        return np.where(np.abs(v) <= 1 + k, v / (1 + k), soft_threshold(v, k))
+
+
 def spoilt(right=None, **methods):
     """A right penalty (a Lasso) with other methods."""
     right = right or Lasso()
@@ -508,6 +507,9 @@ FAULTS = {
     "value that needs arrays": (
         spoilt(value=lambda s, w: s.strength * np.abs(np.asarray(w)).sum()), "value"),
     "certificate that is always 0": (spoilt(subdiff_distance=lambda s, w, g: 0.0), "certificate: limit"),
+    "certificate that is asked a whole step from 0": (
+        spoilt(Huber(9.0), subdiff_distance=lambda s, w, g: length(
+            w - s.prox(w - (t := 1e-3 * length(w) / length(g) or 1) * g, t)) / t), "certificate: limit"),
     "certificate with sign(0) = 0": (
         spoilt(subdiff_distance=lambda s, w, g: np.linalg.norm(g + s.gradient(w))), "certificate: 0"),
     "max_strength too small": (spoilt(max_strength=lambda s, g: 0.9 * np.abs(g).max()), "max_strength"),

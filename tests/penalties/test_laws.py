@@ -158,6 +158,147 @@ def test_float16_is_measured_in_float32(label):
         np.testing.assert_allclose(half, exact.astype(np.float16), rtol=2e-3)
 
 
+# --- units, steps and rules ------------------------------------------------------------------------
+
+UNITLESS = [k for k in ALL if k not in ("L0", "LogSum", "LogSum, weak", "Orthogonality")]
+
+
+@pytest.mark.parametrize("label", UNITLESS)
+@pytest.mark.parametrize(
+    ("dtype", "power"),
+    [(np.float32, 100), (np.float32, -100), (np.float64, 660), (np.float64, -660)],
+)
+def test_weights_in_other_units_give_the_same(label, dtype, power):
+    """From 1e-200 to 1e200: squares leave the range, the penalty does not."""
+    unit = 2.0**power
+    v, g = (drawn("dense", (4, 3), 1.0, seed) for seed in (0, 1))
+    one, other = ALL[label](1.0, 12), ALL[label](unit, 12)
+
+    def asked(penalty, unit, dtype):
+        a, b = (dtype(unit) * x.astype(dtype) for x in (v, g))
+        u = penalty.prox(a, 0.7)
+        near = [penalty.subdiff_distance(u, (u - a) / dtype(0.7)), penalty.subdiff_distance(u, b)]
+        return [u / dtype(unit), np.array(near) / unit]
+
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        found = asked(other, unit, dtype)
+    atol = 5e-5 if dtype == np.float32 else 1e-10
+    for a, b in zip(found, asked(one, 1.0, np.float64), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=atol)
+
+
+DERIVED = [k for k in ALL if ALL[k](1.0, 12).convex and k != "conjugate"]
+
+
+@pytest.mark.parametrize("label", DERIVED)
+@pytest.mark.parametrize("strength", [1e-3, 1.0, 1e3])
+def test_the_certificate_that_follows_from_the_prox_is_the_closed_form(label, strength):
+    """Also at 0, and where some weights are 0 and others large."""
+    penalty = ALL[label](strength, 12)
+    for seed in range(5):
+        v, g = drawn("dense", (4, 3), 1.0, seed), drawn("dense", (4, 3), 1.0, seed + 9)
+        large = penalty.prox(v * np.where(np.arange(3) > 1, 1e3, 1e-2), 1.0)
+        for w in (penalty.prox(0 * v, 1.0), penalty.prox(v, 1.0), large, 0 * v):
+            closed = penalty.subdiff_distance(w, g)
+            if np.isfinite(closed):  # (0 may be outside)
+                found = mr.penalties.Penalty.subdiff_distance(penalty, w, g)
+                np.testing.assert_allclose(found, closed, rtol=5e-3, atol=1e-5)
+
+
+class Stiff(mr.penalties.Penalty):
+    """½λ‖w‖², from its value and prox."""
+
+    strength = mr.penalties.Strength()
+
+    def __init__(self, strength):
+        self.strength = strength
+
+    def value(self, w):
+        return 0.5 * self.strength * (w * w).sum()
+
+    def prox(self, v, step):
+        return v / (1 + step * self.strength)
+
+
+@pytest.mark.parametrize("strength", [1e-12, 1.0, 1e12, 1e20])
+@pytest.mark.parametrize("w", [0.0, 1.0, 1e-8])
+@pytest.mark.parametrize("g", [0.0, 5.0])
+def test_a_derived_certificate_knows_stiff_penalties(strength, w, g):
+    found = Stiff(strength).subdiff_distance(np.array([w]), np.array([g]))
+    np.testing.assert_allclose(found, g + strength * w, rtol=1e-3)
+
+
+def test_zero_is_no_solution_of_a_stiff_penalty():
+    model, x = mr.nn.Linear(3, 1, bias=False, dtype=np.float64), drawn("dense", (20, 3), 1.0)
+    model.weight.assign(0.0)
+    found = mr.solve(model, mr.nn.MSELoss(), Stiff(1e12), x, x.sum(axis=1, keepdims=True))
+    assert found.converged
+    slope = -2 * x.T @ x.sum(axis=1, keepdims=True) / 20
+    np.testing.assert_allclose(model.weight.numpy(), -slope.T / 1e12, rtol=1e-6)
+
+
+def test_what_has_diverged_has_no_certificate():
+    for w, g in ((np.inf, 1.0), (1.0, np.inf), (np.nan, 1.0), (0.0, np.nan)):
+        with np.errstate(invalid="ignore"):
+            assert not np.isfinite(Stiff(1.0).subdiff_distance(np.array([w]), np.array([g])))
+
+
+def test_a_conjugate_is_stationary_at_0_inside_the_dual_ball_only():
+    ball = conjugate(FrobeniusNorm(0.4))
+    assert ball.subdiff_distance(np.zeros(1), np.array([6.0])) == pytest.approx(6)
+
+
+@every
+def test_a_step_for_each_element_is_taken_or_refused(label):
+    penalty, v = ALL[label](1.0, 12), drawn("dense", (4, 3), 1.0)
+    steps = np.linspace(0.1, 1, 12).reshape(4, 3)
+    if penalty.elementwise_step:
+        assert np.isfinite(penalty.prox(v, steps)).all()
+        return
+    with pytest.raises(
+        ValueError, match=r"prox: step must be a single number, got an array of shape \(4, 3\)"
+    ):
+        penalty.prox(v, steps)
+
+
+@every
+def test_no_step_is_infinite(label):
+    penalty, v = ALL[label](1.0, 12), drawn("dense", (4, 3), 1.0)
+    for step in (np.inf, np.float32(np.inf), np.full((4, 3), np.inf)):
+        with pytest.raises(ValueError, match="prox: step must be finite and ≥ 0, got"):
+            penalty.prox(v, step)
+
+
+RULES = {  # rule: the penalty by it, its value by its formula
+    "scaled": (lambda p: scaled(p, 2.0, -3.0), lambda f, w: 2 * f(-3 * w)),
+    "translated": (lambda p: translated(p, 0.5), lambda f, w: f(w - 0.5)),
+    "plus_quadratic": (
+        lambda p: plus_quadratic(p, 0.3, 0.5),
+        lambda f, w: f(w) + 0.15 * np.square(w - 0.5).sum(),
+    ),
+}
+
+
+@pytest.mark.parametrize("label", [*ALL, "PathNorm"])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_has_the_value_of_its_formula(label, rule):
+    make, formula = RULES[rule]
+    penalty = PathNorm(1.0) if label == "PathNorm" else ALL[label](1.0, 12)
+    if penalty.joint:
+        with pytest.raises(
+            ValueError, match=rf"{rule}: expected a penalty of one weight, got PathNorm"
+        ):
+            make(penalty)
+        return
+    weights = [drawn("dense", (4, 3), 0.3, seed) for seed in range(2)]
+    try:
+        expected = sum(formula(penalty.value, w) for w in weights)
+    except NotImplementedError:
+        pytest.skip("has no value")
+    found = make(penalty).over([mr.Tensor(w) for w in weights])
+    np.testing.assert_allclose(found.numpy(), expected)
+
+
 # --- constraints -------------------------------------------------------------------------------------
 
 
@@ -292,7 +433,10 @@ def test_max_strength_knows_the_other_strength():
         (lambda: L2(1.0, center=np.nan), "L2: center must be numbers, got NaN"),
         (lambda: L2(1.0, weight=np.inf), "L2: weight must be finite"),
         (lambda: Quadratic(1.0, np.eye(1), center=[np.nan]), "Quadratic: center must be numbers"),
-        (lambda: L1(1.0).prox(np.ones(2), np.array([-1.0, 1.0])), "L1.prox: step must be ≥ 0"),
+        (
+            lambda: L1(1.0).prox(np.ones(2), np.array([-1.0, 1.0])),
+            "L1.prox: step must be finite and ≥ 0",
+        ),
     ],
 )
 def test_silly_arguments_are_refused(make, says):

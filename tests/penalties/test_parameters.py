@@ -8,6 +8,7 @@ import pytest
 from support.arrays import draw
 from support.device import PENALTIES
 
+import minireg as mr
 from minireg.penalties import (
     L1,
     L2,
@@ -190,6 +191,35 @@ def test_the_schedule_of_a_copied_rule_is_the_copy_s():
 def test_a_rule_keeps_what_it_was_made_with():
     with pytest.raises(ValueError, match=r"\['factor'\], expected some of \['inner__strength'\]"):
         scaled(L1(0.5)).set_params(factor=2.0)
+
+
+# --- strengths that change, within penalties within penalties -----------------------------------------
+
+
+class Sum(Penalty):
+    def __init__(self, first, *others):
+        self.first, self.others = first, others
+
+    def value(self, w):
+        return sum(penalty.value(w) for penalty in (self.first, *self.others))
+
+
+SCHEDULED = [n for n, p in MADE_BY_CALL.items() if {"strength", "radius"} & p.get_params().keys()]
+
+
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_an_update_moves_the_strengths_within_a_penalty(name):
+    key = "strength" if "strength" in MADE_BY_CALL[name].get_params() else "radius"
+    made, coefficients = [], []
+    for start in (1.0, 2.0):
+        coefficients.append(Coefficient(lambda t, start=start: start + t))
+        params = MADE_BY_CALL[name].get_params() | {key: coefficients[-1]}
+        made.append(type(MADE_BY_CALL[name])(**params))
+    for own in (Sum(*made), Sum(L1(0.5), *made), Sum(Sum(made[0]), made[1]), Sum(*made, made[0])):
+        before = [c.updates for c in coefficients]
+        assert sorted(map(float, own.coefficients())) == [float(c) for c in coefficients]
+        mr.Objective(mr.nn.MSELoss(), {"own": own}).step()
+        assert [c.updates for c in coefficients] == [n + 1 for n in before]
 
 
 # --- a penalty of one's own -----------------------------------------------------------------------

@@ -1027,7 +1027,7 @@ def test_numpy_strengths_are_numbers():
     assert L1(np.float32(0.5)).strength == L2(np.int64(2)).strength / 4 == 0.5
 
 
-@pytest.mark.parametrize("step", [-1.0, -1e-300, math.nan, np.float32(-1), None, "1"])
+@pytest.mark.parametrize("step", [-1.0, -1e-300, math.nan, math.inf, np.float32(-1), None, "1"])
 def test_a_prox_with_a_step_that_is_none_is_refused(step):
     class Own(L1):
         def prox(self, v, step):
@@ -1040,7 +1040,7 @@ def test_a_prox_with_a_step_that_is_none_is_refused(step):
         L1Ball(1.0),
         scaled(L1(0.1), 2.0),
     ):
-        with pytest.raises(ValueError, match=r"prox: step must be ≥ 0, got"):
+        with pytest.raises(ValueError, match=r"prox: step must be finite and ≥ 0, got"):
             penalty.prox(np.ones(SHAPE), step)
         penalty.prox(np.ones(SHAPE), 0)
         if penalty.elementwise_step:

@@ -601,7 +601,7 @@ def test_a_chain_that_does_not_fit_is_told(shapes, message):
 
 
 def test_path_norm_has_no_prox():
-    with pytest.raises(NotImplementedError, match="PathNorm: a product of layers"):
+    with pytest.raises(NotImplementedError, match="PathNorm has no closed-form prox"):
         PathNorm(1.0).prox(draw(4, 3), 0.1)
 
 
