@@ -355,13 +355,13 @@ def _of_step(prox: Callable[..., Array]) -> Callable[..., Array]:
     @wraps(prox)
     def checked(self: Penalty, v: Array, step: Any) -> Array:
         _floating(v)
-        # (to look at steps on a device would wait for it; NaN is what a training that diverges has)
         must = f"{type(self).__name__}.prox: step must be"
+        if not self.elementwise_step and np.ndim(step):
+            raise ValueError(f"{must} a single number, got an array of shape {np.shape(step)}")
+        # (to look at steps on a device would wait for it; NaN is what a training that diverges has)
         bad = isinstance(step, str | None) or (isinstance(step, NUMBER) and not 0 <= step < np.inf)
         if bad or (isinstance(step, np.ndarray) and ((step < 0) | (step == np.inf)).any()):
             raise ValueError(f"{must} finite and ≥ 0, got {step!r:.60}")
-        if not self.elementwise_step and np.ndim(step):
-            raise ValueError(f"{must} a single number, got an array of shape {np.shape(step)}")
         return prox(self, v, step)
 
     return checked
