@@ -569,7 +569,11 @@ def test_what_does_not_converge_says_how_far_it_came(diabetes):
     ("estimator", "error", "said"),
     [
         (PenalizedRegression(L1), TypeError, r"penalty must be a Penalty.*write L1\(0.1\)"),
-        (PenalizedRegression(PathNorm(0.1)), NotImplementedError, "no closed-form prox"),
+        (
+            PenalizedRegression(PathNorm(0.1)),
+            ValueError,
+            "expected a penalty of one weight, got PathNorm",
+        ),
         (PenalizedRegression(L1(Coefficient(lambda t: 0.1))), ValueError, "whose schedule nothing"),
         (PenalizedRegression(tol=-1.0), ValueError, "tol must be a finite number ≥ 0"),
         (
