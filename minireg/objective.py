@@ -28,7 +28,7 @@ from .nn.losses import Loss, as_column
 from .nn.module import Module, Parameter
 from .optim.pipeline import NamedPenalty, Optimizer
 from .penalties import Penalty
-from .penalties.base import Coefficient, add_gradients
+from .penalties.base import Coefficient, add_gradients, nested
 from .tables import Column, Table
 from .tensor import Tensor
 
@@ -527,17 +527,9 @@ class _Unread:
         return Tensor(np.zeros_like(self.like.data)) if total is None else total
 
 
-def nested(penalties: Iterable[Penalty]) -> list[Penalty]:
-    """These penalties and those within them, each once."""
-    found = [*penalties]
-    for penalty in found:  # which grows
-        found += [value for value in vars(penalty).values() if isinstance(value, Penalty)]
-    return [*{id(penalty): penalty for penalty in found}.values()]
-
-
 def coefficients(penalties: Iterable[Penalty]) -> list[Coefficient]:
     """Every strength that changes, of these penalties and of those within them, each once."""
-    return list(dict.fromkeys(c for p in nested(penalties) for c in p.coefficients()))
+    return list(dict.fromkeys(c for p in penalties for c in p.coefficients()))
 
 
 def _numbers(penalty: Penalty) -> list[Any]:
