@@ -176,40 +176,45 @@ class Sweep:
     def best(self, figure: str, mode: Literal["min", "max"] = "min") -> dict[str, Any]:
         """The row of :meth:`summary` with the smallest (``mode="max"``: largest) mean of a figure.
 
-        Points whose mean is NaN are left out with a warning; ``ValueError`` if none remains, and
-        for another mode. A warning says where runs are missing, or of other seeds, so that means are of
-        different seeds. What :class:`Halving` stopped early is never the best.
+        ``ValueError`` where points lack seeds that others have, as one easy seed is no good point, and
+        for another mode. Points at which such a run failed, and those whose mean is NaN, are left out
+        with a warning; ``ValueError`` if none remains. What :class:`Halving` stopped early is never the
+        best.
         """
         check_option("Sweep.best", ("min", "max"), mode=mode)
+        return (min if mode == "min" else max)(self._ranked(figure), key=lambda row: row["mean"])
+
+    def _ranked(self, figure: str) -> list[dict[str, Any]]:
+        """The rows of a summary of which one is best; errors and warnings as of :meth:`best`."""
         points = self.full.summary(figure)
         if not points and self.halving:
             raise ValueError(
                 f"Sweep.best: no run has {self.halving.budget}={self.halving.most} yet"
             )
-        known = [row for row in points if not math.isnan(row["mean"])]
-        left_out = [self._text(row) for row in points if math.isnan(row["mean"])]
+        seeds, failed = self._seeds(self.full.rows), self._seeds(self.full.failed)
+        every = set().union(*seeds.values())
+        if any(every - has - failed.get(key, set()) for key, has in seeds.items()):
+            listed = "; ".join(
+                f"{', '.join(map(str, sorted(has)))} at {self._text(point)}"
+                for point, has in zip(points, seeds.values(), strict=True)
+            )
+            raise ValueError(
+                f"Sweep.best: none is best until all points have the same seeds; there are {listed}"
+            )
+        whole = [p for p, has in zip(points, seeds.values(), strict=True) if has == every]
+        known = [row for row in whole if not math.isnan(row["mean"])]
+        for some, why in (
+            ([p for p in points if p not in whole], "a run failed"),
+            ([p for p in whole if p not in known], f"{figure!r} is nan"),
+        ):
+            if some and known:
+                at = "; ".join(map(self._text, some))
+                warnings.warn(f"Sweep.best: {why} at {at}, left out", stacklevel=3)
         if not known:
-            raise ValueError(f"Sweep.best: {figure!r} is a number at none of {len(points)} points")
-        if left_out:
-            warnings.warn(
-                f"Sweep.best: {figure!r} is nan at {'; '.join(left_out)}, left out", stacklevel=2
+            raise ValueError(
+                f"Sweep.best: at none of {len(points)} points {figure!r} is a number for all seeds"
             )
-        most = max(row["seeds"] for row in known)
-        fewer = [f"{self._text(row)}: {row['seeds']}" for row in known if row["seeds"] < most]
-        if fewer:
-            warnings.warn(
-                f"Sweep.best: means are of {most} seeds, but of fewer at {'; '.join(fewer)}; compare "
-                "equal seeds",
-                stacklevel=2,
-            )
-        elif len({*(seeds := self._seeds(known)).values()}) > 1:  # an easy seed is no good λ
-            listed = "; ".join(f"{name}: {', '.join(map(str, s))}" for name, s in seeds.items())
-            warnings.warn(
-                f"Sweep.best: means are of other seeds at other points ({listed}), whose data and first "
-                "weights differ: none is best until all have the same seeds",
-                stacklevel=2,
-            )
-        return (min if mode == "min" else max)(known, key=lambda row: row["mean"])
+        return known
 
     def one_standard_error(
         self, figure: str, parameter: str | None = None, mode: Literal["min", "max"] = "min"
@@ -218,7 +223,7 @@ class Sweep:
 
         It is the largest λ whose mean is at most m + s, where m is the mean at the best λ, and
         s = std/√n its standard error over the n seeds (``mode="max"``: at least m − s): the simplest
-        fit that the best is not clearly better than. A point with fewer seeds than the best is not chosen.
+        fit that the best is not clearly better than.
 
         Parameters
         ----------
@@ -235,7 +240,9 @@ class Sweep:
         >>> found.best("value")["l2"], found.one_standard_error("value")["l2"]
         (1, 2)
         """
-        best = self.best(figure, mode)
+        check_option("Sweep.one_standard_error", ("min", "max"), mode=mode)
+        sign, ranked = 1 if mode == "min" else -1, self._ranked(figure)
+        best = min(ranked, key=lambda row: sign * row["mean"])
         if parameter is None:
             parameter = self._varied()
         others = [name for name in self.parameters if name != parameter]
@@ -250,18 +257,14 @@ class Sweep:
                 f"seeds: {best['seeds']}; use two or more, of which each gives a finite number"
             )
         at_best = [
-            row
-            for row in self.full.summary(figure)
-            if all(same(row[name]) == same(best[name]) for name in others)
+            row for row in ranked if all(same(row[name]) == same(best[name]) for name in others)
         ]
         if odd := [row[parameter] for row in at_best if not is_number(row[parameter])]:
             raise ValueError(
                 f"Sweep.one_standard_error: {parameter!r} has no order at {odd[0]!r}; name a parameter "
                 "whose values are numbers"
             )
-        sign = 1 if mode == "min" else -1
-        kept = [row for row in at_best if row["seeds"] >= best["seeds"]]  # of fewer it may be luck
-        near = [row for row in kept if sign * (row["mean"] - best["mean"]) <= best["se"]]
+        near = [row for row in at_best if sign * (row["mean"] - best["mean"]) <= best["se"]]
         return max(near, key=lambda row: row[parameter])
 
     def _varied(self) -> str:
@@ -302,13 +305,11 @@ class Sweep:
         with replacing(path) as temporary:
             temporary.write_text(text + "\n", "utf-8")
 
-    def _seeds(self, points: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
-        """The seeds of each point."""
-        found: dict[str, tuple[Any, ...]] = {}
-        for point in points:
-            key = [same(point[p]) for p in self.parameters]
-            rows = [r for r in self.full.rows if [same(r[p]) for p in self.parameters] == key]
-            found[self._text(point)] = tuple(sorted(row["seed"] for row in rows))
+    def _seeds(self, runs: Sequence[Row]) -> dict[Any, set[Any]]:
+        """The seeds of each point of those runs."""
+        found: dict[Any, set[Any]] = {}
+        for run in runs:
+            found.setdefault((*(same(run[p]) for p in self.parameters),), set()).add(run["seed"])
         return found
 
     def _text(self, row: Mapping[str, Any]) -> str:

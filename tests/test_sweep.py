@@ -255,7 +255,7 @@ def test_defect_16_the_best_point_is_no_nan():
     for mode, best in (("min", 1), ("max", 2)):
         with pytest.warns(UserWarning, match="Sweep.best: 'value' is nan at l2=0, left out"):
             assert found.best("value", mode)["l2"] == best
-    with pytest.raises(ValueError, match="'value' is a number at none of 1 points"):
+    with pytest.raises(ValueError, match="at none of 1 points 'value' is a number"):
         mr.sweep(lambda l2, seed: math.nan, {"l2": [0]}).best("value")
 
 
@@ -265,11 +265,27 @@ def luck(l2: float, seed: int) -> float:
     return l2 + seed
 
 
-def test_the_best_of_unequal_numbers_of_seeds_is_told():
+def test_a_point_at_which_a_run_failed_is_not_the_best():
     with pytest.warns(UserWarning, match="2 of 6 runs failed"):
         found = mr.sweep(luck, {"l2": [0, 1]}, seeds=[0, 1, 2])
-    with pytest.warns(UserWarning, match=r"means are of 3 seeds, but of fewer at l2=0: 1; compare"):
-        assert found.best("value")["seeds"] == 1
+    with pytest.warns(UserWarning, match="best: a run failed at l2=0, left out"):
+        assert found.best("value") == found.summary("value")[1]
+
+
+@pytest.mark.parametrize("failing", [[(0, 1), (1, 1)], [(0, 1), (1, 2)]])
+def test_a_seed_that_fails_everywhere_hinders_none_but_another_at_each_point_does(failing):
+    def some(l2, seed):
+        if (l2, seed) in failing:
+            raise ValueError("no training row of a class")
+        return l2 + seed
+
+    with pytest.warns(UserWarning, match="2 of 6 runs failed"):
+        found = mr.sweep(some, {"l2": [0, 1]}, seeds=[0, 1, 2])
+    if failing[0][1] == failing[1][1]:
+        assert found.best("value") == found.summary("value")[0]
+    else:
+        with pytest.raises(ValueError, match="at none of 2 points 'value' is a number for all"):
+            found.best("value")
 
 
 def test_values_of_any_kind_can_be_swept():
@@ -917,12 +933,10 @@ def test_one_lucky_seed_is_not_chosen():
 
     with pytest.warns(UserWarning, match="2 of 9 runs failed"):
         found = mr.sweep(lucky, {"l2": [1, 2, 3]}, seeds=[0, 1, 2])
-    with pytest.warns(UserWarning, match="of fewer at l2=3: 1"):
-        assert found.best("value")["l2"] == 3  # which is said
-    rows = [{**row, "value": row["value"] + (row["l2"] == 3)} for row in found.rows]
-    found = replace(found, rows=tuple(rows))  # 1.3 at 3, of one seed; 1.1 ± 0.58 at 1
-    with pytest.warns(UserWarning, match="of fewer at l2=3: 1"):
-        assert found.one_standard_error("value")["l2"] == 2
+    for choose, l2 in ((found.best, 1), (found.one_standard_error, 2)):
+        with pytest.warns(UserWarning, match="a run failed at l2=3, left out") as caught:
+            assert choose("value")["l2"] == l2
+        assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize("name", ["mean", "std", "se", "seeds", "error"])
@@ -933,14 +947,41 @@ def test_parameters_that_a_table_has_as_columns_are_refused(name):
         mr.sweep(figures, {"l2": [1]}, halving=mr.Halving("sum", 9, budget=name))
 
 
-def test_points_of_other_seeds_are_said_to_be(tmp_path):
-    """One easy seed made the worse of two points the best, without a word."""
+@pytest.mark.parametrize("seeds", [([0, 1], [1, 2]), ([0, 1], [1]), ([0], [0, 1])])
+def test_of_points_of_other_seeds_none_is_best(seeds, tmp_path):
+    """One easy seed made the worse of two points the best."""
     store = tmp_path / "s.sqlite"
-    for a, seeds in ((0, [0, 1]), (1, [1, 2])):
-        mr.sweep(shifted, {"a": [a]}, seeds=seeds, store=store)
+    for a in (0, 1):
+        mr.sweep(shifted, {"a": [a]}, seeds=seeds[a], store=store)
     found = mr.Sweep.load(store)
-    with pytest.warns(UserWarning, match=r"other seeds at other points \(a=0: 0, 1; a=1: 1, 2\)"):
-        found.best("value")
+    listed = "; ".join(f"{', '.join(map(str, seeds[a]))} at a={a}" for a in (0, 1))
+    for choose in (found.best, found.one_standard_error):
+        with pytest.raises(ValueError, match=f"all points have the same seeds; there are {listed}"):
+            choose("value")
+
+
+def test_an_interrupted_sweep_has_a_best_again_when_it_has_gone_on(tmp_path):
+    """Wherever it was interrupted: of one round over the points, of whole ones, of the rest."""
+    grid, left = {"a": [0, 1, 2]}, []
+
+    def until(a, seed):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return shifted(a, seed)
+
+    for trials in range(1, 7):
+        options = {"seeds": [0, 1], "store": tmp_path / f"{trials}.sqlite", "key": "shifted"}
+        left[:] = [1] * trials
+        found = mr.sweep(until, grid, **options)
+        if trials in (4, 5):  # the second seed of some
+            with pytest.raises(ValueError, match="none is best until"):
+                found.best("value")
+        else:
+            assert found.best("value")["a"] == 0
+        left[:] = [1] * 6
+        assert mr.sweep(until, grid, **options).best("value") == {
+            "a": 0, "mean": -2.5, "std": 12.5**0.5, "se": 2.5, "seeds": 2}  # fmt: skip
 
 
 def shifted(a, seed):
