@@ -188,20 +188,15 @@ class Sweep:
         """The rows of a summary of which one is best; errors and warnings as of :meth:`best`."""
         points = self.full.summary(figure)
         if not points and self.halving:
-            raise ValueError(
-                f"Sweep.best: no run has {self.halving.budget}={self.halving.most} yet"
-            )
+            budget = f"{self.halving.budget}={self.halving.most}"
+            raise ValueError(f"Sweep.best: no run has {budget} yet")
         seeds, failed = self._seeds(self.full.rows), self._seeds(self.full.failed)
-        every = set().union(*seeds.values())
+        there, every = [*zip(points, seeds.values(), strict=True)], set().union(*seeds.values())
         if any(every - has - failed.get(key, set()) for key, has in seeds.items()):
-            listed = "; ".join(
-                f"{', '.join(map(str, sorted(has)))} at {self._text(point)}"
-                for point, has in zip(points, seeds.values(), strict=True)
-            )
-            raise ValueError(
-                f"Sweep.best: none is best until all points have the same seeds; there are {listed}"
-            )
-        whole = [p for p, has in zip(points, seeds.values(), strict=True) if has == every]
+            at = (f"{', '.join(map(str, sorted(has)))} at {self._text(p)}" for p, has in there)
+            why = "none is best until all points have the same seeds; there are"
+            raise ValueError(f"Sweep.best: {why} {'; '.join(at)}")
+        whole = [point for point, has in there if has == every]
         known = [row for row in whole if not math.isnan(row["mean"])]
         for some, why in (
             ([p for p in points if p not in whole], "a run failed"),

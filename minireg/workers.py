@@ -196,9 +196,10 @@ def _joblib(
         parallel = joblib.Parallel(
             n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
         )
-        with _deaf():
-            endings = parallel(task(os.getpid(), function, trial, sent) for trial in some)
+        endings: Any = None
         try:
+            with _deaf("multiprocessing", "joblib.externals.loky.backend"):
+                endings = parallel(task(os.getpid(), function, trial, sent) for trial in some)
             for number, ending in endings:
                 del waiting[number]
                 yield number, ending
@@ -211,7 +212,8 @@ def _joblib(
         finally:
             with warnings.catch_warnings():  # of trials that an interrupt cancels
                 warnings.simplefilter("ignore")
-                endings.close()
+                if endings is not None:
+                    endings.close()
 
     def alone(trial: Trial) -> Iterator[Outcome]:
         for _ in range(max(1, retries)):
@@ -323,7 +325,7 @@ def _client(stack: ExitStack, distributed: Any, n_jobs: int, scheduler: str, ret
         dask = needed("sweep(scheduler=) needs Dask", "dask", "'minireg[cluster]'")
         stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": retries}))
         workers = n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
-        with _deaf():
+        with _deaf("multiprocessing"):
             address = stack.enter_context(
                 distributed.LocalCluster(
                     n_workers=workers,
@@ -363,16 +365,26 @@ def _check_answers(distributed: Any, address: str) -> None:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes that begin inside do not hear Ctrl-C, which this one sees to when they have begun."""
-    if threading.current_thread() is not threading.main_thread():
+def _deaf(*trackers: str) -> Iterator[None]:
+    """Processes that begin inside never hear Ctrl-C, which comes to this one when they have begun.
+
+    They inherit which signals are blocked; were it ignored instead, it would be lost here.
+    """
+    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for tracker in trackers:  # which may unblock Ctrl-C as they begin
+        importlib.import_module(f"{tracker}.resource_tracker").ensure_running()
+    heard: list[object] = []
+    before = signal.signal(signal.SIGINT, lambda *given: heard.append(given))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
+    if heard:
+        signal.raise_signal(signal.SIGINT)
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import types
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -237,12 +238,40 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path, how):
 
 
 def deaf(l2, seed):
-    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    os.kill(os.getpid(), signal.SIGINT)
+    return 1
 
 
-def test_workers_of_this_machine_do_not_hear_ctrl_c():
+ENGINES = [{}, pytest.param({"scheduler": "local"}, marks=pytest.mark.slow)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_workers_of_this_machine_do_not_hear_ctrl_c(engine):
     """It comes to all processes of a terminal, also to those that have only just begun."""
-    assert mr.sweep(deaf, {"l2": [0, 1]}, n_jobs=2)["value"] == [1, 1]
+    importlib.import_module("joblib.externals.loky").get_reusable_executor().shutdown()
+    found = mr.sweep(deaf, {"l2": [0, 1, 2, 3]}, n_jobs=2, **engine)
+    assert (found.stopped, found["value"]) == ("finished", [1] * 4)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ctrl_c_while_workers_begin_is_not_lost(engine, monkeypatch):
+    """It was ignored there, and the sweep went on to its end."""
+    starting = workers._deaf
+
+    @contextmanager
+    def interrupted(*trackers):
+        with starting(*trackers):
+            os.kill(os.getpid(), signal.SIGINT)
+            yield
+
+    monkeypatch.setattr(workers, "_deaf", interrupted)
+    before = signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    found = mr.sweep(figures, GRID, seeds=range(50), n_jobs=2, **engine)
+    assert found.stopped == "interrupted"
+    assert len(found.missing) > 100
+    assert before == (signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 
 def test_fit_alone_still_returns_after_an_interrupt():
