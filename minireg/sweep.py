@@ -193,9 +193,9 @@ class Sweep:
         seeds, failed = self._seeds(self.full.rows), self._seeds(self.full.failed)
         there, every = [*zip(points, seeds.values(), strict=True)], set().union(*seeds.values())
         if any(every - has - failed.get(key, set()) for key, has in seeds.items()):
-            at = (f"{', '.join(map(str, sorted(has)))} at {self._text(p)}" for p, has in there)
+            held = (f"{', '.join(map(str, sorted(has)))} at {self._text(p)}" for p, has in there)
             why = "none is best until all points have the same seeds; there are"
-            raise ValueError(f"Sweep.best: {why} {'; '.join(at)}")
+            raise ValueError(f"Sweep.best: {why} {'; '.join(held)}")
         whole = [point for point, has in there if has == every]
         known = [row for row in whole if not math.isnan(row["mean"])]
         for some, why in (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import importlib.util
 import inspect
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -160,6 +162,18 @@ def need_backend(*names: str) -> None:
             backend.get(name)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise MissingError(str(error)) from error
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+    """What is printed inside is written out, or lost if its reader went away; other errors are raised."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:  # what stdout still holds would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def console(**options: Any) -> Any:

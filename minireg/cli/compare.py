@@ -5,9 +5,9 @@ what is compared
   run folder of minireg train. Run folders are taken together: each is a point, named by the
   settings that differ, and runs that differ in their seed only are one point. A line of the
   picture is a point: its mean over the seeds, and one standard deviation to both sides.
-  The one-standard-error λ is the largest whose mean is within one standard error of the best,
-  among the points with as many seeds as that. None is best where points have other seeds, or
-  runs of a seed other rows to be measured on (data, target, task, --validation).
+  The one-standard-error λ is the largest whose mean is within one standard error of the best.
+  None is best where points lack seeds that others have, or are measured on other rows (data,
+  target, task, --validation). A point at which a trial failed that did not everywhere is left out.
   Of minireg sweep --ablate: what each regularizer brings alone, and what is lost without it.
   What failed, is missing or was stopped early is said, and never counts as a result.
 
@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import shutil
 import textwrap
 import warnings
@@ -40,7 +41,8 @@ from .common import MissingError, UsageError, flags
 from .folder import RECORD, STORE, Kept
 from .settings import TrainSettings
 
-DATA = ("dataset", "data", "target", "task", "validation", "noise", "seed")  # what data depend on
+ROWS = ("dataset", "data", "target", "task", "validation")  # what is measured on depends on them
+DATA = (*ROWS, "noise", "seed")  # what data depend on
 SHOWN = 5  # failures, and what is missing; then how many more
 LONGEST = 40  # lines of a table
 ABLATED = "regularizers"  # of an ablation: the names of those that are on
@@ -98,11 +100,12 @@ def say(paths: list[Path], args: argparse.Namespace, about: dict[str, Any]) -> N
 # --- what the paths hold ------------------------------------------------------------------------
 
 
-def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str], str]]:
-    """The sweeps by name, what is to say of each, and why none is best or ""; all run folders together are
-    one.
-    """
-    found: list[tuple[str, Sweep, list[str], str]] = []
+Found = tuple[Sweep, list[str], Sequence[str]]  # what is to say of it; where ROWS differ, those
+
+
+def _sweeps(paths: list[Path]) -> list[tuple[str, Found]]:
+    """The sweeps by name; all run folders together are one."""
+    found: list[tuple[str, Found]] = []
     folders: dict[Path, Kept] = {}
     for path in dict.fromkeys(paths):
         there = [path / name for name in (STORE, RECORD) if (path / name).is_file()]
@@ -114,25 +117,27 @@ def _sweeps(paths: list[Path]) -> list[tuple[str, Sweep, list[str], str]]:
             folders[file.parent] = Kept.of(file.parent)
             continue
         try:
-            found.append((str(path), Sweep.load(file), [], ""))
+            found.append((str(path), (Sweep.load(file), [], ROWS)))
         except ValueError as error:
             raise MissingError(str(error)) from error
     if folders:
-        found.append((f"{count(len(folders), 'run')} of minireg train", *_from_runs(folders)))
-    for name, sweep, *_ in found:
+        found.append((f"{count(len(folders), 'run')} of minireg train", _from_runs(folders)))
+    for name, (sweep, notes, _) in found:
         if not sweep.rows:
             counts = f"{len(sweep.failed)} failed, {len(sweep.missing)} missing"
-            raise MissingError(f"{name}: nothing to compare, no run has finished ({counts})")
+            why = "; ".join([f"nothing to compare, no run has finished ({counts})", *notes])
+            raise MissingError(f"{name}: {why}")
     return found
 
 
-def _from_runs(folders: dict[Path, Kept]) -> tuple[Sweep, list[str], str]:
-    """One table of run folders, whatever their order: a point for each way in which their settings differ;
-    what is to say of them; and why none is best. ``MissingError`` for runs of other data.
+def _from_runs(folders: dict[Path, Kept]) -> Found:
+    """One table of run folders, whatever their order: a point for each way in which their settings differ.
+    ``MissingError`` for runs of other data.
     """
     # of copies that which has ended is the first
     order = sorted(folders, key=lambda path: (not folders[path].ended("regularized"), path))
-    named = {path: _named(folders[path].settings) for path in order}
+    source = "data" if any(kept.settings.data for kept in folders.values()) else "dataset"
+    named = {path: _named(folders[path].settings, source) for path in order}
     names = [*named[order[0]]]
     names = [n for n in names if len({same(s[n]) for s in named.values()}) > 1] or names[:1]
     sources: dict[Any, Path] = {}
@@ -142,7 +147,7 @@ def _from_runs(folders: dict[Path, Kept]) -> tuple[Sweep, list[str], str]:
         kept, settings = folders[path], named[path]
         known = sources.setdefault(same([getattr(kept.settings, name) for name in DATA]), path)
         if kept.data["sums"] != folders[known].data["sums"]:
-            both = f"both are of {settings['dataset']} with the same settings; compare them apart"
+            both = f"both are of {settings[source]} with the same data flags; compare them apart"
             raise MissingError(f"{known} and {path} are runs of other data, though {both}")
         figures: dict[str, float] | None = None
         if kept.ended("regularized"):
@@ -153,23 +158,24 @@ def _from_runs(folders: dict[Path, Kept]) -> tuple[Sweep, list[str], str]:
         first, *_ = runs.setdefault(key(*at), (path, at, figures))
         if first != path:
             notes.append(f"the same run twice, it counts once: {first} and {path}")
+        elif figures is None:
+            again = f"minireg train --resume {shlex.quote(str(path))}"
+            notes.append(f"no regularized run has ended in {path}; go on: {again}")
     endings = [ending for *_, ending in runs.values()]
     # a term that is off has no figures
     shared = [{*ending} for ending in endings if ending]
     endings = [e and {n: v for n, v in e.items() if all(n in s for s in shared)} for e in endings]
     held = "x_validation", "y_validation"
     rows = {(run.settings.seed, *map(run.data["sums"].get, held)) for run in folders.values()}
-    other = next((n for n in DATA if n in names), "")
-    why = f"none is best: {other} differs, so figures do not measure the same"
-    why *= len(rows) > len({seed for seed, *_ in rows})
-    return tabulated(names, [at for _, at, _ in runs.values()], endings), notes, why
+    apart = ROWS if len(rows) > len({seed for seed, *_ in rows}) else ()
+    return tabulated(names, [at for _, at, _ in runs.values()], endings), notes, apart
 
 
-def _named(settings: TrainSettings) -> dict[str, Any]:
-    """The settings that name points."""
-    found = vars(settings) | {"dataset": settings.dataset or settings.data}
+def _named(settings: TrainSettings, source: str) -> dict[str, Any]:
+    """The settings that name points, the first of them where the data are from."""
+    found = {n: v for n, v in vars(settings).items() if n not in ("dataset", "data", "seed")}
     found["penalty"] = [" ".join(chosen.words) for chosen in settings.penalty]
-    return {name: value for name, value in found.items() if name not in ("data", "seed")}
+    return {source: settings.dataset or settings.data} | found
 
 
 def count(number: int, noun: str) -> str:
@@ -184,8 +190,9 @@ def count(number: int, noun: str) -> str:
 # --- what is said of them -----------------------------------------------------------------------
 
 
-def _judged(name: str, sweep: Sweep, said: list[str], why: str, args: Any) -> dict[str, Any]:
+def _judged(name: str, found: Found, args: Any) -> dict[str, Any]:
     """A sweep as ``--json`` prints it."""
+    sweep, said, apart = found
     if args.over is not None and args.over not in sweep.parameters:
         known = ", ".join(sweep.parameters)
         raise UsageError(f"--over: {name} has no parameter {args.over!r}, expected one of {known}")
@@ -194,7 +201,7 @@ def _judged(name: str, sweep: Sweep, said: list[str], why: str, args: Any) -> di
     if figure not in sweep.figures:
         raise UsageError(f"{name} has no figure {figure!r}, expected one of {[*sweep.figures]}")
     mode = args.mode or best_of(figure)
-    best, rule, notes = _chosen(sweep, figure, mode, args.over, why)
+    best, rule, notes = _chosen(sweep, figure, mode, args.over, apart)
     full, most = sweep.full, sweep.halving and sweep.halving.most
     early = [] if sweep.halving is None else sorted({*sweep[sweep.halving.budget]} - {most})
     return {
@@ -234,14 +241,19 @@ def best_of(figure: str) -> Literal["min", "max"]:
 
 
 def _chosen(
-    sweep: Sweep, figure: str, mode: Literal["min", "max"], over: str | None, unranked: str
+    sweep: Sweep, figure: str, mode: Literal["min", "max"], over: str | None, apart: Sequence[str]
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[str]]:
-    """The best, what the one-standard-error rule chooses, and why there is none."""
+    """The best, what the one-standard-error rule chooses, and why there is none; nor is there where what is
+    in ``apart`` varies.
+    """
     best = rule = why = None
-    if sweep.parameters == (ABLATED,) or (unranked := unranked or _unranked(sweep.full)):
-        return None, None, [unranked] * bool(unranked)
+    if sweep.parameters == (ABLATED,):
+        return None, None, []
     rows, notes = sweep.full.rows, []
     varied = [n for n in sweep.full.parameters if len({same(row[n]) for row in rows}) > 1]
+    if other := [name for name in varied if name in apart]:
+        why = f"none is best: {other[0]} differs, so figures do not measure the same"
+        return None, None, [why]
     if over is None and len(varied) > 1:
         why = f"{', '.join(varied)} vary: --over {varied[0]} asks for its λ"
     elif over is None and not varied:
@@ -257,25 +269,10 @@ def _chosen(
             notes.append(str(error).partition(": ")[2])
     if best and why:
         notes.append(f"no one-standard-error rule: {why}")
-    points = sweep.full.summary(figure)
-    few = [where(p, sweep.parameters) for p in points if best and p["seeds"] < best["seeds"]]
-    if rule and few:
-        notes.append(f"the one-standard-error rule leaves out {'; '.join(few)}: of fewer seeds")
     if rule and sweep.halving:
-        kept = f"{len(points)} of {len(sweep.summary(figure))} points"
+        kept = f"{len(sweep.full.summary(figure))} of {len(sweep.summary(figure))} points"
         notes.append(f"chosen among {kept}, those with the full training")
     return best, rule, [*notes, *dict.fromkeys(str(w.message).partition(": ")[2] for w in caught)]
-
-
-def _unranked(sweep: Sweep) -> str:
-    """Why none of the points is best where they have other seeds, "" if one is."""
-    seeds: dict[str, set[int]] = {}
-    for row in sweep.rows:
-        seeds.setdefault(where(row, sweep.parameters), set()).add(row["seed"])
-    if not seeds or set().union(*seeds.values()) in seeds.values():  # at others some are missing
-        return ""
-    listed = (f"{', '.join(map(str, sorted(s)))} at {at}" for at, s in seeds.items())
-    return f"none is best until all points have the same seeds; there are {'; '.join(listed)}"
 
 
 def _ablation(sweep: Sweep, figure: str, mode: str) -> list[dict[str, Any]]:
@@ -492,21 +489,21 @@ def where(row: dict[str, Any], names: Iterable[str]) -> str:
     >>> where({"l2": 1e-3, "regularizers": ["l1", "dropout"], "seed": 0}, ["l2", "regularizers"])
     'l2=0.001, regularizers=l1 + dropout'
     """
-    return ", ".join(f"{name}={text(row[name])}" for name in names)
+    return ", ".join(f"{n}={text(row[n])}" for n in names if row[n] is not None) or "default"
 
 
 def text(value: Any) -> str:
     """A value of a parameter as it is shown.
 
-    >>> text(1e-3), text([]), text([8, 8])
-    ('0.001', 'none', '[8, 8]')
+    >>> text(1e-3), text([]), text([8, 8]), text(None)
+    ('0.001', 'none', '[8, 8]', '–')
     """
     value = plain(value)
     if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
         return " + ".join(value) or "none"
     if isinstance(value, float):
         return short if float(short := f"{value:g}") == value else repr(value)
-    return str(value)
+    return "–" if value is None else str(value)
 
 
 def _at(row: dict[str, Any], point: dict[str, Any], names: list[str]) -> bool:

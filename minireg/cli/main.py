@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from .. import __version__
 from ..tables import WORDS
 from . import check, compare, course, info, report, sweep, train
-from .common import MissingError, Parser, UsageError
+from .common import MissingError, Parser, UsageError, printing
 
 
 def parser() -> Parser:
@@ -44,13 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = f"minireg {args.command}"
             return int(args.execute(args))
         finally:
-            _flush()
+            with printing():  # what stdout still holds
+                pass
     except BrokenPipeError:  # the reader went away: nothing more to say
         return 0
     except UsageError as error:
         parser().exit(2, f"{command}: {error} (see {command} --help)\n")
-    except KeyboardInterrupt:
-        problem, code = "interrupted", 130
+    except KeyboardInterrupt as error:
+        problem, code = f"interrupted{error}", 130
     except OSError as error:
         problem, code = f"{error.filename or 'output'}: {error.strerror or error}", 1
     except MissingError as error:
@@ -77,15 +77,6 @@ def _in_words(error: Any) -> tuple[str, int]:
 
 
 codecs.register_error("minireg", _in_words)
-
-
-def _flush() -> None:
-    """Write out what stdout holds; what it cannot write would fail once more when Python ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
 
 
 if __name__ == "__main__":

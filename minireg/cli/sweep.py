@@ -34,9 +34,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import itertools
 import math
 import shlex
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +60,7 @@ from .compare import ABLATED, DATA
 from .folder import STORE, RunFolder
 from .settings import TrainSettings, add_flags
 from .spelled import points
-from .trial import prepared, read, train_one, tried
+from .trial import loaded, prepared, read, train_one, tried
 
 # What --ablate switches off, beside each --penalty: its name → the setting.
 SWITCHES = {n: n for n in ("l2", "l1", "dropout", "label_smoothing", "weight_decay")}
@@ -103,24 +103,24 @@ def run(args: argparse.Namespace) -> int:
     common.need_backend(plan.settings.backend)
     folder = RunFolder.new(args.out, f"sweep-{data.name}")  # held until this function ends
     there = plan.there(folder.path)
-    if not args.json:
-        print(f"{data}\n{plan}")
-        if there:
-            print(f"{len(there)} of {plan.total} trials were there")
-        print(flush=True)
+    with common.printing():
+        if not args.json:
+            were = f"{len(there)} of {plan.total} trials were there\n" * bool(there)
+            print(f"{data}\n{plan}\n{were}")
     found = _computed(plan, folder.path / STORE, there, args)
-    about = {"folder": str(folder.path), "settings": asdict(plan.settings)}
+    common_to_all = plan.key["settings"] | {"data": plan.settings.data}
+    about = {"folder": str(folder.path), "settings": common_to_all, "seeds": [*plan.seeds]}
     about["trials"] = {"planned": plan.total, "there": len(there), "done": len(found.rows)}
     if found.rows:
-        compare.say([folder.path], args, about)
+        with common.printing():
+            compare.say([folder.path], args, about)
     rest = f"{len(found.rows)} of {plan.total} trials are in {folder.path}"
     errors = [message(row["error"]) for row in found.failed]
     if found.missing or not all(error.startswith("FloatingPointError") for error in errors):
         # what diverged would do so again
         rest += f"; the same command with --out {shlex.quote(str(folder.path))} computes the rest"
     if found.missing:
-        print(f"minireg sweep: interrupted; {rest}", file=sys.stderr)
-        return 130
+        raise KeyboardInterrupt(f"; {rest}")
     if failed := found.failed:
         where = f"{compare.where(failed[0], found.parameters)}, seed {failed[0]['seed']}"
         first = "" if found.rows else f", the first at {where}: {errors[0]}"
@@ -210,6 +210,7 @@ def _planned(args: argparse.Namespace) -> tuple[Plan, datasets.Dataset]:
     every = points(grid)
     settled = [TrainSettings.of(given, point) for point in every]
     first, data = prepared(settled[0])
+    _split(settled, seeds := range(first.seed, first.seed + args.seeds))
     for name, values in grid.items():
         for value in values[1:]:
             tried(TrainSettings.of(given, every[0] | {name: value}).for_data(data), data)
@@ -230,8 +231,21 @@ def _planned(args: argparse.Namespace) -> tuple[Plan, datasets.Dataset]:
     if args.ablate:
         grid = _ablation(first)
     grid = grid or {"l2": [first.l2]}
-    seeds = range(first.seed, first.seed + args.seeds)
     return Plan(first, given, digest, grid, seeds, halving, what, figure), data
+
+
+def _split(settled: list[TrainSettings], seeds: range) -> None:
+    """``MissingError`` that says with which of the seeds there are no data to train on."""
+    apart = {tuple(getattr(settings, name) for name in DATA): settings for settings in settled}
+    lost: dict[str, dict[int, None]] = {}
+    for seed, settings in itertools.product(seeds, apart.values()):
+        try:
+            loaded(replace(settings, seed=seed))
+        except MissingError as error:
+            lost.setdefault(str(error), {})[seed] = None
+    if lost:
+        said = (f"seed {', '.join(map(str, at))}: {why}" for why, at in lost.items())
+        raise MissingError("; ".join(said))
 
 
 def _refuse(args: argparse.Namespace, grid: dict[str, list[Any]]) -> None:
@@ -240,8 +254,9 @@ def _refuse(args: argparse.Namespace, grid: dict[str, list[Any]]) -> None:
         several = [flag(name if "." not in name else "penalty") for name in grid]
         what = f"several values of {several[0]}" if several else "--halving"
         raise UsageError(f"--ablate compares one setting's regularizers; leave out {what}")
-    if args.halving and "epochs" in grid:
-        raise UsageError("--halving decides on the epochs; give one value of --epochs, the most")
+    if args.halving and (lost := {"epochs", "validation"} & grid.keys()):
+        same = "trainings of the same epochs, at last --epochs, on the same rows"
+        raise UsageError(f"--halving compares {same}; give one value of {flag(max(lost))}")
     if args.n_jobs == 0:
         raise UsageError("--n-jobs: expected a whole number other than 0, got 0")
     if args.scheduler not in (None, "local") and args.n_jobs != 1:
@@ -379,14 +394,14 @@ def _progress(plan: Plan, there: list[Row], mode: str | None) -> Iterator[Callab
     sign = 1 if (mode or compare.best_of(plan.figure)) == "min" else -1
     values: dict[str, list[float]] = {}
 
-    def best(row: Row) -> str:
+    def best(row: Row) -> str | None:  # None: what was said stays
         if plan.figure in row:
             values.setdefault(compare.where(row, plan.grid), []).append(sign * row[plan.figure])
-        most = max(map(len, values.values()), default=0)
-        means = [(sum(v) / most, where) for where, v in values.items() if len(v) == most]
-        return f"best {min(means)[1]}: {number(sign * min(means)[0])}" if means else ""
+        means = [(sum(v) / len(v), where) for where, v in values.items()]
+        equal = len({*map(len, values.values())}) == 1
+        return f"best {min(means)[1]}: {number(sign * min(means)[0])}" if equal else None
 
     with Progress(console=terminal) as bar:
-        said = [best(row) for row in there]
+        said = [text for row in there if (text := best(row))]
         task = bar.add_task(said[-1] if said else "", total=plan.total, completed=len(there))
         yield lambda row: bar.update(task, advance=1, description=best(row))

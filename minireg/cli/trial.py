@@ -24,9 +24,14 @@ from .settings import OPTIMIZERS, TrainSettings
 def prepared(settings: TrainSettings) -> tuple[TrainSettings, datasets.Dataset]:
     """The data, and the settings with what these decide; what is spelled was tried on two rows.
 
-    ``MissingError`` for data that cannot be read, ``UsageError`` for what does not fit them or the
-    network.
+    Errors are those of :func:`loaded` and :func:`tried`.
     """
+    data = loaded(settings)
+    return tried(settings.for_data(data), data), data
+
+
+def loaded(settings: TrainSettings) -> datasets.Dataset:
+    """The data; ``MissingError`` for what cannot be read or split, ``UsageError`` without a target."""
     try:
         data = read(settings)
     except (ImportError, OSError, TypeError, ValueError) as error:
@@ -39,7 +44,7 @@ def prepared(settings: TrainSettings) -> tuple[TrainSettings, datasets.Dataset]:
             f"at least 2 rows must be held out, one to choose the best epoch and one to look at, got {held} "
             f"of {held + len(data.x_train)}: give more rows or a larger --validation"
         )
-    return tried(settings.for_data(data), data), data
+    return data
 
 
 def _in_flags(error: Exception) -> str:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -72,9 +73,7 @@ def test_what_is_best_failed_and_missing_is_said(store, capsys):
     assert "best: l2=0.01: validation_loss 0.650 (3 seeds, standard error 0.0866)" in text
     assert "within one standard error: l2=0.01: validation_loss 0.650" in text
     assert "failed: l2=1, seed 1: FloatingPointError: diverged" in text
-    assert "note: means are of 3 seeds, but of fewer at l2=1.0: 2" in text
-    left_out = "note: the one-standard-error rule leaves out l2=1: of fewer seeds"
-    assert left_out in text
+    assert text.count("note: a run failed at l2=1.0, left out") == 1
     text = " ".join(shown(capsys, store.parent, "--figure", "validation_accuracy").split())
     assert "best: l2=0.01: validation_accuracy 0.675" in text
 
@@ -85,7 +84,7 @@ def test_json_is_strict_and_says_the_same(store, capsys):
     sweep = mr.Sweep.load(store)
     assert (found["figure"], found["mode"], found["runs"]) == ("validation_loss", "min", 11)
     assert found["points"] == sorted(sweep.summary("validation_loss"), key=lambda row: row["l2"])
-    with pytest.warns(UserWarning, match="means are of 3 seeds, but of fewer"):
+    with pytest.warns(UserWarning, match="a run failed at l2=1.0, left out"):
         assert found["one_standard_error"] == sweep.one_standard_error("validation_loss")
     assert found["failed"] == [{"l2": 1.0, "seed": 1, "error": "FloatingPointError: diverged"}]
     assert found["missing"] == []
@@ -102,7 +101,7 @@ def test_an_interrupted_halving_shows_no_early_result(tmp_path, capsys):
     text = shown(capsys, tmp_path)
     assert "stopped early by halving, no results: 8 runs (budgets 3)" in text
     assert "missing: l2=3, epochs=9, seed 1" in text
-    assert re.search(r"best: l2=3, epochs=9: loss 0.000 \(1", text)
+    assert "none is best until all points have the same seeds; there are 0, 1 at l2=2" in text
     points = json.loads(shown(capsys, tmp_path, "--json"))["compared"][0]["points"]
     assert {row["epochs"] for row in points} == {9}
 
@@ -238,6 +237,13 @@ def test_a_run_that_did_not_end_is_missing_and_the_same_run_counts_once(runs, tm
     (found,) = json.loads(shown(capsys, *args, "--json"))["compared"]
     assert [row["seeds"] for row in found["points"]] == [2, 2]
     assert [row["seed"] for row in found["missing"]] == [3]
+    half = shlex.quote(str(tmp_path / "half"))
+    says = (
+        f"no regularized run has ended in {tmp_path / 'half'}; go on: minireg train --resume {half}"
+    )
+    assert found["notes"][1:] == [says]
+    error = refused(capsys, 1, tmp_path / "half")
+    assert f"no run has finished (0 failed, 1 missing); {says}\n" in error
 
 
 def edited(run, folder, change):
@@ -303,33 +309,71 @@ def test_runs_of_other_data_are_refused(runs, tmp_path, capsys):
     other = edited(
         runs[0], tmp_path / "other", lambda kept: kept.data["sums"].update(x_train="of another")
     )
-    says = f"{runs[0]} and {other} are runs of other data, though both are of wine with the same"
+    says = f"{runs[0]} and {other} are runs of other data, though both are of wine with the same data flags"
     assert says in refused(capsys, 1, *runs, other)
 
 
 def test_own_data_are_named_by_their_file(runs, tmp_path, capsys):
     def own(kept):
         kept.settings = replace(kept.settings, dataset=None, data="fruit.csv", target="kind")
+        kept.data["sums"]["y_validation"] = "of others"
 
-    text = shown(capsys, edited(runs[0], tmp_path / "own", own))
-    assert "best: dataset=fruit.csv: validation_loss" in text
+    text = shown(capsys, path := edited(runs[0], tmp_path / "own", own))
+    assert "best: data=fruit.csv: validation_loss" in text
     assert text.startswith("1 run of minireg train: validation_loss, 1 run\n") or "1 run of" in text
     assert "nan" not in text
+    text = shown(capsys, path, runs[0])
+    assert "none is best: data differs" in text
+    rows = [line.split()[:3] for line in text.splitlines()[2:4]]
+    assert rows == [["wine", "–", "–"], ["fruit.csv", "kind", "0.3"]]
 
 
-def test_of_other_seeds_none_is_best(runs, capsys, monkeypatch):
+def test_what_a_run_has_not_names_no_point(runs, tmp_path, capsys):
+    def adam(kept):
+        kept.settings = replace(kept.settings, optimizer="adam", lr=0.5, momentum=None)
+        kept.runs["regularized"].history.rows[-1]["validation_loss"] = 0.01
+
+    text = shown(capsys, runs[0], edited(runs[0], tmp_path / "adam", adam))
+    assert "best: optimizer=adam, lr=0.5: validation_loss 0.010" in text
+    assert "None" not in text
+    assert cli.compare.where({"momentum": None}, ["momentum"]) == "default"
+
+
+@pytest.mark.parametrize(
+    ("at", "listed"),
+    [([1, 2], "2 at l2=0.1; 1 at l2=0.001"), ([1, 2, 3], "2 at l2=0.1; 1, 2 at l2=0.001")],
+)
+def test_of_other_seeds_none_is_best(at, listed, runs, capsys, monkeypatch):
     """A seed that is easy is no good λ, whichever way the runs are given."""
     monkeypatch.setenv("COLUMNS", "200")
-    pair = runs[1], runs[2]
-    assert [path.name for path in pair] == ["1e-1-2", "1e-3-1"]
-    (found,) = json.loads(shown(capsys, *pair, "--json"))["compared"]
+    assert [path.name for path in runs] == ["1e-1-1", "1e-1-2", "1e-3-1", "1e-3-2"]
+    some = [runs[i] for i in at]
+    (found,) = json.loads(shown(capsys, *some, "--json"))["compared"]
     assert (found["best"], found["one_standard_error"]) == (None, None)
-    why = "none is best until all points have the same seeds; there are 2 at l2=0.1; 1 at l2=0.001"
+    why = f"none is best until all points have the same seeds; there are {listed}"
     assert found["notes"] == [why]
-    text = shown(capsys, *pair)
+    text = shown(capsys, *some)
     assert f"note: {why}" in text
     assert not re.search(r"best:|\*|\bbest$", text, re.M)
     assert "best: l2=" in shown(capsys, *runs)
+
+
+def measured(validation, noise, seed):
+    return {"validation_loss": validation + noise + seed}
+
+
+def test_of_a_sweep_over_other_rows_none_is_best(tmp_path, capsys):
+    """As of runs: but noise is in the training labels only."""
+    grid = {"validation": [0.2, 0.4], "noise": [0.0, 0.1]}
+    mr.sweep(measured, grid, seeds=[0, 1], store=tmp_path / "sweep.sqlite")
+    (found,) = json.loads(shown(capsys, tmp_path, "--json"))["compared"]
+    assert (found["best"], found["one_standard_error"]) == (None, None)
+    why = "none is best: validation differs, so figures do not measure the same"
+    assert found["notes"] == [why]
+    mr.sweep(measured, grid | {"validation": [0.2]}, store=tmp_path / "noise.sqlite")
+    assert "best: validation=0.2, noise=0: validation_loss" in shown(
+        capsys, tmp_path / "noise.sqlite"
+    )
 
 
 @pytest.mark.parametrize("change", [{"dataset": "digits"}, {"validation": 0.4}, {"noise": 0.3}])

@@ -22,6 +22,7 @@ from support.commands import over
 import minireg as mr
 from minireg.cli import main as cli
 from minireg.cli import sweep as command
+from minireg.cli.common import MissingError
 from minireg.cli.folder import RunFolder
 from minireg.cli.settings import TrainSettings
 from minireg.cli.sweep import ablated, figure_names, regularizers, trained
@@ -127,6 +128,49 @@ def test_blas_has_one_thread_while_a_trial_runs_wherever_that_is(monkeypatch):
     assert {*seen} == {1}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="pipes")
+@pytest.mark.parametrize("lr", ["0.01", "1e30"])
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_reader_that_went_away_ends_no_sweep_and_hides_no_failure(lr, buffered, tmp_path):
+    """It was exit code 0, and nothing was computed."""
+    read, write = os.pipe()
+    os.close(read)
+    grid = ["--lr", "0.02", lr, "--seeds", "1", "--out", str(tmp_path)]
+    env = os.environ | {"PYTHONUNBUFFERED": buffered}
+    command = [sys.executable, "-m", "minireg", *over(SMALL, *grid)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, env=env)
+    os.close(write)
+    failed = f"minireg sweep: 1 trial failed; 1 of 2 trials are in {tmp_path}\n" * (lr == "1e30")
+    assert (done.returncode, done.stderr) == (bool(failed), failed)
+    assert len(rows(tmp_path)) == 2 - bool(failed)
+
+
+def test_a_class_that_is_wholly_held_out_is_said_before_the_first_trial(tmp_path, monkeypatch):
+    """Once for all seeds, in the words of the flags; it failed for ever, trial by trial."""
+    (file := tmp_path / "rare.csv").write_text(
+        "a,y\n" + "".join(f"{i},{'rare' if i == 59 else 'yn'[i % 2]}\n" for i in range(60))
+    )
+    own = ["sweep", "--data", str(file), "--target", "y", "--hidden", "2", "--epochs", "1"]
+    lost = []
+    for seed in range(12):
+        try:
+            prepared(TrainSettings(data=str(file), target="y", seed=seed))
+        except MissingError:
+            lost.append(seed)
+    assert 0 < len(lost) < 12
+    first = next(seed for seed in range(12) if seed not in lost)
+    monkeypatch.setattr(command, "train_one", pytest.fail)
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error):
+        more = ["--seed", str(first), "--seeds", str(12 - first), "--l2", "0", "1"]
+        assert cli.main([*own, *more, "--out", str(tmp_path / "out")]) == 1
+    listed = ", ".join(str(seed) for seed in lost if seed > first)
+    assert f"seed {listed}: rare.csv: no training row is of class 'rare'" in error.getvalue()
+    assert "choose other rows, by --validation or --seed" in error.getvalue()
+    assert error.getvalue().count("\n") == error.getvalue().count("no training row") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_data_are_read_once_for_each_seed(tmp_path, monkeypatch):
     seen = []
     original = command.read
@@ -156,6 +200,20 @@ def test_json_is_strict_and_says_the_same(swept, capsys):
     assert cli.main(["compare", str(folder), "--json"]) == 0
     assert found["compared"] == json.loads(capsys.readouterr().out)["compared"]
     assert found["compared"][0]["best"]["l2"] in (0.001, 0.1)
+    assert found["seeds"] == [0, 1]
+    assert (found["settings"]["dataset"], found["settings"]["epochs"]) == ("wine", 2)
+    assert not {"l2", "seed"} & found["settings"].keys()  # which the points have
+
+
+def test_seeds_into_the_same_store_are_compared_when_all_points_have_them(tmp_path):
+    """A worse λ was the best of those with fewer seeds, of which one was easy."""
+    run("--l2", "0", "1", "--seeds", "2", "--out", tmp_path)
+    said, _ = run("--l2", "0", "0.5", "--seeds", "1", "--out", tmp_path)
+    why = "none is best until all points have the same seeds; there are 0, 1 at l2=0.0; 0, 1 at"
+    assert why in " ".join(said.split())
+    assert "best:" not in said
+    said, _ = run("--l2", "0", "0.5", "--seeds", "2", "--out", tmp_path)
+    assert "best: l2=" in said
 
 
 def test_only_what_is_missing_is_computed(swept, tmp_path, monkeypatch):
@@ -402,7 +460,8 @@ def test_penalties_decay_and_early_stopping_are_switched_off_by_name():
         (["--ablate", "--halving"], "leave out --halving"),
         (["--ablate", *OFF], "no regularizer is on"),
         (["--ablate", "--penalty", "dropout=L1(1)"], "the name 'dropout' is taken; choose another"),
-        (["--halving", "--epochs", "1", "2"], "give one value of --epochs, the most"),
+        (["--halving", "--epochs", "1", "2"], "give one value of --epochs"),
+        (["--halving", "--validation", "0.2", "0.4"], "rows; give one value of --validation"),
         (["--n-jobs", "0"], "expected a whole number other than 0, got 0"),
         (["--n-jobs", "-x"], "expected one argument"),
         (["--n-jobs", "2", "--scheduler", "tcp://x:1"], "tcp://x:1 has its own workers"),
