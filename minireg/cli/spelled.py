@@ -71,6 +71,9 @@ def read(text: str, known: Known, braces: bool = False) -> partial[Any]:
     shown, found = f"{text!r:.80}", _parsed(text)
     name = found.func if isinstance(found, ast.Call) else found
     if not isinstance(name, ast.Name):
+        pairs = ["()", ")(", "[]", "][", "{}", "}{"]
+        lost = [repr(b) for a, b in pairs if text.count(a) > text.count(b)]
+        shown += f", which lacks {' and '.join(lost)}" * bool(lost)
         raise ValueError(
             f"expected one of {', '.join([*known][:2])}, … with its arguments, such as "
             f"{signature([*known][1], known)}, as one word in quotes (on Windows double ones), got {shown}"
@@ -101,17 +104,19 @@ def _parsed(text: str) -> ast.AST | None:
 
 def _literal(node: ast.AST, text: str, braces: bool) -> Any:
     """The value of an argument; ``ValueError`` unless it is written out."""
+    why = "is no number, text, list, tuple, True, False or None"
     parts = node.elts if braces and isinstance(node, ast.Set) else [node]
     try:
         if all(isinstance(inner, _LITERALS) for part in parts for inner in ast.walk(part)):
             found = ast.literal_eval(node)
-            return Several(sorted(found)) if isinstance(found, set) else found
+            if not isinstance(found, set):
+                return found
+            if len(found) == len(parts):
+                return Several(sorted(found))
+            why = "has a value twice"
     except (ValueError, TypeError):  # a sign before what is no number; braces around a list
         pass
-    raise ValueError(
-        f"{ast.get_source_segment(text, node)!r:.40} in {text!r:.80} is no number, text, list, tuple, "
-        "True, False or None"
-    )
+    raise ValueError(f"{ast.get_source_segment(text, node)!r:.40} in {text!r:.80} {why}")
 
 
 def _arguments(kind: Any) -> inspect.Signature:
