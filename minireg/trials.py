@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,8 +136,9 @@ class Store:
     experiment : what the trials are trials of, of values that :func:`pack` takes; None to read. The
         order of ``parameters`` in it does not count.
 
-    Two processes may write to one file; a trial is kept as it first finished. ``ValueError`` for a
-    file that holds another experiment, is damaged or no store; ``FileNotFoundError`` where there is
+    Two processes may write to one file; a trial is kept as it first finished. With an experiment, trials
+    that are damaged are forgotten, with a warning. ``ValueError`` for a file that holds another
+    experiment, is damaged or no store; ``FileNotFoundError`` where there is
     none, or no folder; ``OSError`` if it cannot be read or written.
 
     >>> import tempfile
@@ -172,6 +174,8 @@ class Store:
                         "another store"
                     )
                 self._hold("UPDATE experiment SET text = ?, checksum = ?", experiment)
+            if experiment:
+                self._forget_damaged()
         except BaseException:
             self._db.close()
             raise
@@ -213,6 +217,15 @@ class Store:
                 raise ValueError("the checksum of the experiment is wrong")
             return unpack(text)
 
+    def _forget_damaged(self) -> None:
+        """Of trials that go on, those with a wrong checksum are computed again, which a warning says."""
+        with self._writing():
+            for place, *texts, checksum in self._all("SELECT * FROM trials"):
+                if checksum != _checksum(*texts):
+                    self._db.execute("DELETE FROM trials WHERE place = ?", [place])
+                    says = f"sweep: trial {place} in {str(self.path)!r} is damaged: it is forgotten"
+                    warnings.warn(says, stacklevel=3)
+
     def plan(self, runs: Iterable[tuple[dict[str, Any], Any]]) -> None:
         """Note points and seeds that are to be done, in this order; those that are there stay."""
         texts = [(*key(point, seed), pack((point, seed))) for point, seed in runs]
@@ -245,7 +258,7 @@ class Store:
         with self._told():
             for place, *texts, checksum in self._all("SELECT * FROM trials ORDER BY place"):
                 if checksum != _checksum(*texts):
-                    raise ValueError(f"the checksum of trial {place} is wrong")
+                    raise ValueError(f"trial {place} is; its sweep computes it again")
                 *own, run, figures, error = texts
                 point, seed = unpack(run)
                 found[own[0], own[1]] = Kept(point, seed, figures and unpack(figures), error)

@@ -231,6 +231,22 @@ def test_law_a_damaged_file_is_read_as_it_was_or_refused(path, data):
     assert read in (None, right)
 
 
+@pytest.mark.parametrize("column", ["point", "seed", "run", "figures", "checksum"])
+def test_a_trial_that_is_damaged_is_forgotten_and_planned_again(column, path):
+    """It made all of the store unusable."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE trials SET {column} = {column} || ' ' WHERE place = 1")
+    with pytest.raises(ValueError, match="trial 1 is; its sweep computes it again"):
+        kept(path)
+    with pytest.warns(UserWarning, match=r"trial 1 in '.*' is damaged: it is forgotten"):
+        store = Store(path, EXPERIMENT)
+    with store:
+        store.plan(RUNS)
+        assert store.trials().keys() == {*KEYS}
+        assert store.trials()[KEYS[0]].figures is None
+        assert store.trials()[KEYS[1]].error == "ValueError: no"
+
+
 def test_a_full_disk_is_said_and_what_was_kept_stays(path):
     with Store(path, EXPERIMENT) as store:
         pages = store._db.execute("PRAGMA page_count").fetchone()[0]

@@ -71,7 +71,7 @@ def read(text: str, known: Known, braces: bool = False) -> partial[Any]:
     shown, found = f"{text!r:.80}", _parsed(text)
     name = found.func if isinstance(found, ast.Call) else found
     if not isinstance(name, ast.Name):
-        pairs = ["()", ")(", "[]", "][", "{}", "}{"]
+        pairs = zip("()[]{}", ")(][}{", strict=True)
         lost = [repr(b) for a, b in pairs if text.count(a) > text.count(b)]
         shown += f", which lacks {' and '.join(lost)}" * bool(lost)
         raise ValueError(

@@ -37,6 +37,7 @@ import hashlib
 import itertools
 import math
 import shlex
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -172,12 +173,17 @@ class Plan:
         names = [*self.grid, *([self.halving.budget] if self.halving else [])]
         experiment = experiment_of(self.function, self.key, names, self.halving)
         try:
-            with Store(folder / STORE, experiment) as store:
+            with (
+                warnings.catch_warnings(record=True, action="always") as damaged,
+                Store(folder / STORE, experiment) as store,
+            ):
                 trials = store.trials()
         except ValueError as error:
             said = str(error).removeprefix("sweep: ")
             said = said.replace("key data", f"the data in {self.settings.data}")
             raise MissingError(said) from error
+        for warning in damaged:
+            print(f"minireg {warning.message}", file=sys.stderr)
         keys = {key(point, seed) for point in points(self.grid) for seed in self.seeds}
         return [
             {**trial.point, "seed": trial.seed, **trial.figures}

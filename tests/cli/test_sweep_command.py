@@ -9,7 +9,9 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -505,6 +507,22 @@ def test_a_folder_of_something_else_is_left_alone(swept, tmp_path):
     assert rows(folder) == before
     (tmp_path / "sweep.sqlite").write_text("damaged " * 99)
     assert "is damaged, or no store of a sweep" in refused(*GRID, "--out", tmp_path)
+
+
+def test_a_trial_that_is_damaged_is_computed_again(swept, tmp_path, capsys):
+    shutil.copytree(swept[0], path := tmp_path / "out")
+    with contextlib.closing(sqlite3.connect(path / "sweep.sqlite")) as db, db:
+        db.execute("UPDATE trials SET figures = replace(figures, '0.', '1.') WHERE place = 2")
+    assert cli.main(["compare", str(path)]) == 1
+    assert "is damaged, or no store of a sweep: trial 2 is; its sweep computes it again" in (
+        capsys.readouterr().err
+    )
+    said, error = run(*GRID, "--out", path)
+    assert "3 of 4 trials were there" in said
+    file = path / "sweep.sqlite"
+    assert error == f"minireg sweep: trial 2 in {str(file)!r} is damaged: it is forgotten\n"
+    order = lambda row: (row["l2"], row["seed"])
+    assert sorted(rows(path), key=order) == sorted(rows(swept[0]), key=order)
 
 
 def test_two_at_once_do_not_share_a_folder(swept):
