@@ -2,10 +2,12 @@
 
 what is shown
   What minireg train has kept in a run folder, as it drew it: figures, curves, shares, who moved
-  the weights. Of several folders all runs are compared on one page, each under the path of its
-  folder, with the settings in which they differ; runs of different data are not comparable, which
-  is said. Of a training that Ctrl-C ended there are the epochs that it had finished; of one that was
-  killed there is nothing yet, but what had ended before it. minireg train --resume goes on with both.
+  the weights. Of several folders all runs are compared on one page, each named by the settings in
+  which they differ, or, where these are the same, by its folder: runs of other seeds are told
+  together. The same training, as plain at two λ, is shown once; runs of different data are not
+  comparable, which is said. Of a training that Ctrl-C ended there are the epochs that it had
+  finished; of one that was killed there is nothing yet, but what had ended before it.
+  minireg train --resume goes on with both.
 
 examples
   minireg report runs/wine-20261129-130901
@@ -20,16 +22,18 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..inspect import report
-from ..inspect.run import incomparable
+from ..inspect import Run, report
+from ..inspect.run import incomparable, once
 from . import common
-from .common import MissingError, UsageError, flags
+from .common import MissingError, UsageError, flag, flags
 from .folder import Kept, said_of, whole
+from .settings import REGULARIZERS
 from .train import LABELS, about
 
 
@@ -61,8 +65,7 @@ def draw(args: argparse.Namespace) -> int:
     out = args.out or folders[0] / "report.html"
     runs, options = found[folders[0]].runs, about(found[folders[0]])
     if len(found) > 1:
-        runs = {f"{p}: {k}": run for p, kept in found.items() for k, run in kept.runs.items()}
-        options = _of_several(found, out)
+        runs, options = _of_several(found, out)
         if warning := incomparable(runs):
             print(f"minireg report: warning: {warning}", file=sys.stderr)
     if left := [str(p) for p, kept in found.items() if not all(map(kept.ended, LABELS))]:
@@ -75,15 +78,33 @@ def draw(args: argparse.Namespace) -> int:
     return 0
 
 
-def _of_several(found: Mapping[Path, Kept], out: Path) -> dict[str, Any]:
-    """What the page of several folders says besides: their data, and the settings that differ."""
+def _of_several(found: Mapping[Path, Kept], out: Path) -> tuple[dict[str, Run], dict[str, Any]]:
+    """The runs of several folders by what sets them apart, and what the page says besides: their data, and
+    the settings that differ.
+    """
     commands = [kept.settings.command for kept in found.values()]
     commands.append(shlex.join(["minireg", "report", *map(str, found), "--out", str(out)]))
-    about = {str(path): kept.settings.texts for path, kept in found.items()}
+    about = {path: kept.settings.texts for path, kept in found.items()}
     names = dict.fromkeys(name for texts in about.values() for name in texts)
-    shown = {n: {p: " ".join(texts.get(n, ["–"])) for p, texts in about.items()} for n in names}
-    differ = {n: of for n, of in shown.items() if len({*of.values()}) > 1}
-    settings = {f"{n}, {path}": text for n, of in differ.items() for path, text in of.items()}
-    note = " ".join(dict.fromkeys(said_of(kept.data) for kept in found.values()))
+    differ = [n for n in names if len({repr(texts.get(n)) for texts in about.values()}) > 1]
+    shown = {f"{n}, {p}": texts.get(n, ["–"]) for n in differ for p, texts in about.items()}
+    runs, same = once(
+        {f"{p}: {k}": run for p, kept in found.items() for k, run in kept.runs.items()}
+    )
+    called = {}
+    for path, texts in about.items():
+        for label in LABELS:
+            without = REGULARIZERS if label == "plain" else ()
+            own = [
+                n for n in differ if n in texts and n not in ("dataset", "data", "seed", *without)
+            ]
+            words = [word for name in own for word in (flag(name), *texts[name])]
+            called[f"{path}: {label}"] = str(path), " ".join([label, *words])
+    times = Counter(called[label][1] for label in runs)
+    runs = {": ".join(called[n][times[called[n][1]] == 1 :]): run for n, run in runs.items()}
+    note = " ".join(dict.fromkeys([*(said_of(kept.data) for kept in found.values()), same])).strip()
+    settings = {name: " ".join(words) for name, words in shown.items()}
     title = f"minireg report: {len(found)} folders"
-    return {"title": title, "command": "\n".join(commands), "settings": settings, "note": note}
+    return runs, {
+        "title": title, "command": "\n".join(commands), "settings": settings, "note": note
+    }  # fmt: skip

@@ -65,6 +65,8 @@ DERIVED: dict[str, Callable[[int, int, float], str]] = {
 # The settings with which groups of flags begin.
 GROUPS = {"dataset": "data", "hidden": "network", "optimizer": "training"}
 GROUPS["l2"] = "regularizers (0 switches one off)"
+# Those that the plain training is without.
+REGULARIZERS = ("l2", "l1", "l1_via", "penalty", "dropout", "label_smoothing", "weight_decay")
 
 # --- what flags take ------------------------------------------------------------------------------
 
@@ -164,7 +166,7 @@ class TrainSettings:
     Attributes
     ----------
     dataset : {datasets}; default digits
-    data : your own instead: a table in .csv, .parquet or .npz
+    data : your own instead: a table in .csv, .tsv, .npz or .parquet
     target : of --data: what to predict
     task : of --data; default: texts and bools are labels, floats are not, integers are if there are at most
         20 different ones, of which each comes twice on average

@@ -231,15 +231,35 @@ def check_runs(owner: str, runs: object) -> None:
 # --- in words --------------------------------------------------------------------------------
 
 
+def once(runs: Runs) -> tuple[dict[str, Run], str]:
+    """The runs without those that are the same training as one before, of the same data and with the same
+    figures in every epoch; and a sentence that says which these are, "" if there are none.
+
+    >>> run = Run(History([{"epoch": 1}]), data={"sums": {"y_validation": "1a"}})
+    >>> once({"a": run, "b": run})[1]
+    'Counted once, being the same training, figure for figure: “a” = “b”.'
+    """
+    found: dict[str, list[str]] = {}
+    for label, run in runs.items():
+        rows = [{n: v for n, v in row.items() if n != "seconds"} for row in run.history.rows]
+        known = rows and run.data.get("sums")  # in words, as NaN is not equal to itself
+        what = f"{known} {rows} {run.history.stopped}" if known else label
+        found.setdefault(what, []).append(label)
+    again = [f"“{n}” = {some([f'“{m}”' for m in same], 1)}" for n, *same in found.values() if same]
+    said = f"Counted once, being the same training, figure for figure: {some(again, 3)}."
+    return {first: runs[first] for first, *_ in found.values()}, said * bool(again)
+
+
 def incomparable(runs: Runs) -> str:
-    """A sentence that says that runs were measured on different rows, "" if they were not.
+    """A sentence that says that runs were measured on different rows, "" if they were not, or if
+    :func:`headline` tells them together.
 
     >>> incomparable({s: Run(History(), data={"sums": {"y_validation": s}}) for s in "ab"})[:36]
     'Not all runs were measured on the sa'
     """
     said = "Not all runs were measured on the same rows (other data, seed or share held out): "
     end = "figures are to be compared only where they were."
-    return said + end if len(_by_rows(runs)) > 1 else ""
+    return said + end if len(_ranked_together(runs)) > 1 else ""
 
 
 def _by_rows(runs: Runs) -> list[Runs]:
@@ -280,14 +300,15 @@ def headline(runs: Runs) -> str:
     >>> headline({"a": Run(History([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.75}]))})
     '“a” ends with a validation loss of 0.750.'
     """
+    runs, same = once(runs)
     tables = _ranked_together(runs)
-    said = [incomparable(runs)] if len(tables) > 1 else []
+    said = [same, incomparable(runs)]
     for table in tables:
         said += [*_ranking(table)][: 1 if len(tables) > 2 else 2]
     few = sum(map(len, tables)) < 5
     for told in tables if few else [{"": [*runs.values()]}]:
         said += [*_learnt(told), *_endings(told), *_units(told)]
-    return " ".join(said)
+    return " ".join(filter(None, said))
 
 
 def _shown(value: float | None, spec: str) -> str:

@@ -25,6 +25,9 @@ from minireg import checkpoint, datasets, optim, progress, training
 from minireg.cli import main as cli
 from minireg.cli import train
 from minireg.cli.folder import RunFolder
+from minireg.cli.settings import REGULARIZERS, TrainSettings
+from minireg.cli.spelled import Chosen
+from minireg.cli.trial import prepared, train_one
 
 pytest.importorskip("safetensors")
 pytest.importorskip("rich")
@@ -198,6 +201,18 @@ def test_a_finished_run_says_so_and_gets_what_is_missing(drawn, tmp_path, capsys
     assert cli.main(["train", "--resume", str(folder)]) == 0
     assert held(folder) == held(drawn)
     assert "report.html" in capsys.readouterr().out
+
+
+def test_without_a_regularizer_both_trainings_are_said_to_be_the_same(tmp_path, capsys):
+    off = [
+        word for name in ("l2", "l1", "dropout", "label-smoothing") for word in (f"--{name}", "0")
+    ]
+    command = [*QUICK, "--no-report", "--out", str(tmp_path / "run")]
+    same = 'the same training, figure for figure: "plain" = "regularized".'
+    assert cli.main([*command, *off]) == 0
+    assert same in re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert cli.main([*command, "--force", *off[2:]]) == 0
+    assert "the same training" not in re.sub(r"\s+", " ", capsys.readouterr().out)
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, capsys):
@@ -508,8 +523,11 @@ def test_several_folders_on_one_page(drawn, tmp_path, capsys):
     assert "say where, --out FILE" in in_one_line(capsys, ["report", *folders], code=2)
     assert cli.main(["report", *folders, "--out", str(out)]) == 0
     page = re.sub("</?span>", "", out.read_text("utf-8"))
-    for name in (f"{drawn}: plain", f"{other}/../run: regularized"):
-        assert name in page
+    heads = re.findall(r'<th scope="col" class="figure">(.+?), end</th>', page)
+    assert heads == ["plain", "regularized --l2 0.001", "regularized --l2 0.5"]
+    once = f"figure for figure: “{drawn}: plain” = “{other}/../run: plain”."
+    assert page.count(once) == 1
+    assert page.count("“regularized --l2 0.5”") > 0
     assert page.count("minireg train --dataset wine") == 2
     assert "--l2 0.5" in page
     assert f"\nminireg report {drawn}" in page
@@ -528,6 +546,57 @@ def test_several_folders_on_one_page(drawn, tmp_path, capsys):
     assert "warning: Not all runs were measured on the same rows" in error
     assert "<p>Not all runs were measured on the same rows" in out.read_text("utf-8")
     capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_of_several_strengths_and_seeds_the_strengths_are_told(tmp_path, capsys):
+    """Runs differ by name in what they were trained with, and by folder in their seed: the headline tells
+    the seeds of a strength together, without a warning that it does not.
+    """
+    pytest.importorskip("matplotlib")
+    folders, out = [], tmp_path / "all.html"
+    for seed in "12":
+        for flags in (["--l1", "0"], ["--l1", "0.01", "--l1-via", "gradient"]):
+            folders.append(str(tmp_path / f"{seed}{flags[1]}"))
+            command = [*QUICK, "--no-report", "--seed", seed, *flags, "--out", folders[-1]]
+            assert cli.main(command) == 0
+    capsys.readouterr()
+    assert cli.main(["report", *folders, "--out", str(out)]) == 0
+    assert capsys.readouterr().err == ""
+    page = re.sub(r"<[^>]+>", "", out.read_text("utf-8"))
+    assert "On 2 held-out parts of wine, “" in page
+    told = page.partition("On 2 held-out")[2].partition("wine: rows ")[0]
+    assert not re.search("“[^”]*(--seed|: )", told)
+    names = "plain", "regularized --l1 0.0 --l1-via prox", "regularized --l1 0.01 --l1-via gradient"
+    for name, folder in zip(names, [folders[0], *folders[:2]], strict=True):
+        assert f"{folder}: {name}, end" in page
+    assert "plain --l1" not in page
+
+
+def test_plain_differs_in_no_regularizer_and_in_all_else():
+    """The law behind the names: as it is trained, plain takes no notice of what is left out of its name."""
+    base: dict = {"dataset": "iris", "hidden": [4], "epochs": 2}
+    other = {
+        "dataset": "wine", "noise": 0.5, "validation": 0.4, "hidden": [5], "norm": "layer", "l2": 0.3,
+        "l1": 0.3, "l1_via": "gradient", "penalty": [Chosen("L1(0.3)")], "dropout": 0.1,
+        "label_smoothing": 0.3, "optimizer": "adam", "lr": 0.3, "momentum": 0.3, "weight_decay": 0.3,
+        "schedule": "step", "epochs": 3, "batch_size": 9, "clip_norm": 1e-3, "patience": 1, "seed": 1,
+    }  # fmt: skip
+    assert TrainSettings.__dataclass_fields__.keys() - other.keys() == {
+        "data",
+        "target",
+        "task",
+        "backend",
+    }
+
+    def plain(changed: dict) -> object:
+        settings, data = prepared(TrainSettings(**(base | changed)))
+        return replace(train_one(settings, data, "plain", progress=False).history, classes=())
+
+    same = plain({})
+    assert {n for n, value in other.items() if plain({n: value}) == same} - {"patience"} == {
+        *REGULARIZERS
+    }
 
 
 @pytest.mark.slow

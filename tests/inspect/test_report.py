@@ -15,7 +15,7 @@ from minireg import nn, penalties
 from minireg.inspect import Run, overview, report
 from minireg.inspect.charts import cosines, looks_of, matrices, movers
 from minireg.inspect.ledger import Ledger
-from minireg.inspect.run import _in_rows, comparison_table, headline, incomparable
+from minireg.inspect.run import _in_rows, comparison_table, headline, incomparable, once
 from minireg.pictures.plots import histogram
 
 pytest.importorskip("matplotlib", reason="the report draws with matplotlib (extra viz)")
@@ -622,6 +622,28 @@ def test_only_runs_of_the_same_rows_are_ranked(tmp_path):
     assert headline(other).endswith("“c” ends with a test accuracy of 50.0\xa0%.")
 
 
+def test_the_same_training_counts_once_and_no_other_does():
+    """The law: what the headline says of runs is what it says without the copies, after a sentence that
+    names these.
+    """
+    a, b = curve(0.5, 0.9, 0.8, losses=(0.5, 0.2, 0.9)), curve(0.7, losses=(0.1,))
+    runs = {"a": on("x", a), "b": on("x", b)}
+    later = [row | {"seconds": 7.0} for row in a.history.rows]  # the clock is no figure
+    copies = {
+        f"copy {i}": on("x", dataclasses.replace(a, history=mr.History(later))) for i in range(3)
+    }
+    said = "Counted once, being the same training, figure for figure: “a” = “copy 0” and 2 more. "
+    assert headline(runs | copies) == said + headline(runs)
+    assert once(copies | runs)[0].keys() == {"copy 0", "b"}
+    nearly = [*a.history.rows[:-1], a.history.rows[-1] | {"test_loss": 0.5}]
+    others = [on("y", a), a, on("x", dataclasses.replace(a, history=mr.History(nearly))),
+              on("x", Run(mr.History())), on("x", Run(mr.History()))]  # fmt: skip
+    every = runs | dict(zip("cdefg", others, strict=True))
+    assert once(every) == (every, "")
+    strange = on("x", curve(0.5, losses=(float("nan"),)))  # is not equal to itself
+    assert once({"a": strange, "b": strange})[0].keys() == {"a"}
+
+
 def seeds(count: int, **kinds) -> dict[str, Run]:
     """Folders of runs under the same names, each folder measured on rows of its own."""
     return {
@@ -677,6 +699,7 @@ def test_runs_of_other_data_or_of_the_same_rows_are_not_told_together():
     kinds = {"a": lambda i: curve(0.9, losses=(0.1,)), "b": lambda i: curve(0.8, losses=(0.1,))}
     runs = seeds(2, **kinds)
     assert not headline(runs).startswith("Not all runs")
+    assert not incomparable(runs)
     for change in ({"name": "wine"}, {"file": "homes.csv"}, {"rows": {"test": 50}}):
         other = {
             label: dataclasses.replace(run, data={**run.data, **(change if "1:" in label else {})})
@@ -729,8 +752,8 @@ def test_endings_and_wrong_labels_of_other_seeds_are_spans():
 )
 def test_a_difference_of_accuracies_is_told_in_rows(one, other, rows, said):
     runs = {
-        n: on("x", curve(right / rows, losses=(0.1,)), rows={"test": rows})
-        for n, right in (("a", one), ("b", other))
+        n: on("x", curve(right / rows, losses=(loss,)), rows={"test": rows})
+        for n, right, loss in (("a", one, 0.1), ("b", other, 0.2))
     }
     assert headline(runs).endswith(f"%, {said}")
 
