@@ -379,9 +379,9 @@ def _numbers(what: str, given: Any, words: bool = False) -> Array:
         values = [math.nan if is_absent(v) else v for v in objects.ravel().tolist()]
         numbers = int | float | np.number | np.bool_
         strange = [i for i, v in enumerate(values) if not isinstance(v, numbers)]
-        if not strange and values:
+        if not strange:  # of no rows, how many there are is what is wrong
             return np.array(values).reshape(objects.shape)
-        if words and values:
+        if words:
             return objects
         names = getattr(given, "columns", ())
         if strange and len(names):

@@ -450,7 +450,7 @@ def read(
         are refused. Of an .npz each array (n,) is a column, one (n, features) several,
         and a single one (n, height, width, …) images. Parquet needs the extra ``data`` (pyarrow); the index
         of a pandas frame is no column (``frame.reset_index()`` makes columns of it).
-    target : the column to predict, by name or place (-1 is the last).
+    target : the column to predict, by name, or else by place (-1 or "-1" is the last).
     task, validation, noise, standardize, seed : as for :func:`from_arrays`, but rows are held out by
         share or number only. Labels ``0.0, 1.0, 2.0`` are floats: a regression unless ``task`` says
         otherwise.
@@ -559,8 +559,10 @@ def _split(
             f"np.flatnonzero(mask)), or of arrays a tuple (x, y), got {validation!r:.60}"
         )
     outside = rows[(rows < 0) | (rows >= n)]
-    if len(outside) or len(np.unique(rows)) < len(rows) or not 0 < len(rows) < n:
-        what = f"row {outside[0]}" if len(outside) else f"{len(rows)} rows"
+    kinds, times = np.unique(rows, return_counts=True)
+    wrong = [f"row {row}" for row in outside] + [f"row {row} twice" for row in kinds[times > 1]]
+    if wrong or not 0 < len(rows) < n:
+        what = wrong[0] if wrong else f"{len(rows)} rows"
         raise ValueError(
             f"{owner}: validation must be different rows of 0 … {n - 1}, and not all, got {what}"
         )
@@ -649,7 +651,14 @@ def _scaled(
     """Both parts as float32, standardised by the first."""
     found = []
     with np.errstate(all="ignore"):  # what overflows is named instead
-        mean, deviation, constant = _scale(train)
+        mean, deviation, constant, near = _scale(train)
+        if standardize and near.any():
+            at = int(np.argmax(near))
+            name, size = f" of {names[at]!r}" if names else "", np.ravel(mean)[at]
+            raise ValueError(
+                f"{owner}: the values{name} lie so close together near {size:g} that float64 loses what sets "
+                "them apart; subtract a number near them from all, before they become floats"
+            )
         for part in (train, test):
             a = ((part - mean) / deviation if standardize else part).astype(np.float32)
             if not np.isfinite(a).all():
@@ -666,11 +675,14 @@ def _scaled(
     return _Block(found[0], found[1], names, scales, unmoved)
 
 
-def _scale(x: np.ndarray[Any, Any]) -> tuple[Any, Any, Any]:
-    """Mean and deviation of each column in float64, and whether it is constant; of images as a whole."""
+def _scale(x: np.ndarray[Any, Any]) -> tuple[Any, Any, Any, Any]:
+    """Mean and deviation of each column in float64, and whether it is constant, or not constant but so
+    nearly that rounding is no small part of its deviation; of images as a whole.
+    """
     axis = 0 if x.ndim == 2 else None
     # rounding gives equal numbers a deviation of about 1e-17, but a range of exactly 0
-    constant = x.max(axis=axis) == (least := x.min(axis=axis))
-    mean = np.where(constant, least, x.mean(axis=axis, dtype=np.float64))
+    most, least = x.max(axis=axis), x.min(axis=axis)
+    mean = np.where(constant := most == least, least, x.mean(axis=axis, dtype=np.float64))
     deviation = np.where(constant, 1, x.std(axis=axis, dtype=np.float64))
-    return mean, np.where(np.isinf(deviation), np.nan, deviation), constant
+    near = ~constant & (np.subtract(most, least, dtype=np.float64) < 1e-12 * abs(mean))
+    return mean, np.where(np.isinf(deviation), np.nan, deviation), constant, near

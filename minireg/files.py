@@ -24,7 +24,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from .backend import as_array, is_array, of, raw
-from .messages import needed, within
+from .messages import needed
 
 Values = np.ndarray[Any, Any]
 Block = tuple[tuple[str, ...], Values]
@@ -80,6 +80,10 @@ class Columns:
 
     def followed(self, owner: str, others: Columns) -> Columns:
         """The rows of both; ``ValueError`` unless their columns are the same."""
+        ours, theirs = ([n for names, _ in c.blocks for n in names] for c in (self, others))
+        if odd := [n for n in [*ours, *theirs] if (n in ours) != (n in theirs)]:
+            what = "lacks" if odd[0] in ours else "has"
+            raise ValueError(f"{owner}: validation {what} column {odd[0]!r}, unlike x")
         if self.kinds != others.kinds:
             pairs = zip_longest(self.kinds, others.kinds, fillvalue="nothing")
             ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
@@ -403,9 +407,9 @@ def categories(owner: str, name: str, texts: Values) -> Values:
 def read_columns(owner: str, path: str | Path, target: str | int) -> Columns:
     """The columns and the target of a file.
 
-    ``target`` is a column's name or place (from the end if negative). ``FileNotFoundError`` without the
-    file, ``ImportError`` without what reads it, ``ValueError`` that says where the file is wrong,
-    ``TypeError`` for a path or target of another kind.
+    ``target`` is a column's name, or its place (from the end if negative), also as a text.
+    ``FileNotFoundError`` without the file, ``ImportError`` without what reads it, ``ValueError`` that says
+    where the file is wrong, ``TypeError`` for a path or target of another kind.
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(
@@ -426,8 +430,8 @@ def read_columns(owner: str, path: str | Path, target: str | int) -> Columns:
     suffix = path.suffix.lower()
     arrays, where = READERS[suffix](owner, path)
     names = [*arrays]
-    if within(range(-len(names), len(names)), target):
-        target = names[int(target)]
+    places = {str(i - len(names)): name for i, name in enumerate(names * 2)}
+    target = target if target in arrays else places.get(str(target), target)
     if target not in arrays:
         shown = {name.casefold(): name for name in names}
         near = get_close_matches(str(target).casefold(), shown, cutoff=0.5)

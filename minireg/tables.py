@@ -19,7 +19,7 @@ ASCII = str.maketrans({"−": "-", "\xa0": " ", "“": '"', "”": '"'})
 #: Signs that the encoding of a stream lacks, in words.
 WORDS = ASCII | str.maketrans({
     "λ": "lambda", "η": "eta", "μ": "mu", "σ": "sigma", "γ": "gamma", "ε": "epsilon", "π": "pi",
-    "½": "1/2 ", "‖": "||", "²": "^2", "₀": "_0", "₁": "_1", "₂": "_2", "ᵀ": "^T", "√": "sqrt ",
+    "½": "1/2 ", "Δ": "Delta", "‖": "||", "²": "^2", "₀": "_0", "₁": "_1", "₂": "_2", "ᵀ": "^T", "√": "sqrt ",
     "Σ": "sum ", "Π": "product ", "≤": "<=", "≥": ">=", "×": "x", "·": "*", "–": "-", "…": "...",
 })  # fmt: skip
 WRAPPED = 12  # cells of text wrap down to columns of this width, or of their longest word

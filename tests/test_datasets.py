@@ -940,7 +940,7 @@ WRONG = {
     "a row twice": (
         lambda: from_arrays(X, SIDES, validation=[3, 3]),
         ValueError,
-        r"different rows of 0 … 39, and not all, got 2 rows",
+        r"different rows of 0 … 39, and not all, got row 3 twice",
     ),
     "a row beyond": (lambda: from_arrays(X, SIDES, validation=[3, 40]), ValueError, "got row 40"),
     "all rows": (
@@ -955,6 +955,23 @@ WRONG = {
     ),
     "other columns": (
         lambda: from_arrays({"a": SIDES}, SIDES, validation=({"b": SIDES}, SIDES)),
+        ValueError,
+        "validation lacks column 'a', unlike x",
+    ),
+    "a column fewer": (
+        lambda: from_arrays({"a": SIDES, "b": SIDES}, SIDES, validation=({"a": SIDES}, SIDES)),
+        ValueError,
+        "validation lacks column 'b', unlike x",
+    ),
+    "a column more": (
+        lambda: from_arrays(X[:, :2], SIDES, validation=(X, SIDES)),
+        ValueError,
+        "validation has column 'x2', unlike x",
+    ),
+    "other order": (
+        lambda: from_arrays(
+            {"a": SIDES, "b": SIDES}, SIDES, validation=({"b": SIDES, "a": SIDES}, SIDES)
+        ),
         ValueError,
         r"validation has columns b of numbers \(1,\), expected columns a",
     ),
@@ -978,6 +995,21 @@ WRONG = {
         ValueError,
         "or its square beyond float64; give the column another unit",
     ),
+    "too close": (
+        lambda: from_arrays([[0, 2**60 + i] for i in range(40)], SIDES),
+        ValueError,
+        "the values of 'x1' lie so close together near 1.15292e\\+18 that float64 loses",
+    ),
+    "pixels too close": (
+        lambda: from_arrays(2**60 + np.arange(160).reshape(40, 2, 2), SIDES),
+        ValueError,
+        "the values lie so close together",
+    ),
+    "too small to square": (
+        lambda: from_arrays(X * 1e-200, SIDES),
+        ValueError,
+        "or its square beyond float64; give the column another unit",
+    ),
     "a target beyond": (
         lambda: from_arrays(X, X[:, :2] * 1e200),
         ValueError,
@@ -991,6 +1023,30 @@ def test_from_arrays_says_what_is_wrong(what):
     make, error, message = WRONG[what]
     with pytest.raises(error, match=f"^datasets.from_arrays: .*{message}"):
         make()
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, np.float32])
+def test_what_is_standardised_has_mean_0_and_deviation_1_or_is_refused(dtype):
+    """The law, for columns from 1 to 10^18, in steps from 1 to the whole: of no column is so much lost to
+    rounding, in silence, that one sees it.
+    """
+    labels = np.arange(1000) % 2
+    for size in range(0, 19, 2):
+        for step in range(0, size + 1, 2):
+            column = (10**size + 10**step * np.arange(1, 1001)).astype(dtype)[:, None]
+            spread = int(np.ptp(column.astype(object)))
+            if 0 < spread < 10 ** (size - 12):
+                with pytest.raises(ValueError, match="'x0' lie so close together near 1e"):
+                    from_arrays(column, labels)
+                continue
+            x = from_arrays(column, labels).x_train.astype(np.float64)
+            assert abs(x.mean()) < 0.01
+            assert abs(x.std() - bool(spread)) < 0.01  # float32 had lost it all before
+
+
+def test_a_deviation_is_summed_in_float64():
+    years = (2000 + np.arange(300_000) % 20)[:, None].astype(np.float32)
+    assert from_arrays(years, years % 2 == 0).x_train.std() == pytest.approx(1, abs=1e-3)
 
 
 # --- refusals ---------------------------------------------------------------------------------------

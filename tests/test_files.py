@@ -60,7 +60,7 @@ def test_every_format_gives_the_data_of_the_arrays(form, tmp_path):
     name, write = FORMATS[form]
     write(tmp_path / name)
     x = {k: v for k, v in COLUMNS.items() if k != "kind"}
-    for target in ("kind", 3, -1):
+    for target in ("kind", 3, -1, "-1"):
         got = read(tmp_path / name, target, noise=0.2, validation=0.25, seed=3)
         same(got, from_arrays(x, COLUMNS["kind"], noise=0.2, validation=0.25, seed=3))
     assert repr(got) == (
@@ -256,6 +256,7 @@ WRONG = {
     "UTF-16 without its mark": (BASE.encode("utf-16-le"), "y", "d.csv, line 1 has a NUL.*as UTF-8"),
     "a NUL": (BASE.replace("red", "r\0d", 1), "y", "d.csv, line 3 has a NUL, which no text has"),
     "only the target": ("y\n1\n2\n", "y", "d.csv has no column beside the target 'y'"),
+    "a text beyond": (BASE, "-4", r"d.csv has no column '-4'; it has \['a', 'c', 'y'\]"),
     "another target": (BASE, "x", r"d.csv has no column 'x'; it has \['a', 'c', 'y'\]"),
     "a near miss": (
         BASE.replace("y\n", "Quality\n", 1),

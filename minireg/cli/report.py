@@ -57,6 +57,8 @@ def draw(args: argparse.Namespace) -> int:
     folders = [*{path.resolve(): path for path in args.run}.values()]
     if args.out is None and len(folders) > 1:
         raise UsageError("of several folders there is one page; say where, --out FILE")
+    if args.out and args.out.suffix.lower() not in ("", ".html", ".htm"):
+        raise UsageError(f"--out: the page is HTML, got {args.out}; write {args.out.stem}.html")
     common.need(matplotlib="viz")
     found = {path: Kept.of(path) for path in folders}
     for path, kept in found.items():

@@ -167,7 +167,7 @@ class TrainSettings:
     ----------
     dataset : {datasets}; default digits
     data : your own instead: a table in .csv, .tsv, .npz or .parquet
-    target : of --data: what to predict
+    target : of --data: what to predict, a column's name or place (-1 is the last)
     task : of --data; default: texts and bools are labels, floats are not, integers are if there are at most
         20 different ones, of which each comes twice on average
     noise : share of the training labels to flip; default 0.2, of --data 0
@@ -242,6 +242,8 @@ class TrainSettings:
             raise UsageError(f"--momentum is of {some}, and has no effect on {self.optimizer}")
         if self.weight_decay and not kind.decays:
             raise UsageError(f"--weight-decay: {self.optimizer} has none of its own; --l2 is one")
+        if self.norm == "batch" and self.batch_size == 1:
+            raise UsageError("--norm batch needs 2 rows or more in a batch, got --batch-size 1")
         # JSON has plain mappings
         self.penalty = [p if isinstance(p, Chosen) else Chosen(**p) for p in self.penalty]
         if several := [chosen.penalty for chosen in self.penalty if chosen.axes]:

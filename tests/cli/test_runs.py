@@ -521,6 +521,8 @@ def test_several_folders_on_one_page(drawn, tmp_path, capsys):
     assert cli.main([*QUICK, "--no-report", "--l2", "0.5", "--out", str(other)]) == 0
     folders = [str(drawn), str(other), f"{other}/../run"]
     assert "say where, --out FILE" in in_one_line(capsys, ["report", *folders], code=2)
+    error = in_one_line(capsys, ["report", *folders, "--out", str(tmp_path / "all.pdf")], code=2)
+    assert f"--out: the page is HTML, got {tmp_path / 'all.pdf'}; write all.html" in error
     assert cli.main(["report", *folders, "--out", str(out)]) == 0
     page = re.sub("</?span>", "", out.read_text("utf-8"))
     heads = re.findall(r'<th scope="col" class="figure">(.+?), end</th>', page)

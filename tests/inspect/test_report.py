@@ -14,9 +14,10 @@ import minireg as mr
 from minireg import nn, penalties
 from minireg.inspect import Run, overview, report
 from minireg.inspect.charts import cosines, looks_of, matrices, movers
-from minireg.inspect.ledger import Ledger
-from minireg.inspect.run import _in_rows, comparison_table, headline, incomparable, once
+from minireg.inspect.ledger import Ledger, ledger_table
+from minireg.inspect.run import _in_rows, comparison_table, headline, incomparable, once, term_table
 from minireg.pictures.plots import histogram
+from minireg.tables import WORDS
 
 pytest.importorskip("matplotlib", reason="the report draws with matplotlib (extra viz)")
 
@@ -499,6 +500,14 @@ def test_a_ledger_as_documented_and_any_name_of_a_term(tmp_path, accumulate, nam
     who = "a" if accumulate else "a, last step"
     figures = page.figures(f"{who}: {name}{'' if accumulate else ' fresh'}")
     assert len(figures) == 3
+
+
+def test_signs_of_the_tables_have_words_for_a_poor_terminal():
+    run = booked()
+    tables = term_table(run), ledger_table(run.ledger.whole), comparison_table({"a": run})
+    names = "".join(name for table in tables for name in table.names)
+    assert "Δ" in names
+    assert not [sign for sign in names if ord(sign) > 127 and ord(sign) not in WORDS]
 
 
 @pytest.mark.slow
