@@ -610,8 +610,7 @@ def _numbers(owner: str, columns: Columns) -> np.ndarray[Any, Any]:
             f"{owner}: a regression needs numbers, got {columns.y[0]!r} in {columns.where(0)} of the target "
             f'{columns.target!r}; take task="classification"'
         )
-    y = columns.y.astype(np.float64)
-    return y[:, None] if y.ndim == 1 else y
+    return columns.y[:, None] if columns.y.ndim == 1 else columns.y
 
 
 class _Block(NamedTuple):
@@ -652,22 +651,18 @@ def _scaled(
     found = []
     with np.errstate(all="ignore"):  # what overflows is named instead
         mean, deviation, constant, near = _scale(train)
-        if standardize and near.any():
-            at = int(np.argmax(near))
-            name, size = f" of {names[at]!r}" if names else "", np.ravel(mean)[at]
-            raise ValueError(
-                f"{owner}: the values{name} lie so close together near {size:g} that float64 loses what sets "
-                "them apart; subtract a number near them from all, before they become floats"
-            )
         for part in (train, test):
             a = ((part - mean) / deviation if standardize else part).astype(np.float32)
             if not np.isfinite(a).all():
-                at = np.argwhere(~np.isfinite(a))[0].tolist()
+                at = (*np.argwhere(~np.isfinite(a))[0].tolist(),)
                 name = f" of {names[at[1]]!r}" if names else ""
-                raise ValueError(
-                    f"{owner}: the value {part[tuple(at)]}{name} is beyond float32, or its square beyond "
-                    "float64; give the column another unit"
+                why = (
+                    "is beyond float32, or its square beyond float64; give the column another unit"
                 )
+                if np.broadcast_to(near, a.shape)[at]:
+                    why = "lies so close to the others that float64 loses what sets them apart; subtract a "
+                    why += "number near them from all, while they are integers"
+                raise ValueError(f"{owner}: the value {part[at]}{name} {why}")
             found.append(a)
     pairs = zip(np.ravel(mean).tolist(), np.ravel(deviation).tolist(), strict=True)
     scales = dict(zip(names or ("",), pairs, strict=True)) if standardize else {}
@@ -676,8 +671,8 @@ def _scaled(
 
 
 def _scale(x: np.ndarray[Any, Any]) -> tuple[Any, Any, Any, Any]:
-    """Mean and deviation of each column in float64, and whether it is constant, or not constant but so
-    nearly that rounding is no small part of its deviation; of images as a whole.
+    """Mean and deviation of each column in float64 (NaN if there is none), whether it is constant, or so
+    nearly that of its deviation rounding leaves little; of images as a whole.
     """
     axis = 0 if x.ndim == 2 else None
     # rounding gives equal numbers a deviation of about 1e-17, but a range of exactly 0
@@ -685,4 +680,4 @@ def _scale(x: np.ndarray[Any, Any]) -> tuple[Any, Any, Any, Any]:
     mean = np.where(constant := most == least, least, x.mean(axis=axis, dtype=np.float64))
     deviation = np.where(constant, 1, x.std(axis=axis, dtype=np.float64))
     near = ~constant & (np.subtract(most, least, dtype=np.float64) < 1e-12 * abs(mean))
-    return mean, np.where(np.isinf(deviation), np.nan, deviation), constant, near
+    return mean, np.where(np.isinf(deviation) | near, np.nan, deviation), constant, near

@@ -82,13 +82,12 @@ class Columns:
         """The rows of both; ``ValueError`` unless their columns are the same."""
         ours, theirs = ([n for names, _ in c.blocks for n in names] for c in (self, others))
         if odd := [n for n in [*ours, *theirs] if (n in ours) != (n in theirs)]:
-            what = "lacks" if odd[0] in ours else "has"
-            raise ValueError(f"{owner}: validation {what} column {odd[0]!r}, unlike x")
+            verb = "lacks" if odd[0] in ours else "has"
+            raise ValueError(f"{owner}: validation {verb} column {odd[0]!r}, unlike x")
         if self.kinds != others.kinds:
             pairs = zip_longest(self.kinds, others.kinds, fillvalue="nothing")
-            ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
-            what = f"{theirs}, expected {ours:.200} as in x and y"
-            raise ValueError(f"{owner}: validation has {what}")
+            kind, got = next(pair for pair in pairs if pair[0] != pair[1])
+            raise ValueError(f"{owner}: validation has {got}, expected {kind:.200} as in x and y")
         if _RANKS.get(others.y.dtype.kind, 0) > _RANKS.get(self.y.dtype.kind, 0):
             raise ValueError(
                 f"{owner}: validation has a target of {others.y.dtype}, expected {self.y.dtype} as in y; "

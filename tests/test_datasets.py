@@ -998,12 +998,17 @@ WRONG = {
     "too close": (
         lambda: from_arrays([[0, 2**60 + i] for i in range(40)], SIDES),
         ValueError,
-        "the values of 'x1' lie so close together near 1.15292e\\+18 that float64 loses",
+        r"the value \d{19} of 'x1' lies so close to the others that float64 loses",
+    ),
+    "a target too close": (
+        lambda: from_arrays(X, [2**60 + i for i in range(40)]),
+        ValueError,
+        r"the value \d{19} of 'y' lies so close to the others",
     ),
     "pixels too close": (
         lambda: from_arrays(2**60 + np.arange(160).reshape(40, 2, 2), SIDES),
         ValueError,
-        "the values lie so close together",
+        r"the value \d{19} lies so close to the others",
     ),
     "too small to square": (
         lambda: from_arrays(X * 1e-200, SIDES),
@@ -1036,7 +1041,7 @@ def test_what_is_standardised_has_mean_0_and_deviation_1_or_is_refused(dtype):
             column = (10**size + 10**step * np.arange(1, 1001)).astype(dtype)[:, None]
             spread = int(np.ptp(column.astype(object)))
             if 0 < spread < 10 ** (size - 12):
-                with pytest.raises(ValueError, match="'x0' lie so close together near 1e"):
+                with pytest.raises(ValueError, match="of 'x0' lies so close to the others"):
                     from_arrays(column, labels)
                 continue
             x = from_arrays(column, labels).x_train.astype(np.float64)

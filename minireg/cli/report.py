@@ -25,6 +25,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -86,27 +87,26 @@ def _of_several(found: Mapping[Path, Kept], out: Path) -> tuple[dict[str, Run], 
     """
     commands = [kept.settings.command for kept in found.values()]
     commands.append(shlex.join(["minireg", "report", *map(str, found), "--out", str(out)]))
-    about = {path: kept.settings.texts for path, kept in found.items()}
-    names = dict.fromkeys(name for texts in about.values() for name in texts)
-    differ = [n for n in names if len({repr(texts.get(n)) for texts in about.values()}) > 1]
-    shown = {f"{n}, {p}": texts.get(n, ["–"]) for n in differ for p, texts in about.items()}
+    texts = {path: kept.settings.texts for path, kept in found.items()}
+    every = dict.fromkeys(name for of in texts.values() for name in of)
+    differ = [n for n in every if len({repr(of.get(n)) for of in texts.values()}) > 1]
     runs, same = once(
         {f"{p}: {k}": run for p, kept in found.items() for k, run in kept.runs.items()}
     )
-    called = {}
-    for path, texts in about.items():
+    called: dict[str, str] = {}
+    for path, of in texts.items():
         for label in LABELS:
-            without = REGULARIZERS if label == "plain" else ()
-            own = [
-                n for n in differ if n in texts and n not in ("dataset", "data", "seed", *without)
-            ]
-            words = [word for name in own for word in (flag(name), *texts[name])]
-            called[f"{path}: {label}"] = str(path), " ".join([label, *words])
-    times = Counter(called[label][1] for label in runs)
-    runs = {": ".join(called[n][times[called[n][1]] == 1 :]): run for n, run in runs.items()}
-    note = " ".join(dict.fromkeys([*(said_of(kept.data) for kept in found.values()), same])).strip()
-    settings = {name: " ".join(words) for name, words in shown.items()}
-    title = f"minireg report: {len(found)} folders"
-    return runs, {
-        "title": title, "command": "\n".join(commands), "settings": settings, "note": note
-    }  # fmt: skip
+            without = {"dataset", "data", "seed", *(REGULARIZERS if label == "plain" else ())}
+            words = [(flag(n), *of[n]) for n in differ if n in of and n not in without]
+            called[f"{path}: {label}"] = " ".join([label, *chain(*words)])
+    names = Counter(called[label] for label in runs)
+    full = {n: f"{n.rpartition(': ')[0]}: " * (names[called[n]] > 1) + called[n] for n in runs}
+    data = dict.fromkeys(said_of(kept.data) for kept in found.values())
+    return {full[n]: run for n, run in runs.items()}, {
+        "title": f"minireg report: {len(found)} folders",
+        "command": "\n".join(commands),
+        "settings": {
+            f"{n}, {p}": " ".join(of.get(n, "–")) for n in differ for p, of in texts.items()
+        },
+        "note": " ".join(filter(None, [*data, same])),
+    }
