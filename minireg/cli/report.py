@@ -90,9 +90,8 @@ def _of_several(found: Mapping[Path, Kept], out: Path) -> tuple[dict[str, Run], 
     texts = {path: kept.settings.texts for path, kept in found.items()}
     every = dict.fromkeys(name for of in texts.values() for name in of)
     differ = [n for n in every if len({repr(of.get(n)) for of in texts.values()}) > 1]
-    runs, same = once(
-        {f"{p}: {k}": run for p, kept in found.items() for k, run in kept.runs.items()}
-    )
+    runs = {f"{p}: {k}": run for p, kept in found.items() for k, run in kept.runs.items()}
+    runs, same = once(runs)
     called: dict[str, str] = {}
     for path, of in texts.items():
         for label in LABELS:
