@@ -56,7 +56,7 @@ class Coefficient:
     schedule : a function of the number of updates; its values are finite and ≥ 0. ``TypeError`` for
         anything but a function, ``ValueError`` for another value, when it is read.
 
-    :func:`minireg.fit` counts the updates; in your own loop call ``objective.step()`` after
+    :func:`minireg.fit` counts the updates; in your own loop call ``objective.step(optimizer)`` after
     ``optimizer.step()``.
 
     >>> from minireg.penalties import L1
