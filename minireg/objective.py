@@ -532,11 +532,14 @@ def coefficients(penalties: Iterable[Penalty]) -> list[Coefficient]:
     return list(dict.fromkeys(c for p in penalties for c in p.coefficients()))
 
 
-def _numbers(penalty: Penalty) -> list[Any]:
+def _numbers(value: Any) -> list[Any]:
     """The strengths of a penalty and of penalties within it; of a Coefficient its updates, too."""
-    values = [value for part in nested([penalty]) for value in vars(part).values()]
-    updates = [value.updates for value in values if isinstance(value, Coefficient)]
-    return updates + [value for value in values if isinstance(value, Coefficient | int | float)]
+    if isinstance(value, Coefficient):
+        return [value, value.updates]
+    if not isinstance(value, Penalty | list | tuple):
+        return [value] if isinstance(value, int | float) else []
+    inner = vars(value).values() if isinstance(value, Penalty) else value
+    return [number for each in inner for number in _numbers(each)]
 
 
 @dataclass
