@@ -264,7 +264,8 @@ def test_a_step_for_each_element_is_taken_or_refused(label):
 @every
 def test_no_step_is_infinite(label):
     penalty, v = ALL[label](1.0, 12), drawn("dense", (4, 3), 1.0)
-    for step in (np.inf, np.float32(np.inf), np.full((4, 3), np.inf)):
+    each = [np.full((4, 3), np.inf)] * penalty.elementwise_step
+    for step in (np.inf, np.float32(np.inf), *each):
         with pytest.raises(ValueError, match="prox: step must be finite and ≥ 0, got"):
             penalty.prox(v, step)
 
