@@ -181,6 +181,26 @@ def _unsendable(function: Callable[..., Any], error: BaseException) -> TypeError
 # --- joblib -------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Trials that an interrupt cancels are no news: neither joblib's warning, nor that the thread of its
+    executor looks for one in vain and ends by a ``KeyError`` (joblib/loky#663).
+    """
+    shown = threading.excepthook
+
+    def hook(given: threading.ExceptHookArgs) -> None:
+        if getattr(given.thread, "name", "") != "ExecutorManagerThread":
+            shown(given)
+
+    threading.excepthook = hook
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        threading.excepthook = shown
+
+
 def _joblib(
     function: Callable[..., Any], trials: list[Trial], n_jobs: int, retries: int
 ) -> Iterator[Outcome]:
@@ -210,9 +230,8 @@ def _joblib(
                 raise _unsendable(function, error) from error
             raise
         finally:
-            with warnings.catch_warnings():  # of trials that an interrupt cancels
-                warnings.simplefilter("ignore")
-                if endings is not None:
+            if endings is not None:
+                with _hushed():
                     endings.close()
 
     def alone(trial: Trial) -> Iterator[Outcome]:

@@ -81,8 +81,8 @@ BUDGETS = {
     # stores and checkpoints, means by NumPy, headers of .npz files left to it; 44 for what was lost or
     # mixed up in silence: 21 other schedules, a loss's parameters and streams in lists, kept, 12 columns
     # and words by their names, 11 batches in a list, modes, and monitors of a term; 10 for trials that are
-    # damaged, which are computed again
-    "runs": Budget("training batches checkpoint progress trials workers sweep", 2266, 510, 860),
+    # damaged, which are computed again; 12 for an interrupt without the traceback of joblib's thread
+    "runs": Budget("training batches checkpoint progress trials workers sweep", 2278, 510, 860),
     # 199 what ships and Fashion-MNIST's files; 156 data sets of one's own; 348 columns of arrays, frames
     # and files, more than half of it what cannot be trained on, and where that stands; 76 for what was
     # taken silently (a frame's index, a row for names, "1,5" beside "3", a name twice) or refused in

@@ -274,6 +274,20 @@ def test_ctrl_c_while_workers_begin_is_not_lost(engine, monkeypatch):
     assert before == (signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 
+def test_only_the_executor_may_end_by_an_error_unseen(monkeypatch):
+    """Its thread looks for a trial that an interrupt cancelled; of six interrupts one printed that."""
+    seen = []
+    monkeypatch.setattr(threading, "excepthook", lambda given: seen.append(given.thread.name))
+    with workers._hushed():
+        for name in ("ExecutorManagerThread", "another"):
+            (thread := threading.Thread(target={}.pop, args=(4,), name=name)).start()
+            thread.join()
+    assert seen == ["another"]
+    (thread := threading.Thread(target={}.pop, args=(4,), name="ExecutorManagerThread")).start()
+    thread.join()
+    assert len(seen) == 2
+
+
 def test_fit_alone_still_returns_after_an_interrupt():
     mr.sweep(stopped_in_fit, {"l2": [2]})
     assert stopped_in_fit(2, 0) == 2
